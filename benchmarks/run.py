@@ -1,0 +1,243 @@
+"""Time cellucid-dask against cellucid 0.0.9, both in fresh processes, and print a table.
+
+    python benchmarks/run.py genes obs small --repeat 3 --work FOLDER
+
+A case's atlas is made once and kept in the working folder. The two then take turns; before each
+run the atlas is read once, so that both find it in the page cache. Memory is resident memory
+summed over the process tree, looked at every 50 ms. Figures are medians over the runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import shlex
+import shutil
+import sys
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import click
+import psutil
+from cases import CASES, Case
+from measure import CommandError, run, warm
+from table import HEADER, Result, notes, rows
+
+from cellucid_dask.synthetic import AtlasSpec, write_h5ad
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the command line asks of every case."""
+
+    work: Path
+    repeat: int
+    workers: int
+    program: str
+    timeout: float
+    oracle_genes: int | None
+    oracle_columns: int | None
+
+
+def tree_bytes(folder: Path) -> int:
+    """Bytes in all files below a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def make_atlas(name: str, spec: AtlasSpec, work: Path) -> Path:
+    """Make the atlas of a case, or find the one made before from an equal spec."""
+    digest = hashlib.sha256(json.dumps(asdict(spec)).encode()).hexdigest()[:8]
+    path = work / f"{name}-{digest}.h5ad"
+    if not path.exists():
+        click.echo(f"making {path}: {spec.cells:,} cells x {spec.genes:,} genes", err=True)
+        write_h5ad(spec, path)
+    return path
+
+
+def run_oracle(data: Path, case: Case, settings: Settings, out: Path) -> Result:
+    """Run the oracle once, and add what it was spared to its figures."""
+    report = out.with_suffix(".json")
+    command = [sys.executable, str(Path(__file__).with_name("oracle.py")), str(data), str(out)]
+    command += ["--report", str(report)]
+    columns = settings.oracle_columns or case.columns
+    if not case.spec.genes:
+        command += ["--no-genes", *(["--columns", str(columns)] if columns else [])]
+    elif settings.oracle_genes:
+        command += ["--genes", str(settings.oracle_genes)]
+    measured = run(command, out.with_suffix(".log"), timeout=settings.timeout)
+    told = json.loads(report.read_text())
+    seconds, added = told["seconds"], told["added"]
+    more = sum(part["added_seconds"] for part in added)
+    without = seconds.get("prepare_without_columns")  # a second run, which is no part of the job
+    return Result(
+        seconds=measured.seconds - (without or 0) + more,
+        work=seconds["prepare"] + more,
+        obs=None if without is None else seconds["prepare"] - without + more,
+        peak=measured.peak_bytes,
+        size=tree_bytes(out) + sum(part["added_bytes"] for part in added),
+        extrapolated="; ".join(part["how"] for part in added),
+    )
+
+
+def run_ours(data: Path, case: Case, settings: Settings, out: Path) -> Result:
+    """Run cellucid-dask once."""
+    report = out.with_suffix(".json")
+    command = [*shlex.split(settings.program), "export", str(data), "-o", str(out)]
+    command += ["--workers", str(settings.workers), "--report", str(report)]
+    command += ["--memory", case.memory] if case.memory else []
+    command += [] if case.spec.genes else ["--no-genes"]
+    measured = run(command, out.with_suffix(".log"), timeout=settings.timeout)
+    stages = json.loads(report.read_text())["seconds"]
+    return Result(
+        seconds=measured.seconds,
+        work=sum(spent for stage, spent in stages.items() if not stage.startswith("start")),
+        obs=sum(spent for stage, spent in stages.items() if stage.startswith("obs")),
+        peak=measured.peak_bytes,
+        size=tree_bytes(out),
+    )
+
+
+def take_turns(
+    name: str, data: Path, case: Case, settings: Settings
+) -> tuple[list[Result], list[Result]]:
+    """Run both `repeat` times, the other one first each time: results of the oracle and ours."""
+    oracle: list[Result] = []
+    ours: list[Result] = []
+    runners = [("ours", run_ours, ours)]
+    if not case.no_oracle:
+        runners.insert(0, ("oracle", run_oracle, oracle))
+    for turn in range(settings.repeat):
+        for who, runner, results in runners[:: -1 if turn % 2 else 1]:
+            out = settings.work / f"{name}-{who}"
+            clean(out)
+            warm(data)
+            results.append(runner(data, case, settings, out))
+            if not (out / "dataset_identity.json").is_file():
+                raise CommandError(f"{who} ended well, but its export is not complete: {out}")
+            took = f"{results[-1].seconds:.1f} s"
+            click.echo(f"{name}, turn {turn + 1} of {settings.repeat}, {who}: {took}", err=True)
+            clean(out)
+    return oracle, ours
+
+
+def clean(out: Path) -> None:
+    """Remove an output folder, and the one of the oracle's run without columns."""
+    for folder in (out, out.with_name(out.name + ".fixed")):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def machine() -> str:
+    """Say what the figures were measured on."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    memory = psutil.virtual_memory().total / 1e9
+    versions = {
+        name: importlib.metadata.version(name)
+        for name in ("anndata", "numpy", "scipy", "h5py", "dask")
+    }
+    packages = ", ".join(f"{name} {version}" for name, version in versions.items())
+    return (
+        f"{cores} cores, {memory:.0f} GB, {platform.system()}, "
+        f"Python {platform.python_version()}, {packages}"
+    )
+
+
+def adjusted(case: Case, scale: float, memory: str | None, oracle: str) -> Case:
+    """Make a case smaller, change its bound, or decide on the oracle."""
+    spec = replace(case.spec, cells=max(50, round(case.spec.cells * scale)))
+    reason = {"auto": case.no_oracle, "always": "", "never": "not run, as asked"}[oracle]
+    return replace(case, spec=spec, memory=memory or case.memory, no_oracle=reason)
+
+
+@click.command(help=__doc__.split("\n")[0])
+@click.argument("cases", nargs=-1, type=click.Choice(list(CASES)))
+@click.option(
+    "--work",
+    type=click.Path(path_type=Path),
+    default=Path("benchmark-work"),
+    show_default=True,
+    help="Where atlases are kept and exports written.",
+)
+@click.option("--repeat", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--workers", type=click.IntRange(1), default=2, show_default=True)
+@click.option("--memory", help="Bound for cellucid-dask in place of the case's.")
+@click.option(
+    "--scale",
+    type=click.FloatRange(0, min_open=True),
+    default=1.0,
+    help="Multiply the cells of every case, to try the benchmark itself.",
+)
+@click.option(
+    "--data",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="File of your own for the case `small`.",
+)
+@click.option(
+    "--oracle",
+    type=click.Choice(["auto", "always", "never"]),
+    default="auto",
+    show_default=True,
+    help="Run cellucid 0.0.9; auto: where it can.",
+)
+@click.option(
+    "--oracle-genes",
+    type=click.IntRange(1),
+    metavar="K",
+    help="Time the oracle on K genes and extrapolate.",
+)
+@click.option(
+    "--oracle-columns",
+    type=click.IntRange(1),
+    metavar="K",
+    help="Time the oracle on K of the 10 categorical columns of `obs` and extrapolate.",
+)
+@click.option(
+    "--program",
+    default=str(Path(sys.executable).with_name("cellucid-dask")),
+    show_default=True,
+    help="Command line of cellucid-dask.",
+)
+@click.option(
+    "--timeout", type=float, default=3600.0, show_default=True, help="Seconds a run may take."
+)
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write all runs here.")
+def main(
+    cases: tuple[str, ...],
+    scale: float,
+    memory: str | None,
+    data: Path | None,
+    oracle: str,
+    json_path: Path | None,
+    **given: Any,
+) -> None:
+    """Run the cases and print the table."""
+    settings = Settings(**given)
+    settings.work.mkdir(parents=True, exist_ok=True)
+    table: list[str] = []
+    remarks: list[str] = []
+    every: dict[str, Any] = {}
+    for name in cases or CASES:
+        case = adjusted(CASES[name], scale, memory, oracle)
+        own = data if name == "small" else None
+        path = own or make_atlas(name, case.spec, settings.work)
+        try:
+            results = take_turns(name, path, case, settings)
+        except CommandError as error:
+            raise click.ClickException(str(error)) from None
+        table += rows(name, case, *results)
+        remarks += notes(name, case, *results)
+        every[name] = [[asdict(result) for result in side] for side in results]
+    remarks.append(f"- measured on: {machine()}")
+    remarks.append(f"- command: `python benchmarks/run.py {shlex.join(sys.argv[1:])}`")
+    if scale != 1:
+        remarks.append(f"- cells of every case multiplied by {scale:g}: targets mean nothing")
+    print("\n".join([*HEADER, *table, "", *remarks]))
+    if json_path:
+        json_path.write_text(json.dumps(every, indent=2), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,372 @@
+"""Where tasks run: threads here, worker processes on this machine, or a dask scheduler.
+
+Every engine is a ``concurrent.futures`` executor underneath, so a stage does not know which one
+it is on. Tasks are plain functions of paths and small numbers; they return receipts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psutil
+from dask.system import CPU_COUNT
+
+from cellucid_dask.errors import CellucidDaskError, EngineError
+from cellucid_dask.options import RunOptions
+from cellucid_dask.progress import Reporter
+
+R = TypeVar("R")
+
+WORKER_BYTES = 190_000_000  # resident memory of a worker process before its first task
+GROWTH_BYTES = 80_000_000  # what this process adds while a run goes on: manifests, scheduler
+ANSWER_SECONDS = 10
+
+
+def cores() -> int:
+    """Cores this process may use, by affinity and control group."""
+    return int(CPU_COUNT)
+
+
+def available_memory() -> int:
+    """Bytes this process could take now: free on the machine, within its control group."""
+    from distributed.system import memory_limit
+
+    free = int(psutil.virtual_memory().available)
+    return min(free, int(memory_limit()) - psutil.Process().memory_info().rss)
+
+
+class Engine:
+    """Runs tasks; a context manager that leaves no process behind.
+
+    Parameters
+    ----------
+    run
+        The user's choice.
+    local
+        Whether tasks need the memory of this process, so that threads must do them.
+    small
+        Whether the job is not worth starting processes for.
+    """
+
+    def __init__(self, run: RunOptions, reporter: Reporter, *, local: bool, small: bool) -> None:
+        self.reporter = reporter
+        self.client: Any = None
+        self._stack = ExitStack()
+        self._threads: Executor | None = None
+        self._remote: Executor | None = None
+        self._spawn = 0
+        if run.scheduler is not None:
+            self.client = _join(run.scheduler, self._stack)
+            self.slots = _threads_of(self.client)
+        else:
+            self.slots = run.workers or cores()
+            if self.slots > 1 and not local and not (small and run.workers is None):
+                self._spawn = self.slots
+            elif run.workers == 1:
+                self.slots = cores()
+
+    @property
+    def kind(self) -> str:
+        """How messages name it."""
+        if self.client is not None:
+            return f"{self.slots} threads of the dask scheduler {self.client.scheduler.address}"
+        if self._spawn:
+            return f"{self._spawn} worker processes"
+        return f"{self.slots} threads in this process"
+
+    def overhead(self) -> int:
+        """Resident bytes of all processes of the run without any task."""
+        n_workers = self._spawn
+        if self.client is not None:
+            n_workers = len(self.client.scheduler_info(n_workers=-1)["workers"])
+        return self.alone() + n_workers * WORKER_BYTES
+
+    def alone(self) -> int:
+        """Resident bytes of a run in this process alone."""
+        return int(psutil.Process().memory_info().rss) + GROWTH_BYTES
+
+    def fewer(self, *, fixed: bool) -> bool:
+        """Give up one slot to leave the others more memory; False when that cannot be."""
+        if self.slots == 1 or self.client is not None or (fixed and self._spawn):
+            return False
+        self.slots -= 1
+        if self._spawn:
+            self._spawn = self.slots if self.slots > 1 else 0
+        return True
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def start(self, folder: Path) -> None:
+        """Start the workers; their logs go to `folder`."""
+        self._threads = self._stack.enter_context(_Threads(self.slots))
+        if self._spawn:
+            self.client = _spawn_workers(self._spawn, folder, self._stack)
+        if self.client is not None:
+            self._remote = self.client.get_executor(pure=False, retries=2)
+
+    def __exit__(self, *exc: object) -> None:
+        self._stack.close()
+
+    def probe(self, paths: Sequence[str]) -> None:
+        """Refuse workers that cannot do the work: no package, another version, no such path."""
+        if self.client is None or self._spawn:
+            return
+        try:
+            answers = self.client.run(look, list(paths))
+        except ModuleNotFoundError as error:
+            raise EngineError(
+                f"a worker of the scheduler cannot import {error.name}",
+                fix="install cellucid-dask in the environment of the workers",
+            ) from error
+        for worker, (theirs, missing) in answers.items():
+            if theirs != version("cellucid-dask"):
+                raise EngineError(
+                    f"has cellucid-dask {theirs}, this process {version('cellucid-dask')}",
+                    where=f"worker {worker}",
+                    fix="use one environment for both",
+                )
+            if missing:
+                raise EngineError(
+                    f"does not see {', '.join(missing)}",
+                    where=f"worker {worker}",
+                    fix="put the data, the output and --scratch on a shared file system",
+                )
+
+    def run(
+        self,
+        stage: str,
+        work: Callable[..., R],
+        tasks: Iterable[tuple[Any, ...]],
+        *,
+        here: bool = False,
+        unit: str = "tasks",
+        weigh: Callable[[R], int] | None = None,
+        total: int | None = None,
+    ) -> list[R]:
+        """Run ``work(*task)`` for every task; results in the order of the tasks.
+
+        Parameters
+        ----------
+        stage
+            Name shown beside the progress.
+        here
+            Run in this process, as what lives in its memory must.
+        unit, weigh, total
+            What progress counts, how much of it one result is, and how much there is.
+        """
+        futures = self.begin(work, tasks, here=here)
+        return self.finish(stage, futures, unit=unit, weigh=weigh, total=total)
+
+    def begin(
+        self, work: Callable[..., R], tasks: Iterable[tuple[Any, ...]], *, here: bool = False
+    ) -> list[Future[R]]:
+        """Start tasks beside whatever else runs; `finish` collects them."""
+        executor = self._threads if here or self._remote is None else self._remote
+        assert executor is not None
+        return [executor.submit(work, *task) for task in tasks]
+
+    def finish(
+        self,
+        stage: str,
+        futures: Sequence[Future[R]],
+        *,
+        unit: str = "tasks",
+        weigh: Callable[[R], int] | None = None,
+        total: int | None = None,
+    ) -> list[R]:
+        """Wait for tasks; results in their order, or the first error."""
+        size = len(futures) if total is None else total
+        with self.reporter.stage(stage, size, unit) as advance:
+            try:
+                for future in as_completed(futures):
+                    advance(1 if weigh is None else weigh(future.result()))
+            except BaseException as error:
+                for future in futures:
+                    future.cancel()
+                raise _explained(error) from error
+        return [future.result() for future in futures]
+
+
+class _Threads(ThreadPoolExecutor):
+    """Threads that are told to stop, not waited for to the last task, when a run fails."""
+
+    def __exit__(self, *exc: object) -> None:
+        self.shutdown(wait=True, cancel_futures=True)
+
+
+def _explained(error: BaseException) -> BaseException:
+    """Say in the words of this package what dask reports of lost workers."""
+    if type(error).__name__ in ("KilledWorker", "NoWorkersError", "NoValidWorkerError"):
+        return EngineError(
+            f"the workers died while working ({error})",
+            fix="give more --memory, or fewer --workers",
+        )
+    if isinstance(error, OSError) and not isinstance(error, CellucidDaskError):
+        return EngineError(f"a file could not be read or written ({error})")
+    return error
+
+
+def look(paths: list[str]) -> tuple[str, list[str]]:
+    """On a worker: the version of this package, and which of `paths` cannot be seen."""
+    return version("cellucid-dask"), [path for path in paths if not Path(path).exists()]
+
+
+# ----------------------------------------------------------------------- a running scheduler
+
+
+def _join(scheduler: Any, stack: ExitStack) -> Any:
+    from distributed import Client
+
+    if isinstance(scheduler, Client):
+        return _with_workers(scheduler)
+    given = os.fspath(scheduler)
+    fix = "check the address, and that the scheduler is running"
+    options: dict[str, Any] = {"timeout": ANSWER_SECONDS, "set_as_default": False}
+    if "://" in given:
+        options["address"] = given
+    elif Path(given).is_file():
+        options["scheduler_file"] = given
+    else:
+        raise EngineError(
+            f"{given!r} is neither an address such as tcp://host:8786 nor a scheduler file",
+            where="--scheduler",
+            fix=fix,
+        )
+    logging.getLogger("distributed").setLevel(logging.ERROR)
+    try:
+        client = stack.enter_context(Client(**options))
+    except (OSError, TimeoutError, ValueError, json.JSONDecodeError, KeyError) as error:
+        what = f"{given} does not answer within {ANSWER_SECONDS} s"
+        raise EngineError(what, where="--scheduler", fix=fix) from error
+    return _with_workers(client)
+
+
+def _with_workers(client: Any) -> Any:
+    try:
+        client.wait_for_workers(1, timeout=ANSWER_SECONDS)
+    except TimeoutError as error:
+        raise EngineError(
+            f"{client.scheduler.address} has no workers after {ANSWER_SECONDS} s",
+            where="--scheduler",
+            fix="start workers, for example: dask worker " + client.scheduler.address,
+        ) from error
+    return client
+
+
+def _threads_of(client: Any) -> int:
+    return max(1, sum(client.nthreads().values()))
+
+
+# ----------------------------------------------------------------------- workers on this machine
+
+
+def _spawn_workers(n_workers: int, folder: Path, stack: ExitStack) -> Any:
+    """Start a scheduler in this process and workers as programs of their own.
+
+    Workers are not forked or spawned by multiprocessing: that would run the user's script again
+    in each of them, and fail where it has no ``if __name__ == "__main__"``.
+    """
+    import dask
+    from distributed import Client, Scheduler
+    from distributed.deploy.spec import SpecCluster
+    from distributed.deploy.subprocess import SubprocessWorker
+
+    class Worker(SubprocessWorker):  # type: ignore[misc]
+        """A worker in a session of its own, so that Ctrl-C reaches only this process."""
+
+        async def _start(self) -> None:
+            spec = json.dumps({"cls": self.worker_class, "opts": self.worker_kwargs})
+            command = [sys.executable, "-m", "dask", "spec", self.scheduler, "--spec", spec]
+            with (folder / "workers.log").open("ab") as log:
+                self.process = await asyncio.create_subprocess_exec(
+                    *command, start_new_session=True, stderr=log, stdout=log, env=_environment()
+                )
+
+    settings = {
+        "distributed.scheduler.no-workers-timeout": "60s",
+        "distributed.scheduler.worker-ttl": None,
+        "distributed.comm.timeouts.connect": "30s",
+    }
+    stack.enter_context(dask.config.set(settings))
+    options = {
+        "nthreads": 1,
+        "memory_limit": 0,
+        "dashboard": False,
+        "host": "127.0.0.1",
+        "local_directory": str(folder),
+        "death_timeout": 60,
+    }
+    worker = {
+        "cls": Worker,
+        "options": {"worker_class": "distributed.Worker", "worker_kwargs": options},
+    }
+    scheduler = {
+        "cls": Scheduler,
+        "options": {"host": "127.0.0.1", "port": 0, "dashboard": False, "dashboard_address": None},
+    }
+    cluster = SpecCluster(
+        workers=dict.fromkeys(range(n_workers), worker),
+        scheduler=scheduler,
+        worker=worker,
+        silence_logs=logging.CRITICAL,
+    )
+    stack.enter_context(cluster)
+    return stack.enter_context(Client(cluster, set_as_default=False))
+
+
+def _environment() -> dict[str, str]:
+    """Environment of a worker: one thread each, and freed memory goes back to the system.
+
+    Arrays of 16 MiB and more are mapped apart and returned at once; smaller ones are kept for the
+    next gene, since giving each back and faulting it in again took as long as a third of pass 2.
+    """
+    fixed = {
+        "MALLOC_ARENA_MAX": "2",
+        "MALLOC_MMAP_THRESHOLD_": str(16 << 20),
+        "MALLOC_TRIM_THRESHOLD_": str(64 << 20),
+    }
+    threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    return {**os.environ, **fixed, **dict.fromkeys(threads, "1")}
+
+
+class MemoryWatch:
+    """Highest summed resident memory of this process and all below it, sampled as it runs."""
+
+    def __init__(self, seconds: float = 0.1) -> None:
+        self.peak = 0
+        self._seconds = seconds
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> MemoryWatch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        me = psutil.Process()
+        while True:
+            total = 0
+            for process in [me, *me.children(recursive=True)]:
+                try:
+                    total += process.memory_info().rss
+                except psutil.Error:
+                    continue
+            self.peak = max(self.peak, total)
+            if self._stop.wait(self._seconds):
+                return

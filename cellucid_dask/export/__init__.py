@@ -1,0 +1,1 @@
+"""The stages of an export, and `run`, which calls them in order."""

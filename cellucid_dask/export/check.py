@@ -1,0 +1,293 @@
+"""Everything that can be wrong with an input, found before anything is written.
+
+`survey` makes the `Catalog`: what an export will hold, by which keys. It collects problems
+instead of stopping at the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import dask
+import dask.array as da
+import numpy as np
+from numpy.typing import NDArray
+
+from cellucid_dask import format as fmt
+from cellucid_dask.errors import CellucidDaskError, Problem
+from cellucid_dask.export.check_genes import Genes, survey_genes
+from cellucid_dask.export.check_obs import ObsField, survey_obs
+from cellucid_dask.options import ExportOptions, suggest
+from cellucid_dask.source import Matrix, Source
+from cellucid_dask.source.discover import Found, discover, latent_key
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """Bounding box of an embedding, and how it becomes points in [-1, 1].
+
+    Parameters
+    ----------
+    center
+        (d,) float32, embedding units.
+    scale
+        Points per embedding unit.
+    """
+
+    center: NDArray[np.float32]
+    scale: float
+
+    @classmethod
+    def of(cls, lo: NDArray[np.float32], hi: NDArray[np.float32]) -> Box:
+        """Box between the corners `lo` and `hi`, both (d,) float32."""
+        widest = float((hi - lo).max())
+        center: NDArray[np.float32] = (lo + hi) / np.float32(2)
+        return cls(center, 2.0 / (1.0 if widest < 1e-8 else widest))
+
+    def normalize(self, rows: NDArray[Any]) -> NDArray[np.float32]:
+        """Points of (n, d) coordinates, computed in float32 as the reference does."""
+        points: NDArray[np.float32] = (rows.astype(np.float32) - self.center) * self.scale
+        return points.astype(np.float32, copy=False)
+
+
+@dataclass(slots=True)
+class Catalog:
+    """What an export will hold.
+
+    Parameters
+    ----------
+    boxes
+        Bounding box by dimension.
+    latent
+        obsm key of the latent space.
+    graph
+        Neighbour graph, and the key it was found under; None without one.
+    notes
+        What was discovered, and what was ignored and why, for the plan.
+    warnings
+        What the user should know although it stops nothing.
+    """
+
+    n_cells: int
+    found: Found
+    boxes: dict[int, Box] = field(default_factory=dict)
+    latent: str = ""
+    obs: list[ObsField] = field(default_factory=list)
+    genes: Genes | None = None
+    graph: Matrix | None = None
+    graph_key: str = ""
+    notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def categorical(self) -> list[ObsField]:
+        """Categorical columns, in order."""
+        return [column for column in self.obs if column.code is not None]
+
+
+def survey(
+    source: Source,
+    options: ExportOptions,
+    vectors: Mapping[str, Mapping[int, str]] | None = None,
+) -> Catalog:
+    """Find what will be exported, and every problem there is with it.
+
+    Parameters
+    ----------
+    vectors
+        obsm keys by field and dimension, where they are known rather than discovered.
+    """
+    catalog = Catalog(source.n_cells, Found())
+    if not source.n_cells:
+        catalog.problems.append(Problem("has no cells", source.where))
+    arrays = _usable_obsm(source, options, catalog)
+    shapes = {key: array.shape for key, array in arrays.items()}
+    chosen = {d: key for d, key in options.embeddings.items() if key in arrays}
+    catalog.found = discover(shapes, chosen)
+    if vectors is not None:
+        catalog.found.vectors = {name: dict(dims) for name, dims in vectors.items()}
+    _embeddings(source, options, arrays, catalog)
+    _vectors(options, arrays, catalog)
+    _latent(source, options, arrays, catalog)
+    survey_obs(source, options, catalog)
+    if options.expression:
+        catalog.genes = survey_genes(source, options, catalog)
+    if options.connectivity:
+        _graph(source, options, catalog)
+    _file_names(catalog)
+    return catalog
+
+
+def _usable_obsm(source: Source, options: ExportOptions, catalog: Catalog) -> dict[str, da.Array]:
+    """obsm arrays that can be read; asked-for ones that cannot are problems."""
+    asked = {*options.embeddings.values(), options.latent_key}
+    usable: dict[str, da.Array] = {}
+    for key, array in source.obsm.items():
+        if isinstance(array, CellucidDaskError):
+            catalog.notes.append(f"ignored   obsm/{key}: {array.problems[0].what}")
+            if key in asked or key.startswith("X_umap") or source.path is None:
+                catalog.problems.extend(array.problems)
+        elif array.shape[0] != source.n_cells:
+            what = f"has shape {array.shape}, but obs has {source.n_cells} cells"
+            if array.shape[1] == source.n_cells:
+                what += "; it looks transposed"
+            catalog.problems.append(Problem(what, f"obsm/{key}"))
+        else:
+            usable[key] = array
+    return usable
+
+
+def _embeddings(
+    source: Source, options: ExportOptions, arrays: Mapping[str, da.Array], catalog: Catalog
+) -> None:
+    known = list(source.obsm)
+    for dim, key in options.embeddings.items():
+        if key not in known:
+            catalog.problems.append(
+                Problem(f"there is no obsm key {key!r}", f"--embedding {dim}d", suggest(key, known))
+            )
+        elif key in arrays and arrays[key].shape[1] != dim:
+            catalog.problems.append(
+                Problem(
+                    f"has shape {arrays[key].shape}, not ({source.n_cells}, {dim})", f"obsm/{key}"
+                )
+            )
+            catalog.found.embeddings.pop(dim, None)
+    if not catalog.found.embeddings and not catalog.problems:
+        shapes = ", ".join(f"{k} {a.shape}" for k, a in arrays.items()) or "nothing"
+        catalog.problems.append(
+            Problem(
+                "no embedding found: obsm has none of X_umap_1d, X_umap_2d, X_umap_3d, X_umap "
+                f"with 1 to 3 columns; it holds {shapes}",
+                source.where,
+                "name one, such as --embedding 2d=KEY, or compute one with scanpy.tl.umap",
+            )
+        )
+    for dim, key in catalog.found.embeddings.items():
+        catalog.notes.append(f"embedding obsm/{key} as {dim}d")
+        _bounds(dim, key, arrays[key], catalog)
+    for key, why in catalog.found.ignored.items():
+        catalog.notes.append(f"ignored   obsm/{key}: {why}")
+
+
+def _bounds(dim: int, key: str, array: da.Array, catalog: Catalog) -> None:
+    """One reduction over row blocks: corners of the box, and rows that are not finite."""
+    if not catalog.n_cells:
+        return
+    with np.errstate(over="ignore"):
+        values = array.astype(np.float32)
+        bad = ~da.isfinite(values).all(axis=1)
+        try:
+            lo, hi, n_bad = dask.compute(
+                values.min(axis=0), values.max(axis=0), bad.sum(), scheduler="threads"
+            )
+        except CellucidDaskError as error:
+            catalog.problems.extend(error.problems)
+            return
+        if n_bad:
+            first = np.flatnonzero(bad.compute(scheduler="threads"))[:10]
+            rows = ", ".join(map(str, first)) + (", ..." if n_bad > first.size else "")
+            catalog.problems.append(
+                Problem(
+                    f"{n_bad} of {catalog.n_cells} cells have NaN or Inf (rows {rows})",
+                    f"obsm/{key}",
+                    "remove those cells, or compute the embedding again",
+                )
+            )
+            return
+    if not np.isfinite(hi - lo).all():
+        catalog.problems.append(Problem("has coordinates beyond the range of float32", key))
+        return
+    catalog.boxes[dim] = Box.of(lo, hi)
+
+
+def _vectors(options: ExportOptions, arrays: Mapping[str, da.Array], catalog: Catalog) -> None:
+    if not options.vectors:
+        catalog.found.vectors = {}
+    for field_id, dims in catalog.found.vectors.items():
+        if fmt.safe(field_id) != field_id:
+            catalog.problems.append(
+                Problem(
+                    f"the vector field id {field_id!r} has characters that a path cannot hold",
+                    "obsm",
+                    f"rename it, for example to {fmt.safe(field_id)!r}, or use --no-vectors",
+                )
+            )
+        for dim, key in list(dims.items()):
+            if key in arrays:
+                catalog.notes.append(f"vectors   obsm/{key} as {field_id} {dim}d")
+            else:
+                del dims[dim]
+
+
+def _latent(
+    source: Source, options: ExportOptions, arrays: Mapping[str, da.Array], catalog: Catalog
+) -> None:
+    embeddings = catalog.found.embeddings
+    if options.latent_key is not None:
+        if options.latent_key not in source.obsm:
+            catalog.problems.append(
+                Problem(
+                    f"there is no obsm key {options.latent_key!r}",
+                    "--latent-key",
+                    suggest(options.latent_key, list(source.obsm)),
+                )
+            )
+        catalog.latent = options.latent_key
+    else:
+        vectors = {key for dims in catalog.found.vectors.values() for key in dims.values()}
+        keys = [key for key in arrays if key not in vectors]
+        latent = latent_key(keys, [*embeddings.values(), *catalog.found.ignored])
+        if latent is None and embeddings:
+            latent = embeddings[max(embeddings)]
+            catalog.warnings.append(
+                f"no latent space in obsm: outlier quantiles are computed on {latent}"
+            )
+        catalog.latent = latent or ""
+    if catalog.latent:
+        catalog.notes.append(f"latent    obsm/{catalog.latent}")
+
+
+def _graph(source: Source, options: ExportOptions, catalog: Catalog) -> None:
+    key = options.graph or "connectivities"
+    graph = source.matrices.get(f"obsp/{key}")
+    if graph is None:
+        catalog.notes.append(f"no graph  obsp has no {key!r}")
+        if options.graph is not None:
+            catalog.problems.append(
+                Problem(
+                    f"there is no obsp key {key!r}", "--graph", suggest(key, source.keys("obsp"))
+                )
+            )
+        return
+    if isinstance(graph, CellucidDaskError):
+        catalog.problems.extend(graph.problems)
+    elif graph.shape != (source.n_cells, source.n_cells):
+        catalog.problems.append(
+            Problem(f"has shape {graph.shape}, but there are {source.n_cells} cells", f"obsp/{key}")
+        )
+    else:
+        catalog.graph, catalog.graph_key = graph, key
+        catalog.notes.append(f"graph     obsp/{key}")
+
+
+def _file_names(catalog: Catalog) -> None:
+    """Keys of one kind whose files would be the same, or whose names no disk can hold."""
+    genes = catalog.genes.ids if catalog.genes else []
+    for kind, keys, fix in (
+        ("obs columns", [c.key for c in catalog.obs], "rename them, or choose with --obs-key"),
+        ("genes", genes, "choose with --genes-file, or other ids with --gene-id-column"),
+    ):
+        for group in fmt.collisions(dict.fromkeys(keys)):
+            names = ", ".join(map(repr, group))
+            catalog.problems.append(
+                Problem(f"{names} would share the file name {fmt.safe(group[0])!r}", kind, fix)
+            )
+        longest = 255 - len(".outliers.u16.gz") - 20  # a file that is being written has a suffix
+        for key in keys:
+            if len(fmt.safe(key)) > longest:
+                what = f"{key[:60]!r}... is too long for a file name ({len(key)} characters)"
+                catalog.problems.append(Problem(what, kind, fix))

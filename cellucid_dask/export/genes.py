@@ -1,0 +1,108 @@
+"""Second pass: a block of genes into files, whatever the genes come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellucid_dask.encode import encode_gene
+from cellucid_dask.export.files import Receipt, write
+from cellucid_dask.export.transpose import Spill
+from cellucid_dask.format import Resource, safe, value_ext
+from cellucid_dask.source import DenseMatrix, SparseMatrix
+from cellucid_dask.source.matrix import runs
+
+Piece = tuple[int, Any, NDArray[np.float32]]
+
+
+@dataclass(frozen=True, slots=True)
+class GeneSettings:
+    """What every gene file has in common.
+
+    Parameters
+    ----------
+    folder
+        The export being made.
+    n_cells
+        Length of every vector.
+    bits, level
+        Quantization (8, 16, None) and gzip level.
+    """
+
+    folder: str
+    n_cells: int
+    bits: int | None
+    level: int
+
+
+def write_spilled(
+    settings: GeneSettings, spills: Sequence[Spill], start: int, ids: Sequence[str]
+) -> list[Receipt]:
+    """Write genes that were spilled; the first of `ids` is gene `start` of the spill files."""
+    pieces = [spill.read(start, start + len(ids)) for spill in spills]
+    return [
+        _write_gene(settings, gene, [block.gene(i) for block in pieces])
+        for i, gene in enumerate(ids)
+    ]
+
+
+def write_columns(
+    settings: GeneSettings, matrix: SparseMatrix, columns: NDArray[np.int64], ids: Sequence[str]
+) -> list[Receipt]:
+    """Write genes of a CSC matrix; `columns` are theirs."""
+    return _write_read(settings, columns, ids, _csc_columns(matrix, np.sort(columns)))
+
+
+def write_strip(
+    settings: GeneSettings, matrix: DenseMatrix, columns: NDArray[np.int64], ids: Sequence[str]
+) -> list[Receipt]:
+    """Write genes of a dense matrix; `columns` are theirs."""
+    return _write_read(settings, columns, ids, _dense_columns(matrix, np.sort(columns)))
+
+
+def _write_read(
+    settings: GeneSettings,
+    columns: NDArray[np.int64],
+    ids: Sequence[str],
+    read: Iterator[tuple[int, Piece]],
+) -> list[Receipt]:
+    """Write genes as they are read; receipts in the order of `ids`."""
+    position = {int(column): i for i, column in enumerate(columns)}
+    receipts: dict[int, Receipt] = {}
+    for column, piece in read:
+        i = position[column]
+        receipts[i] = _write_gene(settings, ids[i], [piece])
+    return [receipts[i] for i in range(len(ids))]
+
+
+def _csc_columns(matrix: SparseMatrix, columns: NDArray[np.int64]) -> Iterator[tuple[int, Piece]]:
+    for start, stop in runs(columns):
+        part = matrix.major(start, stop)
+        if not part.has_canonical_format:
+            part = part.copy()  # it may share the memory of the user's matrix
+            part.sum_duplicates()
+        with np.errstate(over="ignore"):
+            values = part.data.astype(np.float32) + np.float32(0)  # no stored -0.0
+        for i in range(stop - start):
+            low, high = part.indptr[i], part.indptr[i + 1]
+            yield start + i, (0, part.indices[low:high], values[low:high])
+
+
+def _dense_columns(matrix: DenseMatrix, columns: NDArray[np.int64]) -> Iterator[tuple[int, Piece]]:
+    for start, stop in runs(columns):
+        strip = np.asarray(matrix.read(slice(None), slice(start, stop)))
+        for i in range(stop - start):
+            with np.errstate(over="ignore"):
+                values = np.ascontiguousarray(strip[:, i], dtype=np.float32)
+            yield start + i, (0, slice(None), values)
+
+
+def _write_gene(settings: GeneSettings, gene: str, pieces: Sequence[Piece]) -> Receipt:
+    encoded = encode_gene(pieces, settings.n_cells, settings.bits, settings.level)
+    ext, gz = value_ext(settings.bits), settings.level > 0
+    resource = Resource("gene", safe(gene), ext=ext, gz=gz)
+    return write(settings.folder, resource, [encoded.payload], encoded.span)

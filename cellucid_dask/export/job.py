@@ -1,0 +1,48 @@
+"""What the stages of one run share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from cellucid_dask.engine import Engine
+from cellucid_dask.export.check import Catalog
+from cellucid_dask.export.files import Receipt
+from cellucid_dask.export.plan import Plan
+from cellucid_dask.export.publish import Staging
+from cellucid_dask.options import ExportOptions
+from cellucid_dask.source import Source
+
+
+@dataclass(slots=True)
+class Job:
+    """Everything the stages of one run share.
+
+    Parameters
+    ----------
+    arrays, columns
+        Receipts of points and vectors, and of the values or codes of each obs column.
+    """
+
+    source: Source
+    catalog: Catalog
+    options: ExportOptions
+    engine: Engine
+    plan: Plan
+    folders: Staging
+    arrays: list[Receipt] = field(default_factory=list)
+    columns: dict[str, Receipt] = field(default_factory=dict)
+
+    @property
+    def export(self) -> str:
+        """The export being made."""
+        return str(self.folders.export)
+
+    @property
+    def scratch(self) -> str:
+        """Folder for the spill."""
+        return str(self.folders.scratch)
+
+    @property
+    def level(self) -> int:
+        """Gzip level."""
+        return self.options.compression

@@ -1,0 +1,370 @@
+"""How the work is cut, in integers alone: row chunks, gene blocks, memory and disk.
+
+Nothing here reads an expression value; a plan that cannot fit is refused with the numbers.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from dask.utils import format_bytes
+from numpy.typing import NDArray
+
+from cellucid_dask.errors import PlanError
+from cellucid_dask.export.check import Catalog
+from cellucid_dask.export.check_genes import Genes
+from cellucid_dask.format import value_dtype
+from cellucid_dask.options import ExportOptions
+from cellucid_dask.source import DenseMatrix, SparseMatrix
+
+MiB = 1 << 20
+SPAN = 1 << 18  # cells of one partial sum at least; its ends never depend on memory
+MAX_SPANS = 16  # partial sums at most; each holds every category
+CHUNK_ROWS = 1 << 16  # a spilled row number has 16 bits
+SEGMENT = MiB  # bytes of one block in one spill file, below which reading them is slow
+BLOCK_BYTES = 192 * MiB  # a block is a task of seconds: what Ctrl-C waits for at most
+CHUNK_NNZ = 24_000_000
+SMALL = 20_000_000  # values of a job that is done before workers have started
+FLOOR = 48 * MiB  # least memory a task is planned with
+
+Way = Literal["none", "transpose", "columns", "strips"]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The cut of one export.
+
+    Parameters
+    ----------
+    way
+        How genes are reached: ``transpose`` spills row chunks and reads them back by gene,
+        ``columns`` reads CSC, ``strips`` reads columns of a dense matrix.
+    row_chunks
+        (start, stop) of the cells of each task of the first pass.
+    block_bytes
+        Spilled or read bytes of the genes of one block.
+    spans
+        (start, stop) of the cells of each partial sum.
+    peak_bytes
+        Projected memory of the largest task.
+    worker_bytes
+        Memory a task may take.
+    scratch_bytes, output_bytes
+        Estimated disk; the output is before compression where `compression` is 0.
+    n_files
+        Files that will be written, manifests included.
+    """
+
+    way: Way
+    row_chunks: tuple[tuple[int, int], ...]
+    block_bytes: int
+    n_blocks: int
+    spans: tuple[tuple[int, int], ...]
+    peak_bytes: int
+    worker_bytes: int
+    scratch_bytes: int
+    output_bytes: int
+    n_files: int
+
+
+def is_small(catalog: Catalog) -> bool:
+    """Whether the job is done sooner than worker processes have started."""
+    genes, stored = catalog.genes, 0
+    if genes is not None:
+        matrix = genes.matrix
+        stored = matrix.nnz if isinstance(matrix, SparseMatrix) else int(np.prod(matrix.shape))
+        stored += len(genes.ids) * catalog.n_cells // 20
+    return stored + catalog.n_cells * 8 * len(catalog.categorical) < SMALL
+
+
+def make_plan(catalog: Catalog, options: ExportOptions, worker_bytes: int) -> Plan:
+    """Cut the work for tasks of at most `worker_bytes`.
+
+    Raises
+    ------
+    PlanError
+        When a task needs more, with what it needs.
+    ReadError
+        When the row pointers of the matrix are damaged.
+    """
+    need = least_bytes(catalog, options)
+    if worker_bytes < need:
+        raise NotEnoughError(need)
+    genes, room = catalog.genes, worker_bytes - vector_bytes(catalog, options)
+    way: Way = "none"
+    chunks: tuple[tuple[int, int], ...] = ()
+    block, total, scratch = BLOCK_BYTES, 0, 0
+    if genes is not None and genes.ids:
+        way = choose_way(genes, room)
+        if way == "transpose":
+            chunks = row_chunks(genes, worker_bytes)
+            scratch = spill_bytes(genes)
+        total = gene_bytes(genes)
+        block = min(room, max(BLOCK_BYTES, len(chunks) * SEGMENT))
+        block = max(min(block, total // 8), MiB)
+    n_blocks = max(1, -(-total // block)) if way != "none" else 0
+    return Plan(
+        way,
+        chunks,
+        block,
+        n_blocks,
+        spans(catalog.n_cells),
+        max(need, min(worker_bytes, _largest(genes, chunks, block, catalog, options))),
+        worker_bytes,
+        scratch + obs_scratch(catalog),
+        output_bytes(catalog, options),
+        count_files(catalog),
+    )
+
+
+class NotEnoughError(PlanError):
+    """A task needs more memory than a worker has; the caller knows of how many workers."""
+
+    def __init__(self, need: int) -> None:
+        self.need = need
+        super().__init__(f"a task needs {format_bytes(need)}")
+
+
+def choose_way(genes: Genes, room: int) -> Way:
+    """Shortest way to the genes: CSC is by gene already, dense where a strip of it fits."""
+    matrix = genes.matrix
+    if isinstance(matrix, SparseMatrix):
+        return "columns" if matrix.layout == "csc" else "transpose"
+    if matrix.layout == "rows":
+        return "transpose"
+    n_cells, n_genes = matrix.shape
+    fits = room // max(1, 2 * n_cells * matrix.dtype.itemsize)
+    if isinstance(matrix.array, np.ndarray):
+        return "strips"
+    # Contiguous rows: every strip walks through the whole file, so a few strips at most.
+    width = matrix.chunks[1] if matrix.chunks else -(-n_genes // 4)
+    return "strips" if fits >= width else "transpose"
+
+
+def strip_width(genes: Genes, block_bytes: int) -> int:
+    """Columns of a dense strip: whole chunks, so that each is read once."""
+    matrix = genes.matrix
+    assert isinstance(matrix, DenseMatrix)
+    fits = max(1, block_bytes // max(1, matrix.shape[0] * 4))
+    if not matrix.chunks:
+        return fits
+    return max(matrix.chunks[1], fits - fits % matrix.chunks[1])
+
+
+def row_chunks(genes: Genes, worker_bytes: int) -> tuple[tuple[int, int], ...]:
+    """Cells of each first-pass task: as many as fit, at most what 16 bits can number."""
+    matrix = genes.matrix
+    n_cells, n_genes = matrix.shape
+    if isinstance(matrix, SparseMatrix):
+        limit = max(1, min(CHUNK_NNZ, worker_bytes // _bytes_per_nnz(matrix)))
+        return _cut(matrix, limit)
+    per_row = n_genes * (matrix.dtype.itemsize + 14)
+    rows = max(
+        1, min(CHUNK_ROWS, CHUNK_NNZ * 16 // max(per_row, 1), worker_bytes // max(per_row, 1))
+    )
+    if matrix.chunks and matrix.chunks[0] < rows:
+        rows -= rows % matrix.chunks[0]
+    return tuple((start, min(start + rows, n_cells)) for start in range(0, n_cells, rows))
+
+
+def _bytes_per_nnz(matrix: SparseMatrix) -> int:
+    """Peak of reading and transposing a chunk: two copies of the values and of the indices."""
+    value, index = matrix.dtype.itemsize, np.dtype(matrix.indices.dtype).itemsize
+    return 2 * max(value, 4) + index + 4 + (4 if index > 4 else 0) + 6
+
+
+def _cut(matrix: SparseMatrix, limit: int) -> tuple[tuple[int, int], ...]:
+    """Row chunks of at most `limit` stored values, read from indptr in pieces."""
+    cuts, base = [0], 0
+    for start, pointers in matrix.pointers():
+        last = start + pointers.size - 1
+        while True:
+            stop = start + int(np.searchsorted(pointers, base + limit, side="right")) - 1
+            stop = min(stop, cuts[-1] + CHUNK_ROWS)
+            if stop >= last and last < matrix.n_major and last - cuts[-1] < CHUNK_ROWS:
+                break  # the chunk may go on in the next piece
+            stop = min(max(stop, cuts[-1] + 1), last)
+            if stop <= cuts[-1]:
+                break
+            cuts.append(stop)
+            base = int(pointers[stop - start])
+    return tuple(itertools.pairwise(cuts))
+
+
+def spans(n_cells: int) -> tuple[tuple[int, int], ...]:
+    """Cells of each partial sum; they depend on the number of cells alone, as the bytes do."""
+    size = max(SPAN, -(-n_cells // (MAX_SPANS * SPAN)) * SPAN)
+    return tuple((start, min(start + size, n_cells)) for start in range(0, n_cells, size))
+
+
+def blocks(weights: NDArray[np.int64], n_bytes: int) -> list[tuple[int, int]]:
+    """Cut genes into runs of about equal weight, each at most `n_bytes` or one gene.
+
+    Parameters
+    ----------
+    weights
+        (n_genes,) bytes of each gene.
+    """
+    ends = np.cumsum(weights)
+    cuts, base = [0], 0
+    while cuts[-1] < weights.size:
+        stop = int(np.searchsorted(ends, base + n_bytes, side="right"))
+        cuts.append(max(stop, cuts[-1] + 1))
+        base = int(ends[cuts[-1] - 1])
+    return list(itertools.pairwise(cuts))
+
+
+# ---------------------------------------------------------------------------- memory and disk
+
+
+def vector_bytes(catalog: Catalog, options: ExportOptions) -> int:
+    """Memory of encoding one gene: its values, its codes, the whole vector and its gzip."""
+    if catalog.genes is None:
+        return 0
+    itemsize = np.dtype(value_dtype(options.var_quantization)).itemsize
+    return catalog.n_cells * (12 + 2 * itemsize)
+
+
+def obs_bytes(catalog: Catalog) -> int:
+    """Memory of ranking the cells of one column: keys, their order, ranks and distances."""
+    return catalog.n_cells * (44 if catalog.categorical else 12) + 8 * MiB
+
+
+def least_bytes(catalog: Catalog, options: ExportOptions) -> int:
+    """Least memory with which every task can run."""
+    genes, largest = catalog.genes, FLOOR
+    if genes is not None and genes.ids:
+        matrix, n_cells = genes.matrix, catalog.n_cells
+        vector = vector_bytes(catalog, options)
+        if isinstance(matrix, SparseMatrix):
+            row = n_cells if matrix.layout == "csc" else matrix.shape[1]
+            largest = max(largest, vector + 16 * MiB, row * _bytes_per_nnz(matrix))
+        else:
+            row = matrix.shape[1] * (matrix.dtype.itemsize + 14)
+            row *= matrix.chunks[0] if matrix.chunks else 1
+            largest = max(largest, vector + 16 * MiB, min(row, 256 * MiB))
+    return max(largest, obs_bytes(catalog))
+
+
+def _largest(
+    genes: Genes | None,
+    chunks: Sequence[tuple[int, int]],
+    block: int,
+    catalog: Catalog,
+    options: ExportOptions,
+) -> int:
+    if genes is None:
+        return obs_bytes(catalog)
+    first = 0
+    matrix = genes.matrix
+    if chunks:
+        rows = max(stop - start for start, stop in chunks)
+        if isinstance(matrix, SparseMatrix):
+            share = min(CHUNK_NNZ, matrix.nnz * rows // max(1, matrix.shape[0]) * 3 // 2)
+            first = share * _bytes_per_nnz(matrix)
+        else:
+            first = rows * matrix.shape[1] * (matrix.dtype.itemsize + 14)
+    return max(first, block + vector_bytes(catalog, options))
+
+
+def gene_bytes(genes: Genes) -> int:
+    """Bytes of the values of the chosen genes, as a block task reads them."""
+    matrix = genes.matrix
+    share = len(genes.ids) / max(1, matrix.shape[1])
+    if isinstance(matrix, SparseMatrix):
+        width = 6
+        if matrix.layout == "csc":
+            width = matrix.dtype.itemsize + np.dtype(matrix.indices.dtype).itemsize
+        return int(matrix.nnz * share) * width
+    return 4 * matrix.shape[0] * len(genes.ids)
+
+
+def spill_bytes(genes: Genes) -> int:
+    """Disk the spill may take: 6 bytes a stored value, 4 a dense one."""
+    return gene_bytes(genes) + 8 * (genes.matrix.shape[1] + 1)
+
+
+def obs_scratch(catalog: Catalog) -> int:
+    """Disk of codes, points and distances of the obs stage."""
+    if not catalog.categorical:
+        return 0
+    dims = list(catalog.found.embeddings)
+    per_column = 2 + 4 * (1 + len(dims))
+    return catalog.n_cells * (4 * sum(dims) + per_column * len(catalog.categorical))
+
+
+def count_files(catalog: Catalog) -> int:
+    """Files of the export: binaries and manifests."""
+    genes = len(catalog.genes.ids) if catalog.genes else 0
+    vectors = sum(len(dims) for dims in catalog.found.vectors.values())
+    binaries = len(catalog.boxes) + vectors + len(catalog.obs) + len(catalog.categorical)
+    edges = 3 if catalog.graph is not None else 0
+    return binaries + genes + edges + 2 + (catalog.genes is not None)
+
+
+def output_bytes(catalog: Catalog, options: ExportOptions) -> int:
+    """Estimated bytes of the export; with compression by what such data was seen to need."""
+    n = catalog.n_cells
+    value = np.dtype(value_dtype(options.obs_quantization)).itemsize
+    dims = sum(catalog.boxes) + sum(sum(dims) for dims in catalog.found.vectors.values())
+    total = n * (4 * dims + value * len(catalog.obs))
+    total += n * sum(2 if c.code and c.code.missing > 255 else 1 for c in catalog.categorical)
+    if isinstance(catalog.graph, SparseMatrix):
+        total += catalog.graph.nnz * (4 if n > 0xFFFF else 2)
+    if catalog.genes is None:
+        return total
+    itemsize = np.dtype(value_dtype(options.var_quantization)).itemsize
+    full = n * itemsize * len(catalog.genes.ids)
+    if not options.compression:
+        return total + full
+    matrix = catalog.genes.matrix
+    if not isinstance(matrix, SparseMatrix):
+        return total + full
+    stored = int(matrix.nnz * len(catalog.genes.ids) / max(1, matrix.shape[1]))
+    return total + min(full, stored * (itemsize + 1) + 200 * len(catalog.genes.ids))
+
+
+def describe(plan: Plan, catalog: Catalog, engine: str) -> dict[str, Any]:
+    """Facts of the plan for the user: text by name, in the order to show them."""
+    facts: dict[str, Any] = {"cells": f"{catalog.n_cells:,}"}
+    genes = catalog.genes
+    if genes is None:
+        facts["genes"] = "none"
+    else:
+        matrix = genes.matrix
+        facts["genes"] = f"{len(genes.ids):,} of {matrix.shape[1]:,}"
+        facts["non-zeros"] = "not stored apart (dense)"
+        if isinstance(matrix, SparseMatrix):
+            facts["non-zeros"] = f"{matrix.nnz:,} stored"
+        facts["layout on disk"] = _layout(matrix)
+        facts["way"] = _WAYS[plan.way]
+        facts["row chunks"] = f"{len(plan.row_chunks):,}"
+        facts["gene blocks"] = f"{plan.n_blocks:,} of about {format_bytes(plan.block_bytes)}"
+    facts["runs on"] = engine
+    facts["memory per worker"] = (
+        f"{format_bytes(plan.peak_bytes)} projected of {format_bytes(plan.worker_bytes)} allowed"
+    )
+    facts["scratch"] = format_bytes(plan.scratch_bytes)
+    facts["output"] = f"{plan.n_files:,} files, about {format_bytes(plan.output_bytes)}"
+    return facts
+
+
+_WAYS = {
+    "none": "no genes",
+    "transpose": "row chunks are spilled gene by gene, then read back in gene blocks",
+    "columns": "columns are read as they lie",
+    "strips": "strips of columns are read as they lie",
+}
+
+
+def _layout(matrix: SparseMatrix | DenseMatrix) -> str:
+    array = matrix.data if isinstance(matrix, SparseMatrix) else matrix.array
+    chunks = getattr(array, "chunks", None)
+    text = f"{matrix.layout.upper() if matrix.layout != 'dense' else 'dense'} {matrix.dtype}"
+    if not hasattr(array, "store"):
+        return f"{text}, in memory" if matrix.layout != "rows" else f"dask array of {matrix.dtype}"
+    return f"{text}, " + (f"chunks of {chunks}" if chunks else "contiguous")

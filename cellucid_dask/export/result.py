@@ -1,0 +1,50 @@
+"""What an export answers with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(slots=True)
+class ExportResult:
+    """What an export did.
+
+    Parameters
+    ----------
+    out
+        The export.
+    n_cells, n_genes, n_obs_fields, n_edges
+        What it holds; `n_edges` is None without a graph.
+    files, bytes
+        What was written.
+    warnings
+        What the user should know.
+    seconds
+        By stage, in order.
+    total_seconds, peak_memory_bytes
+        Of the whole run; memory is the summed resident memory of all its processes.
+    plan
+        The facts of the plan.
+    discovered
+        What was taken from where, and what was ignored and why.
+    """
+
+    out: str
+    n_cells: int = 0
+    n_genes: int = 0
+    n_obs_fields: int = 0
+    n_edges: int | None = None
+    files: int = 0
+    bytes: int = 0
+    warnings: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    total_seconds: float = 0.0
+    peak_memory_bytes: int = 0
+    plan: dict[str, str] = field(default_factory=dict)
+    discovered: list[str] = field(default_factory=list)
+    written: bool = True
+
+    def as_dict(self) -> dict[str, Any]:
+        """Fields as plain data, as the report holds them."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}

@@ -1,0 +1,141 @@
+"""The story of an export: open, check, plan, reduce, transpose, encode, write, publish."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+from cellucid_dask import format as fmt
+from cellucid_dask.engine import Engine, MemoryWatch
+from cellucid_dask.export import manifests
+from cellucid_dask.export.check import survey
+from cellucid_dask.export.edges import Edges, write_edges
+from cellucid_dask.export.files import Receipt, write_beside
+from cellucid_dask.export.fit import disk_problems, fitting_plan, refuse
+from cellucid_dask.export.job import Job
+from cellucid_dask.export.plan import describe, is_small
+from cellucid_dask.export.publish import output_problems, publish, staging
+from cellucid_dask.export.result import ExportResult
+from cellucid_dask.export.stage_genes import write_genes
+from cellucid_dask.export.stage_obs import reduce_obs, write_obs
+from cellucid_dask.options import ExportOptions, RunOptions
+from cellucid_dask.progress import Reporter
+from cellucid_dask.source import Source
+
+
+def run_export(
+    source: Source,
+    out: str | os.PathLike[str],
+    options: ExportOptions,
+    run: RunOptions,
+    *,
+    reporter: Reporter,
+    vectors: Mapping[str, Mapping[int, str]] | None = None,
+    latent_name: str | None = None,
+    dry_run: bool = False,
+) -> ExportResult:
+    """Check, plan, and unless `dry_run` make and publish the export."""
+    began = time.perf_counter()
+    with MemoryWatch() as memory:
+        with reporter.stage("check", 1, "inputs") as advance:
+            catalog = survey(source, options, vectors)
+            advance()
+        refuse(catalog.problems + output_problems(out, force=run.force))
+        result = ExportResult(str(Path(out).absolute()), warnings=catalog.warnings)
+        small = is_small(catalog)
+        with Engine(run, reporter, local=source.local, small=small) as engine:
+            plan = fitting_plan(catalog, options, run, engine)
+            refuse(disk_problems(plan, Path(out), run))
+            result.plan = describe(plan, catalog, engine.kind)
+            result.discovered = catalog.notes
+            if dry_run:
+                result.written = False
+            else:
+                scratch = None if run.scratch is None else Path(run.scratch)
+                with staging(Path(out), scratch) as folders:
+                    job = Job(source, catalog, options, engine, plan, folders)
+                    engine.start(folders.scratch)
+                    engine.probe([p for p in (source.path, str(folders.scratch)) if p])
+                    make(job, result, Path(out).absolute(), latent_name or catalog.latent)
+    result.seconds = {name: round(spent, 3) for name, spent in reporter.seconds.items()}
+    result.total_seconds = round(time.perf_counter() - began, 3)
+    result.peak_memory_bytes = memory.peak
+    if run.report is not None:
+        text = json.dumps(result.as_dict(), indent=2).encode()
+        write_beside(Path(run.report).absolute(), [text])
+    return result
+
+
+def make(job: Job, result: ExportResult, out: Path, latent_name: str) -> None:
+    """Write every file of the export, its identity last, and publish it."""
+    graph = begin_graph(job)  # one task, beside the many of the other stages
+    columns = write_obs(job)
+    ranked = reduce_obs(job, columns)
+    genes = write_genes(job)
+    edges = job.engine.finish("edges", graph, unit="graphs")[0] if graph else None
+    with job.engine.reporter.stage("publish", 1, "exports") as advance:
+        receipts = [*job.arrays, *job.columns.values(), *(r for r, _ in ranked.values()), *genes]
+        obs = manifests.obs_manifest(job.catalog, job.options, job.columns, ranked, latent_name)
+        receipts += save_manifests(job, obs, genes, edges, out.name)
+        aside = publish(job.folders.export, out)
+        advance()
+    if aside is not None:
+        result.warnings.append(f"what was there before held other files and is now {aside}")
+    ids = job.catalog.genes.ids if job.catalog.genes is not None else []
+    result.warnings += quality(ids, genes, job.columns)
+    result.n_cells, result.n_genes = job.catalog.n_cells, len(ids)
+    result.n_obs_fields = len(job.catalog.obs)
+    result.n_edges = None if edges is None else edges.n_edges
+    result.files, result.bytes = len(receipts), sum(receipt.size for receipt in receipts)
+
+
+def save_manifests(
+    job: Job, obs: Mapping[str, Any], genes: Sequence[Receipt], edges: Edges | None, name: str
+) -> list[Receipt]:
+    """Write the manifests, the identity last."""
+    catalog, options, folder = job.catalog, job.options, job.folders.export
+    receipts = [manifests.save(folder, fmt.OBS_MANIFEST, obs)]
+    ids: list[str] = []
+    if catalog.genes is not None:
+        ids = catalog.genes.ids
+        var = manifests.var_manifest(catalog, options, ids, genes)
+        receipts.append(manifests.save(folder, fmt.VAR_MANIFEST, var))
+    if edges is not None:
+        pairs = fmt.connectivity_manifest(
+            n_cells=catalog.n_cells,
+            n_edges=edges.n_edges,
+            max_neighbors=edges.max_neighbors,
+            compression=job.level,
+        )
+        receipts += [*edges.receipts, manifests.save(folder, fmt.CONNECTIVITY_MANIFEST, pairs)]
+    who = manifests.identity(catalog, options, name, len(ids), edges)
+    return [*receipts, manifests.save(folder, fmt.IDENTITY, who, pretty=True)]
+
+
+def begin_graph(job: Job) -> list[Future[Edges]]:
+    """Start on the neighbour graph, where there is one."""
+    if job.catalog.graph is None:
+        return []
+    task = (job.export, job.scratch, job.catalog.graph, job.level, job.plan.worker_bytes)
+    return job.engine.begin(write_edges, [task], here=job.source.local)
+
+
+def quality(
+    ids: Sequence[str], genes: Sequence[Receipt], columns: Mapping[str, Receipt]
+) -> list[str]:
+    """Tell of values that cannot be shown."""
+    told = []
+    for noun, pairs in (("genes", zip(ids, genes, strict=True)), ("obs columns", columns.items())):
+        found: dict[str, list[str]] = {}
+        for name, receipt in pairs:
+            for trouble in receipt.span.troubles() if receipt.span is not None else ():
+                found.setdefault(trouble, []).append(name)
+        for trouble, names in found.items():
+            listed = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
+            told.append(f"{len(names)} {noun} have {trouble}, shown as missing: {listed}")
+    return told

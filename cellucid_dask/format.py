@@ -1,0 +1,370 @@
+"""The Cellucid export format, identity version 2 with ``compact_v1`` manifests.
+
+Every fact about names, dtypes, markers, paths and manifest shapes is said here and nowhere
+else. Nothing in this module reads or writes a file.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+IDENTITY: Final = "dataset_identity.json"
+OBS_MANIFEST: Final = "obs_manifest.json"
+VAR_MANIFEST: Final = "var_manifest.json"
+CONNECTIVITY_MANIFEST: Final = "connectivity_manifest.json"
+MANIFESTS: Final = (IDENTITY, OBS_MANIFEST, VAR_MANIFEST, CONNECTIVITY_MANIFEST)
+DATASETS: Final = "datasets.json"
+COMPACT: Final = "compact_v1"
+DIMENSIONS: Final = (1, 2, 3)
+
+Bits = Literal[8, 16]
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """An unsigned integer code.
+
+    Parameters
+    ----------
+    dtype
+        numpy name of the little-endian type on disk.
+    ext
+        File extension.
+    missing
+        The value reserved for NaN, Inf and missing; valid codes are ``0 .. missing - 1``.
+    """
+
+    dtype: str
+    ext: str
+    missing: int
+
+
+U8: Final = Code("uint8", "u8", 255)
+U16: Final = Code("uint16", "u16", 65535)
+CODES: Final[Mapping[int, Code]] = {8: U8, 16: U16}
+F32_EXT: Final = "f32"
+
+
+def value_ext(bits: int | None) -> str:
+    """Extension of quantized (8, 16) or unquantized (None) values."""
+    return F32_EXT if bits is None else CODES[bits].ext
+
+
+def value_dtype(bits: int | None) -> str:
+    """Numpy dtype name of quantized (8, 16) or unquantized (None) values."""
+    return "float32" if bits is None else CODES[bits].dtype
+
+
+def category_code(n_categories: int, choice: str = "auto") -> Code:
+    """Code for a categorical column; `choice` is ``auto``, ``uint8`` or ``uint16``."""
+    if choice == "auto":
+        return U8 if n_categories < U8.missing else U16
+    return U8 if choice == "uint8" else U16
+
+
+def index_dtype(n_cells: int) -> str:
+    """Numpy dtype name of the cell indices of edges."""
+    if n_cells <= 0xFFFF:
+        return "uint16"
+    return "uint32" if n_cells <= 0xFFFF_FFFF else "uint64"
+
+
+# ------------------------------------------------------------------------------------ names
+
+
+def safe(key: object) -> str:
+    """File name of a key; the viewer applies the same rule to find the file."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", str(key)).strip("._") or "field"
+
+
+def collisions(keys: Iterable[str]) -> list[list[str]]:
+    """Groups of keys whose file names are equal, also on a file system that folds case."""
+    groups: dict[str, list[str]] = {}
+    for key in keys:
+        groups.setdefault(safe(key).casefold(), []).append(key)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def vector_label(field: str) -> str:
+    """Label of a vector field: ``velocity_umap`` is ``Velocity (UMAP)``."""
+    base = field.removesuffix("_umap")
+    words = base.replace("_", " ").strip()
+    label = words[:1].upper() + words[1:] if words else field
+    return f"{label} (UMAP)" if field.endswith("_umap") else label
+
+
+# ------------------------------------------------------------------------------------ paths
+
+Kind = Literal["points", "vectors", "values", "codes", "outliers", "gene", "src", "dst"]
+
+_PATTERNS: Final[Mapping[Kind, str]] = {
+    "points": "points_{dim}d.bin",
+    "vectors": "vectors/{name}_{dim}d.bin",
+    "values": "obs/{name}.values.{ext}",
+    "codes": "obs/{name}.codes.{ext}",
+    "outliers": "obs/{name}.outliers.{ext}",
+    "gene": "var/{name}.values.{ext}",
+    "src": "connectivity/edges.src.bin",
+    "dst": "connectivity/edges.dst.bin",
+}
+_GROUPS: Final = {"dim": "(?P<dim>[123])", "name": "(?P<name>[A-Za-z0-9._-]+)"}
+_EXTS: Final[Mapping[Kind, str]] = {"codes": "u8|u16"}
+
+
+def _regex(kind: Kind) -> re.Pattern[str]:
+    pattern = re.escape(_PATTERNS[kind]).replace(r"\{", "{").replace(r"\}", "}")
+    ext = f"(?P<ext>{_EXTS.get(kind, 'f32|u8|u16')})"
+    return re.compile(pattern.format(ext=ext, **_GROUPS) + r"(?P<gz>\.gz)?")
+
+
+_REGEXES: Final[Mapping[Kind, re.Pattern[str]]] = {kind: _regex(kind) for kind in _PATTERNS}
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One binary file of an export.
+
+    Parameters
+    ----------
+    kind
+        Which array the file holds.
+    name
+        Safe name of the obs column, gene or vector field; empty for points and edges.
+    dim
+        Dimension of points and vectors, else 0.
+    ext
+        ``f32``, ``u8`` or ``u16`` for obs and genes, else ``bin``.
+    gz
+        Whether the file is a gzip member.
+    """
+
+    kind: Kind
+    name: str = ""
+    dim: int = 0
+    ext: str = "bin"
+    gz: bool = False
+
+    @property
+    def path(self) -> str:
+        """Path relative to the export, with forward slashes."""
+        base = _PATTERNS[self.kind].format(name=self.name, dim=self.dim, ext=self.ext)
+        return base + (".gz" if self.gz else "")
+
+
+def parse(path: str) -> Resource:
+    """Resource of a relative path: the inverse of `Resource.path`.
+
+    Raises
+    ------
+    ValueError
+        For every other spelling.
+    """
+    for kind, regex in _REGEXES.items():
+        found = regex.fullmatch(path)
+        if found is None:
+            continue
+        parts = found.groupdict()
+        name = parts.get("name") or ""
+        if name and safe(name) != name:
+            break
+        dim, ext = int(parts.get("dim") or 0), parts.get("ext") or "bin"
+        return Resource(kind, name, dim, ext, parts["gz"] is not None)
+    raise ValueError(f"not a path of an export: {path!r}")
+
+
+# -------------------------------------------------------------------------------- manifests
+
+
+def dumps(payload: Mapping[str, Any], *, pretty: bool = False) -> str:
+    """Strict JSON text; a NaN or an infinity is a ValueError."""
+    return json.dumps(payload, allow_nan=False, indent=2 if pretty else None)
+
+
+def _gz(compression: int | None) -> str:
+    return ".gz" if compression else ""
+
+
+def _value_schema(folder: str, bits: int | None, compression: int | None) -> dict[str, Any]:
+    schema: dict[str, Any] = {
+        "pathPattern": f"{folder}/{{key}}.values.{value_ext(bits)}{_gz(compression)}",
+        "ext": value_ext(bits),
+        "dtype": value_dtype(bits),
+        "quantized": bits is not None,
+    }
+    if bits is not None:
+        schema["quantizationBits"] = bits
+    return schema
+
+
+def obs_manifest(
+    *,
+    n_cells: int,
+    centroid_quantile: float | None,
+    latent_key: str,
+    compression: int | None,
+    bits: int | None,
+    continuous: Sequence[Sequence[Any]],
+    categorical: Sequence[Sequence[Any]],
+) -> dict[str, Any]:
+    """``obs_manifest.json``.
+
+    Parameters
+    ----------
+    continuous
+        ``[key, min, max]`` per column, ``[key]`` unquantized.
+    categorical
+        ``[key, categories, codes dtype, missing, {"2": [centroid]}, min, max]`` per column, the
+        last two (of the outlier quantiles) only when quantized.
+    """
+    schemas: dict[str, Any] = {}
+    if continuous:
+        schemas["continuous"] = _value_schema("obs", bits, compression)
+    if categorical:
+        ext, gz = value_ext(bits), _gz(compression)
+        schemas["categorical"] = {
+            "codesPathPattern": f"obs/{{key}}.codes.{{ext}}{gz}",
+            "outlierPathPattern": f"obs/{{key}}.outliers.{ext}{gz}",
+            "outlierExt": ext,
+            "outlierDtype": value_dtype(bits),
+            "outlierQuantized": bits is not None,
+        }
+    return {
+        "_format": COMPACT,
+        "n_points": n_cells,
+        "centroid_outlier_quantile": centroid_quantile,
+        "latent_key": latent_key,
+        "compression": compression or None,
+        "_obsSchemas": schemas,
+        "_continuousFields": list(continuous),
+        "_categoricalFields": list(categorical),
+    }
+
+
+def var_manifest(
+    *,
+    n_cells: int,
+    gene_id_column: str,
+    compression: int | None,
+    bits: int | None,
+    fields: Sequence[Sequence[Any]],
+) -> dict[str, Any]:
+    """``var_manifest.json``; `fields` are ``[gene, min, max]``, or ``[gene]`` unquantized."""
+    return {
+        "_format": COMPACT,
+        "n_points": n_cells,
+        "var_gene_id_column": gene_id_column,
+        "compression": compression or None,
+        "quantization": bits,
+        "_varSchema": {"kind": "continuous", **_value_schema("var", bits, compression)},
+        "fields": list(fields),
+    }
+
+
+def connectivity_manifest(
+    *, n_cells: int, n_edges: int, max_neighbors: int, compression: int | None
+) -> dict[str, Any]:
+    """``connectivity_manifest.json``."""
+    dtype, gz = index_dtype(n_cells), bool(compression)
+    return {
+        "format": "edge_pairs",
+        "n_cells": n_cells,
+        "n_edges": n_edges,
+        "max_neighbors": max_neighbors,
+        "index_bytes": int(dtype.removeprefix("uint")) // 8,
+        "index_dtype": dtype,
+        "sourcesPath": Resource("src", gz=gz).path,
+        "destinationsPath": Resource("dst", gz=gz).path,
+        "compression": compression or None,
+    }
+
+
+def embeddings_entry(
+    dimensions: Sequence[int], compression: int | None, resolution: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Build the ``embeddings`` entry of the identity."""
+    dims = sorted(dimensions)
+    entry: dict[str, Any] = {
+        "available_dimensions": dims,
+        "default_dimension": dims[-1],
+        "files": {f"{d}d": Resource("points", dim=d, gz=bool(compression)).path for d in dims},
+    }
+    if resolution is not None:
+        entry["umap_resolution"] = dict(resolution)
+    return entry
+
+
+def vector_fields_entry(
+    fields: Mapping[str, Sequence[int]], compression: int | None
+) -> dict[str, Any] | None:
+    """``vector_fields`` of the identity from the dimensions of each field; None without any."""
+    if not fields:
+        return None
+    entries: dict[str, Any] = {}
+    for field, dimensions in fields.items():
+        dims, gz = sorted(dimensions), bool(compression)
+        entries[field] = {
+            "label": vector_label(field),
+            "available_dimensions": dims,
+            "default_dimension": dims[-1],
+            "files": {f"{d}d": Resource("vectors", field, d, gz=gz).path for d in dims},
+        }
+        if field.endswith("_umap"):
+            entries[field]["basis"] = "umap"
+    default = "velocity_umap" if "velocity_umap" in entries else min(entries)
+    return {"default_field": default, "fields": entries}
+
+
+def identity(
+    *,
+    dataset: Mapping[str, str],
+    version: str,
+    stats: Mapping[str, Any],
+    embeddings: Mapping[str, Any],
+    obs_fields: Sequence[Mapping[str, Any]],
+    settings: Mapping[str, Any],
+    source: Mapping[str, str],
+    vector_fields: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """``dataset_identity.json``.
+
+    Parameters
+    ----------
+    dataset
+        ``id``, ``name``, ``description``, ``created_at`` (UTC, ``YYYY-MM-DDTHH:MM:SSZ``).
+    version
+        Version of this package.
+    source
+        ``name``, ``url``, ``citation``, those that were given.
+    """
+    n_categorical = sum(field["kind"] == "category" for field in obs_fields)
+    payload: dict[str, Any] = {
+        "version": 2,
+        **{key: dataset[key] for key in ("id", "name", "description", "created_at")},
+        "cellucid_data_version": f"cellucid-dask {version}",
+        "stats": {
+            "n_cells": stats["n_cells"],
+            "n_genes": stats["n_genes"],
+            "n_obs_fields": len(obs_fields),
+            "n_categorical_fields": n_categorical,
+            "n_continuous_fields": len(obs_fields) - n_categorical,
+            "has_connectivity": stats["n_edges"] is not None,
+            "n_edges": stats["n_edges"],
+        },
+        "embeddings": dict(embeddings),
+        "obs_fields": list(obs_fields),
+        "export_settings": dict(settings),
+    }
+    if source:
+        payload["source"] = dict(source)
+    if vector_fields:
+        payload["vector_fields"] = dict(vector_fields)
+    return payload
+
+
+def datasets(entries: Sequence[Mapping[str, Any]], default: str) -> dict[str, Any]:
+    """``datasets.json`` at the root of several exports."""
+    return {"version": 1, "default": default, "datasets": list(entries)}

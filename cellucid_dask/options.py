@@ -1,0 +1,288 @@
+"""What a user may choose, checked once, at construction."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypeVar
+
+from cellucid_dask.errors import OptionError, Problem
+from cellucid_dask.format import DIMENSIONS, safe
+
+T = TypeVar("T")
+
+
+def suggest(word: object, known: list[str], *, noun: str = "there are") -> str:
+    """Say which of `known` names is nearest to `word`, or list them when none is near."""
+    near = get_close_matches(str(word), known, n=3, cutoff=0.5)
+    if near:
+        return "did you mean " + " or ".join(repr(name) for name in near) + "?"
+    if not known:
+        return f"{noun} none"
+    rest = f", and {len(known) - 12} more" if len(known) > 12 else ""
+    return f"{noun}: " + ", ".join(repr(name) for name in known[:12]) + rest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportOptions:
+    """What is exported and how it is encoded: everything that decides a byte of the output.
+
+    Parameters
+    ----------
+    compression
+        Gzip level 1 to 9; 0 writes plain files.
+    var_quantization, obs_quantization
+        8 or 16 bits for genes and for continuous obs columns; None stores float32.
+    categorical_dtype
+        ``auto``, ``uint8`` or ``uint16``.
+    centroid_quantile
+        Cells of a category nearer to its mean than this quantile of distances make its
+        centroid; inside (0.5, 1). None writes no centroids.
+    centroid_min_points
+        Categories of fewer cells get no centroid and no outlier quantiles.
+    obs_keys
+        obs columns to export, in this order; None exports all.
+    genes
+        Gene ids to export, in this order; None exports all.
+    gene_id_column
+        Column of var that holds the gene ids, or ``index``.
+    rename_duplicates
+        Append ``-1``, ``-2``, ... to repeated gene ids.
+    layer, raw
+        Take the expression from ``layers[layer]`` or from ``raw`` in place of ``X``.
+    latent_key
+        obsm key of the latent space; None looks for the usual ones.
+    embeddings
+        obsm key for a dimension, such as ``{2: "X_tsne"}``.
+    graph
+        obsp key of the neighbour graph; None takes ``connectivities`` where there is one.
+    connectivity, vectors, expression
+        Whether to export the graph, the vector fields and the genes.
+    dataset_id, dataset_name, description, source_name, source_url, citation
+        What the identity says of the dataset.
+    created_at
+        UTC time in the identity, ``YYYY-MM-DDTHH:MM:SSZ``; by default that of
+        SOURCE_DATE_EPOCH, else the present.
+
+    Raises
+    ------
+    OptionError
+        With every value that cannot be used.
+    """
+
+    compression: int = 6
+    var_quantization: int | None = 8
+    obs_quantization: int | None = 8
+    categorical_dtype: str = "auto"
+    centroid_quantile: float | None = 0.95
+    centroid_min_points: int = 10
+    obs_keys: tuple[str, ...] | None = None
+    genes: tuple[str, ...] | None = None
+    gene_id_column: str = "index"
+    rename_duplicates: bool = False
+    layer: str | None = None
+    raw: bool = False
+    latent_key: str | None = None
+    embeddings: Mapping[int, str] = field(default_factory=dict)
+    graph: str | None = None
+    connectivity: bool = True
+    vectors: bool = True
+    expression: bool = True
+    dataset_id: str | None = None
+    dataset_name: str | None = None
+    description: str = ""
+    source_name: str | None = None
+    source_url: str | None = None
+    citation: str | None = None
+    created_at: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("obs_keys", "genes"):
+            value = getattr(self, name)
+            if isinstance(value, str):
+                value = (value,)
+            if value is not None:
+                object.__setattr__(self, name, tuple(str(key) for key in value))
+        problems = list(self._problems())
+        if problems:
+            raise OptionError.of(problems)
+
+    def _problems(self) -> Iterator[Problem]:
+        yield from self._number_problems()
+        if self.categorical_dtype not in ("auto", "uint8", "uint16"):
+            yield Problem(
+                f"{self.categorical_dtype!r} is not a dtype of codes",
+                "--categorical-dtype",
+                "use auto, uint8 or uint16",
+            )
+        if self.layer is not None and self.raw:
+            yield Problem("--layer and --raw cannot both be given", fix="leave one of them out")
+        for dim in self.embeddings:
+            if dim not in DIMENSIONS:
+                yield Problem(f"{dim!r} is not a dimension", "--embedding", "use 1d, 2d or 3d")
+        if self.dataset_id is not None and safe(self.dataset_id) != self.dataset_id:
+            yield Problem(
+                f"{self.dataset_id!r} has characters that a path cannot hold",
+                "--dataset-id",
+                f"use {safe(self.dataset_id)!r}",
+            )
+        for name, keys in (("--obs-key", self.obs_keys), ("--gene", self.genes)):
+            twice = sorted({k for k in keys or () if (keys or ()).count(k) > 1}) if keys else []
+            if twice:
+                yield Problem(f"given twice: {', '.join(map(repr, twice))}", name)
+        yield from self._time_problems()
+
+    def _number_problems(self) -> Iterator[Problem]:
+        if self.compression not in range(10):
+            yield Problem(
+                f"{self.compression!r} is not a gzip level", "--compression", "use 0 to 9"
+            )
+        for name in ("var_quantization", "obs_quantization"):
+            if getattr(self, name) not in (8, 16, None):
+                option = f"--{name.replace('_', '-')}"
+                yield Problem(f"{getattr(self, name)!r} bits", option, "use 8, 16 or none")
+        quantile = self.centroid_quantile
+        if quantile is not None and not 0.5 < quantile < 1:
+            yield Problem(
+                f"{quantile} is outside (0.5, 1)", "--centroid-quantile", "0.95 is the usual choice"
+            )
+        if self.centroid_min_points < 1:
+            yield Problem(f"{self.centroid_min_points} is not positive", "--centroid-min-points")
+
+    def _time_problems(self) -> Iterator[Problem]:
+        stamp, epoch = self.created_at, os.environ.get("SOURCE_DATE_EPOCH")
+        if stamp is not None and not _is_stamp(stamp):
+            yield Problem(
+                f"{stamp!r} is not a UTC time", "--created-at", "write it as 2026-01-31T12:00:00Z"
+            )
+        if stamp is None and epoch and not epoch.isdigit():
+            yield Problem(f"{epoch!r} is not a number of seconds", "SOURCE_DATE_EPOCH")
+
+    def timestamp(self) -> str:
+        """UTC time for the identity, ``YYYY-MM-DDTHH:MM:SSZ``."""
+        if self.created_at is not None:
+            return self.created_at
+        epoch = os.environ.get("SOURCE_DATE_EPOCH")
+        moment = datetime.fromtimestamp(int(epoch), UTC) if epoch else datetime.now(UTC)
+        return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def source(self) -> dict[str, str]:
+        """``source`` entry of the identity: what was given of name, url and citation."""
+        given = {"name": self.source_name, "url": self.source_url, "citation": self.citation}
+        return {key: value for key, value in given.items() if value}
+
+
+def _is_stamp(text: str) -> bool:
+    if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", text):
+        return False
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """How the work is done: nothing here changes a byte of the output.
+
+    Parameters
+    ----------
+    workers
+        Processes; 1 runs threads in this process; None takes the cores this process may use,
+        and stays in this process when the job is too small to be worth starting others.
+    memory
+        Bound on the summed resident memory of all processes of the run, in bytes or as text
+        such as ``"8GB"``; None is half of what is available to this process.
+    scratch
+        Folder for the spill; None is the staging folder beside the output.
+    scheduler
+        A running dask scheduler: ``tcp://host:port``, a scheduler file, or a
+        ``distributed.Client``.
+    force
+        Replace an export that is already there once the new one is complete.
+    report
+        Write the run report as JSON to this file.
+
+    Raises
+    ------
+    OptionError
+        With every value that cannot be used.
+    """
+
+    workers: int | None = None
+    memory: int | str | None = None
+    scratch: str | os.PathLike[str] | None = None
+    scheduler: Any = None
+    force: bool = False
+    report: str | os.PathLike[str] | None = None
+
+    def __post_init__(self) -> None:
+        problems = list(self._problems())
+        if problems:
+            raise OptionError.of(problems)
+
+    def _problems(self) -> Iterator[Problem]:
+        if self.workers is not None and self.workers < 1:
+            yield Problem(
+                f"{self.workers} is not a number of workers", "--workers", "use 1 or more"
+            )
+        if self.memory is not None and _bytes_of(self.memory) is None:
+            yield Problem(f"{self.memory!r} is not a size", "--memory", "write it as 8GB or 8GiB")
+        if self.scratch is not None and not Path(self.scratch).is_dir():
+            yield Problem(f"{os.fspath(self.scratch)!r} is not a folder", "--scratch")
+        if self.report is not None and not Path(self.report).absolute().parent.is_dir():
+            folder = Path(self.report).absolute().parent
+            yield Problem(f"the folder {str(folder)!r} does not exist", "--report")
+        if self.report is not None and Path(self.report).is_dir():
+            yield Problem(f"{os.fspath(self.report)!r} is a folder", "--report", "name a file")
+
+    def memory_bytes(self) -> int | None:
+        """`memory` in bytes; None when it was not given."""
+        return None if self.memory is None else _bytes_of(self.memory)
+
+
+def _bytes_of(size: int | str) -> int | None:
+    from dask.utils import parse_bytes
+
+    try:
+        number = parse_bytes(size)
+    except ValueError:
+        return None
+    return number if number > 0 else None
+
+
+def build(cls: type[T], given: Mapping[str, Any]) -> T:
+    """Make `cls` of those of `given` that are fields of it."""
+    known = {f.name for f in fields(cls)}  # type: ignore[arg-type]
+    return cls(**{key: value for key, value in given.items() if key in known})
+
+
+def split(given: Mapping[str, Any]) -> tuple[ExportOptions, RunOptions]:
+    """Make both option objects of keyword arguments.
+
+    Raises
+    ------
+    OptionError
+        For a keyword of neither, with the nearest names; with the problems of both.
+    """
+    known = sorted({f.name for cls in (ExportOptions, RunOptions) for f in fields(cls)})
+    problems = [
+        Problem("there is no such option", repr(key), suggest(key, known))
+        for key in given
+        if key not in known
+    ]
+    made: list[Any] = []
+    for cls in (ExportOptions, RunOptions):
+        try:
+            made.append(build(cls, given))
+        except OptionError as error:
+            problems.extend(error.problems)
+    if problems:
+        raise OptionError.of(problems)
+    return made[0], made[1]

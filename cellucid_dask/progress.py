@@ -1,0 +1,102 @@
+"""What a run tells while it works: bars on a terminal, a line now and then in a log file."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+LOG_SECONDS = 10.0
+
+
+class Reporter:
+    """Progress and seconds of the stages of a run.
+
+    Parameters
+    ----------
+    quiet
+        Show nothing; seconds are kept all the same.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.console = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
+        self.seconds: dict[str, float] = {}
+        self.quiet = quiet
+
+    def say(self, line: str = "") -> None:
+        """Print one line."""
+        self.console.print(line, markup=False)
+
+    @contextmanager
+    def stage(self, name: str, total: int, unit: str) -> Iterator[Any]:
+        """Time a stage of `total` steps; yields a function that says one more is done."""
+        began = time.perf_counter()
+        try:
+            if self.console.is_terminal and not self.quiet:
+                yield from self._bar(name, total, unit)
+            else:
+                yield from self._lines(name, total, unit)
+        finally:
+            spent = time.perf_counter() - began
+            self.seconds[name] = self.seconds.get(name, 0.0) + spent
+
+    def _bar(self, name: str, total: int, unit: str) -> Iterator[Any]:
+        columns = (
+            TextColumn("{task.description:<18}"),
+            BarColumn(bar_width=32),
+            MofNCompleteColumn(),
+            _Rate(unit),
+            TimeRemainingColumn(elapsed_when_finished=True),
+        )
+        with Progress(*columns, console=self.console, transient=False) as progress:
+            task = progress.add_task(name, total=total)
+            yield lambda steps=1: progress.advance(task, steps)
+
+    def _lines(self, name: str, total: int, unit: str) -> Iterator[Any]:
+        began = said = time.perf_counter()
+        done = 0
+
+        def advance(steps: int = 1) -> None:
+            nonlocal done, said
+            done += steps
+            now = time.perf_counter()
+            if now - said >= LOG_SECONDS and done < total:
+                said = now
+                rate = done / (now - began)
+                left = (total - done) / rate if rate else 0.0
+                self.say(f"{name}: {done} of {total} {unit}, {rate:.1f}/s, {left:.0f} s left")
+
+        yield advance
+        self.say(f"{name}: {done} of {total} {unit} in {time.perf_counter() - began:.1f} s")
+
+
+class _Rate(ProgressColumn):
+    """Steps per second."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self.unit = unit
+
+    def render(self, task: Task) -> Text:
+        """Text of the column."""
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:.1f} {self.unit}/s" if speed else f"- {self.unit}/s")
+
+
+def on_terminal() -> bool:
+    """Whether a person is watching."""
+    return sys.stderr.isatty()

@@ -1,0 +1,333 @@
+"""One column of obs or var: its kind, its categories and codes, or its values.
+
+pandas is the authority on what a category is and in which order categories come; columns too
+long for pandas strings are factorized in pieces, to the same result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cellucid_dask.errors import InputError, ReadError
+from cellucid_dask.source.store import COPY_AGAIN, DAMAGE, FileArray, Store
+
+STRING_STEP = 1 << 18
+
+
+class Column(Protocol):
+    """A column of `length` rows.
+
+    ``kind`` is ``category``, ``continuous``, or a sentence that says why it is neither.
+    """
+
+    @property
+    def length(self) -> int:
+        """Number of rows."""
+
+    @property
+    def kind(self) -> str:
+        """``category``, ``continuous``, or why the column cannot be shown."""
+
+    def categories(self) -> list[str]:
+        """Categories in pandas order, unused ones included."""
+
+    def codes(self) -> NDArray[np.int32]:
+        """(length,) positions in `categories`; -1 where missing."""
+
+    def values(self) -> NDArray[np.float32]:
+        """(length,) numbers; NaN where missing."""
+
+    def strings(self) -> list[str]:
+        """Every value as text, as gene ids are."""
+
+
+COMPLEX = "holds complex numbers, which have no place on a colour scale"
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesColumn:
+    """A pandas Series."""
+
+    series: pd.Series[Any]
+
+    @property
+    def length(self) -> int:
+        """Number of rows."""
+        return len(self.series)
+
+    @property
+    def kind(self) -> str:
+        """As the reference decides: categorical and bool, then numbers, then all the rest."""
+        dtype = self.series.dtype
+        if isinstance(dtype, pd.CategoricalDtype) or pd.api.types.is_bool_dtype(dtype):
+            return "category"
+        if pd.api.types.is_complex_dtype(dtype):
+            return COMPLEX
+        return "continuous" if pd.api.types.is_numeric_dtype(dtype) else "category"
+
+    def _categorical(self) -> Any:
+        return self.series.astype("category").cat
+
+    def categories(self) -> list[str]:
+        """Categories, each `str()`-ed."""
+        return [str(category) for category in self._categorical().categories]
+
+    def codes(self) -> NDArray[np.int32]:
+        """Codes of the categories."""
+        codes: NDArray[np.int32] = self._categorical().codes.to_numpy(dtype=np.int32)
+        return codes
+
+    def values(self) -> NDArray[np.float32]:
+        """Numbers as float32."""
+        with np.errstate(over="ignore"):
+            if isinstance(self.series.dtype, np.dtype):
+                return self.series.to_numpy().astype(np.float32)
+            return self.series.to_numpy(dtype=np.float64, na_value=np.nan).astype(np.float32)
+
+    def strings(self) -> list[str]:
+        """Every value as text."""
+        return [str(value) for value in self.series.astype(str)]
+
+
+@dataclass(frozen=True, slots=True)
+class NumberColumn:
+    """Integers or floats of a store."""
+
+    array: FileArray
+
+    @property
+    def length(self) -> int:
+        """Number of rows."""
+        return self.array.shape[0]
+
+    @property
+    def kind(self) -> str:
+        """Numbers are continuous."""
+        return COMPLEX if self.array.dtype.kind == "c" else "continuous"
+
+    def values(self) -> NDArray[np.float32]:
+        """Numbers as float32."""
+        with np.errstate(over="ignore"):
+            return self.array[:].astype(np.float32)
+
+    def categories(self) -> list[str]:
+        """Numbers have none."""
+        raise TypeError("a continuous column has no categories")
+
+    def codes(self) -> NDArray[np.int32]:
+        """Numbers have none."""
+        raise TypeError("a continuous column has no codes")
+
+    def strings(self) -> list[str]:
+        """Every number as pandas writes it."""
+        return SeriesColumn(pd.Series(self.array[:])).strings()
+
+
+@dataclass(frozen=True, slots=True)
+class CategoricalColumn:
+    """A categorical of a store; its codes are read without its strings.
+
+    Parameters
+    ----------
+    array
+        (length,) integers on disk.
+    store, categories_key
+        Where the categories are.
+    """
+
+    array: FileArray
+    store: Store
+    categories_key: str
+
+    @property
+    def length(self) -> int:
+        """Number of rows."""
+        return self.array.shape[0]
+
+    @property
+    def kind(self) -> str:
+        """Always ``category``."""
+        return "category"
+
+    def categories(self) -> list[str]:
+        """Categories, each `str()`-ed."""
+        return [str(category) for category in self._index()]
+
+    def _index(self) -> pd.Index[Any]:
+        with self.store.reading(self.categories_key) as element:
+            if hasattr(element, "shape") and element.dtype.kind != "V":
+                values = FileArray.of(self.store, self.categories_key, element)[:]
+                return pd.Index(decoded(values) if values.dtype.kind in "OST" else values)
+        return pd.Index(read_element(self.store, self.categories_key))
+
+    def codes(self) -> NDArray[np.int32]:
+        """Codes as stored; ReadError when one has no category."""
+        codes = self.array[:].astype(np.int32)
+        n = len(self.categories())
+        if codes.size and (codes.max() >= n or codes.min() < -1):
+            raise ReadError(
+                f"has codes from {codes.min()} to {codes.max()}, but {n} categories",
+                where=f"{self.array.store.path}, {self.array.key}",
+                fix=COPY_AGAIN,
+            )
+        return codes
+
+    def values(self) -> NDArray[np.float32]:
+        """Categories have none."""
+        raise TypeError("a categorical column has no values")
+
+    def strings(self) -> list[str]:
+        """Every value as text; ``nan`` where missing."""
+        names = np.asarray([*self.categories(), "nan"], dtype=object)
+        return [str(name) for name in names[self.codes()]]
+
+
+@dataclass(frozen=True, slots=True)
+class TextColumn:
+    """Strings of a store, factorized in pieces so that they are never all in memory.
+
+    Parameters
+    ----------
+    array
+        (length,) strings.
+    mask
+        (length,) bool, true where missing; None when nothing is.
+    """
+
+    array: FileArray
+    mask: FileArray | None = None
+
+    @property
+    def length(self) -> int:
+        """Number of rows."""
+        return self.array.shape[0]
+
+    @property
+    def kind(self) -> str:
+        """Always ``category``."""
+        return "category"
+
+    def _pieces(self) -> Iterator[NDArray[Any]]:
+        for start in range(0, self.length, STRING_STEP):
+            rows = slice(start, min(start + STRING_STEP, self.length))
+            piece = decoded(self.array[rows])
+            if self.mask is not None:
+                piece[self.mask[rows].astype(bool)] = None
+            yield piece
+
+    def categories(self) -> list[str]:
+        """Distinct strings in the order of their code points, as pandas sorts them."""
+        found: set[str] = set()
+        for piece in self._pieces():
+            found.update(pd.unique(piece[pd.notna(piece)]))
+        return sorted(found)
+
+    def codes(self) -> NDArray[np.int32]:
+        """Positions in the categories."""
+        index = pd.Index(self.categories(), dtype=object)
+        codes = [index.get_indexer(pd.Index(piece, dtype=object)) for piece in self._pieces()]
+        return np.concatenate([np.zeros(0, np.int32), *codes]).astype(np.int32)
+
+    def values(self) -> NDArray[np.float32]:
+        """Strings have none."""
+        raise TypeError("a column of strings has no values")
+
+    def strings(self) -> list[str]:
+        """Every string; ``nan`` where missing."""
+        return ["nan" if v is None else str(v) for piece in self._pieces() for v in piece]
+
+
+@dataclass(frozen=True, slots=True)
+class WholeColumn:
+    """A column of any other encoding, which anndata reads whole when it is asked for."""
+
+    store: Store
+    key: str
+    length: int
+    kind: str
+
+    def _series(self) -> SeriesColumn:
+        return SeriesColumn(pd.Series(read_element(self.store, self.key)))
+
+    def categories(self) -> list[str]:
+        """Categories in pandas order."""
+        return self._series().categories()
+
+    def codes(self) -> NDArray[np.int32]:
+        """Codes of the categories."""
+        return self._series().codes()
+
+    def values(self) -> NDArray[np.float32]:
+        """Numbers as float32."""
+        return self._series().values()
+
+    def strings(self) -> list[str]:
+        """Every value as text."""
+        return self._series().strings()
+
+
+def decoded(values: NDArray[Any]) -> NDArray[Any]:
+    """Strings of any storage as Python strings in an object array."""
+    texts = [v.decode() if isinstance(v, bytes) else v for v in values.astype(object)]
+    out = np.empty(len(texts), dtype=object)
+    out[:] = texts
+    return out
+
+
+def read_element(store: Store, key: str) -> Any:
+    """Read a whole element the way anndata does."""
+    from anndata.io import read_elem
+
+    with store.reading(key) as element:
+        return read_elem(element)
+
+
+def column_in_store(store: Store, key: str, element: Any) -> Column:
+    """Describe the column at `key`, whose open group or dataset is `element`.
+
+    Raises
+    ------
+    InputError
+        When it is of an encoding that anndata cannot read.
+    """
+    if hasattr(element, "shape"):
+        return _array_column(store, key, element)
+    encoding = str(element.attrs.get("encoding-type", ""))
+    if encoding == "categorical":
+        codes = FileArray.of(store, f"{key}/codes", element["codes"])
+        return CategoricalColumn(codes, store, f"{key}/categories")
+    if encoding.startswith("nullable"):
+        values = FileArray.of(store, f"{key}/values", element["values"])
+        mask = FileArray.of(store, f"{key}/mask", element["mask"])
+        if encoding == "nullable-string-array":
+            return TextColumn(values, mask)
+        kind = "category" if encoding == "nullable-boolean" else "continuous"
+        return WholeColumn(store, key, values.shape[0], kind)
+    try:
+        series = SeriesColumn(pd.Series(read_element(store, key)))
+    except DAMAGE as error:
+        raise InputError(
+            f"has an encoding that cannot be read ({encoding!r})", where=f"{store.path}, {key}"
+        ) from error
+    return WholeColumn(store, key, series.length, series.kind)
+
+
+def _array_column(store: Store, key: str, element: Any) -> Column:
+    array = FileArray.of(store, key, element)
+    if array.ndim != 1:
+        raise InputError(f"has shape {array.shape}, not one axis", where=f"{store.path}, {key}")
+    legacy = element.attrs.get("categories")
+    if legacy is not None:  # anndata 0.7: integers, and a reference to their categories
+        target = element.file[legacy].name if store.kind == "hdf5" else str(legacy)
+        return CategoricalColumn(array, store, target.lstrip("/"))
+    if array.dtype.kind in "iufc":
+        return NumberColumn(array)
+    if array.dtype.kind == "b":
+        return WholeColumn(store, key, array.shape[0], "category")
+    return TextColumn(array)

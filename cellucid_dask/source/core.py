@@ -1,0 +1,248 @@
+"""`Source`: what an AnnData holds, described without reading its matrices."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import dask.array as da
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cellucid_dask.errors import CellucidDaskError, InputError
+from cellucid_dask.source.columns import Column, NumberColumn, SeriesColumn, column_in_store
+from cellucid_dask.source.matrix import (
+    DenseMatrix,
+    Matrix,
+    SparseMatrix,
+    matrix_in_memory,
+    matrix_in_store,
+)
+from cellucid_dask.source.store import DAMAGE, FileArray, Store
+
+ROWS = 1 << 17  # rows of an obsm block: what is read at a time
+
+Refused: TypeAlias = CellucidDaskError
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """obs or var: its columns by name, in order.
+
+    Parameters
+    ----------
+    length
+        Number of rows.
+    index
+        The row names.
+    columns
+        Each column, or the error that tells why it cannot be read.
+    repeated
+        Names that stand on more than one column.
+    """
+
+    length: int
+    index: Column
+    columns: Mapping[str, Column | Refused]
+    repeated: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An AnnData, described lazily: opening it reads no array.
+
+    Parameters
+    ----------
+    name
+        What a dataset made of it is called unless the user says otherwise.
+    where
+        How messages name it: its path, or that it is in memory.
+    path
+        File or folder a worker must see; None when nothing is read from disk.
+    obs, var
+        Tables of cells and of genes.
+    raw_var
+        Table of the genes of ``raw``; None without one.
+    obsm
+        Each array as a (n_cells, d) dask array, or why it cannot be read.
+    matrices
+        Each matrix under ``X``, ``layers/NAME``, ``raw/X`` or ``obsp/NAME``, or why not.
+    local
+        Whether some of it lives in the memory of this process, out of reach of others.
+    """
+
+    name: str
+    where: str
+    path: str | None
+    obs: Frame
+    var: Frame
+    obsm: Mapping[str, da.Array | Refused]
+    matrices: Mapping[str, Matrix | Refused]
+    raw_var: Frame | None = None
+    local: bool = field(default=False)
+
+    @property
+    def n_cells(self) -> int:
+        """Number of cells, which is the length of obs."""
+        return self.obs.length
+
+    def keys(self, folder: str) -> list[str]:
+        """Names in ``layers`` or ``obsp``."""
+        head = folder + "/"
+        return [key.removeprefix(head) for key in self.matrices if key.startswith(head)]
+
+
+def open_source(data: Any) -> Source:
+    """Open a path or an AnnData.
+
+    Raises
+    ------
+    InputError
+        When it is missing, or is not an AnnData.
+    ReadError
+        When the file is damaged.
+    """
+    from cellucid_dask.source.memory import source_in_memory
+    from cellucid_dask.source.stored import source_in_store
+
+    if isinstance(data, str | os.PathLike):
+        return source_in_store(data)
+    if type(data).__name__ != "AnnData":  # to ask anndata itself takes a second to import it
+        raise InputError(
+            f"{type(data).__name__} is neither a path nor an AnnData",
+            fix="give a path, an AnnData, or use cellucid_dask.prepare with loose arrays",
+        )
+    return source_in_memory(data)
+
+
+# ------------------------------------------------------------------------------ dask arrays
+
+
+@dataclass(frozen=True, slots=True)
+class SparseRows:
+    """A CSR matrix that is indexed by rows and gives dense arrays; for obsm."""
+
+    matrix: SparseMatrix
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n_cells, d)."""
+        return self.matrix.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the values."""
+        return self.matrix.dtype
+
+    @property
+    def ndim(self) -> int:
+        """Always 2."""
+        return 2
+
+    def __getitem__(self, index: tuple[slice, slice]) -> NDArray[Any]:
+        start, stop, _ = index[0].indices(self.shape[0])
+        return self.matrix.rows(start, stop)[:, index[1]]
+
+
+def lazy(array: Any) -> da.Array:
+    """Wrap an array-like as a dask array of whole-width row blocks."""
+    chunks = (ROWS, *(-1 for _ in array.shape[1:]))
+    meta = np.empty((0,) * len(array.shape), array.dtype)
+    return da.from_array(array, chunks=chunks, meta=meta, inline_array=True, fancy=False)
+
+
+def two_axes(array: da.Array, label: str) -> da.Array:
+    """Return `array` with two axes, one column if it had one axis; InputError otherwise."""
+    if array.dtype.kind not in "biuf":
+        raise InputError(f"holds {array.dtype}, not numbers", where=label)
+    if array.ndim == 1:
+        return array[:, None]
+    if array.ndim != 2:
+        raise InputError(f"has shape {array.shape}, not two axes", where=label)
+    return array
+
+
+def obsm_array(value: Any, label: str) -> da.Array:
+    """Make a dask array of what obsm holds: an array, a DataFrame, a sparse or dask array."""
+    if isinstance(value, pd.DataFrame):
+        columns = [SeriesColumn(value.iloc[:, i]) for i in range(value.shape[1])]
+        odd = [str(name) for name, c in zip(value.columns, columns, strict=True) if not _number(c)]
+        if odd:
+            raise InputError(f"has columns that are not numbers: {', '.join(odd)}", where=label)
+        value = np.column_stack([c.values() for c in columns])
+    if isinstance(value, da.Array):
+        return two_axes(_densified(value), label)
+    if hasattr(value, "toarray"):
+        matrix = matrix_in_memory(value.tocsr(), label)
+        assert isinstance(matrix, SparseMatrix)
+        return lazy(SparseRows(matrix))
+    return two_axes(lazy(value if isinstance(value, FileArray) else np.asarray(value)), label)
+
+
+def _number(column: SeriesColumn) -> bool:
+    return column.kind == "continuous" or pd.api.types.is_bool_dtype(column.series.dtype)
+
+
+def _densified(array: da.Array) -> da.Array:
+    """Dense blocks, whatever the blocks were."""
+    return array.map_blocks(
+        lambda block: block.toarray() if hasattr(block, "toarray") else np.asarray(block),
+        dtype=array.dtype,
+        meta=np.empty((0,) * array.ndim, array.dtype),
+    )
+
+
+def obsm_in_store(store: Store, key: str, element: Any) -> da.Array:
+    """Make a dask array of the obsm element at `key`, open as `element`."""
+    label = f"{store.path}, {key}"
+    if hasattr(element, "shape"):
+        return obsm_array(FileArray.of(store, key, element), label)
+    if element.attrs.get("encoding-type") == "dataframe":
+        names = [text(name) for name in element.attrs["column-order"]]
+        found = [column_in_store(store, f"{key}/{name}", element[name]) for name in names]
+        if not all(isinstance(column, NumberColumn) for column in found):
+            raise InputError("has columns that are not numbers", where=label)
+        return da.stack([lazy(c.array) for c in found if isinstance(c, NumberColumn)], axis=1)
+    matrix = matrix_in_store(store, key, element)
+    if isinstance(matrix, SparseMatrix) and matrix.layout == "csr":
+        return lazy(SparseRows(matrix))
+    if isinstance(matrix, SparseMatrix):
+        return obsm_array(matrix.major(0, matrix.n_major), label)
+    return obsm_array(matrix.array, label)
+
+
+def text(value: Any) -> str:
+    """Attribute values come as str or bytes, by the age of the file."""
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def attempt(make: Any, *args: Any) -> Any:
+    """Return what `make` makes, or the error that says why it cannot; used ones are reported."""
+    try:
+        return make(*args)
+    except CellucidDaskError as error:
+        return error
+    except DAMAGE as error:
+        return InputError(f"cannot be read ({error})", where=str(args[1]))
+
+
+def frame_of(table: pd.DataFrame) -> Frame:
+    """Describe a DataFrame in memory."""
+    names = [str(name) for name in table.columns]
+    columns = {name: SeriesColumn(table.iloc[:, i]) for i, name in enumerate(names)}
+    index = SeriesColumn(table.index.to_series())
+    return Frame(len(table), index, columns, repeats(names))
+
+
+def repeats(names: Iterable[str]) -> tuple[str, ...]:
+    """Names that occur more than once."""
+    counted = pd.Series(list(names), dtype=object)
+    return tuple(str(name) for name in counted[counted.duplicated()].unique())
+
+
+def dense(matrix: Matrix) -> bool:
+    """Whether the matrix stores its zeros."""
+    return isinstance(matrix, DenseMatrix)

@@ -1,0 +1,116 @@
+"""Which arrays of an AnnData are embeddings, vector fields and the latent space.
+
+Pure rules over names and shapes; the rules are those of the format's section on discovery.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from cellucid_dask.format import DIMENSIONS
+
+Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
+
+LATENT = ("scanvi", "scvi", "X_scvi", "X_pca", "harmony", "X_harmony")
+_EXPLICIT = re.compile(r"(.*)_([123])d")
+
+
+@dataclass(slots=True)
+class Found:
+    """What discovery decided.
+
+    Parameters
+    ----------
+    embeddings
+        obsm key by dimension.
+    vectors
+        obsm key by field and dimension.
+    resolution
+        ``umap_resolution`` of the identity, when there is an ``X_umap``.
+    ignored
+        Why a key that looks like an embedding or a vector field is not one.
+    """
+
+    embeddings: dict[int, str] = field(default_factory=dict)
+    vectors: dict[str, dict[int, str]] = field(default_factory=dict)
+    resolution: dict[str, Any] | None = None
+    ignored: dict[str, str] = field(default_factory=dict)
+
+
+def discover(shapes: Shapes, chosen: Mapping[int, str]) -> Found:
+    """Apply the rules to the shapes of obsm; `chosen` are the user's embeddings."""
+    found = Found(embeddings=dict(chosen))
+    _explicit_embeddings(shapes, found)
+    _plain_umap(shapes, found)
+    found.embeddings = dict(sorted(found.embeddings.items()))
+    _vectors(shapes, found)
+    return found
+
+
+def _explicit_embeddings(shapes: Shapes, found: Found) -> None:
+    for dim in DIMENSIONS:
+        key = f"X_umap_{dim}d"
+        if key not in shapes or key in found.embeddings.values():
+            continue
+        if shapes[key][1:] != (dim,):
+            found.ignored[key] = f"has {shapes[key][1]} columns, its name says {dim}"
+        elif dim in found.embeddings:
+            found.ignored[key] = f"{found.embeddings[dim]} was chosen for {dim}d"
+        else:
+            found.embeddings[dim] = key
+
+
+def _plain_umap(shapes: Shapes, found: Found) -> None:
+    key = "X_umap"
+    if key not in shapes or key in found.embeddings.values():
+        return
+    dim = shapes[key][1]
+    entry: dict[str, Any] = {"source_key": key, "action": "ignored"}
+    if dim not in DIMENSIONS:
+        entry |= {"reason": "unsupported_dim", "n_dims": dim}
+        found.ignored[key] = f"has {dim} columns; 1 to 3 can be shown"
+    elif dim in found.embeddings:
+        entry |= {"reason": "explicit_key_present", "dim": dim, "alias_key": f"X_umap_{dim}d"}
+        found.ignored[key] = f"{found.embeddings[dim]} is there for {dim}d"
+    else:
+        found.embeddings[dim] = key
+        entry |= {"action": "used_as", "dim": dim, "alias_key": f"X_umap_{dim}d"}
+    found.resolution = entry
+
+
+def _vectors(shapes: Shapes, found: Found) -> None:
+    explicit: list[tuple[str, str, int]] = []
+    plain: list[tuple[str, str, int]] = []
+    for key in shapes:
+        match = _EXPLICIT.fullmatch(key)
+        name = match[1] if match else key
+        if name.endswith("_umap") and not name.startswith("X_"):
+            (explicit if match else plain).append((key, name, int(match[2]) if match else 0))
+    for key, name, said in explicit + plain:
+        dim = shapes[key][1]
+        if said and said != dim:
+            found.ignored[key] = f"has {dim} columns, its name says {said}"
+        elif dim not in found.embeddings:
+            found.ignored[key] = f"is a vector field of {dim} dimensions, which no embedding has"
+        elif dim in found.vectors.setdefault(name, {}):
+            found.ignored[key] = f"{found.vectors[name][dim]} is there for {dim}d"
+        else:
+            found.vectors[name][dim] = key
+    found.vectors = {name: dims for name, dims in found.vectors.items() if dims}
+
+
+def latent_key(keys: Iterable[str], embeddings: Iterable[str]) -> str | None:
+    """Which obsm key is the latent space; None when there are only embeddings."""
+    present, shown = list(keys), set(embeddings)
+    for name in LATENT:
+        if name in present:
+            return name
+    for name in LATENT:
+        forms = {name.casefold(), f"x_{name}".casefold()}
+        for key in present:
+            if key.casefold() in forms and key not in shown:
+                return key
+    return next((key for key in present if key not in shown), None)

@@ -1,0 +1,94 @@
+"""A `Source` from what is in memory: an AnnData, also a backed one, or loose arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cellucid_dask.errors import InputError
+from cellucid_dask.source.core import Refused, Source, attempt, frame_of, obsm_array
+from cellucid_dask.source.matrix import Matrix, matrix_in_memory, matrix_in_store
+from cellucid_dask.source.store import Store, locate
+
+HERE = "AnnData in memory"
+
+
+def source_in_memory(adata: Any) -> Source:
+    """Describe an AnnData; of a backed one, X and raw are read from its file.
+
+    Raises
+    ------
+    InputError
+        For a view of a backed AnnData, whose rows are not those of the file.
+    """
+    store = _store_behind(adata)
+    found: dict[str, Any] = {}
+    if adata.X is not None:
+        found["X"] = _matrix(adata.X, "X", store)
+    raw_var = None
+    if adata.raw is not None:
+        found["raw/X"] = _matrix(adata.raw.X, "raw/X", store)
+        raw_var = frame_of(_table(adata.raw.var))
+    for folder, members in (("layers", adata.layers), ("obsp", adata.obsp)):
+        for name in members:
+            found[f"{folder}/{name}"] = _matrix(members[name], f"{folder}/{name}", store)
+    return Source(
+        name=Path(store.path).stem if store else "dataset",
+        where=store.path if store else HERE,
+        path=store.path if store else None,
+        obs=frame_of(_table(adata.obs)),
+        var=frame_of(_table(adata.var)),
+        obsm={str(k): attempt(obsm_array, _plain(v), f"obsm/{k}") for k, v in adata.obsm.items()},
+        matrices=found,
+        raw_var=raw_var,
+        local=True,
+    )
+
+
+def source_of_arrays(
+    obs: pd.DataFrame,
+    var: pd.DataFrame,
+    obsm: Mapping[str, Any],
+    matrices: Mapping[str, Any],
+    name: str,
+) -> Source:
+    """Describe loose arrays as if an AnnData held them; used by `cellucid_dask.prepare`."""
+    made: dict[str, Matrix | Refused] = {
+        key: attempt(matrix_in_memory, value, key) for key, value in matrices.items()
+    }
+    arrays = {key: attempt(obsm_array, value, key) for key, value in obsm.items()}
+    return Source(name, "arguments", None, frame_of(obs), frame_of(var), arrays, made, local=True)
+
+
+def _store_behind(adata: Any) -> Store | None:
+    if not adata.isbacked:
+        return None
+    if adata.is_view:
+        raise InputError(
+            "is a view of a backed AnnData",
+            where=str(adata.filename),
+            fix="call .to_memory() on it, or write it to a file and export that",
+        )
+    return locate(adata.filename)
+
+
+def _matrix(value: Any, key: str, store: Store | None) -> Any:
+    """In memory, or for what anndata left on disk its place there."""
+    if store is None or (not hasattr(value, "file") and not hasattr(value, "group")):
+        return attempt(matrix_in_memory, _plain(value), key)
+    with store.open() as root:
+        there = key if key in root else key.replace("/", ".")  # raw.X before anndata 0.7
+        return attempt(matrix_in_store, store, there, root[there])
+
+
+def _plain(value: Any) -> Any:
+    """What anndata.experimental.read_lazy holds in place of a DataFrame, as one."""
+    return value.to_memory() if hasattr(value, "to_memory") else value
+
+
+def _table(value: Any) -> pd.DataFrame:
+    table: pd.DataFrame = _plain(value)
+    return table

@@ -1,0 +1,177 @@
+"""Elements of an AnnData file, opened by path wherever they are read.
+
+A `Store` and a `FileArray` are a few strings and integers: they travel to a worker, and only a
+read opens the file.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from zlib_ng import zlib_ng
+
+from cellucid_dask.errors import InputError, ReadError
+from cellucid_dask.source import hdf5
+
+# What h5py, zarr and the codecs raise on bytes that are not what they should be.
+_ZLIB_NG: Any = zlib_ng.error  # its stub takes the class for an instance
+DAMAGE: tuple[type[Exception], ...] = (
+    OSError,
+    RuntimeError,
+    ValueError,
+    TypeError,
+    KeyError,
+    EOFError,
+    zlib.error,
+    _ZLIB_NG,
+    zipfile.BadZipFile,
+)
+COPY_AGAIN = "the file is truncated or corrupt: copy or write it again"
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A file or folder that holds an AnnData.
+
+    Parameters
+    ----------
+    path
+        Absolute path.
+    kind
+        ``hdf5``, ``zarr`` (a folder, format 2 or 3) or ``zip`` (the same in one file).
+    """
+
+    path: str
+    kind: Literal["hdf5", "zarr", "zip"]
+
+    @contextmanager
+    def open(self) -> Iterator[Any]:
+        """Open the root group for reading; h5py.File or zarr.Group."""
+        if self.kind == "hdf5":
+            with hdf5.open_file(self.path) as root:
+                yield root
+            return
+        import zarr
+
+        if self.kind == "zarr":
+            yield zarr.open_group(self.path, mode="r")
+            return
+        archive = zarr.storage.ZipStore(self.path, mode="r", read_only=True)
+        try:
+            yield zarr.open_group(archive, mode="r")
+        finally:
+            archive.close()
+
+    @contextmanager
+    def reading(self, key: str) -> Iterator[Any]:
+        """Open the element `key`; damage found while it is open is a ReadError that names it."""
+        try:
+            with self.open() as root:
+                yield root[key]
+        except DAMAGE as error:
+            where, what = f"{self.path}, {key}", " ".join(str(error).split())
+            raise ReadError(f"cannot be read ({what})", where=where, fix=COPY_AGAIN) from error
+
+
+def locate(path: str | Path) -> Store:
+    """Find out what kind of store `path` is, from its bytes more than from its name.
+
+    Raises
+    ------
+    InputError
+        When it is missing or of no known kind.
+    """
+    given = Path(path)
+    where = str(given)
+    full = given.absolute()
+    if not full.exists():
+        near = [p.name for p in full.parent.glob("*") if p.suffix in (".h5ad", ".zarr", ".zip")]
+        fix = "in that folder: " + ", ".join(sorted(near)[:8]) if near else "check the path"
+        raise InputError("there is no such file or folder", where=where, fix=fix)
+    if full.is_dir():
+        if any((full / name).exists() for name in (".zgroup", "zarr.json", ".zmetadata")):
+            return Store(str(full), "zarr")
+        raise InputError("is a folder, but not a zarr group", where=where, fix=_EXPECTED)
+    try:
+        with full.open("rb") as file:
+            head = file.read(8)
+    except OSError as error:
+        raise InputError(
+            f"cannot be opened ({error.strerror})", where=where, fix="check its permissions"
+        ) from error
+    if head == b"\x89HDF\r\n\x1a\n":
+        return Store(str(full), "hdf5")
+    if head[:4] == b"PK\x03\x04":
+        return Store(str(full), "zip")
+    raise InputError("is neither HDF5 nor zarr", where=where, fix=_EXPECTED)
+
+
+_EXPECTED = "give an AnnData file: .h5ad, a .zarr folder or a .zarr.zip"
+
+
+@dataclass(frozen=True, slots=True)
+class FileArray:
+    """An array of a store; looks like an array to dask, reads nothing until it is indexed.
+
+    Parameters
+    ----------
+    store, key
+        Where it is.
+    shape, dtype, chunks
+        As on disk; `chunks` is None for contiguous HDF5.
+    field
+        Column of a compound HDF5 dataset, as old AnnData files have them.
+    """
+
+    store: Store
+    key: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    chunks: tuple[int, ...] | None = None
+
+    @classmethod
+    def of(cls, store: Store, key: str, element: Any) -> FileArray:
+        """Describe `element`, an open h5py.Dataset or zarr.Array."""
+        chunks = getattr(element, "shards", None) or element.chunks
+        dtype = element.dtype
+        return cls(store, key, tuple(element.shape), np.dtype(dtype), chunks and tuple(chunks))
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    def __getitem__(self, index: Any) -> NDArray[Any]:
+        rows = index[0] if isinstance(index, tuple) else index
+        with self.store.reading(self.key) as element:
+            try:
+                if self.store.kind == "hdf5":
+                    return hdf5.read(element, index)
+                return np.asarray(element[index])
+            except DAMAGE as error:
+                chunk = self._damaged(element, rows) if isinstance(rows, slice) else ""
+                what = " ".join(str(error).split())
+                raise ReadError(
+                    f"cannot be read ({what})",
+                    where=f"{self.store.path}, {self.key}{chunk}",
+                    fix=COPY_AGAIN,
+                ) from error
+
+    def _damaged(self, element: Any, rows: slice) -> str:
+        """Name the first damaged chunk among `rows`."""
+        step = self.chunks[0] if self.chunks else self.shape[0]
+        first, last, _ = rows.indices(self.shape[0])
+        for start in range(first - first % step, last, step):
+            try:
+                element[start : start + step]
+            except DAMAGE:
+                return f", chunk {start // step} (rows {start} to {start + step - 1})"
+        return ""

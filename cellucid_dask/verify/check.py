@@ -1,0 +1,201 @@
+"""What is wrong in the files of an export, as far as they can tell without their source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from cellucid_dask import format as fmt
+from cellucid_dask.verify.contents import Category, Contents, Values
+from cellucid_dask.verify.files import (
+    Array,
+    Float64,
+    Reader,
+    decode,
+    files_of,
+    groups,
+    noticing,
+)
+from cellucid_dask.verify.manifests import Json
+
+CHECKSUMS: Final = "checksums.json"
+_SLACK: Final = 1e-6
+
+
+def tree_problems(folder: Path, contents: Contents) -> Iterator[str]:
+    """Say which files there are that no manifest names."""
+    named = {resource.path for resource in contents.resources()} | {*fmt.MANIFESTS, CHECKSUMS}
+    for path in sorted(files_of(folder)):
+        relative = path.relative_to(folder).as_posix()
+        if relative in named:
+            continue
+        try:
+            fmt.parse(relative)
+        except ValueError:
+            yield f"{relative}: is no file of an export"
+        else:
+            yield f"{relative}: is named by no manifest"
+
+
+def file_problems(reader: Reader) -> Iterator[str]:
+    """Read every file and say what is wrong in it."""
+    contents = reader.contents
+    points: dict[int, Array] = {}
+    for dim in contents.points:
+        yield from noticing(_points(reader, dim, points))
+    for name, dims in contents.vectors.items():
+        for dim in dims:
+            yield from noticing(_vectors(reader, name, dim))
+    for field in contents.continuous + contents.genes:
+        yield from noticing(_values(field, reader))
+    for category in contents.categorical:
+        yield from noticing(_category(reader, category, points))
+    if contents.edges is not None:
+        yield from noticing(_edges(reader))
+
+
+def _points(reader: Reader, dim: int, points: dict[int, Array]) -> Iterator[str]:
+    """Check the points of `dim` dimensions and put them into `points` if they are good."""
+    path, found = reader.contents.points[dim].path, reader.points(dim)
+    infinite = int((~np.isfinite(found)).any(axis=1).sum())
+    if infinite:
+        yield f"{path}: {infinite} points are not finite"
+    elif found.size and np.abs(found).max() > 1 + _SLACK:
+        yield f"{path}: reaches {np.abs(found).max()}, outside [-1, 1]"
+    else:
+        points[dim] = found
+
+
+def _vectors(reader: Reader, name: str, dim: int) -> Iterator[str]:
+    """Vectors of any size and direction are good, also missing ones."""
+    reader.vectors(name, dim)
+    yield from ()
+
+
+def _values(field: Values, reader: Reader) -> Iterator[str]:
+    """Check that codes reach both ends of the range they were quantized over."""
+    stored = reader.stored(field)
+    if field.bits is None:
+        return
+    path, missing, (lo, hi) = field.resource.path, fmt.CODES[field.bits].missing, field.span
+    codes = stored[stored != missing]
+    if not codes.size:
+        if (lo, hi) != (0, 1):
+            yield f"{path}: has no finite value, but a range of {lo} to {hi}"
+        return
+    lowest, highest = int(codes.min()), int(codes.max())
+    constant = highest == 0 and hi in (lo + 1, np.nextafter(lo, np.inf))
+    # Rounding may truncate the largest value to one code less; a range this small overflows.
+    if lowest or not (constant or highest >= missing - 2 or hi - lo < 1e-30):
+        yield f"{path}: codes go from {lowest} to {highest}, not from 0 to {missing - 1}"
+
+
+def _category(reader: Reader, field: Category, points: dict[int, Array]) -> Iterator[str]:
+    codes = reader.codes(field)
+    if codes.size and codes.max() >= len(field.labels):
+        yield f"{field.resource.path}: has code {codes.max()} of {len(field.labels)} categories"
+        return
+    yield from _values(field.outliers, reader)
+    ranks = decode(field.outliers, reader.stored(field.outliers))
+    members = groups(codes, len(field.labels))
+    yield from _outliers(field, ranks, codes, members)
+    shown = [code for code, cells in enumerate(members) if np.isfinite(ranks[cells]).any()]
+    for dim, entries in field.centroids.items():
+        if reader.contents.quantile is None:
+            if entries:
+                yield f"{fmt.OBS_MANIFEST}, {field.key!r}: has centroids, but no quantile for them"
+        elif dim in points:
+            yield from _centroids(reader.contents, field, entries, shown, members, points[dim])
+
+
+def _outliers(field: Category, ranks: Float64, codes: Array, members: list[Array]) -> Iterator[str]:
+    """Check that a category has outlier quantiles up to 1 or none; small ones have none."""
+    path, known = field.outliers.resource.path, np.isfinite(ranks)
+    if known[codes < 0].any():
+        yield f"{path}: has quantiles for cells of no category"
+    if known.any() and not (ranks[known].min() > 0 and ranks[known].max() <= 1 + _SLACK):
+        yield f"{path}: goes from {ranks[known].min()} to {ranks[known].max()}, outside (0, 1]"
+    lo, hi = field.outliers.span
+    step = (
+        2 * (hi - lo) / (fmt.CODES[field.outliers.bits].missing - 1) if field.outliers.bits else 0
+    )
+    largest_without, smallest_with = 0, codes.size + 1
+    for label, cells in zip(field.labels, members, strict=True):
+        count = int(known[cells].sum())
+        if count == 0:
+            largest_without = max(largest_without, cells.size)
+            continue
+        smallest_with = min(smallest_with, cells.size)
+        if count < cells.size:
+            yield f"{path}: {cells.size - count} cells of {label!r} have no quantile, others have"
+        elif ranks[cells].max() < 1 - step - _SLACK:
+            yield f"{path}: the largest of {label!r} is {ranks[cells].max()}, not 1"
+    if largest_without >= smallest_with:
+        yield (
+            f"{path}: a category of {largest_without} cells has no quantiles, but one of"
+            f" {smallest_with} has"
+        )
+
+
+def _centroids(
+    contents: Contents,
+    field: Category,
+    entries: list[Json],
+    shown: list[int],
+    members: list[Array],
+    points: Array,
+) -> Iterator[str]:
+    """Centroids of the categories that have outlier quantiles, made again from the points."""
+    where = f"{fmt.OBS_MANIFEST}, centroids of {field.key!r} in {points.shape[1]}d"
+    if [entry["category"] for entry in entries] != [field.labels[code] for code in shown]:
+        yield f"{where}: not for the categories that have outlier quantiles"
+        return
+    quantile = contents.quantile or 0.0
+    quantile = quantile if 0.5 < quantile < 1 else 0.95  # as the reference takes any other
+    for code, entry in zip(shown, entries, strict=True):
+        cells = points[members[code]].astype(np.float64)
+        problem = _centroid(entry, cells, quantile)
+        if problem:
+            yield f"{where}, {entry['category']!r}: {problem}"
+
+
+def _centroid(entry: Json, cells: Float64, quantile: float) -> str:
+    """Say what is wrong with one centroid; nothing where cells tie at the threshold."""
+    position, used, n = np.asarray(entry["position"], np.float64), entry["n_points"], len(cells)
+    if position.shape != (cells.shape[1],):
+        return f"has {position.size} coordinates"
+    center = cells.mean(axis=0)
+    distances = np.linalg.norm(cells - center, axis=1)
+    threshold = float(np.quantile(distances, quantile))
+    near = distances <= threshold
+    if used not in (n, near.sum()):
+        slack = 1e-5 * max(threshold, 1e-3)
+        fewest, most = (
+            (distances <= threshold - slack).sum(),
+            (distances <= threshold + slack).sum(),
+        )
+        return "" if fewest <= used <= most else f"is of {used} points, not {near.sum()} or {n}"
+    if used != n:
+        center = cells[near].mean(axis=0)
+    error = float(np.abs(position - center).max())
+    # The reference adds up float32 one by one, which costs digits in large categories.
+    return f"is off by {error:.3g}" if error > 1e-4 + 1e-9 * n else ""
+
+
+def _edges(reader: Reader) -> Iterator[str]:
+    where, n, (src, dst) = "connectivity", reader.contents.n_cells, reader.edges()
+    if src.size and max(src.max(), dst.max()) >= n:
+        yield f"{where}: an edge ends at cell {max(src.max(), dst.max())} of {n}"
+        return
+    if (src >= dst).any():
+        yield f"{where}: {int((src >= dst).sum())} edges do not go from a lower to a higher cell"
+    pairs = src * n + dst
+    if (np.diff(pairs) <= 0).any():
+        yield f"{where}: edges are not sorted and unique"
+    degree = int(np.bincount(np.concatenate([src, dst])).max(initial=0))
+    most = (reader.contents.edges or (0, 0))[1]
+    if not degree <= most <= degree + 1:  # a cell that is its own neighbour counts itself
+        yield f"{fmt.CONNECTIVITY_MANIFEST}, max_neighbors: is {most}, edges have {degree}"

@@ -1,0 +1,124 @@
+"""The arrays of an export, read without any of the code that writes them."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellucid_dask import format as fmt
+from cellucid_dask.verify.contents import Category, Contents, Values
+
+Array: TypeAlias = NDArray[Any]
+Float64: TypeAlias = NDArray[np.float64]
+
+_HEADER: Final = bytes([0x1F, 0x8B, 8, 0, 0, 0, 0, 0])  # gzip, deflate, no name, mtime 0
+
+
+class DamagedError(Exception):
+    """A file cannot be read, or holds another number of bytes than it should."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Arrays of the export in `folder`."""
+
+    folder: Path
+    contents: Contents
+
+    def array(self, resource: fmt.Resource, dtype: str, count: int) -> Array:
+        """(count,) values of the file.
+
+        Raises
+        ------
+        DamagedError
+            When the file does not hold exactly these.
+        """
+        wanted = count * np.dtype(dtype).itemsize
+        try:
+            raw = (self.folder / resource.path).read_bytes()
+        except FileNotFoundError:
+            raise DamagedError(f"{resource.path}: is missing") from None
+        except OSError as error:
+            raise DamagedError(f"{resource.path}: cannot be read ({error.strerror})") from error
+        data = self._inflated(raw, resource.path, wanted) if resource.gz else raw
+        if len(data) != wanted:
+            size = f"more than {wanted}" if resource.gz and len(data) > wanted else str(len(data))
+            raise DamagedError(f"{resource.path}: holds {size} bytes, not {wanted}")
+        return np.frombuffer(data, np.dtype(dtype).newbyteorder("<"))
+
+    def _inflated(self, raw: bytes, path: str, wanted: int) -> bytes:
+        if self.contents.ours and not raw.startswith(_HEADER):
+            raise DamagedError(f"{path}: is no gzip member without a name and with mtime 0")
+        inflater = zlib.decompressobj(wbits=31)
+        try:
+            data = inflater.decompress(raw, wanted + 1)
+        except zlib.error as error:
+            raise DamagedError(f"{path}: cannot be inflated ({error})") from error
+        if len(data) <= wanted and not inflater.eof:
+            raise DamagedError(f"{path}: the gzip member is cut off")
+        if inflater.unused_data:
+            raise DamagedError(f"{path}: has bytes after the gzip member")
+        return data
+
+    def points(self, dim: int) -> Array:
+        """(n_cells, dim) float32."""
+        n = self.contents.n_cells
+        return self.array(self.contents.points[dim], "float32", n * dim).reshape(n, dim)
+
+    def vectors(self, field: str, dim: int) -> Array:
+        """(n_cells, dim) float32."""
+        n = self.contents.n_cells
+        return self.array(self.contents.vectors[field][dim], "float32", n * dim).reshape(n, dim)
+
+    def stored(self, field: Values) -> Array:
+        """(n_cells,) values as they are stored: float32 or codes."""
+        return self.array(field.resource, fmt.value_dtype(field.bits), self.contents.n_cells)
+
+    def codes(self, field: Category) -> Array:
+        """(n_cells,) codes of the categories; -1 where missing."""
+        stored = self.array(field.resource, field.code.dtype, self.contents.n_cells)
+        codes = stored.astype(np.int64)
+        codes[stored == field.code.missing] = -1
+        return codes
+
+    def edges(self) -> tuple[Array, Array]:
+        """Lower and higher cell of every edge, (n_edges,) int64 each."""
+        count, dtype = (self.contents.edges or (0, 0))[0], fmt.index_dtype(self.contents.n_cells)
+        src = self.array(self.contents.src, dtype, count)
+        return src.astype(np.int64), self.array(self.contents.dst, dtype, count).astype(np.int64)
+
+
+def decode(field: Values, stored: Array) -> Float64:
+    """(n_cells,) numbers, as a viewer computes them; NaN where missing."""
+    if field.bits is None:
+        return stored.astype(np.float64)
+    missing, (lo, hi) = fmt.CODES[field.bits].missing, field.span
+    values: Float64 = lo + stored.astype(np.float64) * (hi - lo) / (missing - 1)
+    values[stored == missing] = np.nan
+    return values
+
+
+def groups(codes: Array, n: int) -> list[Array]:
+    """Cells of each of `n` categories, in their order."""
+    order = np.argsort(codes, kind="stable")
+    bounds = np.searchsorted(codes[order], np.arange(n + 1))
+    return [order[bounds[i] : bounds[i + 1]] for i in range(n)]
+
+
+def noticing(found: Iterator[str]) -> Iterator[str]:
+    """Pass on problems as they are found; damage to a file ends them as the last one."""
+    try:
+        yield from found
+    except DamagedError as damage:
+        yield str(damage)
+
+
+def files_of(folder: Path) -> Iterator[Path]:
+    """Everything in `folder` that is not a folder."""
+    return (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
