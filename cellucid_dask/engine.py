@@ -12,9 +12,9 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
@@ -47,7 +47,7 @@ def available_memory() -> int:
 
 
 class Engine:
-    """Runs tasks; a context manager that leaves no process behind.
+    """Runs tasks; a context manager, so that a scheduler it joined is left again.
 
     Parameters
     ----------
@@ -62,12 +62,12 @@ class Engine:
     def __init__(self, run: RunOptions, reporter: Reporter, *, local: bool, small: bool) -> None:
         self.reporter = reporter
         self.client: Any = None
-        self._stack = ExitStack()
+        self._joined = ExitStack()
         self._threads: Executor | None = None
         self._remote: Executor | None = None
         self._spawn = 0
         if run.scheduler is not None:
-            self.client = _join(run.scheduler, self._stack)
+            self.client = _join(run.scheduler, self._joined)
             self.slots = _threads_of(self.client)
         else:
             self.slots = run.workers or cores()
@@ -108,16 +108,22 @@ class Engine:
     def __enter__(self) -> Engine:
         return self
 
-    def start(self, folder: Path) -> None:
-        """Start the workers; their logs go to `folder`."""
-        self._threads = self._stack.enter_context(_Threads(self.slots))
-        if self._spawn:
-            self.client = _spawn_workers(self._spawn, folder, self._stack)
-        if self.client is not None:
-            self._remote = self.client.get_executor(pure=False, retries=2)
-
     def __exit__(self, *exc: object) -> None:
-        self._stack.close()
+        self._joined.close()
+
+    @contextmanager
+    def working(self, folder: Path) -> Iterator[None]:
+        """Have workers for as long as the block lasts; their logs go to `folder`.
+
+        When it ends no thread or process of the run is left that could still write.
+        """
+        with ExitStack() as stack:
+            self._threads = stack.enter_context(_Threads(self.slots))
+            if self._spawn:
+                self.client = _spawn_workers(self._spawn, folder, stack)
+            if self.client is not None:
+                self._remote = self.client.get_executor(pure=False, retries=2)
+            yield
 
     def probe(self, paths: Sequence[str]) -> None:
         """Refuse workers that cannot do the work: no package, another version, no such path."""
@@ -195,7 +201,10 @@ class Engine:
             except BaseException as error:
                 for future in futures:
                     future.cancel()
-                raise _explained(error) from error
+                explained = _explained(error)
+                if explained is error:
+                    raise
+                raise explained from error
         return [future.result() for future in futures]
 
 

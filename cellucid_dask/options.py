@@ -122,6 +122,8 @@ class ExportOptions:
             )
         if self.layer is not None and self.raw:
             yield Problem("--layer and --raw cannot both be given", fix="leave one of them out")
+        if self.genes is not None and not self.expression:
+            yield Problem("--gene and --no-genes cannot both be given", fix="leave one of them out")
         for dim in self.embeddings:
             if dim not in DIMENSIONS:
                 yield Problem(f"{dim!r} is not a dimension", "--embedding", "use 1d, 2d or 3d")

@@ -59,12 +59,7 @@ def write(
 def write_beside(path: Path, parts: Iterable[bytes | memoryview]) -> None:
     """Write `path` under another name and rename it, so that it is never seen half written."""
     beside = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        file = beside.open("wb")
-    except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = beside.open("wb")
-    with file:
+    with beside.open("wb") as file:
         for part in parts:
             file.write(part)
     beside.replace(path)

@@ -5,9 +5,9 @@ Nothing here reads an expression value; a plan that cannot fit is refused with t
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -149,10 +149,15 @@ def strip_width(genes: Genes, block_bytes: int) -> int:
     """Columns of a dense strip: whole chunks, so that each is read once."""
     matrix = genes.matrix
     assert isinstance(matrix, DenseMatrix)
-    fits = max(1, block_bytes // max(1, matrix.shape[0] * 4))
+    fits = max(1, block_bytes // strip_bytes(matrix))
     if not matrix.chunks:
         return fits
     return max(matrix.chunks[1], fits - fits % matrix.chunks[1])
+
+
+def strip_bytes(matrix: DenseMatrix) -> int:
+    """Memory of one column of a dense matrix while it is read."""
+    return max(1, matrix.shape[0] * max(4, matrix.dtype.itemsize))
 
 
 def row_chunks(genes: Genes, worker_bytes: int) -> tuple[tuple[int, int], ...]:
@@ -166,9 +171,21 @@ def row_chunks(genes: Genes, worker_bytes: int) -> tuple[tuple[int, int], ...]:
     rows = max(
         1, min(CHUNK_ROWS, CHUNK_NNZ * 16 // max(per_row, 1), worker_bytes // max(per_row, 1))
     )
+    if matrix.layout == "rows":  # a block of dask is computed whole, so take whole ones
+        return _merge(np.cumsum(matrix.array.chunks[0]), rows)
     if matrix.chunks and matrix.chunks[0] < rows:
         rows -= rows % matrix.chunks[0]
     return tuple((start, min(start + rows, n_cells)) for start in range(0, n_cells, rows))
+
+
+def _merge(ends: NDArray[np.int64], rows: int) -> tuple[tuple[int, int], ...]:
+    """Runs of whole blocks of at most `rows`; only a block that 16 bits cannot number is cut."""
+    cuts = [0]
+    while cuts[-1] < ends[-1]:
+        within = ends[(ends > cuts[-1]) & (ends <= cuts[-1] + rows)]
+        following = int(ends[ends > cuts[-1]][0])
+        cuts.append(int(within[-1]) if within.size else min(following, cuts[-1] + CHUNK_ROWS))
+    return tuple(pairwise(cuts))
 
 
 def _bytes_per_nnz(matrix: SparseMatrix) -> int:
@@ -192,7 +209,7 @@ def _cut(matrix: SparseMatrix, limit: int) -> tuple[tuple[int, int], ...]:
                 break
             cuts.append(stop)
             base = int(pointers[stop - start])
-    return tuple(itertools.pairwise(cuts))
+    return tuple(pairwise(cuts))
 
 
 def spans(n_cells: int) -> tuple[tuple[int, int], ...]:
@@ -215,7 +232,7 @@ def blocks(weights: NDArray[np.int64], n_bytes: int) -> list[tuple[int, int]]:
         stop = int(np.searchsorted(ends, base + n_bytes, side="right"))
         cuts.append(max(stop, cuts[-1] + 1))
         base = int(ends[cuts[-1] - 1])
-    return list(itertools.pairwise(cuts))
+    return list(pairwise(cuts))
 
 
 # ---------------------------------------------------------------------------- memory and disk

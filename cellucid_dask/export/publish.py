@@ -13,12 +13,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO
 
 from cellucid_dask import format as fmt
 from cellucid_dask.errors import OutputError, Problem
 from cellucid_dask.export.files import sync_folder
 
 MARK = "cellucid-dask.staging"
+SPILL = "cellucid-dask-scratch-"
+FOLDERS = ("obs", "var", "vectors", "connectivity")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,27 +94,42 @@ def staging(out: Path, scratch: Path | None) -> Iterator[Staging]:
     made = _make_parents(out)
     folder = out.with_name(f".{out.name}.cellucid-staging")
     folder.mkdir(exist_ok=True)
-    with (folder / MARK).open("w") as lock:
+    with (folder / MARK).open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise OutputError(
                 "another run is making this export", where=str(out), fix="wait until it has ended"
             ) from error
-        spill = (scratch or folder) / f"scratch-{secrets.token_hex(4)}"
+        _clear(folder, lock)
+        spill = (
+            folder if scratch is None else scratch.absolute()
+        ) / f"{SPILL}{secrets.token_hex(4)}"
+        lock.write(f"{spill}\n")
+        lock.flush()
         try:
-            shutil.rmtree(folder / "export", ignore_errors=True)  # of a run that was killed
-            for old in folder.glob("scratch-*"):
-                shutil.rmtree(old, ignore_errors=True)
-            (folder / "export").mkdir()
+            for name in FOLDERS:
+                (folder / "export" / name).mkdir(parents=True)
             spill.mkdir()
             yield Staging(folder / "export", spill)
+        except OSError as error:
+            raise OutputError(f"cannot be written ({error})", where=str(out)) from error
         finally:
             shutil.rmtree(spill, ignore_errors=True)
             shutil.rmtree(folder, ignore_errors=True)
             for parent in made:
                 with contextlib.suppress(OSError):
                     parent.rmdir()  # only when the run left nothing in it
+
+
+def _clear(folder: Path, lock: IO[str]) -> None:
+    """Remove what a run that was killed left: its export and, wherever it was, its spill."""
+    lock.seek(0)
+    for line in lock.read().splitlines():
+        spill = Path(line)
+        if spill.name.startswith(SPILL):
+            shutil.rmtree(spill, ignore_errors=True)
+    shutil.rmtree(folder / "export", ignore_errors=True)
 
 
 def _make_parents(out: Path) -> list[Path]:
@@ -129,7 +147,10 @@ def publish(export: Path, out: Path) -> Path | None:
     Where the folder that was there before is now, if it held files that are no export's: those
     are never deleted.
     """
-    for folder in [p for p in export.rglob("*") if p.is_dir()] + [export]:
+    for name in FOLDERS:
+        with contextlib.suppress(OSError):
+            (export / name).rmdir()  # where nothing went into it
+    for folder in [*(p for p in export.iterdir() if p.is_dir()), export]:
         sync_folder(folder)
     out = out.absolute()
     if not out.exists() or not any(out.iterdir()):

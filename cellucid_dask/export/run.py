@@ -57,9 +57,8 @@ def run_export(
                 result.written = False
             else:
                 scratch = None if run.scratch is None else Path(run.scratch)
-                with staging(Path(out), scratch) as folders:
+                with staging(Path(out), scratch) as folders, engine.working(folders.scratch):
                     job = Job(source, catalog, options, engine, plan, folders)
-                    engine.start(folders.scratch)
                     engine.probe([p for p in (source.path, str(folders.scratch)) if p])
                     make(job, result, Path(out).absolute(), latent_name or catalog.latent)
     result.seconds = {name: round(spent, 3) for name, spent in reporter.seconds.items()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from cellucid_dask.export.check_genes import Genes
 from cellucid_dask.export.files import Receipt
 from cellucid_dask.export.genes import GeneSettings, write_columns, write_spilled, write_strip
 from cellucid_dask.export.job import Job
-from cellucid_dask.export.plan import MiB, blocks, strip_width
+from cellucid_dask.export.plan import MiB, blocks, strip_bytes, strip_width
 from cellucid_dask.export.transpose import Spill, transpose_chunk
 from cellucid_dask.source import SparseMatrix
 
@@ -23,7 +22,6 @@ def write_genes(job: Job) -> list[Receipt]:
     genes = job.catalog.genes
     if genes is None or not genes.ids:
         return []
-    Path(job.export, "var").mkdir()
     settings = GeneSettings(
         job.export, job.catalog.n_cells, job.options.var_quantization, job.level
     )
@@ -61,7 +59,7 @@ def _columns(job: Job, genes: Genes, settings: GeneSettings) -> list[tuple[Any, 
 
 def _strips(job: Job, genes: Genes, settings: GeneSettings) -> list[tuple[Any, ...]]:
     """Tasks that read strips of columns of a dense matrix."""
-    weights = np.full(len(genes.ids), genes.matrix.shape[0] * 4, np.int64)
+    weights = np.full(len(genes.ids), strip_bytes(genes.matrix), np.int64)
     step = strip_width(genes, balanced(weights, job.plan.block_bytes, job.engine.slots))
     starts = range(0, len(genes.ids), step)
     return _cut(genes, settings, [(a, min(a + step, len(genes.ids))) for a in starts])

@@ -202,6 +202,10 @@ def matrix_in_memory(value: Any, label: str) -> Matrix:
         value = np.asarray(value)
     if value.ndim != 2:
         raise InputError(f"has shape {value.shape}, not two axes", where=label)
+    if any(n != n for n in value.shape):
+        raise InputError(
+            "has chunks of unknown size", where=label, fix="call compute_chunk_sizes()"
+        )
     return checked(DenseMatrix(value, label))
 
 
