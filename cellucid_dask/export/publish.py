@@ -102,9 +102,8 @@ def staging(out: Path, scratch: Path | None) -> Iterator[Staging]:
                 "another run is making this export", where=str(out), fix="wait until it has ended"
             ) from error
         _clear(folder, lock)
-        spill = (
-            folder if scratch is None else scratch.absolute()
-        ) / f"{SPILL}{secrets.token_hex(4)}"
+        base = folder if scratch is None else scratch.absolute()
+        spill = base / f"{SPILL}{secrets.token_hex(4)}"
         lock.write(f"{spill}\n")
         lock.flush()
         try:

@@ -14,7 +14,7 @@ from cellucid_dask.export.genes import GeneSettings, write_columns, write_spille
 from cellucid_dask.export.job import Job
 from cellucid_dask.export.plan import MiB, blocks, strip_bytes, strip_width
 from cellucid_dask.export.transpose import Spill, transpose_chunk
-from cellucid_dask.source import SparseMatrix
+from cellucid_dask.source import DenseMatrix, SparseMatrix
 
 
 def write_genes(job: Job) -> list[Receipt]:
@@ -59,6 +59,7 @@ def _columns(job: Job, genes: Genes, settings: GeneSettings) -> list[tuple[Any, 
 
 def _strips(job: Job, genes: Genes, settings: GeneSettings) -> list[tuple[Any, ...]]:
     """Tasks that read strips of columns of a dense matrix."""
+    assert isinstance(genes.matrix, DenseMatrix)
     weights = np.full(len(genes.ids), strip_bytes(genes.matrix), np.int64)
     step = strip_width(genes, balanced(weights, job.plan.block_bytes, job.engine.slots))
     starts = range(0, len(genes.ids), step)

@@ -202,10 +202,9 @@ def matrix_in_memory(value: Any, label: str) -> Matrix:
         value = np.asarray(value)
     if value.ndim != 2:
         raise InputError(f"has shape {value.shape}, not two axes", where=label)
-    if any(n != n for n in value.shape):
-        raise InputError(
-            "has chunks of unknown size", where=label, fix="call compute_chunk_sizes()"
-        )
+    if np.isnan(value.shape).any():  # as dask has it for lengths it does not know
+        fix = "call compute_chunk_sizes() on it"
+        raise InputError("has chunks of unknown size", where=label, fix=fix)
     return checked(DenseMatrix(value, label))
 
 
