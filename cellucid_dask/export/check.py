@@ -238,9 +238,7 @@ def _latent(
             )
         catalog.latent = options.latent_key
     else:
-        vectors = {key for dims in catalog.found.vectors.values() for key in dims.values()}
-        keys = [key for key in arrays if key not in vectors]
-        latent = latent_key(keys, [*embeddings.values(), *catalog.found.ignored])
+        latent = latent_key(arrays, embeddings.values())
         if latent is None and embeddings:
             latent = embeddings[max(embeddings)]
             catalog.warnings.append(

@@ -83,7 +83,9 @@ def _csc_columns(matrix: SparseMatrix, columns: NDArray[np.int64]) -> Iterator[t
     for start, stop in runs(columns):
         part = matrix.major(start, stop)
         if not part.has_canonical_format:
-            part = part.copy()  # it may share the memory of the user's matrix
+            # There and back sorts each column and keeps the order of duplicates, in which the
+            # reference sums them; and leaves a user's matrix as it is.
+            part = part.tocsr().tocsc()
             part.sum_duplicates()
         with np.errstate(over="ignore"):
             values = part.data.astype(np.float32) + np.float32(0)  # no stored -0.0

@@ -88,7 +88,7 @@ class SeriesColumn:
         with np.errstate(over="ignore"):
             if isinstance(self.series.dtype, np.dtype):
                 return self.series.to_numpy().astype(np.float32)
-            return self.series.to_numpy(dtype=np.float64, na_value=np.nan).astype(np.float32)
+            return self.series.to_numpy(dtype=np.float32, na_value=np.nan)
 
     def strings(self) -> list[str]:
         """Every value as text."""
@@ -323,9 +323,12 @@ def _array_column(store: Store, key: str, element: Any) -> Column:
     if array.ndim != 1:
         raise InputError(f"has shape {array.shape}, not one axis", where=f"{store.path}, {key}")
     legacy = element.attrs.get("categories")
-    if legacy is not None:  # anndata 0.7: integers, and a reference to their categories
-        target = element.file[legacy].name if store.kind == "hdf5" else str(legacy)
-        return CategoricalColumn(array, store, target.lstrip("/"))
+    if legacy is not None:  # anndata 0.7: integers, and where their categories are
+        if store.kind == "hdf5":
+            target = element.file[legacy].name.lstrip("/")
+        else:
+            target = f"{key.rpartition('/')[0]}/{legacy}"
+        return CategoricalColumn(array, store, target)
     if array.dtype.kind in "iufc":
         return NumberColumn(array)
     if array.dtype.kind == "b":

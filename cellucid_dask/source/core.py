@@ -11,10 +11,12 @@ import dask.array as da
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import sparse
 
 from cellucid_dask.errors import CellucidDaskError, InputError
-from cellucid_dask.source.columns import Column, NumberColumn, SeriesColumn, column_in_store
+from cellucid_dask.source.columns import Column, SeriesColumn
 from cellucid_dask.source.matrix import (
+    NUMBERS,
     DenseMatrix,
     Matrix,
     SparseMatrix,
@@ -156,7 +158,7 @@ def lazy(array: Any) -> da.Array:
 
 def two_axes(array: da.Array, label: str) -> da.Array:
     """Return `array` with two axes, one column if it had one axis; InputError otherwise."""
-    if array.dtype.kind not in "biuf":
+    if array.dtype.kind not in NUMBERS:
         raise InputError(f"holds {array.dtype}, not numbers", where=label)
     if array.ndim == 1:
         return array[:, None]
@@ -175,7 +177,7 @@ def obsm_array(value: Any, label: str) -> da.Array:
         value = np.column_stack([c.values() for c in columns])
     if isinstance(value, da.Array):
         return two_axes(_densified(value), label)
-    if hasattr(value, "toarray"):
+    if sparse.issparse(value):
         matrix = matrix_in_memory(value.tocsr(), label)
         assert isinstance(matrix, SparseMatrix)
         return lazy(SparseRows(matrix))
@@ -202,10 +204,17 @@ def obsm_in_store(store: Store, key: str, element: Any) -> da.Array:
         return obsm_array(FileArray.of(store, key, element), label)
     if element.attrs.get("encoding-type") == "dataframe":
         names = [text(name) for name in element.attrs["column-order"]]
-        found = [column_in_store(store, f"{key}/{name}", element[name]) for name in names]
-        if not all(isinstance(column, NumberColumn) for column in found):
-            raise InputError("has columns that are not numbers", where=label)
-        return da.stack([lazy(c.array) for c in found if isinstance(c, NumberColumn)], axis=1)
+        arrays = {
+            name: FileArray.of(store, f"{key}/{name}", element[name])
+            for name in names
+            if hasattr(element[name], "shape")
+        }
+        odd = [
+            name for name in names if name not in arrays or arrays[name].dtype.kind not in NUMBERS
+        ]
+        if odd:
+            raise InputError(f"has columns that are not numbers: {', '.join(odd)}", where=label)
+        return da.stack([lazy(array) for array in arrays.values()], axis=1)
     matrix = matrix_in_store(store, key, element)
     if isinstance(matrix, SparseMatrix) and matrix.layout == "csr":
         return lazy(SparseRows(matrix))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cellucid_dask.errors import InputError, ReadError
-from cellucid_dask.source.columns import column_in_store
+from cellucid_dask.source.columns import Column, column_in_store
 from cellucid_dask.source.core import (
     Frame,
     Source,
@@ -109,10 +109,14 @@ def _frame(store: Store, key: str, group: Any) -> Frame:
     index_name = text(group.attrs["_index"])
     names = [text(name) for name in group.attrs["column-order"]]
     index = column_in_store(store, f"{key}/{index_name}", group[index_name])
-    columns = {
-        name: attempt(column_in_store, store, f"{key}/{name}", group.get(name)) for name in names
-    }
+    columns = {name: attempt(_column, store, f"{key}/{name}", group.get(name)) for name in names}
     return Frame(index.length, index, columns, repeats(names))
+
+
+def _column(store: Store, key: str, element: Any) -> Column:
+    if element is None:
+        raise InputError("is named by column-order, but is not there", where=f"{store.path}, {key}")
+    return column_in_store(store, key, element)
 
 
 def _compound(root: Any) -> bool:
