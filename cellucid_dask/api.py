@@ -60,7 +60,7 @@ def export(
     # numpy, dask and the rest take a second to import: only where there is work for them.
     from cellucid_dask.export.run import run_export
     from cellucid_dask.progress import Reporter
-    from cellucid_dask.source import open_source
+    from cellucid_dask.source.core import open_source
 
     what, how = split(options)
     source = open_source(data)
@@ -109,7 +109,7 @@ def check(data: Data, **options: Any) -> CheckResult:
         When the input cannot be opened at all, or an option has no meaning.
     """
     from cellucid_dask.export.check import survey
-    from cellucid_dask.source import open_source
+    from cellucid_dask.source.core import open_source
 
     what, _ = split(options)
     found = survey(open_source(data), what)

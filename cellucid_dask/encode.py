@@ -1,4 +1,4 @@
-"""Arrays into the bytes of the format: quantization and gzip, for export and server alike."""
+"""Arrays into the bytes of the format: points, codes and gzip, for export and server alike."""
 
 from __future__ import annotations
 
@@ -16,6 +16,34 @@ from cellucid_dask.format import CODES
 Float32: TypeAlias = NDArray[np.float32]
 
 _GZIP = 31  # zlib's wbits for a gzip member, whose header then has mtime 0 and no name
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """Bounding box of an embedding, and how it becomes points in [-1, 1].
+
+    Parameters
+    ----------
+    center
+        (d,) float32, embedding units.
+    scale
+        Points per embedding unit.
+    """
+
+    center: Float32
+    scale: float
+
+    @classmethod
+    def of(cls, lo: Float32, hi: Float32) -> Box:
+        """Box between the corners `lo` and `hi`, both (d,) float32."""
+        widest = float((hi - lo).max())
+        center: Float32 = (lo + hi) / np.float32(2)
+        return cls(center, 2.0 / (1.0 if widest < 1e-8 else widest))
+
+    def normalize(self, rows: NDArray[Any]) -> Float32:
+        """Points of (n, d) coordinates, computed in float32 as the reference does."""
+        points: Float32 = (rows.astype(np.float32) - self.center) * self.scale
+        return points.astype(np.float32, copy=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,48 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import dask
 import dask.array as da
 import numpy as np
-from numpy.typing import NDArray
 
 from cellucid_dask import format as fmt
+from cellucid_dask.encode import Box
 from cellucid_dask.errors import CellucidDaskError, Problem
 from cellucid_dask.export.check_genes import Genes, survey_genes
 from cellucid_dask.export.check_obs import ObsField, survey_obs
 from cellucid_dask.options import ExportOptions, suggest
-from cellucid_dask.source import Matrix, Source
+from cellucid_dask.source.core import Source
 from cellucid_dask.source.discover import Found, discover, latent_key
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """Bounding box of an embedding, and how it becomes points in [-1, 1].
-
-    Parameters
-    ----------
-    center
-        (d,) float32, embedding units.
-    scale
-        Points per embedding unit.
-    """
-
-    center: NDArray[np.float32]
-    scale: float
-
-    @classmethod
-    def of(cls, lo: NDArray[np.float32], hi: NDArray[np.float32]) -> Box:
-        """Box between the corners `lo` and `hi`, both (d,) float32."""
-        widest = float((hi - lo).max())
-        center: NDArray[np.float32] = (lo + hi) / np.float32(2)
-        return cls(center, 2.0 / (1.0 if widest < 1e-8 else widest))
-
-    def normalize(self, rows: NDArray[Any]) -> NDArray[np.float32]:
-        """Points of (n, d) coordinates, computed in float32 as the reference does."""
-        points: NDArray[np.float32] = (rows.astype(np.float32) - self.center) * self.scale
-        return points.astype(np.float32, copy=False)
+from cellucid_dask.source.matrix import Matrix
 
 
 @dataclass(slots=True)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from cellucid_dask.errors import CellucidDaskError, Problem
 from cellucid_dask.options import ExportOptions, suggest
-from cellucid_dask.source import Matrix, Source
-from cellucid_dask.source.core import Frame
+from cellucid_dask.source.core import Frame, Source
+from cellucid_dask.source.matrix import Matrix
 
 
 @dataclass(frozen=True, slots=True)

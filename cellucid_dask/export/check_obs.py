@@ -8,8 +8,8 @@ from typing import Any
 from cellucid_dask.errors import CellucidDaskError, Problem
 from cellucid_dask.format import U8, U16, Code, category_code
 from cellucid_dask.options import ExportOptions, suggest
-from cellucid_dask.source import Source
 from cellucid_dask.source.columns import Column
+from cellucid_dask.source.core import Source
 
 
 @dataclass(frozen=True, slots=True)

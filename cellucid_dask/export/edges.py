@@ -20,7 +20,7 @@ from scipy import sparse
 from cellucid_dask.encode import packed
 from cellucid_dask.export.files import Receipt, read_vector, write
 from cellucid_dask.format import Resource, index_dtype
-from cellucid_dask.source import Matrix, SparseMatrix
+from cellucid_dask.source.matrix import Matrix, SparseMatrix
 
 SHIFT, LOW = np.uint64(32), np.uint64(0xFFFFFFFF)
 CHUNK = 4_000_000  # entries read at a time

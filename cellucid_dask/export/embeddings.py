@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
-from cellucid_dask.encode import packed
-from cellucid_dask.export.check import Box
+from cellucid_dask.encode import Box, packed
 from cellucid_dask.export.files import Receipt, write
 from cellucid_dask.format import Resource
-from cellucid_dask.source.core import ROWS
+from cellucid_dask.source.store import ROWS
+
+if TYPE_CHECKING:
+    import dask.array as da
 
 STEP = ROWS  # one block at a time
 

@@ -13,8 +13,7 @@ from cellucid_dask.encode import encode_gene
 from cellucid_dask.export.files import Receipt, write
 from cellucid_dask.export.transpose import Spill
 from cellucid_dask.format import Resource, safe, value_ext
-from cellucid_dask.source import DenseMatrix, SparseMatrix
-from cellucid_dask.source.matrix import runs
+from cellucid_dask.source.matrix import DenseMatrix, SparseMatrix, runs
 
 Piece = tuple[int, Any, NDArray[np.float32]]
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from cellucid_dask.engine import Engine
 from cellucid_dask.export.check import Catalog
 from cellucid_dask.export.files import Receipt
-from cellucid_dask.export.plan import Plan
+from cellucid_dask.export.plan import SMALL, Plan
 from cellucid_dask.export.publish import Staging
 from cellucid_dask.options import ExportOptions
-from cellucid_dask.source import Source
+from cellucid_dask.source.core import Source
 
 
 @dataclass(slots=True)
@@ -31,6 +31,16 @@ class Job:
     folders: Staging
     arrays: list[Receipt] = field(default_factory=list)
     columns: dict[str, Receipt] = field(default_factory=dict)
+
+    @property
+    def obs_here(self) -> bool:
+        """Whether this process does the obs stages.
+
+        It must when they live in its memory. It also does when they are small: workers that
+        have only just been started then go straight to the genes, and spare the imports.
+        """
+        n_values = self.catalog.n_cells * (1 + len(self.catalog.obs))
+        return self.source.local or n_values * 8 < SMALL
 
     @property
     def export(self) -> str:

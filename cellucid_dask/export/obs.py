@@ -14,9 +14,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from io import BufferedWriter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
@@ -25,8 +24,12 @@ from cellucid_dask.encode import Float32, encode_values, packed
 from cellucid_dask.export.embeddings import rows_of
 from cellucid_dask.export.files import Receipt, read_vector, write
 from cellucid_dask.format import Code, Resource, safe, value_ext
-from cellucid_dask.source.columns import Column
-from cellucid_dask.source.core import ROWS
+from cellucid_dask.source.store import ROWS
+
+if TYPE_CHECKING:
+    import dask.array as da
+
+    from cellucid_dask.source.columns import Column
 
 READ = ROWS  # cells read at a time: one block
 STEP = 1 << 12  # cells of a step of arithmetic: what stays in the caches

@@ -19,7 +19,7 @@ from cellucid_dask.export.check import Catalog
 from cellucid_dask.export.check_genes import Genes
 from cellucid_dask.format import value_dtype
 from cellucid_dask.options import ExportOptions
-from cellucid_dask.source import DenseMatrix, SparseMatrix
+from cellucid_dask.source.matrix import DenseMatrix, SparseMatrix
 
 MiB = 1 << 20
 SPAN = 1 << 18  # cells of one partial sum at least; its ends never depend on memory

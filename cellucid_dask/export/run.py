@@ -25,7 +25,7 @@ from cellucid_dask.export.stage_genes import write_genes
 from cellucid_dask.export.stage_obs import reduce_obs, write_obs
 from cellucid_dask.options import ExportOptions, RunOptions
 from cellucid_dask.progress import Reporter
-from cellucid_dask.source import Source
+from cellucid_dask.source.core import Source
 
 
 def run_export(

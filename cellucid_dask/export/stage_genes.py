@@ -14,7 +14,7 @@ from cellucid_dask.export.genes import GeneSettings, write_columns, write_spille
 from cellucid_dask.export.job import Job
 from cellucid_dask.export.plan import MiB, blocks, strip_bytes, strip_width
 from cellucid_dask.export.transpose import Spill, transpose_chunk
-from cellucid_dask.source import DenseMatrix, SparseMatrix
+from cellucid_dask.source.matrix import DenseMatrix, SparseMatrix
 
 
 def write_genes(job: Job) -> list[Receipt]:

@@ -24,7 +24,7 @@ from cellucid_dask.export.obs import (
 def write_obs(job: Job) -> list[tuple[str, Coded | None]]:
     """Points, vectors, values and codes; returns the columns with their codes in scratch."""
     catalog, engine = job.catalog, job.engine
-    here, arrays = job.source.local, job.source.obsm
+    here, arrays = job.obs_here, job.source.obsm
     raw = bool(catalog.categorical) and job.options.centroid_quantile is not None
     points = [
         (
@@ -86,14 +86,14 @@ def reduce_obs(
         for group, mean in zip(groups, means, strict=True)
         for span in job.plan.spans
     ]
-    job.engine.run("obs distances", measure, parts, here=job.source.local, unit="spans")
+    job.engine.run("obs distances", measure, parts, here=job.obs_here, unit="spans")
     tasks, settings = [], rank_settings(job)
     for group, mean in zip(groups, means, strict=True):
         base = 0
         for i, column in group:
             tasks.append((settings, i, column, points, (mean, width, base)))
             base += column.n_categories
-    ranked = job.engine.run("obs ranks", rank_column, tasks, unit="columns")
+    ranked = job.engine.run("obs ranks", rank_column, tasks, here=job.obs_here, unit="columns")
     return {column.key: answer for (_, column), answer in zip(coded, ranked, strict=True)}
 
 
@@ -114,7 +114,7 @@ def _means(
         for group, paths in zip(groups, sums, strict=True)
         for span, path in zip(spans, paths, strict=True)
     ]
-    bad = job.engine.run("obs sums", sum_span, tasks, here=job.source.local, unit="spans")
+    bad = job.engine.run("obs sums", sum_span, tasks, here=job.obs_here, unit="spans")
     if n_bad := sum(bad[: len(spans)]):
         job.catalog.warnings.append(
             f"{n_bad} cells have NaN or Inf in the latent space {job.catalog.latent}: the outlier "
@@ -122,7 +122,7 @@ def _means(
         )
     means = [str(Path(job.scratch, f"means-{g}")) for g in range(len(groups))]
     adds = [(paths, width, mean) for paths, mean in zip(sums, means, strict=True)]
-    job.engine.run("obs means", mean_of_spans, adds, unit="groups")
+    job.engine.run("obs means", mean_of_spans, adds, here=job.obs_here, unit="groups")
     return means
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from cellucid_dask.export.files import read_vector, write_beside
-from cellucid_dask.source import Matrix, SparseMatrix
+from cellucid_dask.source.matrix import Matrix, SparseMatrix
 
 
 @dataclass(frozen=True, slots=True)

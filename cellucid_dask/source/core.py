@@ -23,9 +23,8 @@ from cellucid_dask.source.matrix import (
     matrix_in_memory,
     matrix_in_store,
 )
-from cellucid_dask.source.store import DAMAGE, FileArray, Store
+from cellucid_dask.source.store import DAMAGE, ROWS, FileArray, Store
 
-ROWS = 1 << 17  # rows of an obsm block: what is read at a time
 
 Refused: TypeAlias = CellucidDaskError
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-import dask.array as da
 import numpy as np
+from dask.base import is_dask_collection
 from numpy.typing import NDArray
 from scipy import sparse
 
@@ -135,7 +135,7 @@ class DenseMatrix:
     @property
     def layout(self) -> str:
         """``dense``, or ``rows`` for a dask array: read by row blocks, whatever they hold."""
-        return "rows" if isinstance(self.array, da.Array) else "dense"
+        return "rows" if is_dask_collection(self.array) else "dense"
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -151,12 +151,12 @@ class DenseMatrix:
     @property
     def chunks(self) -> tuple[int, int] | None:
         """Chunk shape on disk; None when contiguous or in memory."""
-        return None if isinstance(self.array, da.Array) else getattr(self.array, "chunks", None)
+        return None if is_dask_collection(self.array) else getattr(self.array, "chunks", None)
 
     def read(self, rows: slice, columns: slice) -> Any:
         """Read a rectangle; a numpy array, or a scipy matrix where a dask block is one."""
         part = self.array[rows, columns]
-        return part.compute(scheduler="synchronous") if isinstance(part, da.Array) else part
+        return part.compute(scheduler="synchronous") if is_dask_collection(part) else part
 
 
 Matrix: TypeAlias = SparseMatrix | DenseMatrix
@@ -198,7 +198,7 @@ def matrix_in_memory(value: Any, label: str) -> Matrix:
             value = value.tocsr()
         parts = (value.data, value.indices, value.indptr)
         return checked(SparseMatrix(value.format, value.shape, *parts, label))
-    if not isinstance(value, da.Array):
+    if not is_dask_collection(value):
         value = np.asarray(value)
     if value.ndim != 2:
         raise InputError(f"has shape {value.shape}, not two axes", where=label)

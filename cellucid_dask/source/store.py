@@ -34,6 +34,7 @@ DAMAGE: tuple[type[Exception], ...] = (
     _ZLIB_NG,
     zipfile.BadZipFile,
 )
+ROWS = 1 << 17  # rows of cells that are read at a time
 COPY_AGAIN = "the file is truncated or corrupt: copy or write it again"
 
 
