@@ -25,7 +25,6 @@ from cellucid_dask.source.matrix import (
 )
 from cellucid_dask.source.store import DAMAGE, ROWS, FileArray, Store
 
-
 Refused: TypeAlias = CellucidDaskError
 
 
