@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from cellucid_dask.errors import Problem
+from cellucid_dask.errors import CellucidDaskError, Problem
 from cellucid_dask.export.result import ExportResult
-from cellucid_dask.options import split
+from cellucid_dask.options import read
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -57,16 +58,39 @@ def export(
     >>> from cellucid_dask import export
     >>> export("atlas.h5ad", "exports/atlas", memory="4GB")  # doctest: +SKIP
     """
+    return start(data, out_dir, options, [], dry_run=dry_run, quiet=quiet)
+
+
+def start(
+    data: Data,
+    out_dir: str | os.PathLike[str] | None,
+    options: Mapping[str, Any],
+    problems: list[Problem],
+    *,
+    dry_run: bool,
+    quiet: bool,
+) -> ExportResult:
+    """Do what `export` does; `problems` of a command line are told with all others."""
     # numpy, dask and the rest take a second to import: only where there is work for them.
+    from cellucid_dask.export.fit import output_problems, refuse
     from cellucid_dask.export.run import run_export
     from cellucid_dask.progress import Reporter
     from cellucid_dask.source.core import open_source
 
-    what, how = split(options)
-    source = open_source(data)
-    out = Path("exports", source.name) if out_dir is None else out_dir
+    what, how, wrong = read(options)
+    problems = [*problems, *wrong]
+    source = None
+    try:
+        source = open_source(data)
+    except CellucidDaskError as error:
+        problems += error.problems
+    name = "dataset" if source is None else source.name
+    out = Path("exports", name) if out_dir is None else Path(out_dir)
+    if source is None:
+        refuse([*problems, *output_problems(out, how)])
+    assert source is not None
     reporter = Reporter(quiet=quiet)
-    return run_export(source, out, what, how, reporter=reporter, dry_run=dry_run)
+    return run_export(source, out, what, how, reporter=reporter, problems=problems, dry_run=dry_run)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +130,20 @@ def check(data: Data, **options: Any) -> CheckResult:
     Raises
     ------
     CellucidDaskError
-        When the input cannot be opened at all, or an option has no meaning.
+        When the input cannot be opened at all.
     """
+    return look(data, options, [])
+
+
+def look(data: Data, options: Mapping[str, Any], problems: list[Problem]) -> CheckResult:
+    """Do what `check` does; `problems` of a command line are told with all others."""
     from cellucid_dask.export.check import survey
     from cellucid_dask.source.core import open_source
 
-    what, _ = split(options)
-    found = survey(open_source(data), what)
-    problems = tuple(dict.fromkeys(found.problems))
-    return CheckResult(problems, tuple(found.warnings), tuple(found.notes))
+    what, _, wrong = read(options)
+    try:
+        found = survey(open_source(data), what)
+    except CellucidDaskError as error:
+        raise CellucidDaskError.of([*problems, *wrong, *error.problems]) from error
+    every = tuple(dict.fromkeys([*problems, *wrong, *found.problems]))
+    return CheckResult(every, tuple(found.warnings), tuple(found.notes))

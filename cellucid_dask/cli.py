@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from cellucid_dask.errors import CellucidDaskError, OptionError
+from cellucid_dask.errors import CellucidDaskError, Problem
 
 if TYPE_CHECKING:
     from cellucid_dask.export.result import ExportResult
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-INTERRUPTED, TERMINATED = 130, 143
-BITS = click.Choice(["8", "16", "none"])
+INTERRUPTED = 130
+BITS = "[8|16|none]"
 
 
 def _together(*options: Callable[[F], F]) -> Callable[[F], F]:
@@ -86,7 +86,7 @@ _input_options = _together(
     click.option("--no-genes", is_flag=True, help="Export no gene expression."),
     click.option(
         "--categorical-dtype",
-        type=click.Choice(["auto", "uint8", "uint16"]),
+        metavar="[auto|uint8|uint16]",
         default="auto",
         show_default=True,
         help="Type of the codes of categories.",
@@ -126,21 +126,21 @@ _export_options = _together(
     ),
     click.option(
         "--compression",
-        type=click.IntRange(0, 9),
+        type=int,
         default=6,
         show_default=True,
         help="Gzip level; 0 writes plain files.",
     ),
     click.option(
         "--var-quantization",
-        type=BITS,
+        metavar=BITS,
         default="8",
         show_default=True,
         help="Bits of a gene value.",
     ),
     click.option(
         "--obs-quantization",
-        type=BITS,
+        metavar=BITS,
         default="8",
         show_default=True,
         help="Bits of a continuous obs value.",
@@ -211,8 +211,9 @@ def export(data: str, out: str | None, **given: Any) -> None:
     """Export DATA: an .h5ad file, a .zarr folder or a .zarr.zip."""
     from cellucid_dask import api
 
-    dry_run, quiet = given["dry_run"], given["quiet"]
-    result = api.export(data, out, **_named(given))
+    dry_run, quiet = given.pop("dry_run"), given.pop("quiet")
+    values, problems = _named(given)
+    result = api.start(data, out, values, problems, dry_run=dry_run, quiet=quiet)
     if dry_run or not quiet:
         _tell(result)
 
@@ -225,14 +226,14 @@ def check(data: str, **given: Any) -> None:
     """List every problem and warning of DATA at once; write nothing."""
     from cellucid_dask import api
 
-    found = api.check(data, **_named(given))
+    found = api.look(data, *_named(given))
     for line in found.discovered:
         click.echo(f"  {line}")
     for line in found.warnings:
         click.echo(f"warning: {line}")
     if not found.ok:
         raise CellucidDaskError.of(found.problems)
-    click.echo(f"{data} can be exported: no problem, {len(found.warnings)} warnings")
+    click.echo(f"{data} can be exported (warnings: {len(found.warnings)})")
 
 
 @cli.command()
@@ -273,11 +274,12 @@ def catalog(root: str, default: str | None) -> None:
     for entry in payload["datasets"]:
         mark = " (default)" if entry["id"] == payload["default"] else ""
         click.echo(f"  {entry['id']}: {entry['name']}, {entry.get('n_cells', 0):,} cells{mark}")
-    click.echo(f"wrote {Path(root) / 'datasets.json'} with {len(payload['datasets'])} datasets")
+    click.echo(f"wrote {Path(root) / 'datasets.json'} (datasets: {len(payload['datasets'])})")
 
 
-def _named(given: dict[str, Any]) -> dict[str, Any]:
-    """Command line values as the keyword arguments of the Python functions."""
+def _named(given: dict[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
+    """Command line values as keyword arguments, and what is wrong with how they are written."""
+    problems: list[Problem] = []
     values = {key: value for key, value in given.items() if value is not None}
     for switch, option in (
         ("no_graph", "connectivity"),
@@ -286,42 +288,49 @@ def _named(given: dict[str, Any]) -> dict[str, Any]:
     ):
         values[option] = not values.pop(switch)
     if values.get("graph") and not values["connectivity"]:
-        raise OptionError("--graph and --no-graph cannot both be given", fix="leave one out")
+        what = "--graph and --no-graph cannot both be given"
+        problems.append(Problem(what, fix="leave one of them out"))
     for name in ("var_quantization", "obs_quantization"):
-        if name in values:
-            values[name] = None if values[name] == "none" else int(values[name])
-    values["embeddings"] = dict(_embedding(text) for text in values.pop("embeddings"))
-    listed = _genes(values.pop("genes_file", None))
-    values["genes"] = (
-        None if listed is None and not values["genes"] else (*values["genes"], *(listed or ()))
-    )
+        bits = values.get(name)
+        if bits is not None:
+            values[name] = None if bits == "none" else int(bits) if bits.isdecimal() else bits
+    values["embeddings"] = _embeddings(values.pop("embeddings"), problems)
+    listed = _genes(values.pop("genes_file", None), problems)
+    values["genes"] = (*values["genes"], *listed) or None
     values["obs_keys"] = values["obs_keys"] or None
-    return values
+    return values, problems
 
 
-def _embedding(text: str) -> tuple[int, str]:
-    dim, equals, key = text.partition("=")
-    if not equals or dim not in ("1d", "2d", "3d") or not key:
-        raise OptionError(f"{text!r} cannot be read", where="--embedding", fix="write it as 2d=KEY")
-    return int(dim[0]), key
+def _embeddings(texts: tuple[str, ...], problems: list[Problem]) -> dict[int, str]:
+    found: dict[int, str] = {}
+    for text in texts:
+        dim, _, key = text.partition("=")
+        if dim not in ("1d", "2d", "3d") or not key:
+            problems.append(Problem(f"{text!r} cannot be read", "--embedding", "write 2d=KEY"))
+        elif int(dim[0]) in found:
+            problems.append(Problem(f"{dim} is given twice", "--embedding", "leave one out"))
+        else:
+            found[int(dim[0])] = key
+    return found
 
 
-def _genes(path: str | None) -> list[str] | None:
+def _genes(path: str | None, problems: list[Problem]) -> list[str]:
     if path is None:
-        return None
+        return []
     try:
         lines = Path(path).read_text("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise OptionError(f"{path!r} cannot be read ({error})", where="--genes-file") from error
+        problems.append(Problem(f"{path!r} cannot be read ({error})", "--genes-file"))
+        return []
     found = [line.strip() for line in lines if line.strip()]
     if not found:
-        raise OptionError(f"{path!r} names no gene", where="--genes-file", fix="one gene id a line")
+        problems.append(Problem(f"{path!r} names no gene", "--genes-file", "one gene id a line"))
     return found
 
 
 def _tell(result: ExportResult) -> None:
     """Print the plan of a dry run, or what a run did."""
-    from dask.utils import format_bytes
+    from rich.filesize import decimal
 
     if not result.written:
         for name, value in result.plan.items():
@@ -338,13 +347,13 @@ def _tell(result: ExportResult) -> None:
     click.echo(
         f"wrote {result.out}: {result.n_cells:,} cells, {result.n_genes:,} genes, "
         f"{result.n_obs_fields} obs columns, {edges}; "
-        f"{result.files:,} files, {format_bytes(result.bytes)}"
+        f"{result.files:,} files, {decimal(result.bytes)}"
     )
     slow = ", ".join(
         f"{name} {spent:.1f}" for name, spent in result.seconds.items() if spent >= 0.05
     )
     click.echo(f"seconds: {slow or 'none of note'}; {result.total_seconds:.1f} in all")
-    click.echo(f"peak memory of all processes: {format_bytes(result.peak_memory_bytes)}")
+    click.echo(f"peak memory of {result.peak_memory_of}: {decimal(result.peak_memory_bytes)}")
     root = Path(result.out).parent
     click.echo(f"next: cellucid-dask catalog {_short(root)}")
 
@@ -357,23 +366,24 @@ def _short(path: Path) -> str:
     return shlex.quote(str(path) if near.startswith("../..") else near)
 
 
-def _terminate(*_: object) -> None:
-    """SIGTERM unwinds like an error, so that workers end and staging folders go."""
-    raise SystemExit(TERMINATED)
+def _terminate(number: int, _: object) -> None:
+    """Unwind like an error, so that workers end and staging folders go; exit as a shell would."""
+    raise SystemExit(128 + number)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 2 refused, 130 and 143 interrupted, 1 our fault."""
+    """Run the command line and exit: 0 done, 2 refused, 128 and a signal, 1 our fault."""
     given = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in given
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _terminate)
     try:
         cli.main(given, prog_name="cellucid-dask", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted: nothing was published", err=True)
+        click.echo("interrupted: no export is left half made", err=True)
         sys.exit(INTERRUPTED)
     except CellucidDaskError as error:
         if debug:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 from cellucid_dask import format as fmt
-from cellucid_dask.errors import InputError, Problem
+from cellucid_dask.errors import InputError, OutputError, Problem
 from cellucid_dask.options import suggest
+
+SET_ASIDE = re.compile(r"^\.|\.before-\d{8}T\d{6}Z(-\d+)?$")  # hidden, or kept by --force
 
 
 def catalog(root: str | os.PathLike[str], *, default: str | None = None) -> dict[str, Any]:
@@ -35,22 +38,8 @@ def catalog(root: str | os.PathLike[str], *, default: str | None = None) -> dict
     folder = Path(root)
     if not folder.is_dir():
         raise InputError("is not a folder", where=str(folder))
-    problems: list[Problem] = []
-    entries: list[dict[str, Any]] = []
-    for path in sorted(folder.iterdir()):
-        identity = path / fmt.IDENTITY
-        if not path.name.startswith(".") and identity.is_file():
-            try:
-                entries.append(_entry(path.name, json.loads(identity.read_text("utf-8"))))
-            except (ValueError, OSError, AttributeError) as error:
-                fix = "export it again, or move it away"
-                problems.append(Problem(f"cannot be read ({error})", str(identity), fix))
+    entries, problems = _entries(folder)
     ids = [entry["id"] for entry in entries]
-    for name in sorted({i for i in ids if ids.count(i) > 1}):
-        folders = ", ".join(entry["path"] for entry in entries if entry["id"] == name)
-        problems.append(
-            Problem(f"the id {name!r} is that of several", folders, "export with --dataset-id")
-        )
     if not entries and not problems:
         problems.append(Problem("holds no export", str(folder), "export into folders below it"))
     if default is not None and default not in ids:
@@ -58,11 +47,51 @@ def catalog(root: str | os.PathLike[str], *, default: str | None = None) -> dict
         problems.append(Problem(f"there is no dataset {default!r}", "--default", fix))
     if problems:
         raise InputError.of(problems)
+    payload = fmt.datasets(entries, default or ids[0])
+    _save(folder / fmt.DATASETS, fmt.dumps(payload, pretty=True))
+    return payload
+
+
+def _entries(folder: Path) -> tuple[list[dict[str, Any]], list[Problem]]:
+    """Entries of the exports that have an id of their own, and what is wrong with the others."""
+    problems: list[Problem] = []
+    entries: list[dict[str, Any]] = []
+    for path in sorted(folder.iterdir()):
+        identity = path / fmt.IDENTITY
+        if SET_ASIDE.search(path.name) or not identity.is_file():
+            continue
+        try:
+            content = json.loads(identity.read_text("utf-8"))
+            if not isinstance(content, dict):
+                raise ValueError("it is no JSON object")  # noqa: TRY004, TRY301  told as damage
+            entry = _entry(path.name, content)
+        except (ValueError, OSError, AttributeError) as error:
+            fix = "export it again, or move it away"
+            problems.append(Problem(f"cannot be read ({error})", str(identity), fix))
+            continue
+        if isinstance(entry["id"], str) and entry["id"]:
+            entries.append(entry)
+        else:
+            what = f"the id {entry['id']!r} is no text"
+            problems.append(Problem(what, entry["path"], "export it again with --dataset-id"))
+    ids = [entry["id"] for entry in entries]
+    for name in sorted({i for i in ids if ids.count(i) > 1}):
+        folders = ", ".join(entry["path"] for entry in entries if entry["id"] == name)
+        what = f"the id {name!r} is that of several"
+        problems.append(Problem(what, folders, "export with --dataset-id"))
+    return entries, problems
+
+
+def _save(path: Path, text: str) -> None:
     from cellucid_dask.export.files import write_beside
 
-    payload = fmt.datasets(entries, default or ids[0])
-    write_beside(folder / fmt.DATASETS, [fmt.dumps(payload, pretty=True).encode()])
-    return payload
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(21, "it is a folder")
+        write_beside(path, [text.encode()])
+    except OSError as error:
+        what, fix = f"cannot be written ({error.strerror})", "check the permissions of the folder"
+        raise OutputError(what, where=str(path), fix=fix) from error
 
 
 def _entry(folder: str, identity: dict[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 import psutil
 from dask.system import CPU_COUNT
 
-from cellucid_dask.errors import CellucidDaskError, EngineError
+from cellucid_dask.errors import EngineError
 from cellucid_dask.options import RunOptions
 from cellucid_dask.progress import Reporter
 
@@ -31,6 +31,8 @@ R = TypeVar("R")
 WORKER_BYTES = 190_000_000  # resident memory of a worker process before its first task
 GROWTH_BYTES = 80_000_000  # what this process adds while a run goes on: manifests, scheduler
 ANSWER_SECONDS = 10
+LOG = "workers.log"
+CHECK_ADDRESS = "check the address, and that the scheduler is running"
 
 
 def cores() -> int:
@@ -66,6 +68,7 @@ class Engine:
         self._threads: Executor | None = None
         self._remote: Executor | None = None
         self._spawn = 0
+        self._log = Path()
         if run.scheduler is not None:
             self.client = _join(run.scheduler, self._joined)
             self.slots = _threads_of(self.client)
@@ -83,7 +86,28 @@ class Engine:
             return f"{self.slots} threads of the dask scheduler {self.client.scheduler.address}"
         if self._spawn:
             return f"{self._spawn} worker processes"
-        return f"{self.slots} threads in this process"
+        return f"{self.slots} thread{'s' * (self.slots > 1)} in this process"
+
+    def share(self, total: int | None) -> int:
+        """Bytes a task may take, of `total` for the whole run; by default half of what is free.
+
+        On a scheduler that was joined, its workers' own limits bound it as well, and are the
+        default: this machine's memory says nothing of theirs.
+        """
+        limits = self._worker_limits()
+        if total is None and limits:
+            return min(limits) * 6 // 10
+        whole = total or max(available_memory() // 2, 256 << 20)
+        share = (whole - self.overhead()) * 9 // 10 // self.slots
+        return min([share, *(limit * 9 // 10 for limit in limits)])
+
+    def _worker_limits(self) -> list[int]:
+        """Bytes of each thread of the workers of a joined scheduler that have a limit."""
+        if self.client is None:
+            return []
+        workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
+        found = ((w["memory_limit"] or 0, w["nthreads"]) for w in workers)
+        return [max(limit - WORKER_BYTES, 0) // max(n, 1) for limit, n in found if limit]
 
     def overhead(self) -> int:
         """Resident bytes of all processes of the run without any task."""
@@ -118,6 +142,8 @@ class Engine:
         When it ends no thread or process of the run is left that could still write.
         """
         with ExitStack() as stack:
+            stack.enter_context(_hushed("distributed"))
+            self._log = folder / LOG
             self._threads = stack.enter_context(_Threads(self.slots))
             if self._spawn:
                 self.client = _spawn_workers(self._spawn, folder, stack)
@@ -197,15 +223,42 @@ class Engine:
         with self.reporter.stage(stage, size, unit) as advance:
             try:
                 for future in as_completed(futures):
-                    advance(1 if weigh is None else weigh(future.result()))
+                    result = future.result()
+                    advance(1 if weigh is None else weigh(result))
             except BaseException as error:
                 for future in futures:
                     future.cancel()
-                explained = _explained(error)
+                explained = self._explained(error)
                 if explained is error:
                     raise
                 raise explained from error
         return [future.result() for future in futures]
+
+    def _explained(self, error: BaseException) -> BaseException:
+        """Say in the words of this package what dask reports of lost workers."""
+        if type(error).__name__ in ("KilledWorker", "NoWorkerError", "NoValidWorkerError"):
+            log = self._log.read_text("utf-8", "replace").split("\n") if self._log.is_file() else []
+            last = next((line.strip() for line in reversed(log) if line.strip()), "")
+            return EngineError(
+                f"the workers died while working ({error})",
+                where=f"last line of their log: {last}" if last else "",
+                fix="give more --memory, or fewer --workers",
+            )
+        if isinstance(error, OSError):
+            return EngineError(f"a file could not be read or written ({error})")
+        return error
+
+
+@contextmanager
+def _hushed(logger: str) -> Iterator[None]:
+    """Keep a logger from telling of connections that end, as they do when a run is over."""
+    log = logging.getLogger(logger)
+    level = log.level
+    log.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
 
 
 class _Threads(ThreadPoolExecutor):
@@ -213,18 +266,6 @@ class _Threads(ThreadPoolExecutor):
 
     def __exit__(self, *exc: object) -> None:
         self.shutdown(wait=True, cancel_futures=True)
-
-
-def _explained(error: BaseException) -> BaseException:
-    """Say in the words of this package what dask reports of lost workers."""
-    if type(error).__name__ in ("KilledWorker", "NoWorkersError", "NoValidWorkerError"):
-        return EngineError(
-            f"the workers died while working ({error})",
-            fix="give more --memory, or fewer --workers",
-        )
-    if isinstance(error, OSError) and not isinstance(error, CellucidDaskError):
-        return EngineError(f"a file could not be read or written ({error})")
-    return error
 
 
 def look(paths: list[str]) -> tuple[str, list[str]]:
@@ -241,25 +282,48 @@ def _join(scheduler: Any, stack: ExitStack) -> Any:
     if isinstance(scheduler, Client):
         return _with_workers(scheduler)
     given = os.fspath(scheduler)
-    fix = "check the address, and that the scheduler is running"
-    options: dict[str, Any] = {"timeout": ANSWER_SECONDS, "set_as_default": False}
+    address = _address(given)
+    answer: Future[Any] = Future()
+
+    def connect() -> None:
+        try:
+            answer.set_result(Client(address, timeout=ANSWER_SECONDS, set_as_default=False))
+        except BaseException as error:  # noqa: BLE001  it is raised below
+            answer.set_exception(error)
+
+    # In a thread that can be left behind: the time limit of Client does not hold for a peer
+    # that takes the connection and then says nothing.
+    threading.Thread(target=connect, daemon=True).start()
+    try:
+        client = answer.result(ANSWER_SECONDS + 1)
+    except (OSError, TimeoutError, ValueError, TypeError) as error:
+        named = address if given == address else f"{address} of {given}"
+        what = f"{named} does not answer within {ANSWER_SECONDS} s"
+        raise EngineError(what, where="--scheduler", fix=CHECK_ADDRESS) from error
+    return _with_workers(stack.enter_context(client))
+
+
+def _address(given: str) -> str:
+    """Address of a scheduler: as given, or as its scheduler file says."""
     if "://" in given:
-        options["address"] = given
-    elif Path(given).is_file():
-        options["scheduler_file"] = given
-    else:
+        return given
+    if not Path(given).is_file():
         raise EngineError(
             f"{given!r} is neither an address such as tcp://host:8786 nor a scheduler file",
             where="--scheduler",
-            fix=fix,
+            fix=CHECK_ADDRESS,
         )
-    logging.getLogger("distributed").setLevel(logging.ERROR)
     try:
-        client = stack.enter_context(Client(**options))
-    except (OSError, TimeoutError, ValueError, json.JSONDecodeError, KeyError) as error:
-        what = f"{given} does not answer within {ANSWER_SECONDS} s"
-        raise EngineError(what, where="--scheduler", fix=fix) from error
-    return _with_workers(client)
+        address = json.loads(Path(given).read_bytes())["address"]
+        if "://" in address:
+            return str(address)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise EngineError(
+            f"{given!r} is no scheduler file of dask ({error})",
+            where="--scheduler",
+            fix="start the scheduler with: dask scheduler --scheduler-file FILE",
+        ) from error
+    raise EngineError(f"{given!r} names no address", where="--scheduler", fix=CHECK_ADDRESS)
 
 
 def _with_workers(client: Any) -> Any:
@@ -298,7 +362,7 @@ def _spawn_workers(n_workers: int, folder: Path, stack: ExitStack) -> Any:
         async def _start(self) -> None:
             spec = json.dumps({"cls": self.worker_class, "opts": self.worker_kwargs})
             command = [sys.executable, "-m", "dask", "spec", self.scheduler, "--spec", spec]
-            with (folder / "workers.log").open("ab") as log:
+            with (folder / LOG).open("ab") as log:
                 self.process = await asyncio.create_subprocess_exec(
                     *command, start_new_session=True, stderr=log, stdout=log, env=_environment()
                 )
@@ -315,7 +379,7 @@ def _spawn_workers(n_workers: int, folder: Path, stack: ExitStack) -> Any:
         "dashboard": False,
         "host": "127.0.0.1",
         "local_directory": str(folder),
-        "death_timeout": 60,
+        "death_timeout": ANSWER_SECONDS,  # when the run was killed while they started
     }
     worker = {
         "cls": Worker,
@@ -323,7 +387,12 @@ def _spawn_workers(n_workers: int, folder: Path, stack: ExitStack) -> Any:
     }
     scheduler = {
         "cls": Scheduler,
-        "options": {"host": "127.0.0.1", "port": 0, "dashboard": False, "dashboard_address": None},
+        "options": {
+            "host": "127.0.0.1",
+            "port": 0,
+            "dashboard": False,
+            "dashboard_address": "127.0.0.1:0",
+        },
     }
     cluster = SpecCluster(
         workers=dict.fromkeys(range(n_workers), worker),

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self
 
 from cellucid_dask.errors import OptionError, Problem
 from cellucid_dask.format import DIMENSIONS, safe
 
-T = TypeVar("T")
-
 
 def suggest(word: object, known: list[str], *, noun: str = "there are") -> str:
     """Say which of `known` names is nearest to `word`, or list them when none is near."""
-    near = get_close_matches(str(word), known, n=3, cutoff=0.5)
+    known = list(dict.fromkeys(known))
+    near = get_close_matches(str(word), known, n=3, cutoff=0.6)
     if near:
         return "did you mean " + " or ".join(repr(name) for name in near) + "?"
     if not known:
@@ -28,8 +28,27 @@ def suggest(word: object, known: list[str], *, noun: str = "there are") -> str:
     return f"{noun}: " + ", ".join(repr(name) for name in known[:12]) + rest
 
 
+class _Options:
+    """What both kinds of options do alike."""
+
+    __slots__ = ()
+
+    @classmethod
+    def unchecked(cls, given: Mapping[str, Any]) -> Self:
+        """Make options of values that may be wrong."""
+        made = object.__new__(cls)
+        for f in fields(cls):  # type: ignore[arg-type]
+            default = f.default_factory() if f.default_factory is not MISSING else f.default
+            object.__setattr__(made, f.name, given.get(f.name, default))
+        made._tidy()
+        return made
+
+    def _tidy(self) -> None:
+        raise NotImplementedError
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExportOptions:
+class ExportOptions(_Options):
     """What is exported and how it is encoded: everything that decides a byte of the output.
 
     Parameters
@@ -102,17 +121,20 @@ class ExportOptions:
     created_at: str | None = None
 
     def __post_init__(self) -> None:
+        self._tidy()
+        if problems := list(self.problems()):
+            raise OptionError.of(problems)
+
+    def _tidy(self) -> None:
         for name in ("obs_keys", "genes"):
             value = getattr(self, name)
             if isinstance(value, str):
                 value = (value,)
             if value is not None:
                 object.__setattr__(self, name, tuple(str(key) for key in value))
-        problems = list(self._problems())
-        if problems:
-            raise OptionError.of(problems)
 
-    def _problems(self) -> Iterator[Problem]:
+    def problems(self) -> Iterator[Problem]:
+        """Say what is wrong with the values."""
         yield from self._number_problems()
         if self.categorical_dtype not in ("auto", "uint8", "uint16"):
             yield Problem(
@@ -162,21 +184,31 @@ class ExportOptions:
             yield Problem(
                 f"{stamp!r} is not a UTC time", "--created-at", "write it as 2026-01-31T12:00:00Z"
             )
-        if stamp is None and epoch and not epoch.isdigit():
-            yield Problem(f"{epoch!r} is not a number of seconds", "SOURCE_DATE_EPOCH")
+        if stamp is None and epoch and _moment(epoch) is None:
+            fix = "set it to seconds since 1970, or use --created-at"
+            yield Problem(f"{epoch!r} is not a time in seconds", "SOURCE_DATE_EPOCH", fix)
 
     def timestamp(self) -> str:
         """UTC time for the identity, ``YYYY-MM-DDTHH:MM:SSZ``."""
         if self.created_at is not None:
             return self.created_at
         epoch = os.environ.get("SOURCE_DATE_EPOCH")
-        moment = datetime.fromtimestamp(int(epoch), UTC) if epoch else datetime.now(UTC)
+        moment = (_moment(epoch) if epoch else None) or datetime.now(UTC)
         return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def source(self) -> dict[str, str]:
         """``source`` entry of the identity: what was given of name, url and citation."""
         given = {"name": self.source_name, "url": self.source_url, "citation": self.citation}
         return {key: value for key, value in given.items() if value}
+
+
+def _moment(epoch: str) -> datetime | None:
+    """Time of a number of seconds since 1970; None when it is none."""
+    try:
+        digits = epoch.isascii() and epoch.isdigit()
+        return datetime.fromtimestamp(int(epoch), UTC) if digits else None
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def _is_stamp(text: str) -> bool:
@@ -190,7 +222,7 @@ def _is_stamp(text: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunOptions:
+class RunOptions(_Options):
     """How the work is done: nothing here changes a byte of the output.
 
     Parameters
@@ -225,11 +257,14 @@ class RunOptions:
     report: str | os.PathLike[str] | None = None
 
     def __post_init__(self) -> None:
-        problems = list(self._problems())
-        if problems:
+        if problems := list(self.problems()):
             raise OptionError.of(problems)
 
-    def _problems(self) -> Iterator[Problem]:
+    def _tidy(self) -> None:
+        """Nothing to bring into one form."""
+
+    def problems(self) -> Iterator[Problem]:
+        """Say what is wrong with the values."""
         if self.workers is not None and self.workers < 1:
             yield Problem(
                 f"{self.workers} is not a number of workers", "--workers", "use 1 or more"
@@ -238,15 +273,36 @@ class RunOptions:
             yield Problem(f"{self.memory!r} is not a size", "--memory", "write it as 8GB or 8GiB")
         if self.scratch is not None and not Path(self.scratch).is_dir():
             yield Problem(f"{os.fspath(self.scratch)!r} is not a folder", "--scratch")
-        if self.report is not None and not Path(self.report).absolute().parent.is_dir():
-            folder = Path(self.report).absolute().parent
-            yield Problem(f"the folder {str(folder)!r} does not exist", "--report")
-        if self.report is not None and Path(self.report).is_dir():
-            yield Problem(f"{os.fspath(self.report)!r} is a folder", "--report", "name a file")
+        if self.report is not None:
+            yield from _file_problems(Path(self.report), "--report")
 
     def memory_bytes(self) -> int | None:
         """`memory` in bytes; None when it was not given."""
         return None if self.memory is None else _bytes_of(self.memory)
+
+
+def _file_problems(path: Path, option: str) -> Iterator[Problem]:
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        yield Problem(f"the folder {str(folder)!r} does not exist", option, "make it first")
+    elif path.is_dir():
+        yield Problem(f"{str(path)!r} is a folder", option, "name a file")
+    elif not writable(folder):
+        yield Problem(f"the folder {str(folder)!r} cannot be written", option, "name another file")
+
+
+def writable(folder: Path) -> bool:
+    """Whether a file can be made in `folder`, found out by making one without a name.
+
+    What the permissions say is not enough: root may anything, but not in /proc.
+    """
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return False
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
 
 
 def _bytes_of(size: int | str) -> int | None:
@@ -254,37 +310,24 @@ def _bytes_of(size: int | str) -> int | None:
 
     try:
         number = parse_bytes(size)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
-    return number if number > 0 else None
+    return int(number) if number > 0 else None
 
 
-def build(cls: type[T], given: Mapping[str, Any]) -> T:
-    """Make `cls` of those of `given` that are fields of it."""
-    known = {f.name for f in fields(cls)}  # type: ignore[arg-type]
-    return cls(**{key: value for key, value in given.items() if key in known})
+def read(given: Mapping[str, Any]) -> tuple[ExportOptions, RunOptions, list[Problem]]:
+    """Make both option objects of keyword arguments, and say what is wrong with them.
 
-
-def split(given: Mapping[str, Any]) -> tuple[ExportOptions, RunOptions]:
-    """Make both option objects of keyword arguments.
-
-    Raises
-    ------
-    OptionError
-        For a keyword of neither, with the nearest names; with the problems of both.
+    The objects hold what was given even where it is wrong, so that what is wrong with the data
+    can be told together with it; nothing must be written with them while there are problems.
     """
-    known = sorted({f.name for cls in (ExportOptions, RunOptions) for f in fields(cls)})
+    known = {cls: {f.name for f in fields(cls)} for cls in (ExportOptions, RunOptions)}
+    every = sorted(set().union(*known.values()))
     problems = [
-        Problem("there is no such option", repr(key), suggest(key, known))
+        Problem("there is no such option", repr(key), suggest(key, every))
         for key in given
-        if key not in known
+        if key not in every
     ]
-    made: list[Any] = []
-    for cls in (ExportOptions, RunOptions):
-        try:
-            made.append(build(cls, given))
-        except OptionError as error:
-            problems.extend(error.problems)
-    if problems:
-        raise OptionError.of(problems)
-    return made[0], made[1]
+    what = ExportOptions.unchecked({k: v for k, v in given.items() if k in known[ExportOptions]})
+    how = RunOptions.unchecked({k: v for k, v in given.items() if k in known[RunOptions]})
+    return what, how, [*problems, *what.problems(), *how.problems()]

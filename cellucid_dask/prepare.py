@@ -161,7 +161,7 @@ def prepare(
     )
     return run_export(
         source,
-        Path.cwd() / "exports" if out_dir is None else out_dir,
+        Path("exports" if out_dir is None else out_dir),
         options,
         RunOptions(force=force, **run),
         reporter=Reporter(quiet=quiet),

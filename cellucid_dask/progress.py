@@ -33,9 +33,12 @@ class Reporter:
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self.console = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
+        # Asked of the stream itself: FORCE_COLOR and the like would put bars into a log file.
+        self.live = sys.stderr.isatty() and not quiet
+        self.console = Console(
+            stderr=True, quiet=quiet, highlight=False, soft_wrap=True, force_terminal=self.live
+        )
         self.seconds: dict[str, float] = {}
-        self.quiet = quiet
 
     def say(self, line: str = "") -> None:
         """Print one line."""
@@ -46,7 +49,7 @@ class Reporter:
         """Time a stage of `total` steps; yields a function that says one more is done."""
         began = time.perf_counter()
         try:
-            if self.console.is_terminal and not self.quiet:
+            if self.live:
                 yield from self._bar(name, total, unit)
             else:
                 yield from self._lines(name, total, unit)
@@ -95,8 +98,3 @@ class _Rate(ProgressColumn):
         """Text of the column."""
         speed = task.finished_speed or task.speed
         return Text(f"{speed:.1f} {self.unit}/s" if speed else f"- {self.unit}/s")
-
-
-def on_terminal() -> bool:
-    """Whether a person is watching."""
-    return sys.stderr.isatty()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -134,8 +135,11 @@ def _choose(
     if twice:
         names = ", ".join(f"{gene!r} ({counts[gene]} times)" for gene in twice[:10])
         more = f", and {len(twice) - 10} more" if len(twice) > 10 else ""
-        what = f"{len(twice)} gene ids are not unique: {names}{more}"
-        catalog.problems.append(Problem(what, options.gene_id_column, _instead(table, options)))
+        what = f"gene ids are not unique: {names}{more}"
+        where = (
+            "var index" if options.gene_id_column == "index" else f"var[{options.gene_id_column!r}]"
+        )
+        catalog.problems.append(Problem(what, where, _instead(table, options)))
         return None
     if options.genes is None:
         return range(len(ids))
@@ -153,5 +157,5 @@ def _instead(table: Frame, options: ExportOptions) -> str:
             values = column.strings()
             if len(set(values)) == len(values):
                 unique.append(name)
-    other = f"use --gene-id-column {unique[0]!r}, or " if unique else ""
-    return f"{other}use --rename-duplicates"
+    other = f"--gene-id-column {shlex.quote(unique[0])}, or " if unique else ""
+    return f"use {other}--rename-duplicates"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,12 +92,6 @@ def _leave_out(key: str, source: Source) -> str:
     others = [name for name in source.obs.columns if name != key]
     if not others:
         return "group it into fewer categories, or make it numeric"
-    listed = " ".join(f"--obs-key {_quoted(name)}" for name in others[:20])
+    listed = " ".join(f"--obs-key {shlex.quote(name)}" for name in others[:20])
     more = " ..." if len(others) > 20 else ""
     return f"leave it out by naming the others: {listed}{more}"
-
-
-def _quoted(name: str) -> str:
-    import shlex
-
-    return shlex.quote(name)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from dask.utils import format_bytes
+from rich.filesize import decimal
 
-from cellucid_dask.engine import Engine, available_memory
+from cellucid_dask.engine import Engine
 from cellucid_dask.errors import InputError, PlanError, Problem
 from cellucid_dask.export.check import Catalog
-from cellucid_dask.export.plan import MiB, NotEnoughError, Plan, least_bytes, make_plan
-from cellucid_dask.export.publish import free_bytes
-from cellucid_dask.options import ExportOptions, RunOptions
+from cellucid_dask.export.plan import MiB, NotEnoughError, Plan, make_plan
+from cellucid_dask.export.publish import STAGING, existing_parent, free_bytes
+from cellucid_dask.options import ExportOptions, RunOptions, writable
 
 
 def refuse(problems: Sequence[Problem]) -> None:
@@ -29,23 +30,22 @@ def fitting_plan(catalog: Catalog, options: ExportOptions, run: RunOptions, engi
     PlanError
         When no number of workers fits, with the smallest memory that does.
     """
-    total = run.memory_bytes() or max(available_memory() // 2, 256 * MiB)
+    total = run.memory_bytes()
     while True:
-        share = (total - engine.overhead()) * 9 // 10 // engine.slots
         try:
-            return make_plan(catalog, options, share)
+            return make_plan(catalog, options, engine.share(total))
         except NotEnoughError as error:
             if engine.fewer(fixed=run.workers is not None):
                 continue
             least = error.need * 10 // 9 * engine.slots + engine.overhead() + 16 * MiB
-            alone = least_bytes(catalog, options) * 10 // 9 + engine.alone() + 16 * MiB
+            alone = error.need * 10 // 9 + engine.alone() + 16 * MiB
             fix = f"use --memory {_megabytes(least)}"
             if engine.slots > 1:
                 fix += f", or --workers 1 with at least --memory {_megabytes(alone)}"
             raise PlanError(
-                f"{format_bytes(total)} is too little for {engine.kind}: a task needs "
-                f"{format_bytes(error.need)}, and the processes themselves "
-                f"{format_bytes(engine.overhead())}",
+                f"{decimal(total) if total else 'what is free'} is too little for {engine.kind}: "
+                f"a task needs {decimal(error.need)}, and the processes themselves "
+                f"{decimal(engine.overhead())}",
                 where="--memory",
                 fix=fix,
             ) from None
@@ -53,6 +53,72 @@ def fitting_plan(catalog: Catalog, options: ExportOptions, run: RunOptions, engi
 
 def _megabytes(size: int) -> str:
     return f"{-(-size // 10**6)}MB"
+
+
+def output_problems(given: Path, run: RunOptions, data: str | None = None) -> list[Problem]:
+    """Say what is wrong with the output folder and the report; creates nothing.
+
+    Parameters
+    ----------
+    data
+        The file or folder that is exported.
+    """
+    out, where = Path(os.path.abspath(given)), str(given)  # noqa: PTH100  links stay links
+    found = [*_place_problems(out, where), *_data_problems(out, where, run, data)]
+    if found:
+        return found
+    try:
+        occupied = out.is_dir() and any(out.iterdir())
+    except OSError as error:
+        return [Problem(f"cannot be read ({error.strerror})", where, "check its permissions")]
+    if occupied and not run.force:
+        fix = "choose another --out, or replace it with --force"
+        return [Problem("exists and is not empty", where, fix)]
+    parent = existing_parent(out)
+    if not parent.is_dir():
+        what = f"cannot be made: {str(parent)!r} is a file"
+        if not parent.is_file():
+            what = f"cannot be made: {str(parent)!r} is a link that leads nowhere"
+        return [Problem(what, where, "name another folder with --out")]
+    if not writable(parent):
+        what = f"cannot be made: the folder {str(parent)!r} cannot be written"
+        return [Problem(what, where, "check its permissions, or name another folder with --out")]
+    return []
+
+
+def _place_problems(out: Path, where: str) -> list[Problem]:
+    """Places that are always refused."""
+    fix = "name a folder of its own, such as exports/NAME"
+    longest = 255 - len(STAGING.format(""))
+    if any(len(os.fsencode(part)) > longest for part in out.parts):
+        return [Problem(f"has a name of more than {longest} bytes", where, "name it shorter")]
+    if out.is_symlink():
+        return [Problem("is a symbolic link", where, "name the folder it points to")]
+    if out.exists() and not out.is_dir():
+        return [Problem("is a file", where, "name a folder")]
+    resolved = out.resolve()
+    for what, place in (("home", Path.home()), ("current", Path.cwd())):
+        if place.resolve().is_relative_to(resolved):
+            return [Problem(f"is or holds the root, home or current folder ({what})", where, fix)]
+    return []
+
+
+def _data_problems(out: Path, where: str, run: RunOptions, data: str | None) -> list[Problem]:
+    """Places where the run would write over what it reads."""
+    found: list[Problem] = []
+    source = Path(data).resolve() if data is not None else None
+    resolved = out.resolve()
+    if source is not None and (source.is_relative_to(resolved) or resolved.is_relative_to(source)):
+        fix = "name a folder of its own, such as exports/NAME"
+        found.append(Problem("is, holds or lies in the data", where, fix))
+    if run.report is not None:
+        report = Path(run.report).resolve()
+        places = (("data", source), ("output", resolved))
+        for what, place in places:
+            if place is not None and (report == place or place in report.parents):
+                fix = "name a file of its own"
+                found.append(Problem(f"{str(report)!r} is or lies in the {what}", "--report", fix))
+    return found
 
 
 def disk_problems(plan: Plan, out: Path, run: RunOptions) -> list[Problem]:
@@ -66,8 +132,7 @@ def disk_problems(plan: Plan, out: Path, run: RunOptions) -> list[Problem]:
         needs = [(out.absolute(), plan.output_bytes + plan.scratch_bytes, "--out")]
     return [
         Problem(
-            f"the disk has {format_bytes(free_bytes(path))} free; "
-            f"the plan needs {format_bytes(need)}",
+            f"the disk has {decimal(free_bytes(path))} free; the plan needs {decimal(need)}",
             option,
             "make room, or name another disk with --out or --scratch",
         )
@@ -77,6 +142,4 @@ def disk_problems(plan: Plan, out: Path, run: RunOptions) -> list[Problem]:
 
 
 def _device(path: Path) -> int:
-    while not path.exists():
-        path = path.parent
-    return path.stat().st_dev
+    return (path if path.exists() else existing_parent(path)).stat().st_dev

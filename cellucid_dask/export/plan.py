@@ -11,8 +11,8 @@ from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
-from dask.utils import format_bytes
 from numpy.typing import NDArray
+from rich.filesize import decimal
 
 from cellucid_dask.errors import PlanError
 from cellucid_dask.export.check import Catalog
@@ -126,7 +126,7 @@ class NotEnoughError(PlanError):
 
     def __init__(self, need: int) -> None:
         self.need = need
-        super().__init__(f"a task needs {format_bytes(need)}")
+        super().__init__(f"a task needs {decimal(need)}")
 
 
 def choose_way(genes: Genes, room: int) -> Way:
@@ -359,14 +359,15 @@ def describe(plan: Plan, catalog: Catalog, engine: str) -> dict[str, Any]:
             facts["non-zeros"] = f"{matrix.nnz:,} stored"
         facts["layout on disk"] = _layout(matrix)
         facts["way"] = _WAYS[plan.way]
-        facts["row chunks"] = f"{len(plan.row_chunks):,}"
-        facts["gene blocks"] = f"{plan.n_blocks:,} of about {format_bytes(plan.block_bytes)}"
+        if plan.row_chunks:
+            facts["row chunks"] = f"{len(plan.row_chunks):,}"
+        facts["gene blocks"] = f"{plan.n_blocks:,} of about {decimal(plan.block_bytes)}"
     facts["runs on"] = engine
     facts["memory per worker"] = (
-        f"{format_bytes(plan.peak_bytes)} projected of {format_bytes(plan.worker_bytes)} allowed"
+        f"{decimal(plan.peak_bytes)} projected of {decimal(plan.worker_bytes)} allowed"
     )
-    facts["scratch"] = format_bytes(plan.scratch_bytes)
-    facts["output"] = f"{plan.n_files:,} files, about {format_bytes(plan.output_bytes)}"
+    facts["scratch"] = decimal(plan.scratch_bytes)
+    facts["output"] = f"{plan.n_files:,} files, about {decimal(plan.output_bytes)}"
     return facts
 
 
@@ -380,8 +381,9 @@ _WAYS = {
 
 def _layout(matrix: SparseMatrix | DenseMatrix) -> str:
     array = matrix.data if isinstance(matrix, SparseMatrix) else matrix.array
-    chunks = getattr(array, "chunks", None)
-    text = f"{matrix.layout.upper() if matrix.layout != 'dense' else 'dense'} {matrix.dtype}"
-    if not hasattr(array, "store"):
-        return f"{text}, in memory" if matrix.layout != "rows" else f"dask array of {matrix.dtype}"
-    return f"{text}, " + (f"chunks of {chunks}" if chunks else "contiguous")
+    if matrix.layout == "rows":
+        return f"dask array of {matrix.dtype}, {array.npartitions} blocks"
+    text = f"{'dense' if matrix.layout == 'dense' else matrix.layout.upper()} {matrix.dtype}"
+    if isinstance(array, np.ndarray):
+        return f"{text}, in memory"
+    return f"{text}, " + (f"chunks of {array.chunks}" if array.chunks else "contiguous")

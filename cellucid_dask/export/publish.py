@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import fcntl
 import os
+import re
 import secrets
 import shutil
 import sys
@@ -16,11 +17,13 @@ from pathlib import Path
 from typing import IO
 
 from cellucid_dask import format as fmt
-from cellucid_dask.errors import OutputError, Problem
+from cellucid_dask.errors import OutputError
 from cellucid_dask.export.files import sync_folder
 
+STAGING = ".{}.cellucid-staging"
 MARK = "cellucid-dask.staging"
 SPILL = "cellucid-dask-scratch-"
+KNOWN = (*fmt.MANIFESTS, "checksums.json")
 FOLDERS = ("obs", "var", "vectors", "connectivity")
 
 
@@ -40,40 +43,9 @@ class Staging:
     scratch: Path
 
 
-def output_problems(given: str | os.PathLike[str], *, force: bool) -> list[Problem]:
-    """Say what is wrong with the output folder; creates nothing."""
-    out, where = Path(given).absolute(), os.fspath(given)
-    if out.is_symlink():
-        return [Problem("is a symbolic link", where, "name the folder it points to")]
-    resolved = out.resolve()
-    if resolved in (Path(resolved.anchor), Path.home().resolve(), Path.cwd().resolve()):
-        fix = "name a folder of its own, such as exports/NAME"
-        return [Problem("is the root, home or current folder", where, fix)]
-    if Path.cwd().resolve().is_relative_to(resolved):
-        return [Problem("holds the current folder", where, "name a folder of its own")]
-    if out.exists() and not out.is_dir():
-        return [Problem("is a file", where, "name a folder")]
-    try:
-        occupied = out.is_dir() and any(out.iterdir())
-    except OSError as error:
-        return [Problem(f"cannot be read ({error.strerror})", where, "check its permissions")]
-    if occupied and not force:
-        fix = "choose another --out, or replace it with --force"
-        return [Problem("exists and is not empty", where, fix)]
-    parent = existing_parent(out)
-    if not parent.is_dir():
-        return [Problem(f"cannot be made: {str(parent)!r} is a file", where, "name another folder")]
-    if not os.access(parent, os.W_OK | os.X_OK):
-        return [Problem(f"cannot be written in {str(parent)!r}", where, "check its permissions")]
-    return []
-
-
 def existing_parent(path: Path) -> Path:
     """Nearest folder above `path` that exists."""
-    parent = path.parent
-    while not parent.exists():
-        parent = parent.parent
-    return parent
+    return next(parent for parent in path.parents if os.path.lexists(parent))
 
 
 def free_bytes(path: Path) -> int:
@@ -92,7 +64,7 @@ def staging(out: Path, scratch: Path | None) -> Iterator[Staging]:
     """
     out = out.absolute()
     made = _make_parents(out)
-    folder = out.with_name(f".{out.name}.cellucid-staging")
+    folder = out.with_name(STAGING.format(out.name))
     folder.mkdir(exist_ok=True)
     with (folder / MARK).open("a+") as lock:
         try:
@@ -101,7 +73,7 @@ def staging(out: Path, scratch: Path | None) -> Iterator[Staging]:
             raise OutputError(
                 "another run is making this export", where=str(out), fix="wait until it has ended"
             ) from error
-        _clear(folder, lock)
+        _clear(folder, lock, out)
         base = folder if scratch is None else scratch.absolute()
         spill = base / f"{SPILL}{secrets.token_hex(4)}"
         lock.write(f"{spill}\n")
@@ -115,20 +87,40 @@ def staging(out: Path, scratch: Path | None) -> Iterator[Staging]:
             raise OutputError(f"cannot be written ({error})", where=str(out)) from error
         finally:
             shutil.rmtree(spill, ignore_errors=True)
+            discard(folder / "export", out)
             shutil.rmtree(folder, ignore_errors=True)
             for parent in made:
                 with contextlib.suppress(OSError):
                     parent.rmdir()  # only when the run left nothing in it
 
 
-def _clear(folder: Path, lock: IO[str]) -> None:
+def _clear(folder: Path, lock: IO[str], out: Path) -> None:
     """Remove what a run that was killed left: its export and, wherever it was, its spill."""
     lock.seek(0)
     for line in lock.read().splitlines():
         spill = Path(line)
         if spill.name.startswith(SPILL):
             shutil.rmtree(spill, ignore_errors=True)
-    shutil.rmtree(folder / "export", ignore_errors=True)
+    discard(folder / "export", out)
+
+
+def discard(folder: Path, out: Path) -> Path | None:
+    """Remove an export, or what there is of one; set it aside if it holds any other file.
+
+    Returns
+    -------
+    Where it is now when it was set aside.
+    """
+    if not folder.exists():
+        return None
+    if only_export(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+        return None
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    names = (f"{out.name}.before-{stamp}{n}" for n in ("", *(f"-{i}" for i in range(1, 1000))))
+    aside = next(p for p in map(out.with_name, names) if not os.path.lexists(p))
+    folder.rename(aside)
+    return aside
 
 
 def _make_parents(out: Path) -> list[Path]:
@@ -158,26 +150,21 @@ def publish(export: Path, out: Path) -> Path | None:
         return None
     exchange(export, out)
     sync_folder(out.parent)
-    if _only_export(export):
-        return None
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    aside = out.with_name(f"{out.name}.before-{stamp}")
-    export.rename(aside)
-    return aside
+    return discard(export, out)
 
 
-def _only_export(folder: Path) -> bool:
-    """Whether every file in `folder` is one that an export has."""
-    known = {*fmt.MANIFESTS, "checksums.json"}
+def only_export(folder: Path) -> bool:
+    """Whether every file in `folder` is one that an export has, be it half written."""
     for path in folder.rglob("*"):
-        if path.is_dir() and not path.is_symlink():
-            continue
-        relative = path.relative_to(folder).as_posix()
-        try:
-            if path.is_symlink() or relative not in known:
-                fmt.parse(relative if not path.is_symlink() else "")
-        except ValueError:
+        if path.is_symlink():
             return False
+        if not path.is_dir():
+            try:
+                relative = re.sub(r"\.\d+\.part$", "", path.relative_to(folder).as_posix())
+                if relative not in KNOWN:
+                    fmt.parse(relative)
+            except ValueError:
+                return False
     return True
 
 

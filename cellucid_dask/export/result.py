@@ -24,6 +24,8 @@ class ExportResult:
         By stage, in order.
     total_seconds, peak_memory_bytes
         Of the whole run; memory is the summed resident memory of all its processes.
+    peak_memory_of
+        Whose peak it is: that of workers of a joined scheduler is not known here.
     plan
         The facts of the plan.
     discovered
@@ -41,6 +43,7 @@ class ExportResult:
     seconds: dict[str, float] = field(default_factory=dict)
     total_seconds: float = 0.0
     peak_memory_bytes: int = 0
+    peak_memory_of: str = "all processes"
     plan: dict[str, str] = field(default_factory=dict)
     discovered: list[str] = field(default_factory=list)
     written: bool = True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
@@ -12,14 +11,15 @@ from typing import Any
 
 from cellucid_dask import format as fmt
 from cellucid_dask.engine import Engine, MemoryWatch
+from cellucid_dask.errors import Problem
 from cellucid_dask.export import manifests
 from cellucid_dask.export.check import survey
 from cellucid_dask.export.edges import Edges, write_edges
 from cellucid_dask.export.files import Receipt, write_beside
-from cellucid_dask.export.fit import disk_problems, fitting_plan, refuse
+from cellucid_dask.export.fit import disk_problems, fitting_plan, output_problems, refuse
 from cellucid_dask.export.job import Job
 from cellucid_dask.export.plan import describe, is_small
-from cellucid_dask.export.publish import output_problems, publish, staging
+from cellucid_dask.export.publish import publish, staging
 from cellucid_dask.export.result import ExportResult
 from cellucid_dask.export.stage_genes import write_genes
 from cellucid_dask.export.stage_obs import reduce_obs, write_obs
@@ -30,39 +30,53 @@ from cellucid_dask.source.core import Source
 
 def run_export(
     source: Source,
-    out: str | os.PathLike[str],
+    out: Path,
     options: ExportOptions,
     run: RunOptions,
     *,
     reporter: Reporter,
     vectors: Mapping[str, Mapping[int, str]] | None = None,
     latent_name: str | None = None,
+    problems: Sequence[Problem] = (),
     dry_run: bool = False,
 ) -> ExportResult:
-    """Check, plan, and unless `dry_run` make and publish the export."""
+    """Check, plan, and unless `dry_run` make and publish the export.
+
+    Parameters
+    ----------
+    vectors, latent_name
+        Fields and name of the latent space, where they are known rather than discovered.
+    problems
+        What is already known to be wrong, to be told with the rest.
+    """
     began = time.perf_counter()
     with MemoryWatch() as memory:
         with reporter.stage("check", 1, "inputs") as advance:
             catalog = survey(source, options, vectors)
             advance()
-        refuse(catalog.problems + output_problems(out, force=run.force))
-        result = ExportResult(str(Path(out).absolute()), warnings=catalog.warnings)
+        refuse([*problems, *catalog.problems, *output_problems(out, run, source.path)])
+        out = out.absolute()
+        result = ExportResult(str(out), warnings=catalog.warnings)
         small = is_small(catalog)
         with Engine(run, reporter, local=source.local, small=small) as engine:
             plan = fitting_plan(catalog, options, run, engine)
-            refuse(disk_problems(plan, Path(out), run))
+            refuse(disk_problems(plan, out, run))
+            if run.scheduler is not None:
+                result.peak_memory_of = "this process, without the workers"
             result.plan = describe(plan, catalog, engine.kind)
             result.discovered = catalog.notes
             if dry_run:
                 result.written = False
             else:
                 scratch = None if run.scratch is None else Path(run.scratch)
-                with staging(Path(out), scratch) as folders, engine.working(folders.scratch):
+                with staging(out, scratch) as folders, engine.working(folders.scratch):
                     job = Job(source, catalog, options, engine, plan, folders)
                     engine.probe([p for p in (source.path, str(folders.scratch)) if p])
-                    make(job, result, Path(out).absolute(), latent_name or catalog.latent)
+                    make(job, result, out, latent_name or catalog.latent)
     result.seconds = {name: round(spent, 3) for name, spent in reporter.seconds.items()}
     result.total_seconds = round(time.perf_counter() - began, 3)
+    between = result.total_seconds - sum(result.seconds.values())
+    result.seconds["start and stop"] = round(max(between, 0.0), 3)
     result.peak_memory_bytes = memory.peak
     if run.report is not None:
         text = json.dumps(result.as_dict(), indent=2).encode()
@@ -136,5 +150,5 @@ def quality(
                 found.setdefault(trouble, []).append(name)
         for trouble, names in found.items():
             listed = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
-            told.append(f"{len(names)} {noun} have {trouble}, shown as missing: {listed}")
+            told.append(f"{noun} with {trouble}, shown as missing ({len(names)}): {listed}")
     return told

@@ -6,6 +6,7 @@ read opens the file.
 
 from __future__ import annotations
 
+import stat
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -26,6 +27,8 @@ _ZLIB_NG: Any = zlib_ng.error  # its stub takes the class for an instance
 DAMAGE: tuple[type[Exception], ...] = (
     OSError,
     RuntimeError,
+    SystemError,  # numcodecs, of a blosc header with a negative size
+    MemoryError,  # or with an absurd one
     ValueError,
     TypeError,
     KeyError,
@@ -91,28 +94,36 @@ def locate(path: str | Path) -> Store:
         When it is missing or of no known kind.
     """
     given = Path(path)
-    where = str(given)
-    full = given.absolute()
-    if not full.exists():
+    where, full = str(given), given.absolute()
+    try:
+        mode = full.stat().st_mode
+    except FileNotFoundError as error:
         near = [p.name for p in full.parent.glob("*") if p.suffix in (".h5ad", ".zarr", ".zip")]
         fix = "in that folder: " + ", ".join(sorted(near)[:8]) if near else "check the path"
-        raise InputError("there is no such file or folder", where=where, fix=fix)
-    if full.is_dir():
+        raise InputError("there is no such file or folder", where=where, fix=fix) from error
+    except (OSError, ValueError) as error:
+        raise _unreadable(where, error) from error
+    if stat.S_ISDIR(mode):
         if any((full / name).exists() for name in (".zgroup", "zarr.json", ".zmetadata")):
             return Store(str(full), "zarr")
         raise InputError("is a folder, but not a zarr group", where=where, fix=_EXPECTED)
+    if not stat.S_ISREG(mode):
+        raise InputError("is neither a file nor a folder", where=where, fix=_EXPECTED)
     try:
         with full.open("rb") as file:
             head = file.read(8)
     except OSError as error:
-        raise InputError(
-            f"cannot be opened ({error.strerror})", where=where, fix="check its permissions"
-        ) from error
+        raise _unreadable(where, error) from error
     if head == b"\x89HDF\r\n\x1a\n":
         return Store(str(full), "hdf5")
     if head[:4] == b"PK\x03\x04":
         return Store(str(full), "zip")
     raise InputError("is neither HDF5 nor zarr", where=where, fix=_EXPECTED)
+
+
+def _unreadable(where: str, error: Exception) -> InputError:
+    what = getattr(error, "strerror", None) or str(error)
+    return InputError(f"cannot be opened ({what})", where=where, fix="check it and its permissions")
 
 
 _EXPECTED = "give an AnnData file: .h5ad, a .zarr folder or a .zarr.zip"
@@ -174,5 +185,6 @@ class FileArray:
             try:
                 element[start : start + step]
             except DAMAGE:
-                return f", chunk {start // step} (rows {start} to {start + step - 1})"
+                noun = "items" if self.ndim == 1 else "rows"
+                return f", chunk {start // step} ({noun} {start} to {start + step - 1})"
         return ""

@@ -1,0 +1,283 @@
+"""Small atlases for tests, and ways to run the real command on them and to look at what it left."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import anndata
+import h5py
+import numpy as np
+import pandas as pd
+import psutil
+from scipy import sparse
+
+from cellucid_dask.cli import main
+from cellucid_dask.synthetic import AtlasSpec, write_h5ad
+
+STAMP = ("--created-at", "2026-01-31T12:00:00Z")
+TYPES = ("B cell", "T cell", "NK cell")
+
+
+def atlas(
+    cells: int = 60, genes: int = 12, *, seed: int = 0, columns: dict[str, Any] | None = None
+) -> anndata.AnnData:
+    """A tidy AnnData: CSR X, two obs columns and more from `columns`, 2D and 3D, PCA, a graph."""
+    rng = np.random.default_rng(seed)
+    table = {
+        "cell_type": pd.Categorical.from_codes(rng.integers(3, size=cells), TYPES),
+        "n_counts": rng.gamma(2, 100, cells).astype("f4"),
+        **(columns or {}),
+    }
+    expression = sparse.random_array((cells, genes), density=0.3, rng=rng, dtype="f4", format="csr")
+    ends = np.repeat(np.arange(cells), 3), rng.integers(cells, size=3 * cells)
+    graph = sparse.coo_array((np.ones(3 * cells, "f4"), ends), shape=(cells, cells)).tocsr()
+    return anndata.AnnData(
+        expression,
+        obs=pd.DataFrame(table, index=[f"cell{i}" for i in range(cells)]),
+        var=pd.DataFrame(index=[f"Gene{i}" for i in range(genes)]),
+        obsm={
+            "X_umap_2d": rng.normal(size=(cells, 2)).astype("f4"),
+            "X_umap_3d": rng.normal(size=(cells, 3)).astype("f4"),
+            "X_pca": rng.normal(size=(cells, 5)).astype("f4"),
+        },
+        obsp={"connectivities": graph},
+        layers={"counts": expression.copy()},
+    )
+
+
+def save(adata: anndata.AnnData, path: Path, **options: Any) -> Path:
+    """Write `adata` as what the ending of `path` says, and return `path`."""
+    if path.suffix == ".zarr":
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what anndata will do in its next release
+            adata.write_zarr(path, **options)
+    else:
+        adata.write_h5ad(path, **options)
+    return path
+
+
+def save_large(path: Path, *, cells: int = 40_000, genes: int = 3000, seed: int = 0) -> Path:
+    """Write an atlas whose export takes seconds, so that it can be stopped in the middle."""
+    spec = AtlasSpec(cells=cells, genes=genes, neighbors=5, seed=seed)
+    write_h5ad(spec, path, compression="gzip")
+    return path
+
+
+def spoil_hdf5(path: Path, key: str, chunk: int) -> str:
+    """Overwrite the middle of one stored chunk of the dataset `key`; how messages name it."""
+    with h5py.File(path) as file:
+        stored = file[key].id.get_chunk_info(chunk)
+        first, size = stored.chunk_offset[0], file[key].chunks[0]
+        noun = "items" if file[key].ndim == 1 else "rows"
+    with path.open("r+b") as raw:
+        raw.seek(stored.byte_offset + stored.size // 3)
+        raw.write(b"\xff\x00\xff" * (stored.size // 9))
+    return f"chunk {first // size} ({noun} {first} to {first + size - 1})"
+
+
+def replace_array(path: Path, key: str, values: Any) -> None:
+    """Put other `values` at `key` of an h5ad file, with the attributes that were there."""
+    with h5py.File(path, "r+") as file:
+        attributes = dict(file[key].attrs)
+        del file[key]
+        file.create_dataset(key, data=values)
+        file[key].attrs.update(attributes)
+
+
+# --------------------------------------------------------------------------- what is on disk
+
+
+def tree(folder: Path) -> dict[str, str]:
+    """Everything below `folder`: what each path is, with a digest of what files hold."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink():
+            found[name] = f"link to {path.readlink()}"
+        elif path.is_file():
+            found[name] = hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest()
+        else:
+            found[name] = "folder" if path.is_dir() else "special"
+    return found
+
+
+def leftovers(folder: Path) -> list[str]:
+    """Hidden files, and files that were being written, anywhere in `folder`."""
+    return [
+        name
+        for name in tree(folder)
+        if any(part.startswith(".") for part in Path(name).parts) or name.endswith(".part")
+    ]
+
+
+# --------------------------------------------------------------------------- the command
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+def here(capfd: Any, *arguments: object) -> Outcome:
+    """Run the command in this process, through the function the installed script calls."""
+    capfd.readouterr()
+    handler = signal.getsignal(signal.SIGTERM)
+    code: Any = None
+    try:
+        main([str(argument) for argument in arguments])
+    except SystemExit as ended:
+        code = ended.code
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+    out, err = capfd.readouterr()
+    assert isinstance(code, int), f"the command ended with {code!r}, not with an exit code"
+    return Outcome(code, out, err)
+
+
+def command(*arguments: object) -> list[str]:
+    """Words of the real command."""
+    return [sys.executable, "-m", "cellucid_dask", *(str(argument) for argument in arguments)]
+
+
+def run(*arguments: object, cwd: Path, **environment: str) -> Outcome:
+    """Run the command in a process of its own."""
+    done = subprocess.run(
+        command(*arguments),
+        cwd=cwd,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    return Outcome(done.returncode, done.stdout, done.stderr)
+
+
+def script(text: str, cwd: Path) -> Outcome:
+    """Run a Python script in a process of its own."""
+    path = cwd / "user_script.py"
+    path.write_text(text)
+    done = subprocess.run(
+        [sys.executable, str(path)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return Outcome(done.returncode, done.stdout, done.stderr)
+
+
+# --------------------------------------------------------------------------- running processes
+
+
+class Running:
+    """A command that is running, in a session of its own as a terminal would make one.
+
+    Parameters
+    ----------
+    folder
+        Everything the command is told to write is below it, so that its workers can be found.
+    """
+
+    def __init__(self, *arguments: object, folder: Path) -> None:
+        self.folder = folder
+        self.log = folder / "stderr.txt"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                command(*arguments),
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def __enter__(self) -> Running:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for process in self.family():
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        self.process.wait()
+
+    def wait_until_ready(self) -> None:
+        """Wait until the command itself runs: until it has its handler of SIGTERM."""
+        self._wait(lambda: _catches(self.process.pid, signal.SIGTERM), "it never began")
+
+    def wait_for_workers(self, count: int) -> None:
+        """Wait until `count` worker processes are there."""
+        self._wait(lambda: len(self.family()) > count, f"it never had {count} workers")
+
+    def wait_for(self, text: str) -> None:
+        """Wait until `text` stands in what it printed."""
+        self._wait(lambda: text in self.log.read_text(), f"it never printed {text!r}")
+
+    def _wait(self, reached: Any, otherwise: str) -> None:
+        for _ in range(3000):
+            if reached():
+                return
+            assert self.process.poll() is None, f"{otherwise}: {self.log.read_text()}"
+            time.sleep(0.01)
+        raise AssertionError(otherwise)
+
+    def family(self) -> list[psutil.Process]:
+        """It and its workers, also those that have lost their parent, by what they are told."""
+        found = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                ours = process.pid == self.process.pid or _mentions(process, self.folder)
+                if ours and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
+        return found
+
+    def signal(self, number: int, *, group: bool) -> None:
+        """Send a signal to the process, or to its group as a terminal does."""
+        (os.killpg if group else os.kill)(self.process.pid, number)
+
+    def wait(self, seconds: float) -> int:
+        """Exit code; fails after `seconds`."""
+        return self.process.wait(seconds)
+
+    def wait_alone(self, seconds: float) -> list[str]:
+        """What still runs after `seconds`, or as soon as nothing does."""
+        end = time.monotonic() + seconds
+        while (family := self.family()) and time.monotonic() < end:
+            time.sleep(0.05)
+        return [repr(process) for process in family]
+
+
+def _mentions(process: psutil.Process, folder: Path) -> bool:
+    return process.pid != os.getpid() and any(str(folder) in word for word in process.cmdline())
+
+
+def _catches(pid: int, number: int) -> bool:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("SigCgt:"):
+            return bool(int(line.split()[1], 16) >> (number - 1) & 1)
+    return False
+
+
+@cache
+def can_mount() -> bool:
+    """Whether this user may mount file systems, for disks of a chosen size."""
+    return (
+        os.geteuid() == 0 and subprocess.run(["unshare", "-m", "true"], check=False).returncode == 0
+    )

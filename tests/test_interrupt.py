@@ -1,0 +1,161 @@
+"""Stopping a run at any moment: its exit code, and that no file and no process is left."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from atlas import Running, leftovers, run, save_large, tree
+
+SECONDS = 5  # within which a run must have ended after Ctrl-C
+LENGTH = {1: 3.0, 2: 4.0}  # about how long the command runs, by its number of workers
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An atlas whose export takes seconds; in a folder that no command line of a run is below."""
+    return save_large(tmp_path_factory.mktemp("data") / "large.h5ad")
+
+
+def _stopped(running: Running, took: float, *codes: int) -> None:
+    said = running.log.read_text()
+    assert running.process.returncode in codes, said
+    assert took < SECONDS
+    assert running.wait_alone(2) == []
+    assert "Traceback" not in said, said
+    assert [name for name in tree(running.folder) if name != "stderr.txt"] == [], "things are left"
+
+
+@pytest.mark.parametrize("half", [0, 1])
+@pytest.mark.parametrize("group", [False, True], ids=["process", "group"])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_ctrl_c_at_any_moment(
+    large: Path, tmp_path: Path, workers: int, group: bool, half: int
+) -> None:
+    moment = LENGTH[workers] * (half + random.random()) / 2  # spread over the run
+    with Running(
+        "export", large, "-o", "deep/out", "--workers", workers, folder=tmp_path
+    ) as running:
+        running.wait_until_ready()
+        time.sleep(moment)
+        if running.process.poll() is not None:
+            pytest.skip(f"this machine was done within {moment:.1f} s")
+        began = time.monotonic()
+        running.signal(signal.SIGINT, group=group)
+        running.wait(30)
+        # CPython may end by the signal itself when it came within an eval(); a shell shows 130.
+        _stopped(running, time.monotonic() - began, 130, -signal.SIGINT)
+        assert "interrupted: no export is left half made" in running.log.read_text()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_sigterm_ends_it_likewise(large: Path, tmp_path: Path, workers: int) -> None:
+    with Running("export", large, "-o", "out", "--workers", workers, folder=tmp_path) as running:
+        running.wait_for("points:")
+        time.sleep(random.uniform(0, 1))
+        began = time.monotonic()
+        running.signal(signal.SIGTERM, group=False)
+        running.wait(30)
+        _stopped(running, time.monotonic() - began, 143)
+
+
+def test_impatient_ctrl_c(large: Path, tmp_path: Path) -> None:
+    """Pressed again and again while workers are being ended and folders removed."""
+    with Running("export", large, "-o", "out", "--workers", 2, folder=tmp_path) as running:
+        running.wait_for("obs columns:")
+        began = time.monotonic()
+        while running.process.poll() is None and time.monotonic() < began + 20:
+            running.signal(signal.SIGINT, group=True)
+            time.sleep(0.15)
+        _stopped(running, time.monotonic() - began, 130, -signal.SIGINT)  # a shell shows 130
+
+
+def test_ctrl_c_while_python_still_imports(large: Path, tmp_path: Path) -> None:
+    for moment in (0.1, 0.25, 0.4, 0.6):
+        with Running("export", large, "-o", "out", folder=tmp_path) as running:
+            time.sleep(moment)
+            running.signal(signal.SIGINT, group=True)
+            running.wait(10)
+            assert running.process.returncode in (130, -signal.SIGINT)  # a shell shows 130 for both
+            assert "Traceback" not in running.log.read_text(), running.log.read_text()
+
+
+def test_a_terminal_that_is_closed(large: Path, tmp_path: Path) -> None:
+    with Running("export", large, "-o", "out", "--workers", 2, folder=tmp_path) as running:
+        running.wait_for("points:")
+        running.signal(signal.SIGHUP, group=True)
+        running.wait(30)
+        assert running.process.returncode in (129, -signal.SIGHUP)
+        assert running.wait_alone(15) == []
+        assert not (tmp_path / "out").exists()
+
+
+def test_workers_end_by_themselves_when_the_run_is_killed(large: Path, tmp_path: Path) -> None:
+    with Running("export", large, "-o", "out", "--workers", 2, folder=tmp_path) as running:
+        running.wait_for_workers(2)
+        running.wait_for("points:")
+        running.signal(signal.SIGKILL, group=False)
+        running.wait(10)
+        assert len(running.family()) == 2, "the workers are not found: this shows nothing"
+        assert running.wait_alone(15) == []
+
+
+def test_workers_that_are_starting_end_by_themselves(large: Path, tmp_path: Path) -> None:
+    with Running("export", large, "-o", "out", "--workers", 2, folder=tmp_path) as running:
+        running.wait_for_workers(2)  # they import, and have no scheduler yet
+        running.signal(signal.SIGKILL, group=False)
+        running.wait(10)
+        assert running.wait_alone(15) == []
+
+
+def test_a_worker_that_is_killed(large: Path, tmp_path: Path) -> None:
+    """The run ends well, or says what happened; either way it ends and leaves nothing behind."""
+    with Running("export", large, "-o", "out", "--workers", 2, folder=tmp_path) as running:
+        running.wait_for("transpose:")
+        worker = next(p for p in running.family() if p.pid != running.process.pid)
+        worker.kill()
+        code = running.wait(60)
+        said = running.log.read_text()
+        assert "Traceback" not in said, said
+        assert running.wait_alone(2) == []
+        assert leftovers(tmp_path) == []
+        if code == 0:
+            assert (tmp_path / "out" / "dataset_identity.json").exists()
+        else:
+            assert code == 2, said
+            assert "workers died" in said
+            assert not (tmp_path / "out").exists()
+
+
+def test_what_a_killed_run_left_does_not_stop_the_next_and_is_cleaned(
+    large: Path, tmp_path: Path
+) -> None:
+    arguments = ("export", large, "-o", "out", "--workers", 1)
+    with Running(*arguments, folder=tmp_path) as running:
+        running.wait_for("transpose:")
+        running.signal(signal.SIGKILL, group=True)
+        running.wait(10)
+    assert leftovers(tmp_path) != [], "nothing is left: this shows nothing"
+    assert not (tmp_path / "out").exists()
+    ended = run(*arguments, cwd=tmp_path)
+    assert ended.code == 0, ended.err
+    assert leftovers(tmp_path) == []
+    identity = json.loads((tmp_path / "out" / "dataset_identity.json").read_text())
+    genes = [name for name in tree(tmp_path / "out") if name.startswith("var/")]
+    assert len(genes) == identity["stats"]["n_genes"]
+
+
+def test_leftovers_in_a_scratch_folder_are_cleaned(large: Path, tmp_path: Path) -> None:
+    (tmp_path / "scratch").mkdir()
+    arguments = ("export", large, "-o", "out", "--scratch", "scratch", "--workers", 1)
+    with Running(*arguments, folder=tmp_path) as running:
+        running.wait_for("transpose:")
+        running.signal(signal.SIGKILL, group=True)
+        running.wait(10)
+    assert list((tmp_path / "scratch").iterdir()) != [], "nothing is left: this shows nothing"
+    assert run(*arguments, cwd=tmp_path).code == 0
+    assert list((tmp_path / "scratch").iterdir()) == []
