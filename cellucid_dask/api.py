@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from cellucid_dask.errors import CellucidDaskError, Problem
-from cellucid_dask.export.result import ExportResult
+from cellucid_dask.exporter.result import ExportResult
 from cellucid_dask.options import read
 
 if TYPE_CHECKING:
@@ -72,8 +72,8 @@ def start(
 ) -> ExportResult:
     """Do what `export` does; `problems` of a command line are told with all others."""
     # numpy, dask and the rest take a second to import: only where there is work for them.
-    from cellucid_dask.export.fit import output_problems, refuse
-    from cellucid_dask.export.run import run_export
+    from cellucid_dask.exporter.fit import output_problems, refuse
+    from cellucid_dask.exporter.run import run_export
     from cellucid_dask.progress import Reporter
     from cellucid_dask.source.core import open_source
 
@@ -137,7 +137,7 @@ def check(data: Data, **options: Any) -> CheckResult:
 
 def look(data: Data, options: Mapping[str, Any], problems: list[Problem]) -> CheckResult:
     """Do what `check` does; `problems` of a command line are told with all others."""
-    from cellucid_dask.export.check import survey
+    from cellucid_dask.exporter.check import survey
     from cellucid_dask.source.core import open_source
 
     what, _, wrong = read(options)

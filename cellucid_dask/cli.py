@@ -14,7 +14,7 @@ import click
 from cellucid_dask.errors import CellucidDaskError, Problem
 
 if TYPE_CHECKING:
-    from cellucid_dask.export.result import ExportResult
+    from cellucid_dask.exporter.result import ExportResult
 
 F = TypeVar("F", bound=Callable[..., Any])
 

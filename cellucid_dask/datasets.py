@@ -83,7 +83,7 @@ def _entries(folder: Path) -> tuple[list[dict[str, Any]], list[Problem]]:
 
 
 def _save(path: Path, text: str) -> None:
-    from cellucid_dask.export.files import write_beside
+    from cellucid_dask.exporter.files import write_beside
 
     try:
         if path.is_dir():

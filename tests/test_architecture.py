@@ -28,7 +28,12 @@ MODULES = {
 }
 BASE = {"format", "errors", "options"}
 STAGES = {"embeddings", "obs", "transpose", "genes", "edges"}
-ORDER = ("export.run", "export.job", "export.fit", "export.stage")  # what ties stages and engine
+ORDER = (
+    "exporter.run",
+    "exporter.job",
+    "exporter.fit",
+    "exporter.stage",
+)  # what ties stages and engine
 TIES = {name for name in MODULES if name.startswith(ORDER)}
 
 
@@ -62,7 +67,7 @@ def _within(room: str) -> list[str]:
 
 def test_the_test_sees_imports() -> None:
     assert len(MODULES) > 20
-    assert "format" in _used("export.check")
+    assert "format" in _used("exporter.check")
     assert "api" in _used("cli"), "imports inside functions are seen"
 
 
@@ -87,7 +92,7 @@ def test_verify_shares_nothing_with_what_it_checks(name: str) -> None:
     assert _used(name) <= {"format", "errors"} | ours
 
 
-@pytest.mark.parametrize("name", [n for n in _within("export") if n not in TIES])
+@pytest.mark.parametrize("name", [n for n in _within("exporter") if n not in TIES])
 def test_a_stage_does_not_run_things(name: str) -> None:
     """Stages are plain functions of paths; only what ties them knows of engines and of the rest."""
     above = {"cli", "api", "prepare", "demo", "datasets", "engine", "progress", *TIES}
@@ -95,7 +100,7 @@ def test_a_stage_does_not_run_things(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [f"export.{s}" for s in sorted(STAGES) if f"export.{s}" in MODULES]
+    "name", [f"exporter.{s}" for s in sorted(STAGES) if f"exporter.{s}" in MODULES]
 )
 def test_a_stage_does_not_steer_another(name: str) -> None:
     """A stage may use what another defines, not its tasks: no stage calls the work of another."""
@@ -103,7 +108,7 @@ def test_a_stage_does_not_steer_another(name: str) -> None:
         (module, function)
         for tie in TIES & MODULES.keys()
         for module, function in _imports(MODULES[tie])
-        if module.removeprefix("export.") in STAGES and function[:1].islower()
+        if module.removeprefix("exporter.") in STAGES and function[:1].islower()
     }
     assert tasks, "what ties the stages imports none of their tasks: this shows nothing"
     assert not [found for found in _imports(MODULES[name]) if found in tasks]

@@ -29,11 +29,11 @@ from scipy import sparse
 
 from cellucid_dask import format as fmt
 from cellucid_dask.encode import encode_gene, encode_values, quantize, value_range
-from cellucid_dask.export.check_genes import Genes
-from cellucid_dask.export.edges import write_edges
-from cellucid_dask.export.obs import outlier_quantiles
-from cellucid_dask.export.plan import blocks, row_chunks, spans
-from cellucid_dask.export.transpose import transpose_chunk
+from cellucid_dask.exporter.check_genes import Genes
+from cellucid_dask.exporter.edges import write_edges
+from cellucid_dask.exporter.obs import outlier_quantiles
+from cellucid_dask.exporter.plan import blocks, row_chunks, spans
+from cellucid_dask.exporter.transpose import transpose_chunk
 from cellucid_dask.source import matrix as source_matrix
 from cellucid_dask.source.matrix import matrix_in_memory
 from cellucid_dask.source.store import FileArray, Store

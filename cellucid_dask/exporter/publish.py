@@ -18,7 +18,7 @@ from typing import IO
 
 from cellucid_dask import format as fmt
 from cellucid_dask.errors import OutputError
-from cellucid_dask.export.files import sync_folder
+from cellucid_dask.exporter.files import sync_folder
 
 STAGING = ".{}.cellucid-staging"
 MARK = "cellucid-dask.staging"
@@ -35,11 +35,14 @@ class Staging:
     ----------
     export
         What will be published.
+    parts
+        Files of it that are not finished, on the same disk.
     scratch
         Spill; gone at the end.
     """
 
     export: Path
+    parts: Path
     scratch: Path
 
 
@@ -82,7 +85,8 @@ def staging(out: Path, scratch: Path | None) -> Iterator[Staging]:
             for name in FOLDERS:
                 (folder / "export" / name).mkdir(parents=True)
             spill.mkdir()
-            yield Staging(folder / "export", spill)
+            (folder / "parts").mkdir(exist_ok=True)
+            yield Staging(folder / "export", folder / "parts", spill)
         except OSError as error:
             raise OutputError(f"cannot be written ({error})", where=str(out)) from error
         finally:
@@ -101,6 +105,7 @@ def _clear(folder: Path, lock: IO[str], out: Path) -> None:
         spill = Path(line)
         if spill.name.startswith(SPILL):
             shutil.rmtree(spill, ignore_errors=True)
+    shutil.rmtree(folder / "parts", ignore_errors=True)
     discard(folder / "export", out)
 
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cellucid_dask.export.embeddings import write_points, write_vectors
-from cellucid_dask.export.files import Receipt
-from cellucid_dask.export.job import Job
-from cellucid_dask.export.obs import (
+from cellucid_dask.exporter.embeddings import write_points, write_vectors
+from cellucid_dask.exporter.files import Receipt
+from cellucid_dask.exporter.job import Job
+from cellucid_dask.exporter.obs import (
     Coded,
     RankSettings,
     Space,

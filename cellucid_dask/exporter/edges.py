@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from cellucid_dask.encode import packed
-from cellucid_dask.export.files import Receipt, read_vector, write
+from cellucid_dask.exporter.files import Receipt, read_vector, write
 from cellucid_dask.format import Resource, index_dtype
 from cellucid_dask.source.matrix import Matrix, SparseMatrix
 

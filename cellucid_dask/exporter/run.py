@@ -12,17 +12,17 @@ from typing import Any
 from cellucid_dask import format as fmt
 from cellucid_dask.engine import Engine, MemoryWatch
 from cellucid_dask.errors import Problem
-from cellucid_dask.export import manifests
-from cellucid_dask.export.check import survey
-from cellucid_dask.export.edges import Edges, write_edges
-from cellucid_dask.export.files import Receipt, write_beside
-from cellucid_dask.export.fit import disk_problems, fitting_plan, output_problems, refuse
-from cellucid_dask.export.job import Job
-from cellucid_dask.export.plan import describe, is_small
-from cellucid_dask.export.publish import publish, staging
-from cellucid_dask.export.result import ExportResult
-from cellucid_dask.export.stage_genes import write_genes
-from cellucid_dask.export.stage_obs import reduce_obs, write_obs
+from cellucid_dask.exporter import manifests
+from cellucid_dask.exporter.check import survey
+from cellucid_dask.exporter.edges import Edges, write_edges
+from cellucid_dask.exporter.files import Receipt, write_beside
+from cellucid_dask.exporter.fit import disk_problems, fitting_plan, output_problems, refuse
+from cellucid_dask.exporter.job import Job
+from cellucid_dask.exporter.plan import describe, is_small
+from cellucid_dask.exporter.publish import publish, staging
+from cellucid_dask.exporter.result import ExportResult
+from cellucid_dask.exporter.stage_genes import write_genes
+from cellucid_dask.exporter.stage_obs import reduce_obs, write_obs
 from cellucid_dask.options import ExportOptions, RunOptions
 from cellucid_dask.progress import Reporter
 from cellucid_dask.source.core import Source

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from cellucid_dask.encode import Float32, encode_values, packed
-from cellucid_dask.export.embeddings import rows_of
-from cellucid_dask.export.files import Receipt, read_vector, write
+from cellucid_dask.exporter.embeddings import rows_of
+from cellucid_dask.exporter.files import Receipt, read_vector, write
 from cellucid_dask.format import Code, Resource, safe, value_ext
 from cellucid_dask.source.store import ROWS
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from cellucid_dask.errors import InputError, OptionError, Problem
-from cellucid_dask.export.result import ExportResult
+from cellucid_dask.exporter.result import ExportResult
 from cellucid_dask.options import ExportOptions, RunOptions
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def prepare(
         raise NotImplementedError("the viewer shows 1, 2 or 3 dimensions; X_umap_4d is reserved")
     given = locals()
     # numpy, dask and the rest take a second to import: only where there is work for them.
-    from cellucid_dask.export.run import run_export
+    from cellucid_dask.exporter.run import run_export
     from cellucid_dask.progress import Reporter
     from cellucid_dask.source.memory import source_of_arrays
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from cellucid_dask.engine import Engine
-from cellucid_dask.export.check import Catalog
-from cellucid_dask.export.files import Receipt
-from cellucid_dask.export.plan import SMALL, Plan
-from cellucid_dask.export.publish import Staging
+from cellucid_dask.exporter.check import Catalog
+from cellucid_dask.exporter.files import Receipt
+from cellucid_dask.exporter.plan import SMALL, Plan
+from cellucid_dask.exporter.publish import Staging
 from cellucid_dask.options import ExportOptions
 from cellucid_dask.source.core import Source
 

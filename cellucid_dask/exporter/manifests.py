@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from cellucid_dask import format as fmt
-from cellucid_dask.export.check import Catalog
-from cellucid_dask.export.check_obs import ObsField
-from cellucid_dask.export.edges import Edges
-from cellucid_dask.export.files import Receipt, write_beside
+from cellucid_dask.exporter.check import Catalog
+from cellucid_dask.exporter.check_obs import ObsField
+from cellucid_dask.exporter.edges import Edges
+from cellucid_dask.exporter.files import Receipt, write_beside
 from cellucid_dask.options import ExportOptions
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellucid_dask.encode import Box, packed
-from cellucid_dask.export.files import Receipt, write
+from cellucid_dask.exporter.files import Receipt, write
 from cellucid_dask.format import Resource
 from cellucid_dask.source.store import ROWS
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from cellucid_dask.export.files import read_vector, write_beside
+from cellucid_dask.exporter.files import read_vector, write_beside
 from cellucid_dask.source.matrix import Matrix, SparseMatrix
 
 

@@ -10,9 +10,9 @@ from rich.filesize import decimal
 
 from cellucid_dask.engine import Engine
 from cellucid_dask.errors import InputError, PlanError, Problem
-from cellucid_dask.export.check import Catalog
-from cellucid_dask.export.plan import MiB, NotEnoughError, Plan, make_plan
-from cellucid_dask.export.publish import STAGING, existing_parent, free_bytes
+from cellucid_dask.exporter.check import Catalog
+from cellucid_dask.exporter.plan import MiB, NotEnoughError, Plan, make_plan
+from cellucid_dask.exporter.publish import STAGING, existing_parent, free_bytes
 from cellucid_dask.options import ExportOptions, RunOptions, writable
 
 

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellucid_dask.encode import encode_gene
-from cellucid_dask.export.files import Receipt, write
-from cellucid_dask.export.transpose import Spill
+from cellucid_dask.exporter.files import Receipt, own_folder, write
+from cellucid_dask.exporter.transpose import Spill
 from cellucid_dask.format import Resource, safe, value_ext
 from cellucid_dask.source.matrix import DenseMatrix, SparseMatrix, runs
 
@@ -24,8 +24,8 @@ class GeneSettings:
 
     Parameters
     ----------
-    folder
-        The export being made.
+    folder, parts
+        The export being made, and a folder on the same disk for files that are not finished.
     n_cells
         Length of every vector.
     bits, level
@@ -33,6 +33,7 @@ class GeneSettings:
     """
 
     folder: str
+    parts: str
     n_cells: int
     bits: int | None
     level: int
@@ -42,11 +43,12 @@ def write_spilled(
     settings: GeneSettings, spills: Sequence[Spill], start: int, ids: Sequence[str]
 ) -> list[Receipt]:
     """Write genes that were spilled; the first of `ids` is gene `start` of the spill files."""
-    pieces = [spill.read(start, start + len(ids)) for spill in spills]
-    return [
-        _write_gene(settings, gene, [block.gene(i) for block in pieces])
-        for i, gene in enumerate(ids)
-    ]
+    blocks = [spill.read(start, start + len(ids)) for spill in spills]
+    with own_folder(settings.parts, f"genes-{start}") as beside:
+        return [
+            _write_gene(settings, gene, [block.gene(i) for block in blocks], beside)
+            for i, gene in enumerate(ids)
+        ]
 
 
 def write_columns(
@@ -72,9 +74,10 @@ def _write_read(
     """Write genes as they are read; receipts in the order of `ids`."""
     position = {int(column): i for i, column in enumerate(columns)}
     receipts: dict[int, Receipt] = {}
-    for column, piece in read:
-        i = position[column]
-        receipts[i] = _write_gene(settings, ids[i], [piece])
+    with own_folder(settings.parts, f"columns-{columns[0]}") as beside:
+        for column, piece in read:
+            i = position[column]
+            receipts[i] = _write_gene(settings, ids[i], [piece], beside)
     return [receipts[i] for i in range(len(ids))]
 
 
@@ -102,8 +105,8 @@ def _dense_columns(matrix: DenseMatrix, columns: NDArray[np.int64]) -> Iterator[
             yield start + i, (0, slice(None), values)
 
 
-def _write_gene(settings: GeneSettings, gene: str, pieces: Sequence[Piece]) -> Receipt:
+def _write_gene(settings: GeneSettings, gene: str, pieces: Sequence[Piece], beside: str) -> Receipt:
     encoded = encode_gene(pieces, settings.n_cells, settings.bits, settings.level)
     ext, gz = value_ext(settings.bits), settings.level > 0
     resource = Resource("gene", safe(gene), ext=ext, gz=gz)
-    return write(settings.folder, resource, [encoded.payload], encoded.span)
+    return write(settings.folder, resource, [encoded.payload], encoded.span, beside=beside)

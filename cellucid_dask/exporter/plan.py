@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from rich.filesize import decimal
 
 from cellucid_dask.errors import PlanError
-from cellucid_dask.export.check import Catalog
-from cellucid_dask.export.check_genes import Genes
+from cellucid_dask.exporter.check import Catalog
+from cellucid_dask.exporter.check_genes import Genes
 from cellucid_dask.format import value_dtype
 from cellucid_dask.options import ExportOptions
 from cellucid_dask.source.matrix import DenseMatrix, SparseMatrix

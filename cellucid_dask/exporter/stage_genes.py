@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cellucid_dask.export.check_genes import Genes
-from cellucid_dask.export.files import Receipt
-from cellucid_dask.export.genes import GeneSettings, write_columns, write_spilled, write_strip
-from cellucid_dask.export.job import Job
-from cellucid_dask.export.plan import MiB, blocks, strip_bytes, strip_width
-from cellucid_dask.export.transpose import Spill, transpose_chunk
+from cellucid_dask.exporter.check_genes import Genes
+from cellucid_dask.exporter.files import Receipt
+from cellucid_dask.exporter.genes import GeneSettings, write_columns, write_spilled, write_strip
+from cellucid_dask.exporter.job import Job
+from cellucid_dask.exporter.plan import MiB, blocks, strip_bytes, strip_width
+from cellucid_dask.exporter.transpose import Spill, transpose_chunk
 from cellucid_dask.source.matrix import DenseMatrix, SparseMatrix
 
 
@@ -23,7 +23,11 @@ def write_genes(job: Job) -> list[Receipt]:
     if genes is None or not genes.ids:
         return []
     settings = GeneSettings(
-        job.export, job.catalog.n_cells, job.options.var_quantization, job.level
+        job.export,
+        str(job.folders.parts),
+        job.catalog.n_cells,
+        job.options.var_quantization,
+        job.level,
     )
     here = job.source.local
     work: Any

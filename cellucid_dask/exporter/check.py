@@ -16,8 +16,8 @@ import numpy as np
 from cellucid_dask import format as fmt
 from cellucid_dask.encode import Box
 from cellucid_dask.errors import CellucidDaskError, Problem
-from cellucid_dask.export.check_genes import Genes, survey_genes
-from cellucid_dask.export.check_obs import ObsField, survey_obs
+from cellucid_dask.exporter.check_genes import Genes, survey_genes
+from cellucid_dask.exporter.check_obs import ObsField, survey_obs
 from cellucid_dask.options import ExportOptions, suggest
 from cellucid_dask.source.core import Source
 from cellucid_dask.source.discover import Found, discover, latent_key
