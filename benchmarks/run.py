@@ -101,6 +101,9 @@ def run_ours(data: Path, case: Case, settings: Settings, out: Path) -> Result:
     )
 
 
+WHO = ("oracle", "ours")
+
+
 def take_turns(
     name: str, data: Path, case: Case, settings: Settings
 ) -> tuple[list[Result], list[Result]]:
@@ -112,7 +115,9 @@ def take_turns(
         runners.insert(0, ("oracle", run_oracle, oracle))
     for turn in range(settings.repeat):
         for who, runner, results in runners[:: -1 if turn % 2 else 1]:
-            out = settings.work / f"{name}-{who}"
+            # A folder for each run, all removed in the end: ext4 is several times slower at
+            # making files for minutes after many have been deleted.
+            out = settings.work / f"{name}-{who}-{turn}"
             clean(out)
             warm(data)
             results.append(runner(data, case, settings, out))
@@ -120,7 +125,6 @@ def take_turns(
                 raise CommandError(f"{who} ended well, but its export is not complete: {out}")
             took = f"{results[-1].seconds:.1f} s"
             click.echo(f"{name}, turn {turn + 1} of {settings.repeat}, {who}: {took}", err=True)
-            clean(out)
     return oracle, ours
 
 
@@ -219,6 +223,7 @@ def main(
     table: list[str] = []
     remarks: list[str] = []
     every: dict[str, Any] = {}
+    made: list[Path] = []
     for name in cases or CASES:
         case = adjusted(CASES[name], scale, memory, oracle)
         own = data if name == "small" else None
@@ -230,6 +235,11 @@ def main(
         table += rows(name, case, *results)
         remarks += notes(name, case, *results)
         every[name] = [[asdict(result) for result in side] for side in results]
+        made.extend(
+            settings.work / f"{name}-{who}-{t}" for who in WHO for t in range(settings.repeat)
+        )
+    for out in made:
+        clean(out)
     remarks.append(f"- measured on: {machine()}")
     remarks.append(f"- command: `python benchmarks/run.py {shlex.join(sys.argv[1:])}`")
     if scale != 1:

@@ -181,7 +181,8 @@ def parse(path: str) -> Resource:
 
 def dumps(payload: Mapping[str, Any], *, pretty: bool = False) -> str:
     """Strict JSON text; a NaN or an infinity is a ValueError."""
-    return json.dumps(payload, allow_nan=False, indent=2 if pretty else None)
+    indent = 2 if pretty else None
+    return json.dumps(payload, allow_nan=False, check_circular=False, indent=indent)
 
 
 def _gz(compression: int | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +31,8 @@ class ExportResult:
         The facts of the plan.
     discovered
         What was taken from where, and what was ignored and why.
+    written
+        Whether the export was published; not after a dry run.
     """
 
     out: str
@@ -46,7 +49,13 @@ class ExportResult:
     peak_memory_of: str = "all processes"
     plan: dict[str, str] = field(default_factory=dict)
     discovered: list[str] = field(default_factory=list)
-    written: bool = True
+    written: bool = False
+
+    def account(self, stages: Mapping[str, float], total: float, peak: int) -> None:
+        """Take the seconds of the stages and of the whole, and the peak of memory in bytes."""
+        self.seconds = {name: round(spent, 3) for name, spent in stages.items()}
+        self.seconds["start and stop"] = round(max(total - sum(stages.values()), 0.0), 3)
+        self.total_seconds, self.peak_memory_bytes = round(total, 3), peak
 
     def as_dict(self) -> dict[str, Any]:
         """Fields as plain data, as the report holds them."""

@@ -7,9 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
 
-from cellucid_dask import format as fmt
 from cellucid_dask.engine import Engine, MemoryWatch
 from cellucid_dask.errors import Problem
 from cellucid_dask.exporter import manifests
@@ -56,28 +54,21 @@ def run_export(
             advance()
         refuse([*problems, *catalog.problems, *output_problems(out, run, source.path)])
         out = out.absolute()
-        result = ExportResult(str(out), warnings=catalog.warnings)
+        result = ExportResult(str(out), warnings=catalog.warnings, discovered=catalog.notes)
         small = is_small(catalog)
         with Engine(run, reporter, local=source.local, small=small) as engine:
             plan = fitting_plan(catalog, options, run, engine)
             refuse(disk_problems(plan, out, run))
+            result.plan = describe(plan, catalog, engine.kind)
             if run.scheduler is not None:
                 result.peak_memory_of = "this process, without the workers"
-            result.plan = describe(plan, catalog, engine.kind)
-            result.discovered = catalog.notes
-            if dry_run:
-                result.written = False
-            else:
+            if not dry_run:
                 scratch = None if run.scratch is None else Path(run.scratch)
                 with staging(out, scratch) as folders, engine.working(folders.scratch):
                     job = Job(source, catalog, options, engine, plan, folders)
                     engine.probe([p for p in (source.path, str(folders.scratch)) if p])
                     make(job, result, out, latent_name or catalog.latent)
-    result.seconds = {name: round(spent, 3) for name, spent in reporter.seconds.items()}
-    result.total_seconds = round(time.perf_counter() - began, 3)
-    between = result.total_seconds - sum(result.seconds.values())
-    result.seconds["start and stop"] = round(max(between, 0.0), 3)
-    result.peak_memory_bytes = memory.peak
+    result.account(reporter.seconds, time.perf_counter() - began, memory.peak)
     if run.report is not None:
         text = json.dumps(result.as_dict(), indent=2).encode()
         write_beside(Path(run.report).absolute(), [text])
@@ -86,17 +77,21 @@ def run_export(
 
 def make(job: Job, result: ExportResult, out: Path, latent_name: str) -> None:
     """Write every file of the export, its identity last, and publish it."""
+    engine = job.engine
     graph = begin_graph(job)  # one task, beside the many of the other stages
     columns = write_obs(job)
     ranked = reduce_obs(job, columns)
+    with engine.reporter.stage("obs manifest", 1, "files") as advance:
+        obs = manifests.save_obs(job, ranked, latent_name)
+        advance()
     genes = write_genes(job)
-    edges = job.engine.finish("edges", graph, unit="graphs")[0] if graph else None
-    with job.engine.reporter.stage("publish", 1, "exports") as advance:
+    edges = engine.finish("edges", graph, unit="graphs")[0] if graph else None
+    with engine.reporter.stage("publish", 1, "exports") as advance:
         receipts = [*job.arrays, *job.columns.values(), *(r for r, _ in ranked.values()), *genes]
-        obs = manifests.obs_manifest(job.catalog, job.options, job.columns, ranked, latent_name)
-        receipts += save_manifests(job, obs, genes, edges, out.name)
+        receipts += [obs, *manifests.save_rest(job, genes, edges, out.name)]
         aside = publish(job.folders.export, out)
         advance()
+    result.written = True
     if aside is not None:
         result.warnings.append(f"what was there before held other files and is now {aside}")
     ids = job.catalog.genes.ids if job.catalog.genes is not None else []
@@ -105,29 +100,6 @@ def make(job: Job, result: ExportResult, out: Path, latent_name: str) -> None:
     result.n_obs_fields = len(job.catalog.obs)
     result.n_edges = None if edges is None else edges.n_edges
     result.files, result.bytes = len(receipts), sum(receipt.size for receipt in receipts)
-
-
-def save_manifests(
-    job: Job, obs: Mapping[str, Any], genes: Sequence[Receipt], edges: Edges | None, name: str
-) -> list[Receipt]:
-    """Write the manifests, the identity last."""
-    catalog, options, folder = job.catalog, job.options, job.folders.export
-    receipts = [manifests.save(folder, fmt.OBS_MANIFEST, obs)]
-    ids: list[str] = []
-    if catalog.genes is not None:
-        ids = catalog.genes.ids
-        var = manifests.var_manifest(catalog, options, ids, genes)
-        receipts.append(manifests.save(folder, fmt.VAR_MANIFEST, var))
-    if edges is not None:
-        pairs = fmt.connectivity_manifest(
-            n_cells=catalog.n_cells,
-            n_edges=edges.n_edges,
-            max_neighbors=edges.max_neighbors,
-            compression=job.level,
-        )
-        receipts += [*edges.receipts, manifests.save(folder, fmt.CONNECTIVITY_MANIFEST, pairs)]
-    who = manifests.identity(catalog, options, name, len(ids), edges)
-    return [*receipts, manifests.save(folder, fmt.IDENTITY, who, pretty=True)]
 
 
 def begin_graph(job: Job) -> list[Future[Edges]]:
