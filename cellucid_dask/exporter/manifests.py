@@ -14,7 +14,6 @@ from cellucid_dask.exporter.check import Catalog
 from cellucid_dask.exporter.check_obs import ObsField
 from cellucid_dask.exporter.edges import Edges
 from cellucid_dask.exporter.files import Receipt, write_beside
-from cellucid_dask.exporter.job import Job
 from cellucid_dask.options import ExportOptions
 
 
@@ -25,32 +24,6 @@ def save(folder: Path, name: str, payload: Mapping[str, Any], *, pretty: bool = 
     text = fmt.dumps(payload, pretty=pretty).encode()
     write_beside(folder / name, [text])
     return Receipt(name, len(text), zlib_ng.crc32(text))
-
-
-def save_obs(job: Job, ranked: Mapping[str, tuple[Receipt, str]], latent_name: str) -> Receipt:
-    """Write ``obs_manifest.json``; `ranked` is what the ranks answered, by column."""
-    payload = obs_manifest(job.catalog, job.options, job.columns, ranked, latent_name)
-    return save(job.folders.export, fmt.OBS_MANIFEST, payload)
-
-
-def save_rest(job: Job, genes: Sequence[Receipt], edges: Edges | None, name: str) -> list[Receipt]:
-    """Write the other manifests, the identity last; `name` is that of the folder."""
-    catalog, options, folder = job.catalog, job.options, job.folders.export
-    receipts: list[Receipt] = []
-    ids: list[str] = []
-    if catalog.genes is not None:
-        ids = catalog.genes.ids
-        receipts.append(save(folder, fmt.VAR_MANIFEST, var_manifest(catalog, options, ids, genes)))
-    if edges is not None:
-        pairs = fmt.connectivity_manifest(
-            n_cells=catalog.n_cells,
-            n_edges=edges.n_edges,
-            max_neighbors=edges.max_neighbors,
-            compression=job.level,
-        )
-        receipts += [*edges.receipts, save(folder, fmt.CONNECTIVITY_MANIFEST, pairs)]
-    who = identity(catalog, options, name, len(ids), edges)
-    return [*receipts, save(folder, fmt.IDENTITY, who, pretty=True)]
 
 
 def obs_manifest(

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from cellucid_dask.engine import Engine, MemoryWatch
 from cellucid_dask.errors import Problem
-from cellucid_dask.exporter import manifests
 from cellucid_dask.exporter.check import survey
 from cellucid_dask.exporter.edges import Edges, write_edges
 from cellucid_dask.exporter.files import Receipt, write_beside
@@ -20,6 +19,7 @@ from cellucid_dask.exporter.plan import describe, is_small
 from cellucid_dask.exporter.publish import publish, staging
 from cellucid_dask.exporter.result import ExportResult
 from cellucid_dask.exporter.stage_genes import write_genes
+from cellucid_dask.exporter.stage_manifests import save_obs, save_rest
 from cellucid_dask.exporter.stage_obs import reduce_obs, write_obs
 from cellucid_dask.options import ExportOptions, RunOptions
 from cellucid_dask.progress import Reporter
@@ -82,13 +82,13 @@ def make(job: Job, result: ExportResult, out: Path, latent_name: str) -> None:
     columns = write_obs(job)
     ranked = reduce_obs(job, columns)
     with engine.reporter.stage("obs manifest", 1, "files") as advance:
-        obs = manifests.save_obs(job, ranked, latent_name)
+        obs = save_obs(job, ranked, latent_name)
         advance()
     genes = write_genes(job)
     edges = engine.finish("edges", graph, unit="graphs")[0] if graph else None
     with engine.reporter.stage("publish", 1, "exports") as advance:
         receipts = [*job.arrays, *job.columns.values(), *(r for r, _ in ranked.values()), *genes]
-        receipts += [obs, *manifests.save_rest(job, genes, edges, out.name)]
+        receipts += [obs, *save_rest(job, genes, edges, out.name)]
         aside = publish(job.folders.export, out)
         advance()
     result.written = True

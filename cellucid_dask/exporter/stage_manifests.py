@@ -1,0 +1,41 @@
+"""The manifests as they are written: that of obs early, the identity last."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from cellucid_dask import format as fmt
+from cellucid_dask.exporter import manifests
+from cellucid_dask.exporter.edges import Edges
+from cellucid_dask.exporter.files import Receipt
+from cellucid_dask.exporter.job import Job
+
+
+def save_obs(job: Job, ranked: Mapping[str, tuple[Receipt, str]], latent_name: str) -> Receipt:
+    """Write ``obs_manifest.json``; `ranked` is what the ranks answered, by column."""
+    payload = manifests.obs_manifest(job.catalog, job.options, job.columns, ranked, latent_name)
+    return manifests.save(job.folders.export, fmt.OBS_MANIFEST, payload)
+
+
+def save_rest(job: Job, genes: Sequence[Receipt], edges: Edges | None, name: str) -> list[Receipt]:
+    """Write the other manifests, the identity last; `name` is that of the folder."""
+    catalog, options, folder = job.catalog, job.options, job.folders.export
+    receipts: list[Receipt] = []
+    ids: list[str] = []
+    if catalog.genes is not None:
+        ids = catalog.genes.ids
+        receipts.append(
+            manifests.save(
+                folder, fmt.VAR_MANIFEST, manifests.var_manifest(catalog, options, ids, genes)
+            )
+        )
+    if edges is not None:
+        pairs = fmt.connectivity_manifest(
+            n_cells=catalog.n_cells,
+            n_edges=edges.n_edges,
+            max_neighbors=edges.max_neighbors,
+            compression=job.level,
+        )
+        receipts += [*edges.receipts, manifests.save(folder, fmt.CONNECTIVITY_MANIFEST, pairs)]
+    who = manifests.identity(catalog, options, name, len(ids), edges)
+    return [*receipts, manifests.save(folder, fmt.IDENTITY, who, pretty=True)]
