@@ -120,19 +120,17 @@ class Encoded:
     span: Range
 
 
-def encode_values(
-    values: Float32, bits: int | None, level: int, *, sparse: bool = False
-) -> Encoded:
+def encode_values(values: Float32, bits: int | None, level: int, *, runs: bool = False) -> Encoded:
     """Encode a whole (n,) float32 vector.
 
     Parameters
     ----------
-    sparse
-        Whether most values are equal, so that run lengths compress best.
+    runs
+        As in `packed`.
     """
     span = value_range(values)
     stored = values if bits is None else quantize(values, span, bits)
-    return Encoded(pack([stored], level, runs=sparse), span)
+    return Encoded(pack([stored], level, runs=runs), span)
 
 
 def encode_gene(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Mapping, Sequence
 
 from cellucid_dask import format as fmt
@@ -13,8 +14,13 @@ from cellucid_dask.exporter.job import Job
 
 def save_obs(job: Job, ranked: Mapping[str, tuple[Receipt, str]], latent_name: str) -> Receipt:
     """Write ``obs_manifest.json``; `ranked` is what the ranks answered, by column."""
-    payload = manifests.obs_manifest(job.catalog, job.options, job.columns, ranked, latent_name)
-    return manifests.save(job.folders.export, fmt.OBS_MANIFEST, payload)
+    # A dict per centroid, none of them garbage: to look for some took as long as to make them.
+    gc.disable()
+    try:
+        payload = manifests.obs_manifest(job.catalog, job.options, job.columns, ranked, latent_name)
+        return manifests.save(job.folders.export, fmt.OBS_MANIFEST, payload)
+    finally:
+        gc.enable()
 
 
 def save_rest(job: Job, genes: Sequence[Receipt], edges: Edges | None, name: str) -> list[Receipt]:
