@@ -32,6 +32,7 @@ def _stopped(running: Running, took: float, *codes: int) -> None:
         assert not any("staging" in name for name in left)  # it came after the last rename
         return
     assert left == [], "things are left"
+    assert "interrupted" in said or signal.SIGINT not in {-code for code in codes}, said
 
 
 @pytest.mark.parametrize("half", [0, 1])
@@ -53,7 +54,6 @@ def test_ctrl_c_at_any_moment(
         running.wait(30)
         # CPython may end by the signal itself when it came within an eval(); a shell shows 130.
         _stopped(running, time.monotonic() - began, 130, -signal.SIGINT)
-        assert "interrupted: no export is left half made" in running.log.read_text()
 
 
 @pytest.mark.parametrize("workers", [1, 2])

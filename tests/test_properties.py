@@ -42,7 +42,7 @@ settings.register_profile("tests", deadline=None, max_examples=60, derandomize=T
 settings.load_profile("tests")
 
 # `cellucid_dask.export` is the function, which hides the package from setattr by name.
-edges, plan = (import_module(f"cellucid_dask.export.{name}") for name in ("edges", "plan"))
+edges, plan = (import_module(f"cellucid_dask.exporter.{name}") for name in ("edges", "plan"))
 
 BITS = st.sampled_from([8, 16])
 FLOATS = st.floats(width=32)
