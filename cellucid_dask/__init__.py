@@ -1,14 +1,16 @@
 """Export single-cell atlases to the Cellucid viewer, out of core and in parallel."""
 
-from importlib.metadata import version
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from cellucid_dask.api import CheckResult, check, export
-from cellucid_dask.datasets import catalog
-from cellucid_dask.errors import CellucidDaskError
-from cellucid_dask.exporter.result import ExportResult
-from cellucid_dask.prepare_arrays import prepare
+if TYPE_CHECKING:
+    from cellucid_dask.api import CheckResult, check, export
+    from cellucid_dask.datasets import catalog
+    from cellucid_dask.errors import CellucidDaskError
+    from cellucid_dask.exporter.result import ExportResult
+    from cellucid_dask.prepare_arrays import prepare
 
-__version__ = version("cellucid-dask")
+    __version__: str
 
 __all__ = [
     "CellucidDaskError",
@@ -20,3 +22,26 @@ __all__ = [
     "export",
     "prepare",
 ]
+
+# Imported when asked for, so that the command answers, and takes a Ctrl-C, at once.
+_HOMES = {
+    "CellucidDaskError": "errors",
+    "CheckResult": "api",
+    "ExportResult": "exporter.result",
+    "catalog": "datasets",
+    "check": "api",
+    "export": "api",
+    "prepare": "prepare_arrays",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return import_module("importlib.metadata").version("cellucid-dask")
+    if name in _HOMES:
+        return getattr(import_module(f"cellucid_dask.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'cellucid_dask' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -79,7 +79,7 @@ def test_impatient_ctrl_c(large: Path, tmp_path: Path) -> None:
 
 
 def test_ctrl_c_while_python_still_imports(large: Path, tmp_path: Path) -> None:
-    for moment in (0.1, 0.25, 0.4, 0.6):
+    for moment in (0.3, 0.45, 0.6):
         with Running("export", large, "-o", "out", folder=tmp_path) as running:
             time.sleep(moment)
             running.signal(signal.SIGINT, group=True)

@@ -41,7 +41,7 @@ from cellucid_dask.source.store import FileArray, Store
 settings.register_profile("tests", deadline=None, max_examples=60, derandomize=True)
 settings.load_profile("tests")
 
-# `cellucid_dask.export` is the function, which hides the package from setattr by name.
+# As modules, for setattr.
 edges, plan = (import_module(f"cellucid_dask.exporter.{name}") for name in ("edges", "plan"))
 
 BITS = st.sampled_from([8, 16])
