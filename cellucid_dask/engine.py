@@ -367,6 +367,8 @@ def _spawn_workers(n_workers: int, folder: Path, stack: ExitStack) -> Any:
                     *command, start_new_session=True, stderr=log, stdout=log, env=_environment()
                 )
 
+    # It tells, with a traceback, of connections that end a moment after the cluster has closed.
+    logging.getLogger("distributed.batched").setLevel(logging.CRITICAL)
     settings = {
         "distributed.scheduler.no-workers-timeout": "60s",
         "distributed.scheduler.worker-ttl": None,
