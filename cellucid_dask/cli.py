@@ -317,6 +317,11 @@ def _embeddings(texts: tuple[str, ...], problems: list[Problem]) -> dict[int, st
 def _genes(path: str | None, problems: list[Problem]) -> list[str]:
     if path is None:
         return []
+    if Path(path).exists() and not Path(path).is_file():
+        problems.append(
+            Problem(f"{path!r} is no regular file", "--genes-file", "name another file")
+        )
+        return []
     try:
         lines = Path(path).read_text("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -362,7 +367,10 @@ def _short(path: Path) -> str:
     import os
     import shlex
 
-    near = os.path.relpath(path)
+    try:
+        near = os.path.relpath(path)
+    except OSError:  # the current folder was deleted
+        return shlex.quote(str(path))
     return shlex.quote(str(path) if near.startswith("../..") else near)
 
 

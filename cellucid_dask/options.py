@@ -126,6 +126,13 @@ class ExportOptions(_Options):
             raise OptionError.of(problems)
 
     def _tidy(self) -> None:
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if isinstance(value, bool) and f.name == "compression":
+                object.__setattr__(self, f.name, int(value))
+            elif getattr(value, "shape", None) == ():  # a numpy scalar, which JSON does not know
+                object.__setattr__(self, f.name, value.item())
+        object.__setattr__(self, "description", str(self.description))
         for name in ("obs_keys", "genes"):
             value = getattr(self, name)
             if isinstance(value, str):
@@ -287,6 +294,8 @@ def _file_problems(path: Path, option: str) -> Iterator[Problem]:
         yield Problem(f"the folder {str(folder)!r} does not exist", option, "make it first")
     elif path.is_dir():
         yield Problem(f"{str(path)!r} is a folder", option, "name a file")
+    elif path.exists() and not path.is_file():
+        yield Problem(f"{str(path)!r} is no regular file", option, "name another file")
     elif not writable(folder):
         yield Problem(f"the folder {str(folder)!r} cannot be written", option, "name another file")
 

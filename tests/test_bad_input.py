@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import anndata
+import dask.array as da
 import h5py
 import numpy as np
 import pandas as pd
@@ -40,6 +41,8 @@ from atlas import (
     tree,
 )
 from scipy import sparse
+
+from cellucid_dask import CellucidDaskError, check, export
 
 Refuse = Callable[..., str]
 
@@ -829,3 +832,39 @@ def test_no_python_warning_on_stderr(data: Path, tmp_path: Path) -> None:
         check=False,
     )
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+# ----------------------------------------------------------- what a second round of breaking found
+
+
+def test_a_dask_array_whose_blocks_are_not_what_it_declares(tmp_path: Path) -> None:
+    adata = atlas()
+    dense = adata.X.toarray() if hasattr(adata.X, "toarray") else np.asarray(adata.X)
+    lying = da.from_array(dense, chunks=(20, -1)).map_blocks(
+        lambda block: block[:15], dtype=dense.dtype, meta=dense[:0]
+    )
+    adata.X = lying
+    with pytest.raises(CellucidDaskError, match="blocks"):
+        export(adata, tmp_path / "never" / "made", quiet=True)
+    assert not (tmp_path / "never").exists()
+
+
+def test_a_report_goes_through_a_link_and_not_over_it(data: Path, tmp_path: Path) -> None:
+    target, link = tmp_path / "target.json", tmp_path / "link.json"
+    target.write_text("{}")
+    link.symlink_to(target)
+    assert run("export", data.name, "-o", "o", "--report", link.name, cwd=tmp_path).code == 0
+    assert link.is_symlink()
+    assert '"n_cells"' in target.read_text()
+
+
+def test_an_obs_column_of_lists_is_named() -> None:
+    adata = atlas()
+    adata.obs["listed"] = [[1]] * adata.n_obs
+    assert "obs['listed']" in str(check(adata).problems[0])
+
+
+def test_obsm_that_nothing_asks_for_stops_nothing() -> None:
+    adata = atlas()
+    adata.obsm["clones"] = pd.DataFrame({"clone": ["a"] * adata.n_obs}, index=adata.obs_names)
+    assert check(adata).ok

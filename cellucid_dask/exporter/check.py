@@ -19,7 +19,7 @@ from cellucid_dask.errors import CellucidDaskError, Problem
 from cellucid_dask.exporter.check_genes import Genes, survey_genes
 from cellucid_dask.exporter.check_obs import ObsField, survey_obs
 from cellucid_dask.options import ExportOptions, suggest
-from cellucid_dask.source.core import Source
+from cellucid_dask.source.core import ARGUMENTS, Source
 from cellucid_dask.source.discover import Found, discover, latent_key
 from cellucid_dask.source.matrix import Matrix
 
@@ -100,7 +100,7 @@ def _usable_obsm(source: Source, options: ExportOptions, catalog: Catalog) -> di
     for key, array in source.obsm.items():
         if isinstance(array, CellucidDaskError):
             catalog.notes.append(f"ignored   obsm/{key}: {array.problems[0].what}")
-            if key in asked or key.startswith("X_umap") or source.path is None:
+            if key in asked or key.startswith("X_umap") or source.where == ARGUMENTS:
                 catalog.problems.extend(array.problems)
         elif array.shape[0] != source.n_cells:
             what = f"has shape {array.shape}, but obs has {source.n_cells} cells"

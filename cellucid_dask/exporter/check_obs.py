@@ -75,7 +75,12 @@ def _field(
     if column.kind != "category":
         catalog.problems.append(Problem(column.kind, where, _leave_out(key, source)))
         return None
-    categories = tuple(column.categories())
+    try:
+        categories = tuple(column.categories())
+    except TypeError as error:  # lists, dicts: what pandas cannot compare
+        what = f"has values that cannot be categories ({error})"
+        catalog.problems.append(Problem(what, where, _leave_out(key, source)))
+        return None
     n, code = len(categories), category_code(len(categories), options.categorical_dtype)
     if n >= code.missing:
         fix = _leave_out(key, source) if n >= U16.missing else "use --categorical-dtype auto"

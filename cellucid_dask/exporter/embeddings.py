@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from cellucid_dask.encode import Box, packed
 from cellucid_dask.exporter.files import Receipt, write
 from cellucid_dask.format import Resource
+from cellucid_dask.source.matrix import computed
 from cellucid_dask.source.store import ROWS
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ STEP = ROWS  # one block at a time
 
 def rows_of(array: da.Array, start: int, stop: int) -> NDArray[Any]:
     """Read rows `start` to `stop` in this thread."""
-    rows: NDArray[Any] = np.asarray(array[start:stop].compute(scheduler="synchronous"))
+    rows: NDArray[Any] = np.asarray(computed(array[start:stop], "obsm"))
     return rows
 
 

@@ -92,12 +92,18 @@ def _place_problems(out: Path, where: str) -> list[Problem]:
     longest = 255 - len(STAGING.format(""))
     if any(len(os.fsencode(part)) > longest for part in out.parts):
         return [Problem(f"has a name of more than {longest} bytes", where, "name it shorter")]
+    if any("\udc80" <= letter <= "\udcff" for letter in str(out)):
+        return [Problem("has a name that is not UTF-8", ascii(where), "name it otherwise")]
     if out.is_symlink():
         return [Problem("is a symbolic link", where, "name the folder it points to")]
     if out.exists() and not out.is_dir():
         return [Problem("is a file", where, "name a folder")]
     resolved = out.resolve()
-    for what, place in (("home", Path.home()), ("current", Path.cwd())):
+    for what, find in (("home", Path.home), ("current", Path.cwd)):
+        try:
+            place = find()
+        except (OSError, RuntimeError):  # no home, or a current folder that was deleted
+            continue
         if place.resolve().is_relative_to(resolved):
             return [Problem(f"is or holds the root, home or current folder ({what})", where, fix)]
     return []
@@ -111,6 +117,11 @@ def _data_problems(out: Path, where: str, run: RunOptions, data: str | None) -> 
     if source is not None and (source.is_relative_to(resolved) or resolved.is_relative_to(source)):
         fix = "name a folder of its own, such as exports/NAME"
         found.append(Problem("is, holds or lies in the data", where, fix))
+    if source is not None and run.scratch is not None:
+        scratch = Path(run.scratch).resolve()
+        if source == scratch or source in scratch.parents:
+            fix = "name a folder of its own"
+            found.append(Problem(f"{str(scratch)!r} is or lies in the data", "--scratch", fix))
     if run.report is not None:
         report = Path(run.report).resolve()
         places = (("data", source), ("output", resolved))

@@ -71,7 +71,7 @@ def run_export(
     result.account(reporter.seconds, time.perf_counter() - began, memory.peak)
     if run.report is not None:
         text = json.dumps(result.as_dict(), indent=2).encode()
-        write_beside(Path(run.report).absolute(), [text])
+        write_beside(Path(run.report).resolve(), [text])  # through a link, not over it
     return result
 
 

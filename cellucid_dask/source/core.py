@@ -25,6 +25,7 @@ from cellucid_dask.source.matrix import (
 )
 from cellucid_dask.source.store import DAMAGE, ROWS, FileArray, Store
 
+ARGUMENTS = "arguments"  # where loose arrays are
 Refused: TypeAlias = CellucidDaskError
 
 
@@ -110,7 +111,9 @@ def open_source(data: Any) -> Source:
 
     if isinstance(data, str | os.PathLike):
         return source_in_store(data)
-    if type(data).__name__ != "AnnData":  # to ask anndata itself takes a second to import it
+    if all(
+        cls.__name__ != "AnnData" for cls in type(data).__mro__
+    ):  # to ask anndata itself takes a second to import it
         raise InputError(
             f"{type(data).__name__} is neither a path nor an AnnData",
             fix="give a path, an AnnData, or use cellucid_dask.prepare with loose arrays",

@@ -156,7 +156,27 @@ class DenseMatrix:
     def read(self, rows: slice, columns: slice) -> Any:
         """Read a rectangle; a numpy array, or a scipy matrix where a dask block is one."""
         part = self.array[rows, columns]
-        return part.compute(scheduler="synchronous") if is_dask_collection(part) else part
+        return computed(part, self.label) if is_dask_collection(part) else part
+
+
+def computed(part: Any, label: str) -> Any:
+    """Compute a part of a dask array in this thread.
+
+    Raises
+    ------
+    InputError
+        When its blocks are not of the shape that they were declared with.
+    """
+    try:
+        block = part.compute(scheduler="synchronous")
+    except ValueError as error:
+        raise InputError(
+            f"has blocks that cannot be put together ({error})", where=label
+        ) from error
+    if block.shape != part.shape:
+        what = f"has blocks of shape {block.shape} where it declares {part.shape}"
+        raise InputError(what, where=label, fix="declare the chunks that map_blocks gives")
+    return block
 
 
 Matrix: TypeAlias = SparseMatrix | DenseMatrix

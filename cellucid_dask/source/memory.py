@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from cellucid_dask.errors import InputError
-from cellucid_dask.source.core import Refused, Source, attempt, frame_of, obsm_array
+from cellucid_dask.source.core import ARGUMENTS, Refused, Source, attempt, frame_of, obsm_array
 from cellucid_dask.source.matrix import Matrix, matrix_in_memory, matrix_in_store
 from cellucid_dask.source.store import Store, locate
 
@@ -60,7 +60,7 @@ def source_of_arrays(
         key: attempt(matrix_in_memory, value, key) for key, value in matrices.items()
     }
     arrays = {key: attempt(obsm_array, value, key) for key, value in obsm.items()}
-    return Source(name, "arguments", None, frame_of(obs), frame_of(var), arrays, made, local=True)
+    return Source(name, ARGUMENTS, None, frame_of(obs), frame_of(var), arrays, made, local=True)
 
 
 def _store_behind(adata: Any) -> Store | None:
