@@ -419,34 +419,3 @@ def _environment() -> dict[str, str]:
     }
     threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     return {**os.environ, **fixed, **dict.fromkeys(threads, "1")}
-
-
-class MemoryWatch:
-    """Highest summed resident memory of this process and all below it, sampled as it runs."""
-
-    def __init__(self, seconds: float = 0.1) -> None:
-        self.peak = 0
-        self._seconds = seconds
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-
-    def __enter__(self) -> MemoryWatch:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        me = psutil.Process()
-        while True:
-            total = 0
-            for process in [me, *me.children(recursive=True)]:
-                try:
-                    total += process.memory_info().rss
-                except psutil.Error:
-                    continue
-            self.peak = max(self.peak, total)
-            if self._stop.wait(self._seconds):
-                return

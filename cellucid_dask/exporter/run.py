@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 
-from cellucid_dask.engine import Engine, MemoryWatch
+from cellucid_dask.engine import Engine
 from cellucid_dask.errors import Problem
 from cellucid_dask.exporter.check import survey
 from cellucid_dask.exporter.edges import Edges, write_edges
@@ -21,6 +21,7 @@ from cellucid_dask.exporter.result import ExportResult
 from cellucid_dask.exporter.stage_genes import write_genes
 from cellucid_dask.exporter.stage_manifests import save_obs, save_rest
 from cellucid_dask.exporter.stage_obs import reduce_obs, write_obs
+from cellucid_dask.memory_watch import MemoryWatch
 from cellucid_dask.options import ExportOptions, RunOptions
 from cellucid_dask.progress import Reporter
 from cellucid_dask.source.core import Source

@@ -17,7 +17,6 @@ from cellucid_dask.errors import CellucidDaskError, InputError
 from cellucid_dask.source.columns import Column, SeriesColumn
 from cellucid_dask.source.matrix import (
     NUMBERS,
-    DenseMatrix,
     Matrix,
     SparseMatrix,
     matrix_in_memory,
@@ -251,8 +250,3 @@ def repeats(names: Iterable[str]) -> tuple[str, ...]:
     """Names that occur more than once."""
     counted = pd.Series(list(names), dtype=object)
     return tuple(str(name) for name in counted[counted.duplicated()].unique())
-
-
-def dense(matrix: Matrix) -> bool:
-    """Whether the matrix stores its zeros."""
-    return isinstance(matrix, DenseMatrix)
