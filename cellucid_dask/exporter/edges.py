@@ -1,8 +1,9 @@
 """The neighbour graph into unique, sorted pairs of cells, in bounded memory.
 
-Entries become keys ``smaller cell << 32 | larger cell``, spilled into buckets by the smaller
-one; each bucket is then sorted and reduced alone. An edge is where the graph and its transpose
-add up to something that is not 0.
+An edge is where the graph and its transpose add up to something that is not 0. Most graphs are
+symmetric and positive: their edges are the entries on one side of the diagonal, as they come. Of
+any other graph, entries become keys ``smaller cell << 32 | larger cell``, spilled into buckets by
+the smaller one; each bucket is then sorted and reduced alone.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from scipy import sparse
 
 from cellucid_dask.encode import packed
 from cellucid_dask.exporter.files import Receipt, read_vector, write
-from cellucid_dask.format import Resource, index_dtype
+from cellucid_dask.format import Kind, Resource, index_dtype
 from cellucid_dask.source.matrix import Matrix, SparseMatrix
 
 SHIFT, LOW = np.uint64(32), np.uint64(0xFFFFFFFF)
-CHUNK = 4_000_000  # entries read at a time
+CHUNK = 1_000_000  # entries read at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,30 +46,91 @@ def write_edges(folder: str, scratch: str, graph: Matrix, level: int, room: int)
     room
         Bytes this task may use.
     """
-    n_cells = graph.shape[0]
-    buckets = _Buckets(Path(scratch), n_cells, _stored(graph), room)
-    loops = np.zeros(n_cells, bool)
-    for rows, columns, values in _entries(graph):
-        apart = rows != columns
-        loops[rows[~apart][values[~apart] != 0]] = True
-        low = np.minimum(rows, columns)[apart].astype(np.uint64)
-        high = np.maximum(rows, columns)[apart].astype(np.uint64)
-        buckets.add((low << SHIFT) | high, values[apart])
-    degree = loops.astype(np.int64)
-    name, n_edges = index_dtype(n_cells), 0
-    ends = {kind: Path(scratch, f"edges.{kind}") for kind in ("src", "dst")}
-    for keys in buckets.unique():
-        n_edges += keys.size
-        for kind, cells in (("src", keys >> SHIFT), ("dst", keys & LOW)):
-            narrow = cells.astype(name)
-            degree += np.bincount(narrow, minlength=n_cells)
-            with ends[kind].open("ab") as file:
-                narrow.tofile(file)
+    name = index_dtype(graph.shape[0])
+    ends = _Ends(Path(scratch), graph.shape[0], name)
+    if not _one_side(graph, ends):
+        ends = _Ends(Path(scratch), graph.shape[0], name)
+        _both_sides(graph, ends, Path(scratch), room)
     source, target = (
-        write(folder, Resource(kind, gz=level > 0), packed(_pieces(ends[kind], name), level))
-        for kind in ("src", "dst")
+        write(folder, Resource(kind, gz=level > 0), packed(_pieces(path, name), level))
+        for kind, path in ends.paths.items()
     )
-    return Edges((source, target), n_edges, int(degree.max(initial=0)))
+    return Edges((source, target), ends.n_edges, int(ends.degree.max(initial=0)))
+
+
+class _Ends:
+    """Edges as they are found, in two raw files; and the neighbours of every cell."""
+
+    def __init__(self, scratch: Path, n_cells: int, dtype: str) -> None:
+        self.degree = np.zeros(n_cells, np.int64)
+        self.n_edges, self._dtype = 0, dtype
+        self.paths: dict[Kind, Path] = {
+            "src": scratch / "edges.src",
+            "dst": scratch / "edges.dst",
+        }
+        for path in self.paths.values():
+            path.unlink(missing_ok=True)
+
+    def add(self, low: NDArray[Any], high: NDArray[Any]) -> None:
+        """Take edges, which go on where the last ones ended."""
+        self.n_edges += low.size
+        for path, cells in zip(self.paths.values(), (low, high), strict=True):
+            with path.open("ab") as file:
+                cells.astype(self._dtype).tofile(file)
+
+
+def _one_side(graph: Matrix, ends: _Ends) -> bool:
+    """Take the entries after the diagonal; whether those before it are the same and all count.
+
+    Both sides are compared by their number and by two sums of 64-bit hashes, so that none has to
+    be kept: sides that differ pass for equal once in 2**128.
+    """
+    sums, balance = np.zeros(2, np.uint64), 0
+    for major, minor, values in _entries(graph):
+        if not (values > 0).all():
+            return False
+        after, before = minor > major, minor < major
+        if major.size:  # the entries of a cell are its neighbours, and maybe itself
+            counts = np.bincount(major - major[0])
+            ends.degree[major[0] : major[0] + counts.size] += counts
+        low, high = major[after], minor[after]
+        sums += _hashes(low, high)
+        sums -= _hashes(minor[before], major[before])
+        balance += low.size - int(before.sum())
+        ends.add(low, high)
+    return balance == 0 and not sums.any()
+
+
+def _hashes(low: NDArray[np.int64], high: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """(2,) sums of two hashes of each pair; the first is the finalizer of splitmix64."""
+    keys = (low.astype(np.uint64) << SHIFT) | high.astype(np.uint64)
+    keys += np.uint64(0x9E3779B97F4A7C15)
+    sums = np.zeros(2, np.uint64)
+    for i, (shift, factor) in enumerate(((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))):
+        keys ^= keys >> np.uint64(shift)
+        keys *= np.uint64(factor)
+        keys ^= keys >> np.uint64(31)
+        sums[i] = keys.sum(dtype=np.uint64)
+    return sums
+
+
+def _both_sides(graph: Matrix, ends: _Ends, scratch: Path, room: int) -> None:
+    """Take the edges of any graph."""
+    n_cells = graph.shape[0]
+    buckets = _Buckets(scratch, n_cells, _stored(graph), room)
+    loops = np.zeros(n_cells, bool)
+    for major, minor, values in _entries(graph):
+        apart = major != minor
+        loops[major[~apart][values[~apart] != 0]] = True
+        low = np.minimum(major, minor)[apart].astype(np.uint64)
+        high = np.maximum(major, minor)[apart].astype(np.uint64)
+        buckets.add((low << SHIFT) | high, values[apart])
+    ends.degree += loops
+    for keys in buckets.unique():
+        low, high = keys >> SHIFT, keys & LOW
+        for cells in (low, high):
+            ends.degree += np.bincount(cells.astype(np.int64), minlength=n_cells)
+        ends.add(low, high)
 
 
 def _pieces(path: Path, dtype: str) -> Iterator[NDArray[Any]]:
@@ -83,7 +145,10 @@ def _stored(graph: Matrix) -> int:
 
 
 def _entries(graph: Matrix) -> Iterator[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]:
-    """Rows, columns and values of the stored entries, a bounded number at a time."""
+    """Place along the stored axis, along the other, and value, of a number of entries at a time.
+
+    Each once, in rising order of the places.
+    """
     if isinstance(graph, SparseMatrix):
         for start, stop in _chunks(graph):
             lines = graph.major(start, stop)
@@ -97,7 +162,11 @@ def _entries(graph: Matrix) -> Iterator[tuple[NDArray[Any], NDArray[Any], NDArra
     step = max(1, CHUNK // max(1, graph.shape[1]))
     for start in range(0, graph.shape[0], step):
         band = graph.read(slice(start, min(start + step, graph.shape[0])), slice(None))
-        part = sparse.coo_array(band)
+        lines = sparse.csr_array(band)
+        if not lines.has_canonical_format:
+            lines = lines.copy()
+            lines.sum_duplicates()
+        part = lines.tocoo()
         yield part.coords[0].astype(np.int64) + start, part.coords[1].astype(np.int64), part.data
 
 
@@ -158,4 +227,5 @@ def _reduce(keys: NDArray[np.uint64], values: NDArray[Any]) -> NDArray[np.uint64
         return keys
     first = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
     kind = np.float64 if values.dtype.kind == "f" else np.int64
-    return keys[first][np.add.reduceat(values.astype(kind), first) != 0]
+    with np.errstate(invalid="ignore"):  # Inf and -Inf add up to NaN, which is not 0
+        return keys[first][np.add.reduceat(values.astype(kind), first) != 0]
