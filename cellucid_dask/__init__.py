@@ -9,29 +9,46 @@ if TYPE_CHECKING:
     from cellucid_dask.errors import CellucidDaskError
     from cellucid_dask.exporter.result import ExportResult
     from cellucid_dask.prepare_arrays import prepare
+    from cellucid_dask.server.lifetime import (
+        AnnDataServer,
+        CellucidServer,
+        create_app,
+        serve,
+        serve_anndata,
+    )
 
     __version__: str
 
 __all__ = [
+    "AnnDataServer",
     "CellucidDaskError",
+    "CellucidServer",
     "CheckResult",
     "ExportResult",
     "__version__",
     "catalog",
     "check",
+    "create_app",
     "export",
     "prepare",
+    "serve",
+    "serve_anndata",
 ]
 
 # Imported when asked for, so that the command answers, and takes a Ctrl-C, at once.
 _HOMES = {
+    "AnnDataServer": "server.lifetime",
     "CellucidDaskError": "errors",
+    "CellucidServer": "server.lifetime",
     "CheckResult": "api",
     "ExportResult": "exporter.result",
     "catalog": "datasets",
     "check": "api",
+    "create_app": "server.lifetime",
     "export": "api",
     "prepare": "prepare_arrays",
+    "serve": "server.lifetime",
+    "serve_anndata": "server.lifetime",
 }
 
 

@@ -2,198 +2,33 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import queue
 import signal
 import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from cellucid_dask.cli_options import (
+    debug,
+    export_options,
+    input_options,
+    serve_options,
+    worker_options,
+)
 from cellucid_dask.errors import CellucidDaskError, Problem
 
 if TYPE_CHECKING:
     from cellucid_dask.exporter.result import ExportResult
+    from cellucid_dask.server.lifetime import CellucidServer
 
-F = TypeVar("F", bound=Callable[..., Any])
 
 INTERRUPTED = 130
-BITS = "[8|16|none]"
-
-
-def _together(*options: Callable[[F], F]) -> Callable[[F], F]:
-    """Make one decorator of several, first on top in the help."""
-
-    def decorate(function: F) -> F:
-        for option in reversed(options):
-            function = option(function)
-        return function
-
-    return decorate
-
-
-_input_options = _together(
-    click.option(
-        "--obs-key",
-        "obs_keys",
-        multiple=True,
-        metavar="K",
-        help="Export this obs column; repeat for more. [default: all]",
-    ),
-    click.option(
-        "--gene",
-        "genes",
-        multiple=True,
-        metavar="G",
-        help="Export this gene; repeat for more. [default: all]",
-    ),
-    click.option(
-        "--genes-file",
-        type=click.Path(dir_okay=False),
-        metavar="F",
-        help="Export the genes of this file, one id a line, after those of --gene.",
-    ),
-    click.option(
-        "--gene-id-column",
-        default="index",
-        show_default=True,
-        metavar="C",
-        help="Column of var with the gene ids.",
-    ),
-    click.option(
-        "--rename-duplicates", is_flag=True, help="Append -1, -2, ... to repeated gene ids."
-    ),
-    click.option(
-        "--layer", metavar="NAME", help="Take the expression from this layer in place of X."
-    ),
-    click.option("--raw", is_flag=True, help="Take the expression from raw in place of X."),
-    click.option(
-        "--latent-key", metavar="K", help="obsm key of the latent space. [default: found]"
-    ),
-    click.option(
-        "--embedding",
-        "embeddings",
-        multiple=True,
-        metavar="2d=KEY",
-        help="obsm key of an embedding; repeat for more. [default: X_umap_2d and the like]",
-    ),
-    click.option(
-        "--graph", metavar="KEY", help="obsp key of the neighbour graph. [default: connectivities]"
-    ),
-    click.option("--no-graph", is_flag=True, help="Export no neighbour graph."),
-    click.option("--no-vectors", is_flag=True, help="Export no vector fields."),
-    click.option("--no-genes", is_flag=True, help="Export no gene expression."),
-    click.option(
-        "--categorical-dtype",
-        metavar="[auto|uint8|uint16]",
-        default="auto",
-        show_default=True,
-        help="Type of the codes of categories.",
-    ),
-)
-
-_export_options = _together(
-    click.option(
-        "-o",
-        "--out",
-        type=click.Path(),
-        metavar="DIR",
-        help="Folder to make. [default: exports/NAME]",
-    ),
-    click.option(
-        "--workers",
-        type=int,
-        metavar="N",
-        help="Processes; 1 runs threads in this one. [default: the cores this process may use]",
-    ),
-    click.option(
-        "--memory",
-        metavar="SIZE",
-        help="Bound on the summed resident memory of all processes. "
-        "[default: half of what is available]",
-    ),
-    click.option(
-        "--scratch",
-        type=click.Path(),
-        metavar="DIR",
-        help="Where the spill goes. [default: beside the output]",
-    ),
-    click.option(
-        "--scheduler",
-        metavar="ADDR",
-        help="Join a running dask scheduler: tcp://host:port or a scheduler file.",
-    ),
-    click.option(
-        "--compression",
-        type=int,
-        default=6,
-        show_default=True,
-        help="Gzip level; 0 writes plain files.",
-    ),
-    click.option(
-        "--var-quantization",
-        metavar=BITS,
-        default="8",
-        show_default=True,
-        help="Bits of a gene value.",
-    ),
-    click.option(
-        "--obs-quantization",
-        metavar=BITS,
-        default="8",
-        show_default=True,
-        help="Bits of a continuous obs value.",
-    ),
-    click.option(
-        "--centroid-quantile",
-        type=float,
-        default=0.95,
-        show_default=True,
-        metavar="Q",
-        help="Cells nearer than this quantile make the centroid of a category.",
-    ),
-    click.option(
-        "--centroid-min-points",
-        type=int,
-        default=10,
-        show_default=True,
-        metavar="N",
-        help="Smaller categories get no centroid.",
-    ),
-    click.option("--dataset-id", metavar="ID", help="Id in the identity. [default: from the name]"),
-    click.option(
-        "--dataset-name", metavar="NAME", help="Name in the identity. [default: that of the folder]"
-    ),
-    click.option("--description", default="", metavar="TEXT", help="Description in the identity."),
-    click.option("--source-name", metavar="NAME", help="Who made the data."),
-    click.option("--source-url", metavar="URL", help="Where the data is from."),
-    click.option("--citation", metavar="TEXT", help="How to cite the data."),
-    click.option(
-        "--created-at",
-        metavar="TIME",
-        help="UTC time in the identity, 2026-01-31T12:00:00Z. "
-        "[default: SOURCE_DATE_EPOCH, else now]",
-    ),
-    click.option(
-        "--force",
-        is_flag=True,
-        help="Replace an export that is there, once the new one is complete.",
-    ),
-    click.option("--dry-run", is_flag=True, help="Check and print the plan; write nothing."),
-    click.option(
-        "--report",
-        type=click.Path(),
-        metavar="FILE.json",
-        help="Write the run report here as well.",
-    ),
-    click.option("--quiet", is_flag=True, help="Print nothing but errors."),
-)
-
-# main() looks for it, since an error may come before a command has parsed its own options.
-_debug = click.option(
-    "--debug", is_flag=True, expose_value=False, help="Show a traceback with an error."
-)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -204,9 +39,9 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("data", type=click.Path())
-@_export_options
-@_input_options
-@_debug
+@export_options
+@input_options
+@debug
 def export(data: str, out: str | None, **given: Any) -> None:
     """Export DATA: an .h5ad file, a .zarr folder or a .zarr.zip."""
     from cellucid_dask import api
@@ -220,8 +55,8 @@ def export(data: str, out: str | None, **given: Any) -> None:
 
 @cli.command()
 @click.argument("data", type=click.Path())
-@_input_options
-@_debug
+@input_options
+@debug
 def check(data: str, **given: Any) -> None:
     """List every problem and warning of DATA at once; write nothing."""
     from cellucid_dask import api
@@ -252,7 +87,7 @@ def check(data: str, **given: Any) -> None:
     metavar="DIR",
     help="Folder to work in.",
 )
-@_debug
+@debug
 def demo(cells: int, genes: int, out: str) -> None:
     """Make a synthetic atlas, export it, and verify what was written."""
     from cellucid_dask.demo import run_demo
@@ -265,7 +100,7 @@ def demo(cells: int, genes: int, out: str) -> None:
 @cli.command()
 @click.argument("root", type=click.Path())
 @click.option("--default", metavar="ID", help="Dataset that is shown first. [default: the first]")
-@_debug
+@debug
 def catalog(root: str, default: str | None) -> None:
     """Write datasets.json for the exports in the folders of ROOT."""
     from cellucid_dask import catalog as write_catalog
@@ -275,6 +110,72 @@ def catalog(root: str, default: str | None) -> None:
         mark = " (default)" if entry["id"] == payload["default"] else ""
         click.echo(f"  {entry['id']}: {entry['name']}, {entry.get('n_cells', 0):,} cells{mark}")
     click.echo(f"wrote {Path(root) / 'datasets.json'} (datasets: {len(payload['datasets'])})")
+
+
+@cli.command()
+@click.argument("path", type=click.Path())
+@serve_options
+@input_options
+@debug
+def serve(path: str, **given: Any) -> None:
+    """Serve PATH: an export, a folder of exports, an .h5ad file, a .zarr folder or a .zarr.zip."""
+    from cellucid_dask import CellucidServer
+    from cellucid_dask.server.allocator import give_back
+
+    give_back()
+    given["open_browser"] = not given.pop("no_browser")
+    given["index"], given["backed"] = not given.pop("no_index"), not given.pop("no_backed")
+    values, problems = _named(given)
+    server = CellucidServer(path, problems=problems, **values)
+    _until_stopped(server)
+
+
+@cli.command()
+@click.argument("data", type=click.Path())
+@worker_options
+@click.option(
+    "--cache-dir",
+    type=click.Path(),
+    metavar="DIR",
+    help="Where gene indexes are kept. [default: cellucid-dask in your cache folder]",
+)
+@click.option("--layer", metavar="NAME", help="Index this layer in place of X.")
+@click.option("--raw", is_flag=True, help="Index raw in place of X.")
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
+@debug
+def index(data: str, workers: int | None, memory: str | None, **given: Any) -> None:
+    """Build the gene index that `serve` uses for DATA whose matrix lies cell by cell (CSR)."""
+    from cellucid_dask.options import read
+    from cellucid_dask.server.index_command import build_index
+
+    _, run, problems = read({"workers": workers, "memory": memory})
+    if given["layer"] is not None and given["raw"]:
+        fix = "leave one of them out"
+        problems.append(Problem("--layer and --raw cannot both be given", fix=fix))
+    result = build_index(data, run, problems=problems, **given)
+    if given["quiet"]:
+        return
+    if result.folder is None:
+        click.echo(f"{data} needs no index: its matrix is {result.layout}")
+    else:
+        click.echo(f"{'wrote' if result.made else 'is there already:'} {result.folder}")
+
+
+def _until_stopped(server: CellucidServer) -> None:
+    """Serve until a signal; answers under way have a second, then the process ends regardless.
+
+    From here on signals are noted, not raised: one that came in the middle of starting or stopping
+    would leave threads behind that serve on and keep the process.
+    """
+    received: queue.SimpleQueue[int] = queue.SimpleQueue()
+    _handle(lambda number, _: received.put(number), signal.SIGINT, *_ENDING)
+    server.start_background()
+    number = received.get()
+    code = 0 if number == signal.SIGINT else 128 + number  # Ctrl-C is the usual way to stop it
+    if not server.stop():
+        sys.stdout.flush()
+        os._exit(code)  # a thread that still answers would keep the process
+    sys.exit(code)
 
 
 def _named(given: dict[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
@@ -364,7 +265,6 @@ def _tell(result: ExportResult) -> None:
 
 
 def _short(path: Path) -> str:
-    import os
     import shlex
 
     try:
@@ -372,6 +272,16 @@ def _short(path: Path) -> str:
     except OSError:  # the current folder was deleted
         return shlex.quote(str(path))
     return shlex.quote(str(path) if near.startswith("../..") else near)
+
+
+_ENDING = (signal.SIGTERM, signal.SIGHUP)
+
+
+def _handle(handler: Callable[[int, Any], Any], *numbers: signal.Signals) -> None:
+    """Handle signals, but not those that this process was started to ignore, as by nohup."""
+    for number in numbers:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 def _terminate(number: int, _: object) -> None:
@@ -382,24 +292,26 @@ def _terminate(number: int, _: object) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 2 refused, 128 and a signal, 1 our fault."""
     given = sys.argv[1:] if arguments is None else arguments
-    debug = "--debug" in given
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _terminate)
+    debugging = "--debug" in given
+    if debugging:
+        logging.getLogger("cellucid_dask").setLevel(logging.DEBUG)
+    _handle(_terminate, *_ENDING)
     try:
         cli.main(given, prog_name="cellucid-dask", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted: no export is left half made", err=True)
+        half = "" if given[:1] in (["serve"], ["index"]) else ": no export is left half made"
+        click.echo(f"interrupted{half}", err=True)
         sys.exit(INTERRUPTED)
     except CellucidDaskError as error:
-        if debug:
+        if debugging:
             traceback.print_exc()
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
     except Exception as error:  # noqa: BLE001  the last line between a bug and its user
-        if debug:
+        if debugging:
             traceback.print_exc()
         click.echo(
             f"internal error: {type(error).__name__}: {error}\n"

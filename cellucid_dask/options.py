@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -28,7 +28,7 @@ def suggest(word: object, known: list[str], *, noun: str = "there are") -> str:
     return f"{noun}: " + ", ".join(repr(name) for name in known[:12]) + rest
 
 
-class _Options:
+class Options:
     """What both kinds of options do alike."""
 
     __slots__ = ()
@@ -48,7 +48,7 @@ class _Options:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExportOptions(_Options):
+class ExportOptions(Options):
     """What is exported and how it is encoded: everything that decides a byte of the output.
 
     Parameters
@@ -229,7 +229,7 @@ def _is_stamp(text: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunOptions(_Options):
+class RunOptions(Options):
     """How the work is done: nothing here changes a byte of the output.
 
     Parameters
@@ -276,7 +276,7 @@ class RunOptions(_Options):
             yield Problem(
                 f"{self.workers} is not a number of workers", "--workers", "use 1 or more"
             )
-        if self.memory is not None and _bytes_of(self.memory) is None:
+        if self.memory is not None and bytes_of(self.memory) is None:
             yield Problem(f"{self.memory!r} is not a size", "--memory", "write it as 8GB or 8GiB")
         if self.scratch is not None and not Path(self.scratch).is_dir():
             yield Problem(f"{os.fspath(self.scratch)!r} is not a folder", "--scratch")
@@ -285,7 +285,7 @@ class RunOptions(_Options):
 
     def memory_bytes(self) -> int | None:
         """`memory` in bytes; None when it was not given."""
-        return None if self.memory is None else _bytes_of(self.memory)
+        return None if self.memory is None else bytes_of(self.memory)
 
 
 def _file_problems(path: Path, option: str) -> Iterator[Problem]:
@@ -314,12 +314,13 @@ def writable(folder: Path) -> bool:
         return False
 
 
-def _bytes_of(size: int | str) -> int | None:
+def bytes_of(size: int | str) -> int | None:
+    """Bytes of a size such as ``"8GB"``; None when it is none."""
     from dask.utils import parse_bytes
 
     try:
         number = parse_bytes(size)
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, AttributeError, TypeError):
         return None
     return int(number) if number > 0 else None
 
@@ -330,13 +331,21 @@ def read(given: Mapping[str, Any]) -> tuple[ExportOptions, RunOptions, list[Prob
     The objects hold what was given even where it is wrong, so that what is wrong with the data
     can be told together with it; nothing must be written with them while there are problems.
     """
-    known = {cls: {f.name for f in fields(cls)} for cls in (ExportOptions, RunOptions)}
-    every = sorted(set().union(*known.values()))
+    (what, how), problems = make((ExportOptions, RunOptions), given)
+    return what, how, problems
+
+
+def make(classes: Sequence[type[Any]], given: Mapping[str, Any]) -> tuple[list[Any], list[Problem]]:
+    """Make an object of each class of keyword arguments, as `read` does."""
+    known = [{f.name for f in fields(cls)} for cls in classes]
+    every = sorted(set().union(*known))
     problems = [
         Problem("there is no such option", repr(key), suggest(key, every))
         for key in given
         if key not in every
     ]
-    what = ExportOptions.unchecked({k: v for k, v in given.items() if k in known[ExportOptions]})
-    how = RunOptions.unchecked({k: v for k, v in given.items() if k in known[RunOptions]})
-    return what, how, [*problems, *what.problems(), *how.problems()]
+    made = [
+        cls.unchecked({k: v for k, v in given.items() if k in names})
+        for cls, names in zip(classes, known, strict=True)
+    ]
+    return made, [*problems, *(problem for options in made for problem in options.problems())]

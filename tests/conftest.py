@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,11 @@ import anndata as ad
 import pytest
 from anndata import AnnData
 from oracle import make_atlas, silent
+
+# Started in the background of a shell, this process ignores SIGINT, and so would every command that
+# a test interrupts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REAL = Path(__file__).parents[2] / "shared" / "data"
 

@@ -17,6 +17,7 @@ import cellucid_dask
 from cellucid_dask import CheckResult, ExportResult, check, export, prepare
 from cellucid_dask.cli import cli
 from cellucid_dask.options import ExportOptions, RunOptions
+from cellucid_dask.serve_options import ServeOptions
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "cellucid_dask"
@@ -51,7 +52,7 @@ def options_of(command: click.Command) -> list[str]:
 def test_every_option_is_in_the_docs(name: str) -> None:
     text = page("options.md")
     assert f"cellucid-dask {name}" in text
-    written = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", text))
+    written = set(re.findall(r"(?<![\w-])--?[a-zA-Z][a-z-]*", text))
     missing = [option for option in options_of(cli.commands[name]) if option not in written]
     assert not missing, f"not in options.md: {missing}"
 
@@ -59,14 +60,27 @@ def test_every_option_is_in_the_docs(name: str) -> None:
 # ------------------------------------------------------------------------- Python
 
 
-@pytest.mark.parametrize("cls", [ExportOptions, RunOptions, ExportResult, CheckResult])
+@pytest.mark.parametrize(
+    "cls", [ExportOptions, RunOptions, ServeOptions, ExportResult, CheckResult]
+)
 def test_every_field_is_in_the_reference(cls: type) -> None:
     text = page("python.md")
     missing = [f.name for f in dataclasses.fields(cls) if f"`{f.name}`" not in text]
     assert not missing, f"fields of {cls.__name__} not in python.md: {missing}"
 
 
-@pytest.mark.parametrize("function", [export, check, prepare, cellucid_dask.catalog])
+@pytest.mark.parametrize(
+    "function",
+    [
+        export,
+        check,
+        prepare,
+        cellucid_dask.catalog,
+        cellucid_dask.CellucidServer,
+        cellucid_dask.serve,
+        cellucid_dask.serve_anndata,
+    ],
+)
 def test_every_parameter_is_in_the_reference(function: object) -> None:
     text = page("python.md")
     parameters = inspect.signature(function).parameters  # type: ignore[arg-type]

@@ -23,6 +23,8 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _stopped(running: Running, took: float, *codes: int) -> None:
     said = running.log.read_text()
+    if running.process.returncode == 0 and "publish: 1 of 1" in said:
+        return  # it was done when the signal came
     assert running.process.returncode in codes, said
     assert took < SECONDS
     assert running.wait_alone(2) == []

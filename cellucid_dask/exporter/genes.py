@@ -55,14 +55,14 @@ def write_columns(
     settings: GeneSettings, matrix: SparseMatrix, columns: NDArray[np.int64], ids: Sequence[str]
 ) -> list[Receipt]:
     """Write genes of a CSC matrix; `columns` are theirs."""
-    return _write_read(settings, columns, ids, _csc_columns(matrix, np.sort(columns)))
+    return _write_read(settings, columns, ids, csc_columns(matrix, np.sort(columns)))
 
 
 def write_strip(
     settings: GeneSettings, matrix: DenseMatrix, columns: NDArray[np.int64], ids: Sequence[str]
 ) -> list[Receipt]:
     """Write genes of a dense matrix; `columns` are theirs."""
-    return _write_read(settings, columns, ids, _dense_columns(matrix, np.sort(columns)))
+    return _write_read(settings, columns, ids, dense_columns(matrix, np.sort(columns)))
 
 
 def _write_read(
@@ -81,7 +81,8 @@ def _write_read(
     return [receipts[i] for i in range(len(ids))]
 
 
-def _csc_columns(matrix: SparseMatrix, columns: NDArray[np.int64]) -> Iterator[tuple[int, Piece]]:
+def csc_columns(matrix: SparseMatrix, columns: NDArray[np.int64]) -> Iterator[tuple[int, Piece]]:
+    """Read genes of a CSC matrix; yields each column with its piece, `columns` must rise."""
     for start, stop in runs(columns):
         part = matrix.major(start, stop)
         if not part.has_canonical_format:
@@ -96,7 +97,8 @@ def _csc_columns(matrix: SparseMatrix, columns: NDArray[np.int64]) -> Iterator[t
             yield start + i, (0, part.indices[low:high], values[low:high])
 
 
-def _dense_columns(matrix: DenseMatrix, columns: NDArray[np.int64]) -> Iterator[tuple[int, Piece]]:
+def dense_columns(matrix: DenseMatrix, columns: NDArray[np.int64]) -> Iterator[tuple[int, Piece]]:
+    """Read genes of a dense matrix; yields each column with its piece, `columns` must rise."""
     for start, stop in runs(columns):
         strip = np.asarray(matrix.read(slice(None), slice(start, stop)))
         for i in range(stop - start):

@@ -1,0 +1,245 @@
+"""The options of the command line, in the groups that commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+BITS = "[8|16|none]"
+
+
+def together(*options: Callable[[F], F]) -> Callable[[F], F]:
+    """Make one decorator of several, first on top in the help."""
+
+    def decorate(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+input_options = together(
+    click.option(
+        "--obs-key",
+        "obs_keys",
+        multiple=True,
+        metavar="K",
+        help="Take this obs column; repeat for more. [default: all]",
+    ),
+    click.option(
+        "--gene",
+        "genes",
+        multiple=True,
+        metavar="G",
+        help="Take this gene; repeat for more. [default: all]",
+    ),
+    click.option(
+        "--genes-file",
+        type=click.Path(dir_okay=False),
+        metavar="F",
+        help="Take the genes of this file, one id a line, after those of --gene.",
+    ),
+    click.option(
+        "--gene-id-column",
+        default="index",
+        show_default=True,
+        metavar="C",
+        help="Column of var with the gene ids.",
+    ),
+    click.option(
+        "--rename-duplicates", is_flag=True, help="Append -1, -2, ... to repeated gene ids."
+    ),
+    click.option(
+        "--layer", metavar="NAME", help="Take the expression from this layer in place of X."
+    ),
+    click.option("--raw", is_flag=True, help="Take the expression from raw in place of X."),
+    click.option(
+        "--latent-key", metavar="K", help="obsm key of the latent space. [default: found]"
+    ),
+    click.option(
+        "--embedding",
+        "embeddings",
+        multiple=True,
+        metavar="2d=KEY",
+        help="obsm key of an embedding; repeat for more. [default: X_umap_2d and the like]",
+    ),
+    click.option(
+        "--graph", metavar="KEY", help="obsp key of the neighbour graph. [default: connectivities]"
+    ),
+    click.option("--no-graph", is_flag=True, help="Take no neighbour graph."),
+    click.option("--no-vectors", is_flag=True, help="Take no vector fields."),
+    click.option("--no-genes", is_flag=True, help="Take no gene expression."),
+    click.option(
+        "--categorical-dtype",
+        metavar="[auto|uint8|uint16]",
+        default="auto",
+        show_default=True,
+        help="Type of the codes of categories.",
+    ),
+)
+
+worker_options = together(
+    click.option(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="Processes; 1 runs threads in this one. [default: the cores this process may use]",
+    ),
+    click.option(
+        "--memory",
+        metavar="SIZE",
+        help="Bound on the summed resident memory of all processes. "
+        "[default: half of what is available]",
+    ),
+)
+
+export_options = together(
+    click.option(
+        "-o",
+        "--out",
+        type=click.Path(),
+        metavar="DIR",
+        help="Folder to make. [default: exports/NAME]",
+    ),
+    worker_options,
+    click.option(
+        "--scratch",
+        type=click.Path(),
+        metavar="DIR",
+        help="Where the spill goes. [default: beside the output]",
+    ),
+    click.option(
+        "--scheduler",
+        metavar="ADDR",
+        help="Join a running dask scheduler: tcp://host:port or a scheduler file.",
+    ),
+    click.option(
+        "--compression",
+        type=int,
+        default=6,
+        show_default=True,
+        help="Gzip level; 0 writes plain files.",
+    ),
+    click.option(
+        "--var-quantization",
+        metavar=BITS,
+        default="8",
+        show_default=True,
+        help="Bits of a gene value.",
+    ),
+    click.option(
+        "--obs-quantization",
+        metavar=BITS,
+        default="8",
+        show_default=True,
+        help="Bits of a continuous obs value.",
+    ),
+    click.option(
+        "--centroid-quantile",
+        type=float,
+        default=0.95,
+        show_default=True,
+        metavar="Q",
+        help="Cells nearer than this quantile make the centroid of a category.",
+    ),
+    click.option(
+        "--centroid-min-points",
+        type=int,
+        default=10,
+        show_default=True,
+        metavar="N",
+        help="Smaller categories get no centroid.",
+    ),
+    click.option("--dataset-id", metavar="ID", help="Id in the identity. [default: from the name]"),
+    click.option(
+        "--dataset-name", metavar="NAME", help="Name in the identity. [default: that of the folder]"
+    ),
+    click.option("--description", default="", metavar="TEXT", help="Description in the identity."),
+    click.option("--source-name", metavar="NAME", help="Who made the data."),
+    click.option("--source-url", metavar="URL", help="Where the data is from."),
+    click.option("--citation", metavar="TEXT", help="How to cite the data."),
+    click.option(
+        "--created-at",
+        metavar="TIME",
+        help="UTC time in the identity, 2026-01-31T12:00:00Z. "
+        "[default: SOURCE_DATE_EPOCH, else now]",
+    ),
+    click.option(
+        "--force",
+        is_flag=True,
+        help="Replace an export that is there, once the new one is complete.",
+    ),
+    click.option("--dry-run", is_flag=True, help="Check and print the plan; write nothing."),
+    click.option(
+        "--report",
+        type=click.Path(),
+        metavar="FILE.json",
+        help="Write the run report here as well.",
+    ),
+    click.option("--quiet", is_flag=True, help="Print nothing but errors."),
+)
+
+serve_options = together(
+    click.option(
+        "-p",
+        "--port",
+        type=int,
+        default=8765,
+        show_default=True,
+        help="Port to listen on; the next free one if it is taken.",
+    ),
+    click.option(
+        "-H", "--host", default="127.0.0.1", show_default=True, help="Address to listen on."
+    ),
+    click.option("--no-browser", is_flag=True, help="Open no browser."),
+    click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors."),
+    click.option("-v", "--verbose", is_flag=True, help="Print a line for every request."),
+    click.option(
+        "--quantize", type=int, metavar="8|16", help="Serve codes of 8 or 16 bits, not float32."
+    ),
+    click.option(
+        "--cache-size",
+        default="512MB",
+        show_default=True,
+        metavar="SIZE",
+        help="Bound on the memory of answers, kept and being made.",
+    ),
+    click.option(
+        "--cache-dir",
+        type=click.Path(),
+        metavar="DIR",
+        help="Where gene indexes are kept. [default: cellucid-dask in your cache folder]",
+    ),
+    click.option("--no-index", is_flag=True, help="Make and use no gene index of CSR data."),
+    click.option("--no-backed", is_flag=True, help="Read the whole AnnData into memory first."),
+    click.option(
+        "--allowed-host",
+        "allowed_hosts",
+        multiple=True,
+        metavar="NAME",
+        help="Another name the Host header may have; repeat for more.",
+    ),
+    click.option(
+        "--token",
+        envvar="CELLUCID_DASK_TOKEN",
+        metavar="TOKEN|auto|none",
+        help="Secret that requests must carry. [default: none on a loopback address]",
+    ),
+    click.option(
+        "--base-path", default="", metavar="/PREFIX", help="Prefix of all paths, behind a proxy."
+    ),
+    click.option("--dataset-id", metavar="ID", help="Id in the identity. [default: from the name]"),
+    click.option(
+        "--dataset-name", metavar="NAME", help="Name in the identity. [default: that of the file]"
+    ),
+)
+
+# main() looks for it, since an error may come before a command has parsed its own options.
+debug = click.option(
+    "--debug", is_flag=True, expose_value=False, help="Show a traceback with an error."
+)

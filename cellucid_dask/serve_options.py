@@ -1,0 +1,155 @@
+"""What a user may choose of a server, checked once, at construction."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from types import NoneType
+from typing import Any
+
+from cellucid_dask.errors import OptionError, Problem
+from cellucid_dask.options import ExportOptions, Options, bytes_of, make
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServeOptions(Options):
+    """How data is served.
+
+    Parameters
+    ----------
+    host, port
+        Where to listen. A port that is taken gives way to the next free one of 100; 0 takes any.
+    open_browser
+        Whether to open a browser, where there is one.
+    quiet, verbose
+        Print nothing but errors; or a line for every request.
+    cache_size
+        Bound on the memory of answers, those being made included, in bytes or as text such as
+        ``"512MB"``.
+    cache_dir
+        Where the gene index of CSR data is kept; None is the cache folder of the user.
+    index
+        Whether to make and use that index.
+    backed
+        Read from the file as answers need it; False reads the whole AnnData into memory first.
+    allowed_hosts
+        Names besides the bound one and those of the loopback that the Host header may have.
+    token
+        ``auto`` makes one, ``none`` serves without where that must be said aloud; None needs
+        none on a loopback address and refuses any other.
+    base_path
+        Prefix of all paths, as a reverse proxy has it.
+
+    Raises
+    ------
+    OptionError
+        With every value that cannot be used.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8765
+    open_browser: bool = True
+    quiet: bool = False
+    verbose: bool = False
+    cache_size: int | str = "512MB"
+    cache_dir: str | os.PathLike[str] | None = None
+    index: bool = True
+    backed: bool = True
+    allowed_hosts: tuple[str, ...] = ()
+    token: str | None = None
+    base_path: str = ""
+
+    def __post_init__(self) -> None:
+        self._tidy()
+        if problems := list(self.problems()):
+            raise OptionError.of(problems)
+
+    def _tidy(self) -> None:
+        if isinstance(self.allowed_hosts, str):
+            object.__setattr__(self, "allowed_hosts", (self.allowed_hosts,))
+        names = self.allowed_hosts if isinstance(self.allowed_hosts, Iterable) else ()
+        object.__setattr__(self, "allowed_hosts", tuple(str(name) for name in names))
+        for name in ("host", "token", "cache_size"):
+            value = getattr(self, name)
+            if not isinstance(value, str | int | NoneType):
+                object.__setattr__(self, name, repr(value))
+            elif name != "cache_size" and value is not None:
+                object.__setattr__(self, name, str(value))
+        object.__setattr__(self, "host", str(self.host))
+        base = str(self.base_path).strip("/")
+        object.__setattr__(self, "base_path", f"/{base}" if base else "")
+
+    def problems(self) -> Iterator[Problem]:
+        """Say what is wrong with the values."""
+        if not isinstance(self.port, int) or not 0 <= self.port <= 65535:
+            yield Problem(f"{self.port!r} is not a port", "--port", "use 0 to 65535")
+        if bytes_of(self.cache_size) is None:
+            fix = "write it as 512MB or 512MiB"
+            yield Problem(f"{self.cache_size!r} is not a size", "--cache-size", fix)
+        elif self.cache_bytes() < 16_000_000:
+            yield Problem("is less than 16 MB", "--cache-size", "512MB is the default")
+        if self.cache_dir is not None and _is_file(Path(self.cache_dir)):
+            where = "--cache-dir"
+            yield Problem(f"{os.fspath(self.cache_dir)!r} is not a folder", where)
+        if not re.fullmatch(r"(/[A-Za-z0-9._~@:-]+)*", self.base_path) or ".." in self.base_path:
+            fix = "write it as /name or /name/name"
+            yield Problem(f"{self.base_path!r} is not a path", "--base-path", fix)
+        for name in self.allowed_hosts:
+            if not re.fullmatch(r"[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]", name):
+                fix = "give the name alone, such as viewer.lab.org: no http://, port or path"
+                yield Problem(f"{name!r} is not a host name", "--allowed-host", fix)
+        yield from self._token_problems()
+
+    def _token_problems(self) -> Iterator[Problem]:
+        token = self.token
+        if token not in (None, "auto", "none") and not re.fullmatch(
+            r"[A-Za-z0-9._~-]{8,200}", token
+        ):
+            fix = "use 8 or more letters, digits and . _ ~ -, or --token auto"
+            yield Problem("cannot be used as a token", "--token", fix)
+        if token is None and not is_loopback(self.host):
+            fix = "use --token auto, or say --token none to let everyone in"
+            yield Problem(f"{self.host} can be reached from other machines", "--host", fix)
+
+    def cache_bytes(self) -> int:
+        """`cache_size` in bytes."""
+        return bytes_of(self.cache_size) or 0
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.exists() and not path.is_dir()
+    except (OSError, ValueError):
+        return True
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def read_serving(given: Mapping[str, Any]) -> tuple[ExportOptions, ServeOptions, list[Problem]]:
+    """Make the options of a server of keyword arguments, and say what is wrong with them.
+
+    Live data is served uncompressed by name, and as float32 unless ``quantize`` says otherwise.
+    """
+    given, problems = dict(given), []
+    bits = given.pop("quantize", None)
+    if bits not in (8, 16, None):
+        problems.append(Problem(f"{bits!r} bits", "--quantize", "use 8 or 16"))
+        bits = None
+    fixed = {"compression": 0, "var_quantization": bits, "obs_quantization": bits}
+    for key in fixed.keys() & given.keys():
+        what, fix = "has no meaning for a server", "use quantize for 8 or 16 bits"
+        problems.append(Problem(what, repr(key), fix))
+    (what_served, how), wrong = make((ExportOptions, ServeOptions), given | fixed)
+    return what_served, how, [*problems, *wrong]

@@ -1,0 +1,1 @@
+"""The same paths as an export has, answered live from AnnData files or from exports."""

@@ -1,0 +1,130 @@
+"""One gene of a matrix, read the shortest way its layout has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from threading import BoundedSemaphore, Event
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellucid_dask.encode import Range
+from cellucid_dask.engine import cores
+from cellucid_dask.exporter.genes import Piece, csc_columns, dense_columns
+from cellucid_dask.server.cache import Once
+from cellucid_dask.server.fingerprint import Fingerprint
+from cellucid_dask.server.gene_ranges import gene_ranges
+from cellucid_dask.server.index import GeneIndex
+from cellucid_dask.source.held import hold
+from cellucid_dask.source.matrix import Matrix, SparseMatrix
+
+Read: TypeAlias = Callable[[Any, NDArray[np.int64]], Iterator[tuple[int, Piece]]]
+
+
+class GeneReader(Protocol):
+    """Reads genes of one matrix; shared by threads."""
+
+    def pieces(self, column: int) -> list[Piece]:
+        """Stored values of a gene, as `cellucid_dask.encode.encode_gene` takes them."""
+
+    def ranges(self) -> list[Range]:
+        """Range of every gene, as quantization takes it; reads the whole matrix once."""
+
+    def start(self) -> None:
+        """Begin to build an index, where there is one to build."""
+
+    def stop(self) -> None:
+        """Stop building."""
+
+    def progress(self) -> dict[str, Any]:
+        """What there is of an index, as plain data."""
+
+
+class DirectReader:
+    """Genes that lie together on disk, or as near as their chunks allow.
+
+    Parameters
+    ----------
+    matrix
+        CSC or dense.
+    read
+        How its columns are read.
+    """
+
+    def __init__(self, matrix: Matrix, read: Read, room: int) -> None:
+        self._matrix, self._read, self._room = matrix, read, room
+        self._once, self._open, self._stopped = Once(), ExitStack(), Event()
+        self._busy = BoundedSemaphore(max(2, cores()))  # each read takes memory
+
+    def pieces(self, column: int) -> list[Piece]:
+        """Stored values of a gene."""
+        matrix = self._once(("open",), lambda: hold(self._matrix, self._open))
+        with self._busy:
+            return [piece for _, piece in self._read(matrix, np.asarray([column]))]
+
+    def ranges(self) -> list[Range]:
+        """Range of every gene."""
+        return self._once(("ranges",), lambda: _ranges(self._matrix, self._room, self._stopped))
+
+    def start(self) -> None:
+        """Nothing to build."""
+
+    def stop(self) -> None:
+        """Close the file."""
+        self._stopped.set()
+        self._open.close()
+
+    def progress(self) -> dict[str, Any]:
+        """No index is needed."""
+        return {"state": "not needed"}
+
+
+class IndexedReader:
+    """Genes of a matrix that lies cell by cell: from the index, or from a scan until it is there.
+
+    Parameters
+    ----------
+    matrix
+        CSR, or a dask array of row blocks.
+    folder
+        Of the index; None scans for every gene and writes nothing.
+    room
+        Bytes of memory for building and scanning.
+    mark
+        Fingerprint of the data, where they have a file.
+    """
+
+    def __init__(
+        self, matrix: Matrix, folder: Path | None, room: int, mark: Fingerprint | None
+    ) -> None:
+        self._matrix, self._room = matrix, room
+        self._once, self._stopped = Once(), Event()
+        self._index = GeneIndex(matrix, folder, room=room, threads=cores(), mark=mark)
+        self.pieces, self.progress = self._index.pieces, self._index.progress
+        self.start = self._index.start
+
+    def stop(self) -> None:
+        """Stop building and searching."""
+        self._stopped.set()
+        self._index.stop()
+
+    def ranges(self) -> list[Range]:
+        """Range of every gene."""
+        return self._once(("ranges",), lambda: _ranges(self._matrix, self._room, self._stopped))
+
+
+def reader_of(
+    matrix: Matrix, folder: Path | None, room: int, mark: Fingerprint | None = None
+) -> GeneReader:
+    """Make the reader for the layout of `matrix`."""
+    if matrix.layout in ("csr", "rows"):
+        return IndexedReader(matrix, folder, room, mark)
+    read: Any = csc_columns if isinstance(matrix, SparseMatrix) else dense_columns
+    return DirectReader(matrix, read, room)
+
+
+def _ranges(matrix: Matrix, room: int, stopped: Event) -> list[Range]:
+    return [Range(lo, hi) for lo, hi in gene_ranges(matrix, room, cores(), stopped)]

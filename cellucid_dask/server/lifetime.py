@@ -1,0 +1,293 @@
+"""Servers: the application on a socket, started and stopped from the command line or a notebook."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import webbrowser
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from cellucid_dask.errors import InputError, Problem
+from cellucid_dask.serve_options import read_serving
+from cellucid_dask.server.announce import has_browser, reachable_name, tunnel
+from cellucid_dask.server.app import App
+from cellucid_dask.server.guard import Token
+from cellucid_dask.server.listener import Listener, bind
+from cellucid_dask.server.opening import Opened, open_data
+
+S = TypeVar("S", bound="CellucidServer")
+
+
+def create_app(data: Any, **options: Any) -> App:
+    """Make the WSGI application, for a server of your own such as gunicorn.
+
+    Parameters
+    ----------
+    data
+        Path of an export, of a folder of exports, of an .h5ad, .zarr or .zarr.zip, or an AnnData.
+    **options
+        Fields of `cellucid_dask.serve_options.ServeOptions` (how it is served) and, for live
+        data, of `cellucid_dask.options.ExportOptions` (what is served); ``quantize`` is 8, 16 or
+        None.
+        The host is the one that the Host header of requests may name.
+
+    Returns
+    -------
+    The application. Its background work starts with the first request, so that it may be made
+    before a server forks.
+
+    Raises
+    ------
+    CellucidDaskError
+        With everything that is wrong with the data and the options.
+
+    Examples
+    --------
+    >>> from cellucid_dask import create_app
+    >>> app = create_app("exports/atlas", allowed_hosts=("viewer.lab.org",))  # doctest: +SKIP
+    """
+    return _app(data, options)
+
+
+def _app(data: Any, options: dict[str, Any], problems: Sequence[Problem] = ()) -> App:
+    what, how, wrong = read_serving(options)
+    if problems or wrong:
+        open_data(data, what, how, [*problems, *wrong]).close()
+        raise InputError.of([*problems, *wrong])
+    return App(lambda: open_data(data, what, how), how, Token.chosen(how))
+
+
+class CellucidServer:
+    """Serves an export, a folder of exports or live data, until it is stopped.
+
+    Parameters
+    ----------
+    data
+        As in `create_app`.
+    port, host
+        Where to listen. A port that is taken gives way to the next free one; 0 takes any.
+    open_browser
+        Open the page, where there is a browser.
+    quiet
+        Print nothing but errors.
+    problems
+        What is already known to be wrong, told with the rest.
+    **options
+        As in `create_app`.
+
+    Raises
+    ------
+    CellucidDaskError
+        With everything that is wrong with the data and the options.
+
+    Examples
+    --------
+    >>> from cellucid_dask import CellucidServer
+    >>> with CellucidServer("exports/atlas", quiet=True) as server:  # doctest: +SKIP
+    ...     print(server.viewer_url)
+    """
+
+    def __init__(
+        self,
+        data: Any,
+        port: int = 8765,
+        host: str = "127.0.0.1",
+        open_browser: bool = False,
+        quiet: bool = False,
+        *,
+        problems: Sequence[Problem] = (),
+        **options: Any,
+    ) -> None:
+        given = {"port": port, "host": host, "open_browser": open_browser, "quiet": quiet}
+        self.app = _app(data, options | given, problems)
+        self.port, self.host = port, host
+        self._data = data
+        self._listener: Listener | None = None
+        self._stopped = threading.Event()
+
+    # --------------------------------------------------------------------------------- addresses
+
+    @property
+    def opened(self) -> Opened:
+        """What is served."""
+        return self.app.opened
+
+    @property
+    def url(self) -> str:
+        """Root of the server, without a slash at the end."""
+        return f"http://{reachable_name(self.host)}:{self.port}{self.app.serving.base_path}"
+
+    @property
+    def viewer_url(self) -> str:
+        """What to open in a browser, the token included."""
+        query = [] if self.app.token is None else [f"token={self.app.token.secret}"]
+        if self.opened.type == "anndata":
+            query.append("anndata=true")
+        return f"{self.url}/" + ("?" + "&".join(query) if query else "")
+
+    # ---------------------------------------------------------------------------------- lifetime
+
+    def start(self, *, blocking: bool = True) -> None:
+        """Serve; until Ctrl-C, a signal or `stop` unless not `blocking`.
+
+        Raises
+        ------
+        OptionError
+            When the address cannot be listened on.
+        """
+        if self._listener is None:
+            listening = bind(self.host, self.port)
+            self.port = listening.getsockname()[1]
+            self._stopped.clear()
+            self._listener = Listener(self.app, listening)
+            try:
+                self.app.start()
+                self._tell()
+                if self.app.serving.open_browser and has_browser():
+                    webbrowser.open(self.viewer_url)
+            except BaseException:
+                self.stop()
+                raise
+        if blocking:
+            try:
+                self.wait()
+            finally:
+                self.stop()
+
+    def start_background(self) -> None:
+        """Serve from threads of this process, and go on."""
+        self.start(blocking=False)
+
+    def wait(self) -> None:
+        """Block until the server is stopped."""
+        while not self._stopped.wait(0.5):  # a wait without end would not see Ctrl-C everywhere
+            pass
+
+    def stop(self) -> bool:
+        """Stop within about a second; whether all answers under way went out.
+
+        The server can be started again.
+        """
+        listener, self._listener = self._listener, None
+        clean = True if listener is None else listener.stop()
+        self.app.close()
+        self._stopped.set()
+        return clean
+
+    def is_running(self) -> bool:
+        """Whether requests are answered."""
+        return self._listener is not None and self._listener.alive
+
+    def __enter__(self) -> Self:
+        self.start_background()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    # -------------------------------------------------------------------------------------- words
+
+    def _tell(self) -> None:
+        if self.app.serving.quiet:
+            if self.app.serving.token == "auto":  # noqa: S105  nobody else could tell it
+                _print([self.viewer_url])
+            return
+        lines = self.opened.describe(str(self._data))
+        lines.append(f"open {self.viewer_url}")
+        command = tunnel(self.host, self.port)
+        if command is not None:
+            here = f"http://localhost:{self.port}{self.app.serving.base_path}"
+            local = self.viewer_url.replace(self.url, here, 1)
+            lines += ["on your own computer:", f"    {command}", f"    then open {local}"]
+        lines.append("Ctrl-C stops it")
+        _print(lines)
+
+
+def _print(lines: Sequence[str]) -> None:
+    """Print, also on a terminal that cannot write all letters."""
+    text, coding = "\n".join(lines) + "\n", getattr(sys.stdout, "encoding", None) or "utf-8"
+    sys.stdout.write(text.encode(coding, "backslashreplace").decode(coding))
+    sys.stdout.flush()
+
+
+class AnnDataServer(CellucidServer):
+    """Serves an AnnData: a path of a file, or an object in memory.
+
+    Parameters are those of `CellucidServer`.
+
+    Raises
+    ------
+    CellucidDaskError
+        With everything that is wrong, also when the path is an export.
+    """
+
+    def __init__(self, data: Any, *args: Any, **options: Any) -> None:
+        super().__init__(data, *args, **options)
+        if self.opened.live is None:
+            self.app.close()
+            raise InputError("is an export, not an AnnData", where=str(data), fix="use serve")
+
+
+def serve(data: Any, port: int = 8765, host: str = "127.0.0.1", **options: Any) -> CellucidServer:
+    """Serve an export, a folder of exports or live data until Ctrl-C; opens a browser.
+
+    Parameters
+    ----------
+    data, port, host, **options
+        As in `CellucidServer`.
+
+    Returns
+    -------
+    The server, which has stopped.
+
+    Raises
+    ------
+    CellucidDaskError
+        With everything that is wrong with the data and the options.
+
+    Examples
+    --------
+    >>> from cellucid_dask import serve
+    >>> serve("exports/atlas", token="auto")  # doctest: +SKIP
+    """
+    return _blocking(CellucidServer(data, port, host, **{"open_browser": True, **options}))
+
+
+def serve_anndata(
+    data: Any, port: int = 8765, host: str = "127.0.0.1", **options: Any
+) -> AnnDataServer:
+    """Serve an AnnData until Ctrl-C; opens a browser.
+
+    Parameters
+    ----------
+    data
+        Path of an .h5ad, .zarr or .zarr.zip, or an AnnData.
+    port, host, **options
+        As in `CellucidServer`.
+
+    Returns
+    -------
+    The server, which has stopped.
+
+    Raises
+    ------
+    CellucidDaskError
+        With everything that is wrong with the data and the options.
+    """
+    return _blocking(AnnDataServer(data, port, host, **{"open_browser": True, **options}))
+
+
+def _blocking(server: S) -> S:
+    try:
+        server.start()
+    except KeyboardInterrupt:
+        if not server.app.serving.quiet:
+            _print(["stopped"])
+    return server
