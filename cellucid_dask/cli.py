@@ -9,6 +9,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -170,7 +171,11 @@ def _until_stopped(server: CellucidServer) -> None:
     received: queue.SimpleQueue[int] = queue.SimpleQueue()
     _handle(lambda number, _: received.put(number), signal.SIGINT, *_ENDING)
     server.start_background()
-    number = received.get()
+    number = None
+    while number is None:
+        # Not without end: a signal that comes just before the wait begins does not end it.
+        with suppress(queue.Empty):
+            number = received.get(timeout=0.2)
     code = 0 if number == signal.SIGINT else 128 + number  # Ctrl-C is the usual way to stop it
     if not server.stop():
         sys.stdout.flush()
