@@ -7,6 +7,7 @@ import os
 import queue
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -294,6 +295,25 @@ def _terminate(number: int, _: object) -> None:
     raise SystemExit(128 + number)
 
 
+def _repeat(ignored: sys.UnraisableHookArgs) -> None:
+    """Send a signal again whose exception came where Python cannot raise it.
+
+    In a finalizer or the callback of a weak reference, as every import has one, it would be printed
+    and forgotten.
+    """
+    ending = ignored.exc_value
+    if isinstance(ending, KeyboardInterrupt):
+        number = int(signal.SIGINT)
+    elif isinstance(ending, SystemExit) and isinstance(ending.code, int) and ending.code > 128:
+        number = ending.code - 128
+    else:
+        sys.__unraisablehook__(ignored)
+        return
+    timer = threading.Timer(0.05, os.kill, (os.getpid(), number))
+    timer.daemon = True
+    timer.start()
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 2 refused, 128 and a signal, 1 our fault."""
     given = sys.argv[1:] if arguments is None else arguments
@@ -301,6 +321,7 @@ def main(arguments: list[str] | None = None) -> None:
     if debugging:
         logging.getLogger("cellucid_dask").setLevel(logging.DEBUG)
     _handle(_terminate, *_ENDING)
+    sys.unraisablehook = _repeat
     try:
         cli.main(given, prog_name="cellucid-dask", standalone_mode=False)
     except click.ClickException as error:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import random
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -56,6 +58,36 @@ def test_ctrl_c_at_any_moment(
         running.wait(30)
         # CPython may end by the signal itself when it came within an eval(); a shell shows 130.
         _stopped(running, time.monotonic() - began, 130, -signal.SIGINT)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_where_python_ignores_exceptions(
+    large: Path, tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    """In a finalizer, or in the callback of a weak reference that ends every import."""
+    script = tmp_path / "command.py"
+    script.write_text(f"""
+import os, sys
+from cellucid_dask.cli import main
+
+class Finalized:
+    def __del__(self):
+        os.kill(os.getpid(), {int(number)})
+        for _ in range(1000): pass
+
+class Finder:
+    def find_spec(self, name, *_):
+        if name == "cellucid_dask.api":
+            Finalized()
+
+sys.meta_path.insert(0, Finder())
+main(["export", {str(large)!r}, "-o", {str(tmp_path / "out")!r}])
+""")
+    ended = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert ended.returncode == code, ended
+    assert "ignored" not in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("workers", [1, 2])
