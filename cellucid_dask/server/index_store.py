@@ -189,11 +189,18 @@ def save_block(
     """
     import zarr
 
+    files: dict[str, Any] = {}
     with _beside(root / "blocks") as made:
-        group = zarr.create_group(made, zarr_format=3)
+        # Through memory: of several files that zarr writes to a folder at a time, those that are
+        # left go on after one has failed, and would come back after the folder was removed.
+        group = zarr.create_group(zarr.storage.MemoryStore(files), zarr_format=3)
         arrays = (pointers.astype(np.uint64), indices, values)
         for name, array in zip(PARTS, arrays, strict=True):
             _save_array(group, name, array)
+            for key in list(files):
+                path = made / key
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(files.pop(key).as_numpy_array())
         if len(_files(made)) != 4 + sum(array.size > 0 for array in arrays):
             # A worker that outlived its run, whose files the next run has removed meanwhile.
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(made))
