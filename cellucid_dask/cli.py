@@ -9,8 +9,8 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +46,7 @@ def cli() -> None:
 @debug
 def export(data: str, out: str | None, **given: Any) -> None:
     """Export DATA: an .h5ad file, a .zarr folder or a .zarr.zip."""
+    _load(*_READING, "rich.progress", "distributed", "cellucid_dask.exporter.run")
     from cellucid_dask import api
 
     dry_run, quiet = given.pop("dry_run"), given.pop("quiet")
@@ -61,6 +62,7 @@ def export(data: str, out: str | None, **given: Any) -> None:
 @debug
 def check(data: str, **given: Any) -> None:
     """List every problem and warning of DATA at once; write nothing."""
+    _load(*_READING, "cellucid_dask.exporter.check")
     from cellucid_dask import api
 
     found = api.look(data, *_named(given))
@@ -92,6 +94,7 @@ def check(data: str, **given: Any) -> None:
 @debug
 def demo(cells: int, genes: int, out: str) -> None:
     """Make a synthetic atlas, export it, and verify what was written."""
+    _load(*_READING, "rich.progress", "distributed", "cellucid_dask.exporter.run")
     from cellucid_dask.demo import run_demo
 
     result, checked = run_demo(Path(out), cells, genes, click.echo)
@@ -105,6 +108,7 @@ def demo(cells: int, genes: int, out: str) -> None:
 @debug
 def catalog(root: str, default: str | None) -> None:
     """Write datasets.json for the exports in the folders of ROOT."""
+    _load("cellucid_dask.datasets")
     from cellucid_dask import catalog as write_catalog
 
     payload = write_catalog(root, default=default)
@@ -121,6 +125,7 @@ def catalog(root: str, default: str | None) -> None:
 @debug
 def serve(path: str, **given: Any) -> None:
     """Serve PATH: an export, a folder of exports, an .h5ad file, a .zarr folder or a .zarr.zip."""
+    _load(*_READING, "cellucid_dask.server.lifetime")
     from cellucid_dask import CellucidServer
     from cellucid_dask.server.allocator import give_back
 
@@ -147,6 +152,7 @@ def serve(path: str, **given: Any) -> None:
 @debug
 def index(data: str, workers: int | None, memory: str | None, **given: Any) -> None:
     """Build the gene index that `serve` uses for DATA whose matrix lies cell by cell (CSR)."""
+    _load(*_READING, "rich.progress", "distributed", "cellucid_dask.server.index_command")
     from cellucid_dask.options import read
     from cellucid_dask.server.index_command import build_index
 
@@ -281,13 +287,26 @@ def _short(path: Path) -> str:
 
 
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
+_READING = ("anndata", "dask.array", "h5py", "zarr", "cellucid_dask.source.stored")
 
 
-def _handle(handler: Callable[[int, Any], Any], *numbers: signal.Signals) -> None:
+def _handle(handler: Any, *numbers: signal.Signals) -> None:
     """Handle signals, but not those that this process was started to ignore, as by nohup."""
     for number in numbers:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, handler)
+
+
+def _load(*modules: str) -> None:
+    """Import what a command needs, and from then on unwind at a signal.
+
+    Raised within an import, an exception may be lost, or come out as another one: until here a
+    signal ends the process, of which nothing is there yet.
+    """
+    for name in modules:
+        import_module(name)
+    _handle(signal.default_int_handler, signal.SIGINT)
+    _handle(_terminate, *_ENDING)
 
 
 def _terminate(number: int, _: object) -> None:
@@ -320,7 +339,7 @@ def main(arguments: list[str] | None = None) -> None:
     debugging = "--debug" in given
     if debugging:
         logging.getLogger("cellucid_dask").setLevel(logging.DEBUG)
-    _handle(_terminate, *_ENDING)
+    _handle(signal.SIG_DFL, signal.SIGINT, *_ENDING)
     sys.unraisablehook = _repeat
     try:
         cli.main(given, prog_name="cellucid-dask", standalone_mode=False)

@@ -136,14 +136,17 @@ class Outcome:
 def here(capfd: Any, *arguments: object) -> Outcome:
     """Run the command in this process, through the function the installed script calls."""
     capfd.readouterr()
-    handler = signal.getsignal(signal.SIGTERM)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    handlers, hook = [signal.getsignal(number) for number in numbers], sys.unraisablehook
     code: Any = None
     try:
         main([str(argument) for argument in arguments])
     except SystemExit as ended:
         code = ended.code
     finally:
-        signal.signal(signal.SIGTERM, handler)
+        for number, handler in zip(numbers, handlers, strict=True):
+            signal.signal(number, handler)
+        sys.unraisablehook = hook
     out, err = capfd.readouterr()
     assert isinstance(code, int), f"the command ended with {code!r}, not with an exit code"
     return Outcome(code, out, err)
