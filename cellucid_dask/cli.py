@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 
 INTERRUPTED = 130
+LEAVING = 3  # seconds for threads to end, when all is done
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -333,6 +334,17 @@ def _repeat(ignored: sys.UnraisableHookArgs) -> None:
     timer.start()
 
 
+def _leave(code: Any) -> None:
+    """Exit, all being cleaned up; within seconds even where a thread keeps the process.
+
+    A thread of a library whose start was interrupted may be unknown to those who would end it.
+    """
+    firmly = threading.Timer(LEAVING, os._exit, (code if isinstance(code, int) else 1,))
+    firmly.daemon = True
+    firmly.start()
+    sys.exit(code)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 2 refused, 128 and a signal, 1 our fault."""
     given = sys.argv[1:] if arguments is None else arguments
@@ -349,7 +361,9 @@ def main(arguments: list[str] | None = None) -> None:
     except (KeyboardInterrupt, click.Abort):
         half = "" if given[:1] in (["serve"], ["index"]) else ": no export is left half made"
         click.echo(f"interrupted{half}", err=True)
-        sys.exit(INTERRUPTED)
+        _leave(INTERRUPTED)
+    except SystemExit as ending:
+        _leave(ending.code)
     except CellucidDaskError as error:
         if debugging:
             traceback.print_exc()

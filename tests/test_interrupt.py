@@ -83,11 +83,36 @@ class Finder:
 sys.meta_path.insert(0, Finder())
 main(["export", {str(large)!r}, "-o", {str(tmp_path / "out")!r}])
 """)
-    ended = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, check=False, timeout=60
+    )
     assert ended.returncode == code, ended
     assert "ignored" not in ended.stderr
     assert "Traceback" not in ended.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_a_thread_that_nobody_ends(large: Path, tmp_path: Path) -> None:
+    """One of a library, whose start was interrupted, does not keep the process."""
+    script = tmp_path / "command.py"
+    script.write_text(f"""
+import os, signal, sys, threading
+from cellucid_dask.cli import main
+
+class Finder:
+    def find_spec(self, name, *_):
+        if name == "cellucid_dask.api":
+            threading.Thread(target=threading.Event().wait).start()
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Finder())
+main(["export", {str(large)!r}, "-o", {str(tmp_path / "out")!r}])
+""")
+    ended = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert ended.returncode == 130, ended
+    assert ended.stderr == "\ninterrupted: no export is left half made\n"
 
 
 @pytest.mark.parametrize("workers", [1, 2])
