@@ -12,10 +12,15 @@ import pytest
 from anndata import AnnData
 from oracle import make_atlas, silent
 
-# Started in the background of a shell, this process ignores SIGINT, and so would every command that
-# a test interrupts.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# Started in the background of a shell, or by nohup, this process ignores signals, and so would
+# every command that a test interrupts.
+for number, handler in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGTERM, signal.SIG_DFL),
+    (signal.SIGHUP, signal.SIG_DFL),
+):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, handler)
 
 REAL = Path(__file__).parents[2] / "shared" / "data"
 
