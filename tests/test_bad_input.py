@@ -643,12 +643,14 @@ def test_an_output_name_that_is_too_long(refuse: Refuse, data: Path, length: int
 # ------------------------------------------------------------------------- memory and disk
 
 
-def test_the_memory_that_is_said_to_work_works(tmp_path: Path) -> None:
+def test_the_memory_that_is_said_to_work_works(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     """Both numbers of the message: for the workers asked for, and for one."""
     save_large(tmp_path / "a.h5ad", cells=20_000, genes=300)
     before = tree(tmp_path)
-    base = ("export", "a.h5ad", "-o", "out", "--quiet")
-    refused = run(*base, "--workers", 2, "--memory", "300MB", cwd=tmp_path)
+    base = ("export", tmp_path / "a.h5ad", "-o", tmp_path / "out", "--quiet")
+    refused = here(capfd, *base, "--workers", 2, "--memory", "300MB")
     assert refused.code == 2, refused.err
     assert tree(tmp_path) == before
     found = re.search(
@@ -663,7 +665,7 @@ def test_the_memory_that_is_said_to_work_works(tmp_path: Path) -> None:
         assert report["peak_memory_bytes"] <= int(size.removesuffix("MB")) * 10**6, how
         slightly_less = f"{int(size.removesuffix('MB')) - 60}MB"
         how = ("--workers", workers, "--memory", slightly_less)
-        assert run(*base, *how, "--force", "--dry-run", cwd=tmp_path).code == 2, how
+        assert here(capfd, *base, *how, "--force", "--dry-run").code == 2, how
 
 
 def test_hopelessly_little_memory(refuse: Refuse, data: Path) -> None:

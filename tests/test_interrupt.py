@@ -40,8 +40,7 @@ def _stopped(running: Running, took: float, *codes: int) -> None:
 
 
 @pytest.mark.parametrize("half", [0, 1])
-@pytest.mark.parametrize("group", [False, True], ids=["process", "group"])
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(("workers", "group"), [(1, False), (2, False), (2, True)])
 def test_ctrl_c_at_any_moment(
     large: Path, tmp_path: Path, workers: int, group: bool, half: int
 ) -> None:
