@@ -217,10 +217,11 @@ class Wire:
 
     def rest(self) -> bytes:
         """Everything until the server closes the connection."""
+        pieces, self._left = [self._left], b""
         while self._more():
-            pass
-        whole, self._left = self._left, b""
-        return whole
+            pieces.append(self._left)
+            self._left = b""
+        return b"".join(pieces)
 
     def closed(self) -> bool:
         """Whether the server closes the connection, and sends nothing before, within the time."""
