@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cellucid_dask.cli_options import (
+    cache_dir,
     debug,
     export_options,
     input_options,
@@ -141,12 +142,7 @@ def serve(path: str, **given: Any) -> None:
 @cli.command()
 @click.argument("data", type=click.Path())
 @worker_options
-@click.option(
-    "--cache-dir",
-    type=click.Path(),
-    metavar="DIR",
-    help="Where gene indexes are kept. [default: cellucid-dask in your cache folder]",
-)
+@cache_dir
 @click.option("--layer", metavar="NAME", help="Index this layer in place of X.")
 @click.option("--raw", is_flag=True, help="Index raw in place of X.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")

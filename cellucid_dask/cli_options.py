@@ -184,6 +184,13 @@ export_options = together(
     click.option("--quiet", is_flag=True, help="Print nothing but errors."),
 )
 
+cache_dir = click.option(
+    "--cache-dir",
+    type=click.Path(),
+    metavar="DIR",
+    help="Where gene indexes are kept. [default: cellucid-dask in your cache folder]",
+)
+
 serve_options = together(
     click.option(
         "-p",
@@ -209,12 +216,7 @@ serve_options = together(
         metavar="SIZE",
         help="Bound on the memory of answers, kept and being made.",
     ),
-    click.option(
-        "--cache-dir",
-        type=click.Path(),
-        metavar="DIR",
-        help="Where gene indexes are kept. [default: cellucid-dask in your cache folder]",
-    ),
+    cache_dir,
     click.option("--no-index", is_flag=True, help="Make and use no gene index of CSR data."),
     click.option("--no-backed", is_flag=True, help="Read the whole AnnData into memory first."),
     click.option(

@@ -18,6 +18,20 @@ Float32: TypeAlias = NDArray[np.float32]
 _GZIP = 31  # zlib's wbits for a gzip member, whose header then has mtime 0 and no name
 
 
+def as_exported(values: NDArray[Any], *, copy: bool = False) -> Float32:
+    """Values of a sparse matrix as float32; a stored -0.0 is a 0, as when added to an empty cell.
+
+    Parameters
+    ----------
+    copy
+        Leave `values` as they are; else they may be changed in place.
+    """
+    with np.errstate(over="ignore"):
+        found: Float32 = values.astype(np.float32, copy=copy)
+    found += np.float32(0)
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Box:
     """Bounding box of an embedding, and how it becomes points in [-1, 1].

@@ -10,6 +10,7 @@ import http.client
 import importlib
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -56,6 +57,13 @@ MANIFESTS = (
 def internal(name: str) -> ModuleType:
     """A module of the server by its name, for its constants."""
     return importlib.import_module(f"{CellucidServer.__module__.rpartition('.')[0]}.{name}")
+
+
+def with_long_payload(export: Path, folder: Path, n_bytes: int) -> Path:
+    """Copy an export, with points that take a while to send."""
+    copy = Path(shutil.copytree(export, folder / "export"))
+    (copy / "points_3d.bin.gz").write_bytes(os.urandom(n_bytes))
+    return copy
 
 
 def wait_until(

@@ -39,6 +39,7 @@ from serving import (
     said,
     serving,
     wait_until,
+    with_long_payload,
 )
 
 from cellucid_dask import (
@@ -70,9 +71,7 @@ def atlas_export(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def long(atlas_export: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An export with a payload that takes a while."""
-    folder = Path(shutil.copytree(atlas_export, tmp_path_factory.mktemp("long") / "export"))
-    (folder / "points_3d.bin.gz").write_bytes(os.urandom(BIG))
-    return folder
+    return with_long_payload(atlas_export, tmp_path_factory.mktemp("long"), BIG)
 
 
 @pytest.fixture(autouse=True)

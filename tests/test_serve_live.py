@@ -1070,16 +1070,6 @@ def test_quantized_genes_under_their_names_only(tmp_path: Path, saved: Save) -> 
 # ------------------------------------------------------------------------------- lifetime
 
 
-@pytest.fixture
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Folder for temporary files, which the test looks into."""
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setenv("TMPDIR", str(folder))
-    monkeypatch.setattr(tempfile, "tempdir", None)
-    return folder
-
-
 @pytest.mark.parametrize("where", ["h5ad", "memory"])
 def test_nothing_temporary_is_left(
     tmp_path: Path, temporary: Path, saved: Save, where: str

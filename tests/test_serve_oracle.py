@@ -548,16 +548,6 @@ def problems_of_check(data: Any, **options: Any) -> list[str]:
     return [str(problem) for problem in found.problems]
 
 
-@pytest.fixture
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Folder for temporary files, which the test looks into."""
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setenv("TMPDIR", str(folder))
-    monkeypatch.setattr(tempfile, "tempdir", None)
-    return folder
-
-
 def without_options(problems: list[str]) -> list[str]:
     """Problems without the list of options there are, which a server has more of."""
     return [text.partition("\n")[0] if "no such option" in text else text for text in problems]

@@ -27,6 +27,7 @@ from serving import (
     said,
     serving,
     wait_until,
+    with_long_payload,
 )
 
 from cellucid_dask import CellucidDaskError, CellucidServer, export
@@ -83,9 +84,7 @@ def locked(atlas_export: Path) -> Iterator[CellucidServer]:
 @pytest.fixture(scope="module")
 def big(atlas_export: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An export with a payload that cannot be sent to who does not read."""
-    folder = Path(shutil.copytree(atlas_export, tmp_path_factory.mktemp("big") / "export"))
-    (folder / "points_3d.bin.gz").write_bytes(os.urandom(BIG))
-    return folder
+    return with_long_payload(atlas_export, tmp_path_factory.mktemp("big"), BIG)
 
 
 def refused(reply: Reply | None) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cellucid_dask.encode import encode_gene
+from cellucid_dask.encode import as_exported, encode_gene
 from cellucid_dask.exporter.files import Receipt, own_folder, write
 from cellucid_dask.exporter.transpose import Spill
 from cellucid_dask.format import Resource, safe, value_ext
@@ -90,8 +90,7 @@ def csc_columns(matrix: SparseMatrix, columns: NDArray[np.int64]) -> Iterator[tu
             # reference sums them; and leaves a user's matrix as it is.
             part = part.tocsr().tocsc()
             part.sum_duplicates()
-        with np.errstate(over="ignore"):
-            values = part.data.astype(np.float32) + np.float32(0)  # no stored -0.0
+        values = as_exported(part.data, copy=True)
         for i in range(stop - start):
             low, high = part.indptr[i], part.indptr[i + 1]
             yield start + i, (0, part.indices[low:high], values[low:high])

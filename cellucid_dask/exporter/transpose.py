@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from cellucid_dask.encode import as_exported
 from cellucid_dask.exporter.files import read_vector, write_beside
 from cellucid_dask.source.matrix import Matrix, SparseMatrix
 
@@ -127,10 +128,7 @@ def _spill_sparse(rows: Any, columns: NDArray[np.int64] | None, path: Path, star
     turned.sum_duplicates()
     if columns is not None:
         turned = turned[:, columns]
-    with np.errstate(over="ignore"):
-        values = turned.data.astype(np.float32, copy=False)
-    values += np.float32(0)  # a stored -0.0 is a 0 when it is added to an empty cell
-    return _write(path, start, n_rows, turned.indptr, turned.indices, values)
+    return _write(path, start, n_rows, turned.indptr, turned.indices, as_exported(turned.data))
 
 
 def _write(
@@ -141,7 +139,7 @@ def _write(
     places: NDArray[Any],
     values: NDArray[np.float32],
 ) -> Spill:
-    stored = _narrow(values)
+    stored = narrow(values)
     parts = (
         pointers.astype("<u8"),
         places.astype("<u2"),
@@ -151,15 +149,13 @@ def _write(
     return Spill(str(path), start, n_rows, pointers.size - 1, values.size, stored.dtype.name)
 
 
-def _narrow(values: NDArray[np.float32]) -> NDArray[Any]:
-    """Counts up to 255 as uint8, when that loses nothing; half the spill."""
-    probe = values[:4096]
-    if not probe.size or not _counts(probe) or not _counts(values):
+def narrow(values: NDArray[Any]) -> NDArray[Any]:
+    """As uint8 where that loses nothing, not even the sign of a zero; else as they are."""
+    if values.dtype == np.uint8:
         return values
-    return values.astype(np.uint8)
-
-
-def _counts(values: NDArray[np.float32]) -> bool:
-    if not (values.min() >= 0 and values.max() <= 255):
-        return False
-    return bool(np.array_equal(values, np.floor(values))) and not np.signbit(values).any()
+    for some in (values[:4096], values):
+        with np.errstate(invalid="ignore"):
+            small = some.astype(np.uint8)
+        if not np.array_equal(small.astype(np.float32).view(np.uint32), some.view(np.uint32)):
+            return values
+    return small

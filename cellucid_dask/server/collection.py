@@ -67,7 +67,7 @@ class One:
         dataset = self.dataset
         with suppress(CellucidDaskError):  # told when it is asked for
             dataset.refresh()
-        return [{"id": dataset.id, "path": "/", "name": dataset.name, **dataset.facts()}]
+        return [_entry(dataset, "/")]
 
 
 class Folder:
@@ -155,10 +155,7 @@ class Folder:
         written = stored(self.root / fmt.DATASETS, media="application/json")
         if written is not None and (self.root / fmt.DATASETS).resolve().parent == self.root:
             return written
-        entries = [
-            {"id": d.id, "path": f"{name}/", "name": d.name, **d.facts()}
-            for name, d in self._good.items()
-        ]
+        entries = [_entry(dataset, f"{name}/") for name, dataset in self._good.items()]
         if not entries:
             return None
         return text(fmt.dumps(fmt.datasets(entries, str(entries[0]["id"])), pretty=True))
@@ -166,10 +163,7 @@ class Folder:
     def list(self) -> list[dict[str, Any]]:
         """Entries of ``/_cellucid/datasets``; a broken one comes with its ``error``."""
         self._list()
-        good = [
-            {"id": d.id, "path": f"/{quote(name)}/", "name": d.name, **d.facts()}
-            for name, d in self._good.items()
-        ]
+        good = [_entry(dataset, f"/{quote(name)}/") for name, dataset in self._good.items()]
         broken = [
             {
                 "id": fmt.safe(name),
@@ -180,6 +174,11 @@ class Folder:
             for name, why in self._broken.items()
         ]
         return [*good, *broken]
+
+
+def _entry(dataset: Dataset, path: str) -> dict[str, Any]:
+    """What a list of datasets has of one."""
+    return {"id": dataset.id, "path": path, "name": dataset.name, **dataset.facts()}
 
 
 def looks_like_export(path: Path) -> bool:

@@ -196,5 +196,9 @@ def file_tag(facts: os.stat_result) -> str:
 
 def text(body: str, media: str = JSON) -> Content:
     """Content of a text made here."""
-    data = body.encode()
-    return Content(data, len(data), f"{crc32(data):08x}-{len(data):x}", media)
+    return made(body.encode(), media)
+
+
+def made(body: bytes, media: str) -> Content:
+    """Content of bytes that are no file's."""
+    return Content(body, len(body), f"{crc32(body):08x}-{len(body):x}", media)

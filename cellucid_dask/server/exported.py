@@ -56,7 +56,7 @@ class ExportedDataset:
         self._path, self._cache = folder, cache
         self._tags: dict[str, _Known] = {}
         self._refused: InputError | None = None
-        self._state: tuple[Any, ...] = ()
+        self._state: tuple[str, ...] = ()
         self.refresh()
 
     def _load(self) -> None:
@@ -66,9 +66,9 @@ class ExportedDataset:
         self._names = frozenset(_named(folder, identity))
         self.identity, self.folder = identity, folder
 
-    def _mark(self) -> tuple[Any, ...]:
+    def _mark(self) -> tuple[str, ...]:
         """What changes when the export is written again, whatever else stays."""
-        return tuple(_facts(self._path / name) for name in fmt.MANIFESTS)
+        return tuple(_tag(f"{self._path}/{name}") for name in fmt.MANIFESTS)
 
     def facts(self) -> dict[str, Any]:
         """Numbers for the list of datasets."""
@@ -121,7 +121,7 @@ class ExportedDataset:
                 return held
         if path not in self._names:
             return None
-        tag = self._tag(path)
+        tag = _tag(f"{self.folder}/{path}")
         if not tag:
             return None
         try:
@@ -129,16 +129,11 @@ class ExportedDataset:
         except FileNotFoundError:
             return None
         if isinstance(content.body, Path):  # read only when it goes out: as it is now
-            return content if self._tag(path) == tag else self.find(path, gzip=gzip)
+            again = _tag(f"{self.folder}/{path}")
+            return content if again == tag else self.find(path, gzip=gzip)
         if path not in fmt.MANIFESTS:
             self._tags[path] = _Known(now, ref(content))
         return content
-
-    def _tag(self, path: str) -> str:
-        try:
-            return file_tag(os.stat(f"{self.folder}/{path}"))  # noqa: PTH116  of many files in turn
-        except (OSError, ValueError):
-            return ""
 
     def _read(self, path: str, tag: str) -> Content:
         try:
@@ -152,12 +147,12 @@ class ExportedDataset:
         return found
 
 
-def _facts(path: Path) -> tuple[int, ...]:
+def _tag(path: str) -> str:
+    """Entity tag of a file; empty where there is none."""
     try:
-        facts = path.stat()
-    except OSError:
-        return ()
-    return facts.st_mtime_ns, facts.st_size, facts.st_ino
+        return file_tag(os.stat(path))  # noqa: PTH116  of many files in turn
+    except (OSError, ValueError):
+        return ""
 
 
 def _manifest(folder: Path, name: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, TypeAlias
 
-METADATA = (".zarray", "zarr.json", ".zgroup", ".zattrs", ".zmetadata")
+METADATA = (".zarray", "zarr.json", ".zgroup", ".zattrs", ".zmetadata")  # an array's own first
 FOLDERS = 20_000  # groups and arrays of one store that are looked at
 CHUNK_FOLDERS = 512  # folders of chunks of one array that are looked at
 

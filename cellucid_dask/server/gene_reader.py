@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from threading import BoundedSemaphore, Event
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cellucid_dask.encode import Range
 from cellucid_dask.engine import cores
 from cellucid_dask.exporter.genes import Piece, csc_columns, dense_columns
 from cellucid_dask.server.cache import Once
 from cellucid_dask.server.fingerprint import Fingerprint
-from cellucid_dask.server.gene_ranges import gene_ranges
+from cellucid_dask.server.gene_ranges import ReadColumns, gene_ranges
 from cellucid_dask.server.index import GeneIndex
 from cellucid_dask.source.held import hold
 from cellucid_dask.source.matrix import Matrix, SparseMatrix
-
-Read: TypeAlias = Callable[[Any, NDArray[np.int64]], Iterator[tuple[int, Piece]]]
 
 
 class GeneReader(Protocol):
@@ -43,7 +39,23 @@ class GeneReader(Protocol):
         """What there is of an index, as plain data."""
 
 
-class DirectReader:
+class _Ranged:
+    """What all readers do alike: the ranges, found once."""
+
+    def __init__(self, matrix: Matrix, room: int) -> None:
+        self._matrix, self._room = matrix, room
+        self._once, self._stopped = Once(), Event()
+
+    def ranges(self) -> list[Range]:
+        """Range of every gene."""
+        return self._once(("ranges",), self._find_ranges)
+
+    def _find_ranges(self) -> list[Range]:
+        found = gene_ranges(self._matrix, self._room, cores(), self._stopped)
+        return [Range(lo, hi) for lo, hi in found]
+
+
+class DirectReader(_Ranged):
     """Genes that lie together on disk, or as near as their chunks allow.
 
     Parameters
@@ -54,9 +66,9 @@ class DirectReader:
         How its columns are read.
     """
 
-    def __init__(self, matrix: Matrix, read: Read, room: int) -> None:
-        self._matrix, self._read, self._room = matrix, read, room
-        self._once, self._open, self._stopped = Once(), ExitStack(), Event()
+    def __init__(self, matrix: Matrix, read: ReadColumns, room: int) -> None:
+        super().__init__(matrix, room)
+        self._read, self._open = read, ExitStack()
         self._busy = BoundedSemaphore(max(2, cores()))  # each read takes memory
 
     def pieces(self, column: int) -> list[Piece]:
@@ -64,10 +76,6 @@ class DirectReader:
         matrix = self._once(("open",), lambda: hold(self._matrix, self._open))
         with self._busy:
             return [piece for _, piece in self._read(matrix, np.asarray([column]))]
-
-    def ranges(self) -> list[Range]:
-        """Range of every gene."""
-        return self._once(("ranges",), lambda: _ranges(self._matrix, self._room, self._stopped))
 
     def start(self) -> None:
         """Nothing to build."""
@@ -82,7 +90,7 @@ class DirectReader:
         return {"state": "not needed"}
 
 
-class IndexedReader:
+class IndexedReader(_Ranged):
     """Genes of a matrix that lies cell by cell: from the index, or from a scan until it is there.
 
     Parameters
@@ -100,8 +108,7 @@ class IndexedReader:
     def __init__(
         self, matrix: Matrix, folder: Path | None, room: int, mark: Fingerprint | None
     ) -> None:
-        self._matrix, self._room = matrix, room
-        self._once, self._stopped = Once(), Event()
+        super().__init__(matrix, room)
         self._index = GeneIndex(matrix, folder, room=room, threads=cores(), mark=mark)
         self.pieces, self.progress = self._index.pieces, self._index.progress
         self.start = self._index.start
@@ -110,10 +117,6 @@ class IndexedReader:
         """Stop building and searching."""
         self._stopped.set()
         self._index.stop()
-
-    def ranges(self) -> list[Range]:
-        """Range of every gene."""
-        return self._once(("ranges",), lambda: _ranges(self._matrix, self._room, self._stopped))
 
 
 def reader_of(
@@ -124,7 +127,3 @@ def reader_of(
         return IndexedReader(matrix, folder, room, mark)
     read: Any = csc_columns if isinstance(matrix, SparseMatrix) else dense_columns
     return DirectReader(matrix, read, room)
-
-
-def _ranges(matrix: Matrix, room: int, stopped: Event) -> list[Range]:
-    return [Range(lo, hi) for lo, hi in gene_ranges(matrix, room, cores(), stopped)]

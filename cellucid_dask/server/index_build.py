@@ -21,7 +21,7 @@ from rich.filesize import decimal
 
 from cellucid_dask.engine import Engine
 from cellucid_dask.exporter.plan import blocks, spill_bytes
-from cellucid_dask.exporter.transpose import Spill, transpose_chunk
+from cellucid_dask.exporter.transpose import Spill, narrow, transpose_chunk
 from cellucid_dask.server.index_lock import OTHER_FOLDER, NoIndexError
 from cellucid_dask.server.index_store import IndexStore, save_block
 from cellucid_dask.server.scan import chunks_of, genes_of
@@ -132,19 +132,7 @@ def write_block(task: BlockTask, spills: Sequence[Spill]) -> None:
         indices[places] = rows.astype(indices.dtype) + indices.dtype.type(spill.first)
         values[places] = stored
         free += n
-    save_block(Path(task.root), task.block, pointers, indices, _narrow(values))
-
-
-def _narrow(values: NDArray[Any]) -> NDArray[Any]:
-    """As uint8 where that loses nothing, not even the sign of a zero; else as they are."""
-    if values.dtype == np.uint8:
-        return values
-    for some in (values[:4096], values):
-        with np.errstate(invalid="ignore"):
-            narrow = some.astype(np.uint8)
-        if not np.array_equal(narrow.astype(np.float32).view(np.uint32), some.view(np.uint32)):
-            return values
-    return narrow
+    save_block(Path(task.root), task.block, pointers, indices, narrow(values))
 
 
 @contextmanager

@@ -6,7 +6,6 @@ a work folder that goes with the server, and answered from there like an export'
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,7 +26,7 @@ from cellucid_dask.exporter import manifests
 from cellucid_dask.exporter.check import Catalog, survey
 from cellucid_dask.exporter.edges import Edges, write_edges
 from cellucid_dask.exporter.embeddings import write_points, write_vectors
-from cellucid_dask.exporter.files import Receipt, read_vector
+from cellucid_dask.exporter.files import Receipt, read_vector, write_beside
 from cellucid_dask.exporter.fit import refuse
 from cellucid_dask.exporter.job import Job
 from cellucid_dask.exporter.obs import Coded, write_column
@@ -105,7 +104,9 @@ class LiveDataset:
         self.id = options.dataset_id or fmt.safe(self.name)
         salt = f"{mark} {options} {version('cellucid-dask')}"
         self._tag = sha256(salt.encode()).hexdigest()[:16]
-        self._folder = tempfile.TemporaryDirectory(prefix="cellucid-dask-serve-")
+        self._folder = tempfile.TemporaryDirectory(
+            prefix="cellucid-dask-serve-", ignore_cleanup_errors=True
+        )
         self._staging = _work_folders(Path(self._folder.name))
         self._job = _job(source, self.catalog, self.options, self._staging, self._room)
         self._coded = self._all_coded()
@@ -208,7 +209,7 @@ class LiveDataset:
         if size <= IN_CACHE:
             return b"".join(coded)
         whole = file.with_name(file.name + ".gz")
-        self._once(("gz", path), lambda: _save(whole, coded))
+        self._once(("gz", path), lambda: write_beside(whole, coded))
         return whole
 
     def _written(self, resource: Resource, which: Any) -> None:
@@ -356,7 +357,6 @@ class LiveDataset:
         self._ahead.shutdown(wait=False, cancel_futures=True)
         if self.genes is not None:
             self.genes.stop()
-        shutil.rmtree(self._folder.name, ignore_errors=True)
         self._folder.cleanup()
 
 
@@ -397,9 +397,3 @@ def _blocks(file: Path) -> Iterable[NDArray[Any]]:
     step = 1 << 24
     for start in range(0, file.stat().st_size, step):
         yield read_vector(str(file), "uint8", start, step)
-
-
-def _save(path: Path, parts: Iterable[bytes | memoryview]) -> None:
-    from cellucid_dask.exporter.files import write_beside
-
-    write_beside(path, parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
@@ -62,9 +63,13 @@ class Opened:
     live: WatchedData | LiveDataset | None = None
     zarr: ZarrFiles | None = None
 
+    @property
+    def _now(self) -> LiveDataset | None:
+        return self.live.now if isinstance(self.live, WatchedData) else self.live
+
     def describe(self, where: str) -> list[str]:
         """Lines that tell what was found at `where`."""
-        live = self.live.now if isinstance(self.live, WatchedData) else self.live
+        live = self._now
         if live is None:
             lines = []
             for entry in self.datasets.list():
@@ -80,7 +85,7 @@ class Opened:
 
     def index_progress(self) -> dict[str, Any]:
         """What there is of the gene index of live data."""
-        live = self.live.now if isinstance(self.live, WatchedData) else self.live
+        live = self._now
         if live is None or live.genes is None:
             return {"state": "not needed"}
         return live.genes.progress()
@@ -228,7 +233,7 @@ def open_data(
     """
     try:
         cache = AnswerCache(max(serving.cache_bytes(), 16_000_000) * (ROOM - 1) // ROOM)
-        if hasattr(data, "__fspath__") or isinstance(data, str):
+        if isinstance(data, str | os.PathLike):
             folder = Path(data)
             if folder.is_dir() and not _is_zarr(folder):
                 return _exports(folder, options, cache, problems)
@@ -274,7 +279,7 @@ def _live(
     cache: AnswerCache,
     problems: Sequence[Problem],
 ) -> Opened:
-    path = str(data) if hasattr(data, "__fspath__") or isinstance(data, str) else None
+    path = str(data) if isinstance(data, str | os.PathLike) else None
     store = locate(path) if path is not None else None
 
     def opened(source: Source, mark: str, still: Callable[[], bool] = lambda: True) -> LiveDataset:

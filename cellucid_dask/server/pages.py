@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from importlib.resources import files
 
-from cellucid_dask.server.content import Content
+from cellucid_dask.server.content import Content, made
 
 MEDIA = {
     ".html": "text/html; charset=utf-8",
@@ -17,15 +17,11 @@ MEDIA = {
 
 @cache
 def _pages() -> dict[str, Content]:
-    from zlib_ng.zlib_ng import crc32
-
     found = {}
     for entry in files("cellucid_dask.server").joinpath("page").iterdir():
         ending = "." + entry.name.rpartition(".")[2]
         if ending in MEDIA:
-            body = entry.read_bytes()
-            tag = f"{crc32(body):08x}-{len(body):x}"
-            found[entry.name] = Content(body, len(body), tag, MEDIA[ending])
+            found[entry.name] = made(entry.read_bytes(), MEDIA[ending])
     return found
 
 

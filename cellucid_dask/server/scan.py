@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from cellucid_dask.encode import as_exported
 from cellucid_dask.exporter.check_genes import Genes
 from cellucid_dask.exporter.genes import Piece
 from cellucid_dask.exporter.plan import MiB, row_chunks
@@ -57,17 +58,16 @@ def gene_major(
         band = matrix.major(start, stop)
     else:
         band = matrix.read(slice(start, stop), slice(None))
-    with np.errstate(over="ignore"):
-        if not sparse.issparse(band):
-            chosen = np.asarray(band if columns is None else band[:, columns])
+    if not sparse.issparse(band):
+        chosen = np.asarray(band if columns is None else band[:, columns])
+        with np.errstate(over="ignore"):
             return chosen.astype(np.float32, order="F")
-        band = sparse.csr_array(band)
-        turned = (band if columns is None else band[:, columns]).tocsc()
-        del band
-        # In the type on disk and in the order of the file, as the reference sums them.
-        turned.sum_duplicates()
-        turned.data = turned.data.astype(np.float32, copy=False)
-    turned.data += np.float32(0)  # a stored -0.0 is a 0 when it is added to an empty cell
+    band = sparse.csr_array(band)
+    turned = (band if columns is None else band[:, columns]).tocsc()
+    del band
+    # In the type on disk and in the order of the file, as the reference sums them.
+    turned.sum_duplicates()
+    turned.data = as_exported(turned.data)
     return turned
 
 

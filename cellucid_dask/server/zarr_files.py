@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from cellucid_dask.server.content import BINARY, JSON, Content, stored
+from cellucid_dask.server.fingerprint import METADATA
 from cellucid_dask.source.store import Store
 
-METADATA: Final = (".zarray", ".zgroup", ".zattrs", ".zmetadata", "zarr.json")
 # Below an array: ``0.1``, ``0/1`` of format 2; ``c/0/1``, ``c.0.1``, ``c`` of a scalar of format 3.
 _CHUNK: Final = re.compile(r"c(/\d+)*|c(\.\d+)+|\d+([./]\d+)*")
 _DAMAGE: Final = (OSError, RuntimeError, ValueError, zipfile.BadZipFile)
