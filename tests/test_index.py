@@ -38,13 +38,13 @@ from cellucid_dask.errors import CellucidDaskError, OutputError, PlanError, Read
 from cellucid_dask.options import RunOptions
 from cellucid_dask.progress import Reporter
 from cellucid_dask.server.cache_folder import default_cache_dir, index_folder
-from cellucid_dask.server.fingerprint import fingerprint
 from cellucid_dask.server.gene_ranges import gene_ranges
 from cellucid_dask.server.index import GeneIndex
 from cellucid_dask.server.index_lock import Stopped, try_lock
 from cellucid_dask.server.index_store import IndexStore
 from cellucid_dask.server.index_threads import ThreadBuild
 from cellucid_dask.server.scan import SharedScans, chunks_of
+from cellucid_dask.source.fingerprint import fingerprint
 from cellucid_dask.source.matrix import Matrix, matrix_in_memory, matrix_in_store
 from cellucid_dask.source.store import locate
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import platformdirs
 
 from cellucid_dask.format import safe
-from cellucid_dask.server.fingerprint import Fingerprint, short_digest
+from cellucid_dask.source.fingerprint import Fingerprint, short_digest
 
 VERSION = 1  # of the layout; part of the name, so that programs of two versions share nothing
 LOCK = "lock"

@@ -13,9 +13,9 @@ from cellucid_dask.encode import Range
 from cellucid_dask.engine import cores
 from cellucid_dask.exporter.genes import Piece, csc_columns, dense_columns
 from cellucid_dask.server.cache import Once
-from cellucid_dask.server.fingerprint import Fingerprint
 from cellucid_dask.server.gene_ranges import ReadColumns, gene_ranges
 from cellucid_dask.server.index import GeneIndex
+from cellucid_dask.source.fingerprint import Fingerprint
 from cellucid_dask.source.held import hold
 from cellucid_dask.source.matrix import Matrix, SparseMatrix
 

@@ -13,12 +13,12 @@ from cellucid_dask.engine import Engine
 from cellucid_dask.errors import CellucidDaskError, PlanError, ReadError
 from cellucid_dask.exporter.genes import Piece
 from cellucid_dask.exporter.plan import FLOOR, MiB
-from cellucid_dask.server.fingerprint import Fingerprint, fingerprint
 from cellucid_dask.server.index_build import build_by_workers, check_disk, disk_bytes
 from cellucid_dask.server.index_lock import NoIndexError, Stopped, building
 from cellucid_dask.server.index_store import IndexStore
 from cellucid_dask.server.index_threads import ThreadBuild
 from cellucid_dask.server.scan import SharedScans, chunks_of, scan
+from cellucid_dask.source.fingerprint import Fingerprint, fingerprint
 from cellucid_dask.source.matrix import Matrix
 
 LEAST_SHARE = MiB  # memory of a task at least

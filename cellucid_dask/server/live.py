@@ -39,9 +39,9 @@ from cellucid_dask.progress import Reporter
 from cellucid_dask.server.cache import AnswerCache, Once
 from cellucid_dask.server.cache_folder import index_folder
 from cellucid_dask.server.content import IN_MEMORY, Content, ReplacedError, text
-from cellucid_dask.server.fingerprint import Fingerprint, fingerprint
 from cellucid_dask.server.gene_reader import GeneReader, reader_of
 from cellucid_dask.source.core import Source
+from cellucid_dask.source.fingerprint import Fingerprint, fingerprint
 from cellucid_dask.source.matrix import Matrix
 from cellucid_dask.source.store import FileArray
 

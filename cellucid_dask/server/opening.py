@@ -22,10 +22,10 @@ from cellucid_dask.server.cache_folder import default_cache_dir
 from cellucid_dask.server.collection import Folder, One, looks_like_export
 from cellucid_dask.server.content import Content, ReplacedError
 from cellucid_dask.server.exported import ExportedDataset
-from cellucid_dask.server.fingerprint import Fingerprint, fingerprint
 from cellucid_dask.server.live import LiveDataset
 from cellucid_dask.server.zarr_files import ZarrFiles
 from cellucid_dask.source.core import Source, open_source
+from cellucid_dask.source.fingerprint import Fingerprint, fingerprint
 from cellucid_dask.source.store import Store, locate
 from cellucid_dask.source.stored import dataset_name
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from cellucid_dask.server.content import BINARY, JSON, Content, stored
-from cellucid_dask.server.fingerprint import METADATA
+from cellucid_dask.source.fingerprint import METADATA
 from cellucid_dask.source.store import Store
 
 # Below an array: ``0.1``, ``0/1`` of format 2; ``c/0/1``, ``c.0.1``, ``c`` of a scalar of format 3.
