@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from cellucid_dask.datasets import catalog
     from cellucid_dask.errors import CellucidDaskError
     from cellucid_dask.exporter.result import ExportResult
+    from cellucid_dask.exporter.staging import clean
     from cellucid_dask.prepare_arrays import prepare
     from cellucid_dask.server.lifetime import (
         AnnDataServer,
@@ -28,6 +29,7 @@ __all__ = [
     "__version__",
     "catalog",
     "check",
+    "clean",
     "create_app",
     "export",
     "prepare",
@@ -44,6 +46,7 @@ _HOMES = {
     "ExportResult": "exporter.result",
     "catalog": "datasets",
     "check": "api",
+    "clean": "exporter.staging",
     "create_app": "server.lifetime",
     "export": "api",
     "prepare": "prepare_arrays",

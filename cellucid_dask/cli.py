@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Iterable
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -16,12 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cellucid_dask import format as fmt
 from cellucid_dask.cli_options import (
     cache_dir,
     debug,
     export_options,
     input_options,
     serve_options,
+    verify_options,
     worker_options,
 )
 from cellucid_dask.errors import CellucidDaskError, Problem
@@ -29,10 +32,13 @@ from cellucid_dask.errors import CellucidDaskError, Problem
 if TYPE_CHECKING:
     from cellucid_dask.exporter.result import ExportResult
     from cellucid_dask.server.lifetime import CellucidServer
+    from cellucid_dask.verify import VerifyReport
 
 
 INTERRUPTED = 130
 LEAVING = 3  # seconds for threads to end, when all is done
+STOPPING = 8  # seconds for tasks to end after a signal
+LEFT: list[int] = []  # the code with which it ends after a signal
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -105,6 +111,22 @@ def demo(cells: int, genes: int, out: str) -> None:
 
 
 @cli.command()
+@click.argument("out", type=click.Path())
+@debug
+def clean(out: str) -> None:
+    """Remove what a run that died or failed left for the next to go on with; OUT itself stays."""
+    _load("cellucid_dask.exporter.staging")
+    from rich.filesize import decimal
+
+    from cellucid_dask import clean as remove
+
+    done = remove(out)
+    click.echo(f"removed {decimal(done.bytes)}" if done.bytes else "there is nothing to remove")
+    if done.aside is not None:
+        click.echo(f"warning: what was there before held other files and is now {done.aside}")
+
+
+@cli.command()
 @click.argument("root", type=click.Path())
 @click.option("--default", metavar="ID", help="Dataset that is shown first. [default: the first]")
 @debug
@@ -164,6 +186,63 @@ def index(data: str, workers: int | None, memory: str | None, **given: Any) -> N
         click.echo(f"{data} needs no index: its matrix is {result.layout}")
     else:
         click.echo(f"{'wrote' if result.made else 'is there already:'} {result.folder}")
+
+
+@cli.command()
+@click.argument("export", type=click.Path())
+@verify_options
+@debug
+def verify(export: str, against: str | None, **given: Any) -> int:
+    """Say everything that is wrong with EXPORT; with --against, also what differs from DATA.
+
+    Exit code 0 when nothing is wrong, 1 when something is.
+    """
+    reading = (*_READING, "cellucid_dask.verify.compare") if against is not None else ()
+    _load(*reading, "rich.progress", "cellucid_dask.verify")
+    from cellucid_dask.progress import Reporter
+    from cellucid_dask.verify import verify as verify_export
+
+    as_json, quiet = given.pop("as_json"), given.pop("quiet")
+    problems: list[Problem] = []
+    given["embeddings"] = _embeddings(given["embeddings"], problems)
+    if problems:
+        raise CellucidDaskError.of(problems)
+    progress = Reporter(quiet=quiet).stage
+    report = verify_export(export, against, progress=progress, **given)
+    if as_json:
+        said = {"export": export, "against": against, **report.as_dict()}
+        _print([fmt.dumps(said, pretty=True)])
+    else:
+        _print([*(f"  {problem}" for problem in report.problems), _whole(export, against, report)])
+    return 0 if report.ok else 1
+
+
+def _whole(export: str, against: str | None, report: VerifyReport) -> str:
+    """Make one sentence of what was found."""
+    from rich.filesize import decimal
+
+    if not report.ok:
+        count = len(report.problems)
+        return f"{export} is NOT whole: {count:,} problem{'s' if count > 1 else ''}"
+    text = f"{export} is whole: {report.files:,} files, {decimal(report.bytes)}"
+    if against is None:
+        return text
+    return (
+        f"{text}; {report.genes_compared:,} genes compared with {against}, "
+        f"largest error {report.largest_error:.2f} quantization steps"
+    )
+
+
+def _print(lines: Iterable[str]) -> None:
+    """Print as many lines as whoever reads them wants: `head` closes the pipe early.
+
+    Left to click, that would be exit code 1.
+    """
+    try:
+        for line in lines:
+            click.echo(line)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _until_stopped(server: CellucidServer) -> None:
@@ -250,6 +329,8 @@ def _tell(result: ExportResult) -> None:
     if not result.written:
         for name, value in result.plan.items():
             click.echo(f"{name:>18}  {value}")
+        if result.resumed:
+            click.echo(f"{'is done already':>18}  {result.resumed}")
         click.echo("inputs")
         for line in result.discovered:
             click.echo(f"  {line}")
@@ -264,6 +345,8 @@ def _tell(result: ExportResult) -> None:
         f"{result.n_obs_fields} obs columns, {edges}; "
         f"{result.files:,} files, {decimal(result.bytes)}"
     )
+    if result.verified is not None:
+        click.echo("verified: all of it was read, and is what it should be")
     slow = ", ".join(
         f"{name} {spent:.1f}" for name, spent in result.seconds.items() if spent >= 0.05
     )
@@ -302,13 +385,36 @@ def _load(*modules: str) -> None:
     """
     for name in modules:
         import_module(name)
-    _handle(signal.default_int_handler, signal.SIGINT)
+    _handle(_interrupt, signal.SIGINT)
     _handle(_terminate, *_ENDING)
 
 
+def _interrupt(number: int, _: object) -> None:
+    """Unwind like an error, so that workers end and folders are tidied."""
+    _end_within_seconds(number)
+    raise KeyboardInterrupt
+
+
 def _terminate(number: int, _: object) -> None:
-    """Unwind like an error, so that workers end and staging folders go; exit as a shell would."""
+    """Unwind likewise; exit as a shell would."""
+    _end_within_seconds(number)
     raise SystemExit(128 + number)
+
+
+def _end_within_seconds(number: int) -> None:
+    """End the process a while after a signal whatever still runs, which a journal survives.
+
+    By an alarm, not by a thread: one cannot be started from within the start of another.
+    """
+
+    def end(*_: object) -> None:
+        with suppress(OSError):
+            os.write(2, b"\nstopped before all tasks had ended; what an export has done is kept\n")
+        os._exit(128 + number)
+
+    if signal.getitimer(signal.ITIMER_REAL)[0] == 0:
+        signal.signal(signal.SIGALRM, end)
+        signal.setitimer(signal.ITIMER_REAL, STOPPING)
 
 
 def _repeat(ignored: sys.UnraisableHookArgs) -> None:
@@ -335,14 +441,36 @@ def _leave(code: Any) -> None:
 
     A thread of a library whose start was interrupted may be unknown to those who would end it.
     """
-    firmly = threading.Timer(LEAVING, os._exit, (code if isinstance(code, int) else 1,))
+    LEFT.append(code if isinstance(code, int) else 1)
+    firmly = threading.Timer(LEAVING, os._exit, LEFT[-1:])
     firmly.daemon = True
     firmly.start()
     sys.exit(code)
 
 
+def _say_stopped(how: str, given: list[str], ending: BaseException) -> None:
+    """Say that a signal ended the command, and what is left of its work."""
+    if given[:1] == ["serve"] and how == "terminated":
+        return
+    half = ": no export is left half made" if given[:1] in (["export"], ["demo"]) else ""
+    with suppress(OSError):  # the terminal is gone
+        click.echo("\n".join([how + half, *_notes(ending)]), err=True)
+
+
+def _notes(error: BaseException | None) -> list[str]:
+    """Lines that were added to an error, or to one that it came after."""
+    found: list[str] = []
+    while error is not None:
+        found += [f"    {note}" for note in getattr(error, "__notes__", ())]
+        error = error.__cause__ or error.__context__
+    return list(dict.fromkeys(found))
+
+
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 2 refused, 128 and a signal, 1 our fault."""
+    """Run the command line and exit: 0 done, 2 refused, 128 and a signal, 1 our fault.
+
+    `verify` exits with 1 as well when an export is not whole.
+    """
     given = sys.argv[1:] if arguments is None else arguments
     debugging = "--debug" in given
     if debugging:
@@ -350,20 +478,21 @@ def main(arguments: list[str] | None = None) -> None:
     _handle(signal.SIG_DFL, signal.SIGINT, *_ENDING)
     sys.unraisablehook = _repeat
     try:
-        cli.main(given, prog_name="cellucid-dask", standalone_mode=False)
+        status = cli.main(given, prog_name="cellucid-dask", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        half = "" if given[:1] in (["serve"], ["index"]) else ": no export is left half made"
-        click.echo(f"interrupted{half}", err=True)
+    except (KeyboardInterrupt, click.Abort) as ending:
+        _say_stopped("interrupted", given, ending)
         _leave(INTERRUPTED)
     except SystemExit as ending:
+        if isinstance(ending.code, int) and ending.code > 128:
+            _say_stopped("terminated", given, ending)
         _leave(ending.code)
     except CellucidDaskError as error:
         if debugging:
             traceback.print_exc()
-        click.echo(f"error: {error}", err=True)
+        click.echo("\n".join([f"error: {error}", *_notes(error)]), err=True)
         sys.exit(error.exit_code)
     except Exception as error:  # noqa: BLE001  the last line between a bug and its user
         if debugging:
@@ -374,4 +503,4 @@ def main(arguments: list[str] | None = None) -> None:
             err=True,
         )
         sys.exit(1)
-    sys.exit(0)
+    sys.exit(status or 0)

@@ -23,6 +23,26 @@ def together(*options: Callable[[F], F]) -> Callable[[F], F]:
     return decorate
 
 
+expression = together(
+    click.option(
+        "--layer", metavar="NAME", help="Take the expression from this layer in place of X."
+    ),
+    click.option("--raw", is_flag=True, help="Take the expression from raw in place of X."),
+)
+
+embedding_and_graph = together(
+    click.option(
+        "--embedding",
+        "embeddings",
+        multiple=True,
+        metavar="2d=KEY",
+        help="obsm key of an embedding; repeat for more. [default: X_umap_2d and the like]",
+    ),
+    click.option(
+        "--graph", metavar="KEY", help="obsp key of the neighbour graph. [default: connectivities]"
+    ),
+)
+
 input_options = together(
     click.option(
         "--obs-key",
@@ -54,23 +74,11 @@ input_options = together(
     click.option(
         "--rename-duplicates", is_flag=True, help="Append -1, -2, ... to repeated gene ids."
     ),
-    click.option(
-        "--layer", metavar="NAME", help="Take the expression from this layer in place of X."
-    ),
-    click.option("--raw", is_flag=True, help="Take the expression from raw in place of X."),
+    expression,
     click.option(
         "--latent-key", metavar="K", help="obsm key of the latent space. [default: found]"
     ),
-    click.option(
-        "--embedding",
-        "embeddings",
-        multiple=True,
-        metavar="2d=KEY",
-        help="obsm key of an embedding; repeat for more. [default: X_umap_2d and the like]",
-    ),
-    click.option(
-        "--graph", metavar="KEY", help="obsp key of the neighbour graph. [default: connectivities]"
-    ),
+    embedding_and_graph,
     click.option("--no-graph", is_flag=True, help="Take no neighbour graph."),
     click.option("--no-vectors", is_flag=True, help="Take no vector fields."),
     click.option("--no-genes", is_flag=True, help="Take no gene expression."),
@@ -174,6 +182,16 @@ export_options = together(
         is_flag=True,
         help="Replace an export that is there, once the new one is complete.",
     ),
+    click.option(
+        "--restart",
+        is_flag=True,
+        help="Discard what an earlier run left unfinished. [default: go on with it]",
+    ),
+    click.option(
+        "--verify",
+        is_flag=True,
+        help="Read all that was written before it is published.",
+    ),
     click.option("--dry-run", is_flag=True, help="Check and print the plan; write nothing."),
     click.option(
         "--report",
@@ -239,6 +257,31 @@ serve_options = together(
     click.option(
         "--dataset-name", metavar="NAME", help="Name in the identity. [default: that of the file]"
     ),
+)
+
+verify_options = together(
+    click.option(
+        "--against",
+        type=click.Path(),
+        metavar="DATA",
+        help="Compare with the .h5ad, .zarr or .zarr.zip it was made of.",
+    ),
+    click.option(
+        "--sample",
+        type=click.IntRange(0),
+        metavar="N",
+        help="Compare only N genes, evenly spaced. [default: all]",
+    ),
+    expression,
+    embedding_and_graph,
+    click.option(
+        "--workers",
+        type=click.IntRange(1),
+        metavar="N",
+        help="Threads. [default: the cores this process may use]",
+    ),
+    click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else."),
+    click.option("-q", "--quiet", is_flag=True, help="Show no progress."),
 )
 
 # main() looks for it, since an error may come before a command has parsed its own options.

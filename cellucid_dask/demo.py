@@ -8,6 +8,7 @@ from pathlib import Path
 from cellucid_dask.api import export
 from cellucid_dask.errors import CellucidDaskError, OutputError
 from cellucid_dask.exporter.result import ExportResult
+from cellucid_dask.exporter.staging import clean
 from cellucid_dask.synthetic import AtlasSpec, write_h5ad
 from cellucid_dask.verify import verify
 
@@ -33,7 +34,12 @@ def run_demo(
     except OSError as error:
         raise OutputError(f"cannot be written ({error})", where=str(folder)) from error
     say(f"made {data}: {cells:,} cells, {genes:,} genes")
-    result = export(data, out, force=True)
+    try:
+        result = export(data, out, force=True, restart=True)
+    except BaseException as error:
+        clean(out)  # the atlas is made anew each time: there is nothing to go on with
+        error.__notes__ = []
+        raise
     report = verify(out, data)
     if not report.ok:
         raise CellucidDaskError("the export is wrong: " + "; ".join(report.problems[:10]))

@@ -32,6 +32,7 @@ WORKER_BYTES = 190_000_000  # resident memory of a worker process before its fir
 GROWTH_BYTES = 80_000_000  # what this process adds while a run goes on: manifests, scheduler
 ANSWER_SECONDS = 10
 LOG = "workers.log"
+LOST = ("CancelledError", "FutureCancelledError", "FuturesCancelledError", "CommClosedError")
 CHECK_ADDRESS = "check the address, and that the scheduler is running"
 
 
@@ -78,6 +79,11 @@ class Engine:
                 self._spawn = self.slots
             elif run.workers == 1:
                 self.slots = cores()
+
+    @property
+    def joined(self) -> bool:
+        """Whether tasks run on a scheduler that was there before."""
+        return self.client is not None and not self._spawn
 
     @property
     def kind(self) -> str:
@@ -186,6 +192,7 @@ class Engine:
         unit: str = "tasks",
         weigh: Callable[[R], int] | None = None,
         total: int | None = None,
+        note: Callable[[int, R], None] | None = None,
     ) -> list[R]:
         """Run ``work(*task)`` for every task; results in the order of the tasks.
 
@@ -197,9 +204,11 @@ class Engine:
             Run in this process, as what lives in its memory must.
         unit, weigh, total
             What progress counts, how much of it one result is, and how much there is.
+        note
+            Called with the number of a task and its result as soon as it is there.
         """
         futures = self.begin(work, tasks, here=here)
-        return self.finish(stage, futures, unit=unit, weigh=weigh, total=total)
+        return self.finish(stage, futures, unit=unit, weigh=weigh, total=total, note=note)
 
     def begin(
         self, work: Callable[..., R], tasks: Iterable[tuple[Any, ...]], *, here: bool = False
@@ -217,13 +226,17 @@ class Engine:
         unit: str = "tasks",
         weigh: Callable[[R], int] | None = None,
         total: int | None = None,
+        note: Callable[[int, R], None] | None = None,
     ) -> list[R]:
         """Wait for tasks; results in their order, or the first error."""
         size = len(futures) if total is None else total
+        number = {future: i for i, future in enumerate(futures)}
         with self.reporter.stage(stage, size, unit) as advance:
             try:
                 for future in as_completed(futures):
                     result = future.result()
+                    if note is not None:
+                        note(number[future], result)
                     advance(1 if weigh is None else weigh(result))
             except BaseException as error:
                 for future in futures:
@@ -238,14 +251,19 @@ class Engine:
         """Say in the words of this package what dask reports of lost workers."""
         if type(error).__name__ in ("KilledWorker", "NoWorkerError", "NoValidWorkerError"):
             log = self._log.read_text("utf-8", "replace").split("\n") if self._log.is_file() else []
-            last = next((line.strip() for line in reversed(log) if line.strip()), "")
+            told = (line.strip() for line in reversed(log) if " - INFO - " not in line)
+            last = next(filter(None, told), "")
             return EngineError(
                 f"the workers died while working ({error})",
                 where=f"last line of their log: {last}" if last else "",
-                fix="give more --memory, or fewer --workers",
+                fix="a machine out of memory kills them: give fewer --workers, or less --memory",
             )
-        if isinstance(error, OSError):
-            return EngineError(f"a file could not be read or written ({error})")
+        if self.joined and type(error).__name__ in LOST:
+            return EngineError(
+                f"the connection to the scheduler was lost ({error})",
+                where="--scheduler",
+                fix="start it again, then run the same command again",
+            )
         return error
 
 
@@ -357,10 +375,14 @@ def _spawn_workers(n_workers: int, folder: Path, stack: ExitStack) -> Any:
     from distributed.deploy.subprocess import SubprocessWorker
 
     class Worker(SubprocessWorker):  # type: ignore[misc]
-        """A worker in a session of its own, so that Ctrl-C reaches only this process."""
+        """A worker in a session of its own, so that Ctrl-C reaches only this process.
+
+        It bears the name by which the cluster knows it, and so is missed when it dies.
+        """
 
         async def _start(self) -> None:
-            spec = json.dumps({"cls": self.worker_class, "opts": self.worker_kwargs})
+            options = {"name": self.name, **self.worker_kwargs}
+            spec = json.dumps({"cls": self.worker_class, "opts": options})
             command = [sys.executable, "-m", "dask", "spec", self.scheduler, "--spec", spec]
             with (folder / LOG).open("ab") as log:
                 self.process = await asyncio.create_subprocess_exec(
@@ -372,6 +394,7 @@ def _spawn_workers(n_workers: int, folder: Path, stack: ExitStack) -> Any:
     settings = {
         "distributed.scheduler.no-workers-timeout": "60s",
         "distributed.scheduler.worker-ttl": None,
+        "distributed.deploy.lost-worker-timeout": "1s",
         "distributed.comm.timeouts.connect": "30s",
     }
     stack.enter_context(dask.config.set(settings))
@@ -403,6 +426,7 @@ def _spawn_workers(n_workers: int, folder: Path, stack: ExitStack) -> Any:
         silence_logs=logging.CRITICAL,
     )
     stack.enter_context(cluster)
+    cluster.adapt(minimum=n_workers, maximum=n_workers, interval="1s")  # replaces those that die
     return stack.enter_context(Client(cluster, set_as_default=False))
 
 

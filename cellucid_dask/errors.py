@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class CellucidDaskError(Exception):
         super().__init__(what, where, fix)
 
     @classmethod
-    def of(cls, problems: Iterable[Problem]) -> CellucidDaskError:
+    def of(cls, problems: Iterable[Problem]) -> Self:
         """Make one error that reports all of `problems`, in their order."""
         error = cls("")
         error.problems = tuple(problems)
@@ -84,3 +85,9 @@ class EngineError(CellucidDaskError):
 
 class ReadError(CellucidDaskError):
     """A file is truncated or corrupt; names the file and the element being read."""
+
+
+class VerifyError(CellucidDaskError):
+    """An export is not what it should be."""
+
+    exit_code = 1

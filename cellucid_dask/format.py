@@ -17,6 +17,7 @@ OBS_MANIFEST: Final = "obs_manifest.json"
 VAR_MANIFEST: Final = "var_manifest.json"
 CONNECTIVITY_MANIFEST: Final = "connectivity_manifest.json"
 MANIFESTS: Final = (IDENTITY, OBS_MANIFEST, VAR_MANIFEST, CONNECTIVITY_MANIFEST)
+CHECKSUMS: Final = "checksums.json"
 DATASETS: Final = "datasets.json"
 COMPACT: Final = "compact_v1"
 DIMENSIONS: Final = (1, 2, 3)
@@ -364,6 +365,21 @@ def identity(
     if vector_fields:
         payload["vector_fields"] = dict(vector_fields)
     return payload
+
+
+def checksums(files: Mapping[str, tuple[int, int]]) -> dict[str, Any]:
+    """``checksums.json``: size and crc32 of every file of an export but itself; ours alone.
+
+    Parameters
+    ----------
+    files
+        (bytes, crc32) by path.
+    """
+    return {
+        "_format": "checksums_v1",
+        "algorithm": "crc32",
+        "files": {path: [size, f"{crc:08x}"] for path, (size, crc) in sorted(files.items())},
+    }
 
 
 def datasets(entries: Sequence[Mapping[str, Any]], default: str) -> dict[str, Any]:

@@ -15,6 +15,8 @@ from typing import Any, Self
 from cellucid_dask.errors import OptionError, Problem
 from cellucid_dask.format import DIMENSIONS, safe
 
+STAMP = "%Y-%m-%dT%H:%M:%SZ"
+
 
 def suggest(word: object, known: list[str], *, noun: str = "there are") -> str:
     """Say which of `known` names is nearest to `word`, or list them when none is near."""
@@ -197,11 +199,13 @@ class ExportOptions(Options):
 
     def timestamp(self) -> str:
         """UTC time for the identity, ``YYYY-MM-DDTHH:MM:SSZ``."""
-        if self.created_at is not None:
-            return self.created_at
+        return self.fixed_timestamp() or datetime.now(UTC).strftime(STAMP)
+
+    def fixed_timestamp(self) -> str | None:
+        """`timestamp`, where it is not the present."""
         epoch = os.environ.get("SOURCE_DATE_EPOCH")
-        moment = (_moment(epoch) if epoch else None) or datetime.now(UTC)
-        return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+        moment = _moment(epoch) if epoch and self.created_at is None else None
+        return self.created_at if moment is None else moment.strftime(STAMP)
 
     def source(self) -> dict[str, str]:
         """``source`` entry of the identity: what was given of name, url and citation."""
@@ -249,6 +253,11 @@ class RunOptions(Options):
         Replace an export that is already there once the new one is complete.
     report
         Write the run report as JSON to this file.
+    restart
+        Discard what an earlier run of other input or options left unfinished in the same place,
+        and begin anew; without it, a run goes on where the last one stopped.
+    verify
+        Read the export before it is published, and refuse to publish it if anything is wrong.
 
     Raises
     ------
@@ -262,6 +271,8 @@ class RunOptions(Options):
     scheduler: Any = None
     force: bool = False
     report: str | os.PathLike[str] | None = None
+    restart: bool = False
+    verify: bool = False
 
     def __post_init__(self) -> None:
         if problems := list(self.problems()):

@@ -23,6 +23,7 @@ import psutil
 from scipy import sparse
 
 from cellucid_dask.cli import main
+from cellucid_dask.exporter.journal import JOURNAL, read_journal
 from cellucid_dask.synthetic import AtlasSpec, write_h5ad
 
 STAMP = ("--created-at", "2026-01-31T12:00:00Z")
@@ -110,6 +111,32 @@ def tree(folder: Path) -> dict[str, str]:
         else:
             found[name] = "folder" if path.is_dir() else "special"
     return found
+
+
+def unfinished(folder: Path) -> list[Path]:
+    """Staging folders in `folder` that the next run can go on with."""
+    found = sorted(folder.rglob(".*.cellucid-staging"))
+    return [path for path in found if (entries := read_journal(path / JOURNAL)) and entries.records]
+
+
+def finished(folder: Path) -> dict[str, str]:
+    """`tree`, but for the work that the next run can go on with, and folders made for it alone."""
+    work = unfinished(folder)
+    names = [path.relative_to(folder).as_posix() for path in work]
+    parents = [parent for path in work for parent in path.parents if parent != folder]
+    alone = {
+        parent.relative_to(folder).as_posix()
+        for parent in parents
+        if parent.is_relative_to(folder)
+        and all(
+            any(p.is_relative_to(w) or w.is_relative_to(p) for w in work) for p in parent.rglob("*")
+        )
+    }
+    return {
+        name: what
+        for name, what in tree(folder).items()
+        if name not in alone and not any(Path(name).is_relative_to(work) for work in names)
+    }
 
 
 def leftovers(folder: Path) -> list[str]:

@@ -27,6 +27,7 @@ from scipy import sparse
 import cellucid_dask
 
 CREATED = "2026-01-31T12:00:00Z"
+CHECKSUMS = "checksums.json"  # of which the oracle knows nothing
 NAMES = {  # of the options of `export`, as the oracle calls them
     "obs_quantization": "obs_continuous_quantization",
     "categorical_dtype": "obs_categorical_dtype",
@@ -124,6 +125,7 @@ def read_export(folder: Path) -> Export:
     manifests = {
         path.name: json.loads(path.read_text(), parse_constant=_not_json)
         for path in folder.glob("*.json")
+        if path.name != CHECKSUMS
     }
     edges = manifests.get("connectivity_manifest.json", {}).get("index_dtype", "")
     arrays = {}
@@ -145,11 +147,11 @@ def _not_json(literal: str) -> None:
 
 
 def file_bytes(folder: Path) -> dict[str, bytes]:
-    """Every file of a folder as it is stored."""
+    """Every file of a folder that a viewer reads, as it is stored."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        if path.is_file() and path.name != CHECKSUMS
     }
 
 

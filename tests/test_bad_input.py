@@ -31,6 +31,7 @@ from atlas import (
     atlas,
     can_mount,
     command,
+    finished,
     here,
     leftovers,
     replace_array,
@@ -39,6 +40,7 @@ from atlas import (
     save_large,
     spoil_hdf5,
     tree,
+    unfinished,
 )
 from scipy import sparse
 
@@ -58,13 +60,15 @@ def refuse(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Refuse:
     """Run a command that must be refused; returns its message."""
 
     def check(*arguments: object) -> str:
-        before = tree(tmp_path)
+        before = finished(tmp_path)
         ended = here(capfd, *arguments)
         assert ended.code == 2, ended.err or ended.out
         assert "Traceback" not in ended.err
         assert "internal error" not in ended.err
         assert len(re.findall(r"^error:", ended.err, re.MULTILINE | re.IGNORECASE)) == 1
-        assert tree(tmp_path) == before
+        assert finished(tmp_path) == before
+        if unfinished(tmp_path):
+            assert "the same command goes on from there" in ended.err
         return ended.err[ended.err.lower().index("error:") :]
 
     return check
@@ -182,7 +186,7 @@ def test_a_corrupt_chunk_found_by_a_worker_process_is_named(chunked: Path, tmp_p
     says(ended.err, "X/data", rows, "copy or write it again")
     assert "Traceback" not in ended.err
     assert ended.err.count("error:") == 1, ended.err
-    assert tree(tmp_path) == before
+    assert finished(tmp_path) == before
 
 
 @pytest.mark.parametrize("layout", ["sparse", "dense"])

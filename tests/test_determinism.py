@@ -18,7 +18,7 @@ import psutil
 import pytest
 from anndata import AnnData
 from distributed import Client
-from oracle import CREATED, file_bytes, make_atlas, make_graph, silent
+from oracle import CHECKSUMS, CREATED, file_bytes, make_atlas, make_graph, silent
 from scipy import sparse
 
 from cellucid_dask import ExportResult, export
@@ -67,6 +67,11 @@ def wide_atlas() -> AnnData:
     )
 
 
+def every_file(out: Path) -> dict[str, bytes]:
+    """What is in an export, its checksums among it."""
+    return {**file_bytes(out), CHECKSUMS: (out / CHECKSUMS).read_bytes()}
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     """Export to a folder of one name, and return what is in it."""
@@ -77,7 +82,7 @@ def run(tmp_path: Path) -> Run:
         done.append(out)
         settings = {"quiet": True, "created_at": CREATED, "compression": 1}
         result = export(data, out, **settings | options)
-        return result, file_bytes(out)
+        return result, every_file(out)
 
     return work
 
@@ -89,7 +94,7 @@ def expected(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     options = {"quiet": True, "created_at": CREATED, "compression": 1}
     result = export(folder / "csr.h5ad", out, workers=1, **options)
     assert int(result.plan["row chunks"]) >= 2
-    return file_bytes(out)
+    return every_file(out)
 
 
 def assert_same_bytes(ours: dict[str, bytes], expected: dict[str, bytes]) -> None:

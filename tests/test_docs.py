@@ -8,6 +8,7 @@ import inspect
 import re
 import shlex
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 import click
@@ -194,6 +195,7 @@ def assigned(name: str, function: ast.AST | None) -> Iterator[ast.AST]:
                 yield value
 
 
+@cache
 def pieces() -> list[tuple[str, str]]:
     """Pieces worth looking for: words, not keys and patterns that are no part of a sentence."""
     return [(w, text) for w, text in Messages().all() if len(text) >= LEAST and " " in text]

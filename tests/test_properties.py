@@ -310,7 +310,8 @@ def test_edges_are_the_pairs_that_scipy_finds(
     given_graph = dense if layout == "dense" else graph.tocsc() if layout == "csc" else graph
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(edges, "CHUNK", 7)
-        Path(folder, "scratch").mkdir()
+        for name in ("scratch", "parts"):
+            Path(folder, name).mkdir()
         Path(folder, "export", "connectivity").mkdir(parents=True)
         matrix = matrix_in_memory(given_graph, "obsp")
         made = write_edges(f"{folder}/export", f"{folder}/scratch", matrix, 0, room)

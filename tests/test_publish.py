@@ -20,6 +20,7 @@ from atlas import (
     Running,
     atlas,
     command,
+    finished,
     here,
     leftovers,
     run,
@@ -27,11 +28,12 @@ from atlas import (
     save_large,
     spoil_hdf5,
     tree,
+    unfinished,
 )
 
 from cellucid_dask import CellucidDaskError, export
 
-KILLS = 6
+KILLS = 4
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +71,7 @@ def test_a_kill_at_any_moment_leaves_the_old_export_or_the_new(
     assert _export(pair[0], tmp_path, *names) == whole[0]
     there, kept = 0, 0
     for i in range(KILLS):
-        options = ("-o", "out", "--dataset-id", "d", *names, *STAMP, "--force")
+        options = ("-o", "out", "--dataset-id", "d", *names, *STAMP, "--force", "--restart")
         with Running("export", pair[1 - there], *options, folder=tmp_path) as running:
             if i % 2:  # half of the kills fall on the end, where the folders change places
                 running.wait_for("edges:")
@@ -83,7 +85,8 @@ def test_a_kill_at_any_moment_leaves_the_old_export_or_the_new(
         kept += found == whole[there]
         there = whole.index(found)
     assert kept >= 1, "most runs were done before they were killed: this shows little"
-    assert _export(pair[1 - there], tmp_path, *names, "--force") == whole[1 - there]
+    last = _export(pair[1 - there], tmp_path, *names, "--force", "--restart")
+    assert last == whole[1 - there]
     assert leftovers(tmp_path) == []
     names_there = {"out", "reference0", "reference1", "stderr.txt"}
     assert {p.name for p in tmp_path.iterdir()} == names_there
@@ -101,7 +104,8 @@ def test_a_failure_in_the_middle_leaves_the_old_export(
         ended = run(*arguments, cwd=tmp_path)
         assert ended.code == 2, ended.err
         assert "X/data" in ended.err
-        assert tree(tmp_path) == before
+        assert finished(tmp_path) == before
+        assert unfinished(tmp_path)
     assert tree(tmp_path / "out") == old
 
 
@@ -181,7 +185,7 @@ def test_foreign_files_survive_a_stop_between_the_renames(tmp_path: Path, number
         capture_output=True,
     )
     assert list(tmp_path.rglob("letter.txt")), "lost when it was stopped"
-    _small(data, tmp_path / "out", force=True)
+    _small(data, tmp_path / "out", force=True, restart=True)
     assert list(tmp_path.rglob("letter.txt")), "lost when the next run cleaned up"
 
 
@@ -259,6 +263,7 @@ def test_the_identity_is_the_last_file_written(tmp_path: Path) -> None:
 def test_a_limit_on_the_size_of_files(pair: tuple[Path, Path], tmp_path: Path) -> None:
     """The spill cannot be written: one message, and the old export stays."""
     old = _export(pair[0], tmp_path)
+    before = finished(tmp_path)
     words = " ".join(command("export", pair[1], "-o", "out", "--force", "--workers", 1))
     ended = subprocess.run(
         ["bash", "-c", f"ulimit -f 1000; exec {words}"],
@@ -271,4 +276,4 @@ def test_a_limit_on_the_size_of_files(pair: tuple[Path, Path], tmp_path: Path) -
     assert "Traceback" not in ended.stderr
     assert "too large" in ended.stderr
     assert tree(tmp_path / "out") == old
-    assert leftovers(tmp_path) == []
+    assert list(finished(tmp_path)) == list(before)

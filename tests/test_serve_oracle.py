@@ -720,10 +720,11 @@ def test_edges_of_nearly_symmetric_graphs(
     else:
         graph = laid_out(dense, layout)
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
-        folder = Path(name)
-        (folder / "connectivity").mkdir()
+        folder = Path(name, "export")
+        for needed in (folder / "connectivity", Path(name, "parts")):
+            needed.mkdir(parents=True)
         patch.setattr(edges, "CHUNK", chunk)
-        made = edges.write_edges(name, name, matrix_in_memory(graph, "obsp"), 0, room)
+        made = edges.write_edges(str(folder), name, matrix_in_memory(graph, "obsp"), 0, room)
         found = [np.fromfile(folder / f"connectivity/edges.{e}.bin", "<u2") for e in ("src", "dst")]
     source, target, most = plain_edges(dense.astype(float))
     np.testing.assert_array_equal(found[0], source)

@@ -7,13 +7,16 @@ import dataclasses
 import gzip
 import io
 import json
+import os
 import shutil
 import warnings
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import anndata
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -22,6 +25,8 @@ from scipy import sparse
 from cellucid_dask import format as fmt
 from cellucid_dask.errors import InputError, OptionError, ReadError
 from cellucid_dask.verify import VerifyReport, verify
+from cellucid_dask.verify.columns import columns
+from cellucid_dask.verify.data import opened
 from cellucid_dask.verify.source import is_continuous, numbers
 
 N_CELLS, N_GENES = 240, 16
@@ -159,6 +164,18 @@ def adopt(folder: Path) -> Path:
     edit(folder / fmt.OBS_MANIFEST, lambda obs: obs.update(latent_key="X_pca"))
     for path in folder.rglob("*.gz"):
         path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()), mtime=0))
+    return seal(folder)
+
+
+def seal(folder: Path) -> Path:
+    """Write the checksums of what is there, so that only the rest of the rules can be broken."""
+    found = {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != fmt.CHECKSUMS
+    }
+    sums = fmt.checksums({name: (len(raw), zlib.crc32(raw)) for name, raw in found.items()})
+    (folder / fmt.CHECKSUMS).write_text(fmt.dumps(sums))
     return folder
 
 
@@ -224,11 +241,42 @@ def test_zip_of_zarr(tmp_path: Path) -> None:
     assert verify(reference(adata, tmp_path / "out", 8, 6), data).ok
 
 
-def test_columns_in_blocks(
-    exports: dict[Any, Path], atlas: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("bands", [100, 1000])
+@pytest.mark.parametrize("layout", ["csr", "csc", "dense"])
+@pytest.mark.parametrize("suffix", ["h5ad", "zarr"])
+def test_columns_in_pieces(
+    tmp_path: Path, suffix: str, layout: str, bands: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cellucid_dask.verify.source._BLOCK_BYTES", 10_000)
-    assert verify(exports[8, 6], atlas).problems == ()
+    adata, data = make_adata(layout)[:30].copy(), tmp_path / f"a.{suffix}"
+    with warnings.catch_warnings(action="ignore"):
+        (adata.write_h5ad if suffix == "h5ad" else adata.write_zarr)(data)
+    monkeypatch.setattr("cellucid_dask.verify.columns._BAND_BYTES", bands)
+    monkeypatch.setattr("cellucid_dask.verify.columns._RUN_BYTES", 2 * bands)
+    wanted = adata.layers["twice"]
+    wanted = wanted if layout == "dense" else wanted.toarray()
+    with opened(data) as found:
+        matrix = found.matrices["layers/twice"]
+        assert not isinstance(matrix, np.ndarray | sparse.spmatrix | sparse.sparray)
+        for chosen in (range(N_GENES), [7, 2, 3, 4, 15], [5], []):
+            several = list(columns(matrix, chosen))
+            assert all(column.dtype == np.float32 for column in several)
+            assert len(several) == len(chosen)
+            for gene, column in zip(chosen, several, strict=True):
+                np.testing.assert_array_equal(column, wanted[:, gene])
+
+
+def test_entries_stored_twice_are_added(tmp_path: Path) -> None:
+    twice = sparse.csr_matrix(([1, 2, 3], [0, 0, 1], [0, 2, 3]), shape=(2, 2), dtype="f4")
+    found = [column.tolist() for column in columns(twice, [0, 1])]
+    assert found == [[3, 0], [0, 3]]
+
+
+def test_files_of_old_releases(exports: dict[Any, Path], atlas: Path, tmp_path: Path) -> None:
+    data = Path(shutil.copy(atlas, tmp_path / "old.h5ad"))
+    with h5py.File(data, "r+") as file:
+        del file.attrs["encoding-type"], file.attrs["encoding-version"]
+    assert verify(exports[8, 6], data).problems == ()
+    assert len(verify(exports[8, 6], data, layer="twice").problems) == N_GENES - 1
 
 
 def test_gene_column_subset_and_sample(atlas: Path, tmp_path: Path) -> None:
@@ -329,10 +377,10 @@ def test_a_byte_flipped_in_any_plain_file_is_noticed_against_the_data(
         good = path.read_bytes()
         seen.add(fmt.parse(path.relative_to(plain).as_posix()).kind)
         flip(path, len(good) // 2, 0x40)
-        assert not verify(plain, atlas).ok, path
+        assert not verify(seal(plain), atlas).ok, path
         path.write_bytes(good)
     assert seen == {"points", "vectors", "values", "codes", "outliers", "gene", "src", "dst"}
-    assert verify(plain, atlas).ok
+    assert verify(seal(plain), atlas).ok
 
 
 @pytest.mark.parametrize(
@@ -402,8 +450,10 @@ def test_stray_files(plain: Path, stray: str, text: str) -> None:
 
 
 def test_checksums_belong_to_an_export(plain: Path) -> None:
-    (plain / "checksums.json").write_text("{}")
-    assert verify(plain).ok
+    assert verify(seal(plain)).ok
+    (plain / fmt.CHECKSUMS).write_text("{}")
+    (problem,) = verify(plain).problems
+    assert problem.startswith("checksums.json: is not strict JSON of the right shape")
 
 
 def test_swapped_files(plain: Path, atlas: Path) -> None:
@@ -455,9 +505,9 @@ def test_every_number_of_a_manifest_matters(plain: Path, atlas: Path, name: str)
             else inner[path[-1]] + 1
         )
         (plain / name).write_text(json.dumps(payload))
-        assert not verify(plain, atlas).ok, path
+        assert not verify(seal(plain), atlas).ok, path
     (plain / name).write_text(good)
-    assert verify(plain, atlas).ok
+    assert verify(seal(plain), atlas).ok
 
 
 @pytest.mark.parametrize("name", fmt.MANIFESTS)
@@ -469,7 +519,7 @@ def test_every_key_of_a_manifest_matters(plain: Path, name: str) -> None:
         (plain / name).write_text(json.dumps(other))
         assert key == "vector_fields" or about(verify(plain), f"lacks {key!r}"), key
         (plain / name).write_text(json.dumps({**other, key.upper() + "?": good[key]}))
-        assert not verify(plain).ok, key
+        assert not verify(seal(plain)).ok, key
         for value in (None, -1, "x", [], {}, [[]], {"a": 1}, 1e9, True, [["x", [], 1]]):
             (plain / name).write_text(json.dumps({**good, key: value}))
             verify(plain)  # whatever it says, it says it
@@ -520,9 +570,9 @@ def test_gzip_headers_of_ours_are_bare(packed: Path) -> None:
     path = packed / "points_2d.bin.gz"
     assert verify(packed).ok
     path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()), mtime=1))
-    assert about(verify(packed), "mtime 0")
+    assert about(verify(seal(packed)), "mtime 0")
     path.write_bytes(2 * gzip.compress(b"", mtime=0))
-    assert about(verify(packed), "after the gzip member")
+    assert about(verify(seal(packed)), "after the gzip member")
 
 
 def test_columns_of_every_type() -> None:
@@ -558,6 +608,9 @@ def test_bad_calls(exports: dict[Any, Path], atlas: Path, tmp_path: Path) -> Non
         verify(export, tmp_path / "text.h5ad")
     with pytest.raises(ReadError, match="no AnnData"):
         verify(export, tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="is no regular file"):
+        verify(export, tmp_path / "pipe")
     with pytest.raises(OptionError, match="sample"):
         verify(export, atlas, sample=-1)
     with pytest.raises(OptionError, match="layer and raw"):
@@ -566,8 +619,15 @@ def test_bad_calls(exports: dict[Any, Path], atlas: Path, tmp_path: Path) -> Non
         verify(export, atlas, layer="x")
     with pytest.raises(InputError, match="raw"):
         verify(export, atlas, raw=True)
+    with pytest.raises(OptionError, match="name the data"):
+        verify(export, sample=1)
+    with pytest.raises(OptionError, match="0 workers"):
+        verify(export, workers=0)
     (tmp_path / "empty").mkdir()
-    assert about(verify(tmp_path / "empty"), f"{fmt.IDENTITY}: is missing")
+    with pytest.raises(InputError, match=f"is no export: it has no {fmt.IDENTITY}"):
+        verify(tmp_path / "empty")
+    with pytest.raises(InputError, match=f"such as {export.parent}"):
+        verify(export.parent)
 
 
 def test_report_is_frozen(exports: dict[Any, Path]) -> None:

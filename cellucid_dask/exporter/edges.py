@@ -9,6 +9,7 @@ the smaller one; each bucket is then sorted and reduced alone.
 from __future__ import annotations
 
 import itertools
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from cellucid_dask.encode import packed
-from cellucid_dask.exporter.files import Receipt, read_vector, write
+from cellucid_dask.exporter.files import Receipt, bytes_of, named, read_vector, write
 from cellucid_dask.format import Kind, Resource, index_dtype
 from cellucid_dask.source.matrix import Matrix, SparseMatrix
 
@@ -47,14 +48,16 @@ def write_edges(folder: str, scratch: str, graph: Matrix, level: int, room: int)
         Bytes this task may use.
     """
     name = index_dtype(graph.shape[0])
-    ends = _Ends(Path(scratch), graph.shape[0], name)
-    if not _one_side(graph, ends):
-        ends = _Ends(Path(scratch), graph.shape[0], name)
-        _both_sides(graph, ends, Path(scratch), room)
-    source, target = (
-        write(folder, Resource(kind, gz=level > 0), packed(_pieces(path, name), level))
-        for kind, path in ends.paths.items()
-    )
+    # A folder of its own: who was taken for lost and is done again may still write to its files.
+    with tempfile.TemporaryDirectory(prefix="edges-", dir=scratch) as own:
+        ends = _Ends(Path(own), graph.shape[0], name)
+        if not _one_side(graph, ends):
+            ends = _Ends(Path(own), graph.shape[0], name)
+            _both_sides(graph, ends, Path(own), room)
+        source, target = (
+            write(folder, Resource(kind, gz=level > 0), packed(_pieces(path, name), level))
+            for kind, path in ends.paths.items()
+        )
     return Edges((source, target), ends.n_edges, int(ends.degree.max(initial=0)))
 
 
@@ -75,8 +78,8 @@ class _Ends:
         """Take edges, which go on where the last ones ended."""
         self.n_edges += low.size
         for path, cells in zip(self.paths.values(), (low, high), strict=True):
-            with path.open("ab") as file:
-                cells.astype(self._dtype).tofile(file)
+            with named(path), path.open("ab") as file:
+                file.write(bytes_of(cells.astype(self._dtype)))
 
 
 def _one_side(graph: Matrix, ends: _Ends) -> bool:
@@ -200,8 +203,9 @@ class _Buckets:
         cuts = [0, *np.searchsorted(keys, limits).tolist(), keys.size]
         for i, (low, high) in enumerate(itertools.pairwise(cuts)):
             for kind, part in (("keys", keys), ("values", values)):
-                with (self.scratch / f"edges-{i}.{kind}").open("ab") as file:
-                    part[low:high].tofile(file)
+                path = self.scratch / f"edges-{i}.{kind}"
+                with named(path), path.open("ab") as file:
+                    file.write(bytes_of(part[low:high]))
 
     def unique(self) -> Iterator[NDArray[np.uint64]]:
         """Keys whose values do not add up to 0, in rising order."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellucid_dask.encode import Box, packed
-from cellucid_dask.exporter.files import Receipt, write
+from cellucid_dask.exporter.files import Receipt, bytes_of, named, write
 from cellucid_dask.format import Resource
 from cellucid_dask.source.matrix import computed
 from cellucid_dask.source.store import ROWS
@@ -41,13 +41,18 @@ def write_points(folder: str, array: da.Array, box: Box, level: int, raw: str | 
 
     def blocks() -> Iterator[NDArray[np.float32]]:
         for start in range(0, array.shape[0], STEP):
-            points = box.normalize(rows_of(array, start, start + STEP))
-            if raw is not None:
-                with Path(raw).open("ab") as file:
-                    points.tofile(file)
-            yield points
+            yield box.normalize(rows_of(array, start, start + STEP))
 
-    return write(folder, resource, packed(blocks(), level))
+    if raw is None:
+        return write(folder, resource, packed(blocks(), level))
+    with named(raw), Path(raw).open("wb") as file:  # anew, also where a lost worker began it
+
+        def kept() -> Iterator[NDArray[np.float32]]:
+            for points in blocks():
+                file.write(bytes_of(points))
+                yield points
+
+        return write(folder, resource, packed(kept(), level))
 
 
 def write_vectors(folder: str, array: da.Array, field: str, box: Box, level: int) -> Receipt:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import secrets
 import shutil
+import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from zlib_ng import zlib_ng
 
 from cellucid_dask.encode import Range
 from cellucid_dask.format import Resource
+
+PARTS = "parts"  # folder beside an export that is being made, for files that are not finished
+READ = 1 << 22  # bytes read at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,39 +54,75 @@ def write(
     *,
     beside: str | None = None,
 ) -> Receipt:
-    """Write one file of the export in `folder`: beside its place, then rename into it."""
-    size = crc = 0
+    """Write one file of the export in `folder`: outside of it, then rename into its place.
 
-    def counted() -> Iterator[bytes | memoryview]:
-        nonlocal size, crc
-        for part in parts:
-            size += len(part)
-            crc = zlib_ng.crc32(part, crc)
-            yield part
-
-    write_beside(f"{folder}/{resource.path}", counted(), beside)
+    Parameters
+    ----------
+    beside
+        Folder for the file while it is written; by default that of the run for such files.
+    """
+    # Not in the export, where a worker that is killed would leave it to be published.
+    beside = beside or os.path.join(os.path.dirname(folder), PARTS)  # noqa: PTH118, PTH120
+    size, crc = write_beside(f"{folder}/{resource.path}", parts, beside)
     return Receipt(resource.path, size, crc, span)
 
 
 def write_beside(
     path: str | Path, parts: Iterable[bytes | memoryview], beside: str | None = None
-) -> None:
+) -> tuple[int, int]:
     """Write a file under another name and rename it, so that it is never seen half written.
 
     Parameters
     ----------
     beside
         Folder, on the same disk, for the file while it is written; that of `path` if None.
+
+    Returns
+    -------
+    Bytes that were written, and their crc32.
     """
     # Plain strings and no buffer: an export has a file per gene, most of them small.
     folder, name = os.path.split(path)
-    unfinished = f"{beside or folder}/{name}.{os.getpid()}.part"
-    with open(unfinished, "wb", buffering=0) as file:  # noqa: PTH123
-        for part in parts:
-            rest = memoryview(part)
-            while rest:
-                rest = rest[file.write(rest) :]
-    os.replace(unfinished, path)  # noqa: PTH105
+    # A name of its own: who was taken for lost may still write, and process ids repeat on clusters.
+    unfinished = f"{beside or folder}/{name}.{secrets.token_hex(4)}.part"
+    size = crc = 0
+    try:
+        with open(unfinished, "wb", buffering=0) as file:  # noqa: PTH123
+            for part in parts:
+                size += len(part)
+                crc = zlib_ng.crc32(part, crc)
+                rest = memoryview(part)
+                while rest:
+                    rest = rest[file.write(rest) :]
+        os.replace(unfinished, path)  # noqa: PTH105
+    except OSError as error:
+        with suppress(OSError):
+            os.unlink(unfinished)  # noqa: PTH108
+        if error.filename is None:  # as when the disk is full
+            error.filename = str(path)
+        raise
+    return size, crc
+
+
+def write_raw(path: str | Path, arrays: Iterable[NDArray[Any]]) -> None:
+    """Write arrays one after the other into a scratch file, in place of what was there."""
+    with named(path), Path(path).open("wb") as file:
+        file.writelines(bytes_of(array) for array in arrays)
+
+
+def bytes_of(array: NDArray[Any]) -> memoryview:
+    """Bytes of an array in C order; `ndarray.tofile` says less of what goes wrong."""
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+
+
+@contextmanager
+def named(path: str | Path) -> Iterator[None]:
+    """Let errors say which file they are of."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
 
 
 @contextmanager
@@ -88,14 +132,25 @@ def own_folder(parent: str, name: str) -> Iterator[str]:
     Tasks that make files in one folder wait for one another at each, and ext4 looks for an inode
     among those that were freed there a moment ago: up to ten times as long per file.
     """
-    folder = f"{parent}/{name}"
-    os.makedirs(folder, exist_ok=True)  # noqa: PTH103
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
+    folder = tempfile.mkdtemp(prefix=f"{name}-", dir=parent)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def file_crc32(path: str | Path) -> tuple[int, int]:
+    """Bytes of a file, and their crc32."""
+    size = crc = 0
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123
+        while part := file.read(READ):
+            size += len(part)
+            crc = zlib_ng.crc32(part, crc)
+    return size, crc
 
 
 def sync_folder(path: Path) -> None:
-    """Make the names in a folder durable."""
+    """Make a file, or the names in a folder, durable."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -103,9 +158,15 @@ def sync_folder(path: Path) -> None:
         os.close(handle)
 
 
-def read_vector(path: str, dtype: str, start: int = 0, count: int = -1) -> np.ndarray:
-    """Read `count` items of a raw array from item `start`.
+def read_vector(
+    path: str, dtype: str, start: int = 0, count: int = -1, *, skip: int = 0
+) -> NDArray[Any]:
+    """Read `count` items of a raw array from item `start`, which begins after `skip` bytes.
 
     A plain read and no memory map: mapped pages would count as resident memory.
     """
-    return np.fromfile(path, dtype=dtype, count=count, offset=start * np.dtype(dtype).itemsize)
+    offset = skip + start * np.dtype(dtype).itemsize
+    found = np.fromfile(path, dtype=np.dtype(dtype).newbyteorder("<"), count=count, offset=offset)
+    if found.size < count:
+        raise OSError(errno.EIO, "is cut short", path)
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,9 +12,20 @@ from rich.filesize import decimal
 from cellucid_dask.engine import Engine
 from cellucid_dask.errors import InputError, PlanError, Problem
 from cellucid_dask.exporter.check import Catalog
+from cellucid_dask.exporter.journal import Done
 from cellucid_dask.exporter.plan import MiB, NotEnoughError, Plan, make_plan
-from cellucid_dask.exporter.publish import STAGING, existing_parent, free_bytes
+from cellucid_dask.exporter.staging import STAGING
 from cellucid_dask.options import ExportOptions, RunOptions, writable
+
+
+def existing_parent(path: Path) -> Path:
+    """Nearest folder above `path` that exists."""
+    return next(parent for parent in path.parents if os.path.lexists(parent))
+
+
+def free_bytes(path: Path) -> int:
+    """Bytes this user may still write where `path` is or would be."""
+    return shutil.disk_usage(path if path.exists() else existing_parent(path)).free
 
 
 def refuse(problems: Sequence[Problem]) -> None:
@@ -132,15 +144,16 @@ def _data_problems(out: Path, where: str, run: RunOptions, data: str | None) -> 
     return found
 
 
-def disk_problems(plan: Plan, out: Path, run: RunOptions) -> list[Problem]:
-    """Say where there is less free space than the plan needs."""
+def disk_problems(plan: Plan, out: Path, run: RunOptions, done: Done) -> list[Problem]:
+    """Say where there is less free space than the plan needs beside what is `done`."""
     scratch = Path(run.scratch) if run.scratch else out.absolute()
     needs = [
-        (out.absolute(), plan.output_bytes, "--out"),
-        (scratch, plan.scratch_bytes, "--scratch"),
+        (out.absolute(), plan.output_bytes - sum(r.size for r in done.files), "--out"),
+        (scratch, plan.scratch_bytes - sum(spill.size for spill in done.spills), "--scratch"),
     ]
     if _device(out.absolute()) == _device(scratch):
-        needs = [(out.absolute(), plan.output_bytes + plan.scratch_bytes, "--out")]
+        both = plan.output_bytes + plan.scratch_bytes - done.n_bytes
+        needs = [(out.absolute(), both, "--out")]
     return [
         Problem(
             f"the disk has {decimal(free_bytes(path))} free; the plan needs {decimal(need)}",

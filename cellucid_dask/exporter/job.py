@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from cellucid_dask.engine import Engine
 from cellucid_dask.exporter.check import Catalog
 from cellucid_dask.exporter.files import Receipt
+from cellucid_dask.exporter.journal import Done, Journal
 from cellucid_dask.exporter.plan import SMALL, Plan
-from cellucid_dask.exporter.publish import Staging
+from cellucid_dask.exporter.staging import Staging
 from cellucid_dask.options import ExportOptions
 from cellucid_dask.source.core import Source
 
@@ -21,6 +22,10 @@ class Job:
     ----------
     arrays, columns
         Receipts of points and vectors, and of the values or codes of each obs column.
+    journal
+        Where finished pieces are noted.
+    done
+        What an earlier run has left, and is whole.
     """
 
     source: Source
@@ -29,6 +34,8 @@ class Job:
     engine: Engine
     plan: Plan
     folders: Staging
+    journal: Journal = field(default_factory=lambda: Journal(None))
+    done: Done = field(default_factory=Done)
     arrays: list[Receipt] = field(default_factory=list)
     columns: dict[str, Receipt] = field(default_factory=dict)
 

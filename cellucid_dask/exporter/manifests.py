@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from zlib_ng import zlib_ng
 
 from cellucid_dask import format as fmt
 from cellucid_dask.exporter.check import Catalog
@@ -17,13 +18,19 @@ from cellucid_dask.exporter.files import Receipt, write_beside
 from cellucid_dask.options import ExportOptions
 
 
-def save(folder: Path, name: str, payload: Mapping[str, Any], *, pretty: bool = False) -> Receipt:
+def save(folder: Path, name: str, payload: Mapping[str, Any]) -> Receipt:
     """Write one manifest."""
-    from zlib_ng import zlib_ng
-
-    text = fmt.dumps(payload, pretty=pretty).encode()
+    text, receipt = encoded(name, payload)
     write_beside(folder / name, [text])
-    return Receipt(name, len(text), zlib_ng.crc32(text))
+    return receipt
+
+
+def encoded(
+    name: str, payload: Mapping[str, Any], *, pretty: bool = False
+) -> tuple[bytes, Receipt]:
+    """Bytes of a manifest, and the receipt it will have."""
+    text = fmt.dumps(payload, pretty=pretty).encode()
+    return text, Receipt(name, len(text), zlib_ng.crc32(text))
 
 
 def obs_manifest(

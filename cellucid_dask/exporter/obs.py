@@ -22,7 +22,7 @@ from scipy import sparse
 
 from cellucid_dask.encode import Float32, encode_values, packed
 from cellucid_dask.exporter.embeddings import rows_of
-from cellucid_dask.exporter.files import Receipt, read_vector, write
+from cellucid_dask.exporter.files import Receipt, bytes_of, named, read_vector, write, write_raw
 from cellucid_dask.format import Code, Resource, safe, value_ext
 from cellucid_dask.source.store import ROWS
 
@@ -108,7 +108,7 @@ def write_codes(folder: str, column: Column, coded: Coded, level: int) -> Receip
     """Write the codes of a categorical column, and again uncompressed to scratch."""
     codes = column.codes()
     stored = np.where(codes < 0, coded.code.missing, codes).astype(coded.code.dtype)
-    stored.tofile(coded.path)
+    write_raw(coded.path, [stored])
     resource = Resource("codes", safe(coded.key), ext=coded.code.ext, gz=level > 0)
     return write(folder, resource, packed([stored], level))
 
@@ -143,7 +143,7 @@ def sum_span(
             pointers = np.concatenate([[0], np.cumsum(there)])
             ones, shape = np.ones(pointers[-1]), (column.n_categories, codes.size)
             total += sparse.csc_array((ones, codes[there], pointers), shape=shape) @ wide
-    np.concatenate(totals).tofile(path)
+    write_raw(path, totals)
     return n_bad
 
 
@@ -166,7 +166,7 @@ def mean_of_spans(paths: Sequence[str], width: int, path: str) -> None:
         total += np.fromfile(other).reshape(-1, width)
     with np.errstate(invalid="ignore", divide="ignore"):
         total[:, :-1] /= total[:, -1:]
-    total.tofile(path)
+    write_raw(path, [total])
 
 
 # --------------------------------------------------------------------------------- distances
@@ -207,7 +207,9 @@ def measure(
                 base += column.n_categories
                 distances = _distances(column, start, stop, rows, centers, spaces)
                 for space, distance in zip(spaces, distances, strict=True):
-                    distance.tofile(files[i, space.name])
+                    file = files[i, space.name]
+                    with named(str(file.name)):
+                        file.write(bytes_of(distance))
 
 
 def _distances(

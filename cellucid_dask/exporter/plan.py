@@ -320,7 +320,7 @@ def count_files(catalog: Catalog) -> int:
     vectors = sum(len(dims) for dims in catalog.found.vectors.values())
     binaries = len(catalog.boxes) + vectors + len(catalog.obs) + len(catalog.categorical)
     edges = 3 if catalog.graph is not None else 0
-    return binaries + genes + edges + 2 + (catalog.genes is not None)
+    return binaries + genes + edges + 3 + (catalog.genes is not None)
 
 
 def output_bytes(catalog: Catalog, options: ExportOptions) -> int:

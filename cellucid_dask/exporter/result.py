@@ -27,6 +27,10 @@ class ExportResult:
         Of the whole run; memory is the summed resident memory of all its processes.
     peak_memory_of
         Whose peak it is: that of workers of a joined scheduler is not known here.
+    resumed
+        What an earlier run had done already; empty when there was nothing.
+    verified
+        What reading the export found before it was published; None when it was not asked for.
     plan
         The facts of the plan.
     discovered
@@ -47,6 +51,8 @@ class ExportResult:
     total_seconds: float = 0.0
     peak_memory_bytes: int = 0
     peak_memory_of: str = "all processes"
+    resumed: str = ""
+    verified: dict[str, Any] | None = None
     plan: dict[str, str] = field(default_factory=dict)
     discovered: list[str] = field(default_factory=list)
     written: bool = False

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
-from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError, Future
 from pathlib import Path
 
 from cellucid_dask.engine import Engine
-from cellucid_dask.errors import Problem
+from cellucid_dask.errors import Problem, VerifyError
 from cellucid_dask.exporter.check import survey
 from cellucid_dask.exporter.edges import Edges, write_edges
+from cellucid_dask.exporter.faults import explained
 from cellucid_dask.exporter.files import Receipt, write_beside
 from cellucid_dask.exporter.fit import disk_problems, fitting_plan, output_problems, refuse
 from cellucid_dask.exporter.job import Job
+from cellucid_dask.exporter.origin import origin_of, refuse_changed
 from cellucid_dask.exporter.plan import describe, is_small
-from cellucid_dask.exporter.publish import publish, staging
 from cellucid_dask.exporter.result import ExportResult
+from cellucid_dask.exporter.stage_final import finish, settle
 from cellucid_dask.exporter.stage_genes import write_genes
-from cellucid_dask.exporter.stage_manifests import save_obs, save_rest
-from cellucid_dask.exporter.stage_obs import reduce_obs, write_obs
+from cellucid_dask.exporter.stage_manifests import save_rest
+from cellucid_dask.exporter.stage_obs import make_obs
+from cellucid_dask.exporter.stage_resume import go_on, progress_of
+from cellucid_dask.exporter.staging import Earlier, Origin, Workplace, look, staging
 from cellucid_dask.memory_watch import MemoryWatch
 from cellucid_dask.options import ExportOptions, RunOptions
 from cellucid_dask.progress import Reporter
@@ -48,67 +53,114 @@ def run_export(
     problems
         What is already known to be wrong, to be told with the rest.
     """
-    began = time.perf_counter()
-    with MemoryWatch() as memory:
+    result = ExportResult(str(out.absolute()))
+    with accounted(result, run, reporter):
         with reporter.stage("check", 1, "inputs") as advance:
             catalog = survey(source, options, vectors)
             advance()
-        refuse([*problems, *catalog.problems, *output_problems(out, run, source.path)])
-        out = out.absolute()
-        result = ExportResult(str(out), warnings=catalog.warnings, discovered=catalog.notes)
-        small = is_small(catalog)
-        with Engine(run, reporter, local=source.local, small=small) as engine:
-            plan = fitting_plan(catalog, options, run, engine)
-            refuse(disk_problems(plan, out, run))
-            result.plan = describe(plan, catalog, engine.kind)
-            if run.scheduler is not None:
-                result.peak_memory_of = "this process, without the workers"
+        result.warnings, result.discovered = catalog.warnings, catalog.notes
+        wrong = [*problems, *catalog.problems]
+        origin = None if wrong else origin_of(source, catalog, options)
+        earlier = Earlier() if wrong else look(out, origin, restart=run.restart)
+        if earlier.complete:
+            result.resumed = "all of it"
             if not dry_run:
-                scratch = None if run.scratch is None else Path(run.scratch)
-                with staging(out, scratch) as folders, engine.working(folders.scratch):
-                    job = Job(source, catalog, options, engine, plan, folders)
-                    engine.probe([p for p in (source.path, str(folders.scratch)) if p])
-                    make(job, result, out, latent_name or catalog.latent)
+                settle(earlier.done, out, result, check=run.verify)
+            return result
+        refuse([*wrong, *output_problems(out, run, source.path), *earlier.problems])
+        with Engine(run, reporter, local=source.local, small=is_small(catalog)) as engine:
+            plan = fitting_plan(catalog, options, run, engine)
+            refuse(disk_problems(plan, out, run, earlier.there))
+            result.plan = describe(plan, catalog, engine.kind)
+            if engine.joined:
+                result.peak_memory_of = "this process, without the workers"
+            if dry_run:
+                result.resumed = progress_of(earlier.done, catalog)
+                return result
+            with at_work(engine, run, out, origin) as place:
+                folders, journal = place.folders, place.journal
+                job = Job(source, catalog, options, engine, plan, folders, journal)
+                engine.probe([path for path in (source.path, job.scratch) if path])
+                result.resumed = go_on(job, place)
+                receipts = make(job, result, latent_name or catalog.latent, place.out.name)
+                refuse_changed(source, origin)
+                finish(job, place, result, receipts, run)
+    return result
+
+
+@contextlib.contextmanager
+def accounted(result: ExportResult, run: RunOptions, reporter: Reporter) -> Iterator[None]:
+    """Note the time and memory of a run, and write its report; also of one that was not verified.
+
+    Raises
+    ------
+    VerifyError
+        As the block does, once the report is written.
+    """
+    began, refused = time.perf_counter(), None
+    with MemoryWatch() as memory:
+        try:
+            yield
+        except VerifyError as error:
+            refused = error
     result.account(reporter.seconds, time.perf_counter() - began, memory.peak)
     if run.report is not None:
         text = json.dumps(result.as_dict(), indent=2).encode()
         write_beside(Path(run.report).resolve(), [text])  # through a link, not over it
-    return result
+    if refused is not None:
+        raise refused
 
 
-def make(job: Job, result: ExportResult, out: Path, latent_name: str) -> None:
-    """Write every file of the export, its identity last, and publish it."""
-    engine = job.engine
+@contextlib.contextmanager
+def at_work(
+    engine: Engine, run: RunOptions, out: Path, origin: Origin | None
+) -> Iterator[Workplace]:
+    """Have a place to work in, with what an earlier run left there, and workers."""
+    scratch = None if run.scratch is None else Path(run.scratch)
+    with (
+        explained(out),
+        staging(out, scratch, origin, restart=run.restart) as place,
+        engine.working(place.folders.scratch),
+    ):
+        yield place
+
+
+def make(job: Job, result: ExportResult, latent_name: str, name: str) -> list[Receipt]:
+    """Write every file of the export `name`, its identity last.
+
+    Returns
+    -------
+    Receipts of all; that of the checksums is the last.
+    """
     graph = begin_graph(job)  # one task, beside the many of the other stages
-    columns = write_obs(job)
-    ranked = reduce_obs(job, columns)
-    with engine.reporter.stage("obs manifest", 1, "files") as advance:
-        obs = save_obs(job, ranked, latent_name)
-        advance()
+    obs = make_obs(job, latent_name)
     genes = write_genes(job)
-    edges = engine.finish("edges", graph, unit="graphs")[0] if graph else None
-    with engine.reporter.stage("publish", 1, "exports") as advance:
-        receipts = [*job.arrays, *job.columns.values(), *(r for r, _ in ranked.values()), *genes]
-        receipts += [obs, *save_rest(job, genes, edges, out.name)]
-        aside = publish(job.folders.export, out)
+    edges = job.engine.finish("edges", graph, unit="graphs")[0] if graph else job.done.edges
+    with job.engine.reporter.stage("manifests", 1, "exports") as advance:
+        receipts = save_rest(job, obs, genes, edges, name)
         advance()
-    result.written = True
-    if aside is not None:
-        result.warnings.append(f"what was there before held other files and is now {aside}")
     ids = job.catalog.genes.ids if job.catalog.genes is not None else []
-    result.warnings += quality(ids, genes, job.columns)
+    result.warnings += quality(ids, genes, obs.columns)
     result.n_cells, result.n_genes = job.catalog.n_cells, len(ids)
     result.n_obs_fields = len(job.catalog.obs)
     result.n_edges = None if edges is None else edges.n_edges
     result.files, result.bytes = len(receipts), sum(receipt.size for receipt in receipts)
+    return receipts
 
 
 def begin_graph(job: Job) -> list[Future[Edges]]:
-    """Start on the neighbour graph, where there is one."""
-    if job.catalog.graph is None:
+    """Start on the neighbour graph, where there is one that is not done."""
+    if job.catalog.graph is None or job.done.edges is not None:
         return []
     task = (job.export, job.scratch, job.catalog.graph, job.level, job.plan.worker_bytes)
-    return job.engine.begin(write_edges, [task], here=job.source.local)
+    futures = job.engine.begin(write_edges, [task], here=job.source.local)
+
+    def note(future: Future[Edges]) -> None:
+        with contextlib.suppress(CancelledError, Exception):  # who waits for it is told
+            job.journal.edges(future.result())
+
+    futures[0].add_done_callback(note)
+    return futures
 
 
 def quality(

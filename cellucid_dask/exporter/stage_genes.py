@@ -13,15 +13,30 @@ from cellucid_dask.exporter.files import Receipt
 from cellucid_dask.exporter.genes import GeneSettings, write_columns, write_spilled, write_strip
 from cellucid_dask.exporter.job import Job
 from cellucid_dask.exporter.plan import MiB, blocks, strip_bytes, strip_width
+from cellucid_dask.exporter.resume import missing_rows
 from cellucid_dask.exporter.transpose import Spill, transpose_chunk
-from cellucid_dask.source.matrix import DenseMatrix, SparseMatrix
+from cellucid_dask.source.matrix import DenseMatrix, SparseMatrix, runs
+
+Cut = tuple[int, int]
 
 
 def write_genes(job: Job) -> list[Receipt]:
-    """Write all genes by the way the plan chose; receipts in the order of the genes."""
+    """Write all genes by the way the plan chose; receipts in the order of the genes.
+
+    Those that are done already are left as they are.
+    """
     genes = job.catalog.genes
     if genes is None or not genes.ids:
         return []
+    found = dict(job.done.genes)
+    todo = list(runs(np.array([i for i in range(len(genes.ids)) if i not in found], np.int64)))
+    if todo:
+        _write(job, genes, todo, found)
+    return [found[i] for i in range(len(genes.ids))]
+
+
+def _write(job: Job, genes: Genes, todo: Sequence[Cut], found: dict[int, Receipt]) -> None:
+    """Write the genes of the runs `todo`, and put their receipts into `found`."""
     settings = GeneSettings(
         job.export,
         str(job.folders.parts),
@@ -29,51 +44,59 @@ def write_genes(job: Job) -> list[Receipt]:
         job.options.var_quantization,
         job.level,
     )
-    here = job.source.local
     work: Any
-    if job.plan.way == "transpose":
-        work, tasks, here = write_spilled, _spill(job, genes, settings), False
-    elif isinstance(genes.matrix, SparseMatrix):
-        work, tasks = write_columns, _columns(job, genes, settings)
-    else:
-        work, tasks = write_strip, _strips(job, genes, settings)
-    written: list[list[Receipt]] = job.engine.run(
-        "genes", work, tasks, here=here, unit="genes", weigh=len, total=len(genes.ids)
-    )
-    return [receipt for block in written for receipt in block]
-
-
-def _spill(job: Job, genes: Genes, settings: GeneSettings) -> list[tuple[Any, ...]]:
-    """Run the first pass; tasks of the second."""
-    columns = None if genes.whole else genes.columns
-    chunks = [(genes.matrix, *rows, columns, job.scratch) for rows in job.plan.row_chunks]
     here = job.source.local
-    spills = job.engine.run("transpose", transpose_chunk, chunks, here=here, unit="chunks")
-    weights = spilled_bytes(spills, len(genes.ids))
-    limit = balanced(weights, job.plan.block_bytes, job.engine.slots)
-    return [(settings, spills, a, genes.ids[a:b]) for a, b in blocks(weights, limit)]
+    tasks: list[tuple[Any, ...]]
+    if job.plan.way == "transpose":
+        work, here, spills = write_spilled, False, _spill(job, genes)
+        cuts = _blocks(job, spilled_bytes(spills, len(genes.ids)), todo)
+        tasks = [(settings, spills, a, genes.ids[a:b]) for a, b in cuts]
+    else:
+        if isinstance(genes.matrix, SparseMatrix):
+            work = write_columns
+            cuts = _blocks(job, column_bytes(genes.matrix, genes.columns), todo)
+        else:
+            work, cuts = write_strip, _strips(job, genes, todo)
+        tasks = [(settings, genes.matrix, genes.columns[a:b], genes.ids[a:b]) for a, b in cuts]
+
+    def note(number: int, receipts: Sequence[Receipt]) -> None:
+        first = cuts[number][0]
+        job.journal.block(first, receipts)
+        found.update(enumerate(receipts, first))
+
+    n = sum(b - a for a, b in todo)
+    job.engine.run("genes", work, tasks, here=here, unit="genes", weigh=len, total=n, note=note)
 
 
-def _columns(job: Job, genes: Genes, settings: GeneSettings) -> list[tuple[Any, ...]]:
-    """Tasks that read a CSC matrix as it lies."""
-    weights = column_bytes(genes.matrix, genes.columns)
-    limit = balanced(weights, job.plan.block_bytes, job.engine.slots)
-    return _cut(genes, settings, blocks(weights, limit))
+def _spill(job: Job, genes: Genes) -> list[Spill]:
+    """Run the first pass over the cells that are not spilled yet; all chunks in their order."""
+    columns = None if genes.whole else genes.columns
+    cuts = missing_rows(job.plan.row_chunks, job.done.spills)
+    chunks = [(genes.matrix, *rows, columns, job.scratch) for rows in cuts]
+    made = job.engine.run(
+        "transpose",
+        transpose_chunk,
+        chunks,
+        here=job.source.local,
+        unit="chunks",
+        note=lambda _, spill: job.journal.chunk(spill),
+    )
+    return sorted([*job.done.spills, *made], key=lambda spill: spill.first)
 
 
-def _strips(job: Job, genes: Genes, settings: GeneSettings) -> list[tuple[Any, ...]]:
-    """Tasks that read strips of columns of a dense matrix."""
+def _blocks(job: Job, weights: NDArray[np.int64], todo: Sequence[Cut]) -> list[Cut]:
+    """Blocks of genes of about equal weight."""
+    left = sum(int(weights[a:b].sum()) for a, b in todo)
+    limit = balanced(left, job.plan.block_bytes, job.engine.slots)
+    return [(a + low, a + high) for a, b in todo for low, high in blocks(weights[a:b], limit)]
+
+
+def _strips(job: Job, genes: Genes, todo: Sequence[Cut]) -> list[Cut]:
+    """Blocks of genes that are strips of columns of a dense matrix."""
     assert isinstance(genes.matrix, DenseMatrix)
-    weights = np.full(len(genes.ids), strip_bytes(genes.matrix), np.int64)
-    step = strip_width(genes, balanced(weights, job.plan.block_bytes, job.engine.slots))
-    starts = range(0, len(genes.ids), step)
-    return _cut(genes, settings, [(a, min(a + step, len(genes.ids))) for a in starts])
-
-
-def _cut(
-    genes: Genes, settings: GeneSettings, cuts: Sequence[tuple[int, int]]
-) -> list[tuple[Any, ...]]:
-    return [(settings, genes.matrix, genes.columns[a:b], genes.ids[a:b]) for a, b in cuts]
+    left = sum(b - a for a, b in todo) * strip_bytes(genes.matrix)
+    step = strip_width(genes, balanced(left, job.plan.block_bytes, job.engine.slots))
+    return [(low, min(low + step, b)) for a, b in todo for low in range(a, b, step)]
 
 
 def spilled_bytes(spills: Sequence[Spill], n_genes: int) -> NDArray[np.int64]:
@@ -92,6 +115,6 @@ def column_bytes(matrix: Any, columns: NDArray[np.int64]) -> NDArray[np.int64]:
     return weights
 
 
-def balanced(weights: NDArray[np.int64], block_bytes: int, slots: int) -> int:
+def balanced(total: int, block_bytes: int, slots: int) -> int:
     """Block size with which every slot gets several blocks, within what memory allows."""
-    return int(min(block_bytes, max(int(weights.sum()) // (6 * slots), MiB)))
+    return min(block_bytes, max(total // (6 * slots), MiB))

@@ -1,4 +1,4 @@
-"""The manifests as they are written: that of obs early, the identity last."""
+"""The manifests as they are written: that of obs early, the checksums of all, the identity last."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from cellucid_dask import format as fmt
 from cellucid_dask.exporter import manifests
 from cellucid_dask.exporter.edges import Edges
-from cellucid_dask.exporter.files import Receipt
+from cellucid_dask.exporter.files import Receipt, write_beside
 from cellucid_dask.exporter.job import Job
+from cellucid_dask.exporter.journal import ObsFiles
 
 
 def save_obs(job: Job, ranked: Mapping[str, tuple[Receipt, str]], latent_name: str) -> Receipt:
@@ -23,10 +24,22 @@ def save_obs(job: Job, ranked: Mapping[str, tuple[Receipt, str]], latent_name: s
         gc.enable()
 
 
-def save_rest(job: Job, genes: Sequence[Receipt], edges: Edges | None, name: str) -> list[Receipt]:
-    """Write the other manifests, the identity last; `name` is that of the folder."""
+def save_rest(
+    job: Job, obs: ObsFiles, genes: Sequence[Receipt], edges: Edges | None, name: str
+) -> list[Receipt]:
+    """Write the other manifests and the checksums, the identity last.
+
+    Parameters
+    ----------
+    name
+        Of the folder.
+
+    Returns
+    -------
+    Receipts of all files; that of the checksums is the last.
+    """
     catalog, options, folder = job.catalog, job.options, job.folders.export
-    receipts: list[Receipt] = []
+    receipts = [*obs.receipts, *genes]
     ids: list[str] = []
     if catalog.genes is not None:
         ids = catalog.genes.ids
@@ -44,4 +57,9 @@ def save_rest(job: Job, genes: Sequence[Receipt], edges: Edges | None, name: str
         )
         receipts += [*edges.receipts, manifests.save(folder, fmt.CONNECTIVITY_MANIFEST, pairs)]
     who = manifests.identity(catalog, options, name, len(ids), edges)
-    return [*receipts, manifests.save(folder, fmt.IDENTITY, who, pretty=True)]
+    identity, receipt = manifests.encoded(fmt.IDENTITY, who, pretty=True)
+    receipts.append(receipt)
+    sums = fmt.checksums({r.path: (r.size, r.crc32) for r in receipts})
+    receipts.append(manifests.save(folder, fmt.CHECKSUMS, sums))
+    write_beside(folder / fmt.IDENTITY, [identity])
+    return receipts

@@ -9,6 +9,7 @@ from typing import Any
 from cellucid_dask.exporter.embeddings import write_points, write_vectors
 from cellucid_dask.exporter.files import Receipt
 from cellucid_dask.exporter.job import Job
+from cellucid_dask.exporter.journal import ObsFiles
 from cellucid_dask.exporter.obs import (
     Coded,
     RankSettings,
@@ -19,6 +20,25 @@ from cellucid_dask.exporter.obs import (
     sum_span,
     write_column,
 )
+from cellucid_dask.exporter.stage_manifests import save_obs
+
+
+def make_obs(job: Job, latent_name: str) -> ObsFiles:
+    """All files of obs and obsm and the manifest of them, or those that an earlier run made."""
+    told = job.catalog.warnings
+    if job.done.obs is not None:
+        told += job.done.obs.warnings
+        return job.done.obs
+    before = len(told)
+    columns = write_obs(job)
+    ranked = reduce_obs(job, columns)
+    with job.engine.reporter.stage("obs manifest", 1, "files") as advance:
+        manifest = save_obs(job, ranked, latent_name)
+        advance()
+    outliers = [receipt for receipt, _ in ranked.values()]
+    found = ObsFiles(job.arrays, job.columns, outliers, manifest, told[before:])
+    job.journal.obs(found)
+    return found
 
 
 def write_obs(job: Job) -> list[tuple[str, Coded | None]]:

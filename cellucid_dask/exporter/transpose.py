@@ -34,6 +34,8 @@ class Spill:
         Genes, and stored values; `nnz` is -1 for a dense spill.
     dtype
         Of the values: ``uint8`` when all are small whole numbers, else ``float32``.
+    size, crc32
+        Bytes of the file, and of those bytes.
     """
 
     path: str
@@ -42,6 +44,8 @@ class Spill:
     n_genes: int
     nnz: int
     dtype: str
+    size: int
+    crc32: int
 
     def counts(self) -> NDArray[np.int64]:
         """(n_genes,) stored values of each gene."""
@@ -65,9 +69,7 @@ class Spill:
         head = 8 * (self.n_genes + 1)
         rows = read_vector(self.path, "<u2", head // 2 + low, n)
         tail = head + 2 * self.nnz
-        values = np.fromfile(
-            self.path, self.dtype, n, offset=tail + low * np.dtype(self.dtype).itemsize
-        )
+        values = read_vector(self.path, self.dtype, low, n, skip=tail)
         return SpillBlock(self.first, pointers - low, rows, values)
 
 
@@ -111,8 +113,8 @@ def transpose_chunk(
     bits = turned.reshape(-1).view(np.uint32)  # by its bits, so that -0.0 keeps its sign
     n_genes, nnz = turned.shape[0], int(np.count_nonzero(bits))
     if nnz > turned.size // 2:
-        write_beside(path, [turned.reshape(-1).view(np.uint8).data])
-        return Spill(str(path), start, n_rows, n_genes, -1, "float32")
+        written = write_beside(path, [turned.reshape(-1).view(np.uint8).data])
+        return Spill(str(path), start, n_rows, n_genes, -1, "float32", *written)
     places = np.flatnonzero(bits)
     pointers = np.searchsorted(places, np.arange(n_genes + 1, dtype=np.int64) * n_rows)
     values = turned.reshape(-1)[places]
@@ -145,8 +147,9 @@ def _write(
         places.astype("<u2"),
         stored.astype(stored.dtype.newbyteorder("<"), copy=False),
     )
-    write_beside(path, (part.view(np.uint8).data for part in parts))
-    return Spill(str(path), start, n_rows, pointers.size - 1, values.size, stored.dtype.name)
+    written = write_beside(path, (part.view(np.uint8).data for part in parts))
+    n_genes, dtype = pointers.size - 1, stored.dtype.name
+    return Spill(str(path), start, n_rows, n_genes, values.size, dtype, *written)
 
 
 def narrow(values: NDArray[Any]) -> NDArray[Any]:

@@ -26,13 +26,14 @@ from cellucid_dask.exporter import manifests
 from cellucid_dask.exporter.check import Catalog, survey
 from cellucid_dask.exporter.edges import Edges, write_edges
 from cellucid_dask.exporter.embeddings import write_points, write_vectors
-from cellucid_dask.exporter.files import Receipt, read_vector, write_beside
+from cellucid_dask.exporter.files import PARTS, Receipt, read_vector, write_beside
 from cellucid_dask.exporter.fit import refuse
 from cellucid_dask.exporter.job import Job
 from cellucid_dask.exporter.obs import Coded, write_column
 from cellucid_dask.exporter.plan import Plan, least_bytes, spans
-from cellucid_dask.exporter.publish import FOLDERS, Staging
+from cellucid_dask.exporter.publish import FOLDERS
 from cellucid_dask.exporter.stage_obs import points_path, reduce_obs
+from cellucid_dask.exporter.staging import Staging
 from cellucid_dask.format import Resource
 from cellucid_dask.options import ExportOptions, RunOptions
 from cellucid_dask.progress import Reporter
@@ -278,9 +279,8 @@ class LiveDataset:
         assert graph is not None
 
         def work() -> Edges:
-            with tempfile.TemporaryDirectory(dir=self._staging.scratch, prefix="edges-") as scratch:
-                folder = str(self._staging.export)
-                return write_edges(folder, scratch, graph, 0, self._room)
+            folder, scratch = str(self._staging.export), str(self._staging.scratch)
+            return write_edges(folder, scratch, graph, 0, self._room)
 
         return self._leaf(("edges",), work)
 
@@ -379,7 +379,7 @@ def coded_text(plain: Content) -> Content:
 
 
 def _work_folders(root: Path) -> Staging:
-    staging = Staging(root / "export", root / "parts", root / "scratch")
+    staging = Staging(root / "export", root / PARTS, root / "scratch")
     for folder in (staging.parts, staging.scratch, *(staging.export / name for name in FOLDERS)):
         folder.mkdir(parents=True)
     return staging
@@ -394,6 +394,6 @@ def _job(
 
 
 def _blocks(file: Path) -> Iterable[NDArray[Any]]:
-    step = 1 << 24
-    for start in range(0, file.stat().st_size, step):
-        yield read_vector(str(file), "uint8", start, step)
+    size, step = file.stat().st_size, 1 << 24
+    for start in range(0, size, step):
+        yield read_vector(str(file), "uint8", start, min(step, size - start))

@@ -7,18 +7,26 @@ format and the errors: a bug in an encoder cannot hide itself here.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from cellucid_dask import format as fmt
 from cellucid_dask.errors import InputError, OptionError
 from cellucid_dask.verify.agree import disagreements
-from cellucid_dask.verify.check import file_problems, tree_problems
-from cellucid_dask.verify.compare import Comparison
-from cellucid_dask.verify.contents import read_contents
-from cellucid_dask.verify.files import Reader, files_of
+from cellucid_dask.verify.check import tree_problems
+from cellucid_dask.verify.checksums import read_checksums
+from cellucid_dask.verify.contents import Contents, read_contents
+from cellucid_dask.verify.files import Reader
+from cellucid_dask.verify.inspection import Threads, inspect, inspect_rest
 from cellucid_dask.verify.manifests import read_manifests
-from cellucid_dask.verify.source import Choice, opened
+from cellucid_dask.verify.parallel import Progress, cores, unseen
+from cellucid_dask.verify.tree import Files
+
+if TYPE_CHECKING:
+    from cellucid_dask.verify.compare import Comparison
 
 __all__ = ["VerifyReport", "verify"]
 
@@ -52,30 +60,33 @@ class VerifyReport:
         """Whether nothing is wrong."""
         return not self.problems
 
+    def as_dict(self) -> dict[str, Any]:
+        """Everything as strict JSON has it."""
+        return {"ok": self.ok, **asdict(self), "problems": list(self.problems)}
+
 
 def verify(
     export: str | os.PathLike[str],
     against: str | os.PathLike[str] | None = None,
     *,
+    workers: int | None = None,
     sample: int | None = None,
     layer: str | None = None,
     raw: bool = False,
     embeddings: Mapping[int, str] | None = None,
     graph: str | None = None,
+    progress: Progress | None = None,
 ) -> VerifyReport:
     """Read a whole export and say everything that is wrong with it.
 
-    Without `against`, an export can only be compared with itself. A damaged gzip member is
-    always noticed, as it ends with a checksum. In a file that is not compressed, another value
-    in its place is noticed only where it breaks a rule: a code of no category, a point outside
-    [-1, 1], a centroid that is not in the middle, edges out of order, codes that do not reach
-    both ends of their range. Other damage to plain obs values, genes and vectors, two gene files
-    that were swapped, and names or ranges that were edited, are noticed only with `against`.
+    Every file is held against ``checksums.json``, so that no other byte goes unnoticed, and
+    against what the manifests and the format want of it. A manifest that cannot be read or
+    understood leaves the checksums: without it there is no telling what the files should be.
 
-    A manifest that cannot be read or understood is reported alone: without it there is no
-    telling what the files should be. Exports of the reference exporter can be read as well; what
-    it does otherwise (gzip members with a time and a name, the number of genes of its input) is
-    not reported as a problem in them.
+    Exports of the reference exporter can be read as well. What it does otherwise (gzip members
+    with a time and a name, the number of genes of its input) is not reported as a problem in
+    them. They have no checksums: another value in a file that is not compressed is noticed only
+    where it breaks a rule, or with `against`.
 
     Parameters
     ----------
@@ -83,8 +94,9 @@ def verify(
         Folder of the export.
     against
         The ``.h5ad`` or ``.zarr`` the export was made of. Points, vector fields, obs columns,
-        edges and genes are derived from it again. Everything but the X of an ``.h5ad`` is read
-        into memory.
+        edges and genes are derived from it again. Matrices of expression are read in pieces.
+    workers
+        Threads; None is the cores this process may use. The report does not depend on them.
     sample
         Compare only so many genes, evenly spaced; None compares all.
     layer, raw
@@ -93,6 +105,8 @@ def verify(
         obsm key by dimension, where it was not found by its name.
     graph
         obsp key of the graph, if not ``connectivities``.
+    progress
+        Told of every step, as `cellucid_dask.verify.parallel.Progress` says.
 
     Raises
     ------
@@ -103,32 +117,91 @@ def verify(
     ReadError
         When the data cannot be read.
     """
-    folder = Path(export)
-    if not folder.is_dir():
-        raise InputError("is no folder", where=str(folder), fix="name the folder of an export")
+    threads = Threads(_checked(workers, sample, against), progress or unseen)
+    files = _files(Path(export))
+    problems = [f"{path}: {what}" for path, what in sorted(files.odd.items())]
+    genes, error = 0, 0.0
+    choice = (embeddings or {}, layer, raw, graph)
+    with _source(against) as data:
+        contents = _promised(files, problems)
+        if contents is not None:
+            compared = None if data is None else _comparison(contents, data, choice, sample)
+            if compared is not None and compared.obstacle:
+                problems.append(compared.obstacle)
+                compared = None
+            problems += inspect(Reader(files, contents), compared, threads)
+            if compared is not None:
+                genes, error = compared.genes_compared, compared.largest_error
+    problems += inspect_rest(files, threads)
+    lines = tuple(dict.fromkeys(map(_one_line, problems)))  # a damaged file may be met twice
+    return VerifyReport(lines, len(files.sizes), sum(files.sizes.values()), genes, error)
+
+
+def _checked(
+    workers: int | None, sample: int | None, against: str | os.PathLike[str] | None
+) -> int:
+    if workers is not None and workers < 1:
+        raise OptionError(f"{workers} workers", fix="name a positive number")
     if sample is not None and sample < 0:
         raise OptionError(f"a sample of {sample} genes", fix="name a positive number")
-    sizes = [path.lstat().st_size for path in files_of(folder)]
-    problems: list[str] = []
-    reader = _read(folder, problems)
-    genes, error = 0, 0.0
-    if reader is not None and against is not None:
-        with opened(against) as adata:
-            compared = Comparison(reader, adata, Choice(embeddings or {}, layer, raw, graph))
-            problems.extend(compared.problems(sample))
-        genes, error = compared.genes_compared, compared.largest_error
-    unique = tuple(dict.fromkeys(problems))  # a damaged file is met twice
-    return VerifyReport(unique, len(sizes), sum(sizes), genes, error)
+    if sample is not None and against is None:
+        raise OptionError(
+            "a sample is of the genes that are compared with data", fix="name the data too"
+        )
+    return workers or cores()
 
 
-def _read(folder: Path, problems: list[str]) -> Reader | None:
-    """Check the export in itself; None when its manifests cannot be used."""
-    manifests = read_manifests(folder, problems)
+def _files(folder: Path) -> Files:
+    """Files of the export in `folder`, which has a manifest at least."""
+    if not os.path.isdir(folder):  # noqa: PTH112  it never raises
+        raise InputError("is no folder", where=str(folder), fix="name the folder of an export")
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        raise InputError(f"cannot be listed ({error.strerror})", where=str(folder)) from error
+    if any(entry.name in fmt.MANIFESTS for entry in entries):
+        return Files(folder)
+    fix = "name the folder of one export"
+    inner = [entry for entry in entries if os.path.isfile(entry / fmt.IDENTITY)]  # noqa: PTH113
+    if inner:
+        fix += f", such as {inner[0]}"
+    raise InputError(f"is no export: it has no {fmt.IDENTITY}", where=str(folder), fix=fix)
+
+
+def _promised(files: Files, problems: list[str]) -> Contents | None:
+    """Read what the manifests promise; None when they cannot be used."""
+    files.listed = read_checksums(files, problems)
+    manifests = read_manifests(files, problems)
     contents = read_contents(manifests, problems) if manifests else None
     if manifests is None or contents is None:
         return None
     problems.extend(disagreements(manifests, contents))
-    problems.extend(tree_problems(folder, contents))
-    reader = Reader(folder, contents)
-    problems.extend(file_problems(reader))
-    return reader
+    problems.extend(tree_problems(files, contents))
+    return contents
+
+
+@contextmanager
+def _source(against: str | os.PathLike[str] | None) -> Iterator[Any]:
+    if against is None:
+        yield None
+        return
+    from cellucid_dask.verify.data import opened  # anndata takes a second
+
+    with opened(against) as data:
+        yield data
+
+
+def _comparison(
+    contents: Contents, data: Any, choice: tuple[Any, ...], sample: int | None
+) -> Comparison:
+    from cellucid_dask.verify.compare import Comparison
+    from cellucid_dask.verify.source import Choice
+
+    return Comparison(contents, data, Choice(*choice), sample)
+
+
+def _one_line(problem: str) -> str:
+    """Text that a terminal shows in one line, whatever a file is called."""
+    if problem.isprintable():
+        return problem
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in problem)

@@ -1,87 +1,52 @@
-"""What is wrong in the files of an export, as far as they can tell without their source."""
+"""What is wrong in the arrays of an export, as far as they can tell without their source."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import numpy as np
 
 from cellucid_dask import format as fmt
 from cellucid_dask.verify.contents import Category, Contents, Values
-from cellucid_dask.verify.files import (
-    Array,
-    Float64,
-    Reader,
-    decode,
-    files_of,
-    groups,
-    noticing,
-)
+from cellucid_dask.verify.files import Array, Float64, decode, groups
 from cellucid_dask.verify.manifests import Json
+from cellucid_dask.verify.tree import Files
 
-CHECKSUMS: Final = "checksums.json"
 _SLACK: Final = 1e-6
+_STEP: Final = 1 << 22  # edges that are looked at together
 
 
-def tree_problems(folder: Path, contents: Contents) -> Iterator[str]:
+def tree_problems(files: Files, contents: Contents) -> Iterator[str]:
     """Say which files there are that no manifest names."""
-    named = {resource.path for resource in contents.resources()} | {*fmt.MANIFESTS, CHECKSUMS}
-    for path in sorted(files_of(folder)):
-        relative = path.relative_to(folder).as_posix()
-        if relative in named:
+    named = {resource.path for resource in contents.resources()} | {*fmt.MANIFESTS, fmt.CHECKSUMS}
+    for path in files.sizes:
+        if path in named:
             continue
+        files.settle(path)
         try:
-            fmt.parse(relative)
+            fmt.parse(path)
         except ValueError:
-            yield f"{relative}: is no file of an export"
+            yield f"{path}: is no file of an export"
         else:
-            yield f"{relative}: is named by no manifest"
+            yield f"{path}: is named by no manifest"
 
 
-def file_problems(reader: Reader) -> Iterator[str]:
-    """Read every file and say what is wrong in it."""
-    contents = reader.contents
-    points: dict[int, Array] = {}
-    for dim in contents.points:
-        yield from noticing(_points(reader, dim, points))
-    for name, dims in contents.vectors.items():
-        for dim in dims:
-            yield from noticing(_vectors(reader, name, dim))
-    for field in contents.continuous + contents.genes:
-        yield from noticing(_values(field, reader))
-    for category in contents.categorical:
-        yield from noticing(_category(reader, category, points))
-    if contents.edges is not None:
-        yield from noticing(_edges(reader))
-
-
-def _points(reader: Reader, dim: int, points: dict[int, Array]) -> Iterator[str]:
-    """Check the points of `dim` dimensions and put them into `points` if they are good."""
-    path, found = reader.contents.points[dim].path, reader.points(dim)
-    infinite = int((~np.isfinite(found)).any(axis=1).sum())
+def point_problems(path: str, points: Array) -> Iterator[str]:
+    """Check that points are finite and within [-1, 1]."""
+    infinite = int((~np.isfinite(points)).any(axis=1).sum())
     if infinite:
         yield f"{path}: {infinite} points are not finite"
-    elif found.size and np.abs(found).max() > 1 + _SLACK:
-        yield f"{path}: reaches {np.abs(found).max()}, outside [-1, 1]"
-    else:
-        points[dim] = found
+    elif points.size and np.abs(points).max() > 1 + _SLACK:
+        yield f"{path}: reaches {np.abs(points).max()}, outside [-1, 1]"
 
 
-def _vectors(reader: Reader, name: str, dim: int) -> Iterator[str]:
-    """Vectors of any size and direction are good, also missing ones."""
-    reader.vectors(name, dim)
-    yield from ()
-
-
-def _values(field: Values, reader: Reader) -> Iterator[str]:
+def value_problems(field: Values, stored: Array) -> Iterator[str]:
     """Check that codes reach both ends of the range they were quantized over."""
-    stored = reader.stored(field)
-    if field.bits is None:
+    if field.bits is None or not stored.size:
         return
     path, missing, (lo, hi) = field.resource.path, fmt.CODES[field.bits].missing, field.span
-    codes = stored[stored != missing]
+    codes = stored[stored != missing] if stored.max() == missing else stored
     if not codes.size:
         if (lo, hi) != (0, 1):
             yield f"{path}: has no finite value, but a range of {lo} to {hi}"
@@ -93,22 +58,35 @@ def _values(field: Values, reader: Reader) -> Iterator[str]:
         yield f"{path}: codes go from {lowest} to {highest}, not from 0 to {missing - 1}"
 
 
-def _category(reader: Reader, field: Category, points: dict[int, Array]) -> Iterator[str]:
-    codes = reader.codes(field)
-    if codes.size and codes.max() >= len(field.labels):
-        yield f"{field.resource.path}: has code {codes.max()} of {len(field.labels)} categories"
-        return
-    yield from _values(field.outliers, reader)
-    ranks = decode(field.outliers, reader.stored(field.outliers))
+def category_problems(
+    contents: Contents,
+    field: Category,
+    codes: Array,
+    outliers: Array,
+    points: Mapping[int, Array],
+) -> Iterator[str]:
+    """Check codes, outlier quantiles and centroids against one another.
+
+    Parameters
+    ----------
+    codes
+        (n_cells,), all of them of a category or -1.
+    outliers
+        (n_cells,) outlier quantiles as they are stored.
+    points
+        By dimension, those that are good.
+    """
+    yield from value_problems(field.outliers, outliers)
+    ranks = decode(field.outliers, outliers)
     members = groups(codes, len(field.labels))
     yield from _outliers(field, ranks, codes, members)
     shown = [code for code, cells in enumerate(members) if np.isfinite(ranks[cells]).any()]
     for dim, entries in field.centroids.items():
-        if reader.contents.quantile is None:
+        if contents.quantile is None:
             if entries:
                 yield f"{fmt.OBS_MANIFEST}, {field.key!r}: has centroids, but no quantile for them"
         elif dim in points:
-            yield from _centroids(reader.contents, field, entries, shown, members, points[dim])
+            yield from _centroids(contents, field, entries, shown, members, points[dim])
 
 
 def _outliers(field: Category, ranks: Float64, codes: Array, members: list[Array]) -> Iterator[str]:
@@ -185,17 +163,32 @@ def _centroid(entry: Json, cells: Float64, quantile: float) -> str:
     return f"is off by {error:.3g}" if error > 1e-4 + 1e-9 * n else ""
 
 
-def _edges(reader: Reader) -> Iterator[str]:
-    where, n, (src, dst) = "connectivity", reader.contents.n_cells, reader.edges()
-    if src.size and max(src.max(), dst.max()) >= n:
-        yield f"{where}: an edge ends at cell {max(src.max(), dst.max())} of {n}"
+def edge_problems(contents: Contents, src: Array, dst: Array) -> Iterator[str]:
+    """Check that edges end at cells, go upwards, are sorted and unique, and the largest degree."""
+    where, n, most = "connectivity", contents.n_cells, (contents.edges or (0, 0))[1]
+    top = int(max(src.max(initial=0), dst.max(initial=0)))
+    if src.size and top >= n:
+        yield f"{where}: an edge ends at cell {top} of {n}"
         return
-    if (src >= dst).any():
-        yield f"{where}: {int((src >= dst).sum())} edges do not go from a lower to a higher cell"
-    pairs = src * n + dst
-    if (np.diff(pairs) <= 0).any():
+    downward, unsorted, degree = 0, False, np.zeros(top + 1, np.int64)
+    for start in range(0, src.size, _STEP):
+        low, high = src[start : start + _STEP], dst[start : start + _STEP]
+        downward += int((low >= high).sum())
+        for ends in (low, high):
+            counts = np.bincount(ends.astype(np.int64))
+            degree[: counts.size] += counts
+        before = max(start - 1, 0)
+        unsorted |= _unsorted(src[before : start + _STEP], dst[before : start + _STEP])
+    if downward:
+        yield f"{where}: {downward} edges do not go from a lower to a higher cell"
+    if unsorted:
         yield f"{where}: edges are not sorted and unique"
-    degree = int(np.bincount(np.concatenate([src, dst])).max(initial=0))
-    most = (reader.contents.edges or (0, 0))[1]
-    if not degree <= most <= degree + 1:  # a cell that is its own neighbour counts itself
-        yield f"{fmt.CONNECTIVITY_MANIFEST}, max_neighbors: is {most}, edges have {degree}"
+    largest = int(degree.max())
+    if not largest <= most <= largest + 1:  # a cell that is its own neighbour counts itself
+        yield f"{fmt.CONNECTIVITY_MANIFEST}, max_neighbors: is {most}, edges have {largest}"
+
+
+def _unsorted(src: Array, dst: Array) -> bool:
+    """Whether some pair is not above the one before it."""
+    above = (src[1:] > src[:-1]) | ((src[1:] == src[:-1]) & (dst[1:] > dst[:-1]))
+    return not above.all()

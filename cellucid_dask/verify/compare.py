@@ -9,102 +9,172 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellucid_dask import format as fmt
+from cellucid_dask.errors import ReadError
 from cellucid_dask.verify import source
-from cellucid_dask.verify.contents import Category, Values
-from cellucid_dask.verify.files import Reader, decode, groups, noticing
+from cellucid_dask.verify.columns import columns
+from cellucid_dask.verify.contents import Category, Contents, Values
+from cellucid_dask.verify.data import UNREADABLE, Data
+from cellucid_dask.verify.files import Array, decode, groups
 
 Float32 = NDArray[np.float32]
 
 
 class Comparison:
-    """The arrays of `reader` against those of `adata`.
+    """What the arrays of an export should be, by the AnnData it was made of.
+
+    Parameters
+    ----------
+    sample
+        Compare only so many genes, evenly spaced; None compares all.
 
     Attributes
     ----------
-    genes_compared
-        Number of genes that were.
-    largest_error
-        Largest ``|decoded - source|`` of quantized values, in quantization steps.
+    obstacle
+        Why nothing can be compared; may be empty.
+    gene_obstacle
+        Why no gene can be; may be empty.
+
+    Raises
+    ------
+    InputError
+        When there is no key, layer or raw that was chosen.
     """
 
-    def __init__(self, reader: Reader, adata: Any, choice: source.Choice) -> None:
-        self.reader, self.adata, self.choice = reader, adata, choice
-        self.contents = reader.contents
-        self.genes_compared = 0
-        self.largest_error = 0.0
+    def __init__(
+        self, contents: Contents, data: Data, choice: source.Choice, sample: int | None
+    ) -> None:
+        self.contents, self.data, self.choice = contents, data, choice
+        self._matrix, var = source.expression(data, choice)
+        self._columns = {str(name): data.obs[name] for name in data.obs}
+        self._errors: list[float] = []  # one list of all threads, so that none is lost
+        self._compared: list[str] = []
+        self._keys = {
+            dim: source.embedding_key(data, dim, choice.embeddings) for dim in contents.points
+        }
+        latent = data.obsm.get(contents.latent_key) if contents.ours else None
+        self._latent = None if latent is None else source.float32(latent)
+        self.obstacle = self.gene_obstacle = ""
+        if len(data.obs) != contents.n_cells:
+            n = contents.n_cells
+            self.obstacle = f"there are {len(data.obs)} cells in the data, not {n}"
+        self._sampled = self._sample(sample)
+        self._positions = self._find(var) if self._sampled else {}
 
-    def problems(self, sample: int | None) -> Iterator[str]:
-        """Everything that differs; of genes, an evenly spaced `sample` is compared."""
-        if self.adata.n_obs != self.contents.n_cells:
-            yield f"there are {self.adata.n_obs} cells in the data, not {self.contents.n_cells}"
-            return
-        for dim in self.contents.points:
-            yield from noticing(self._embedding(dim))
-        columns = {str(name): self.adata.obs[name] for name in self.adata.obs}
-        fields: list[Values | Category] = [*self.contents.continuous, *self.contents.categorical]
-        for field in fields:
-            if field.key in columns:
-                yield from noticing(self._column(field, columns[field.key]))
-            else:
-                yield f"{field.resource.path}: obs has no column {field.key!r}"
-        if self.contents.edges is not None:
-            yield from noticing(self._edges())
-        yield from self._genes(sample)
+    @property
+    def genes_compared(self) -> int:
+        """Number of genes that were."""
+        return len(self._compared)
 
-    def _embedding(self, dim: int) -> Iterator[str]:
+    @property
+    def largest_error(self) -> float:
+        """Largest ``|decoded - source|`` of quantized values, in quantization steps."""
+        return max(self._errors, default=0.0)
+
+    def _sample(self, sample: int | None) -> set[str]:
+        keys = [gene.key for gene in self.contents.genes]
+        if sample is not None and sample < len(keys):
+            chosen = np.linspace(0, len(keys) - 1, sample).round().astype(int)
+            keys = [keys[i] for i in chosen]
+        return set(keys)
+
+    def _find(self, var: Any) -> dict[str, int]:
+        """Position of every gene of the data, or none and the reason as `gene_obstacle`."""
+        column = self.contents.gene_id_column
+        if self._matrix is None:
+            self.gene_obstacle = f"{fmt.VAR_MANIFEST}: there are genes, but no X in the data"
+        elif column != "index" and column not in var:
+            where = f"{fmt.VAR_MANIFEST}, var_gene_id_column"
+            self.gene_obstacle = f"{where}: there is no var[{column!r}]"
+        else:
+            return source.gene_positions(var, column)
+        return {}
+
+    def expression(self) -> Iterator[tuple[Values, bool, Float32 | None]]:
+        """Every gene, whether it is to be compared, and its values if the data has them."""
+        known = [
+            self._positions[gene.key]
+            for gene in self.contents.genes
+            if gene.key in self._sampled and gene.key in self._positions
+        ]
+        vectors = columns(self._matrix, known) if known else iter(())
+        for gene in self.contents.genes:
+            chosen = gene.key in self._sampled and not self.gene_obstacle
+            there = chosen and gene.key in self._positions
+            try:
+                wanted = next(vectors) if there else None
+            except UNREADABLE as error:
+                what, where = f"gene {gene.key!r} cannot be read ({error})", self.data.where
+                raise ReadError(what, where=where) from error
+            yield gene, chosen, wanted
+
+    def points(self, dim: int, found: Array) -> Iterator[str]:
+        """Compare the points of an embedding."""
         path, fix = self.contents.points[dim].path, "name another key in `embeddings`"
-        key = source.embedding_key(self.adata, dim, self.choice.embeddings)
-        raw = source.float32(self.adata.obsm[key]) if key else None
-        if raw is None or raw.shape[1:] != (dim,):
+        key, raw = self._keys[dim], self._embedding(dim)
+        if raw is None:
             yield f"{path}: {f'obsm[{key!r}] is' if key else 'there is'} no such embedding; {fix}"
             return
-        wanted, scale = _normalized(raw)
-        for field, dims in self.contents.vectors.items():
-            if dim in dims:
-                yield from noticing(self._vectors(field, dim, scale))
-        for text in _unequal(path, self.reader.points(dim), wanted):
+        for text in _unequal(path, found, source.normalized(raw)[0]):
             yield f"{text}, obsm[{key!r}]; if it is not the one, {fix}"
 
-    def _vectors(self, field: str, dim: int, scale: float) -> Iterator[str]:
-        path = self.contents.vectors[field][dim].path
-        key = source.vector_key(self.adata, field, dim)
+    def _embedding(self, dim: int) -> Float32 | None:
+        key = self._keys[dim]
+        raw = source.float32(self.data.obsm[key]) if key else None
+        return raw if raw is not None and raw.shape[1:] == (dim,) else None
+
+    def vectors(self, field: str, dim: int, found: Array) -> Iterator[str]:
+        """Compare a vector field, if its embedding is known."""
+        path, raw = self.contents.vectors[field][dim].path, self._embedding(dim)
+        key = source.vector_key(self.data, field, dim)
         if key is None:
             yield f"{path}: obsm has no such vector field"
-            return
-        wanted = source.float32(self.adata.obsm[key]).reshape(-1, dim) * np.float32(scale)
-        yield from _unequal(path, self.reader.vectors(field, dim), wanted)
+        elif raw is not None:
+            scale = np.float32(source.normalized(raw)[1])
+            wanted = source.float32(self.data.obsm[key]).reshape(-1, dim) * scale
+            yield from _unequal(path, found, wanted)
 
-    def _column(self, field: Values | Category, column: Any) -> Iterator[str]:
-        if source.is_continuous(column) != isinstance(field, Values):
+    def values(self, field: Values, found: Array) -> Iterator[str]:
+        """Compare a continuous obs column, as it is stored."""
+        column = self._columns.get(field.key)
+        if column is None:
+            yield f"{field.resource.path}: obs has no column {field.key!r}"
+        elif not source.is_continuous(column):
             yield f"{field.resource.path}: obs[{field.key!r}] is of type {column.dtype}"
-        elif isinstance(field, Values):
-            yield from self._values(field, source.numbers(column))
         else:
-            yield from self._category(field, column.astype("category").cat)
+            yield from self._stored(field, found, source.numbers(column))
 
-    def _category(self, field: Category, categorical: Any) -> Iterator[str]:
-        path = field.resource.path
+    def category(self, field: Category, codes: Array, outliers: Array) -> Iterator[str]:
+        """Compare the codes of a categorical column, and its outlier quantiles as stored."""
+        path, column = field.resource.path, self._columns.get(field.key)
+        if column is None:
+            yield f"{path}: obs has no column {field.key!r}"
+            return
+        if source.is_continuous(column):
+            yield f"{path}: obs[{field.key!r}] is of type {column.dtype}"
+            return
+        categorical = column.astype("category").cat
         if field.labels != [str(category) for category in categorical.categories]:
             yield f"{path}: the categories are not those of obs[{field.key!r}]"
             return
-        codes = self.reader.codes(field)
         yield from _unequal(path, codes, categorical.codes.to_numpy(np.int64))
-        if self.contents.ours and self.contents.latent_key in self.adata.obsm:
-            yield from self._outliers(field, codes)
+        if self._latent is not None:
+            yield from self._outliers(field, codes, outliers, self._latent)
 
-    def _outliers(self, field: Category, codes: NDArray[Any]) -> Iterator[str]:
+    def _outliers(
+        self, field: Category, codes: Array, outliers: Array, latent: Float32
+    ) -> Iterator[str]:
         """Compare ranks, which are free among distances that tie to the fifth digit."""
-        ranks = decode(field.outliers, self.reader.stored(field.outliers))
+        ranks = decode(field.outliers, outliers)
         lo, hi = field.outliers.span
         bits = field.outliers.bits
         slack = 1e-5 + ((hi - lo) / (fmt.CODES[bits].missing - 1) if bits else 0.0)
-        latent = source.float32(self.adata.obsm[self.contents.latent_key]).astype(np.float64)
         wrong = 0
         for cells in groups(codes, len(field.labels)):
             found = ranks[cells]
             if not found.size or not np.isfinite(found).all():
                 continue  # too small a category, or already reported
-            distances = np.linalg.norm(latent[cells] - latent[cells].mean(axis=0), axis=1)
+            places = latent[cells].astype(np.float64)
+            distances = np.linalg.norm(places - places.mean(axis=0), axis=1)
             ordered, tie = np.sort(distances), 1e-5 * distances.max(initial=0)
             least = np.searchsorted(ordered, distances - tie, side="left") + 1
             most = np.searchsorted(ordered, distances + tie, side="right")
@@ -114,49 +184,32 @@ class Comparison:
             key = self.contents.latent_key
             yield f"{field.outliers.resource.path}: {wrong} quantiles are not of obsm[{key!r}]"
 
-    def _edges(self) -> Iterator[str]:
+    def edges(self, found_src: Array, found_dst: Array) -> Iterator[str]:
+        """Compare the edges with the graph."""
         said, key = self.contents.edges, self.choice.graph or "connectivities"
-        if key not in self.adata.obsp:
+        if key not in self.data.obsp:
             yield f"{self.contents.src.path}: there is no obsp[{key!r}]; name another in `graph`"
             return
-        src, dst, most = source.graph_pairs(self.adata.obsp[key])
+        src, dst, most = source.graph_pairs(self.data.obsp[key])
         if said is None or said != (src.size, most):
             yield (
                 f"{fmt.CONNECTIVITY_MANIFEST}: (n_edges, max_neighbors) is {said}, but"
                 f" {(src.size, most)} in obsp[{key!r}]"
             )
             return
-        found = self.reader.edges()
-        yield from _unequal(self.contents.src.path, found[0], src)
-        yield from _unequal(self.contents.dst.path, found[1], dst)
+        yield from _unequal(self.contents.src.path, found_src, src)
+        yield from _unequal(self.contents.dst.path, found_dst, dst)
 
-    def _genes(self, sample: int | None) -> Iterator[str]:
-        genes = self.contents.genes
-        if sample is not None and sample < len(genes):
-            chosen = np.linspace(0, len(genes) - 1, sample).round().astype(int)
-            genes = [genes[i] for i in chosen]
-        if not genes:
+    def gene(self, field: Values, found: Array, wanted: Float32 | None) -> Iterator[str]:
+        """Compare a gene, as it is stored, with its values in the data."""
+        if wanted is None:
+            yield f"{field.resource.path}: there is no gene {field.key!r} in the data"
             return
-        matrix, var = source.expression(self.adata, self.choice)
-        if matrix is None:
-            yield f"{fmt.VAR_MANIFEST}: there are genes, but no X in the data"
-            return
-        column = self.contents.gene_id_column
-        if column != "index" and column not in var:
-            yield f"{fmt.VAR_MANIFEST}, var_gene_id_column: there is no var[{column!r}]"
-            return
-        positions = source.gene_positions(var, column)
-        known = [gene for gene in genes if gene.key in positions]
-        for gene in genes:
-            if gene.key not in positions:
-                yield f"{gene.resource.path}: there is no gene {gene.key!r} in the data"
-        vectors = source.columns(matrix, [positions[gene.key] for gene in known])
-        for gene, values in zip(known, vectors, strict=True):
-            self.genes_compared += 1
-            yield from noticing(self._values(gene, values))
+        self._compared.append(field.key)
+        yield from self._stored(field, found, wanted)
 
-    def _values(self, field: Values, wanted: Float32) -> Iterator[str]:
-        path, stored = field.resource.path, self.reader.stored(field)
+    def _stored(self, field: Values, stored: Array, wanted: Float32) -> Iterator[str]:
+        path = field.resource.path
         if field.bits is None:
             yield from _unequal(path, stored, wanted)
             return
@@ -164,13 +217,15 @@ class Comparison:
         if not np.array_equal(stored != fmt.CODES[field.bits].missing, finite):
             yield f"{path}: other values are missing than in the data"
             return
-        span = _span(wanted[finite])
+        if not finite.all():
+            stored, wanted = stored[finite], wanted[finite]
+        span = source.span(wanted)
         if field.span not in span:
             yield f"{path}: the range is {field.span}, in the data {span[0]}"
             return
-        yield from self._within_a_step(field, stored[finite], wanted[finite])
+        yield from self._within_a_step(field, stored, wanted)
 
-    def _within_a_step(self, field: Values, stored: NDArray[Any], wanted: Float32) -> Iterator[str]:
+    def _within_a_step(self, field: Values, stored: Array, wanted: Float32) -> Iterator[str]:
         """Codes are truncated: a value lies from 0 to 1 steps above its decoded one."""
         lo, hi = field.span
         top = fmt.CODES[field.bits or 8].missing - 1
@@ -178,33 +233,14 @@ class Comparison:
             return  # such ranges are beyond the float32 arithmetic of the format
         above = (wanted.astype(np.float64) - decode(field, stored)) * (top / (hi - lo))
         largest = float(np.abs(above).max())
-        self.largest_error = max(self.largest_error, largest)
+        self._errors.append(largest)
         rounding = 4 * float(np.finfo(np.float32).eps) * top
         wrong = int(((above < -rounding) | (above > 1 + rounding)).sum())
         if wrong:
             yield f"{field.resource.path}: {wrong} values differ, by up to {largest:.4g} steps"
 
 
-def _span(finite: Float32) -> list[tuple[float, float]]:
-    """Ranges that `finite` values may be quantized over."""
-    if not finite.size:
-        return [(0.0, 1.0)]
-    lo, hi = float(finite.min()), float(finite.max())
-    if lo < hi:
-        return [(lo, hi)]
-    # Beyond 2**53, adding 1 changes nothing and the next number up is as good.
-    return [(lo, lo + 1.0), (lo, float(np.nextafter(lo, np.inf)))]
-
-
-def _normalized(raw: Float32) -> tuple[Float32, float]:
-    """Points of an embedding, and the scale they were brought to."""
-    lo, hi = raw.min(axis=0), raw.max(axis=0)
-    width = float((hi - lo).max())
-    scale = 2.0 / (width if width >= 1e-8 else 1.0)
-    return (raw - (lo + hi) / np.float32(2)) * np.float32(scale), scale
-
-
-def _unequal(path: str, found: NDArray[Any], wanted: NDArray[Any]) -> Iterator[str]:
+def _unequal(path: str, found: Array, wanted: Array) -> Iterator[str]:
     """Say how many values differ; NaN equals NaN."""
     if found.shape != wanted.shape:
         yield f"{path}: has shape {found.shape}, not {wanted.shape}"

@@ -118,16 +118,15 @@ class Contents:
 
 def read_contents(manifests: Mapping[str, Json], problems: list[str]) -> Contents | None:
     """Contents from manifests whose shape is right; None when they make no sense."""
-    bits = _settings(manifests, problems)
-    if problems or bits is None:
-        return None
-    problems.extend(_rows(manifests, *bits))
-    return None if problems else _contents(manifests, *bits)
+    wrong: list[str] = []
+    bits = _settings(manifests, wrong)
+    if not wrong:
+        wrong.extend(_rows(manifests, *bits))
+    problems.extend(wrong)
+    return None if wrong else _contents(manifests, *bits)
 
 
-def _settings(
-    manifests: Mapping[str, Json], problems: list[str]
-) -> tuple[int | None, int | None] | None:
+def _settings(manifests: Mapping[str, Json], problems: list[str]) -> tuple[int | None, int | None]:
     """Bits of obs and of genes, when they and other settings are ones the format has."""
     identity, var = manifests[fmt.IDENTITY], manifests.get(fmt.VAR_MANIFEST, {})
     settings, dims = identity["export_settings"], identity["embeddings"]["available_dimensions"]

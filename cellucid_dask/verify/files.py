@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -13,6 +11,7 @@ from numpy.typing import NDArray
 
 from cellucid_dask import format as fmt
 from cellucid_dask.verify.contents import Category, Contents, Values
+from cellucid_dask.verify.tree import DamagedError, Files
 
 Array: TypeAlias = NDArray[Any]
 Float64: TypeAlias = NDArray[np.float64]
@@ -20,15 +19,11 @@ Float64: TypeAlias = NDArray[np.float64]
 _HEADER: Final = bytes([0x1F, 0x8B, 8, 0, 0, 0, 0, 0])  # gzip, deflate, no name, mtime 0
 
 
-class DamagedError(Exception):
-    """A file cannot be read, or holds another number of bytes than it should."""
-
-
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Arrays of the export in `folder`."""
+    """Arrays of the export that `files` are."""
 
-    folder: Path
+    files: Files
     contents: Contents
 
     def array(self, resource: fmt.Resource, dtype: str, count: int) -> Array:
@@ -40,12 +35,7 @@ class Reader:
             When the file does not hold exactly these.
         """
         wanted = count * np.dtype(dtype).itemsize
-        try:
-            raw = (self.folder / resource.path).read_bytes()
-        except FileNotFoundError:
-            raise DamagedError(f"{resource.path}: is missing") from None
-        except OSError as error:
-            raise DamagedError(f"{resource.path}: cannot be read ({error.strerror})") from error
+        raw = self.files.read(resource.path)
         data = self._inflated(raw, resource.path, wanted) if resource.gz else raw
         if len(data) != wanted:
             size = f"more than {wanted}" if resource.gz and len(data) > wanted else str(len(data))
@@ -88,10 +78,10 @@ class Reader:
         return codes
 
     def edges(self) -> tuple[Array, Array]:
-        """Lower and higher cell of every edge, (n_edges,) int64 each."""
+        """Lower and higher cell of every edge, (n_edges,) unsigned integers each."""
         count, dtype = (self.contents.edges or (0, 0))[0], fmt.index_dtype(self.contents.n_cells)
         src = self.array(self.contents.src, dtype, count)
-        return src.astype(np.int64), self.array(self.contents.dst, dtype, count).astype(np.int64)
+        return src, self.array(self.contents.dst, dtype, count)
 
 
 def decode(field: Values, stored: Array) -> Float64:
@@ -109,16 +99,3 @@ def groups(codes: Array, n: int) -> list[Array]:
     order = np.argsort(codes, kind="stable")
     bounds = np.searchsorted(codes[order], np.arange(n + 1))
     return [order[bounds[i] : bounds[i + 1]] for i in range(n)]
-
-
-def noticing(found: Iterator[str]) -> Iterator[str]:
-    """Pass on problems as they are found; damage to a file ends them as the last one."""
-    try:
-        yield from found
-    except DamagedError as damage:
-        yield str(damage)
-
-
-def files_of(folder: Path) -> Iterator[Path]:
-    """Everything in `folder` that is not a folder."""
-    return (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())

@@ -9,12 +9,12 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from reprlib import repr as short
 from types import UnionType
 from typing import Any, Final, TypeAlias
 
 from cellucid_dask import format as fmt
+from cellucid_dask.verify.tree import DamagedError, Files
 
 Json: TypeAlias = dict[str, Any]
 
@@ -88,23 +88,27 @@ _SHAPES: Final[Mapping[str, Json]] = {
 }
 
 
-def read_manifests(folder: Path, problems: list[str]) -> dict[str, Json] | None:
-    """Manifests of the export in `folder` by file name; None when one cannot be used."""
+def read_manifests(files: Files, problems: list[str]) -> dict[str, Json] | None:
+    """Manifests of an export by file name; None when one cannot be used."""
     manifests: dict[str, Json] = {}
-    before = len(problems)
+    wrong: list[str] = []
+    needed = {fmt.IDENTITY, fmt.OBS_MANIFEST, *(files.listed or ())}
     for name in fmt.MANIFESTS:
-        path = folder / name
-        if path.is_file():
-            try:
-                manifests[name] = _strict(path.read_text(encoding="utf-8"))
-            except (OSError, ValueError, RecursionError) as error:
-                problems.append(f"{name}: is not strict JSON ({error})")
-        elif name in (fmt.IDENTITY, fmt.OBS_MANIFEST):
-            problems.append(f"{name}: is missing")
+        if name not in files and name not in needed:
+            continue
+        try:
+            manifests[name] = strict_json(files.read(name, problems))
+        except DamagedError as damage:
+            wrong.append(str(damage))
+        except (ValueError, RecursionError) as error:
+            wrong.append(f"{name}: is not strict JSON ({error})")
     ours = is_ours(manifests.get(fmt.IDENTITY, {}))
     for name, manifest in manifests.items():
-        problems.extend(misfits(manifest, _SHAPES[name], name, closed=ours))
-    return manifests if len(problems) == before else None
+        wrong.extend(misfits(manifest, _SHAPES[name], name, closed=ours))
+    if ours and fmt.CHECKSUMS not in files:
+        problems.append(f"{fmt.CHECKSUMS}: is missing")
+    problems.extend(wrong)
+    return None if wrong else manifests
 
 
 def is_ours(identity: Json) -> bool:
@@ -112,7 +116,15 @@ def is_ours(identity: Json) -> bool:
     return str(identity.get("cellucid_data_version")).startswith("cellucid-dask")
 
 
-def _strict(text: str) -> Json:
+def strict_json(raw: bytes) -> Json:
+    """Object of a JSON text in UTF-8 that has no NaN, no Infinity and no key twice.
+
+    Raises
+    ------
+    ValueError
+        When it is anything else.
+    """
+
     def refuse(literal: str) -> float:
         raise ValueError(f"it holds {literal}")
 
@@ -123,7 +135,9 @@ def _strict(text: str) -> Json:
         twice = [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
         return dict(pairs) if not twice else _fail(f"it has the key {twice[0]!r} twice")
 
-    value = json.loads(text, parse_constant=refuse, parse_float=number, object_pairs_hook=unique)
+    value = json.loads(
+        raw.decode(), parse_constant=refuse, parse_float=number, object_pairs_hook=unique
+    )
     return value if isinstance(value, dict) else _fail("it is no object")
 
 

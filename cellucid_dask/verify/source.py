@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import anndata
 import numpy as np
@@ -16,11 +13,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from cellucid_dask.errors import InputError, OptionError, ReadError
+from cellucid_dask.errors import InputError, OptionError
+from cellucid_dask.verify.data import Data
 from cellucid_dask.verify.files import Array
-
-_UNREADABLE: Final = (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError)
-_BLOCK_BYTES: Final = 1 << 28
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,39 +28,7 @@ class Choice:
     graph: str | None
 
 
-@contextlib.contextmanager
-def opened(path: str | os.PathLike[str]) -> Iterator[Any]:
-    """AnnData at `path`; of an ``.h5ad``, X stays on disk."""
-    where = Path(path)
-    if not where.exists():
-        raise InputError("does not exist", where=str(where))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of names and old encodings, which are no matter here
-        try:
-            adata = _read(where)
-        except _UNREADABLE as error:
-            raise ReadError(
-                f"is no AnnData that can be read ({error})", where=str(where)
-            ) from error
-    try:
-        yield adata
-    finally:
-        if adata.isbacked:
-            adata.file.close()
-
-
-def _read(path: Path) -> Any:
-    if path.is_dir():
-        return anndata.read_zarr(path)
-    if path.suffix != ".zip":
-        return anndata.read_h5ad(path, backed="r")
-    import zarr
-
-    with zarr.storage.ZipStore(path, mode="r") as store:
-        return anndata.read_zarr(zarr.open_group(store, mode="r"))
-
-
-def embedding_key(adata: Any, dim: int, chosen: Mapping[int, str]) -> str | None:
+def embedding_key(data: Data, dim: int, chosen: Mapping[int, str]) -> str | None:
     """Name the obsm key of the points of `dim` dimensions; None when there is none.
 
     Raises
@@ -74,30 +37,58 @@ def embedding_key(adata: Any, dim: int, chosen: Mapping[int, str]) -> str | None
         When there is no key that was chosen.
     """
     if dim in chosen:
-        if chosen[dim] not in adata.obsm:
-            known = ", ".join(map(repr, adata.obsm)) or "nothing"
+        if chosen[dim] not in data.obsm:
+            known = ", ".join(map(repr, data.obsm)) or "nothing"
             raise InputError(f"there is no obsm[{chosen[dim]!r}]", fix=f"obsm has {known}")
         return chosen[dim]
     for key in (f"X_umap_{dim}d", "X_umap"):
-        if key in adata.obsm and adata.obsm[key].shape[1:] == (dim,):
+        if key in data.obsm and data.obsm[key].shape[1:] == (dim,):
             return key
     return None
 
 
-def vector_key(adata: Any, field: str, dim: int) -> str | None:
+def vector_key(data: Data, field: str, dim: int) -> str | None:
     """Name the obsm key of a vector field; None when there is none."""
     for key in (f"{field}_{dim}d", field):
-        if key in adata.obsm and (adata.obsm[key].shape[1:] or (1,)) == (dim,):
+        if key in data.obsm and (data.obsm[key].shape[1:] or (1,)) == (dim,):
             return key
     return None
 
 
 def float32(values: Any) -> NDArray[np.float32]:
-    """Array, frame or sparse matrix as a dense float32 array."""
+    """Array, frame or sparse matrix as a dense float32 array.
+
+    Raises
+    ------
+    InputError
+        When it holds anything but numbers.
+    """
     dense: Any = values.toarray() if hasattr(values, "toarray") else np.asarray(values)
-    with np.errstate(over="ignore"):
-        converted: NDArray[np.float32] = dense.astype(np.float32)
+    try:
+        with np.errstate(over="ignore"):
+            converted: NDArray[np.float32] = dense.astype(np.float32)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the data holds no numbers where it should ({error})") from error
     return converted
+
+
+def span(finite: NDArray[np.float32]) -> list[tuple[float, float]]:
+    """Ranges that `finite` values may be quantized over."""
+    if not finite.size:
+        return [(0.0, 1.0)]
+    lo, hi = float(finite.min()), float(finite.max())
+    if lo < hi:
+        return [(lo, hi)]
+    # Beyond 2**53, adding 1 changes nothing and the next number up is as good.
+    return [(lo, lo + 1.0), (lo, float(np.nextafter(lo, np.inf)))]
+
+
+def normalized(raw: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
+    """Points of an embedding, and the scale they were brought to."""
+    lo, hi = raw.min(axis=0), raw.max(axis=0)
+    width = float((hi - lo).max())
+    scale = 2.0 / (width if width >= 1e-8 else 1.0)
+    return (raw - (lo + hi) / np.float32(2)) * np.float32(scale), scale
 
 
 def is_continuous(column: Any) -> bool:
@@ -128,7 +119,9 @@ def graph_pairs(graph: Any) -> tuple[Array, Array, int]:
     stored = entries.data != 0
     row, col = (axis[stored].astype(np.int64) for axis in entries.coords)
     n = entries.shape[0]
-    pairs = np.unique(np.minimum(row, col) * n + np.maximum(row, col))
+    pairs = np.minimum(row, col) * n + np.maximum(row, col)
+    pairs.sort()  # np.unique would hash, which takes four times as long
+    pairs = pairs[np.diff(pairs, prepend=-1) > 0]
     low, high = pairs // n, pairs % n
     apart = low != high
     ends = np.concatenate([low, high[apart]])  # a loop has one end
@@ -136,20 +129,29 @@ def graph_pairs(graph: Any) -> tuple[Array, Array, int]:
     return low[apart], high[apart], most
 
 
-def expression(adata: Any, choice: Choice) -> tuple[Any, pd.DataFrame]:
-    """Matrix of the expression, perhaps on disk, and the var that goes with it."""
+def expression(data: Data, choice: Choice) -> tuple[Any, pd.DataFrame]:
+    """Matrix of the expression, None when there is none, and the var that goes with it.
+
+    Raises
+    ------
+    InputError
+        When there is no layer or raw that was chosen.
+    OptionError
+        When both were.
+    """
     if choice.raw and choice.layer is not None:
         raise OptionError("a layer and raw cannot both be given")
     if choice.raw:
-        if adata.raw is None:
+        if data.raw_var is None or "raw/X" not in data.matrices:
             raise InputError("there is no raw in the data")
-        return adata.raw.X, adata.raw.var
+        return data.matrices["raw/X"], data.raw_var
     if choice.layer is not None:
-        if choice.layer not in adata.layers:
-            known = ", ".join(map(repr, adata.layers)) or "nothing"
+        if f"layers/{choice.layer}" not in data.matrices:
+            names = [name for name in data.matrices if name.startswith("layers/")]
+            known = ", ".join(repr(name.removeprefix("layers/")) for name in names) or "nothing"
             raise InputError(f"there is no layer {choice.layer!r}", fix=f"layers has {known}")
-        return adata.layers[choice.layer], adata.var
-    return adata.X, adata.var
+        return data.matrices[f"layers/{choice.layer}"], data.var
+    return data.matrices.get("X"), data.var
 
 
 def gene_positions(var: pd.DataFrame, column: str) -> dict[str, int]:
@@ -160,19 +162,3 @@ def gene_positions(var: pd.DataFrame, column: str) -> dict[str, int]:
             warnings.simplefilter("ignore")
             ids = anndata.utils.make_index_unique(ids)
     return {str(name): i for i, name in enumerate(ids)}
-
-
-def columns(matrix: Any, chosen: Sequence[int]) -> Iterator[NDArray[np.float32]]:
-    """(n_cells,) float32 of each of the `chosen` genes, in their order."""
-    n_cells, n_genes = matrix.shape
-    if getattr(matrix, "format", "") == "csc":
-        yield from (float32(matrix[:, gene : gene + 1])[:, 0] for gene in chosen)
-        return
-    width = max(1, _BLOCK_BYTES // (4 * n_cells))
-    height = max(1, _BLOCK_BYTES // (8 * n_genes))
-    for start in range(0, len(chosen), width):
-        genes = list(chosen[start : start + width])
-        block = np.empty((n_cells, len(genes)), np.float32, order="F")
-        for top in range(0, n_cells, height):
-            block[top : top + height] = float32(matrix[top : top + height][:, genes])
-        yield from block.T

@@ -1,0 +1,358 @@
+"""The folder beside the output in which an export is made, and what is kept of it when a run dies.
+
+It holds the mark and the record of its owner, the journal, the export as far as it is made, files
+that are not finished and, unless it has a place of its own, the spill. A run that ends well leaves
+nothing. One that fails or is killed leaves what its journal tells of, for the next to go on with.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shlex
+import shutil
+from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from cellucid_dask.errors import OutputError, Problem
+from cellucid_dask.exporter.files import PARTS, file_crc32
+from cellucid_dask.exporter.journal import JOURNAL, Done, Entries, Journal, read_journal
+from cellucid_dask.exporter.lock import RunLock, busy, taken
+from cellucid_dask.exporter.origin import differences
+from cellucid_dask.exporter.publish import FOLDERS, discard, only_export, restore_previous
+from cellucid_dask.format import CHECKSUMS
+
+STAGING = ".{}.cellucid-staging"
+SPILL = "cellucid-dask-scratch-"
+Origin = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Staging:
+    """The folders of a run.
+
+    Parameters
+    ----------
+    export
+        What will be published.
+    parts
+        Files of it that are not finished, on the same disk.
+    scratch
+        Spill of this run; gone at the end.
+    """
+
+    export: Path
+    parts: Path
+    scratch: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """What a run works in.
+
+    Parameters
+    ----------
+    out
+        What the export will be called.
+    folders
+        Where files go.
+    journal
+        Where it notes what is done.
+    done
+        What an earlier run noted, not looked at yet.
+    lock
+        The right to be here.
+    older
+        Spill folders of earlier runs.
+    """
+
+    out: Path
+    folders: Staging
+    journal: Journal
+    done: Done
+    lock: RunLock
+    older: tuple[Path, ...]
+
+
+def staging_of(out: Path) -> Path:
+    """Staging folder of the export `out`."""
+    out = out.absolute()
+    return out.with_name(STAGING.format(out.name))
+
+
+@contextlib.contextmanager
+def staging(
+    out: Path, scratch: Path | None, origin: Origin | None, *, restart: bool
+) -> Iterator[Workplace]:
+    """Have the folders of a run beside `out`, with what an earlier run of the same `origin` left.
+
+    They are gone when the block ends well. When it fails, they stay if the journal tells of
+    anything, which is then added to the error as a note.
+
+    Raises
+    ------
+    OutputError
+        When another run is making the same export, or one of another origin left its work and
+        is not to be discarded.
+    """
+    out = out.absolute()
+    made = _make_parents(out)
+    folder = staging_of(out)
+    with taken(folder, out) as lock:
+        try:
+            restore_previous(out)
+            done = _earlier(folder, out, origin, restart=restart)
+        except BaseException:
+            _remove_parents(folder, made)
+            raise
+        if done is None:
+            _clear(folder, lock.file, out)
+        n = 0 if done is None else len(done.files) + len(done.spills)
+        journal = Journal(None if origin is None else folder / JOURNAL, n)
+        older = tuple(_spills(lock.file))
+        base = folder if scratch is None else scratch.absolute()
+        folders = Staging(
+            folder / "export", folder / PARTS, base / f"{SPILL}{secrets.token_hex(4)}"
+        )
+        try:
+            _make(folders, lock.file)
+            if done is None and origin is not None:
+                journal.begin(origin)
+            yield Workplace(out, folders, journal, done or Done(), lock, older)
+        except BaseException as error:
+            if journal.n and lock.ours():
+                error.add_note(kept(out))
+                shutil.rmtree(folders.parts, ignore_errors=True)
+                sweep([folders.scratch], _noted(folder))
+            else:
+                _remove(folder, lock, out, made)
+            raise
+        _remove(folder, lock, out, made)
+
+
+def kept(out: Path) -> str:
+    """Say what becomes of a run that did not end."""
+    return (
+        f"what is done is kept in {staging_of(out)}: the same command goes on from there; "
+        f"'cellucid-dask clean {shlex.quote(str(out))}' removes it"
+    )
+
+
+def _make(folders: Staging, mark: IO[str]) -> None:
+    mark.write(f"{folders.scratch}\n")
+    mark.flush()
+    for name in FOLDERS:
+        (folders.export / name).mkdir(parents=True, exist_ok=True)
+    folders.scratch.mkdir()
+    shutil.rmtree(folders.parts, ignore_errors=True)
+    folders.parts.mkdir()
+
+
+def _make_parents(out: Path) -> list[Path]:
+    """Make the folders above `out`; returns those that were not there, innermost first."""
+    missing = [parent for parent in out.parents if not parent.exists()]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    return missing
+
+
+# --------------------------------------------------------------------------- what was left
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What an earlier run left at a place, looked at without changing anything.
+
+    Parameters
+    ----------
+    done
+        What its journal says is done, and will be gone on with.
+    there
+        What is on disk of it, be it to go on with or to be discarded.
+    problems
+        Why a run cannot begin.
+    complete
+        Whether all was done and published but for tidying up.
+    """
+
+    done: Done = field(default_factory=Done)
+    there: Done = field(default_factory=Done)
+    problems: tuple[Problem, ...] = ()
+    complete: bool = False
+
+
+def look(out: Path, origin: Origin | None, *, restart: bool) -> Earlier:
+    """Find out whether a run of `origin` could begin at `out`."""
+    if not out.absolute().name:
+        return Earlier()  # the root, which is refused
+    folder = staging_of(out)
+    if busy(folder):
+        fix = "wait until it has ended"
+        problem = Problem("another run is making this export", str(out), fix)
+        return Earlier(problems=(problem,))
+    entries = read_journal(folder / JOURNAL)
+    if entries is None or not entries.records:
+        return Earlier()
+    if restart:
+        return Earlier(there=entries.done())
+    if other := _other(entries, out, origin):
+        return Earlier(problems=(other,))
+    done = entries.done()
+    return Earlier(done, done, complete=_published(done, out))
+
+
+def _other(entries: Entries, out: Path, origin: Origin | None) -> Problem | None:
+    """Say what differs, when the journal is of another export than the one to be made."""
+    found = differences(entries.origin, origin)
+    if not found:
+        return None
+    shown = "; ".join(found[:8]) + (f"; and {len(found) - 8} more" if len(found) > 8 else "")
+    return Problem(
+        f"an unfinished export of other input or options is there: {shown}",
+        str(staging_of(out)),
+        "run it with the same input and options to go on, or add --restart to discard it",
+    )
+
+
+def _published(done: Done, folder: Path) -> bool:
+    """Whether `folder` is the export that the journal says was complete."""
+    if done.published is None:
+        return False
+    try:
+        return file_crc32(folder / CHECKSUMS)[1] == done.published["crc32"]
+    except OSError:
+        return False
+
+
+def _earlier(folder: Path, out: Path, origin: Origin | None, *, restart: bool) -> Done | None:
+    """What to go on with; None when there is nothing."""
+    entries = None if restart else read_journal(folder / JOURNAL)
+    if entries is None or not entries.records:
+        return None
+    if other := _other(entries, out, origin):
+        raise OutputError.of([other])
+    done = entries.done()
+    export = folder / "export"
+    if done.published is not None and not _published(done, export):
+        return None  # it has its name already: what is here now is what was there before
+    return done if export.is_dir() and only_export(export) else None
+
+
+def _spills(mark: IO[str]) -> Iterator[Path]:
+    """Spill folders that runs noted, of which they may have left something."""
+    mark.seek(0)
+    for line in mark.read().splitlines():
+        spill = Path(line)
+        if spill.name.startswith(SPILL) and spill.is_dir():
+            yield spill
+
+
+def _noted(folder: Path) -> set[str]:
+    """Paths of the spilled chunks that the journal tells of."""
+    entries = read_journal(folder / JOURNAL)
+    return {spill.path for spill in entries.done().spills} if entries is not None else set()
+
+
+def sweep(spills: Iterable[Path], chunks: Container[str]) -> None:
+    """Remove all from spill folders but the files of `chunks`."""
+    for spill in spills:
+        for path in spill.iterdir() if spill.is_dir() else ():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            elif str(path) not in chunks:
+                path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            spill.rmdir()  # where nothing is left in it
+
+
+def remove_spill(place: Workplace) -> None:
+    """Remove what no task needs any more, so that it is never written to the disk."""
+    for path in place.folders.scratch.iterdir():
+        if path.is_file() and path.suffix != ".log":
+            path.unlink()
+    sweep(place.older, ())
+
+
+def _clear(folder: Path, mark: IO[str], out: Path) -> Path | None:
+    """Remove what an earlier run left: its export and, wherever it was, its spill.
+
+    Returns
+    -------
+    Where its export is now, if it held files that are no export's.
+    """
+    (folder / JOURNAL).unlink(missing_ok=True)
+    for spill in _spills(mark):
+        shutil.rmtree(spill, ignore_errors=True)
+    mark.truncate(0)
+    shutil.rmtree(folder / PARTS, ignore_errors=True)
+    return discard(folder / "export", out)
+
+
+def _remove(folder: Path, lock: RunLock, out: Path, made: Iterable[Path]) -> Path | None:
+    """Leave nothing, unless another run took the place; as `_clear` returns."""
+    if not lock.ours():
+        return None
+    aside = _clear(folder, lock.file, out)
+    _remove_parents(folder, made)
+    return aside
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """What `clean` did.
+
+    Parameters
+    ----------
+    bytes
+        How much was removed; 0 when there was nothing.
+    aside
+        Where a folder is now that held files which are no export's: those are never deleted.
+    """
+
+    bytes: int
+    aside: Path | None = None
+
+
+def _remove_parents(folder: Path, made: Iterable[Path]) -> None:
+    """Remove the staging folder, and those above it that were made, where nothing is in them."""
+    if not read_journal(folder / JOURNAL):
+        shutil.rmtree(folder, ignore_errors=True)
+    for parent in made:
+        with contextlib.suppress(OSError):
+            parent.rmdir()
+
+
+def clean(out: str | os.PathLike[str]) -> Cleaned:
+    """Remove what a run that was killed, or failed, left beside the export `out`.
+
+    The export itself is left as it is.
+
+    Parameters
+    ----------
+    out
+        The export, as it was given to the run; it need not be there.
+
+    Raises
+    ------
+    OutputError
+        When a run is making the export now, or the folder cannot be changed.
+    """
+    place = Path(out).absolute()
+    folder = staging_of(place)
+    try:
+        if not folder.is_dir():
+            restore_previous(place)
+            return Cleaned(0)
+        with taken(folder, place) as lock:
+            restore_previous(place)
+            apart = [spill for spill in _spills(lock.file) if not spill.is_relative_to(folder)]
+            n_bytes = sum(map(_size, [folder, *apart]))
+            return Cleaned(n_bytes, _remove(folder, lock, place, ()))
+    except OSError as error:
+        raise OutputError(f"cannot be cleaned ({error})", where=str(folder)) from error
+
+
+def _size(folder: Path) -> int:
+    return sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir())

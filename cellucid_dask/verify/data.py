@@ -1,0 +1,162 @@
+"""The AnnData an export was made of, its elements read when they are asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import warnings
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import anndata
+import h5py
+import hdf5plugin  # noqa: F401  its filters are then known to h5py
+import pandas as pd
+
+from cellucid_dask.errors import InputError, ReadError
+
+UNREADABLE: Final = (
+    *(OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError, EOFError),
+    *(MemoryError, SystemError, zipfile.BadZipFile),  # of absurd sizes in damaged headers
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """What there is of an AnnData.
+
+    Parameters
+    ----------
+    where
+        Its path.
+    obsm, obsp
+        Arrays by key; read whole, each time they are asked for.
+    matrices
+        ``X``, ``layers/NAME`` and ``raw/X``, those there are; left on disk.
+    raw_var
+        var that goes with ``raw/X``.
+    """
+
+    where: str
+    obs: pd.DataFrame
+    var: pd.DataFrame
+    obsm: Mapping[str, Any]
+    obsp: Mapping[str, Any]
+    matrices: Mapping[str, Any]
+    raw_var: pd.DataFrame | None
+
+
+class _Elements(Mapping[str, Any]):
+    """Elements by key, each read by a function of the key."""
+
+    def __init__(self, where: str, names: list[str], read: Callable[[str], Any]) -> None:
+        self._where, self._names, self._read = where, names, read
+
+    def __getitem__(self, key: str) -> Any:
+        if key not in self._names:
+            raise KeyError(key)
+        try:
+            return self._read(key)
+        except UNREADABLE as error:
+            what = f"{key!r} cannot be read ({_short(error)})"
+            raise ReadError(what, where=self._where) from error
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+@contextlib.contextmanager
+def opened(path: str | os.PathLike[str]) -> Iterator[Data]:
+    """Open the ``.h5ad``, ``.zarr`` or ``.zarr.zip`` at `path`.
+
+    Raises
+    ------
+    InputError
+        When there is none.
+    ReadError
+        When it is no AnnData.
+    """
+    where = Path(path)
+    try:
+        mode = where.stat().st_mode
+    except (OSError, ValueError) as error:
+        raise InputError("does not exist", where=str(where)) from error
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise InputError("is no regular file", where=str(where))
+    with ExitStack() as stack:
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")  # of names and old encodings, which are no matter here
+        try:
+            data = _data(where, _root(where, stack), stack)
+        except UNREADABLE as error:
+            what = f"is no AnnData that can be read ({_short(error)})"
+            raise ReadError(what, where=str(where)) from error
+        yield data
+
+
+def _root(path: Path, stack: ExitStack) -> Any:
+    """Open the root group, by what the file is and not by its name."""
+    if path.is_file() and not zipfile.is_zipfile(path):
+        try:
+            return stack.enter_context(h5py.File(path, locking=False))
+        except OSError:  # a file system may refuse locks; a file that is open decides on them
+            return stack.enter_context(h5py.File(path))
+    import zarr
+
+    if path.is_dir():
+        return zarr.open_group(path, mode="r")
+    archive = zarr.storage.ZipStore(path, mode="r", read_only=True)
+    return zarr.open_group(stack.enter_context(contextlib.closing(archive)), mode="r")
+
+
+def _data(path: Path, root: Any, stack: ExitStack) -> Data:
+    if root.attrs.get("encoding-type") != "anndata":
+        return _of_old(path, root, stack)
+    read = anndata.io.read_elem
+    names = [f"layers/{name}" for name in root.get("layers", ())]
+    names += [name for name in ("X", "raw/X") if name in root]
+    obsm, obsp = list(root.get("obsm", ())), list(root.get("obsp", ()))
+    return Data(
+        where=str(path),
+        obs=read(root["obs"]),
+        var=read(root["var"]),
+        obsm=_Elements(str(path), obsm, lambda key: read(root["obsm"][key])),
+        obsp=_Elements(str(path), obsp, lambda key: read(root["obsp"][key])),
+        matrices=_Elements(str(path), names, lambda key: _matrix(root[key])),
+        raw_var=read(root["raw/var"]) if "raw/var" in root else None,
+    )
+
+
+def _matrix(element: Any) -> Any:
+    """Dense or sparse matrix on disk; None for one that is left out."""
+    encoding = element.attrs.get("encoding-type")
+    if encoding in ("csr_matrix", "csc_matrix"):
+        return anndata.io.sparse_dataset(element)
+    return None if encoding == "null" else element
+
+
+def _of_old(path: Path, root: Any, stack: ExitStack) -> Data:
+    """AnnData of a release before 0.8, which anndata reads; but for X into memory."""
+    if isinstance(root, h5py.File):
+        root.close()  # HDF5 wants one way of locking per file
+        adata = anndata.read_h5ad(path, backed="r")
+        stack.callback(adata.file.close)
+    else:
+        adata = anndata.read_zarr(root)
+    matrices = {"X": adata.X, **{f"layers/{name}": adata.layers[name] for name in adata.layers}}
+    if adata.raw is not None:
+        matrices["raw/X"] = adata.raw.X
+    raw_var = None if adata.raw is None else adata.raw.var
+    return Data(str(path), adata.obs, adata.var, adata.obsm, adata.obsp, matrices, raw_var)
+
+
+def _short(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
