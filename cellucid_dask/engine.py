@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 import os
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -32,6 +33,8 @@ WORKER_BYTES = 190_000_000  # resident memory of a worker process before its fir
 GROWTH_BYTES = 80_000_000  # what this process adds while a run goes on: manifests, scheduler
 ANSWER_SECONDS = 10
 LOG = "workers.log"
+NOISY = ("distributed", "distributed.client", "tornado.application")  # where connections end
+TELLING = re.compile("^Exception: | - (?:WARNING|ERROR|CRITICAL) - ")  # lines of a log
 LOST = ("CancelledError", "FutureCancelledError", "FuturesCancelledError", "CommClosedError")
 CHECK_ADDRESS = "check the address, and that the scheduler is running"
 
@@ -71,6 +74,8 @@ class Engine:
         self._spawn = 0
         self._log = Path()
         if run.scheduler is not None:
+            for logger in NOISY:  # to the end of the connection
+                self._joined.enter_context(_hushed(logger))
             self.client = _join(run.scheduler, self._joined)
             self.slots = _threads_of(self.client)
         else:
@@ -251,8 +256,7 @@ class Engine:
         """Say in the words of this package what dask reports of lost workers."""
         if type(error).__name__ in ("KilledWorker", "NoWorkerError", "NoValidWorkerError"):
             log = self._log.read_text("utf-8", "replace").split("\n") if self._log.is_file() else []
-            told = (line.strip() for line in reversed(log) if " - INFO - " not in line)
-            last = next(filter(None, told), "")
+            last = next(filter(TELLING.search, reversed(log)), "").strip()[:300]
             return EngineError(
                 f"the workers died while working ({error})",
                 where=f"last line of their log: {last}" if last else "",
@@ -260,7 +264,7 @@ class Engine:
             )
         if self.joined and type(error).__name__ in LOST:
             return EngineError(
-                f"the connection to the scheduler was lost ({error})",
+                f"the connection to the scheduler was lost ({str(error) or type(error).__name__})",
                 where="--scheduler",
                 fix="start it again, then run the same command again",
             )
@@ -377,7 +381,8 @@ def _spawn_workers(n_workers: int, folder: Path, stack: ExitStack) -> Any:
     class Worker(SubprocessWorker):  # type: ignore[misc]
         """A worker in a session of its own, so that Ctrl-C reaches only this process.
 
-        It bears the name by which the cluster knows it, and so is missed when it dies.
+        It bears the name by which the cluster knows it, and so is missed when it dies, also
+        before the scheduler knows of it.
         """
 
         async def _start(self) -> None:
@@ -388,6 +393,13 @@ def _spawn_workers(n_workers: int, folder: Path, stack: ExitStack) -> Any:
                 self.process = await asyncio.create_subprocess_exec(
                     *command, start_new_session=True, stderr=log, stdout=log, env=_environment()
                 )
+            self.watch = asyncio.ensure_future(self._missed())
+
+        async def _missed(self) -> None:
+            await self.process.wait()
+            cluster = self._cluster and self._cluster()
+            if cluster is not None and cluster.workers.get(self.name) is self:
+                del cluster.workers[self.name]
 
     # It tells, with a traceback, of connections that end a moment after the cluster has closed.
     logging.getLogger("distributed.batched").setLevel(logging.CRITICAL)

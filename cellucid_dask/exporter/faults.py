@@ -34,7 +34,7 @@ def _told(error: OSError, folder: Path) -> CellucidDaskError:
     if error.errno in FULL:
         fix = f"make room, or name another disk with --out or --scratch, {AGAIN}"
         return OutputError(f"the disk {FULL[error.errno]} ({reason})", where=where, fix=fix)
-    if error.errno == errno.ENOENT and not (folder / "export").is_dir():
+    if error.errno == errno.ENOENT and not any(folder.glob("export-*")):
         return OutputError(
             "the folder in which the export is made was removed while the run was going on",
             where=str(folder),

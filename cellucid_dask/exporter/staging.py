@@ -20,10 +20,11 @@ from typing import IO
 from cellucid_dask.errors import OutputError, Problem
 from cellucid_dask.exporter.files import PARTS, file_crc32
 from cellucid_dask.exporter.journal import JOURNAL, Done, Entries, Journal, read_journal
-from cellucid_dask.exporter.lock import RunLock, busy, taken
+from cellucid_dask.exporter.lock import MARK, OWNER, RunLock, busy, taken
 from cellucid_dask.exporter.origin import differences
 from cellucid_dask.exporter.publish import FOLDERS, discard, only_export, restore_previous
 from cellucid_dask.format import CHECKSUMS
+from cellucid_dask.source.fingerprint import short_digest
 
 STAGING = ".{}.cellucid-staging"
 SPILL = "cellucid-dask-scratch-"
@@ -83,6 +84,16 @@ def staging_of(out: Path) -> Path:
     return out.with_name(STAGING.format(out.name))
 
 
+def export_in(folder: Path, origin: Origin | None) -> Path:
+    """Where in a staging folder an export of `origin` is made.
+
+    Workers of a run that was killed live on for seconds: what they still write must not get into
+    an export of something else.
+    """
+    facts = () if origin is None else sorted(origin.items())
+    return folder / f"export-{short_digest(facts)}"
+
+
 @contextlib.contextmanager
 def staging(
     out: Path, scratch: Path | None, origin: Origin | None, *, restart: bool
@@ -113,10 +124,8 @@ def staging(
         n = 0 if done is None else len(done.files) + len(done.spills)
         journal = Journal(None if origin is None else folder / JOURNAL, n)
         older = tuple(_spills(lock.file))
-        base = folder if scratch is None else scratch.absolute()
-        folders = Staging(
-            folder / "export", folder / PARTS, base / f"{SPILL}{secrets.token_hex(4)}"
-        )
+        spill = (scratch or folder).absolute() / f"{SPILL}{secrets.token_hex(4)}"
+        folders = Staging(export_in(folder, origin), folder / PARTS, spill)
         try:
             _make(folders, lock.file)
             if done is None and origin is not None:
@@ -148,7 +157,7 @@ def _make(folders: Staging, mark: IO[str]) -> None:
         (folders.export / name).mkdir(parents=True, exist_ok=True)
     folders.scratch.mkdir()
     shutil.rmtree(folders.parts, ignore_errors=True)
-    folders.parts.mkdir()
+    folders.parts.mkdir(exist_ok=True)  # workers of a run that was killed may still write there
 
 
 def _make_parents(out: Path) -> list[Path]:
@@ -200,7 +209,9 @@ def look(out: Path, origin: Origin | None, *, restart: bool) -> Earlier:
     if other := _other(entries, out, origin):
         return Earlier(problems=(other,))
     done = entries.done()
-    return Earlier(done, done, complete=_published(done, out))
+    # By its checksums alone the old export, which has the name yet, might be an equal one.
+    waiting = _published(done, export_in(folder, origin))
+    return Earlier(done, done, complete=_published(done, out) and not waiting)
 
 
 def _other(entries: Entries, out: Path, origin: Origin | None) -> Problem | None:
@@ -234,7 +245,7 @@ def _earlier(folder: Path, out: Path, origin: Origin | None, *, restart: bool) -
     if other := _other(entries, out, origin):
         raise OutputError.of([other])
     done = entries.done()
-    export = folder / "export"
+    export = export_in(folder, origin)
     if done.published is not None and not _published(done, export):
         return None  # it has its name already: what is here now is what was there before
     return done if export.is_dir() and only_export(export) else None
@@ -282,12 +293,14 @@ def _clear(folder: Path, mark: IO[str], out: Path) -> Path | None:
     -------
     Where its export is now, if it held files that are no export's.
     """
-    (folder / JOURNAL).unlink(missing_ok=True)
     for spill in _spills(mark):
         shutil.rmtree(spill, ignore_errors=True)
-    mark.truncate(0)
     shutil.rmtree(folder / PARTS, ignore_errors=True)
-    return discard(folder / "export", out)
+    aside = [discard(export, out) for export in folder.glob("export-*")]
+    # Only now: killed before, the next run still knows whether all was done.
+    (folder / JOURNAL).unlink(missing_ok=True)
+    mark.truncate(0)
+    return next(filter(None, aside), None)
 
 
 def _remove(folder: Path, lock: RunLock, out: Path, made: Iterable[Path]) -> Path | None:
@@ -317,9 +330,10 @@ class Cleaned:
 
 def _remove_parents(folder: Path, made: Iterable[Path]) -> None:
     """Remove the staging folder, and those above it that were made, where nothing is in them."""
-    if not read_journal(folder / JOURNAL):
-        shutil.rmtree(folder, ignore_errors=True)
-    for parent in made:
+    if not (folder / JOURNAL).exists():
+        for name in (OWNER, MARK):
+            (folder / name).unlink(missing_ok=True)
+    for parent in (folder, *made):
         with contextlib.suppress(OSError):
             parent.rmdir()
 
@@ -340,6 +354,8 @@ def clean(out: str | os.PathLike[str]) -> Cleaned:
         When a run is making the export now, or the folder cannot be changed.
     """
     place = Path(out).absolute()
+    if not place.name:
+        raise OutputError("is no place of an export", where=str(out), fix="name the export")
     folder = staging_of(place)
     try:
         if not folder.is_dir():

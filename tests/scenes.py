@@ -1,0 +1,333 @@
+"""Commands that are killed at a chosen moment, and what must come of it.
+
+They are forked from a process that has imported everything, so that many can be killed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+from atlas import STAMP, Outcome, here, leftovers, tree
+
+from cellucid_dask import export
+from cellucid_dask.exporter.journal import JOURNAL, Done, read_journal
+from cellucid_dask.exporter.lock import MARK, OWNER
+from cellucid_dask.exporter.staging import staging_of
+
+NAMES = {"dataset_id": "d", "dataset_name": "d", "created_at": STAMP[1]}
+FACTS = ("--dataset-id", "d", "--dataset-name", "d", *STAMP)
+
+# --------------------------------------------------------------------------- commands to kill
+
+SERVER = """
+import json, os, sys
+for name in ("anndata", "dask.array", "h5py", "zarr", "rich.progress", "distributed",
+             "distributed.deploy.subprocess", "cellucid_dask.api", "cellucid_dask.exporter.run"):
+    __import__(name)
+from cellucid_dask.cli import main
+for line in sys.stdin:
+    asked = json.loads(line)
+    if asked.get("shell"):
+        answer = os.waitstatus_to_exitcode(os.system(asked["shell"]))
+    elif asked["pid"]:
+        answer = os.waitstatus_to_exitcode(os.waitpid(asked["pid"], 0)[1])
+    else:
+        answer = os.fork()
+        if answer == 0:
+            os.setsid()
+            os.chdir(asked["cwd"])
+            null, log = os.open(os.devnull, os.O_RDWR), os.open(asked["log"], 0o1101, 0o644)
+            for number, file in enumerate((null, null, log)):
+                os.dup2(file, number)
+            exec(asked["first"], {})
+            main(asked["arguments"])
+    print(answer, flush=True)
+"""
+
+# Many pieces for a small atlas, so that there is something between any two moments.
+PIECES = """
+from cellucid_dask.exporter import plan, stage_genes
+plan.CHUNK_NNZ, stage_genes.MiB = {nnz}, {block}
+"""
+
+# Kill or stop the process at an event of the system, before it happens.
+KILL_AT = """
+import os, signal, sys
+seen = 0
+def hook(event, arguments):
+    global seen
+    if {condition}:
+        seen += 1
+        if seen == {nth}:
+            os.kill(os.getpid(), signal.{signal})
+sys.addaudithook(hook)
+"""
+
+
+def at_event(condition: str, nth: int, number: str = "SIGKILL") -> str:
+    """Lines after which the process is killed, or stopped, at an event."""
+    return KILL_AT.format(condition=condition, nth=nth, signal=number)
+
+
+class Launcher:
+    """Starts commands at once; also in a place of its own for mounted disks.
+
+    Parameters
+    ----------
+    before
+        Words in front of the command of the process from which they are forked.
+    """
+
+    def __init__(self, folder: Path, *before: str) -> None:
+        self.logs, self._n = folder, 0
+        self._started: list[Started] = []
+        self._lock = threading.Lock()
+        self._server = subprocess.Popen(
+            [*before, sys.executable, "-c", SERVER],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+        )
+
+    @property
+    def pid(self) -> int:
+        """Of the process from which commands are forked."""
+        return self._server.pid
+
+    def start(self, *arguments: object, cwd: Path, first: str = "") -> Started:
+        """Start the command, after the lines `first`."""
+        self._n += 1
+        log = self.logs / f"stderr-{self._n}.txt"
+        words = [str(argument) for argument in arguments]
+        asked = {"arguments": words, "cwd": str(cwd), "log": str(log), "first": first}
+        started = Started(self.ask({"pid": 0, **asked}), log, self)
+        self._started.append(started)
+        return started
+
+    def run(self, *arguments: object, cwd: Path, first: str = "") -> Outcome:
+        """Run the command to its end."""
+        started = self.start(*arguments, cwd=cwd, first=first)
+        code = started.wait()
+        return Outcome(code, "", started.said)
+
+    def ask(self, what: dict[str, Any]) -> int:
+        """Ask for a process, or for the exit code of one that has ended."""
+        with self._lock:
+            assert self._server.stdin is not None
+            assert self._server.stdout is not None
+            self._server.stdin.write(json.dumps(what) + "\n")
+            self._server.stdin.flush()
+            return int(self._server.stdout.readline())
+
+    def shell(self, command: str) -> None:
+        """Run a command where commands are forked, as to mount a disk for them."""
+        assert self.ask({"shell": command}) == 0, command
+
+    def close(self) -> None:
+        """End it, and what a test that failed has left standing still."""
+        for started in self._started:
+            if started.runs:
+                started.signal(signal.SIGKILL, group=True)
+        self._server.communicate(timeout=10)
+
+
+class Started:
+    """A command that runs, in a session of its own."""
+
+    def __init__(self, pid: int, log: Path, launcher: Launcher) -> None:
+        self.pid, self._log, self._launcher = pid, log, launcher
+        self._process = psutil.Process(pid)
+        self._code: int | None = None
+
+    @property
+    def said(self) -> str:
+        """What it has printed on stderr."""
+        return self._log.read_text() if self._log.exists() else ""
+
+    @property
+    def runs(self) -> bool:
+        """Whether it has not ended."""
+        with suppress(psutil.NoSuchProcess):
+            return self._process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+        return False
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it stands still."""
+        return self._process.status() == psutil.STATUS_STOPPED
+
+    def workers(self) -> list[psutil.Process]:
+        """Worker processes it has."""
+        with suppress(psutil.NoSuchProcess):
+            return [p for p in self._process.children() if p.status() != psutil.STATUS_ZOMBIE]
+        return []
+
+    def until(self, reached: Callable[[], bool], seconds: float = 60) -> bool:
+        """Wait for a moment; False when it ended before."""
+        end = time.monotonic() + seconds
+        while not reached():
+            if not self.runs:
+                return False
+            assert time.monotonic() < end, f"it never came to that:\n{self.said}"
+            time.sleep(0.001)
+        return self.runs
+
+    def signal(self, number: int, *, group: bool = False) -> None:
+        """Send a signal, if it still runs."""
+        with suppress(ProcessLookupError):
+            (os.killpg if group else os.kill)(self.pid, number)
+
+    def wait(self, seconds: float = 60) -> int:
+        """Exit code; negative of a signal."""
+        end = time.monotonic() + seconds
+        while self.runs:
+            assert time.monotonic() < end, f"it does not end:\n{self.said}"
+            time.sleep(0.002)
+        if self._code is None:
+            self._code = self._launcher.ask({"pid": self.pid})
+        return self._code
+
+
+def family(folder: Path) -> list[psutil.Process]:
+    """Processes whose command line names `folder`: workers, also those that lost their run."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.pid != os.getpid() and any(str(folder) in w for w in process.cmdline()):
+                found.append(process)
+    return found
+
+
+def end_family(folder: Path) -> None:
+    """Kill workers that lost their run, so that nothing writes any more."""
+    for process in family(folder):
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+            process.wait(10)
+
+
+def noted(out: Path) -> int:
+    """Lines of the journal beside `out`."""
+    with suppress(OSError):
+        return (staging_of(out) / JOURNAL).read_bytes().count(b"\n") // 2
+    return 0
+
+
+def done_at(out: Path) -> Done:
+    """What the journal beside `out` says is done."""
+    entries = read_journal(staging_of(out) / JOURNAL)
+    return Done() if entries is None else entries.done()
+
+
+# --------------------------------------------------------------------------- scenes
+
+
+class Scene:
+    """An atlas, its export that ran through, and a place where runs are killed.
+
+    Parameters
+    ----------
+    at
+        The place; what a run leaves there names it, so it is always the same.
+    """
+
+    def __init__(self, folder: Path, data: Path, launcher: Launcher, first: str) -> None:
+        self.data, self.launcher, self.first = data, launcher, first
+        self.at, self._kept = folder / "place", folder / "kept"
+        self.out, self.staging = self.at / "out", staging_of(self.at / "out")
+        self.reset()
+        self.make()
+        self.whole = tree(self.out)
+        self.reset()
+
+    @property
+    def inside(self) -> Path:
+        """The export that is being made."""
+        return next(self.staging.glob("export-*"))
+
+    def reset(self) -> None:
+        """Empty the place."""
+        shutil.rmtree(self.at, ignore_errors=True)
+        self.at.mkdir(parents=True)
+
+    def words(self, *more: object) -> list[str]:
+        """Words of the command."""
+        made = ["export", self.data, "-o", self.out, "--workers", 1, *FACTS, *more]
+        return [str(word) for word in made]
+
+    def make(self, **options: Any) -> Any:
+        """Export in this process."""
+        return export(self.data, self.out, **{"quiet": True, "workers": 1, **NAMES, **options})
+
+    def command(self, capfd: Any, *more: object) -> Outcome:
+        """Run the command in this process."""
+        return here(capfd, *self.words(*more))
+
+    def kill(self, condition: str, nth: int, *more: object, first: str = "") -> Started:
+        """Run the command and have it killed at the `nth` event for which `condition` holds."""
+        hook = at_event(condition, nth)
+        words = self.words(*more)
+        started = self.launcher.start(*words, cwd=self.at, first=self.first + first + hook)
+        started.wait()
+        return started
+
+    def left_by(self, name: str, *kill: Any, **first: str) -> None:
+        """Have the place as a kill left it; killed once, copied from then on."""
+        kept = self._kept / name
+        self.reset()
+        if not kept.exists():
+            started = self.kill(*kill, **first)
+            assert started.wait() == -signal.SIGKILL, started.said
+            shutil.copytree(self.at, kept, symlinks=True)
+        else:
+            shutil.copytree(kept, self.at, symlinks=True, dirs_exist_ok=True)
+
+    def left_in_genes(self) -> None:
+        """Killed when all was spilled and some genes were written."""
+        self.left_by("genes", GENE, len(self.names("var/")) * 2 // 3)
+
+    def left_in_transpose(self) -> None:
+        """Killed when some chunks were spilled."""
+        self.left_by("transpose", SPILLED, 4)
+
+    def left_at_publish(self) -> None:
+        """Killed when the export was complete, before it had its name."""
+        self.left_by("publish", PUBLISHED, 1)
+
+    def tidied(self) -> bool:
+        """Whether a run that was killed had come to its last step: its journal is gone, all else.
+
+        Then it is as if it had ended, and the same command is refused without ``--force``.
+        """
+        left = {path.name for path in self.staging.rglob("*")}
+        return tree(self.out) == self.whole and left <= {MARK, OWNER}
+
+    def names(self, start: str) -> list[str]:
+        """Files of the export whose path begins so."""
+        return [name for name in self.whole if name.startswith(start)]
+
+    def check(self, label: object = "") -> None:
+        """What must hold when the command has ended well."""
+        made = tree(self.out)
+        other = sorted(n for n in {*made, *self.whole} if made.get(n) != self.whole.get(n))
+        assert other == [], label
+        assert leftovers(self.at) == [], label
+        assert not list(self.at.rglob("cellucid-dask-scratch-*")), label
+
+
+GENE = 'event == "os.rename" and "/var/" in os.fspath(arguments[1]).partition("/export-")[2]'
+SPILLED = 'event == "os.rename" and "/rows-" in os.fspath(arguments[1])'
+PUBLISHED = 'event == "os.rename" and os.fspath(arguments[1]).endswith("/out")'
