@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from cellucid_dask.errors import OutputError
 from cellucid_dask.exporter.files import write_beside
@@ -135,7 +135,7 @@ def _open(folder: Path, out: Path) -> IO[str]:
             continue
         try:
             locked = _flock(file)
-            if locked is not False and not _same(file, folder / MARK):
+            if locked is not False and not same_file(file, folder / MARK):
                 file.close()
                 continue
             _refuse_living(folder / OWNER, file, locked, out)
@@ -210,7 +210,8 @@ def _flock(file: IO[str]) -> bool | None:
     return True
 
 
-def _same(file: IO[str], path: Path) -> bool:
+def same_file(file: IO[Any], path: Path) -> bool:
+    """Whether an open file is still what `path` names; its folder may have been removed."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:

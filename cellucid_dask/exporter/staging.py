@@ -331,8 +331,8 @@ class Cleaned:
 def _remove_parents(folder: Path, made: Iterable[Path]) -> None:
     """Remove the staging folder, and those above it that were made, where nothing is in them."""
     if not (folder / JOURNAL).exists():
-        for name in (OWNER, MARK):
-            (folder / name).unlink(missing_ok=True)
+        for path in (*folder.glob(f"{OWNER}.*.part"), folder / OWNER, folder / MARK):
+            path.unlink(missing_ok=True)
     for parent in (folder, *made):
         with contextlib.suppress(OSError):
             parent.rmdir()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from cellucid_dask.errors import OutputError
+from cellucid_dask.exporter.lock import same_file
 from cellucid_dask.server.cache_folder import (
     LOCK,
     others,
@@ -75,16 +76,9 @@ def try_lock(folder: Path) -> Lock | None:
             return None
         except OSError:
             alone = False
-        if _same(file, folder / LOCK):
+        if same_file(file, folder / LOCK):
             return Lock(file, alone)
         file.close()  # it was removed, with its folder, between the two calls
-
-
-def _same(file: IO[bytes], path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except FileNotFoundError:
-        return False
 
 
 @contextmanager
