@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -61,7 +61,7 @@ def export(data: str, out: str | None, **given: Any) -> None:
     values, problems = _named(given)
     result = api.start(data, out, values, problems, dry_run=dry_run, quiet=quiet)
     if dry_run or not quiet:
-        _tell(result)
+        _print(_told(result))
 
 
 @cli.command()
@@ -106,7 +106,7 @@ def demo(cells: int, genes: int, out: str) -> None:
     from cellucid_dask.demo import run_demo
 
     result, checked = run_demo(Path(out), cells, genes, click.echo)
-    _tell(result)
+    _print(_told(result))
     click.echo(checked)
 
 
@@ -213,7 +213,8 @@ def verify(export: str, against: str | None, **given: Any) -> int:
         said = {"export": export, "against": against, **report.as_dict()}
         _print([fmt.dumps(said, pretty=True)])
     else:
-        _print([*(f"  {problem}" for problem in report.problems), _whole(export, against, report)])
+        lines = [*report.problems, *(f"not compared: {text}" for text in report.not_compared)]
+        _print([*(f"  {line}" for line in lines), _whole(export, against, report)])
     return 0 if report.ok else 1
 
 
@@ -234,14 +235,14 @@ def _whole(export: str, against: str | None, report: VerifyReport) -> str:
 
 
 def _print(lines: Iterable[str]) -> None:
-    """Print as many lines as whoever reads them wants: `head` closes the pipe early.
+    """Print as many lines as can be: `head` closes the pipe early, the disk of a log may be full.
 
-    Left to click, that would be exit code 1.
+    What was done is done: left to click, or as an error, that would be exit code 1.
     """
     try:
         for line in lines:
             click.echo(line)
-    except BrokenPipeError:
+    except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -322,38 +323,38 @@ def _genes(path: str | None, problems: list[Problem]) -> list[str]:
     return found
 
 
-def _tell(result: ExportResult) -> None:
-    """Print the plan of a dry run, or what a run did."""
+def _told(result: ExportResult) -> Iterator[str]:
+    """Say the plan of a dry run, or what a run did."""
     from rich.filesize import decimal
 
     if not result.written:
         for name, value in result.plan.items():
-            click.echo(f"{name:>18}  {value}")
+            yield f"{name:>18}  {value}"
         if result.resumed:
-            click.echo(f"{'is done already':>18}  {result.resumed}")
-        click.echo("inputs")
+            yield f"{'is done already':>18}  {result.resumed}"
+        yield "inputs"
         for line in result.discovered:
-            click.echo(f"  {line}")
+            yield f"  {line}"
     for line in result.warnings:
-        click.echo(f"warning: {line}")
+        yield f"warning: {line}"
     if not result.written:
-        click.echo(f"dry run: nothing was written to {result.out}")
+        yield f"dry run: nothing was written to {result.out}"
         return
     edges = "no graph" if result.n_edges is None else f"{result.n_edges:,} edges"
-    click.echo(
+    yield (
         f"wrote {result.out}: {result.n_cells:,} cells, {result.n_genes:,} genes, "
         f"{result.n_obs_fields} obs columns, {edges}; "
         f"{result.files:,} files, {decimal(result.bytes)}"
     )
     if result.verified is not None:
-        click.echo("verified: all of it was read, and is what it should be")
+        yield "verified: all of it was read, and is what it should be"
     slow = ", ".join(
         f"{name} {spent:.1f}" for name, spent in result.seconds.items() if spent >= 0.05
     )
-    click.echo(f"seconds: {slow or 'none of note'}; {result.total_seconds:.1f} in all")
-    click.echo(f"peak memory of {result.peak_memory_of}: {decimal(result.peak_memory_bytes)}")
+    yield f"seconds: {slow or 'none of note'}; {result.total_seconds:.1f} in all"
+    yield f"peak memory of {result.peak_memory_of}: {decimal(result.peak_memory_bytes)}"
     root = Path(result.out).parent
-    click.echo(f"next: cellucid-dask catalog {_short(root)}")
+    yield f"next: cellucid-dask catalog {_short(root)}"
 
 
 def _short(path: Path) -> str:
@@ -466,6 +467,18 @@ def _notes(error: BaseException | None) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def _check_environment() -> None:
+    """See to a variable that numpy, when it is imported, takes for a number whatever it holds."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    if epoch == "":
+        del os.environ["SOURCE_DATE_EPOCH"]
+    elif epoch is not None and not (epoch.isascii() and epoch.isdigit()):
+        fix = "set it to seconds since 1970, or use --created-at"
+        problem = Problem(f"{epoch!r} is not a time in seconds", "SOURCE_DATE_EPOCH", fix)
+        click.echo(f"error: {problem}", err=True)
+        sys.exit(2)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 2 refused, 128 and a signal, 1 our fault.
 
@@ -477,6 +490,7 @@ def main(arguments: list[str] | None = None) -> None:
         logging.getLogger("cellucid_dask").setLevel(logging.DEBUG)
     _handle(signal.SIG_DFL, signal.SIGINT, *_ENDING)
     sys.unraisablehook = _repeat
+    _check_environment()
     try:
         status = cli.main(given, prog_name="cellucid-dask", standalone_mode=False)
     except click.ClickException as error:

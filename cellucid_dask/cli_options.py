@@ -275,6 +275,11 @@ verify_options = together(
     expression,
     embedding_and_graph,
     click.option(
+        "--latent-key",
+        metavar="KEY",
+        help="obsm key of the latent space. [default: as the export has it]",
+    ),
+    click.option(
         "--workers",
         type=click.IntRange(1),
         metavar="N",

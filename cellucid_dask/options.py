@@ -291,6 +291,8 @@ class RunOptions(Options):
             yield Problem(f"{self.memory!r} is not a size", "--memory", "write it as 8GB or 8GiB")
         if self.scratch is not None and not Path(self.scratch).is_dir():
             yield Problem(f"{os.fspath(self.scratch)!r} is not a folder", "--scratch")
+        elif any("\udc80" <= letter <= "\udcff" for letter in str(self.scratch or "")):
+            yield Problem("has a name that is not UTF-8", "--scratch", "name it otherwise")
         if self.report is not None:
             yield from _file_problems(Path(self.report), "--report")
 

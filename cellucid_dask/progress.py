@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from rich.console import Console
@@ -23,6 +23,13 @@ from rich.text import Text
 LOG_SECONDS = 10.0
 
 
+class _Console(Console):
+    """One that falls silent when nobody reads it any more; rich would exit."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+
+
 class Reporter:
     """Progress and seconds of the stages of a run.
 
@@ -35,14 +42,15 @@ class Reporter:
     def __init__(self, *, quiet: bool = False) -> None:
         # Asked of the stream itself: FORCE_COLOR and the like would put bars into a log file.
         self.live = sys.stderr.isatty() and not quiet
-        self.console = Console(
+        self.console = _Console(
             stderr=True, quiet=quiet, highlight=False, soft_wrap=True, force_terminal=self.live
         )
         self.seconds: dict[str, float] = {}
 
     def say(self, line: str = "") -> None:
-        """Print one line."""
-        self.console.print(line, markup=False)
+        """Print one line; that a log cannot take it is no reason to end a run."""
+        with suppress(OSError):
+            self.console.print(line, markup=False)
 
     @contextmanager
     def stage(self, name: str, total: int, unit: str) -> Iterator[Any]:

@@ -6,10 +6,13 @@ import fcntl
 import json
 import os
 import random
+import shlex
 import shutil
 import signal
+import subprocess
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from importlib import import_module
@@ -18,7 +21,7 @@ from typing import Any
 
 import psutil
 import pytest
-from atlas import atlas, here, leftovers, save, save_large, tree
+from atlas import atlas, command, here, leftovers, save, save_large, tree
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from scenes import (
@@ -36,6 +39,7 @@ from scenes import (
 
 from cellucid_dask import CellucidDaskError, clean, export
 from cellucid_dask.exporter.journal import JOURNAL
+from cellucid_dask.exporter.lock import MARK
 
 # As modules, for setattr.
 run_module, stage_genes, plan, publish, lock, origin = (
@@ -939,3 +943,176 @@ def test_a_run_that_wakes_up_after_another_made_the_export(small: Scene) -> None
     assert "Traceback" not in sleeping.said
     assert sleeping.said.count("error:") == 1, sleeping.said
     small.check(sleeping.said)
+
+
+# --------------------------------------------------------------------------- what is not a run's
+
+
+@pytest.mark.parametrize("how", ["link", "edited mark"])
+def test_folders_of_others_are_not_taken_for_spill(small: Scene, how: str) -> None:
+    """A purged scratch folder may have become anything; a mark is a text that can be edited."""
+    scratch = scratch_scene(small)
+    mine = small.at / "cellucid-dask-scratch-mine"
+    (mine / "thesis").mkdir(parents=True)
+    (mine / "thesis" / "a.txt").write_text("years of work")
+    if how == "link":
+        spill = next(scratch.glob("cellucid-dask-scratch-*"))
+        shutil.rmtree(spill)
+        spill.symlink_to(mine)
+    else:
+        with (small.staging / MARK).open("a") as mark:
+            mark.write(f"{mine}\n")
+    small.make()
+    clean(small.out)
+    assert (mine / "thesis" / "a.txt").read_text() == "years of work"
+    assert tree(small.out) == small.whole
+
+
+def test_clean_of_a_copy_leaves_the_spill_of_the_original(small: Scene, tmp_path: Path) -> None:
+    scratch = scratch_scene(small)
+    spilled = tree(scratch)
+    shutil.copytree(small.at, tmp_path / "copy", symlinks=True)
+    clean(tmp_path / "copy" / "out")
+    assert tree(scratch) == spilled
+
+
+@pytest.mark.parametrize("how", ["link", "folder"])
+def test_a_folder_of_others_with_the_name_of_staging(
+    small: Scene, tmp_path: Path, capfd: pytest.CaptureFixture[str], how: str
+) -> None:
+    theirs = tmp_path / "theirs" if how == "link" else small.staging
+    (theirs / "parts").mkdir(parents=True)
+    (theirs / "parts" / "a.txt").write_text("years of work")
+    if how == "link":
+        small.staging.symlink_to(theirs)
+    for words in (["clean", small.out], small.words()):
+        ended = here(capfd, *words)
+        assert ended.code == 2, ended.err
+        assert "is no staging folder of this package" in ended.err
+    assert (theirs / "parts" / "a.txt").read_text() == "years of work"
+
+
+def test_a_folder_of_others_with_the_name_of_the_old_export(small: Scene) -> None:
+    theirs = small.at / ".out.previous"
+    theirs.mkdir()
+    (theirs / "notes.txt").write_text("years of work")
+    clean(small.out)
+    small.make()
+    assert [path.name for path in theirs.iterdir()] == ["notes.txt"]
+
+
+def left_when_published(scene: Scene) -> None:
+    """Leave what a run leaves that is killed after the last rename, before it tidies up."""
+    scene.kill('event == "shutil.rmtree" and "export-" in os.fspath(arguments[0])', 1, "--force")
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut", "link"])
+def test_a_published_export_that_was_damaged_is_not_said_to_be_done(
+    small: Scene, capfd: pytest.CaptureFixture[str], damage: str
+) -> None:
+    small.make(description="old")
+    left_when_published(small)
+    assert tree(small.out) == small.whole
+    if damage == "gone":
+        shutil.rmtree(small.out / "var")
+    elif damage == "cut":
+        _half(small.out / small.names("var/Gene3")[0])
+    else:
+        small.out.rename(small.at / "real")
+        small.out.symlink_to("real")
+    assert small.command(capfd).code == 2
+    if damage != "link":
+        assert small.command(capfd, "--force").code == 0
+        small.check()
+
+
+def test_verify_of_what_was_published_and_then_changed(
+    small: Scene, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A byte that is other, which no size tells of, is found by `--verify`, and made again."""
+    small.make(description="old")
+    left_when_published(small)
+    gene = small.out / small.names("var/Gene3")[0]
+    gene.write_bytes(gene.read_bytes()[:-1] + b"?")
+    assert small.command(capfd, "--verify").code == 2
+    assert small.command(capfd, "--verify", "--force").code == 0
+    small.check()
+
+
+def test_another_export_over_one_that_is_complete(small: Scene) -> None:
+    """What a run left that had ended but for tidying up is nothing unfinished."""
+    small.make(description="old")
+    left_when_published(small)
+    small.make(description="new", force=True)
+    assert leftovers(small.at) == []
+
+
+@pytest.mark.parametrize(
+    "record",
+    [b"", b"{", b"[]", b"[" * 100_000, b'{"chunk": {"nope": 1}}', b'{"published": 5}'],
+    ids=range(6),
+)
+def test_journal_lines_that_no_run_wrote(small: Scene, record: bytes) -> None:
+    small.left_in_genes()
+    with (small.staging / JOURNAL).open("ab") as journal:
+        journal.write(b"\n%08x %s\n" % (zlib.crc32(record), record))
+    small.make()
+    small.check()
+
+
+def test_receipts_of_other_genes_and_of_files_elsewhere(small: Scene) -> None:
+    """Journals with checksums that fit, which only a person can make."""
+    small.left_in_genes()
+    (small.at / "mine.txt").write_text("mine")
+    journal = small.staging / JOURNAL
+    lines = [line.partition(b" ")[2] for line in journal.read_bytes().split(b"\n") if line]
+    records = [json.loads(line) for line in lines]
+    for record in records:
+        if "genes" in record:
+            record["genes"] = record["genes"][1:] + record["genes"][:1]
+        if "edges" in record:
+            mine = {"path": "../../mine.txt", "size": 4, "crc32": zlib.crc32(b"mine"), "span": None}
+            record["edges"]["receipts"] = [mine, mine]
+    texts = [json.dumps(record).encode() for record in records]
+    journal.write_bytes(b"".join(b"%08x %s\n" % (zlib.crc32(text), text) for text in texts))
+    small.make()
+    assert (small.at / "mine.txt").read_text() == "mine"
+    assert tree(small.out) == small.whole
+
+
+@pytest.mark.parametrize("words", [">/dev/full", "2>/dev/full", "2>&1 >/dev/full | head -1"])
+def test_a_log_that_cannot_be_written(small: Scene, words: str) -> None:
+    """As on a home disk that is full."""
+    line = " ".join(map(shlex.quote, command(*small.words())))
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {line} {words}"], check=False, capture_output=True
+    )
+    assert done.returncode == 0, done
+    small.check()
+
+
+def test_a_report_whose_folder_is_removed(small: Scene) -> None:
+    (small.at / "reports").mkdir()
+    hook = 'sys.addaudithook(lambda e, a: e == "os.rename" and "rows-" in str(a[1]) and rm())'
+    rm = f"import os, sys\nrm = lambda: os.path.isdir({str(small.at / 'reports')!r}) and os.rmdir("
+    first = f"{small.first}\n{rm}{str(small.at / 'reports')!r})\n{hook}\n"
+    words = small.words("--report", small.at / "reports" / "r.json")
+    running = small.launcher.start(*words, cwd=small.at, first=first)
+    assert running.wait() == 2, running.said
+    assert "the export itself is complete" in running.said
+    assert "Traceback" not in running.said
+    small.check()
+
+
+@pytest.mark.parametrize(("epoch", "code"), [("", 0), ("xx", 2)])
+def test_a_source_date_that_is_none(
+    small: Scene,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    epoch: str,
+    code: int,
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)
+    ended = small.command(capfd)
+    assert ended.code == code, ended.err
+    assert "internal error" not in ended.err

@@ -9,6 +9,7 @@ import io
 import json
 import os
 import shutil
+import tracemalloc
 import warnings
 import zlib
 from collections.abc import Callable
@@ -199,8 +200,8 @@ def test_reference_export_is_ok(
         p.stat().st_size for p in exports[bits, level].rglob("*") if p.is_file()
     )
     assert (alone.genes_compared, alone.largest_error) == (0, 0.0)
-    compared = verify(exports[bits, level], atlas)
-    assert compared.problems == ()
+    compared = verify(exports[bits, level], atlas, latent_key="X_pca")
+    assert compared.problems == compared.not_compared == ()
     assert compared.genes_compared == N_GENES
     if bits is None:
         assert compared.largest_error == 0
@@ -215,6 +216,39 @@ def test_stricter_rules_hold_for_our_exports(
     for bits in (8, 16, None):
         folder = adopt(Path(shutil.copytree(exports[bits, level], tmp_path / str(bits))))
         assert verify(folder, atlas).problems == ()
+
+
+def test_quantiles_of_the_reference_in_a_large_category(tmp_path: Path) -> None:
+    """It adds up float32 one by one, which is a little off far from 0."""
+    n, rng = 60_000, np.random.default_rng(0)
+    adata = anndata.AnnData(
+        sparse.csr_matrix((n, 1), dtype=np.float32),
+        obs=pd.DataFrame({"one": pd.Categorical(["a"] * n)}, index=[f"cell{i}" for i in range(n)]),
+        obsm={
+            "X_pca": (rng.normal(size=(n, 4)) + 100).astype(np.float32),
+            "X_umap": rng.normal(size=(n, 2)),
+            "X_umap_3d": rng.normal(size=(n, 3)),
+            "velocity_umap": rng.normal(size=(n, 2)).astype(np.float32),
+        },
+        obsp={"connectivities": sparse.csr_matrix((n, n))},
+    )
+    adata.write_h5ad(tmp_path / "a.h5ad")
+    folder = reference(adata, tmp_path / "out", None, None)
+    (line,) = verify(folder, tmp_path / "a.h5ad").not_compared
+    assert line.startswith("outlier quantiles of 1 column: obsm has no 'latent_space'")
+    found = verify(folder, tmp_path / "a.h5ad", latent_key="X_pca")
+    assert found.not_compared == ()
+    assert not about(found, "quantiles are not of")
+
+
+def test_ranges_beyond_float32_are_told(tmp_path: Path) -> None:
+    adata = make_adata()
+    adata.obs["tiny"] = np.where(np.arange(N_CELLS) % 2, 1e-35, 0)
+    adata.write_h5ad(tmp_path / "a.h5ad")
+    folder = reference(adata, tmp_path / "out", 8, None)
+    found = verify(folder, tmp_path / "a.h5ad", latent_key="X_pca")
+    text = "codes of 1 file: float32 has no steps for their range"
+    assert found.not_compared == (text,)
 
 
 @pytest.mark.parametrize("layout", ["csr", "csc", "dense"])
@@ -478,6 +512,83 @@ def test_edges_must_be_sorted_and_unique(plain: Path) -> None:
         values[1] = values[0]
         path.write_bytes(values.tobytes())
     assert about(verify(plain), "sorted and unique")
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+def test_damaged_edges_are_told_alike_in_pieces_and_whole(
+    exports: dict[Any, Path], atlas: Path, tmp_path: Path, sealed: bool
+) -> None:
+    """Without the data, edges are never in memory whole; the lines are the same."""
+    folder = Path(shutil.copytree(exports[8, 6], tmp_path / "bad"))
+    if sealed:
+        adopt(folder)
+    paths = [folder / f"connectivity/edges.{name}.bin.gz" for name in ("src", "dst")]
+    good = [path.read_bytes() for path in paths]
+    inner = gzip.decompress(good[0])
+    for change, text in (
+        (lambda raw: raw[:-1], "the gzip member is cut off"),
+        (lambda raw: raw[: len(raw) // 2], "the gzip member is cut off"),
+        (lambda raw: raw + b"x", "has bytes after the gzip member"),
+        (lambda raw: raw[:-6] + b"????" + raw[-2:], "cannot be inflated"),
+        (lambda raw: raw[:30] + b"????" + raw[34:], "edges."),
+        (lambda _: b"", "gzip member"),
+        (lambda _: gzip.compress(inner[:-2], mtime=0), f"holds {len(inner) - 2} bytes, not"),
+        (lambda _: gzip.compress(inner + b"xx", mtime=0), f"holds more than {len(inner)} bytes"),
+        (lambda _: gzip.compress(inner, mtime=1), "without a name" if sealed else ""),
+    ):
+        for chosen in ([0], [1], [0, 1]):
+            for whole in (True, False):  # with and without checksums that are right
+                for i in (0, 1):
+                    paths[i].write_bytes(change(good[i]) if i in chosen else good[i])
+                if sealed and whole:
+                    seal(folder)
+                alone, compared = verify(folder, workers=1), verify(folder, atlas, workers=1)
+                if text or (sealed and not whole):
+                    assert alone.problems
+                    assert set(alone.problems) <= set(compared.problems)
+                    lines = [line for line in compared.problems if "of the data" not in line]
+                    assert list(alone.problems) == lines
+                if text and whole and 0 in chosen:
+                    assert about(alone, text)
+                paths[0].write_bytes(good[0])
+                paths[1].write_bytes(good[1])
+                if sealed:
+                    seal(folder)
+
+
+@pytest.mark.parametrize("packed_edges", [False, True])
+def test_edges_are_not_held_whole(
+    exports: dict[Any, Path], tmp_path: Path, packed_edges: bool
+) -> None:
+    folder = Path(shutil.copytree(exports[8, 6 if packed_edges else None], tmp_path / "big"))
+    n = 30_000_000
+    for name, cell in (("src", 0), ("dst", 1)):
+        (path,) = folder.glob(f"connectivity/edges.{name}.bin*")
+        raw = np.full(n, cell, np.uint16).tobytes()
+        path.write_bytes(gzip.compress(raw, 1) if packed_edges else raw)
+    edit(folder / fmt.CONNECTIVITY_MANIFEST, lambda graph: graph.update(n_edges=n))
+    edit(folder / fmt.IDENTITY, lambda identity: identity["stats"].update(n_edges=n))
+    del raw
+    tracemalloc.start()
+    try:
+        report = verify(folder, workers=1)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert report.problems[0] == "connectivity: edges are not sorted and unique"
+    assert len(report.problems) == 2  # and the largest number of neighbours
+    assert peak < 2 * n / 2, "half of one of the arrays"
+
+
+@pytest.mark.parametrize("action", ["used_as", "ignored"])
+@pytest.mark.parametrize("dim", [[], {}, [2], "2", 2.0, True])
+def test_resolution_of_odd_dimensions(plain: Path, dim: Any, action: str) -> None:
+    def change(identity: Any) -> None:
+        entry = {"action": action, "dim": dim, "alias_key": f"X_umap_{dim}d"}
+        identity["embeddings"]["umap_resolution"] = entry
+
+    edit(plain / fmt.IDENTITY, change)
+    assert about(verify(plain), "is no number of dimensions")
 
 
 def numbers_of(payload: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:

@@ -310,6 +310,41 @@ def test_unreadable_files_and_folders(
     )
 
 
+@pytest.mark.parametrize(("mode", "word"), [(0o444, "read"), (0, "listed")])
+def test_folders_of_another_user(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, word: str
+) -> None:
+    """One may list a folder and not search it; what is in there is not said to be missing."""
+    bad = Path(shutil.copytree(root / "plain", tmp_path / "bad"))
+    verify(bad, workers=1)  # all is imported now
+    genes = [name for name in files_of(bad) if name.startswith("var/")]
+    tmp_path.chmod(0o755)
+    monkeypatch.chdir(tmp_path)  # the folders above are closed to others
+    (bad / "var").chmod(mode)
+    user = os.geteuid()
+    try:
+        if not user:
+            os.seteuid(65534)
+        report = verify("bad", workers=1)
+    finally:
+        os.seteuid(user)
+        (bad / "var").chmod(0o755)
+    refused = {f"{name}: cannot be read (Permission denied)" for name in genes}
+    closed = {"var: cannot be listed (Permission denied)"} if word == "listed" else set()
+    assert set(report.problems) == refused | closed
+    (bad / fmt.VAR_MANIFEST).write_text("{")
+    (bad / "var").chmod(mode)
+    try:
+        if not user:
+            os.seteuid(65534)
+        report = verify("bad", workers=1)
+    finally:
+        os.seteuid(user)
+        (bad / "var").chmod(0o755)
+    assert refused <= set(report.problems)
+    assert not any("is missing" in problem for problem in report.problems)
+
+
 # --------------------------------------------------------------------------- workers
 
 
@@ -350,6 +385,49 @@ def test_whole_exports(capfd: Any, root: Path, kind: str) -> None:
     assert "genes: 6 of 6 genes in" in done.err
 
 
+def test_many_genes_that_differ_are_counted(capfd: Any, tmp_path: Path) -> None:
+    adata = make_atlas(genes=30)
+    data = save(adata, tmp_path / "a.h5ad")
+    export(data, tmp_path / "out", **HOW)
+    adata.X = adata.X * 2
+    other = save(adata, tmp_path / "b.h5ad")
+    gene = tmp_path / "out/var/Gene29.values.u8.gz"
+    gene.write_bytes(gene.read_bytes()[:-1] + b"?")
+    damage = verify(tmp_path / "out").problems
+    assert len(damage) == 1
+    reports = [verify(tmp_path / "out", other, workers=n) for n in (1, 4)]
+    assert reports[0] == reports[1]
+    differ = [line for line in reports[0].problems if line not in damage]
+    assert set(damage) < set(reports[0].problems)
+    assert len(differ) == 21
+    assert differ[-1] == "... and 9 more genes differ; is it the right data, --layer or --raw?"
+    done = here(capfd, "verify", tmp_path / "out", "--against", other, "--json", "-q")
+    assert json.loads(done.out)["problems"] == list(reports[0].problems)
+
+
+def test_quantiles_that_are_not_compared_are_told(capfd: Any, tmp_path: Path) -> None:
+    adata = make_adata()
+    data, folder = save(adata, tmp_path / "a.h5ad"), tmp_path / "reference"
+    reference(adata, folder, 8, None)
+    done = here(capfd, "verify", folder, "--against", data, "-q")
+    lines = done.out.splitlines()
+    assert (done.code, len(lines)) == (0, 2)
+    assert lines[0] == (
+        "  not compared: outlier quantiles of 3 columns: obsm has no 'latent_space';"
+        " name the latent space with --latent-key"
+    )
+    arguments = ("verify", folder, "--against", data, "--latent-key", "X_pca", "-q")
+    done = here(capfd, *arguments)
+    assert (done.code, len(done.out.splitlines())) == (0, 1)
+    done = here(capfd, *arguments[:-2], "X_umap_3d", "--json", "-q")
+    assert done.code == 1
+    found = json.loads(done.out)
+    assert found["not_compared"] == []
+    assert sum("quantiles are not of obsm['X_umap_3d']" in line for line in found["problems"]) == 3
+    assert here(capfd, *arguments[:-2], "X_none").code == 2
+    assert verify(folder).not_compared == ()
+
+
 def test_problems_one_a_line(capfd: Any, root: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(root / "plain", tmp_path / "bad"))
     (folder / "var/Gene1.values.u8").unlink()
@@ -374,6 +452,7 @@ def test_json(capfd: Any, root: Path, tmp_path: Path) -> None:
         "files": 18,
         "bytes": sum((root / "gzip" / name).stat().st_size for name in files_of(root / "gzip")),
         "genes_compared": 4,
+        "not_compared": [],
     }
     folder = Path(shutil.copytree(root / "plain", tmp_path / "bad"))
     Path(os.fsdecode(os.fsencode(folder) + b"/\xff")).touch()
@@ -506,7 +585,7 @@ def test_memory_of_a_csr_matrix_is_bounded_and_passes_are_few(
 def test_edges_are_checked_across_the_seams_of_slices(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cellucid_dask.verify.check._STEP", 7)
+    monkeypatch.setattr("cellucid_dask.verify.check.STEP", 7)
     folder = Path(shutil.copytree(root / "plain", tmp_path / "bad"))
     assert verify(folder).ok
     for first in range(5, 9):

@@ -11,10 +11,12 @@ import json
 import threading
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cellucid_dask import format as fmt
 from cellucid_dask.encode import Range
 from cellucid_dask.exporter.edges import Edges
 from cellucid_dask.exporter.files import Receipt
@@ -102,19 +104,24 @@ class Entries:
         """Understand the records; later ones count."""
         done = Done()
         for record in self.records:
-            match record:
-                case {"obs": found}:
-                    done.obs = _obs(found)
-                case {"edges": found}:
-                    src, dst = map(_receipt, found["receipts"])
-                    done.edges = Edges((src, dst), found["n_edges"], found["max_neighbors"])
-                case {"chunk": found}:
-                    done.spills.append(Spill(**found))
-                case {"block": first, "genes": found}:
-                    done.genes |= {first + i: _receipt(r) for i, r in enumerate(found)}
-                case {"published": found}:
-                    done.published = found
+            with suppress(LookupError, TypeError, ValueError, AttributeError):  # no run wrote it
+                _understand(record, done)
         return done
+
+
+def _understand(record: Mapping[str, Any], done: Done) -> None:
+    match record:
+        case {"obs": found}:
+            done.obs = _obs(found)
+        case {"edges": found}:
+            src, dst = map(_receipt, found["receipts"])
+            done.edges = Edges((src, dst), found["n_edges"], found["max_neighbors"])
+        case {"chunk": found}:
+            done.spills.append(Spill(**found))
+        case {"block": first, "genes": found}:
+            done.genes |= {first + i: _receipt(r) for i, r in enumerate(found)}
+        case {"published": found}:
+            done.published = {**found, "crc32": int(found["crc32"])}
 
 
 def _obs(found: Mapping[str, Any]) -> ObsFiles:
@@ -128,6 +135,8 @@ def _obs(found: Mapping[str, Any]) -> ObsFiles:
 
 
 def _receipt(found: Mapping[str, Any]) -> Receipt:
+    if found["path"] not in fmt.MANIFESTS:
+        fmt.parse(found["path"])  # refuses what leads out of the export
     span = found["span"]
     return Receipt(**{**found, "span": None if span is None else Range(**span)})
 
@@ -142,7 +151,7 @@ def read_journal(path: Path) -> Entries | None:
     except OSError:
         return None
     lines = list(_lines(raw))
-    if not lines or "origin" not in lines[0]:
+    if not lines or not isinstance(lines[0].get("origin"), dict):
         return None
     return Entries(lines[0]["origin"], lines[1:])
 
@@ -151,7 +160,9 @@ def _lines(raw: bytes) -> Iterator[dict[str, Any]]:
     for line in raw.split(b"\n"):
         crc, _, text = line.partition(b" ")
         if crc == b"%08x" % zlib.crc32(text):
-            yield json.loads(text)
+            with suppress(ValueError, RecursionError):
+                if isinstance(found := json.loads(text), dict):
+                    yield found
 
 
 class Journal:

@@ -129,6 +129,10 @@ def _open(folder: Path, out: Path) -> IO[str]:
     """Open and lock the mark, once no other run lives."""
     while True:
         folder.mkdir(exist_ok=True)
+        if folder.is_symlink() or (any(folder.iterdir()) and not (folder / MARK).exists()):
+            raise OutputError(
+                "is no staging folder of this package", where=str(folder), fix="move it away"
+            )
         try:
             file = (folder / MARK).open("a+")
         except FileNotFoundError:  # who had it has just removed the folder

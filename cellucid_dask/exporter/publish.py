@@ -102,8 +102,8 @@ def restore_previous(out: Path) -> None:
     Killed after the second, the new one has the name and the old one goes.
     """
     aside = previous(out)
-    if not aside.is_dir():
-        return
+    if aside.is_symlink() or not (aside / fmt.IDENTITY).is_file():
+        return  # no export
     if os.path.lexists(out):
         discard(aside, out)
     else:

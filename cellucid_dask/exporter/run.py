@@ -10,7 +10,7 @@ from concurrent.futures import CancelledError, Future
 from pathlib import Path
 
 from cellucid_dask.engine import Engine
-from cellucid_dask.errors import Problem, VerifyError
+from cellucid_dask.errors import OutputError, Problem, VerifyError
 from cellucid_dask.exporter.check import survey
 from cellucid_dask.exporter.edges import Edges, write_edges
 from cellucid_dask.exporter.faults import explained
@@ -20,7 +20,7 @@ from cellucid_dask.exporter.job import Job
 from cellucid_dask.exporter.origin import origin_of, refuse_changed
 from cellucid_dask.exporter.plan import describe, is_small
 from cellucid_dask.exporter.result import ExportResult
-from cellucid_dask.exporter.stage_final import finish, settle
+from cellucid_dask.exporter.stage_final import finish, settle, verified
 from cellucid_dask.exporter.stage_genes import write_genes
 from cellucid_dask.exporter.stage_manifests import save_rest
 from cellucid_dask.exporter.stage_obs import make_obs
@@ -62,10 +62,10 @@ def run_export(
         wrong = [*problems, *catalog.problems]
         origin = None if wrong else origin_of(source, catalog, options)
         earlier = Earlier() if wrong else look(out, origin, restart=run.restart)
-        if earlier.complete:
+        if earlier.complete and (not run.verify or verified(out, result)):
             result.resumed = "all of it"
             if not dry_run:
-                settle(earlier.done, out, result, check=run.verify)
+                settle(earlier.done, out, result)
             return result
         refuse([*wrong, *output_problems(out, run, source.path), *earlier.problems])
         with Engine(run, reporter, local=source.local, small=is_small(catalog)) as engine:
@@ -105,10 +105,25 @@ def accounted(result: ExportResult, run: RunOptions, reporter: Reporter) -> Iter
             refused = error
     result.account(reporter.seconds, time.perf_counter() - began, memory.peak)
     if run.report is not None:
-        text = json.dumps(result.as_dict(), indent=2).encode()
-        write_beside(Path(run.report).resolve(), [text])  # through a link, not over it
+        write_report(result, Path(run.report).resolve())  # through a link, not over it
     if refused is not None:
         raise refused
+
+
+def write_report(result: ExportResult, path: Path) -> None:
+    """Write the run report.
+
+    Raises
+    ------
+    OutputError
+        When it cannot be written, with what became of the export.
+    """
+    try:
+        write_beside(path, [json.dumps(result.as_dict(), indent=2).encode()])
+    except OSError as error:
+        there = "the export itself is complete" if result.written else "there is no export"
+        what = f"the report cannot be written ({error.strerror}); {there}"
+        raise OutputError(what, where=str(path)) from error
 
 
 @contextlib.contextmanager

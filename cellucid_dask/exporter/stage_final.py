@@ -83,32 +83,27 @@ def verify_staged(job: Job, result: ExportResult) -> None:
         room = job.plan.worker_bytes * job.engine.slots  # which no task takes any more
     workers = max(1, min(cores(), room // max(1, CELL_BYTES * job.catalog.n_cells)))
     with job.engine.reporter.stage("verify", 1, "exports") as advance:
-        _verify(job.folders.export, workers, result)
+        whole = verified(job.folders.export, result, workers)
         advance()
+    if not whole:
+        assert result.verified is not None
+        raise VerifyError.of(Problem(problem) for problem in result.verified["problems"])
 
 
-def _verify(export: Path, workers: int, result: ExportResult) -> None:
+def verified(export: Path, result: ExportResult, workers: int = 1) -> bool:
+    """Whether nothing is wrong with an export; what was found goes to the result."""
     from cellucid_dask.verify import verify
 
     report = verify(export, workers=workers)
     result.verified = report.as_dict()
-    if not report.ok:
-        raise VerifyError.of(Problem(problem) for problem in report.problems)
+    return report.ok
 
 
-def settle(done: Done, out: Path, result: ExportResult, *, check: bool) -> None:
-    """Tidy up after a run that was killed when its export had its name already.
-
-    Raises
-    ------
-    VerifyError
-        When it is to be checked, and is not as it was made.
-    """
-    if check:
-        _verify(out, 1, result)
+def settle(done: Done, out: Path, result: ExportResult) -> None:
+    """Tidy up after a run that was killed when its export had its name already."""
     cleaned = clean(out)
     for name, value in (done.published or {}).items():
-        if name in FACTS and (name != "verified" or not check):
+        if name in FACTS and (name != "verified" or result.verified is None):
             setattr(result, name, value)
     result.written = True
     _tell_aside(cleaned.aside, result)

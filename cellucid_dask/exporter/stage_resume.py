@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cellucid_dask import format as fmt
 from cellucid_dask.exporter.check import Catalog
 from cellucid_dask.exporter.job import Job
 from cellucid_dask.exporter.journal import Done
@@ -23,6 +24,9 @@ def go_on(job: Job, place: Workplace) -> str:
     What is done, for the user; empty when it is nothing.
     """
     noted, genes = place.done, job.catalog.genes
+    noted.genes = {
+        i: receipt for i, receipt in noted.genes.items() if receipt.path == _path(job, i)
+    }
     spilled = job.plan.way == "transpose"
     spilled &= genes is not None and len(noted.genes) < len(genes.ids)
     tasks = [(batch,) for batch in batches(claims_of(noted, job.export, spills=spilled))]
@@ -39,6 +43,15 @@ def go_on(job: Job, place: Workplace) -> str:
     if text:
         job.engine.reporter.say(f"goes on with an earlier run, of which is done: {text}")
     return text
+
+
+def _path(job: Job, number: int) -> str:
+    """File of a gene."""
+    genes, bits = job.catalog.genes, job.options.var_quantization
+    if genes is None or not 0 <= number < len(genes.ids):
+        return ""
+    name, ext = fmt.safe(genes.ids[number]), fmt.value_ext(bits)
+    return fmt.Resource("gene", name, ext=ext, gz=job.level > 0).path
 
 
 def progress_of(done: Done, catalog: Catalog) -> str:

@@ -8,6 +8,7 @@ nothing. One that fails or is killed leaves what its journal tells of, for the n
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 import shlex
@@ -28,6 +29,7 @@ from cellucid_dask.source.fingerprint import short_digest
 
 STAGING = ".{}.cellucid-staging"
 SPILL = "cellucid-dask-scratch-"
+BELONGS = "cellucid-dask.spill"  # file in a spill folder: the staging folder it belongs to
 Origin = Mapping[str, str]
 
 
@@ -123,7 +125,7 @@ def staging(
             _clear(folder, lock.file, out)
         n = 0 if done is None else len(done.files) + len(done.spills)
         journal = Journal(None if origin is None else folder / JOURNAL, n)
-        older = tuple(_spills(lock.file))
+        older = tuple(_spills(lock.file, folder))
         spill = (scratch or folder).absolute() / f"{SPILL}{secrets.token_hex(4)}"
         folders = Staging(export_in(folder, origin), folder / PARTS, spill)
         try:
@@ -153,9 +155,10 @@ def kept(out: Path) -> str:
 def _make(folders: Staging, mark: IO[str]) -> None:
     mark.write(f"{folders.scratch}\n")
     mark.flush()
+    folders.scratch.mkdir()
+    (folders.scratch / BELONGS).write_text(_identity(folders.export.parent), "utf-8")
     for name in FOLDERS:
         (folders.export / name).mkdir(parents=True, exist_ok=True)
-    folders.scratch.mkdir()
     shutil.rmtree(folders.parts, ignore_errors=True)
     folders.parts.mkdir(exist_ok=True)  # workers of a run that was killed may still write there
 
@@ -201,17 +204,19 @@ def look(out: Path, origin: Origin | None, *, restart: bool) -> Earlier:
         fix = "wait until it has ended"
         problem = Problem("another run is making this export", str(out), fix)
         return Earlier(problems=(problem,))
-    entries = read_journal(folder / JOURNAL)
+    entries = None if folder.is_symlink() else read_journal(folder / JOURNAL)
     if entries is None or not entries.records:
         return Earlier()
-    if restart:
-        return Earlier(there=entries.done())
-    if other := _other(entries, out, origin):
-        return Earlier(problems=(other,))
     done = entries.done()
+    if restart:
+        return Earlier(there=done)
+    if other := _other(entries, out, origin):
+        # Of an export that is complete there is nothing to lose.
+        over = _published(done, out) and not _published(done, export_in(folder, entries.origin))
+        return Earlier() if over else Earlier(problems=(other,))
     # By its checksums alone the old export, which has the name yet, might be an equal one.
     waiting = _published(done, export_in(folder, origin))
-    return Earlier(done, done, complete=_published(done, out) and not waiting)
+    return Earlier(done, done, complete=not waiting and _published(done, out))
 
 
 def _other(entries: Entries, out: Path, origin: Origin | None) -> Problem | None:
@@ -228,12 +233,15 @@ def _other(entries: Entries, out: Path, origin: Origin | None) -> Problem | None
 
 
 def _published(done: Done, folder: Path) -> bool:
-    """Whether `folder` is the export that the journal says was complete."""
+    """Whether `folder` is the export that the journal says was complete, by names and sizes."""
     if done.published is None:
         return False
     try:
-        return file_crc32(folder / CHECKSUMS)[1] == done.published["crc32"]
-    except OSError:
+        if folder.is_symlink() or file_crc32(folder / CHECKSUMS)[1] != done.published["crc32"]:
+            return False
+        listed = json.loads((folder / CHECKSUMS).read_bytes())["files"]
+        return all((folder / path).stat().st_size == size for path, (size, _) in listed.items())
+    except (OSError, ValueError):
         return False
 
 
@@ -242,22 +250,40 @@ def _earlier(folder: Path, out: Path, origin: Origin | None, *, restart: bool) -
     entries = None if restart else read_journal(folder / JOURNAL)
     if entries is None or not entries.records:
         return None
-    if other := _other(entries, out, origin):
-        raise OutputError.of([other])
     done = entries.done()
+    if other := _other(entries, out, origin):
+        if _published(done, out) and not _published(done, export_in(folder, entries.origin)):
+            return None
+        raise OutputError.of([other])
     export = export_in(folder, origin)
     if done.published is not None and not _published(done, export):
         return None  # it has its name already: what is here now is what was there before
     return done if export.is_dir() and only_export(export) else None
 
 
-def _spills(mark: IO[str]) -> Iterator[Path]:
-    """Spill folders that runs noted, of which they may have left something."""
+def _identity(folder: Path) -> str:
+    """Tell a staging folder from a copy of it."""
+    return str(folder.resolve())
+
+
+def _spills(mark: IO[str], folder: Path) -> Iterator[Path]:
+    """Spill folders of runs in the staging folder, of which they may have left something.
+
+    Each says whose it is: a mark that was copied or edited names folders of others.
+    """
     mark.seek(0)
-    for line in mark.read().splitlines():
-        spill = Path(line)
-        if spill.name.startswith(SPILL) and spill.is_dir():
-            yield spill
+    named = map(Path, mark.read().splitlines())
+    elsewhere = {path for path in named if path.name.startswith(SPILL) and path.parent != folder}
+    for spill in sorted(elsewhere):
+        with contextlib.suppress(OSError, ValueError):
+            if not any(spill.iterdir()) or _belongs(spill, folder):
+                yield spill
+    yield from (path for path in folder.glob(f"{SPILL}*") if not path.is_symlink())
+
+
+def _belongs(spill: Path, folder: Path) -> bool:
+    written = (spill / BELONGS).read_text("utf-8")
+    return written == _identity(folder) and not spill.is_symlink()
 
 
 def _noted(folder: Path) -> set[str]:
@@ -269,19 +295,21 @@ def _noted(folder: Path) -> set[str]:
 def sweep(spills: Iterable[Path], chunks: Container[str]) -> None:
     """Remove all from spill folders but the files of `chunks`."""
     for spill in spills:
-        for path in spill.iterdir() if spill.is_dir() else ():
+        if not spill.is_dir():
+            continue
+        for path in spill.iterdir():
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
-            elif str(path) not in chunks:
+            elif str(path) not in chunks and path.name != BELONGS:
                 path.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):
-            spill.rmdir()  # where nothing is left in it
+        if {path.name for path in spill.iterdir()} <= {BELONGS}:
+            shutil.rmtree(spill, ignore_errors=True)
 
 
 def remove_spill(place: Workplace) -> None:
     """Remove what no task needs any more, so that it is never written to the disk."""
     for path in place.folders.scratch.iterdir():
-        if path.is_file() and path.suffix != ".log":
+        if path.is_file() and path.suffix != ".log" and path.name != BELONGS:
             path.unlink()
     sweep(place.older, ())
 
@@ -293,7 +321,7 @@ def _clear(folder: Path, mark: IO[str], out: Path) -> Path | None:
     -------
     Where its export is now, if it held files that are no export's.
     """
-    for spill in _spills(mark):
+    for spill in _spills(mark, folder):
         shutil.rmtree(spill, ignore_errors=True)
     shutil.rmtree(folder / PARTS, ignore_errors=True)
     aside = [discard(export, out) for export in folder.glob("export-*")]
@@ -363,7 +391,9 @@ def clean(out: str | os.PathLike[str]) -> Cleaned:
             return Cleaned(0)
         with taken(folder, place) as lock:
             restore_previous(place)
-            apart = [spill for spill in _spills(lock.file) if not spill.is_relative_to(folder)]
+            apart = [
+                spill for spill in _spills(lock.file, folder) if not spill.is_relative_to(folder)
+            ]
             n_bytes = sum(map(_size, [folder, *apart]))
             return Cleaned(n_bytes, _remove(folder, lock, place, ()))
     except OSError as error:

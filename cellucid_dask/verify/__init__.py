@@ -47,6 +47,9 @@ class VerifyReport:
         Largest ``|decoded - source|`` of quantized genes and obs values that were compared, in
         quantization steps ``(hi - lo) / max_quant``. As codes truncate, at most 1, and a little
         more where float32 rounds.
+    not_compared
+        What could not be compared with the data, and why, each in one line. No problem of the
+        export.
     """
 
     problems: tuple[str, ...]
@@ -54,6 +57,7 @@ class VerifyReport:
     bytes: int
     genes_compared: int = 0
     largest_error: float = 0.0
+    not_compared: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -62,7 +66,8 @@ class VerifyReport:
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as strict JSON has it."""
-        return {"ok": self.ok, **asdict(self), "problems": list(self.problems)}
+        lines = {"problems": list(self.problems), "not_compared": list(self.not_compared)}
+        return {"ok": self.ok, **asdict(self), **lines}
 
 
 def verify(
@@ -75,6 +80,7 @@ def verify(
     raw: bool = False,
     embeddings: Mapping[int, str] | None = None,
     graph: str | None = None,
+    latent_key: str | None = None,
     progress: Progress | None = None,
 ) -> VerifyReport:
     """Read a whole export and say everything that is wrong with it.
@@ -105,6 +111,8 @@ def verify(
         obsm key by dimension, where it was not found by its name.
     graph
         obsp key of the graph, if not ``connectivities``.
+    latent_key
+        obsm key of the latent space, where there is none that is called as the manifest says.
     progress
         Told of every step, as `cellucid_dask.verify.parallel.Progress` says.
 
@@ -121,7 +129,8 @@ def verify(
     files = _files(Path(export))
     problems = [f"{path}: {what}" for path, what in sorted(files.odd.items())]
     genes, error = 0, 0.0
-    choice = (embeddings or {}, layer, raw, graph)
+    skipped: tuple[str, ...] = ()
+    choice = (embeddings or {}, layer, raw, graph, latent_key)
     with _source(against) as data:
         contents = _promised(files, problems)
         if contents is not None:
@@ -132,9 +141,10 @@ def verify(
             problems += inspect(Reader(files, contents), compared, threads)
             if compared is not None:
                 genes, error = compared.genes_compared, compared.largest_error
+                skipped = tuple(map(_one_line, compared.not_compared))
     problems += inspect_rest(files, threads)
     lines = tuple(dict.fromkeys(map(_one_line, problems)))  # a damaged file may be met twice
-    return VerifyReport(lines, len(files.sizes), sum(files.sizes.values()), genes, error)
+    return VerifyReport(lines, len(files.sizes), sum(files.sizes.values()), genes, error, skipped)
 
 
 def _checked(

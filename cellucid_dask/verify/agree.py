@@ -179,9 +179,11 @@ def _resolution(identity: Json, contents: Contents) -> Iterator[str]:
     where, dim = f"{fmt.IDENTITY}, embeddings, umap_resolution", entry.get("dim")
     if entry.get("action") not in ("used_as", "ignored"):
         yield f"{where}: the action is {short(entry.get('action'))}"
-    elif entry["action"] == "used_as" and dim not in contents.points:
+    elif entry["action"] == "used_as" and dim not in [*contents.points]:
         yield f"{where}: names {short(dim)} dimensions, of which there are no points"
-    if dim is not None and entry.get("alias_key") != f"X_umap_{dim}d":
+    if dim is not None and type(dim) is not int:
+        yield f"{where}: {short(dim)} is no number of dimensions"
+    elif dim is not None and entry.get("alias_key") != f"X_umap_{dim}d":
         yield f"{where}: {short(dim)} dimensions have the alias {short(entry.get('alias_key'))}"
 
 

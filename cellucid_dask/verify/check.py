@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 import numpy as np
@@ -14,7 +14,7 @@ from cellucid_dask.verify.manifests import Json
 from cellucid_dask.verify.tree import Files
 
 _SLACK: Final = 1e-6
-_STEP: Final = 1 << 22  # edges that are looked at together
+STEP: Final = 1 << 20  # edges that are looked at together
 
 
 def tree_problems(files: Files, contents: Contents) -> Iterator[str]:
@@ -163,29 +163,47 @@ def _centroid(entry: Json, cells: Float64, quantile: float) -> str:
     return f"is off by {error:.3g}" if error > 1e-4 + 1e-9 * n else ""
 
 
-def edge_problems(contents: Contents, src: Array, dst: Array) -> Iterator[str]:
-    """Check that edges end at cells, go upwards, are sorted and unique, and the largest degree."""
+def edge_problems(contents: Contents, pieces: Iterable[tuple[Array, Array]]) -> Iterator[str]:
+    """Check that edges end at cells, go upwards, are sorted and unique, and the largest degree.
+
+    Nothing is told before the last piece was looked at.
+    """
     where, n, most = "connectivity", contents.n_cells, (contents.edges or (0, 0))[1]
-    top = int(max(src.max(initial=0), dst.max(initial=0)))
-    if src.size and top >= n:
+    downward, top, unsorted, degree = 0, -1, False, np.zeros(0, np.uint32)
+    last: tuple[Array, Array] | None = None
+    for low, high in pieces:
+        top = max(top, int(low.max()), int(high.max()))
+        if top >= n:
+            continue
+        downward += int((low >= high).sum())
+        unsorted |= _unsorted(low, high)
+        if last is not None:
+            unsorted |= _unsorted(
+                *(np.concatenate([a[-1:], b[:1]]) for a, b in zip(last, (low, high), strict=True))
+            )
+        last = (low[-1:].copy(), high[-1:].copy())
+        if top >= degree.size:
+            grown = np.zeros(min(n, max(top + 1, 2 * degree.size)), np.uint32)
+            grown[: degree.size] = degree
+            degree = grown
+        for ends in (low, high):
+            np.add.at(degree, ends.astype(np.int64), np.uint32(1))
+    if top >= n:
         yield f"{where}: an edge ends at cell {top} of {n}"
         return
-    downward, unsorted, degree = 0, False, np.zeros(top + 1, np.int64)
-    for start in range(0, src.size, _STEP):
-        low, high = src[start : start + _STEP], dst[start : start + _STEP]
-        downward += int((low >= high).sum())
-        for ends in (low, high):
-            counts = np.bincount(ends.astype(np.int64))
-            degree[: counts.size] += counts
-        before = max(start - 1, 0)
-        unsorted |= _unsorted(src[before : start + _STEP], dst[before : start + _STEP])
     if downward:
         yield f"{where}: {downward} edges do not go from a lower to a higher cell"
     if unsorted:
         yield f"{where}: edges are not sorted and unique"
-    largest = int(degree.max())
+    largest = int(degree.max(initial=0))
     if not largest <= most <= largest + 1:  # a cell that is its own neighbour counts itself
         yield f"{fmt.CONNECTIVITY_MANIFEST}, max_neighbors: is {most}, edges have {largest}"
+
+
+def slices(src: Array, dst: Array) -> Iterator[tuple[Array, Array]]:
+    """Edges, `STEP` at a time."""
+    for start in range(0, src.size, STEP):
+        yield src[start : start + STEP], dst[start : start + STEP]
 
 
 def _unsorted(src: Array, dst: Array) -> bool:

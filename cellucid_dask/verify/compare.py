@@ -33,6 +33,8 @@ class Comparison:
         Why nothing can be compared; may be empty.
     gene_obstacle
         Why no gene can be; may be empty.
+    differing
+        What was told of genes that are not as in the data, in no order.
 
     Raises
     ------
@@ -48,10 +50,13 @@ class Comparison:
         self._columns = {str(name): data.obs[name] for name in data.obs}
         self._errors: list[float] = []  # one list of all threads, so that none is lost
         self._compared: list[str] = []
+        self._beyond: list[str] = []
+        self.differing: list[str] = []
         self._keys = {
             dim: source.embedding_key(data, dim, choice.embeddings) for dim in contents.points
         }
-        latent = data.obsm.get(contents.latent_key) if contents.ours else None
+        self._latent_key = source.latent_key(data, contents.latent_key, choice.latent)
+        latent = data.obsm.get(self._latent_key)
         self._latent = None if latent is None else source.float32(latent)
         self.obstacle = self.gene_obstacle = ""
         if len(data.obs) != contents.n_cells:
@@ -69,6 +74,20 @@ class Comparison:
     def largest_error(self) -> float:
         """Largest ``|decoded - source|`` of quantized values, in quantization steps."""
         return max(self._errors, default=0.0)
+
+    @property
+    def not_compared(self) -> tuple[str, ...]:
+        """What could not be compared with the data, and why; no problem of the export."""
+        told, n = [], len(self.contents.categorical)
+        if n and self._latent is None:
+            told.append(
+                f"outlier quantiles of {_count(n, 'column')}: obsm has no {self._latent_key!r};"
+                " name the latent space with --latent-key"
+            )
+        if self._beyond:
+            n = len(self._beyond)
+            told.append(f"codes of {_count(n, 'file')}: float32 has no steps for their range")
+        return tuple(told)
 
     def _sample(self, sample: int | None) -> set[str]:
         keys = [gene.key for gene in self.contents.genes]
@@ -176,12 +195,15 @@ class Comparison:
             places = latent[cells].astype(np.float64)
             distances = np.linalg.norm(places - places.mean(axis=0), axis=1)
             ordered, tie = np.sort(distances), 1e-5 * distances.max(initial=0)
+            if not self.contents.ours:  # the reference adds up float32 one by one
+                center = latent[cells].mean(axis=0).astype(np.float64)
+                tie += 2 * float(np.linalg.norm(center - places.mean(axis=0)))
             least = np.searchsorted(ordered, distances - tie, side="left") + 1
             most = np.searchsorted(ordered, distances + tie, side="right")
             low, high = least / cells.size - slack, most / cells.size + slack
             wrong += int(((found < low) | (found > high)).sum())
         if wrong:
-            key = self.contents.latent_key
+            key = self._latent_key
             yield f"{field.outliers.resource.path}: {wrong} quantiles are not of obsm[{key!r}]"
 
     def edges(self, found_src: Array, found_dst: Array) -> Iterator[str]:
@@ -202,6 +224,11 @@ class Comparison:
 
     def gene(self, field: Values, found: Array, wanted: Float32 | None) -> Iterator[str]:
         """Compare a gene, as it is stored, with its values in the data."""
+        for problem in self._gene(field, found, wanted):
+            self.differing.append(problem)
+            yield problem
+
+    def _gene(self, field: Values, found: Array, wanted: Float32 | None) -> Iterator[str]:
         if wanted is None:
             yield f"{field.resource.path}: there is no gene {field.key!r} in the data"
             return
@@ -229,8 +256,11 @@ class Comparison:
         """Codes are truncated: a value lies from 0 to 1 steps above its decoded one."""
         lo, hi = field.span
         top = fmt.CODES[field.bits or 8].missing - 1
-        if not wanted.size or not 1e-30 < hi - lo < 1e38:
-            return  # such ranges are beyond the float32 arithmetic of the format
+        if not wanted.size:
+            return
+        if not 1e-30 < hi - lo < 1e38:  # beyond the float32 arithmetic of the format
+            self._beyond.append(field.key)
+            return
         above = (wanted.astype(np.float64) - decode(field, stored)) * (top / (hi - lo))
         largest = float(np.abs(above).max())
         self._errors.append(largest)
@@ -238,6 +268,10 @@ class Comparison:
         wrong = int(((above < -rounding) | (above > 1 + rounding)).sum())
         if wrong:
             yield f"{field.resource.path}: {wrong} values differ, by up to {largest:.4g} steps"
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n:,} {what}{'s' if n > 1 else ''}"
 
 
 def _unequal(path: str, found: Array, wanted: Array) -> Iterator[str]:

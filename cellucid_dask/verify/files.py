@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -17,6 +18,7 @@ Array: TypeAlias = NDArray[Any]
 Float64: TypeAlias = NDArray[np.float64]
 
 _HEADER: Final = bytes([0x1F, 0x8B, 8, 0, 0, 0, 0, 0])  # gzip, deflate, no name, mtime 0
+_PIECE: Final = 1 << 20  # bytes that are inflated together
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,73 @@ class Reader:
         count, dtype = (self.contents.edges or (0, 0))[0], fmt.index_dtype(self.contents.n_cells)
         src = self.array(self.contents.src, dtype, count)
         return src, self.array(self.contents.dst, dtype, count)
+
+    def edge_pieces(self, step: int) -> Iterator[tuple[Array, Array]]:
+        """Edges as `edges` has them, `step` at a time.
+
+        Raises
+        ------
+        DamagedError
+            As `edges` does, and of the same file. Damage may show only after the last piece.
+        """
+        sources, ends = (
+            self._pieces(resource, step) for resource in (self.contents.src, self.contents.dst)
+        )
+        while True:
+            low = next(sources, None)
+            try:
+                high = next(ends, None)
+            except DamagedError:
+                for _ in sources:  # damage of the first file is told rather than of the second
+                    pass
+                raise
+            if low is None or high is None:
+                return
+            yield low, high
+
+    def _pieces(self, resource: fmt.Resource, step: int) -> Iterator[Array]:
+        """All values of a file of edges, `step` at a time."""
+        count, dtype = (self.contents.edges or (0, 0))[0], fmt.index_dtype(self.contents.n_cells)
+        little = np.dtype(dtype).newbyteorder("<")
+        wanted, width, size, held = count * little.itemsize, step * little.itemsize, 0, bytearray()
+        blocks = self.files.blocks(resource.path)
+        pieces = self._inflating(blocks, resource.path, wanted) if resource.gz else blocks
+        for piece in pieces:
+            size += len(piece)
+            if size > wanted:
+                continue
+            held += piece
+            whole = len(held) - len(held) % width
+            for start in range(0, whole, width):
+                yield np.frombuffer(bytes(held[start : start + width]), little)
+            del held[:whole]
+        if size != wanted:
+            text = f"more than {wanted}" if resource.gz and size > wanted else str(size)
+            raise DamagedError(f"{resource.path}: holds {text} bytes, not {wanted}")
+        if held:
+            yield np.frombuffer(bytes(held), little)
+
+    def _inflating(self, blocks: Iterator[bytes], path: str, wanted: int) -> Iterator[bytes]:
+        """Inflate what `_inflated` does, in pieces; all blocks are taken, also of a bad member."""
+        inflater, size, tail, wrong = zlib.decompressobj(wbits=31), 0, next(blocks, b""), ""
+        if self.contents.ours and not tail.startswith(_HEADER):
+            wrong = "is no gzip member without a name and with mtime 0"
+        while not wrong and not inflater.eof and size <= wanted:
+            tail = tail or next(blocks, b"")
+            try:
+                data = inflater.decompress(tail, min(_PIECE, wanted + 1 - size))
+            except zlib.error as error:
+                wrong = f"cannot be inflated ({error})"
+                break
+            if not data and not tail:
+                wrong = "the gzip member is cut off"
+            tail, size = inflater.unconsumed_tail, size + len(data)
+            yield data
+        more = sum(map(len, blocks))
+        if inflater.eof and (more or inflater.unused_data):
+            wrong = wrong or "has bytes after the gzip member"
+        if wrong:
+            raise DamagedError(f"{path}: {wrong}")
 
 
 def decode(field: Values, stored: Array) -> Float64:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from cellucid_dask.verify.tree import Files, noticing
 
 if TYPE_CHECKING:
     from cellucid_dask.verify.compare import Comparison, Float32
+
+
+_MOST: Final = 20  # genes listed that differ from the data
 
 
 class Inspection:
@@ -82,10 +85,13 @@ class Inspection:
             yield from self.against.category(field, codes, outliers)
 
     def _edges(self) -> Iterator[str]:
+        if self.against is None:
+            pieces = self.reader.edge_pieces(check.STEP)
+            yield from check.edge_problems(self.contents, pieces)
+            return
         src, dst = self.reader.edges()
-        yield from check.edge_problems(self.contents, src, dst)
-        if self.against is not None:
-            yield from self.against.edges(src, dst)
+        yield from check.edge_problems(self.contents, check.slices(src, dst))
+        yield from self.against.edges(src, dst)
 
     def _gene(self, gene: Values, compared: bool, wanted: Float32 | None) -> Iterator[str]:
         stored = self.reader.stored(gene)
@@ -127,7 +133,21 @@ def inspect(reader: Reader, against: Comparison | None, threads: Threads) -> lis
     problems += threads.problems("obs and graph", "arrays", len(columns), columns)
     if against is not None and against.gene_obstacle:
         problems.append(against.gene_obstacle)
-    return problems + threads.problems("genes", "genes", n_genes, inspection.genes())
+    genes = threads.problems("genes", "genes", n_genes, inspection.genes())
+    return problems + (genes if against is None else _fewer(genes, set(against.differing)))
+
+
+def _fewer(problems: list[str], differing: set[str]) -> list[str]:
+    """Leave out all but the first of the problems that are of genes that differ from the data."""
+    differ = [problem for problem in problems if problem in differing]
+    if len(differ) <= _MOST:
+        return problems
+    rest = set(differ[_MOST:])
+    more = f"... and {len(rest):,} more gene{'s differ' if len(rest) > 1 else ' differs'}"
+    return [
+        *(problem for problem in problems if problem not in rest),
+        f"{more}; is it the right data, --layer or --raw?",
+    ]
 
 
 def inspect_rest(files: Files, threads: Threads) -> list[str]:

@@ -26,6 +26,7 @@ class Choice:
     layer: str | None
     raw: bool
     graph: str | None
+    latent: str | None
 
 
 def embedding_key(data: Data, dim: int, chosen: Mapping[int, str]) -> str | None:
@@ -53,6 +54,20 @@ def vector_key(data: Data, field: str, dim: int) -> str | None:
         if key in data.obsm and (data.obsm[key].shape[1:] or (1,)) == (dim,):
             return key
     return None
+
+
+def latent_key(data: Data, said: str, chosen: str | None) -> str:
+    """Name the obsm key of the latent space: the one of the manifest, if there is one like that.
+
+    Raises
+    ------
+    InputError
+        When there is no key that was chosen.
+    """
+    if chosen is not None and chosen not in data.obsm:
+        known = ", ".join(map(repr, data.obsm)) or "nothing"
+        raise InputError(f"there is no obsm[{chosen!r}]", fix=f"obsm has {known}")
+    return said if chosen is None or said in data.obsm else chosen
 
 
 def float32(values: Any) -> NDArray[np.float32]:

@@ -48,6 +48,7 @@ class Files:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.odd: dict[str, str] = {}
+        self._closed: dict[str, str] = {}  # folders that cannot be listed, and why
         self.sizes = dict(sorted(self._walk()))
         self.listed: Mapping[str, tuple[int, int]] | None = None
         self._settled: set[str] = set()
@@ -101,7 +102,8 @@ class Files:
     def checksum(self, path: str) -> Iterator[str]:
         """Say how a file differs from ``checksums.json``, not holding all of it in memory."""
         if path not in self.sizes:
-            yield f"{path}: is missing"
+            why = self._closed.get(path.rpartition("/")[0])
+            yield f"{path}: cannot be read ({why})" if why else f"{path}: is missing"
             return
         wrong, crc = self._unlike(path, self.sizes[path]), 0
         if not wrong:
@@ -114,6 +116,39 @@ class Files:
             wrong = self._unlike(path, self.sizes[path], crc)
         if wrong:
             yield wrong
+
+    def blocks(self, path: str) -> Iterator[bytes]:
+        """All bytes of a file, in pieces; it is settled when they end, for good or with damage.
+
+        Raises
+        ------
+        DamagedError
+            When they cannot be read, or, after the last one, are not those of ``checksums.json``.
+        """
+        try:
+            yield from self._blocks(path)
+        except DamagedError:
+            self.settle(path)
+            raise
+        self.settle(path)
+
+    def _blocks(self, path: str) -> Iterator[bytes]:
+        size = crc = 0
+        try:
+            status = (self.folder / path).lstat()
+            if not stat.S_ISREG(status.st_mode):
+                raise DamagedError(f"{path}: is {_kind(status.st_mode)}")
+            _fail(self._unlike(path, status.st_size))
+            with (self.folder / path).open("rb") as file:
+                while block := file.read(_BLOCK):
+                    size += len(block)
+                    crc = zlib.crc32(block, crc) if self.listed is not None else 0
+                    yield block
+        except (FileNotFoundError, NotADirectoryError):
+            raise DamagedError(f"{path}: is missing") from None
+        except OSError as error:
+            raise DamagedError(f"{path}: cannot be read ({error.strerror})") from error
+        _fail(self._unlike(path, size, crc))
 
     def _unlike(self, path: str, size: int, crc: int | None = None) -> str:
         """Say how a file of `size` bytes is not as listed; nothing when it is."""
@@ -137,18 +172,24 @@ class Files:
                 with os.scandir(self.folder / prefix) as listing:
                     entries = list(listing)
             except OSError as error:
+                self._closed[prefix] = str(error.strerror)
                 self.odd[prefix or "."] = f"cannot be listed ({error.strerror})"
                 continue
             if prefix and not entries and prefix not in _FOLDERS:
                 self.odd[prefix] = "is no folder of an export"
             for entry in entries:
                 path = f"{prefix}/{entry.name}".lstrip("/")
-                if entry.is_dir(follow_symlinks=False):
+                try:
+                    status = entry.stat(follow_symlinks=False)
+                except OSError as error:  # of a folder that can be listed and not searched
+                    self.odd[path] = f"cannot be read ({error.strerror})"
+                    continue
+                if stat.S_ISDIR(status.st_mode):
                     folders.append(path)
-                elif entry.is_file(follow_symlinks=False):
-                    yield path, entry.stat(follow_symlinks=False).st_size
+                elif stat.S_ISREG(status.st_mode):
+                    yield path, status.st_size
                 else:
-                    self.odd[path] = f"is {_kind(entry.stat(follow_symlinks=False).st_mode)}"
+                    self.odd[path] = f"is {_kind(status.st_mode)}"
 
 
 def _kind(mode: int) -> str:
