@@ -308,7 +308,7 @@ def test_sigterm_at_any_moment(scene: Scene, everybody: bool) -> None:
         assert "Traceback" not in running.said, (seed, running.said)
         assert "error:" not in running.said, (seed, running.said)
         assert family(scene.at) == [], (seed, running.said)
-        assert noted(scene.out) >= before, seed
+        assert noted(scene.out) >= before or before == 1, seed  # a first line alone is not kept
         if noted(scene.out) > before or "resume:" in running.said:
             assert "the same command goes on from there" in running.said, (seed, running.said)
     if not scene.out.exists():

@@ -73,7 +73,10 @@ def test_a_kill_at_any_moment_leaves_the_old_export_or_the_new(
     for i in range(KILLS):
         options = ("-o", "out", "--dataset-id", "d", *names, *STAMP, "--force", "--restart")
         with Running("export", pair[1 - there], *options, folder=tmp_path) as running:
-            if i % 2:  # half of the kills fall on the end, where the folders change places
+            if i % 4 == 0:
+                running.wait_for("points:")
+                time.sleep(random.uniform(0, 0.05))
+            elif i % 2:  # half of the kills fall on the end, where the folders change places
                 running.wait_for("edges:")
                 time.sleep(random.uniform(0, 0.15))
             else:

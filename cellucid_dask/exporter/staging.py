@@ -204,7 +204,7 @@ def look(out: Path, origin: Origin | None, *, restart: bool) -> Earlier:
         fix = "wait until it has ended"
         problem = Problem("another run is making this export", str(out), fix)
         return Earlier(problems=(problem,))
-    entries = None if folder.is_symlink() else read_journal(folder / JOURNAL)
+    entries = None if os.path.islink(folder) else read_journal(folder / JOURNAL)  # noqa: PTH114
     if entries is None or not entries.records:
         return Earlier()
     done = entries.done()
