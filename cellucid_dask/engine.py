@@ -15,7 +15,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
@@ -378,6 +378,8 @@ def _spawn_workers(n_workers: int, folder: Path, stack: ExitStack) -> Any:
     from distributed.deploy.spec import SpecCluster
     from distributed.deploy.subprocess import SubprocessWorker
 
+    over = threading.Event()
+
     class Worker(SubprocessWorker):  # type: ignore[misc]
         """A worker in a session of its own, so that Ctrl-C reaches only this process.
 
@@ -386,6 +388,8 @@ def _spawn_workers(n_workers: int, folder: Path, stack: ExitStack) -> Any:
         """
 
         async def _start(self) -> None:
+            if over.is_set():
+                raise RuntimeError("the run has ended")
             options = {"name": self.name, **self.worker_kwargs}
             spec = json.dumps({"cls": self.worker_class, "opts": options})
             command = [sys.executable, "-m", "dask", "spec", self.scheduler, "--spec", spec]
@@ -431,6 +435,7 @@ def _spawn_workers(n_workers: int, folder: Path, stack: ExitStack) -> Any:
             "dashboard_address": "127.0.0.1:0",
         },
     }
+    stack.callback(_kill_workers, folder, over)  # a signal may come before there is a cluster
     cluster = SpecCluster(
         workers=dict.fromkeys(range(n_workers), worker),
         scheduler=scheduler,
@@ -440,6 +445,16 @@ def _spawn_workers(n_workers: int, folder: Path, stack: ExitStack) -> Any:
     stack.enter_context(cluster)
     cluster.adapt(minimum=n_workers, maximum=n_workers, interval="1s")  # replaces those that die
     return stack.enter_context(Client(cluster, set_as_default=False))
+
+
+def _kill_workers(folder: Path, over: threading.Event) -> None:
+    """Kill workers that nobody closed, and let no more be started."""
+    over.set()
+    named = json.dumps(str(folder))[1:-1]
+    for child in psutil.Process().children():
+        with suppress(psutil.Error):
+            if any(named in word for word in child.cmdline()):
+                child.kill()
 
 
 def _environment() -> dict[str, str]:
