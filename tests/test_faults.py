@@ -35,8 +35,8 @@ from scenes import (
     noted,
 )
 
+from cellucid_dask.exporter.earlier import staging_of
 from cellucid_dask.exporter.journal import JOURNAL
-from cellucid_dask.exporter.staging import staging_of
 
 SECONDS = 10  # within which a run must have ended after SIGTERM
 needs_mount = pytest.mark.skipif(not can_mount(), reason="only root may mount a small disk")

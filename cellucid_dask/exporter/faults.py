@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cellucid_dask.errors import CellucidDaskError, EngineError, OutputError
-from cellucid_dask.exporter.staging import staging_of
+from cellucid_dask.exporter.earlier import staging_of
 
 FULL = {errno.ENOSPC: "is full", errno.EDQUOT: "is full for this user: the quota is used up"}
 AGAIN = "then run the same command again"

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -91,9 +92,7 @@ def write_beside(
             for part in parts:
                 size += len(part)
                 crc = zlib_ng.crc32(part, crc)
-                rest = memoryview(part)
-                while rest:
-                    rest = rest[file.write(rest) :]
+                write_all(file, part)
         os.replace(unfinished, path)  # noqa: PTH105
     except OSError as error:
         with suppress(OSError):
@@ -102,6 +101,13 @@ def write_beside(
             error.filename = str(path)
         raise
     return size, crc
+
+
+def write_all(file: FileIO, part: bytes | memoryview) -> None:
+    """Write all of `part`: a file without a buffer may take only some of it at a time."""
+    rest = memoryview(part)
+    while rest:
+        rest = rest[file.write(rest) :]
 
 
 def write_raw(path: str | Path, arrays: Iterable[NDArray[Any]]) -> None:
@@ -147,6 +153,14 @@ def file_crc32(path: str | Path) -> tuple[int, int]:
             size += len(part)
             crc = zlib_ng.crc32(part, crc)
     return size, crc
+
+
+def has_size(path: Path, size: int) -> bool:
+    """Whether there is a file of so many bytes."""
+    try:
+        return path.stat().st_size == size
+    except OSError:
+        return False
 
 
 def sync_folder(path: Path) -> None:

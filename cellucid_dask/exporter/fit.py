@@ -12,9 +12,9 @@ from rich.filesize import decimal
 from cellucid_dask.engine import Engine
 from cellucid_dask.errors import InputError, PlanError, Problem
 from cellucid_dask.exporter.check import Catalog
+from cellucid_dask.exporter.earlier import STAGING
 from cellucid_dask.exporter.journal import Done
 from cellucid_dask.exporter.plan import MiB, NotEnoughError, Plan, make_plan
-from cellucid_dask.exporter.staging import STAGING
 from cellucid_dask.options import ExportOptions, RunOptions, writable
 
 

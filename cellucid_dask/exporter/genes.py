@@ -39,6 +39,11 @@ class GeneSettings:
     level: int
 
 
+def gene_resource(gene: str, bits: int | None, level: int) -> Resource:
+    """File of a gene."""
+    return Resource("gene", safe(gene), ext=value_ext(bits), gz=level > 0)
+
+
 def write_spilled(
     settings: GeneSettings, spills: Sequence[Spill], start: int, ids: Sequence[str]
 ) -> list[Receipt]:
@@ -108,6 +113,5 @@ def dense_columns(matrix: DenseMatrix, columns: NDArray[np.int64]) -> Iterator[t
 
 def _write_gene(settings: GeneSettings, gene: str, pieces: Sequence[Piece], beside: str) -> Receipt:
     encoded = encode_gene(pieces, settings.n_cells, settings.bits, settings.level)
-    ext, gz = value_ext(settings.bits), settings.level > 0
-    resource = Resource("gene", safe(gene), ext=ext, gz=gz)
+    resource = gene_resource(gene, settings.bits, settings.level)
     return write(settings.folder, resource, [encoded.payload], encoded.span, beside=beside)

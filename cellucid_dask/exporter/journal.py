@@ -19,7 +19,7 @@ from typing import Any
 from cellucid_dask import format as fmt
 from cellucid_dask.encode import Range
 from cellucid_dask.exporter.edges import Edges
-from cellucid_dask.exporter.files import Receipt
+from cellucid_dask.exporter.files import Receipt, write_all
 from cellucid_dask.exporter.transpose import Spill
 
 JOURNAL = "journal.jsonl"
@@ -86,6 +86,11 @@ class Done:
         if self.edges is not None:
             found += self.edges.receipts
         return found
+
+    @property
+    def n(self) -> int:
+        """Number of files."""
+        return len(self.files) + len(self.spills)
 
     @property
     def n_bytes(self) -> int:
@@ -219,6 +224,4 @@ class Journal:
         # From a new line on: the last one may be torn.
         line = b"\n%08x %s\n" % (zlib.crc32(text), text)
         with self._path.open("ab", buffering=0) as file:
-            rest = memoryview(line)
-            while rest:
-                rest = rest[file.write(rest) :]
+            write_all(file, line)

@@ -12,6 +12,7 @@ from pathlib import Path
 from cellucid_dask.engine import Engine
 from cellucid_dask.errors import OutputError, Problem, VerifyError
 from cellucid_dask.exporter.check import survey
+from cellucid_dask.exporter.earlier import Earlier, Origin, look
 from cellucid_dask.exporter.edges import Edges, write_edges
 from cellucid_dask.exporter.faults import explained
 from cellucid_dask.exporter.files import Receipt, write_beside
@@ -25,7 +26,7 @@ from cellucid_dask.exporter.stage_genes import write_genes
 from cellucid_dask.exporter.stage_manifests import save_rest
 from cellucid_dask.exporter.stage_obs import make_obs
 from cellucid_dask.exporter.stage_resume import go_on, progress_of
-from cellucid_dask.exporter.staging import Earlier, Origin, Workplace, look, staging
+from cellucid_dask.exporter.staging import Workplace, staging
 from cellucid_dask.memory_watch import MemoryWatch
 from cellucid_dask.options import ExportOptions, RunOptions
 from cellucid_dask.progress import Reporter
@@ -65,7 +66,7 @@ def run_export(
         if earlier.complete and (not run.verify or verified(out, result)):
             result.resumed = "all of it"
             if not dry_run:
-                settle(earlier.done, out, result)
+                settle(earlier.there, out, result)
             return result
         refuse([*wrong, *output_problems(out, run, source.path), *earlier.problems])
         with Engine(run, reporter, local=source.local, small=is_small(catalog)) as engine:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cellucid_dask.engine import available_memory, cores
 from cellucid_dask.errors import OutputError, Problem, VerifyError
-from cellucid_dask.exporter.files import Receipt
+from cellucid_dask.exporter.files import Receipt, has_size
 from cellucid_dask.exporter.job import Job
 from cellucid_dask.exporter.journal import Done
 from cellucid_dask.exporter.publish import publish
@@ -48,7 +48,7 @@ def refuse_lost(place: Workplace, receipts: Sequence[Receipt], *, force: bool) -
     if not place.lock.ours():
         what = "another run took this one for dead and makes the export now"
         raise OutputError(what, where=str(out), fix="wait until it has ended")
-    gone = [receipt.path for receipt in receipts if not _there(export / receipt.path, receipt.size)]
+    gone = [r.path for r in receipts if not has_size(export / r.path, r.size)]
     if gone:
         listed = ", ".join(gone[:3]) + (", ..." if len(gone) > 3 else "")
         what = f"files were removed or changed while the run was going on ({len(gone)}: {listed})"
@@ -56,13 +56,6 @@ def refuse_lost(place: Workplace, receipts: Sequence[Receipt], *, force: bool) -
     if not force and out.is_dir() and any(out.iterdir()):
         fix = "move it away, or replace it with --force: the same command goes on"
         raise OutputError("was made by others while the run was going on", where=str(out), fix=fix)
-
-
-def _there(path: Path, size: int) -> bool:
-    try:
-        return path.stat().st_size == size
-    except OSError:
-        return False
 
 
 def _tell_aside(aside: Path | None, result: ExportResult) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from cellucid_dask import format as fmt
 from cellucid_dask.exporter.check import Catalog
+from cellucid_dask.exporter.genes import gene_resource
 from cellucid_dask.exporter.job import Job
 from cellucid_dask.exporter.journal import Done
 from cellucid_dask.exporter.resume import (
@@ -23,12 +23,13 @@ def go_on(job: Job, place: Workplace) -> str:
     -------
     What is done, for the user; empty when it is nothing.
     """
-    noted, genes = place.done, job.catalog.genes
+    noted, ids = place.done, job.catalog.genes.ids if job.catalog.genes is not None else []
     noted.genes = {
-        i: receipt for i, receipt in noted.genes.items() if receipt.path == _path(job, i)
+        i: receipt
+        for i, receipt in noted.genes.items()
+        if i in range(len(ids)) and receipt.path == _path(job, ids[i])
     }
-    spilled = job.plan.way == "transpose"
-    spilled &= genes is not None and len(noted.genes) < len(genes.ids)
+    spilled = job.plan.way == "transpose" and len(noted.genes) < len(ids)
     tasks = [(batch,) for batch in batches(claims_of(noted, job.export, spills=spilled))]
     sound: set[str] = set()
     if tasks:
@@ -45,13 +46,8 @@ def go_on(job: Job, place: Workplace) -> str:
     return text
 
 
-def _path(job: Job, number: int) -> str:
-    """File of a gene."""
-    genes, bits = job.catalog.genes, job.options.var_quantization
-    if genes is None or not 0 <= number < len(genes.ids):
-        return ""
-    name, ext = fmt.safe(genes.ids[number]), fmt.value_ext(bits)
-    return fmt.Resource("gene", name, ext=ext, gz=job.level > 0).path
+def _path(job: Job, gene: str) -> str:
+    return gene_resource(gene, job.options.var_quantization, job.level).path
 
 
 def progress_of(done: Done, catalog: Catalog) -> str:

@@ -8,29 +8,24 @@ nothing. One that fails or is killed leaves what its journal tells of, for the n
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import secrets
 import shlex
 import shutil
-from collections.abc import Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Container, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from cellucid_dask.errors import OutputError, Problem
-from cellucid_dask.exporter.files import PARTS, file_crc32
-from cellucid_dask.exporter.journal import JOURNAL, Done, Entries, Journal, read_journal
-from cellucid_dask.exporter.lock import MARK, OWNER, RunLock, busy, taken
-from cellucid_dask.exporter.origin import differences
+from cellucid_dask.errors import OutputError
+from cellucid_dask.exporter.earlier import Origin, export_in, found, staging_of
+from cellucid_dask.exporter.files import PARTS
+from cellucid_dask.exporter.journal import JOURNAL, Done, Journal, read_journal
+from cellucid_dask.exporter.lock import MARK, OWNER, RunLock, taken
 from cellucid_dask.exporter.publish import FOLDERS, discard, only_export, restore_previous
-from cellucid_dask.format import CHECKSUMS
-from cellucid_dask.source.fingerprint import short_digest
 
-STAGING = ".{}.cellucid-staging"
 SPILL = "cellucid-dask-scratch-"
 BELONGS = "cellucid-dask.spill"  # file in a spill folder: the staging folder it belongs to
-Origin = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,22 +75,6 @@ class Workplace:
     older: tuple[Path, ...]
 
 
-def staging_of(out: Path) -> Path:
-    """Staging folder of the export `out`."""
-    out = out.absolute()
-    return out.with_name(STAGING.format(out.name))
-
-
-def export_in(folder: Path, origin: Origin | None) -> Path:
-    """Where in a staging folder an export of `origin` is made.
-
-    Workers of a run that was killed live on for seconds: what they still write must not get into
-    an export of something else.
-    """
-    facts = () if origin is None else sorted(origin.items())
-    return folder / f"export-{short_digest(facts)}"
-
-
 @contextlib.contextmanager
 def staging(
     out: Path, scratch: Path | None, origin: Origin | None, *, restart: bool
@@ -117,22 +96,23 @@ def staging(
     with taken(folder, out) as lock:
         try:
             restore_previous(out)
-            done = _earlier(folder, out, origin, restart=restart)
+            earlier = found(out, origin, restart=restart)
+            earlier.refuse()
         except BaseException:
             _remove_parents(folder, made)
             raise
-        if done is None:
-            _clear(folder, lock.file, out)
-        n = 0 if done is None else len(done.files) + len(done.spills)
-        journal = Journal(None if origin is None else folder / JOURNAL, n)
-        older = tuple(_spills(lock.file, folder))
         spill = (scratch or folder).absolute() / f"{SPILL}{secrets.token_hex(4)}"
         folders = Staging(export_in(folder, origin), folder / PARTS, spill)
+        done = earlier.done if only_export(folders.export) else Done()
+        if not done.n:
+            _clear(folder, lock.file, out)
+        journal = Journal(None if origin is None else folder / JOURNAL, done.n)
+        older = tuple(_spills(lock.file, folder))
         try:
             _make(folders, lock.file)
-            if done is None and origin is not None:
+            if not done.n and origin is not None:
                 journal.begin(origin)
-            yield Workplace(out, folders, journal, done or Done(), lock, older)
+            yield Workplace(out, folders, journal, done, lock, older)
         except BaseException as error:
             if journal.n and lock.ours():
                 error.add_note(kept(out))
@@ -171,94 +151,6 @@ def _make_parents(out: Path) -> list[Path]:
 
 
 # --------------------------------------------------------------------------- what was left
-
-
-@dataclass(frozen=True, slots=True)
-class Earlier:
-    """What an earlier run left at a place, looked at without changing anything.
-
-    Parameters
-    ----------
-    done
-        What its journal says is done, and will be gone on with.
-    there
-        What is on disk of it, be it to go on with or to be discarded.
-    problems
-        Why a run cannot begin.
-    complete
-        Whether all was done and published but for tidying up.
-    """
-
-    done: Done = field(default_factory=Done)
-    there: Done = field(default_factory=Done)
-    problems: tuple[Problem, ...] = ()
-    complete: bool = False
-
-
-def look(out: Path, origin: Origin | None, *, restart: bool) -> Earlier:
-    """Find out whether a run of `origin` could begin at `out`."""
-    if not out.absolute().name:
-        return Earlier()  # the root, which is refused
-    folder = staging_of(out)
-    if busy(folder):
-        fix = "wait until it has ended"
-        problem = Problem("another run is making this export", str(out), fix)
-        return Earlier(problems=(problem,))
-    entries = None if os.path.islink(folder) else read_journal(folder / JOURNAL)  # noqa: PTH114
-    if entries is None or not entries.records:
-        return Earlier()
-    done = entries.done()
-    if restart:
-        return Earlier(there=done)
-    if other := _other(entries, out, origin):
-        # Of an export that is complete there is nothing to lose.
-        over = _published(done, out) and not _published(done, export_in(folder, entries.origin))
-        return Earlier() if over else Earlier(problems=(other,))
-    # By its checksums alone the old export, which has the name yet, might be an equal one.
-    waiting = _published(done, export_in(folder, origin))
-    return Earlier(done, done, complete=not waiting and _published(done, out))
-
-
-def _other(entries: Entries, out: Path, origin: Origin | None) -> Problem | None:
-    """Say what differs, when the journal is of another export than the one to be made."""
-    found = differences(entries.origin, origin)
-    if not found:
-        return None
-    shown = "; ".join(found[:8]) + (f"; and {len(found) - 8} more" if len(found) > 8 else "")
-    return Problem(
-        f"an unfinished export of other input or options is there: {shown}",
-        str(staging_of(out)),
-        "run it with the same input and options to go on, or add --restart to discard it",
-    )
-
-
-def _published(done: Done, folder: Path) -> bool:
-    """Whether `folder` is the export that the journal says was complete, by names and sizes."""
-    if done.published is None:
-        return False
-    try:
-        if folder.is_symlink() or file_crc32(folder / CHECKSUMS)[1] != done.published["crc32"]:
-            return False
-        listed = json.loads((folder / CHECKSUMS).read_bytes())["files"]
-        return all((folder / path).stat().st_size == size for path, (size, _) in listed.items())
-    except (OSError, ValueError):
-        return False
-
-
-def _earlier(folder: Path, out: Path, origin: Origin | None, *, restart: bool) -> Done | None:
-    """What to go on with; None when there is nothing."""
-    entries = None if restart else read_journal(folder / JOURNAL)
-    if entries is None or not entries.records:
-        return None
-    done = entries.done()
-    if other := _other(entries, out, origin):
-        if _published(done, out) and not _published(done, export_in(folder, entries.origin)):
-            return None
-        raise OutputError.of([other])
-    export = export_in(folder, origin)
-    if done.published is not None and not _published(done, export):
-        return None  # it has its name already: what is here now is what was there before
-    return done if export.is_dir() and only_export(export) else None
 
 
 def _identity(folder: Path) -> str:

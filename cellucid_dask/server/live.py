@@ -28,6 +28,7 @@ from cellucid_dask.exporter.edges import Edges, write_edges
 from cellucid_dask.exporter.embeddings import write_points, write_vectors
 from cellucid_dask.exporter.files import PARTS, Receipt, read_vector, write_beside
 from cellucid_dask.exporter.fit import refuse
+from cellucid_dask.exporter.genes import gene_resource
 from cellucid_dask.exporter.job import Job
 from cellucid_dask.exporter.obs import Coded, write_column
 from cellucid_dask.exporter.plan import Plan, least_bytes, spans
@@ -150,10 +151,9 @@ class LiveDataset:
         if catalog.graph is not None:
             found += [(Resource("src"), None), (Resource("dst"), None)]
         if catalog.genes is not None:
-            ext = fmt.value_ext(options.var_quantization)
-            columns = catalog.genes.columns.tolist()
+            bits, columns = options.var_quantization, catalog.genes.columns.tolist()
             for gene, column_number in zip(catalog.genes.ids, columns, strict=True):
-                found.append((Resource("gene", fmt.safe(gene), ext=ext), column_number))
+                found.append((gene_resource(gene, bits, 0), column_number))
         return {resource.path: (resource, which) for resource, which in found}
 
     def facts(self) -> dict[str, Any]:
