@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from cellucid_dask.errors import CellucidDaskError, Problem
 from cellucid_dask.exporter.result import ExportResult
-from cellucid_dask.options import read
+from cellucid_dask.run_options import read
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -41,7 +41,8 @@ def export(
         Show no progress.
     **options
         Fields of `cellucid_dask.options.ExportOptions` (what is exported) and of
-        `cellucid_dask.options.RunOptions` (how it is done).
+        `cellucid_dask.run_options.RunOptions` (how it is done); with ``slurm=True``, also of
+        `cellucid_dask.run_options.SlurmOptions`.
 
     Returns
     -------
@@ -72,6 +73,7 @@ def start(
 ) -> ExportResult:
     """Do what `export` does; `problems` of a command line are told with all others."""
     # numpy, dask and the rest take a second to import: only where there is work for them.
+    from cellucid_dask.engine import engine_problems
     from cellucid_dask.exporter.fit import output_problems, refuse
     from cellucid_dask.exporter.run import run_export
     from cellucid_dask.progress import Reporter
@@ -87,7 +89,7 @@ def start(
     name = "dataset" if source is None else source.name
     out = Path("exports", name) if out_dir is None else Path(out_dir)
     if source is None:
-        refuse([*problems, *output_problems(out, how)])
+        refuse([*problems, *output_problems(out, how), *engine_problems(how, local=False)])
     assert source is not None
     reporter = Reporter(quiet=quiet)
     return run_export(source, out, what, how, reporter=reporter, problems=problems, dry_run=dry_run)

@@ -23,6 +23,7 @@ from cellucid_dask.cli_options import (
     debug,
     export_options,
     input_options,
+    script_options,
     serve_options,
     verify_options,
     worker_options,
@@ -172,7 +173,7 @@ def serve(path: str, **given: Any) -> None:
 def index(data: str, workers: int | None, memory: str | None, **given: Any) -> None:
     """Build the gene index that `serve` uses for DATA whose matrix lies cell by cell (CSR)."""
     _load(*_READING, "rich.progress", "distributed", "cellucid_dask.server.index_command")
-    from cellucid_dask.options import read
+    from cellucid_dask.run_options import read
     from cellucid_dask.server.index_command import build_index
 
     _, run, problems = read({"workers": workers, "memory": memory})
@@ -216,6 +217,21 @@ def verify(export: str, against: str | None, **given: Any) -> int:
         lines = [*report.problems, *(f"not compared: {text}" for text in report.not_compared)]
         _print([*(f"  {line}" for line in lines), _whole(export, against, report)])
     return 0 if report.ok else 1
+
+
+@cli.command("slurm-script")
+@click.argument("kind")
+@script_options
+@click.argument("more", nargs=-1, metavar="[-- OPTIONS]")
+@debug
+def slurm_script(kind: str, **given: Any) -> None:
+    """Print a batch script: export-node, export-nodes, export-array or serve-node.
+
+    OPTIONS after -- are passed on to the command of the script.
+    """
+    from cellucid_dask.slurm_script import Choices, write_script
+
+    click.echo(write_script(kind, Choices(**given)), nl=False)
 
 
 def _whole(export: str, against: str | None, report: VerifyReport) -> str:

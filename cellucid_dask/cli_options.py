@@ -106,6 +106,39 @@ worker_options = together(
     ),
 )
 
+slurm_options = together(
+    click.option(
+        "--slurm", is_flag=True, help="Submit jobs of workers to SLURM; --workers says how many."
+    ),
+    click.option(
+        "--partition", metavar="P", help="Partition of the jobs. [default: that of the site]"
+    ),
+    click.option("--account", metavar="A", help="Account of the jobs."),
+    click.option("--time", metavar="T", help="Time limit of a job, such as 2:00:00."),
+    click.option(
+        "--job-memory", metavar="SIZE", help="Memory of a job. [default: 4 GiB for each core]"
+    ),
+    click.option(
+        "--job-cores", type=int, metavar="N", help="Cores of a job, one worker each. [default: 1]"
+    ),
+    click.option(
+        "--slurm-directive",
+        "slurm_directives",
+        multiple=True,
+        metavar="OPTION",
+        help='Another option of sbatch, such as "--qos=long"; repeat for more.',
+    ),
+    click.option("--max-jobs", type=int, metavar="N", help="Jobs at the same time, at most."),
+    click.option(
+        "--adaptive", is_flag=True, help="Have as many jobs as there is work for, up to --workers."
+    ),
+    click.option(
+        "--interface",
+        metavar="NAME",
+        help="Network interface by which the nodes reach this machine, such as ib0.",
+    ),
+)
+
 export_options = together(
     click.option(
         "-o",
@@ -126,6 +159,7 @@ export_options = together(
         metavar="ADDR",
         help="Join a running dask scheduler: tcp://host:port or a scheduler file.",
     ),
+    slurm_options,
     click.option(
         "--compression",
         type=int,
@@ -198,6 +232,12 @@ export_options = together(
         type=click.Path(),
         metavar="FILE.json",
         help="Write the run report here as well.",
+    ),
+    click.option(
+        "--performance-report",
+        type=click.Path(),
+        metavar="FILE.html",
+        help="Save dask's own report of its tasks here.",
     ),
     click.option("--quiet", is_flag=True, help="Print nothing but errors."),
 )
@@ -287,6 +327,41 @@ verify_options = together(
     ),
     click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else."),
     click.option("-q", "--quiet", is_flag=True, help="Show no progress."),
+)
+
+script_options = together(
+    click.option(
+        "--data", metavar="PATH", help="What is exported or served; for an array, the list."
+    ),
+    click.option("-o", "--out", metavar="DIR", help="Folder to make; for an array, of exports."),
+    click.option("--partition", metavar="P", help="Partition of the job."),
+    click.option("--account", metavar="A", help="Account of the job."),
+    click.option("--time", metavar="T", help="Time limit of the job, such as 2:00:00."),
+    click.option(
+        "--job-memory", metavar="SIZE", help="Memory of the job on each node, such as 16GB."
+    ),
+    click.option("--job-cores", type=int, metavar="N", help="Cores of the job."),
+    click.option("--nodes", type=int, metavar="N", help="Nodes of export-nodes."),
+    click.option("--workers", type=int, metavar="N", help="Workers on each node of export-nodes."),
+    click.option(
+        "--slurm-directive",
+        "slurm_directives",
+        multiple=True,
+        metavar="OPTION",
+        help='Another option of sbatch, such as "--qos=long"; repeat for more.',
+    ),
+    click.option(
+        "--interface", metavar="NAME", help="Network between the nodes of export-nodes, as ib0."
+    ),
+    click.option(
+        "--setup",
+        multiple=True,
+        metavar="COMMAND",
+        help='Line of shell before the command, such as "module load python"; repeat for more.',
+    ),
+    click.option(
+        "--log-dir", metavar="DIR", help="Folder of the logs. [default: where you submit]"
+    ),
 )
 
 # main() looks for it, since an error may come before a command has parsed its own options.

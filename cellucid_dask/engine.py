@@ -1,53 +1,64 @@
-"""Where tasks run: threads here, worker processes on this machine, or a dask scheduler.
+"""Where tasks run: threads here, worker processes on this machine, SLURM jobs, a dask scheduler.
 
-Every engine is a ``concurrent.futures`` executor underneath, so a stage does not know which one
-it is on. Tasks are plain functions of paths and small numbers; they return receipts.
+Tasks are futures of the standard library on all of them, so a stage does not know which one it is
+on. Tasks are plain functions of paths and small numbers; they return receipts.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import re
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
-from importlib.metadata import version
+from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import psutil
-from dask.system import CPU_COUNT
+from rich.filesize import decimal
 
-from cellucid_dask.errors import EngineError
-from cellucid_dask.local_workers import LOG, spawn_workers
-from cellucid_dask.options import RunOptions
+from cellucid_dask.dask_tasks import submit
+from cellucid_dask.errors import EngineError, PlanError, Problem
+from cellucid_dask.joined import join, threads_of
+from cellucid_dask.local_workers import LOG, NANNY_BYTES, WORKER_BYTES, spawn_workers
+from cellucid_dask.machine import available_memory, cores
 from cellucid_dask.progress import Reporter
+from cellucid_dask.run_options import RunOptions
+from cellucid_dask.worker_check import ENVIRONMENT, Expected, checked, expected, look, refuse
+
+if TYPE_CHECKING:
+    from cellucid_dask.slurm_jobs import Jobs
 
 R = TypeVar("R")
 
-WORKER_BYTES = 190_000_000  # resident memory of a worker process before its first task
 GROWTH_BYTES = 80_000_000  # what this process adds while a run goes on: manifests, scheduler
-ANSWER_SECONDS = 10
 NOISY = ("distributed", "distributed.client", "tornado.application")  # where connections end
 TELLING = re.compile("^Exception: | - (?:WARNING|ERROR|CRITICAL) - ")  # lines of a log
 LOST = ("CancelledError", "FutureCancelledError", "FuturesCancelledError", "CommClosedError")
-CHECK_ADDRESS = "check the address, and that the scheduler is running"
 
 
-def cores() -> int:
-    """Cores this process may use, by affinity and control group."""
-    return int(CPU_COUNT)
+def engine_problems(run: RunOptions, *, local: bool) -> list[Problem]:
+    """Say what stands against running as the user chose; starts nothing.
 
+    Parameters
+    ----------
+    local
+        Whether tasks need the memory of this process.
+    """
+    found = []
+    if run.performance_report is not None and find_spec("bokeh") is None:
+        found.append(Problem("needs bokeh", "--performance-report", "pip install bokeh"))
+    if run.slurm is None:
+        return found
+    if local:
+        fix = "write it to an .h5ad or .zarr that all nodes see, and export that"
+        found.append(Problem("data in memory cannot go to other machines", "--slurm", fix))
+    from cellucid_dask.slurm_jobs import slurm_problems
 
-def available_memory() -> int:
-    """Bytes this process could take now: free on the machine, within its control group."""
-    from distributed.system import memory_limit
-
-    free = int(psutil.virtual_memory().available)
-    return min(free, int(memory_limit()) - psutil.Process().memory_info().rss)
+    return [*found, *slurm_problems(run)]
 
 
 class Engine:
@@ -68,14 +79,22 @@ class Engine:
         self.client: Any = None
         self._joined = ExitStack()
         self._threads: Executor | None = None
-        self._remote: Executor | None = None
         self._spawn = 0
+        self._jobs: Jobs | None = None
+        self._failed: Future[Any] = Future()  # of all tasks, when no worker can come any more
+        self._expected: Expected | None = None
+        self._performance = run.performance_report
         self._log = Path()
         if run.scheduler is not None:
             for logger in NOISY:  # to the end of the connection
                 self._joined.enter_context(_hushed(logger))
-            self.client = _join(run.scheduler, self._joined)
-            self.slots = _threads_of(self.client)
+            self.client = join(run.scheduler, self._joined)
+            self.slots = threads_of(self.client)
+        elif run.slurm is not None:
+            from cellucid_dask.slurm_jobs import jobs_of
+
+            self._jobs = jobs_of(run)
+            self.slots = self._jobs.slots
         else:
             self.slots = run.workers or cores()
             if self.slots > 1 and not local and not (small and run.workers is None):
@@ -83,14 +102,28 @@ class Engine:
             elif run.workers == 1:
                 self.slots = cores()
 
+        if run.performance_report is not None and not self.clustered:
+            raise EngineError(
+                f"is of a dask cluster; this run works with {self.kind}",
+                where="--performance-report",
+                fix="leave it out, or add --workers 2 or more",
+            )
+
     @property
-    def joined(self) -> bool:
-        """Whether tasks run on a scheduler that was there before."""
-        return self.client is not None and not self._spawn
+    def elsewhere(self) -> bool:
+        """Whether tasks run on other machines, as far as this process knows."""
+        return self._jobs is not None or (self.client is not None and not self._spawn)
+
+    @property
+    def clustered(self) -> bool:
+        """Whether tasks run on a dask cluster."""
+        return self.elsewhere or self._spawn > 0
 
     @property
     def kind(self) -> str:
         """How messages name it."""
+        if self._jobs is not None:
+            return str(self._jobs)
         if self.client is not None:
             return f"{self.slots} threads of the dask scheduler {self.client.scheduler.address}"
         if self._spawn:
@@ -112,6 +145,8 @@ class Engine:
 
     def _worker_limits(self) -> list[int]:
         """Bytes of each thread of the workers of a joined scheduler that have a limit."""
+        if self._jobs is not None:
+            return [max(self._jobs.worker_bytes - WORKER_BYTES, 0)]
         if self.client is None:
             return []
         workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
@@ -121,7 +156,9 @@ class Engine:
     def overhead(self) -> int:
         """Resident bytes of all processes of the run without any task."""
         n_workers = self._spawn
-        if self.client is not None:
+        if self._jobs is not None:
+            n_workers = self.slots
+        elif self.client is not None:
             n_workers = len(self.client.scheduler_info(n_workers=-1)["workers"])
         return self.alone() + n_workers * WORKER_BYTES
 
@@ -131,12 +168,36 @@ class Engine:
 
     def fewer(self, *, fixed: bool) -> bool:
         """Give up one slot to leave the others more memory; False when that cannot be."""
-        if self.slots == 1 or self.client is not None or (fixed and self._spawn):
+        if self.slots == 1 or self.elsewhere or (fixed and self._spawn):
             return False
         self.slots -= 1
         if self._spawn:
             self._spawn = self.slots if self.slots > 1 else 0
         return True
+
+    def too_little(self, need: int, total: int | None) -> PlanError:
+        """Error for tasks of `need` bytes, where `total` is what was given for the whole run."""
+        mega = 10**6
+        if self._jobs is not None:
+            job = self._jobs.workers * (need * 10 // 6 + WORKER_BYTES) + NANNY_BYTES
+            fix, where = f"use --job-memory {-(-job // mega)}MB", "--job-memory"
+            if total is not None:
+                least = need * 10 // 9 * self.slots + self.overhead()
+                fix += f", and --memory {-(-least // mega)}MB or none"
+            what = f"is too little for {self.kind}: a task needs {decimal(need)}"
+            return PlanError(what, where=where, fix=fix)
+        least = need * 10 // 9 * self.slots + self.overhead() + (16 << 20)
+        alone = need * 10 // 9 + self.alone() + (16 << 20)
+        fix = f"use --memory {-(-least // mega)}MB"
+        if self.slots > 1:
+            fix += f", or --workers 1 with at least --memory {-(-alone // mega)}MB"
+        return PlanError(
+            f"{decimal(total) if total else 'what is free'} is too little for {self.kind}: "
+            f"a task needs {decimal(need)}, and the processes themselves "
+            f"{decimal(self.overhead())}",
+            where="--memory",
+            fix=fix,
+        )
 
     def __enter__(self) -> Engine:
         return self
@@ -153,37 +214,35 @@ class Engine:
         with ExitStack() as stack:
             stack.enter_context(_hushed("distributed"))
             self._log = folder / LOG
-            self._threads = stack.enter_context(_Threads(self.slots))
-            if self._spawn:
+            self._threads = stack.enter_context(
+                _Threads(min(self.slots, cores()) if self.elsewhere else self.slots)
+            )
+            if self._jobs is not None:
+                from cellucid_dask.slurm_workers import submit_workers
+
+                self.client = submit_workers(self._jobs, folder, self.reporter, self._failed, stack)
+            elif self._spawn:
                 self.client = spawn_workers(self._spawn, folder, stack)
-            if self.client is not None:
-                self._remote = self.client.get_executor(pure=False, retries=2)
+            if self._performance is not None and self.client is not None:
+                stack.enter_context(_reported(self.client, self._performance, self.reporter))
             yield
 
     def probe(self, paths: Sequence[str]) -> None:
-        """Refuse workers that cannot do the work: no package, another version, no such path."""
-        if self.client is None or self._spawn:
+        """Refuse workers that cannot do the work: no package, another version, no such path.
+
+        Workers that come later are looked at with their first task.
+        """
+        if not self.elsewhere:
             return
-        try:
-            answers = self.client.run(look, list(paths))
-        except ModuleNotFoundError as error:
-            raise EngineError(
-                f"a worker of the scheduler cannot import {error.name}",
-                fix="install cellucid-dask in the environment of the workers",
-            ) from error
-        for worker, (theirs, missing) in answers.items():
-            if theirs != version("cellucid-dask"):
+        self._expected = expected(paths)
+        for worker, seen in self.client.run(look, self._expected, on_error="return").items():
+            if isinstance(seen, ModuleNotFoundError | AttributeError):
                 raise EngineError(
-                    f"has cellucid-dask {theirs}, this process {version('cellucid-dask')}",
-                    where=f"worker {worker}",
-                    fix="use one environment for both",
-                )
-            if missing:
-                raise EngineError(
-                    f"does not see {', '.join(missing)}",
-                    where=f"worker {worker}",
-                    fix="put the data, the output and --scratch on a shared file system",
-                )
+                    f"a worker of the scheduler cannot import this package ({seen})",
+                    fix=f"install cellucid-dask in the environment of the workers: {ENVIRONMENT}",
+                ) from seen
+            if not isinstance(seen, BaseException):  # else it is gone already
+                refuse(worker, seen)
 
     def run(
         self,
@@ -217,9 +276,12 @@ class Engine:
         self, work: Callable[..., R], tasks: Iterable[tuple[Any, ...]], *, here: bool = False
     ) -> list[Future[R]]:
         """Start tasks beside whatever else runs; `finish` collects them."""
-        executor = self._threads if here or self._remote is None else self._remote
-        assert executor is not None
-        return [executor.submit(work, *task) for task in tasks]
+        if here or self.client is None:
+            assert self._threads is not None
+            return [self._threads.submit(work, *task) for task in tasks]
+        if self._expected is None:
+            return submit(self.client, work, tasks)
+        return submit(self.client, checked, ((self._expected, work, *task) for task in tasks))
 
     def finish(
         self,
@@ -236,7 +298,7 @@ class Engine:
         number = {future: i for i, future in enumerate(futures)}
         with self.reporter.stage(stage, size, unit) as advance:
             try:
-                for future in as_completed(futures):
+                for future in islice(as_completed([*futures, self._failed]), len(futures)):
                     result = future.result()
                     if note is not None:
                         note(number[future], result)
@@ -253,20 +315,29 @@ class Engine:
     def _explained(self, error: BaseException) -> BaseException:
         """Say in the words of this package what dask reports of lost workers."""
         if type(error).__name__ in ("KilledWorker", "NoWorkerError", "NoValidWorkerError"):
-            log = self._log.read_text("utf-8", "replace").split("\n") if self._log.is_file() else []
-            last = next(filter(TELLING.search, reversed(log)), "").strip()[:300]
+            last = next(filter(TELLING.search, reversed(self._logged())), "").strip()[:300]
+            fix = "a machine out of memory kills them: give fewer --workers, or less --memory"
+            if self._jobs is not None:
+                fix = "jobs out of memory are killed: give more --job-memory, or less --memory"
             return EngineError(
                 f"the workers died while working ({error})",
                 where=f"last line of their log: {last}" if last else "",
-                fix="a machine out of memory kills them: give fewer --workers, or less --memory",
+                fix=fix,
             )
-        if self.joined and type(error).__name__ in LOST:
+        if self.elsewhere and type(error).__name__ in LOST:
             return EngineError(
                 f"the connection to the scheduler was lost ({str(error) or type(error).__name__})",
-                where="--scheduler",
-                fix="start it again, then run the same command again",
+                where="--scheduler" if self._jobs is None else "--slurm",
+                fix="start it again, then run the same command again"
+                if self._jobs is None
+                else "run the same command again",
             )
         return error
+
+    def _logged(self) -> list[str]:
+        """Lines of what the workers of this run have printed."""
+        files = sorted(self._log.parent.glob(f"{self._log.stem}*.log"))
+        return [line for file in files for line in file.read_text("utf-8", "replace").split("\n")]
 
 
 @contextmanager
@@ -281,82 +352,26 @@ def _hushed(logger: str) -> Iterator[None]:
         log.setLevel(level)
 
 
+@contextmanager
+def _reported(client: Any, path: str | os.PathLike[str], reporter: Reporter) -> Iterator[None]:
+    """Save dask's report of the tasks of the block, however it ends."""
+    from distributed import performance_report
+
+    report = performance_report(filename=os.fspath(path))
+    with client.as_current():
+        report.__enter__()
+    try:
+        yield
+    finally:
+        try:
+            with client.as_current():
+                report.__exit__(None, None, None)
+        except Exception as error:  # noqa: BLE001  it must not cost the run
+            reporter.say(f"warning: dask's report {os.fspath(path)} was not saved ({error})")
+
+
 class _Threads(ThreadPoolExecutor):
     """Threads that are told to stop, not waited for to the last task, when a run fails."""
 
     def __exit__(self, *exc: object) -> None:
         self.shutdown(wait=True, cancel_futures=True)
-
-
-def look(paths: list[str]) -> tuple[str, list[str]]:
-    """On a worker: the version of this package, and which of `paths` cannot be seen."""
-    return version("cellucid-dask"), [path for path in paths if not Path(path).exists()]
-
-
-# ----------------------------------------------------------------------- a running scheduler
-
-
-def _join(scheduler: Any, stack: ExitStack) -> Any:
-    from distributed import Client
-
-    if isinstance(scheduler, Client):
-        return _with_workers(scheduler)
-    given = os.fspath(scheduler)
-    address = _address(given)
-    answer: Future[Any] = Future()
-
-    def connect() -> None:
-        try:
-            answer.set_result(Client(address, timeout=ANSWER_SECONDS, set_as_default=False))
-        except BaseException as error:  # noqa: BLE001  it is raised below
-            answer.set_exception(error)
-
-    # In a thread that can be left behind: the time limit of Client does not hold for a peer
-    # that takes the connection and then says nothing.
-    threading.Thread(target=connect, daemon=True).start()
-    try:
-        client = answer.result(ANSWER_SECONDS + 1)
-    except (OSError, TimeoutError, ValueError, TypeError) as error:
-        named = address if given == address else f"{address} of {given}"
-        what = f"{named} does not answer within {ANSWER_SECONDS} s"
-        raise EngineError(what, where="--scheduler", fix=CHECK_ADDRESS) from error
-    return _with_workers(stack.enter_context(client))
-
-
-def _address(given: str) -> str:
-    """Address of a scheduler: as given, or as its scheduler file says."""
-    if "://" in given:
-        return given
-    if not Path(given).is_file():
-        raise EngineError(
-            f"{given!r} is neither an address such as tcp://host:8786 nor a scheduler file",
-            where="--scheduler",
-            fix=CHECK_ADDRESS,
-        )
-    try:
-        address = json.loads(Path(given).read_bytes())["address"]
-        if "://" in address:
-            return str(address)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise EngineError(
-            f"{given!r} is no scheduler file of dask ({error})",
-            where="--scheduler",
-            fix="start the scheduler with: dask scheduler --scheduler-file FILE",
-        ) from error
-    raise EngineError(f"{given!r} names no address", where="--scheduler", fix=CHECK_ADDRESS)
-
-
-def _with_workers(client: Any) -> Any:
-    try:
-        client.wait_for_workers(1, timeout=ANSWER_SECONDS)
-    except TimeoutError as error:
-        raise EngineError(
-            f"{client.scheduler.address} has no workers after {ANSWER_SECONDS} s",
-            where="--scheduler",
-            fix="start workers, for example: dask worker " + client.scheduler.address,
-        ) from error
-    return client
-
-
-def _threads_of(client: Any) -> int:
-    return max(1, sum(client.nthreads().values()))

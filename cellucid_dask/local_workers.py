@@ -15,6 +15,19 @@ from typing import Any
 import psutil
 
 LOG = "workers.log"
+WORKER_BYTES = 190_000_000  # resident memory of a worker process before its first task
+NANNY_BYTES = 160_000_000  # of the process that watches the workers of a SLURM job
+# Environment of a worker: one thread each, and freed memory goes back to the system. Arrays of
+# 16 MiB and more are mapped apart and returned at once; smaller ones are kept for the next gene,
+# since giving each back and faulting it in again took as long as a third of pass 2.
+THREADS_AND_MEMORY = {
+    "MALLOC_ARENA_MAX": "2",
+    "MALLOC_MMAP_THRESHOLD_": str(16 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(64 << 20),
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+}
 DEATH_SECONDS = 10  # after which workers end whose run was killed while they started
 
 
@@ -114,15 +127,4 @@ def _kill_workers(folder: Path, over: threading.Event) -> None:
 
 
 def _environment() -> dict[str, str]:
-    """Environment of a worker: one thread each, and freed memory goes back to the system.
-
-    Arrays of 16 MiB and more are mapped apart and returned at once; smaller ones are kept for the
-    next gene, since giving each back and faulting it in again took as long as a third of pass 2.
-    """
-    fixed = {
-        "MALLOC_ARENA_MAX": "2",
-        "MALLOC_MMAP_THRESHOLD_": str(16 << 20),
-        "MALLOC_TRIM_THRESHOLD_": str(64 << 20),
-    }
-    threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    return {**os.environ, **fixed, **dict.fromkeys(threads, "1")}
+    return {**os.environ, **THREADS_AND_MEMORY}

@@ -232,87 +232,6 @@ def _is_stamp(text: str) -> bool:
     return True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunOptions(Options):
-    """How the work is done: nothing here changes a byte of the output.
-
-    Parameters
-    ----------
-    workers
-        Processes; 1 runs threads in this process; None takes the cores this process may use,
-        and stays in this process when the job is too small to be worth starting others.
-    memory
-        Bound on the summed resident memory of all processes of the run, in bytes or as text
-        such as ``"8GB"``; None is half of what is available to this process.
-    scratch
-        Folder for the spill; None is the staging folder beside the output.
-    scheduler
-        A running dask scheduler: ``tcp://host:port``, a scheduler file, or a
-        ``distributed.Client``.
-    force
-        Replace an export that is already there once the new one is complete.
-    report
-        Write the run report as JSON to this file.
-    restart
-        Discard what an earlier run of other input or options left unfinished in the same place,
-        and begin anew; without it, a run goes on where the last one stopped.
-    verify
-        Read the export before it is published, and refuse to publish it if anything is wrong.
-
-    Raises
-    ------
-    OptionError
-        With every value that cannot be used.
-    """
-
-    workers: int | None = None
-    memory: int | str | None = None
-    scratch: str | os.PathLike[str] | None = None
-    scheduler: Any = None
-    force: bool = False
-    report: str | os.PathLike[str] | None = None
-    restart: bool = False
-    verify: bool = False
-
-    def __post_init__(self) -> None:
-        if problems := list(self.problems()):
-            raise OptionError.of(problems)
-
-    def _tidy(self) -> None:
-        """Nothing to bring into one form."""
-
-    def problems(self) -> Iterator[Problem]:
-        """Say what is wrong with the values."""
-        if self.workers is not None and self.workers < 1:
-            yield Problem(
-                f"{self.workers} is not a number of workers", "--workers", "use 1 or more"
-            )
-        if self.memory is not None and bytes_of(self.memory) is None:
-            yield Problem(f"{self.memory!r} is not a size", "--memory", "write it as 8GB or 8GiB")
-        if self.scratch is not None and not Path(self.scratch).is_dir():
-            yield Problem(f"{os.fspath(self.scratch)!r} is not a folder", "--scratch")
-        elif any("\udc80" <= letter <= "\udcff" for letter in str(self.scratch or "")):
-            yield Problem("has a name that is not UTF-8", "--scratch", "name it otherwise")
-        if self.report is not None:
-            yield from _file_problems(Path(self.report), "--report")
-
-    def memory_bytes(self) -> int | None:
-        """`memory` in bytes; None when it was not given."""
-        return None if self.memory is None else bytes_of(self.memory)
-
-
-def _file_problems(path: Path, option: str) -> Iterator[Problem]:
-    folder = path.absolute().parent
-    if not folder.is_dir():
-        yield Problem(f"the folder {str(folder)!r} does not exist", option, "make it first")
-    elif path.is_dir():
-        yield Problem(f"{str(path)!r} is a folder", option, "name a file")
-    elif path.exists() and not path.is_file():
-        yield Problem(f"{str(path)!r} is no regular file", option, "name another file")
-    elif not writable(folder):
-        yield Problem(f"the folder {str(folder)!r} cannot be written", option, "name another file")
-
-
 def writable(folder: Path) -> bool:
     """Whether a file can be made in `folder`, found out by making one without a name.
 
@@ -336,16 +255,6 @@ def bytes_of(size: int | str) -> int | None:
     except (ValueError, OverflowError, AttributeError, TypeError):
         return None
     return int(number) if number > 0 else None
-
-
-def read(given: Mapping[str, Any]) -> tuple[ExportOptions, RunOptions, list[Problem]]:
-    """Make both option objects of keyword arguments, and say what is wrong with them.
-
-    The objects hold what was given even where it is wrong, so that what is wrong with the data
-    can be told together with it; nothing must be written with them while there are problems.
-    """
-    (what, how), problems = make((ExportOptions, RunOptions), given)
-    return what, how, problems
 
 
 def make(classes: Sequence[type[Any]], given: Mapping[str, Any]) -> tuple[list[Any], list[Problem]]:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from cellucid_dask.errors import InputError, OptionError, Problem
 from cellucid_dask.exporter.result import ExportResult
-from cellucid_dask.options import ExportOptions, RunOptions
+from cellucid_dask.options import ExportOptions
+from cellucid_dask.run_options import RunOptions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,7 +107,7 @@ def prepare(
     quiet
         Show no progress.
     **run
-        Fields of `cellucid_dask.options.RunOptions`, such as ``memory="4GB"``.
+        Fields of `cellucid_dask.run_options.RunOptions`, such as ``memory="4GB"``.
 
     Raises
     ------

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import anndata as ad
 import pytest
+import slurm_local
 from anndata import AnnData
 from oracle import make_atlas, silent
 
@@ -67,3 +69,50 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TMPDIR", str(folder))
     monkeypatch.setattr(tempfile, "tempdir", None)
     return folder
+
+
+# ------------------------------------------------------------------- SLURM
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose where a SLURM of this session would be, before other test processes are started."""
+    if not hasattr(config, "workerinput"):
+        slurm_local.reserve()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End the SLURM of this session, also when tests failed."""
+    if not hasattr(config, "workerinput"):
+        slurm_local.end()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the test that mostly waits, so that nobody waits for it at the end."""
+    items.sort(key=lambda item: "test_slurm_stops" not in item.nodeid)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say it when tests on SLURM were skipped: they are much of what shows that it works."""
+    told = [
+        report.longrepr[2].removeprefix("Skipped: ")
+        for report in terminalreporter.stats.get("skipped", [])
+        if isinstance(report.longrepr, tuple) and slurm_local.NONE in report.longrepr[2]
+    ]
+    if told:
+        line = f"{len(told)} tests on SLURM were skipped: {told[0]}"
+        terminalreporter.write_line(line, yellow=True)
+
+
+@pytest.fixture(scope="session")
+def slurm() -> Iterator[slurm_local.Slurm]:
+    """A real SLURM, whose clients work in this process; skips where there is none."""
+    before = os.environ.get("SLURM_CONF")
+    try:
+        yield slurm_local.start()
+    except slurm_local.NoSlurmError as error:
+        pytest.skip(f"{slurm_local.NONE}{error}")
+    finally:
+        if before is None:
+            os.environ.pop("SLURM_CONF", None)
+        else:
+            os.environ["SLURM_CONF"] = before

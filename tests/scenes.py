@@ -59,7 +59,7 @@ for line in sys.stdin:
 # Many pieces for a small atlas, so that there is something between any two moments.
 PIECES = """
 from cellucid_dask.exporter import plan, stage_genes
-plan.CHUNK_NNZ, stage_genes.MiB = {nnz}, {block}
+plan.CHUNK_NNZ, stage_genes.MiB, stage_genes.PIECE = {nnz}, {block}, 0
 """
 
 # Kill or stop the process at an event of the system, before it happens.
@@ -141,7 +141,7 @@ class Launcher:
         for started in self._started:
             if started.runs:
                 started.signal(signal.SIGKILL, group=True)
-        self._server.communicate(timeout=10)
+        self._server.communicate(timeout=60)
 
 
 class Started:

@@ -9,13 +9,31 @@ import re
 import select
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 from atlas import STAMP, Outcome, atlas, command, here, run, save, save_large, script, tree
+from scipy import sparse
 
-FACTS = ("cells", "genes", "non-zeros", "layout on disk", "row chunks", "gene blocks", "scratch")
+import cellucid_dask.exporter.run as exporter
+from cellucid_dask import export
+from cellucid_dask.engine import Engine
+
+FACTS = (
+    "cells",
+    "genes",
+    "non-zeros",
+    "layout on disk",
+    "row chunks",
+    "gene blocks",
+    "tasks",
+    "scratch",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -62,6 +80,7 @@ def test_a_dry_run_tells_the_plan_and_writes_nothing(
     assert "CSR float32" in facts["layout on disk"]
     assert int(facts["row chunks"]) >= 1
     assert re.match(r"\d+ of about .*B$", facts["gene blocks"])
+    assert re.match(r"obs \d+, transpose 1, genes about \d+, edges 1$", facts["tasks"])
     assert "2 worker" in facts["runs on"]
     assert re.match(r"[\d.]+ \w+ projected of [\d.]+ \w+", facts["memory per worker"])
     assert re.match(r"\d+ files, about [\d.]+ \w*B$", facts["output"])
@@ -87,6 +106,51 @@ def test_the_plan_comes_true(data: Path, tmp_path: Path) -> None:
     assert report["files"] == len(files)
     assert report["plan"]["output"].startswith(f"{len(files)} files")
     assert report["bytes"] == sum(p.stat().st_size for p in files)
+
+
+class Counting(Engine):
+    """An engine that counts what it is asked to start."""
+
+    started: ClassVar[Counter[str]] = Counter()
+
+    def begin(self, work: Any, tasks: Iterable[Any], **how: Any) -> Any:
+        given = list(tasks)
+        self.started[work.__name__] += len(given)
+        return super().begin(work, given, **how)
+
+
+@pytest.mark.parametrize("layout", ["csr", "csc", "dense", "no genes"])
+def test_a_run_submits_the_tasks_of_its_plan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str
+) -> None:
+    adata = atlas(cells=6000, genes=600)
+    cells, genes = adata.shape
+    every = np.arange(cells * 150, dtype=np.int32) % genes  # so that all genes have as many values
+    values = np.random.default_rng(0).gamma(2, 1, every.size).astype("f4")
+    pointers = np.arange(0, every.size + 1, 150)
+    matrix = sparse.csr_matrix((values, every, pointers), shape=adata.shape)
+    if layout == "csc":
+        matrix = matrix.tolil()
+        matrix[:, 7] = 1  # what a column takes is known beforehand
+        matrix = matrix.tocsc()
+    adata.X = matrix.toarray() if layout == "dense" else matrix
+    path = save(adata, tmp_path / "a.h5ad")
+    how: dict[str, Any] = {"memory": "1GB", "workers": 1, "expression": layout != "no genes"}
+    planned = export(path, tmp_path / "out", dry_run=True, **how).plan["tasks"]
+    monkeypatch.setattr(exporter, "Engine", Counting)
+    monkeypatch.setattr(Counting, "started", Counter())
+    export(path, tmp_path / "out", **how)
+    ran = dict(Counting.started)
+    passes = {"transpose": ("transpose_chunk",), "edges": ("write_edges",)}
+    passes["genes"] = ("write_spilled", "write_columns", "write_strip")
+    counts = {stage: sum(ran.pop(name, 0) for name in names) for stage, names in passes.items()}
+    told = {
+        stage: int(number.replace(",", ""))
+        for stage, number in re.findall(r"(\w+) (?:about )?([\d,]+\d|\d)", planned)
+    }
+    assert told.pop("obs") == sum(ran.values()) > 5
+    assert told == {stage: n for stage, n in counts.items() if n}
+    assert layout == "no genes" or told["genes"] > 3
 
 
 def test_the_report_holds_what_is_printed(data: Path, tmp_path: Path) -> None:

@@ -35,8 +35,8 @@ from scipy import sparse
 from cellucid_dask.encode import encode_gene, value_range
 from cellucid_dask.engine import Engine
 from cellucid_dask.errors import CellucidDaskError, OutputError, PlanError, ReadError
-from cellucid_dask.options import RunOptions
 from cellucid_dask.progress import Reporter
+from cellucid_dask.run_options import RunOptions
 from cellucid_dask.server.cache_folder import default_cache_dir, index_folder
 from cellucid_dask.server.gene_ranges import gene_ranges
 from cellucid_dask.server.index import GeneIndex

@@ -33,6 +33,7 @@ from cellucid_dask.exporter.check_genes import Genes
 from cellucid_dask.exporter.edges import write_edges
 from cellucid_dask.exporter.obs import outlier_quantiles
 from cellucid_dask.exporter.plan import blocks, row_chunks, spans
+from cellucid_dask.exporter.shared import share
 from cellucid_dask.exporter.transpose import transpose_chunk
 from cellucid_dask.source import matrix as source_matrix
 from cellucid_dask.source.matrix import matrix_in_memory
@@ -232,7 +233,8 @@ def test_transposed_row_chunks_are_the_columns(
         chosen = np.asarray(kept, np.int64)
     made = np.zeros((n_cells, len(kept)), np.float32)
     with tempfile.TemporaryDirectory() as folder:
-        spills = [transpose_chunk(matrix, a, b, chosen, folder) for a, b in pairwise(bounds)]
+        genes = None if chosen is None else share(folder, "columns", chosen)
+        spills = [transpose_chunk(matrix, a, b, genes, folder) for a, b in pairwise(bounds)]
         first = data.draw(st.integers(0, len(kept) - 1))
         for spill in spills:
             assert spill.counts().shape == (len(kept),)

@@ -173,14 +173,23 @@ def sync_folder(path: Path) -> None:
 
 
 def read_vector(
-    path: str, dtype: str, start: int = 0, count: int = -1, *, skip: int = 0
+    file: str | FileIO, dtype: str, start: int = 0, count: int = -1, *, skip: int = 0
 ) -> NDArray[Any]:
     """Read `count` items of a raw array from item `start`, which begins after `skip` bytes.
 
     A plain read and no memory map: mapped pages would count as resident memory.
+
+    Parameters
+    ----------
+    file
+        Path of a file, or one that is open, which may be read from anywhere.
     """
     offset = skip + start * np.dtype(dtype).itemsize
-    found = np.fromfile(path, dtype=np.dtype(dtype).newbyteorder("<"), count=count, offset=offset)
+    path = file
+    if not isinstance(file, str):
+        file.seek(offset)
+        offset, path = 0, str(file.name)
+    found = np.fromfile(file, dtype=np.dtype(dtype).newbyteorder("<"), count=count, offset=offset)
     if found.size < count:
         raise OSError(errno.EIO, "is cut short", path)
     return found

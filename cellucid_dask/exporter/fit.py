@@ -10,12 +10,13 @@ from pathlib import Path
 from rich.filesize import decimal
 
 from cellucid_dask.engine import Engine
-from cellucid_dask.errors import InputError, PlanError, Problem
+from cellucid_dask.errors import InputError, Problem
 from cellucid_dask.exporter.check import Catalog
 from cellucid_dask.exporter.earlier import STAGING
 from cellucid_dask.exporter.journal import Done
-from cellucid_dask.exporter.plan import MiB, NotEnoughError, Plan, make_plan
-from cellucid_dask.options import ExportOptions, RunOptions, writable
+from cellucid_dask.exporter.plan import NotEnoughError, Plan, make_plan
+from cellucid_dask.options import ExportOptions, writable
+from cellucid_dask.run_options import RunOptions
 
 
 def existing_parent(path: Path) -> Path:
@@ -45,26 +46,11 @@ def fitting_plan(catalog: Catalog, options: ExportOptions, run: RunOptions, engi
     total = run.memory_bytes()
     while True:
         try:
-            return make_plan(catalog, options, engine.share(total))
+            return make_plan(catalog, options, engine.share(total), engine.slots)
         except NotEnoughError as error:
             if engine.fewer(fixed=run.workers is not None):
                 continue
-            least = error.need * 10 // 9 * engine.slots + engine.overhead() + 16 * MiB
-            alone = error.need * 10 // 9 + engine.alone() + 16 * MiB
-            fix = f"use --memory {_megabytes(least)}"
-            if engine.slots > 1:
-                fix += f", or --workers 1 with at least --memory {_megabytes(alone)}"
-            raise PlanError(
-                f"{decimal(total) if total else 'what is free'} is too little for {engine.kind}: "
-                f"a task needs {decimal(error.need)}, and the processes themselves "
-                f"{decimal(engine.overhead())}",
-                where="--memory",
-                fix=fix,
-            ) from None
-
-
-def _megabytes(size: int) -> str:
-    return f"{-(-size // 10**6)}MB"
+            raise engine.too_little(error.need, total) from None
 
 
 def output_problems(given: Path, run: RunOptions, data: str | None = None) -> list[Problem]:
@@ -134,13 +120,13 @@ def _data_problems(out: Path, where: str, run: RunOptions, data: str | None) -> 
         if source == scratch or source in scratch.parents:
             fix = "name a folder of its own"
             found.append(Problem(f"{str(scratch)!r} is or lies in the data", "--scratch", fix))
-    if run.report is not None:
-        report = Path(run.report).resolve()
-        places = (("data", source), ("output", resolved))
-        for what, place in places:
-            if place is not None and (report == place or place in report.parents):
+    written = {"--report": run.report, "--performance-report": run.performance_report}
+    for option, path in written.items():
+        report = None if path is None else Path(path).resolve()
+        for what, place in (("data", source), ("output", resolved)):
+            if report and place and (report == place or place in report.parents):
                 fix = "name a file of its own"
-                found.append(Problem(f"{str(report)!r} is or lies in the {what}", "--report", fix))
+                found.append(Problem(f"{str(report)!r} is or lies in the {what}", option, fix))
     return found
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from cellucid_dask.encode import as_exported, encode_gene
 from cellucid_dask.exporter.files import Receipt, own_folder, write
+from cellucid_dask.exporter.shared import Shared
 from cellucid_dask.exporter.transpose import Spill
 from cellucid_dask.format import Resource, safe, value_ext
 from cellucid_dask.source.matrix import DenseMatrix, SparseMatrix, runs
@@ -45,10 +46,10 @@ def gene_resource(gene: str, bits: int | None, level: int) -> Resource:
 
 
 def write_spilled(
-    settings: GeneSettings, spills: Sequence[Spill], start: int, ids: Sequence[str]
+    settings: GeneSettings, spills: Shared[list[Spill]], start: int, ids: Sequence[str]
 ) -> list[Receipt]:
     """Write genes that were spilled; the first of `ids` is gene `start` of the spill files."""
-    blocks = [spill.read(start, start + len(ids)) for spill in spills]
+    blocks = [spill.read(start, start + len(ids)) for spill in spills.load()]
     with own_folder(settings.parts, f"genes-{start}") as beside:
         return [
             _write_gene(settings, gene, [block.gene(i) for block in blocks], beside)

@@ -5,7 +5,7 @@ Nothing here reads an expression value; a plan that cannot fit is refused with t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
@@ -28,6 +28,8 @@ CHUNK_ROWS = 1 << 16  # a spilled row number has 16 bits
 SEGMENT = MiB  # bytes of one block in one spill file, below which reading them is slow
 BLOCK_BYTES = 192 * MiB  # a block is a task of seconds: what Ctrl-C waits for at most
 CHUNK_NNZ = 24_000_000
+LEAST_NNZ = 4_000_000  # of a chunk that is made smaller only so that there are enough
+MANY_CHUNKS = 1000  # chunks beyond which they are made larger
 SMALL = 20_000_000  # values of a job that is done before workers have started
 FLOOR = 48 * MiB  # least memory a task is planned with
 
@@ -46,7 +48,7 @@ class Plan:
     row_chunks
         (start, stop) of the cells of each task of the first pass.
     block_bytes
-        Spilled or read bytes of the genes of one block.
+        Spilled or read bytes of the genes of one block at most.
     spans
         (start, stop) of the cells of each partial sum.
     peak_bytes
@@ -62,7 +64,6 @@ class Plan:
     way: Way
     row_chunks: tuple[tuple[int, int], ...]
     block_bytes: int
-    n_blocks: int
     spans: tuple[tuple[int, int], ...]
     peak_bytes: int
     worker_bytes: int
@@ -81,8 +82,8 @@ def is_small(catalog: Catalog) -> bool:
     return stored + catalog.n_cells * 8 * len(catalog.categorical) < SMALL
 
 
-def make_plan(catalog: Catalog, options: ExportOptions, worker_bytes: int) -> Plan:
-    """Cut the work for tasks of at most `worker_bytes`.
+def make_plan(catalog: Catalog, options: ExportOptions, worker_bytes: int, slots: int) -> Plan:
+    """Cut the work for tasks of at most `worker_bytes`, of which `slots` run at a time.
 
     Raises
     ------
@@ -101,17 +102,15 @@ def make_plan(catalog: Catalog, options: ExportOptions, worker_bytes: int) -> Pl
     if genes is not None and genes.ids:
         way = choose_way(genes, room)
         if way == "transpose":
-            chunks = row_chunks(genes, worker_bytes)
+            chunks = row_chunks(genes, worker_bytes, slots)
             scratch = spill_bytes(genes)
         total = gene_bytes(genes)
         block = min(room, max(BLOCK_BYTES, len(chunks) * SEGMENT))
         block = max(min(block, total // 8), MiB)
-    n_blocks = max(1, -(-total // block)) if way != "none" else 0
     return Plan(
         way,
         chunks,
         block,
-        n_blocks,
         spans(catalog.n_cells),
         max(need, min(worker_bytes, _largest(genes, chunks, block, catalog, options))),
         worker_bytes,
@@ -160,13 +159,17 @@ def strip_bytes(matrix: DenseMatrix) -> int:
     return max(1, matrix.shape[0] * max(4, matrix.dtype.itemsize))
 
 
-def row_chunks(genes: Genes, worker_bytes: int) -> tuple[tuple[int, int], ...]:
-    """Cells of each first-pass task: as many as fit, at most what 16 bits can number."""
+def row_chunks(genes: Genes, worker_bytes: int, slots: int = 1) -> tuple[tuple[int, int], ...]:
+    """Cells of each first-pass task: as many as fit, at most what 16 bits can number.
+
+    Every block of genes reads from every spill file: so chunks are larger where there would be
+    very many of them, as long as each of the `slots` gets several.
+    """
     matrix = genes.matrix
     n_cells, n_genes = matrix.shape
     if isinstance(matrix, SparseMatrix):
-        limit = max(1, min(CHUNK_NNZ, worker_bytes // _bytes_per_nnz(matrix)))
-        return _cut(matrix, limit)
+        usual = max(CHUNK_NNZ, matrix.nnz // max(MANY_CHUNKS, 4 * slots))
+        return _cut(matrix, _even(matrix, usual, worker_bytes // _bytes_per_nnz(matrix), slots))
     per_row = n_genes * (matrix.dtype.itemsize + 14)
     rows = max(
         1, min(CHUNK_ROWS, CHUNK_NNZ * 16 // max(per_row, 1), worker_bytes // max(per_row, 1))
@@ -176,6 +179,19 @@ def row_chunks(genes: Genes, worker_bytes: int) -> tuple[tuple[int, int], ...]:
     if matrix.chunks and matrix.chunks[0] < rows:
         rows -= rows % matrix.chunks[0]
     return tuple((start, min(start + rows, n_cells)) for start in range(0, n_cells, rows))
+
+
+def _even(matrix: SparseMatrix, usual: int, fits: int, slots: int) -> int:
+    """Stored values of a chunk, at most what `fits`, such that all `slots` get as many chunks.
+
+    Thirteen chunks take two workers as long as fourteen.
+    """
+    most = max(1, min(usual, fits))
+    if slots == 1:
+        return most
+    least = -(-matrix.nnz // most)
+    whole = max(1, min(-(-least // slots) * slots, max(least, matrix.nnz // LEAST_NNZ)))
+    return max(1, min(fits, -(-matrix.nnz // whole) + matrix.n_minor))  # chunks are whole rows
 
 
 def _merge(ends: NDArray[np.int64], rows: int) -> tuple[tuple[int, int], ...]:
@@ -259,7 +275,8 @@ def least_bytes(catalog: Catalog, options: ExportOptions) -> int:
         vector = vector_bytes(catalog, options)
         if isinstance(matrix, SparseMatrix):
             row = n_cells if matrix.layout == "csc" else matrix.shape[1]
-            largest = max(largest, vector + 16 * MiB, row * _bytes_per_nnz(matrix))
+            densest = max(16 * MiB, 6 * n_cells)  # a gene that every cell has, as it is spilled
+            largest = max(largest, vector + densest, row * _bytes_per_nnz(matrix))
         else:
             row = matrix.shape[1] * (matrix.dtype.itemsize + 14)
             row *= matrix.chunks[0] if matrix.chunks else 1
@@ -281,7 +298,8 @@ def _largest(
     if chunks:
         rows = max(stop - start for start, stop in chunks)
         if isinstance(matrix, SparseMatrix):
-            share = min(CHUNK_NNZ, matrix.nnz * rows // max(1, matrix.shape[0]) * 3 // 2)
+            most = max(CHUNK_NNZ, matrix.nnz // MANY_CHUNKS)
+            share = min(most, matrix.nnz * rows // max(1, matrix.shape[0]) * 3 // 2)
             first = share * _bytes_per_nnz(matrix)
         else:
             first = rows * matrix.shape[1] * (matrix.dtype.itemsize + 14)
@@ -345,8 +363,14 @@ def output_bytes(catalog: Catalog, options: ExportOptions) -> int:
     return total + min(full, stored * (itemsize + 1) + 200 * len(catalog.genes.ids))
 
 
-def describe(plan: Plan, catalog: Catalog, engine: str) -> dict[str, Any]:
-    """Facts of the plan for the user: text by name, in the order to show them."""
+def describe(plan: Plan, catalog: Catalog, engine: str, tasks: Mapping[str, int]) -> dict[str, Any]:
+    """Facts of the plan for the user: text by name, in the order to show them.
+
+    Parameters
+    ----------
+    tasks
+        Number of the tasks of each stage.
+    """
     facts: dict[str, Any] = {"cells": f"{catalog.n_cells:,}"}
     genes = catalog.genes
     if genes is None:
@@ -361,7 +385,10 @@ def describe(plan: Plan, catalog: Catalog, engine: str) -> dict[str, Any]:
         facts["way"] = _WAYS[plan.way]
         if plan.row_chunks:
             facts["row chunks"] = f"{len(plan.row_chunks):,}"
-        facts["gene blocks"] = f"{plan.n_blocks:,} of about {decimal(plan.block_bytes)}"
+        n_blocks = tasks.get("genes", 0)
+        each = gene_bytes(genes) // max(n_blocks, 1)
+        facts["gene blocks"] = f"{n_blocks:,} of about {decimal(each)}"
+    facts["tasks"] = _tasks(plan, tasks)
     facts["runs on"] = engine
     facts["memory per worker"] = (
         f"{decimal(plan.peak_bytes)} projected of {decimal(plan.worker_bytes)} allowed"
@@ -371,6 +398,16 @@ def describe(plan: Plan, catalog: Catalog, engine: str) -> dict[str, Any]:
     return facts
 
 
+def _tasks(plan: Plan, tasks: Mapping[str, int]) -> str:
+    """Number of tasks, those of the obs stages together; what a spill will hold is not known."""
+    about = {"genes": "about "} if plan.way == "transpose" else {}
+    by_gene = [stage for stage in GENE_STAGES if stage in tasks]
+    n_obs = sum(tasks.values()) - sum(tasks[stage] for stage in by_gene)
+    told = [f"{stage} {about.get(stage, '')}{tasks[stage]:,}" for stage in by_gene]
+    return ", ".join([f"obs {n_obs:,}", *told])
+
+
+GENE_STAGES = ("transpose", "spill sizes", "genes", "edges")
 _WAYS = {
     "none": "no genes",
     "transpose": "row chunks are spilled gene by gene, then read back in gene blocks",

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from pathlib import Path
 
-from cellucid_dask.engine import Engine
+from cellucid_dask.engine import Engine, engine_problems
 from cellucid_dask.errors import OutputError, Problem, VerifyError
 from cellucid_dask.exporter.check import survey
 from cellucid_dask.exporter.earlier import Earlier, Origin, look
@@ -26,10 +26,12 @@ from cellucid_dask.exporter.stage_genes import write_genes
 from cellucid_dask.exporter.stage_manifests import save_rest
 from cellucid_dask.exporter.stage_obs import make_obs
 from cellucid_dask.exporter.stage_resume import go_on, progress_of
+from cellucid_dask.exporter.stage_tasks import count_tasks
 from cellucid_dask.exporter.staging import Workplace, staging
 from cellucid_dask.memory_watch import MemoryWatch
-from cellucid_dask.options import ExportOptions, RunOptions
+from cellucid_dask.options import ExportOptions
 from cellucid_dask.progress import Reporter
+from cellucid_dask.run_options import RunOptions
 from cellucid_dask.source.core import Source
 
 
@@ -68,12 +70,14 @@ def run_export(
             if not dry_run:
                 settle(earlier.there, out, result)
             return result
-        refuse([*wrong, *output_problems(out, run, source.path), *earlier.problems])
+        wrong += [*output_problems(out, run, source.path), *earlier.problems]
+        refuse([*wrong, *engine_problems(run, local=source.local)])
         with Engine(run, reporter, local=source.local, small=is_small(catalog)) as engine:
             plan = fitting_plan(catalog, options, run, engine)
             refuse(disk_problems(plan, out, run, earlier.there))
-            result.plan = describe(plan, catalog, engine.kind)
-            if engine.joined:
+            tasks = count_tasks(source, catalog, options, plan, engine.slots)
+            result.plan = describe(plan, catalog, engine.kind, tasks)
+            if engine.elsewhere:
                 result.peak_memory_of = "this process, without the workers"
             if dry_run:
                 result.resumed = progress_of(earlier.done, catalog)
@@ -81,7 +85,7 @@ def run_export(
             with at_work(engine, run, out, origin) as place:
                 folders, journal = place.folders, place.journal
                 job = Job(source, catalog, options, engine, plan, folders, journal)
-                engine.probe([path for path in (source.path, job.scratch) if path])
+                engine.probe([path for path in (source.path, job.export, job.scratch) if path])
                 result.resumed = go_on(job, place)
                 receipts = make(job, result, latent_name or catalog.latent, place.out.name)
                 refuse_changed(source, origin)

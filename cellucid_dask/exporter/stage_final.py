@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from cellucid_dask.engine import available_memory, cores
 from cellucid_dask.errors import OutputError, Problem, VerifyError
 from cellucid_dask.exporter.files import Receipt, has_size
 from cellucid_dask.exporter.job import Job
@@ -13,7 +12,8 @@ from cellucid_dask.exporter.journal import Done
 from cellucid_dask.exporter.publish import publish
 from cellucid_dask.exporter.result import ExportResult
 from cellucid_dask.exporter.staging import Workplace, clean, remove_spill
-from cellucid_dask.options import RunOptions
+from cellucid_dask.machine import available_memory, cores
+from cellucid_dask.run_options import RunOptions
 
 FACTS = ("n_cells", "n_genes", "n_obs_fields", "n_edges", "files", "bytes", "verified", "warnings")
 CELL_BYTES = 64  # of memory, for each cell of a field that is verified
@@ -72,7 +72,7 @@ def verify_staged(job: Job, result: ExportResult) -> None:
         When anything is wrong.
     """
     room = available_memory() // 2
-    if not job.engine.joined:
+    if not job.engine.elsewhere:
         room = job.plan.worker_bytes * job.engine.slots  # which no task takes any more
     workers = max(1, min(cores(), room // max(1, CELL_BYTES * job.catalog.n_cells)))
     with job.engine.reporter.stage("verify", 1, "exports") as advance:

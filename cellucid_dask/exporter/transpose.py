@@ -17,6 +17,7 @@ from scipy import sparse
 
 from cellucid_dask.encode import as_exported
 from cellucid_dask.exporter.files import read_vector, write_beside
+from cellucid_dask.exporter.shared import Shared
 from cellucid_dask.source.matrix import Matrix, SparseMatrix
 
 
@@ -58,19 +59,20 @@ class Spill:
         return read_vector(self.path, "<i8", start, stop - start + 1)
 
     def read(self, start: int, stop: int) -> SpillBlock:
-        """Read genes `start` to `stop`: three reads, wherever the file is."""
-        if self.nnz < 0:
-            n = (stop - start) * self.n_rows
-            values = read_vector(self.path, "<f4", start * self.n_rows, n)
-            pointers = np.arange(stop - start + 1, dtype=np.int64) * self.n_rows
-            return SpillBlock(self.first, pointers, None, values)
-        pointers = self.pointers(start, stop)
-        low, n = int(pointers[0]), int(pointers[-1] - pointers[0])
-        head = 8 * (self.n_genes + 1)
-        rows = read_vector(self.path, "<u2", head // 2 + low, n)
-        tail = head + 2 * self.nnz
-        values = read_vector(self.path, self.dtype, low, n, skip=tail)
-        return SpillBlock(self.first, pointers - low, rows, values)
+        """Read genes `start` to `stop`: one opening and three reads, wherever the file is."""
+        with open(self.path, "rb", buffering=0) as file:  # noqa: PTH123
+            if self.nnz < 0:
+                n = (stop - start) * self.n_rows
+                values = read_vector(file, "<f4", start * self.n_rows, n)
+                pointers = np.arange(stop - start + 1, dtype=np.int64) * self.n_rows
+                return SpillBlock(self.first, pointers, None, values)
+            pointers = read_vector(file, "<i8", start, stop - start + 1)
+            low, n = int(pointers[0]), int(pointers[-1] - pointers[0])
+            head = 8 * (self.n_genes + 1)
+            rows = read_vector(file, "<u2", head // 2 + low, n)
+            tail = head + 2 * self.nnz
+            values = read_vector(file, self.dtype, low, n, skip=tail)
+            return SpillBlock(self.first, pointers - low, rows, values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +93,16 @@ class SpillBlock:
 
 
 def transpose_chunk(
-    matrix: Matrix, start: int, stop: int, columns: NDArray[np.int64] | None, folder: str
+    matrix: Matrix, start: int, stop: int, genes: Shared[NDArray[np.int64]] | None, folder: str
 ) -> Spill:
     """Read cells `start` to `stop`, turn them gene by gene, and spill them.
 
     Parameters
     ----------
-    columns
-        Genes to keep, in order; None keeps all.
+    genes
+        Columns to keep, in order; None keeps all.
     """
+    columns = None if genes is None else genes.load()
     path = Path(folder, f"rows-{start}.spill")
     n_rows = stop - start
     if isinstance(matrix, SparseMatrix):

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from cellucid_dask.encode import Range
-from cellucid_dask.engine import cores
 from cellucid_dask.exporter.genes import Piece, csc_columns, dense_columns
+from cellucid_dask.machine import cores
 from cellucid_dask.server.cache import Once
 from cellucid_dask.server.gene_ranges import ReadColumns, gene_ranges
 from cellucid_dask.server.index import GeneIndex

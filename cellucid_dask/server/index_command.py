@@ -11,8 +11,9 @@ from cellucid_dask.engine import Engine
 from cellucid_dask.errors import CellucidDaskError, InputError, Problem
 from cellucid_dask.exporter.fit import refuse
 from cellucid_dask.exporter.plan import SMALL
-from cellucid_dask.options import RunOptions, suggest
+from cellucid_dask.options import suggest
 from cellucid_dask.progress import Reporter
+from cellucid_dask.run_options import RunOptions
 from cellucid_dask.server.cache_folder import default_cache_dir, index_folder
 from cellucid_dask.server.index import GeneIndex
 from cellucid_dask.server.live import state_of

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from cellucid_dask import format as fmt
 from cellucid_dask.encode import encode_gene, packed
-from cellucid_dask.engine import Engine, cores
+from cellucid_dask.engine import Engine
 from cellucid_dask.exporter import manifests
 from cellucid_dask.exporter.check import Catalog, survey
 from cellucid_dask.exporter.edges import Edges, write_edges
@@ -36,8 +36,10 @@ from cellucid_dask.exporter.publish import FOLDERS
 from cellucid_dask.exporter.stage_obs import points_path, reduce_obs
 from cellucid_dask.exporter.staging import Staging
 from cellucid_dask.format import Resource
-from cellucid_dask.options import ExportOptions, RunOptions
+from cellucid_dask.machine import cores
+from cellucid_dask.options import ExportOptions
 from cellucid_dask.progress import Reporter
+from cellucid_dask.run_options import RunOptions
 from cellucid_dask.server.cache import AnswerCache, Once
 from cellucid_dask.server.cache_folder import index_folder
 from cellucid_dask.server.content import IN_MEMORY, Content, ReplacedError, text
@@ -388,7 +390,7 @@ def _work_folders(root: Path) -> Staging:
 def _job(
     source: Source, catalog: Catalog, options: ExportOptions, staging: Staging, room: int
 ) -> Job:
-    plan = Plan("none", (), 0, 0, spans(catalog.n_cells), room, room, 0, 0, 0)
+    plan = Plan("none", (), 0, spans(catalog.n_cells), room, room, 0, 0, 0)
     engine: Any = None  # made where it is needed
     return Job(source, catalog, options, engine, plan, staging)
 
