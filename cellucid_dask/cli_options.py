@@ -114,7 +114,11 @@ slurm_options = together(
         "--partition", metavar="P", help="Partition of the jobs. [default: that of the site]"
     ),
     click.option("--account", metavar="A", help="Account of the jobs."),
-    click.option("--time", metavar="T", help="Time limit of a job, such as 2:00:00."),
+    click.option(
+        "--time",
+        metavar="T",
+        help="Time limit of a job, such as 2:00:00. [default: that of the site, else 30 minutes]",
+    ),
     click.option(
         "--job-memory", metavar="SIZE", help="Memory of a job. [default: 4 GiB for each core]"
     ),

@@ -315,12 +315,12 @@ class Engine:
     def _explained(self, error: BaseException) -> BaseException:
         """Say in the words of this package what dask reports of lost workers."""
         if type(error).__name__ in ("KilledWorker", "NoWorkerError", "NoValidWorkerError"):
-            last = next(filter(TELLING.search, reversed(self._logged())), "").strip()[:300]
             fix = "a machine out of memory kills them: give fewer --workers, or less --memory"
             if self._jobs is not None:
                 fix = "jobs out of memory are killed: give more --job-memory, or less --memory"
+            last = self._last_words()
             return EngineError(
-                f"the workers died while working ({error})",
+                f"the workers died while working ({str(error).partition('. ')[0]})",
                 where=f"last line of their log: {last}" if last else "",
                 fix=fix,
             )
@@ -334,10 +334,13 @@ class Engine:
             )
         return error
 
-    def _logged(self) -> list[str]:
-        """Lines of what the workers of this run have printed."""
+    def _last_words(self) -> str:
+        """What the workers of this run have printed last that may tell why they died."""
         files = sorted(self._log.parent.glob(f"{self._log.stem}*.log"))
-        return [line for file in files for line in file.read_text("utf-8", "replace").split("\n")]
+        lines = [line for file in files for line in file.read_text("utf-8", "replace").split("\n")]
+        told = [*filter(TELLING.search, lines)]
+        of_memory = [line for line in told if "memory" in line.lower()]
+        return (of_memory or told or [""])[-1].strip()[:300]
 
 
 @contextmanager

@@ -28,6 +28,7 @@ THREADS_AND_MEMORY = {
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
 }
+PRELOAD = "cellucid_dask.preload"
 DEATH_SECONDS = 10  # after which workers end whose run was killed while they started
 
 
@@ -58,6 +59,7 @@ def spawn_workers(n_workers: int, folder: Path, stack: ExitStack) -> Any:
         "host": "127.0.0.1",
         "local_directory": str(folder),
         "death_timeout": DEATH_SECONDS,
+        "preload": [PRELOAD],
     }
     worker = {
         "cls": _worker_class(folder, over),

@@ -221,5 +221,5 @@ def read(given: Mapping[str, Any]) -> tuple[ExportOptions, RunOptions, list[Prob
     (what, how), problems = make((ExportOptions, RunOptions), rest)
     without = ", ".join(f"--{name.replace('_', '-')}" for name, value in jobs.items() if value)
     if without:
-        problems.append(Problem("has no meaning without --slurm", without, "add --slurm"))
+        problems.append(Problem("only together with --slurm", without, "add --slurm"))
     return what, how, problems

@@ -21,7 +21,7 @@ from typing import Any
 from rich.filesize import decimal
 
 from cellucid_dask.errors import Problem
-from cellucid_dask.local_workers import NANNY_BYTES, THREADS_AND_MEMORY
+from cellucid_dask.local_workers import NANNY_BYTES, PRELOAD, THREADS_AND_MEMORY
 from cellucid_dask.options import bytes_of
 from cellucid_dask.run_options import RunOptions, SlurmOptions, interface_problems
 
@@ -71,8 +71,9 @@ class Jobs:
 
     def __str__(self) -> str:
         """Say what will be asked for."""
-        s = "s" if self.number > 1 else ""
-        text = f"{self.slots} workers in {self.number} SLURM job{s} of {decimal(self.memory)}"
+        workers = f"{self.slots} worker{'s' * (self.slots > 1)}"
+        text = f"{workers} in {self.number} SLURM job{'s' * (self.number > 1)}"
+        text += f" of {decimal(self.memory)}"
         if self.slots < self.wanted:
             text += f" (--max-jobs allows no more; {self.wanted} were asked for)"
         return text
@@ -135,14 +136,20 @@ def settings(jobs: Jobs, name: str, log: str) -> dict[str, Any]:
         "interface": options.interface,
         "python": site("python") or shlex.quote(sys.executable),
         "local_directory": site("local-directory") or '"${TMPDIR:-/tmp}"',  # of the node
+        "worker_extra_args": [*(site("worker-extra-args") or ()), "--preload", PRELOAD],
         "job_script_prologue": [*(site("job-script-prologue") or ()), *exports],
         "job_directives_skip": [*(site("job-directives-skip") or ()), "#SBATCH -e ", "#SBATCH -o "],
         "job_extra_directives": [
             *(site("job-extra-directives") or ()),
             f'--output="{log}"',
-            *options.slurm_directives,
+            *map(_directive, options.slurm_directives),
         ],
     }
+
+
+def _directive(option: str) -> str:
+    """As a line of a script has it, where a value with spaces must be quoted."""
+    return re.sub(r"^(--[\w-]+=)([^\"']*\s[^\"']*)$", r'\1"\2"', option)
 
 
 def log_pattern(folder: Path) -> str:

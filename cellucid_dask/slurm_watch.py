@@ -199,7 +199,8 @@ class Watch:
             raise EngineError(what, where="--slurm", fix=fix)
         if self._futile >= FUTILE:
             what = f"{self._futile} jobs ended before their workers came{last}"
-            fix = "see that the nodes have the Python of this environment"
+            folder = Path(self._log).parent
+            fix = f"see that the nodes have the Python of this environment, and the folder {folder}"
             raise EngineError(what, where="--slurm", fix=fix)
 
     def _tell(self, n_workers: int, queued: Mapping[str, Queued]) -> None:

@@ -76,7 +76,9 @@ def submit_workers(
     )
     stack.enter_context(cluster)
     client = stack.enter_context(Client(cluster, set_as_default=False))
-    reporter.say(f"asks SLURM for {jobs}; dashboard: {cluster.dashboard_link}")
+    shown = (site("scheduler-options") or {}).get("dashboard", True)
+    link = f"; dashboard: {cluster.dashboard_link}" if shown else ""
+    reporter.say(f"asks for {jobs}{link}")
     if jobs.options.adaptive:
         cluster.adapt(
             minimum_jobs=1,

@@ -10,6 +10,7 @@ import platform
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeVar
@@ -64,7 +65,8 @@ def expected(paths: Iterable[str]) -> Expected:
 
 
 def look(what: Expected) -> Seen:
-    """Compare the process this runs in with what is expected of it."""
+    """Compare the process this runs in with what is expected of it; imports what tasks need."""
+    import_module("cellucid_dask.preload")
     versions = tuple(
         (name, _version(name), here) for name, here in what.versions if _version(name) != here
     )

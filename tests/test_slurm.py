@@ -677,7 +677,7 @@ def test_an_export_by_jobs(
     assert tree(scratch) == {}
     report = (place / "report of %s.html").read_text()
     assert "bokeh" in report.lower()
-    assert "asks SLURM for 4 workers in 2 SLURM jobs of 1.0 GB" in started.said
+    assert "asks for 4 workers in 2 SLURM jobs of 1.0 GB" in started.said
 
 
 def check_workers(address: str, folder: Path, node: Path) -> None:
