@@ -89,7 +89,7 @@ def start(
     name = "dataset" if source is None else source.name
     out = Path("exports", name) if out_dir is None else Path(out_dir)
     if source is None:
-        refuse([*problems, *output_problems(out, how), *engine_problems(how, local=False)])
+        refuse([*problems, *output_problems(out, how), *engine_problems(how, out, local=False)])
     assert source is not None
     reporter = Reporter(quiet=quiet)
     return run_export(source, out, what, how, reporter=reporter, problems=problems, dry_run=dry_run)

@@ -40,11 +40,13 @@ TELLING = re.compile("^Exception: | - (?:WARNING|ERROR|CRITICAL) - ")  # lines o
 LOST = ("CancelledError", "FutureCancelledError", "FuturesCancelledError", "CommClosedError")
 
 
-def engine_problems(run: RunOptions, *, local: bool) -> list[Problem]:
+def engine_problems(run: RunOptions, out: Path, *, local: bool) -> list[Problem]:
     """Say what stands against running as the user chose; starts nothing.
 
     Parameters
     ----------
+    out
+        The export to make.
     local
         Whether tasks need the memory of this process.
     """
@@ -58,7 +60,7 @@ def engine_problems(run: RunOptions, *, local: bool) -> list[Problem]:
         found.append(Problem("data in memory cannot go to other machines", "--slurm", fix))
     from cellucid_dask.slurm_jobs import slurm_problems
 
-    return [*found, *slurm_problems(run)]
+    return [*found, *slurm_problems(run, out)]
 
 
 class Engine:

@@ -14,6 +14,7 @@ import psutil
 from cellucid_dask.errors import OptionError, Problem
 from cellucid_dask.options import ExportOptions, Options, bytes_of, make, suggest, writable
 
+MB = 10**6
 TIME = re.compile(r"\d+(:\d+){0,2}|\d+-\d+(:\d+){0,2}")  # as `man sbatch` lists them
 
 
@@ -80,11 +81,14 @@ class SlurmOptions(Options):
         if self.job_memory is not None and bytes_of(self.job_memory) is None:
             fix = "write it as 16GB or 16GiB"
             yield Problem(f"{self.job_memory!r} is not a size", "--job-memory", fix)
+        elif self.job_memory is not None and (bytes_of(self.job_memory) or 0) < MB:
+            what = f"{self.job_memory!r} is {bytes_of(self.job_memory)} bytes"
+            yield Problem(what, "--job-memory", "write the unit, as in 16GB")
         for name in ("job_cores", "max_jobs"):
             value = getattr(self, name)
-            if value is not None and value < 1:
+            if value is not None and (type(value) is not int or value < 1):
                 option = f"--{name.replace('_', '-')}"
-                yield Problem(f"{value} is not positive", option, "use 1 or more")
+                yield Problem(f"{value!r} is not a positive number", option, "use 1 or more")
         for line in self.slurm_directives:
             if not re.fullmatch(r"--?[A-Za-z][^\n\r]*", line):
                 fix = "write it as sbatch takes it, such as --qos=long"
@@ -172,6 +176,10 @@ class RunOptions(Options):
             path = getattr(self, name)
             if path is not None:
                 yield from _file_problems(Path(path), f"--{name.replace('_', '-')}")
+        both = [Path(p).absolute() for p in (self.report, self.performance_report) if p is not None]
+        if len(both) > len(set(both)):
+            fix = "name two files"
+            yield Problem("is the file of --report as well", "--performance-report", fix)
         if self.slurm is not None:
             yield from self._slurm_problems(self.slurm)
 

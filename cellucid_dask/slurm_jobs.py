@@ -6,6 +6,7 @@ keeps its defaults.
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
@@ -13,7 +14,9 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -29,6 +32,48 @@ MiB = 1 << 20
 CORE_BYTES = 4 << 30  # memory of a job for each of its cores, where nobody says
 ANSWER_SECONDS = 30  # after which SLURM is taken not to answer
 NEEDED = ("bokeh", "cryptography", "dask_jobqueue")
+KEPT = (  # variables of sbatch that say what belongs to the user, not to the job
+    "SBATCH_ACCOUNT",
+    "SBATCH_CONSTRAINT",
+    "SBATCH_EXPORT",
+    "SBATCH_PARTITION",
+    "SBATCH_QOS",
+    "SBATCH_RESERVATION",
+)
+OURS = {  # options of sbatch that this package sets, with that of ours which says it
+    "--account": "--account",
+    "--array": "",
+    "--clusters": "",
+    "--cpus-per-task": "--job-cores",
+    "--error": "",
+    "--job-name": "",
+    "--mem": "--job-memory",
+    "--mem-per-cpu": "--job-memory",
+    "--ntasks": "",
+    "--output": "",
+    "--parsable": "",
+    "--partition": "--partition",
+    "--quiet": "",
+    "--test-only": "",
+    "--time": "--time",
+    "--wait": "",
+    "--wrap": "",
+}
+SHORT = {
+    "-A": "--account",
+    "-a": "--array",
+    "-c": "--cpus-per-task",
+    "-e": "--error",
+    "-J": "--job-name",
+    "-M": "--clusters",
+    "-n": "--ntasks",
+    "-o": "--output",
+    "-p": "--partition",
+    "-Q": "--quiet",
+    "-t": "--time",
+    "-W": "--wait",
+}
+LISTS = ("job-script-prologue", "job-extra-directives", "job-directives-skip", "worker-extra-args")
 INSTALL = "pip install 'cellucid-dask[slurm]'"
 
 
@@ -80,13 +125,26 @@ class Jobs:
 
 
 def jobqueue() -> Any:
-    """The package dask_jobqueue; its import takes Ctrl-C over, which is undone."""
-    kept = signal.getsignal(signal.SIGINT)
-    import dask_jobqueue
+    """Import dask_jobqueue, without its import taking Ctrl-C over, which fails in a thread."""
+    if "dask_jobqueue" not in sys.modules:
+        kept = signal.signal
+        signal.signal = lambda *_: None
+        try:
+            import_module("dask_jobqueue")
+        finally:
+            signal.signal = kept
+    return sys.modules["dask_jobqueue"]
 
-    if signal.getsignal(signal.SIGINT) is not kept:
-        signal.signal(signal.SIGINT, kept)
-    return dask_jobqueue
+
+def environment(options: SlurmOptions) -> dict[str, str]:
+    """Environment for the programs of SLURM: variables there win over what a script says."""
+    defaults = {"SBATCH_ACCOUNT": options.account, "SBATCH_PARTITION": options.partition}
+    left = {name for name in KEPT if defaults.get(name) is None}
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name in left or not name.startswith(("SBATCH_", "SQUEUE_", "SCANCEL_"))
+    }
 
 
 def site(name: str) -> Any:
@@ -135,7 +193,7 @@ def settings(jobs: Jobs, name: str, log: str) -> dict[str, Any]:
         "job_mem": f"{mebibytes}M",
         "interface": options.interface,
         "python": site("python") or shlex.quote(sys.executable),
-        "local_directory": site("local-directory") or '"${TMPDIR:-/tmp}"',  # of the node
+        "local_directory": f'"{site("local-directory") or "${TMPDIR:-/tmp}"}"',  # of the node
         "worker_extra_args": [*(site("worker-extra-args") or ()), "--preload", PRELOAD],
         "job_script_prologue": [*(site("job-script-prologue") or ()), *exports],
         "job_directives_skip": [*(site("job-directives-skip") or ()), "#SBATCH -e ", "#SBATCH -o "],
@@ -161,8 +219,14 @@ def log_pattern(folder: Path) -> str:
 # --------------------------------------------------------------------------- what is wrong
 
 
-def slurm_problems(run: RunOptions) -> list[Problem]:
-    """Say why SLURM would not take the jobs; submits nothing, and writes nothing."""
+def slurm_problems(run: RunOptions, out: Path) -> list[Problem]:
+    """Say why SLURM would not take the jobs; submits nothing, and writes nothing.
+
+    Parameters
+    ----------
+    out
+        The export to make; its folder takes the spill unless there is another for that.
+    """
     if run.slurm is None:
         return []
     missing = [name for name in NEEDED if find_spec(name) is None]
@@ -174,8 +238,8 @@ def slurm_problems(run: RunOptions) -> list[Problem]:
             Problem(problem.what, "interface in dask's configuration", problem.fix)
             for problem in interface_problems(site("interface"))
         ]
-    wrong = _site_problems()
-    found += wrong
+    wrong = list(_site_problems())
+    found += [*wrong, *_path_problems(run, out), *_directive_problems(run.slurm)]
     if wrong or run.workers is None or list(run.slurm.problems()):
         return found  # which is told already
     jobs, total = jobs_of(run), run.memory_bytes()
@@ -191,17 +255,48 @@ def slurm_problems(run: RunOptions) -> list[Problem]:
     return found or _refusals(jobs)
 
 
-def _site_problems() -> list[Problem]:
-    """Settings of the site that are none, where a job would be shaped by them."""
-    wrong = []
-    if site("memory") is not None and bytes_of(site("memory")) is None:
-        wrong.append(("memory", "write it as 16GB or 16GiB"))
-    if site("cores") is not None and not re.fullmatch(r"[1-9]\d*", str(site("cores"))):
-        wrong.append(("cores", "write a number"))
-    return [
-        Problem(f"jobqueue.slurm.{name} is {site(name)!r}", "dask's configuration", fix)
-        for name, fix in wrong
+def _site_problems() -> Iterator[Problem]:
+    """Settings of the site that are not what they must be."""
+    memory, cores, time = site("memory"), site("cores"), site("walltime")
+    death = str(site("death-timeout") or 60)
+    of_text = ("queue", "account", "log-directory", "local-directory", "python")
+    checks = [
+        ("memory", memory is None or bytes_of(memory) is not None, "write it as 16GB or 16GiB"),
+        ("cores", cores is None or re.fullmatch(r"[1-9]\d*", str(cores)), "write a number"),
+        ("walltime", time is None or isinstance(time, str), "write it in quotes: '2:00:00'"),
+        ("death-timeout", re.fullmatch(r"\d+(\.\d+)?", death), "write seconds"),
+        *((name, isinstance(site(name) or [], list), "write it as a list") for name in LISTS),
+        *((name, isinstance(site(name) or "", str), "write it in quotes") for name in of_text),
+        ("scheduler-options", isinstance(site("scheduler-options") or {}, dict), "name: value"),
     ]
+    for name, good, fix in checks:
+        if not good:
+            what = f"jobqueue.slurm.{name} is {site(name)!r}"
+            yield Problem(what, "dask's configuration", fix)
+
+
+def _path_problems(run: RunOptions, out: Path) -> Iterator[Problem]:
+    """Paths that a line of a batch script cannot hold."""
+    folders = {"--out": out.absolute(), "log-directory in dask's configuration": ""}
+    if run.scratch is not None:
+        folders = {"--scratch": Path(run.scratch).absolute(), **folders, "--out": ""}
+    if isinstance(site("log-directory"), str):
+        folders["log-directory in dask's configuration"] = site("log-directory")
+    for where, path in folders.items():
+        if re.search(r"[\"\\\n\r]", str(path)):
+            what = f"{str(path)!r} has a quote, a backslash or a line break"
+            yield Problem(what, where, "batch scripts cannot hold them: name another folder")
+
+
+def _directive_problems(options: SlurmOptions) -> Iterator[Problem]:
+    """Options of sbatch that would make other jobs than those that are watched."""
+    for line in options.slurm_directives:
+        found = re.match(r"--[\w-]+|-\w", line)
+        name = found[0] if found else ""
+        name = SHORT.get(name, name)
+        if name in OURS:
+            fix = f"use {OURS[name]}" if OURS[name] else "leave it out"
+            yield Problem(f"{line!r} is set by this command", "--slurm-directive", fix)
 
 
 def _no_sbatch() -> Problem:
@@ -225,8 +320,10 @@ def _refusals(jobs: Jobs) -> list[Problem]:
                 ["sbatch", "--test-only", file.name],  # noqa: S607  wherever the site has it
                 capture_output=True,
                 text=True,
+                errors="replace",
                 timeout=ANSWER_SECONDS,
                 check=False,
+                env=environment(jobs.options),
             )
         except subprocess.TimeoutExpired:
             what = f"sbatch does not answer within {ANSWER_SECONDS} s"

@@ -294,6 +294,8 @@ def _data_problems(kind: str, data: str) -> Iterator[Problem]:
         yield Problem("there is no such list of atlases", data, "name a file, one atlas a line")
     elif not os.access(path, os.R_OK):
         yield Problem("cannot be read", data, "check its permissions")
+    elif any(b"\0" in line for line in _lines(data)[:100]):
+        yield Problem("is no list of atlases, but a binary file", data, "use export-node for it")
     elif not any(line.strip() and not line.strip().startswith(b"#") for line in _lines(data)):
         yield Problem("the list names no atlas", data, "write one atlas a line")
 

@@ -16,11 +16,13 @@ from typing import Any, NoReturn
 
 from cellucid_dask.errors import EngineError
 from cellucid_dask.progress import Reporter
-from cellucid_dask.slurm_jobs import ANSWER_SECONDS, CHANGE, Jobs
+from cellucid_dask.slurm_jobs import ANSWER_SECONDS, CHANGE, Jobs, environment
 
 FUTILE = 3  # jobs in a row that end before a worker of theirs has come: something is wrong
 SOON, LATE = 1.0, 30.0  # seconds between two looks at the queue, while something is missing
-AGAIN = 600.0  # seconds after which a line on what is waited for is said again
+GONE = 4.0  # seconds that a job is not in the queue: an answer of squeue may be old, or wrong
+SLOW = 10.0  # seconds of waiting after which jobs that run without a worker are told of
+AGAIN = 600.0  # seconds after which a line is said again
 UNREACHED = re.compile(r"Timed out (?:trying|during|starting)|Connect call failed|unreachable")
 TELLING = re.compile(r"rror\b|Exception|imed out|slurmstepd|No such file|not found|WARNING")
 
@@ -42,8 +44,13 @@ class Queued:
     reason: str
 
 
-async def queue(name: str) -> dict[str, Queued]:
+async def queue(name: str, variables: Mapping[str, str]) -> dict[str, Queued]:
     """Jobs of this name that have not ended, by their number.
+
+    Parameters
+    ----------
+    variables
+        Environment of squeue.
 
     Raises
     ------
@@ -52,22 +59,20 @@ async def queue(name: str) -> dict[str, Queued]:
     """
     words = ["squeue", "--noheader", f"--name={name}", "--format=%i|%T|%r"]
     pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(*words, stdout=pipe, stderr=pipe)
+    process = await asyncio.create_subprocess_exec(*words, stdout=pipe, stderr=pipe, env=variables)
     try:
         out, err = await asyncio.wait_for(process.communicate(), ANSWER_SECONDS)
-    except BaseException:
+    except BaseException as error:
         with suppress(ProcessLookupError):
             process.kill()
+        if isinstance(error, TimeoutError):
+            raise TimeoutError(f"within {ANSWER_SECONDS} s") from None
         raise
     if process.returncode:
         raise OSError(err.decode(errors="replace").strip())
-    rows = [line.split("|", 2) for line in out.decode().splitlines() if line.count("|") >= 2]
+    text = out.decode(errors="replace")
+    rows = [line.split("|", 2) for line in text.splitlines() if line.count("|") >= 2]
     return {row[0]: Queued(row[1], row[2]) for row in rows}
-
-
-def _over(found: Queued | None, n_workers: int) -> bool:
-    """Whether a job has ended; SLURM may take long to clean up after one."""
-    return found is None or (found.state == "COMPLETING" and n_workers == 0)
 
 
 class Watch:
@@ -91,9 +96,11 @@ class Watch:
         self._cluster, self._jobs, self._name, self._log = cluster, jobs, name, log
         self._reporter, self._failed = reporter, failed
         self._came: set[str] = set()  # jobs of which a worker has come
-        self._futile = 0
-        self._missing_since = self._said_at = time.monotonic()
-        self._said = ""
+        self._futile = self._refusals = 0
+        self._missing_since = time.monotonic()
+        self._unseen: dict[str, float] = {}  # since when a job is not in the queue
+        self._said: dict[str, float] = {}  # when a line was said
+        self._environment = environment(jobs.options)
         self._ended = False
         self._task: asyncio.Task[None] | None = None
 
@@ -108,7 +115,7 @@ class Watch:
         self._task = asyncio.current_task()
         while not self._ended:
             missing = time.monotonic() - self._missing_since
-            await asyncio.sleep(min(max(SOON, missing / 10), LATE))
+            await asyncio.sleep(min(max(SOON, missing / 10, 2.0**self._refusals - 1), LATE))
             try:
                 if not self._ended:
                     await self._look()
@@ -130,23 +137,43 @@ class Watch:
         if not absent and listed.keys() >= cluster.worker_spec.keys():
             self._missing_since = time.monotonic()
             return
-        queued = await queue(self._name)
+        queued = await queue(self._name, self._environment)
         if self._ended:
             return
         refused = {job: found for job, found in absent.items() if found.refused}
         dead = {
             job: found
             for job, found in absent.items()
-            if job not in refused and _over(queued.get(found.job_id), here[job])
+            if job not in refused and self._over(found.job_id, queued, here[job])
         }
-        self._note(dead, refused, working=bool(here), alive=bool(here or queued))
+        self._note(dead, refused, here, queued)
         for job in (*dead, *refused):
-            # Its number may be asked for again: nobody must wait for what has ended.
+            # Its name may be asked for again: nobody must wait for what has ended.
             if cluster.workers.get(job) is listed[job]:
                 del cluster.workers[job]
                 await listed[job].close()
+        if refused and not self._jobs.options.adaptive:
+            await self._cancel_unknown(queued, listed)
         self._tell(sum(here.values()), queued)
         await cluster  # submits what is missing of its list
+
+    def _over(self, job: str, queued: Mapping[str, Queued], n_workers: int) -> bool:
+        """Whether a job has ended; SLURM may take long to clean up after one."""
+        if job in queued:
+            self._unseen.pop(job, None)
+            return queued[job].state == "COMPLETING" and n_workers == 0
+        now = time.monotonic()
+        return now - self._unseen.setdefault(job, now) >= GONE
+
+    async def _cancel_unknown(
+        self, queued: Mapping[str, Queued], listed: Mapping[str, Any]
+    ) -> None:
+        """Cancel jobs that sbatch submitted although it said that it did not."""
+        known = {found.job_id for found in listed.values()}
+        unknown = [job for job, found in queued.items() if job not in known]
+        if unknown:
+            process = await asyncio.create_subprocess_exec("scancel", *unknown)
+            await asyncio.wait_for(process.wait(), ANSWER_SECONDS)
 
     def _job_of(self, worker: Any) -> str:
         """Name of a worker's job: its own where it is the only one there."""
@@ -154,7 +181,11 @@ class Watch:
         return name.rpartition("-")[0] if self._jobs.workers > 1 else name
 
     def _note(
-        self, dead: Mapping[str, Any], refused: Mapping[str, Any], *, working: bool, alive: bool
+        self,
+        dead: Mapping[str, Any],
+        refused: Mapping[str, Any],
+        here: Mapping[str, int],
+        queued: Mapping[str, Queued],
     ) -> None:
         """Count jobs that ended in vain.
 
@@ -163,17 +194,20 @@ class Watch:
         EngineError
             When there is no other job, and no reason to think that another try would do.
         """
+        ids = [found.job_id for found in dead.values()]
         for job, found in dead.items():
             self._say(f"job {found.job_id} has ended; asks for another in its place")
             self._futile += job not in self._came and not self._cancelled(found.job_id)
             self._came.discard(job)
-        if refused and not alive:
-            what = next(iter(refused.values())).refused
-            raise EngineError(f"sbatch refused the job ({what})", where="--slurm", fix=CHANGE)
+        self._refusals = self._refusals + 1 if refused else 0
         if refused:
-            self._say(f"sbatch refuses more jobs for now ({next(iter(refused.values())).refused})")
-        if self._futile and not working:
-            self._refuse_vain([found.job_id for found in dead.values()])
+            what = next(iter(refused.values())).refused
+            if not here and not queued:
+                raise EngineError(f"sbatch refused the job ({what})", where="--slurm", fix=CHANGE)
+            self._say(f"sbatch refuses more jobs for now ({what})")
+        hopeful = queued.keys() - set(ids) and self._futile < 2 * self._jobs.number + FUTILE
+        if self._futile and not here and not hopeful:
+            self._refuse_vain(ids)
 
     def _cancelled(self, job: str) -> bool:
         """Whether somebody ended the job: a user, or SLURM for a job of higher priority."""
@@ -205,17 +239,22 @@ class Watch:
 
     def _tell(self, n_workers: int, queued: Mapping[str, Queued]) -> None:
         states = Counter((found.state, found.reason) for found in queued.values())
-        listed = ", ".join(
+        n_running = sum(count for (state, _), count in states.items() if state == "RUNNING")
+        told = [
             f"{count} {state.lower()}" + (f" ({reason})" if reason not in ("None", "") else "")
             for (state, reason), count in states.items()
             if state not in ("RUNNING", "COMPLETING")
-        )
-        if listed:
-            self._say(f"{n_workers} of {self._jobs.slots} workers are there; jobs: {listed}")
+        ]
+        slow = time.monotonic() - self._missing_since > SLOW
+        if slow and n_running * self._jobs.workers > n_workers:
+            told.append(f"{n_running} running, of which not all workers have come")
+        if told:
+            text = ", ".join(told)
+            self._say(f"{n_workers} of {self._jobs.slots} workers are there; jobs: {text}")
 
     def _say(self, text: str) -> None:
-        """Say it, unless it was just said."""
+        """Say it, unless it was said not long ago."""
         now = time.monotonic()
-        if text != self._said or now - self._said_at > AGAIN:
-            self._said, self._said_at = text, now
+        if now - self._said.get(text, -AGAIN) >= AGAIN:
+            self._said[text] = now
             self._reporter.say(text)

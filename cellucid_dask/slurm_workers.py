@@ -7,8 +7,10 @@ list with the queue.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
+import resource
 import shlex
 import subprocess
 from collections.abc import Iterator
@@ -16,11 +18,13 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from cellucid_dask.errors import EngineError
 from cellucid_dask.progress import Reporter
 from cellucid_dask.slurm_jobs import (
     ANSWER_SECONDS,
     Jobs,
     MiB,
+    environment,
     jobqueue,
     log_pattern,
     said,
@@ -30,6 +34,7 @@ from cellucid_dask.slurm_jobs import (
 from cellucid_dask.slurm_watch import Failed, Watch
 
 LOST_SECONDS = "120s"  # after which a worker that is gone is not waited for, though its job runs
+AT_ONCE = 8  # programs of SLURM that run at a time
 DEATHS = 10  # of workers at one task: their jobs may end at any moment, so more than usual
 
 
@@ -66,15 +71,22 @@ def submit_workers(
     stack.enter_context(dask.config.set(configured))
     log = log_pattern(folder)
     stack.enter_context(_cancelled(name))
-    cluster = jobqueue().SLURMCluster(
-        job_cls=_job_class(str(folder)),
-        scheduler_options={"dashboard_address": ":0", **(site("scheduler-options") or {})},
-        security=_security(folder),
-        silence_logs=logging.CRITICAL,
-        name=name,
-        **settings(jobs, name, log),
-    )
-    stack.enter_context(cluster)
+    _more_files()
+    try:
+        cluster = jobqueue().SLURMCluster(
+            job_cls=_job_class(str(folder), environment(jobs.options)),
+            scheduler_options={"dashboard_address": ":0", **(site("scheduler-options") or {})},
+            security=_security(folder),
+            silence_logs=logging.CRITICAL,
+            name=name,
+            **settings(jobs, name, log),
+        )
+    except (RuntimeError, ValueError, OSError) as error:
+        fix = "see --interface, and scheduler-options in dask's configuration"
+        raise EngineError(
+            f"the scheduler cannot be started here ({error})", where="--slurm", fix=fix
+        ) from error
+    stack.enter_context(_closed(cluster))
     client = stack.enter_context(Client(cluster, set_as_default=False))
     shown = (site("scheduler-options") or {}).get("dashboard", True)
     link = f"; dashboard: {cluster.dashboard_link}" if shown else ""
@@ -93,6 +105,24 @@ def submit_workers(
     cluster.loop.add_callback(watch.run)
     _wait_for_first(client, failed)
     return client
+
+
+def _more_files() -> None:
+    """Let this process have as many connections and programs as the machine allows."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+@contextmanager
+def _closed(cluster: Any) -> Iterator[None]:
+    """Close the cluster in the end, also where SLURM does not answer; its jobs end by name then."""
+    try:
+        yield
+    finally:
+        # What dask raises when a signal comes while it closes.
+        with suppress(RuntimeError, UnboundLocalError, OSError):
+            cluster.close()
 
 
 def _wait_for_first(client: Any, failed: Failed) -> None:
@@ -129,15 +159,24 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def _job_class(folder: str) -> type[Any]:
-    """Class of the jobs; their command names files in `folder`."""
+def _job_class(folder: str, variables: dict[str, str]) -> type[Any]:
+    """Class of the jobs; their command names files in `folder`.
+
+    Parameters
+    ----------
+    variables
+        Environment of the programs of SLURM.
+    """
     from dask_jobqueue.slurm import SLURMJob
     from distributed.core import Status
+
+    turns = asyncio.Semaphore(AT_ONCE)
 
     class Job(SLURMJob):  # type: ignore[misc]
         """A job that keeps what sbatch said against it, where its base only logs it."""
 
         refused = ""
+        job_id_regexp = r"Submitted batch job (?P<job_id>\d+)"
         _command_template: str
 
         def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -157,8 +196,18 @@ def _job_class(folder: str) -> type[Any]:
                 self.status = Status.running  # as far as the cluster is concerned
 
         async def close(self) -> None:
-            await super().close()
+            with suppress(OSError):
+                await super().close()
             self.status = Status.closed
+
+        @staticmethod
+        async def _call(cmd: list[str], **more: Any) -> str:
+            async with turns:
+                called = SLURMJob._call(cmd, env=variables, **more)  # noqa: SLF001  its own
+                try:
+                    return await asyncio.wait_for(called, ANSWER_SECONDS)
+                except TimeoutError:
+                    raise TimeoutError(f"{cmd[0]} does not answer") from None
 
     return Job
 
@@ -170,21 +219,28 @@ def _job_class(folder: str) -> type[Any]:
 def _cancelled(name: str) -> Iterator[None]:
     """Cancel the jobs of this name when the block ends, and also when this process is killed."""
     cancel = ["scancel", "--quiet", f"--name={name}", f"--user={os.getuid()}"]
-    words = " ".join(cancel)
-    # A shell that waits for the end of this process, by the end of its input. It cancels twice: a
-    # job may just be on its way.
-    waiting = f'trap "" INT TERM HUP; read -r line || {{ {words}; sleep 3; {words}; }}'
-    with subprocess.Popen(
-        ["/bin/sh", "-c", waiting],
+    # A shell that waits for the end of this process, by the end of its input. It cancels again and
+    # again: a job may just be on its way, or SLURM not answer.
+    again = f"for i in 0 1 2 5 10 20 30 60; do sleep $i; {' '.join(cancel)}; done"
+    shell = subprocess.Popen(
+        ["/bin/sh", "-c", f'trap "" INT TERM HUP; read -r line || {{ {again}; }}'],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
-    ) as shell:
+        bufsize=0,
+    )
+    assert shell.stdin is not None
+    try:
+        yield
+    finally:
         try:
-            yield
-        finally:
-            with suppress(OSError, subprocess.TimeoutExpired):
-                subprocess.run(cancel, capture_output=True, timeout=ANSWER_SECONDS, check=False)
-            assert shell.stdin is not None
-            shell.stdin.write(b"done\n")
+            with suppress(OSError):
+                done = subprocess.run(cancel, timeout=ANSWER_SECONDS, check=False)
+                if done.returncode == 0:
+                    shell.stdin.write(b"done\n")
+        except subprocess.TimeoutExpired:
+            pass  # the shell goes on trying
+        shell.stdin.close()
+        with suppress(subprocess.TimeoutExpired):
+            shell.wait(1)

@@ -38,6 +38,7 @@ from cellucid_dask.progress import Reporter
 from cellucid_dask.run_options import RunOptions, SlurmOptions, read
 from cellucid_dask.slurm_jobs import (
     Jobs,
+    environment,
     jobqueue,
     jobs_of,
     log_pattern,
@@ -68,7 +69,7 @@ def jobs_for(workers: int = 2, **slurm: Any) -> Jobs:
 def job_text(jobs: Jobs, folder: str = "/spill", **more: Any) -> str:
     """Script of a job, as it is submitted."""
     given = {**job_settings(jobs, "cellucid-dask-x", log_pattern(Path(folder))), **more}
-    text: str = _job_class(folder)("tls://10.0.0.1:1", "x-0", **given).job_script()
+    text: str = _job_class(folder, {})("tls://10.0.0.1:1", "x-0", **given).job_script()
     return text
 
 
@@ -226,9 +227,9 @@ def test_what_the_programs_of_slurm_say_in_one_line() -> None:
 def test_memory_of_the_run_is_that_of_its_jobs_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nope")
     slurm = SlurmOptions(job_memory="2GB")
-    enough = slurm_problems(RunOptions(workers=4, memory="8GB", slurm=slurm))
+    enough = slurm_problems(RunOptions(workers=4, memory="8GB", slurm=slurm), Path("out"))
     assert [problem.where for problem in enough] == ["--slurm"]
-    much = slurm_problems(RunOptions(workers=4, memory=8 * 10**9 + 1, slurm=slurm))
+    much = slurm_problems(RunOptions(workers=4, memory=8 * 10**9 + 1, slurm=slurm), Path("out"))
     assert [problem.where for problem in much] == ["--slurm", "--memory"]
     assert "4 jobs of 2.0 GB" in much[1].what
     assert "--memory 8000MB" in much[1].fix
@@ -237,20 +238,104 @@ def test_memory_of_the_run_is_that_of_its_jobs_at_most(monkeypatch: pytest.Monke
 def test_the_interface_of_the_site_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nope")
     with dask.config.set({"jobqueue.slurm.interface": "ib99"}):
-        told = slurm_problems(RunOptions(workers=1, slurm=SlurmOptions()))
+        told = slurm_problems(RunOptions(workers=1, slurm=SlurmOptions()), Path("out"))
         assert "no network interface 'ib99'" in told[1].what
-        assert len(slurm_problems(RunOptions(workers=1, slurm=SlurmOptions(interface="lo")))) == 1
+        assert (
+            len(
+                slurm_problems(
+                    RunOptions(workers=1, slurm=SlurmOptions(interface="lo")), Path("out")
+                )
+            )
+            == 1
+        )
 
 
-@pytest.mark.parametrize(("name", "value"), [("memory", "much"), ("cores", "four"), ("cores", 0)])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("memory", "much"),
+        ("cores", "four"),
+        ("cores", 0),
+        ("walltime", 7200),  # what YAML makes of 2:00:00
+        ("death-timeout", "abc"),
+        ("log-directory", 5),
+        ("job-script-prologue", "module load x"),
+        ("worker-extra-args", "--lifetime 5m"),
+        ("scheduler-options", "port: 1"),
+    ],
+)
 def test_a_setting_of_the_site_that_is_none(name: str, value: object) -> None:
     with dask.config.set({f"jobqueue.slurm.{name}": value}):
         (told,) = (
             problem
-            for problem in slurm_problems(RunOptions(workers=1, slurm=SlurmOptions()))
+            for problem in slurm_problems(RunOptions(workers=1, slurm=SlurmOptions()), Path("out"))
             if problem.where == "dask's configuration"
         )
         assert told.what == f"jobqueue.slurm.{name} is {value!r}"
+
+
+@pytest.mark.parametrize(
+    ("line", "fix"),
+    [
+        ("--array=1-3", "leave it out"),
+        ("-J mine", "leave it out"),
+        ("--wait", "leave it out"),
+        ("--mem=1M", "use --job-memory"),
+        ("-t 5", "use --time"),
+    ],
+)
+def test_directives_that_make_other_jobs(line: str, fix: str) -> None:
+    options = SlurmOptions(slurm_directives=("--qos=long", line))
+    told = slurm_problems(RunOptions(workers=1, slurm=options), Path("out"))
+    mine = [problem for problem in told if problem.where == "--slurm-directive"]
+    assert [(problem.what, problem.fix) for problem in mine] == [
+        (f"{line!r} is set by this command", fix)
+    ]
+
+
+def test_a_value_with_spaces_is_quoted_for_sbatch() -> None:
+    text = job_text(jobs_for(slurm_directives=("--comment=two words", "--qos long", "-C a")))
+    assert '#SBATCH --comment="two words"\n#SBATCH --qos long\n#SBATCH -C a\n' in text
+
+
+@pytest.mark.parametrize("name", ["a\nb", 'a"b', "a\\b"])
+def test_paths_that_a_batch_script_cannot_hold(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    run = RunOptions(workers=1, slurm=SlurmOptions())
+    told = [(problem.where, problem.what) for problem in slurm_problems(run, tmp_path / name)]
+    what = f"{str(tmp_path / name)!r} has a quote, a backslash or a line break"
+    assert ("--out", what) in told
+    apart = RunOptions(workers=1, slurm=SlurmOptions(), scratch=tmp_path / name)
+    told = [(problem.where, problem.what) for problem in slurm_problems(apart, tmp_path / name)]
+    assert ("--scratch", what) in told
+    assert ("--out", what) not in told
+
+
+def test_variables_of_sbatch_do_not_change_the_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They win over what the script of a job says."""
+    given = {"ACCOUNT": "lab", "PARTITION": "short", "QOS": "q", "ARRAY_INX": "1-2", "WAIT": "1"}
+    for name, value in given.items():
+        monkeypatch.setenv(f"SBATCH_{name}", value)
+    monkeypatch.setenv("SQUEUE_STATES", "RUNNING")
+    left = environment(SlurmOptions(partition="main"))
+    assert {k: v for k, v in left.items() if k.startswith(("SBATCH", "SQUEUE"))} == {
+        "SBATCH_ACCOUNT": "lab",
+        "SBATCH_QOS": "q",
+    }
+    assert left["PATH"] == os.environ["PATH"]
+
+
+def test_the_first_use_may_be_in_a_thread(tmp_path: Path) -> None:
+    done = script(
+        "import threading\n"
+        "from cellucid_dask.slurm_jobs import jobqueue\n"
+        "found = []\n"
+        "thread = threading.Thread(target=lambda: found.append(jobqueue().SLURMCluster))\n"
+        "thread.start(), thread.join()\n"
+        "assert found\n",
+        tmp_path,
+    )
+    assert done.code == 0, done.err
 
 
 def test_ctrl_c_stays_with_the_command(tmp_path: Path) -> None:
@@ -737,7 +822,7 @@ def test_the_configuration_of_the_site_and_options(
     text = batch(held[0][0])
     assert f'--output="{logs}/workers-%j.log"' in text
     assert "export OF_THE_SITE=yes" in text
-    assert option(text, "--local-directory") == str(tmp_path / "node")
+    assert option(text, "--local-directory") == f'"{tmp_path / "node"}"'
     assert "--nworkers 2 " in text
     assert "--interface lo" in text
 
@@ -856,6 +941,51 @@ def test_sbatch_refuses(
     assert (dies / "once").exists()
     assert tree(places[2] / "out") == whole
     assert alive(places[2]) == []
+
+
+BANNER = """
+echo "Welcome to the cluster of 2026: 12 nodes are down"
+exec {real} "$@"
+"""
+LOSSY = """
+case "$*" in *--test-only*) exec {real} "$@";; esac
+if mkdir {once} 2>/dev/null; then
+    {real} "$@" >/dev/null
+    echo "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation" >&2
+    exit 1
+fi
+exec {real} "$@"
+"""
+STALE = """
+for n in 1 2; do if mkdir {once}-$n 2>/dev/null; then exit 0; fi; done
+exec {real} "$@"
+"""
+HANGS = """
+case "$*" in *--name=*) exec {real} "$@";; esac
+sleep 100
+"""
+
+
+def test_programs_of_slurm_that_answer_oddly(
+    slurm: Slurm, launcher: Launcher, tmp_path: Path, data: Path, whole: dict[str, str]
+) -> None:
+    """More words than expected; an answer that is lost; an empty one; none. The work is done."""
+    kinds = {"banner": "sbatch", "lossy": "sbatch", "stale": "squeue", "hangs": "scancel"}
+    texts = {"banner": BANNER, "lossy": LOSSY, "stale": STALE, "hangs": HANGS}
+    began = {}
+    for kind, name in kinds.items():
+        text = texts[kind].format(real=shutil.which(name), once=tmp_path / f"once-{kind}")
+        folder = program(tmp_path / "programs" / kind / name, text).parent
+        lines = first(PATH=f"{folder}{os.pathsep}{os.environ['PATH']}")
+        lines += "from cellucid_dask import slurm_workers\nslurm_workers.ANSWER_SECONDS = 3\n"
+        delay = ("--slurm-directive", "--begin=now+4") if kind == "stale" else ()
+        began[kind] = begin(launcher, place_for(tmp_path / kind), data, *delay, first=lines)
+    for kind, started in began.items():
+        assert started.wait(120) == 0, (kind, started.said)
+        assert tree(tmp_path / kind / "out") == whole, kind
+        assert "asks for another in its place" not in started.said, kind
+        assert alive(tmp_path / kind) == [], kind
+    assert "sbatch refuses more jobs for now (Batch job submission" in began["lossy"].said
 
 
 def test_workers_that_cannot_do_the_work(

@@ -71,7 +71,7 @@ def run_export(
                 settle(earlier.there, out, result)
             return result
         wrong += [*output_problems(out, run, source.path), *earlier.problems]
-        refuse([*wrong, *engine_problems(run, local=source.local)])
+        refuse([*wrong, *engine_problems(run, out, local=source.local)])
         with Engine(run, reporter, local=source.local, small=is_small(catalog)) as engine:
             plan = fitting_plan(catalog, options, run, engine)
             refuse(disk_problems(plan, out, run, earlier.there))

@@ -135,7 +135,7 @@ def kept(out: Path) -> str:
 def _make(folders: Staging, mark: IO[str]) -> None:
     mark.write(f"{folders.scratch}\n")
     mark.flush()
-    folders.scratch.mkdir()
+    folders.scratch.mkdir(mode=0o700)  # what is unpickled there must be from this user
     (folders.scratch / BELONGS).write_text(_identity(folders.export.parent), "utf-8")
     for name in FOLDERS:
         (folders.export / name).mkdir(parents=True, exist_ok=True)
