@@ -1,0 +1,117 @@
+"""Single-threaded worker processes for a benchmark: beside a dask scheduler, or as SLURM jobs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+from distributed import Client
+
+SECONDS = 60
+# As workers of the package itself have it: one thread, and freed memory goes back to the system.
+ENVIRONMENT = {
+    "MALLOC_ARENA_MAX": "2",
+    "MALLOC_MMAP_THRESHOLD_": str(16 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(64 << 20),
+    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """Workers, or the promise of them.
+
+    Parameters
+    ----------
+    options
+        Of `export`, with which it uses them.
+    scheduler, workers
+        Their processes, where they are known.
+    """
+
+    options: tuple[str, ...]
+    scheduler: tuple[psutil.Process, ...] = ()
+    workers: tuple[psutil.Process, ...] = ()
+
+
+Start = Callable[[int], AbstractContextManager[Started]]
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A dask scheduler in a process of its own, and its workers.
+
+    Parameters
+    ----------
+    file
+        Its scheduler file.
+    scheduler, workers
+        The processes.
+    """
+
+    file: Path
+    scheduler: psutil.Process
+    workers: tuple[psutil.Process, ...]
+
+
+@contextmanager
+def cluster(n_workers: int) -> Iterator[Cluster]:
+    """Have a scheduler and workers for as long as the block lasts."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="scaling-")))
+        file = folder / "scheduler.json"
+        log = stack.enter_context((folder / "dask.log").open("wb"))
+
+        def start(*words: str) -> psutil.Process:
+            child = subprocess.Popen(
+                [sys.executable, "-m", "dask", *words],
+                stdout=log,
+                stderr=log,
+                env=environment(),
+            )
+            stack.callback(_end, child)
+            return psutil.Process(child.pid)
+
+        where = ("--scheduler-file", str(file), "--no-dashboard", "--host", "127.0.0.1")
+        scheduler = start("scheduler", *where, "--port", "0")
+        alone = ("--nthreads", "1", "--nworkers", "1", "--no-nanny", "--memory-limit", "0")
+        places = ("--local-directory", str(folder))
+        workers = tuple(start("worker", *where, *alone, *places) for _ in range(n_workers))
+        with Client(scheduler_file=str(file), set_as_default=False, timeout=SECONDS) as client:
+            client.wait_for_workers(n_workers, timeout=SECONDS)
+        yield Cluster(file, scheduler, workers)
+
+
+def environment() -> dict[str, str]:
+    """Environment of the processes, which find the modules of the benchmarks."""
+    paths = [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, **ENVIRONMENT, "PYTHONPATH": os.pathsep.join(paths)}
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    child.terminate()
+    try:
+        child.wait(10)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+
+
+@contextmanager
+def by_dask(n_workers: int) -> Iterator[Started]:
+    """Have a scheduler to join, with workers."""
+    with cluster(n_workers) as found:
+        yield Started(("--scheduler", str(found.file)), (found.scheduler,), found.workers)
+
+
+@contextmanager
+def by_slurm(n_workers: int) -> Iterator[Started]:
+    """Let `export` start its workers as SLURM jobs itself."""
+    yield Started(("--slurm", "--workers", str(n_workers)))

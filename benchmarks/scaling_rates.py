@@ -1,0 +1,243 @@
+"""What one core does in a second, from exports with one worker process and a linear fit."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from scaling_cluster import by_dask
+from scaling_runs import Run, clear, export, warm_all
+from scipy.optimize import nnls
+
+from cellucid_dask.encode import Range
+from cellucid_dask.exporter.check import survey
+from cellucid_dask.exporter.edges import write_edges
+from cellucid_dask.exporter.files import PARTS, Receipt
+from cellucid_dask.exporter.journal import Journal
+from cellucid_dask.exporter.plan import make_plan
+from cellucid_dask.exporter.stage_genes import spilled_bytes
+from cellucid_dask.exporter.transpose import Spill
+from cellucid_dask.options import ExportOptions
+from cellucid_dask.source.core import open_source
+from cellucid_dask.synthetic import AtlasSpec
+
+FILE = Path(__file__).with_name("scaling-rates.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """An atlas that is exported for the fit, and options that change how it is cut."""
+
+    spec: AtlasSpec
+    options: tuple[str, ...] = ()
+
+
+def _genes(cells: int, genes: int, density: float) -> AtlasSpec:
+    return AtlasSpec(cells, genes, density, categoricals=(20,), continuous=0, neighbors=0)
+
+
+# Many values; few values in as many vectors; many files; many pieces of many chunks.
+SHAPES = (
+    Shape(_genes(300_000, 7_000, 0.07)),
+    Shape(_genes(1_000_000, 4_000, 0.01)),
+    Shape(_genes(20_000, 30_000, 0.02)),
+    Shape(_genes(300_000, 7_000, 0.07), ("--memory", "530MB")),
+    Shape(_genes(100_000, 20_000, 0.03), ("--memory", "500MB")),
+)
+OBS = AtlasSpec(2_000_000, 0, categoricals=(100,) * 10, continuous=5, latent=50, dimensions=(2,))
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What one run did: its processor seconds beside what they are spent on."""
+
+    nnz: int
+    values: int
+    pieces: int
+    files: int
+    chunks: int
+    transpose: float
+    genes: float
+    spilled: int
+    written: int
+
+
+def measured(shape: Shape, data: Path, work: Path, repeat: int) -> Counted:
+    """Export a shape with one worker; medians of what the gene stages took of the processor."""
+    source = open_source(data)
+    nnz = source.matrices["X"].nnz
+    runs = [_one(data, work, *shape.options) for _ in range(repeat)]
+    chunks = int(runs[0].plan["row chunks"].replace(",", ""))
+    cells, genes = shape.spec.cells, shape.spec.genes
+    found = Counted(
+        nnz,
+        cells * genes,
+        chunks * genes,
+        genes,
+        chunks,
+        statistics.median(run.busy["transpose"] for run in runs),
+        statistics.median(run.busy["genes"] for run in runs),
+        6 * nnz + 8 * chunks * (genes + 1),
+        runs[0].size,
+    )
+    click.echo(f"{cells:,} x {genes:,} {' '.join(shape.options)}: {asdict(found)}", err=True)
+    return found
+
+
+def _one(data: Path, work: Path, *options: str) -> Run:
+    out = work / "scaling-rates"
+    warm_all(data)
+    try:
+        return export(data, 1, by_dask, out, *options)
+    finally:
+        clear(out)
+
+
+def fitted(rows: Sequence[Sequence[float]], seconds: Sequence[float]) -> tuple[list[float], float]:
+    """Seconds of one of each kind, none below 0, so that the relative errors are least.
+
+    Returns
+    -------
+    The seconds, and the largest relative error.
+    """
+    weights = 1 / np.asarray(seconds)
+    table = np.asarray(rows, float) * weights[:, None]
+    scale = table.max(axis=0)
+    found, _ = nnls(table / scale, np.ones(len(rows)))
+    return (found / scale).tolist(), float(np.abs(table @ (found / scale) - 1).max())
+
+
+def gene_rates(work: Path, make: Callable[..., Path], repeat: int) -> dict[str, float]:
+    """Seconds of one core in both passes."""
+    counted = [measured(s, make(s.spec, "h5ad", work), work, repeat) for s in SHAPES]
+    first, error1 = fitted([(c.nnz, c.pieces, 1) for c in counted], [c.transpose for c in counted])
+    second, error2 = fitted(
+        [(c.nnz, c.values, c.pieces, c.files) for c in counted], [c.genes for c in counted]
+    )
+    of_values = counted[0].written / counted[0].nnz
+    return {
+        "pass1_per_nnz": first[0],
+        "pass1_per_piece": first[1],
+        "pass1_start": first[2],  # what a worker imports for its first chunk
+        "pass1_error": error1,
+        "pass2_per_nnz": second[0],
+        "pass2_per_value": second[1],
+        "pass2_per_piece": second[2],
+        "pass2_per_file": second[3],
+        "pass2_error": error2,
+        "written_per_nnz": of_values,
+    }
+
+
+def obs_rates(work: Path, make: Callable[..., Path], repeat: int) -> dict[str, float]:
+    """Seconds of one core for each cell (of each column, where there are several)."""
+    data = make(OBS, "h5ad", work)
+    runs = [_one(data, work, "--no-genes", "--no-graph") for _ in range(repeat)]
+
+    def each(stage: str, parts: int) -> float:
+        return statistics.median(run.busy[stage] for run in runs) / (OBS.cells * parts)
+
+    n = len(OBS.categoricals)
+    return {
+        "points_per_cell": each("points", 1),
+        "columns_per_cell": each("obs columns", n + OBS.continuous),
+        "sums_per_cell": each("obs sums", n),
+        "distances_per_cell": each("obs distances", n),
+        "ranks_per_cell": each("obs ranks", n),
+    }
+
+
+def edge_rates(work: Path, make: Callable[..., Path]) -> dict[str, float]:
+    """Seconds of one core for each stored neighbour."""
+    graph = open_source(make(OBS, "h5ad", work)).matrices["obsp/connectivities"]
+    with tempfile.TemporaryDirectory(dir=work) as name:
+        export_folder = Path(name, "export")
+        (export_folder / "connectivity").mkdir(parents=True)
+        Path(name, PARTS).mkdir()
+        began = time.perf_counter()
+        write_edges(str(export_folder), name, graph, 6, 10**9)
+        return {"edges_per_entry": (time.perf_counter() - began) / graph.nnz}
+
+
+def serial_rates(work: Path, seconds: Mapping[str, float], files: int) -> dict[str, float]:
+    """Seconds of the main process for what it does alone.
+
+    Parameters
+    ----------
+    seconds, files
+        Of a run with many genes.
+    """
+    return {
+        "manifests_per_file": seconds["manifests"] / files,
+        "publish_per_file": seconds["publish"] / files,
+        "journal_per_file": journal_seconds(work),
+        "pointers_per_gene": pointer_seconds(work),
+    }
+
+
+def plan_rate(path: Path, cells: int) -> dict[str, float]:
+    """Seconds of the main process for each cell until there is a plan."""
+    began = time.perf_counter()
+    options, source = ExportOptions(), open_source(path)
+    make_plan(survey(source, options), options, 6 << 30, 64)
+    return {"plan_per_cell": (time.perf_counter() - began) / cells}
+
+
+def journal_seconds(work: Path, n_blocks: int = 2_000, genes_each: int = 9) -> float:
+    """Seconds of noting one gene in the journal."""
+    with tempfile.TemporaryDirectory(dir=work) as name:
+        journal = Journal(Path(name, "journal"))
+        receipts = [
+            Receipt(f"var/ENSG{i:011d}.values.u8.gz", 10**6, 10**9, Range(0.0, 9.5))
+            for i in range(genes_each)
+        ]
+        began = time.perf_counter()
+        for i in range(n_blocks):
+            journal.block(i * genes_each, receipts)
+        return (time.perf_counter() - began) / (n_blocks * genes_each)
+
+
+def pointer_seconds(work: Path, n_files: int = 128, n_genes: int = 60_000) -> float:
+    """Seconds of adding up one pointer of one spill file."""
+    with tempfile.TemporaryDirectory(dir=work) as name:
+        spills = []
+        for i in range(n_files):
+            path = Path(name, f"rows-{i}.spill")
+            path.write_bytes(np.arange(n_genes + 1, dtype="<u8").tobytes())
+            size = path.stat().st_size
+            spills.append(Spill(str(path), i, 1, n_genes, n_genes, "uint8", size, 0))
+        began = time.perf_counter()
+        spilled_bytes(spills, n_genes)
+        return (time.perf_counter() - began) / (n_files * n_genes)
+
+
+def all_rates(work: Path, make: Callable[..., Path], repeat: int) -> dict[str, Any]:
+    """Measure everything that the model needs but the load of the scheduler."""
+    many = _one(make(SHAPES[2].spec, "h5ad", work), work)
+    return {
+        "date": f"{datetime.now(UTC):%Y-%m}",
+        **gene_rates(work, make, repeat),
+        **obs_rates(work, make, repeat),
+        **edge_rates(work, make),
+        **serial_rates(work, many.seconds, many.files),
+    }
+
+
+def save(rates: Mapping[str, Any], path: Path = FILE) -> None:
+    """Keep rates beside the benchmark."""
+    path.write_text(json.dumps(rates, indent=2) + "\n", encoding="utf-8")
+
+
+def saved(path: Path = FILE) -> dict[str, Any]:
+    """Rates as they were kept."""
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
