@@ -47,7 +47,7 @@ run_module, stage_genes, plan, publish, lock, origin = (
     for name in ("run", "stage_genes", "plan", "publish", "lock", "origin")
 )
 
-KILLS = 11  # of each kind of run
+KILLS = 8  # of each kind of run
 
 
 @pytest.fixture(scope="module")
