@@ -8,7 +8,8 @@ import logging
 import os
 import sys
 import threading
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -81,9 +82,20 @@ def spawn_workers(n_workers: int, folder: Path, stack: ExitStack) -> Any:
         worker=worker,
         silence_logs=logging.CRITICAL,
     )
-    stack.enter_context(cluster)
+    stack.enter_context(closed(cluster))
     cluster.adapt(minimum=n_workers, maximum=n_workers, interval="1s")  # replaces those that die
     return stack.enter_context(Client(cluster, set_as_default=False))
+
+
+@contextmanager
+def closed(cluster: Any) -> Iterator[None]:
+    """Close a cluster of dask in the end; what its workers are is ended by others if that fails."""
+    try:
+        yield
+    finally:
+        # What dask raises when a signal comes while it closes.
+        with suppress(RuntimeError, UnboundLocalError, OSError):
+            cluster.close()
 
 
 def _worker_class(folder: Path, over: threading.Event) -> type[Any]:

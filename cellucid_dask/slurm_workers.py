@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from cellucid_dask.errors import EngineError
+from cellucid_dask.local_workers import closed
 from cellucid_dask.progress import Reporter
 from cellucid_dask.slurm_jobs import (
     ANSWER_SECONDS,
@@ -86,7 +87,7 @@ def submit_workers(
         raise EngineError(
             f"the scheduler cannot be started here ({error})", where="--slurm", fix=fix
         ) from error
-    stack.enter_context(_closed(cluster))
+    stack.enter_context(closed(cluster))
     client = stack.enter_context(Client(cluster, set_as_default=False))
     shown = (site("scheduler-options") or {}).get("dashboard", True)
     link = f"; dashboard: {cluster.dashboard_link}" if shown else ""
@@ -112,17 +113,6 @@ def _more_files() -> None:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     with suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-@contextmanager
-def _closed(cluster: Any) -> Iterator[None]:
-    """Close the cluster in the end, also where SLURM does not answer; its jobs end by name then."""
-    try:
-        yield
-    finally:
-        # What dask raises when a signal comes while it closes.
-        with suppress(RuntimeError, UnboundLocalError, OSError):
-            cluster.close()
 
 
 def _wait_for_first(client: Any, failed: Failed) -> None:

@@ -87,9 +87,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with tests on SLURM: they mostly wait, and one process does that beside the others."""
-    items.sort(key=lambda item: "slurm_stops" not in item.nodeid)
-    items.sort(key=lambda item: not {"slurm", "own"} & set(getattr(item, "fixturenames", ())))
+    """Begin with the test that mostly waits, so that nobody waits for it at the end."""
+    items.sort(key=lambda item: "test_slurm_stops" not in item.nodeid)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -111,7 +111,6 @@ CASES = (  # those that take longest first
     Case("warned", "main", "spill", "export-node", 1),
     Case("preempt", "main", "spill", "export-node"),
     Case("preempt", "main", "gene", "export-nodes"),
-    Case("preempt", "main", "gene", "flag", 1),
     Case("preempt", "worker", "spill", "flag", 1),
     Case("cancel", "worker", "spill", "flag"),
     Case("cancel", "worker", "gene", "flag", 1),
