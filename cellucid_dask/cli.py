@@ -229,7 +229,7 @@ def slurm_script(kind: str, **given: Any) -> None:
 
     OPTIONS after -- are passed on to the command of the script.
     """
-    from cellucid_dask.slurm_script import Choices, write_script
+    from cellucid_dask.slurm.script import Choices, write_script
 
     click.echo(write_script(kind, Choices(**given)), nl=False)
 

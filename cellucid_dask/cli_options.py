@@ -43,6 +43,13 @@ embedding_and_graph = together(
     ),
 )
 
+
+def latent_key(default: str) -> Callable[[F], F]:
+    """Make the option that names the latent space."""
+    said = f"obsm key of the latent space. [default: {default}]"
+    return click.option("--latent-key", metavar="K", help=said)
+
+
 input_options = together(
     click.option(
         "--obs-key",
@@ -75,9 +82,7 @@ input_options = together(
         "--rename-duplicates", is_flag=True, help="Append -1, -2, ... to repeated gene ids."
     ),
     expression,
-    click.option(
-        "--latent-key", metavar="K", help="obsm key of the latent space. [default: found]"
-    ),
+    latent_key("found"),
     embedding_and_graph,
     click.option("--no-graph", is_flag=True, help="Take no neighbour graph."),
     click.option("--no-vectors", is_flag=True, help="Take no vector fields."),
@@ -106,31 +111,36 @@ worker_options = together(
     ),
 )
 
+
+def job_options(
+    partition: str = ".", time: str = ".", memory: str = ".", cores: str = "."
+) -> Callable[[F], F]:
+    """Make options of a job of SLURM, each with what its help says besides."""
+    return together(
+        click.option("--partition", metavar="P", help=f"Partition of a job{partition}"),
+        click.option("--account", metavar="A", help="Account of a job."),
+        click.option("--time", metavar="T", help=f"Time limit of a job, such as 2:00:00{time}"),
+        click.option("--job-memory", metavar="SIZE", help=f"Memory of a job{memory}"),
+        click.option("--job-cores", type=int, metavar="N", help=f"Cores of a job{cores}"),
+        click.option(
+            "--slurm-directive",
+            "slurm_directives",
+            multiple=True,
+            metavar="OPTION",
+            help='Another option of sbatch, such as "--qos=long"; repeat for more.',
+        ),
+    )
+
+
 slurm_options = together(
     click.option(
         "--slurm", is_flag=True, help="Submit jobs of workers to SLURM; --workers says how many."
     ),
-    click.option(
-        "--partition", metavar="P", help="Partition of the jobs. [default: that of the site]"
-    ),
-    click.option("--account", metavar="A", help="Account of the jobs."),
-    click.option(
-        "--time",
-        metavar="T",
-        help="Time limit of a job, such as 2:00:00. [default: that of the site, else 30 minutes]",
-    ),
-    click.option(
-        "--job-memory", metavar="SIZE", help="Memory of a job. [default: 4 GiB for each core]"
-    ),
-    click.option(
-        "--job-cores", type=int, metavar="N", help="Cores of a job, one worker each. [default: 1]"
-    ),
-    click.option(
-        "--slurm-directive",
-        "slurm_directives",
-        multiple=True,
-        metavar="OPTION",
-        help='Another option of sbatch, such as "--qos=long"; repeat for more.',
+    job_options(
+        partition=". [default: that of the site]",
+        time=". [default: that of the site, else 30 minutes]",
+        memory=". [default: 4 GiB for each core]",
+        cores=", one worker each. [default: 1]",
     ),
     click.option("--max-jobs", type=int, metavar="N", help="Jobs at the same time, at most."),
     click.option(
@@ -318,11 +328,7 @@ verify_options = together(
     ),
     expression,
     embedding_and_graph,
-    click.option(
-        "--latent-key",
-        metavar="KEY",
-        help="obsm key of the latent space. [default: as the export has it]",
-    ),
+    latent_key("as the export has it"),
     click.option(
         "--workers",
         type=click.IntRange(1),
@@ -338,22 +344,9 @@ script_options = together(
         "--data", metavar="PATH", help="What is exported or served; for an array, the list."
     ),
     click.option("-o", "--out", metavar="DIR", help="Folder to make; for an array, of exports."),
-    click.option("--partition", metavar="P", help="Partition of the job."),
-    click.option("--account", metavar="A", help="Account of the job."),
-    click.option("--time", metavar="T", help="Time limit of the job, such as 2:00:00."),
-    click.option(
-        "--job-memory", metavar="SIZE", help="Memory of the job on each node, such as 16GB."
-    ),
-    click.option("--job-cores", type=int, metavar="N", help="Cores of the job."),
+    job_options(memory=" on each node, such as 16GB."),
     click.option("--nodes", type=int, metavar="N", help="Nodes of export-nodes."),
     click.option("--workers", type=int, metavar="N", help="Workers on each node of export-nodes."),
-    click.option(
-        "--slurm-directive",
-        "slurm_directives",
-        multiple=True,
-        metavar="OPTION",
-        help='Another option of sbatch, such as "--qos=long"; repeat for more.',
-    ),
     click.option(
         "--interface", metavar="NAME", help="Network between the nodes of export-nodes, as ib0."
     ),

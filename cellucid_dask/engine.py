@@ -30,7 +30,7 @@ from cellucid_dask.run_options import RunOptions
 from cellucid_dask.worker_check import ENVIRONMENT, Expected, checked, expected, look, refuse
 
 if TYPE_CHECKING:
-    from cellucid_dask.slurm_jobs import Jobs
+    from cellucid_dask.slurm.jobs import Jobs
 
 R = TypeVar("R")
 
@@ -58,7 +58,7 @@ def engine_problems(run: RunOptions, out: Path, *, local: bool) -> list[Problem]
     if local:
         fix = "write it to an .h5ad or .zarr that all nodes see, and export that"
         found.append(Problem("data in memory cannot go to other machines", "--slurm", fix))
-    from cellucid_dask.slurm_jobs import slurm_problems
+    from cellucid_dask.slurm.problems import slurm_problems
 
     return [*found, *slurm_problems(run, out)]
 
@@ -93,7 +93,7 @@ class Engine:
             self.client = join(run.scheduler, self._joined)
             self.slots = threads_of(self.client)
         elif run.slurm is not None:
-            from cellucid_dask.slurm_jobs import jobs_of
+            from cellucid_dask.slurm.jobs import jobs_of
 
             self._jobs = jobs_of(run)
             self.slots = self._jobs.slots
@@ -220,7 +220,7 @@ class Engine:
                 _Threads(min(self.slots, cores()) if self.elsewhere else self.slots)
             )
             if self._jobs is not None:
-                from cellucid_dask.slurm_workers import submit_workers
+                from cellucid_dask.slurm.workers import submit_workers
 
                 self.client = submit_workers(self._jobs, folder, self.reporter, self._failed, stack)
             elif self._spawn:

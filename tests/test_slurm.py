@@ -36,17 +36,11 @@ from cellucid_dask.exporter import shared
 from cellucid_dask.local_workers import NANNY_BYTES, WORKER_BYTES, spawn_workers
 from cellucid_dask.progress import Reporter
 from cellucid_dask.run_options import RunOptions, SlurmOptions, read
-from cellucid_dask.slurm_jobs import (
-    Jobs,
-    environment,
-    jobqueue,
-    jobs_of,
-    log_pattern,
-    said,
-    slurm_problems,
-)
-from cellucid_dask.slurm_jobs import settings as job_settings
-from cellucid_dask.slurm_workers import _job_class, submit_workers
+from cellucid_dask.slurm.jobs import Jobs, jobqueue, jobs_of, log_pattern
+from cellucid_dask.slurm.jobs import settings as job_settings
+from cellucid_dask.slurm.problems import slurm_problems
+from cellucid_dask.slurm.sbatch import Programs, environment, said
+from cellucid_dask.slurm.workers import _job_class, submit_workers
 from cellucid_dask.worker_check import checked, expected, look, refuse
 
 MiB, GiB = 1 << 20, 1 << 30
@@ -69,7 +63,7 @@ def jobs_for(workers: int = 2, **slurm: Any) -> Jobs:
 def job_text(jobs: Jobs, folder: str = "/spill", **more: Any) -> str:
     """Script of a job, as it is submitted."""
     given = {**job_settings(jobs, "cellucid-dask-x", log_pattern(Path(folder))), **more}
-    text: str = _job_class(folder, {})("tls://10.0.0.1:1", "x-0", **given).job_script()
+    text: str = _job_class(folder, Programs({}))("tls://10.0.0.1:1", "x-0", **given).job_script()
     return text
 
 
@@ -328,7 +322,7 @@ def test_variables_of_sbatch_do_not_change_the_jobs(monkeypatch: pytest.MonkeyPa
 def test_the_first_use_may_be_in_a_thread(tmp_path: Path) -> None:
     done = script(
         "import threading\n"
-        "from cellucid_dask.slurm_jobs import jobqueue\n"
+        "from cellucid_dask.slurm.jobs import jobqueue\n"
         "found = []\n"
         "thread = threading.Thread(target=lambda: found.append(jobqueue().SLURMCluster))\n"
         "thread.start(), thread.join()\n"
@@ -338,11 +332,26 @@ def test_the_first_use_may_be_in_a_thread(tmp_path: Path) -> None:
     assert done.code == 0, done.err
 
 
+def test_the_first_use_may_be_with_settings_of_a_moment(tmp_path: Path) -> None:
+    """What dask_jobqueue brought as it was imported is still there when they are over."""
+    done = script(
+        "import dask\n"
+        "from cellucid_dask.slurm.jobs import jobqueue, site\n"
+        "with dask.config.set({'jobqueue.slurm.cores': 7}):\n"
+        "    jobqueue()\n"
+        "    assert site('cores') == 7\n"
+        "assert site('cores') is None\n"
+        "assert site('job-extra-directives') == []\n",
+        tmp_path,
+    )
+    assert done.code == 0, done.err
+
+
 def test_ctrl_c_stays_with_the_command(tmp_path: Path) -> None:
     """Importing dask_jobqueue takes it over."""
     done = script(
         "import signal\n"
-        "from cellucid_dask.slurm_jobs import jobqueue\n"
+        "from cellucid_dask.slurm.jobs import jobqueue\n"
         "mine = lambda *_: None\n"
         "signal.signal(signal.SIGINT, mine)\n"
         "jobqueue(), jobqueue()\n"
@@ -977,7 +986,7 @@ def test_programs_of_slurm_that_answer_oddly(
         text = texts[kind].format(real=shutil.which(name), once=tmp_path / f"once-{kind}")
         folder = program(tmp_path / "programs" / kind / name, text).parent
         lines = first(PATH=f"{folder}{os.pathsep}{os.environ['PATH']}")
-        lines += "from cellucid_dask import slurm_workers\nslurm_workers.ANSWER_SECONDS = 3\n"
+        lines += "from cellucid_dask.slurm import sbatch\nsbatch.ANSWER_SECONDS = 3\n"
         delay = ("--slurm-directive", "--begin=now+4") if kind == "stale" else ()
         began[kind] = begin(launcher, place_for(tmp_path / kind), data, *delay, first=lines)
     for kind, started in began.items():

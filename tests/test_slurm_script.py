@@ -26,7 +26,7 @@ from slurm_local import Slurm, call
 
 from cellucid_dask import export
 from cellucid_dask.errors import OptionError
-from cellucid_dask.slurm_script import KINDS, Choices, write_script
+from cellucid_dask.slurm.script import KINDS, Choices, write_script
 
 SCRIPTS = Path(str(files("cellucid_dask"))) / "slurm_scripts"
 EXPORTS = [kind for kind in KINDS if kind.startswith("export")]
@@ -338,6 +338,24 @@ def test_options_that_exclude_each_other_are_not_both_there() -> None:
     assert [option for option in asked if option.startswith("--mem")] == ["--mem-per-cpu=2G"]
     assert [option for option in asked if option.startswith(("-t", "--time"))] == ["-t 9"]
     assert "--gres=a:1" in asked
+
+
+def test_a_value_with_spaces_is_quoted_for_sbatch() -> None:
+    choices = Choices(slurm_directives=("--comment=two words", "--qos long"))
+    text = write_script("export-node", choices)
+    assert '\n#SBATCH --comment="two words"\n#SBATCH --qos long\n' in text
+
+
+def test_an_array_is_for_a_list_of_atlases(tmp_path: Path) -> None:
+    """Of one export it would make many jobs for the same folder."""
+    for line in ("--array=1-3", "-a 1-3"):
+        for kind in KINDS:
+            choices = Choices(slurm_directives=(line,))
+            if kind == "export-array":
+                assert f"\n#SBATCH {line}\n" in write_script(kind, choices)
+                continue
+            with pytest.raises(OptionError, match="use export-array"):
+                write_script(kind, choices)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ list with the queue.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import resource
@@ -21,21 +20,18 @@ from typing import Any
 from cellucid_dask.errors import EngineError
 from cellucid_dask.local_workers import closed
 from cellucid_dask.progress import Reporter
-from cellucid_dask.slurm_jobs import (
-    ANSWER_SECONDS,
-    Jobs,
+from cellucid_dask.slurm.jobs import Jobs, jobqueue, log_pattern, settings, site
+from cellucid_dask.slurm.sbatch import (
     MiB,
+    ProgramError,
+    Programs,
+    ask_now,
     environment,
-    jobqueue,
-    log_pattern,
     said,
-    settings,
-    site,
 )
-from cellucid_dask.slurm_watch import Failed, Watch
+from cellucid_dask.slurm.watch import Failed, Watch
 
 LOST_SECONDS = "120s"  # after which a worker that is gone is not waited for, though its job runs
-AT_ONCE = 8  # programs of SLURM that run at a time
 DEATHS = 10  # of workers at one task: their jobs may end at any moment, so more than usual
 
 
@@ -70,12 +66,29 @@ def submit_workers(
         "distributed.comm.timeouts.connect": "30s",
     }
     stack.enter_context(dask.config.set(configured))
-    log = log_pattern(folder)
-    stack.enter_context(_cancelled(name))
+    log, variables = log_pattern(folder), environment(jobs.options)
+    programs = Programs(variables)
+    stack.enter_context(_cancelled(name, variables))
     _more_files()
+    cluster = _cluster(jobs, folder, name, log, programs)
+    stack.enter_context(closed(cluster))
+    client = stack.enter_context(Client(cluster, set_as_default=False))
+    shown = (site("scheduler-options") or {}).get("dashboard", True)
+    link = f"; dashboard: {cluster.dashboard_link}" if shown else ""
+    reporter.say(f"asks for {jobs}{link}")
+    _ask_for_jobs(cluster, jobs)
+    watch = Watch(cluster, jobs, name, log, programs=programs, reporter=reporter, failed=failed)
+    stack.callback(watch.stop)
+    cluster.loop.add_callback(watch.run)
+    _wait_for_first(client, failed)
+    return client
+
+
+def _cluster(jobs: Jobs, folder: Path, name: str, log: str, programs: Programs) -> Any:
+    """Start the scheduler, with no jobs yet; parameters as of `settings`."""
     try:
-        cluster = jobqueue().SLURMCluster(
-            job_cls=_job_class(str(folder), environment(jobs.options)),
+        return jobqueue().SLURMCluster(
+            job_cls=_job_class(str(folder), programs),
             scheduler_options={"dashboard_address": ":0", **(site("scheduler-options") or {})},
             security=_security(folder),
             silence_logs=logging.CRITICAL,
@@ -87,25 +100,18 @@ def submit_workers(
         raise EngineError(
             f"the scheduler cannot be started here ({error})", where="--slurm", fix=fix
         ) from error
-    stack.enter_context(closed(cluster))
-    client = stack.enter_context(Client(cluster, set_as_default=False))
-    shown = (site("scheduler-options") or {}).get("dashboard", True)
-    link = f"; dashboard: {cluster.dashboard_link}" if shown else ""
-    reporter.say(f"asks for {jobs}{link}")
+
+
+def _ask_for_jobs(cluster: Any, jobs: Jobs) -> None:
     if jobs.options.adaptive:
         cluster.adapt(
             minimum_jobs=1,
             maximum_jobs=jobs.number,
             interval="2s",
-            worker_key=_job_of if jobs.workers > 1 else None,
+            worker_key=jobs.job_of if jobs.workers > 1 else None,
         )
     else:
         cluster.scale(jobs=jobs.number)
-    watch = Watch(cluster, jobs, name, log, reporter, failed)
-    stack.callback(watch.stop)
-    cluster.loop.add_callback(watch.run)
-    _wait_for_first(client, failed)
-    return client
 
 
 def _more_files() -> None:
@@ -119,11 +125,6 @@ def _wait_for_first(client: Any, failed: Failed) -> None:
     while not client.nthreads():
         with suppress(TimeoutError):
             failed.result(timeout=0.2)
-
-
-def _job_of(worker: Any) -> str:
-    """Job of a worker, whose name is that of the job and a number."""
-    return str(worker.name).rpartition("-")[0]
 
 
 def _security(folder: Path) -> Any:
@@ -149,18 +150,10 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def _job_class(folder: str, variables: dict[str, str]) -> type[Any]:
-    """Class of the jobs; their command names files in `folder`.
-
-    Parameters
-    ----------
-    variables
-        Environment of the programs of SLURM.
-    """
+def _job_class(folder: str, programs: Programs) -> type[Any]:
+    """Class of the jobs; their command names files in `folder`."""
     from dask_jobqueue.slurm import SLURMJob
     from distributed.core import Status
-
-    turns = asyncio.Semaphore(AT_ONCE)
 
     class Job(SLURMJob):  # type: ignore[misc]
         """A job that keeps what sbatch said against it, where its base only logs it."""
@@ -181,23 +174,18 @@ def _job_class(folder: str, variables: dict[str, str]) -> type[Any]:
         async def start(self) -> None:
             try:
                 await super().start()
-            except (RuntimeError, ValueError, OSError) as error:
-                self.refused = said(str(error).partition("stderr:")[2] or str(error))
+            except (ProgramError, ValueError, OSError) as error:
+                self.refused = said(str(error))
                 self.status = Status.running  # as far as the cluster is concerned
 
         async def close(self) -> None:
-            with suppress(OSError):
+            with suppress(ProgramError):
                 await super().close()
             self.status = Status.closed
 
         @staticmethod
-        async def _call(cmd: list[str], **more: Any) -> str:
-            async with turns:
-                called = SLURMJob._call(cmd, env=variables, **more)  # noqa: SLF001  its own
-                try:
-                    return await asyncio.wait_for(called, ANSWER_SECONDS)
-                except TimeoutError:
-                    raise TimeoutError(f"{cmd[0]} does not answer") from None
+        async def _call(cmd: list[str], **_: Any) -> str:
+            return await programs.ask(*cmd)
 
     return Job
 
@@ -206,8 +194,14 @@ def _job_class(folder: str, variables: dict[str, str]) -> type[Any]:
 
 
 @contextmanager
-def _cancelled(name: str) -> Iterator[None]:
-    """Cancel the jobs of this name when the block ends, and also when this process is killed."""
+def _cancelled(name: str, variables: dict[str, str]) -> Iterator[None]:
+    """Cancel the jobs of this name when the block ends, and also when this process is killed.
+
+    Parameters
+    ----------
+    variables
+        Environment of scancel.
+    """
     cancel = ["scancel", "--quiet", f"--name={name}", f"--user={os.getuid()}"]
     # A shell that waits for the end of this process, by the end of its input. It cancels again and
     # again: a job may just be on its way, or SLURM not answer.
@@ -219,18 +213,15 @@ def _cancelled(name: str) -> Iterator[None]:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
         bufsize=0,
+        env=variables,
     )
     assert shell.stdin is not None
     try:
         yield
     finally:
-        try:
-            with suppress(OSError):
-                done = subprocess.run(cancel, timeout=ANSWER_SECONDS, check=False)
-                if done.returncode == 0:
-                    shell.stdin.write(b"done\n")
-        except subprocess.TimeoutExpired:
-            pass  # the shell goes on trying
+        with suppress(ProgramError, OSError):  # then the shell goes on trying
+            ask_now(*cancel, env=variables)
+            shell.stdin.write(b"done\n")
         shell.stdin.close()
         with suppress(subprocess.TimeoutExpired):
             shell.wait(1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
 import time
 from collections import Counter
@@ -16,7 +15,8 @@ from typing import Any, NoReturn
 
 from cellucid_dask.errors import EngineError
 from cellucid_dask.progress import Reporter
-from cellucid_dask.slurm_jobs import ANSWER_SECONDS, CHANGE, Jobs, environment
+from cellucid_dask.slurm.jobs import Jobs
+from cellucid_dask.slurm.sbatch import CHANGE, ProgramError, Programs, SilentError
 
 FUTILE = 3  # jobs in a row that end before a worker of theirs has come: something is wrong
 SOON, LATE = 1.0, 30.0  # seconds between two looks at the queue, while something is missing
@@ -27,7 +27,6 @@ UNREACHED = re.compile(r"Timed out (?:trying|during|starting)|Connect call faile
 TELLING = re.compile(r"rror\b|Exception|imed out|slurmstepd|No such file|not found|WARNING")
 
 Failed = Future[NoReturn]
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,33 +43,15 @@ class Queued:
     reason: str
 
 
-async def queue(name: str, variables: Mapping[str, str]) -> dict[str, Queued]:
+async def queue(name: str, programs: Programs) -> dict[str, Queued]:
     """Jobs of this name that have not ended, by their number.
-
-    Parameters
-    ----------
-    variables
-        Environment of squeue.
 
     Raises
     ------
-    OSError
+    ProgramError
         When squeue does not answer.
     """
-    words = ["squeue", "--noheader", f"--name={name}", "--format=%i|%T|%r"]
-    pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(*words, stdout=pipe, stderr=pipe, env=variables)
-    try:
-        out, err = await asyncio.wait_for(process.communicate(), ANSWER_SECONDS)
-    except BaseException as error:
-        with suppress(ProcessLookupError):
-            process.kill()
-        if isinstance(error, TimeoutError):
-            raise TimeoutError(f"within {ANSWER_SECONDS} s") from None
-        raise
-    if process.returncode:
-        raise OSError(err.decode(errors="replace").strip())
-    text = out.decode(errors="replace")
+    text = await programs.ask("squeue", "--noheader", f"--name={name}", "--format=%i|%T|%r")
     rows = [line.split("|", 2) for line in text.splitlines() if line.count("|") >= 2]
     return {row[0]: Queued(row[1], row[2]) for row in rows}
 
@@ -91,16 +72,23 @@ class Watch:
     """
 
     def __init__(
-        self, cluster: Any, jobs: Jobs, name: str, log: str, reporter: Reporter, failed: Failed
+        self,
+        cluster: Any,
+        jobs: Jobs,
+        name: str,
+        log: str,
+        *,
+        programs: Programs,
+        reporter: Reporter,
+        failed: Failed,
     ) -> None:
         self._cluster, self._jobs, self._name, self._log = cluster, jobs, name, log
-        self._reporter, self._failed = reporter, failed
+        self._programs, self._reporter, self._failed = programs, reporter, failed
         self._came: set[str] = set()  # jobs of which a worker has come
         self._futile = self._refusals = 0
         self._missing_since = time.monotonic()
         self._unseen: dict[str, float] = {}  # since when a job is not in the queue
         self._said: dict[str, float] = {}  # when a line was said
-        self._environment = environment(jobs.options)
         self._ended = False
         self._task: asyncio.Task[None] | None = None
 
@@ -119,7 +107,9 @@ class Watch:
             try:
                 if not self._ended:
                     await self._look()
-            except (OSError, TimeoutError) as error:
+            except SilentError as error:
+                self._say(str(error))
+            except ProgramError as error:
                 self._say(f"squeue does not answer ({error})")
             except Exception as error:  # noqa: BLE001  it is raised where tasks are waited for
                 if not self._failed.done():
@@ -128,7 +118,7 @@ class Watch:
 
     async def _look(self) -> None:
         cluster = self._cluster
-        here = Counter(map(self._job_of, cluster.scheduler.workers.values()))
+        here = Counter(map(self._jobs.job_of, cluster.scheduler.workers.values()))
         listed = dict(cluster.workers)
         if not self._came >= here.keys():
             self._came |= here.keys()
@@ -137,7 +127,7 @@ class Watch:
         if not absent and listed.keys() >= cluster.worker_spec.keys():
             self._missing_since = time.monotonic()
             return
-        queued = await queue(self._name, self._environment)
+        queued = await queue(self._name, self._programs)
         if self._ended:
             return
         refused = {job: found for job, found in absent.items() if found.refused}
@@ -172,13 +162,8 @@ class Watch:
         known = {found.job_id for found in listed.values()}
         unknown = [job for job, found in queued.items() if job not in known]
         if unknown:
-            process = await asyncio.create_subprocess_exec("scancel", *unknown)
-            await asyncio.wait_for(process.wait(), ANSWER_SECONDS)
-
-    def _job_of(self, worker: Any) -> str:
-        """Name of a worker's job: its own where it is the only one there."""
-        name = str(worker.name)
-        return name.rpartition("-")[0] if self._jobs.workers > 1 else name
+            with suppress(ProgramError):  # at the next look it is tried again
+                await self._programs.ask("scancel", *unknown)
 
     def _note(
         self,

@@ -17,6 +17,14 @@ from pathlib import Path
 from cellucid_dask.errors import OptionError, Problem
 from cellucid_dask.options import bytes_of, suggest
 from cellucid_dask.run_options import SlurmOptions
+from cellucid_dask.slurm.sbatch import (
+    UNHELD,
+    directive,
+    is_held,
+    log_folder,
+    long_name,
+    mebibytes,
+)
 
 PROGRAM = "cellucid-dask"
 MANY = ("nodes", "workers", "interface")  # what only a script for several nodes takes
@@ -29,16 +37,6 @@ KINDS = {  # with the options that a script has no use for
 LEAST_BYTES = 500_000_000  # of memory of a job, below which no command runs
 LEAST_MINUTES = 3  # a job is told to stop 2 minutes before its end
 MEMORY = ("--mem", "--mem-per-cpu", "--mem-per-gpu")  # one of which a job may have
-SHORT = {
-    "-a": "--array",
-    "-A": "--account",
-    "-c": "--cpus-per-task",
-    "-J": "--job-name",
-    "-N": "--nodes",
-    "-o": "--output",
-    "-p": "--partition",
-    "-t": "--time",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +114,7 @@ def filled(text: str, choices: Choices, *, program: str, python: str) -> str:
     lines[here + 1 : here + 1] = [*choices.setup, *_arguments(choices)]
     given = {"CELLUCID_DASK": program, "PYTHON": python, "INTERFACE": choices.interface}
     if choices.log_dir is not None:
-        given["CATALOG_LOG"] = f"{_pattern(choices.log_dir)}/cellucid-catalog-%j.log"
+        given["CATALOG_LOG"] = f"{log_folder(choices.log_dir)}/cellucid-catalog-%j.log"
     text = "\n".join(lines) + "\n"
     for name, value in given.items():
         if value is not None:
@@ -170,7 +168,7 @@ def _directives(text: str, choices: Choices) -> Iterator[str]:
         "--partition": choices.partition,
         "--account": choices.account,
         "--time": choices.time,
-        "--mem": None if bytes_ is None else f"{-(-bytes_ // (1 << 20))}M",  # M of SLURM are MiB
+        "--mem": None if bytes_ is None else mebibytes(bytes_),
         "--cpus-per-task": choices.job_cores,
         "--nodes": choices.nodes,
         "--ntasks-per-node": choices.workers,
@@ -178,15 +176,10 @@ def _directives(text: str, choices: Choices) -> Iterator[str]:
     yield from (f"{key}={value}" for key, value in values.items() if value is not None)
     log = re.search("^#SBATCH --output=(.*)$", text, re.MULTILINE)
     if choices.log_dir is not None and log is not None:
-        yield f'--output="{_pattern(choices.log_dir)}/{log[1]}"'
+        yield f'--output="{log_folder(choices.log_dir)}/{log[1]}"'
     if choices.data is not None and "mapfile -t lines" in text:
         yield f"--array=1-{len(_lines(choices.data))}"
-    yield from choices.slurm_directives
-
-
-def _pattern(folder: str) -> str:
-    """A folder in the pattern of a log, where % stands for something."""
-    return _absolute(folder).replace("%", "%%")
+    yield from map(directive, choices.slurm_directives)
 
 
 def _direct(lines: list[str], option: str) -> None:
@@ -205,8 +198,7 @@ def _direct(lines: list[str], option: str) -> None:
 
 def _same(option: str) -> str:
     """Name of an option, alike for all that exclude each other."""
-    found = re.match(r"--[\w-]+|-\w", option)
-    name = option if found is None else SHORT.get(found[0], found[0])
+    name = long_name(option) or option
     return MEMORY[0] if name in MEMORY else name
 
 
@@ -227,6 +219,10 @@ def _problems(kind: str, choices: Choices) -> Iterator[Problem]:
         if value is not None and value < 1:
             yield Problem(f"{value} is not positive", f"--{name}", "use 1 or more")
     yield from _job_problems(choices)
+    for option in choices.slurm_directives:
+        if long_name(option) == "--array" and kind != "export-array":
+            what = f"{option!r} makes many jobs of the same work"
+            yield Problem(what, "--slurm-directive", "use export-array for a list of atlases")
     yield from _path_problems(kind, choices)
     if choices.interface is not None and not re.fullmatch(r"[\w.:@-]+", choices.interface):
         what = f"{choices.interface!r} is no name of a network interface"
@@ -276,8 +272,8 @@ def _path_problems(kind: str, choices: Choices) -> Iterator[Problem]:
     folder = choices.log_dir
     if folder is not None and not Path(folder).is_dir():
         yield Problem(f"the folder {folder!r} does not exist", "--log-dir", "make it first")
-    elif re.search(r"[\"\\\n\r]", "" if folder is None else _absolute(folder)):
-        what = "has a quote, a backslash or a line break, which a line for sbatch cannot hold"
+    elif folder is not None and not is_held(_absolute(folder)):
+        what = f"has {UNHELD}, which a line for sbatch cannot hold"
         yield Problem(what, "--log-dir", "name another folder")
     for option, path in (*both.items(), ("--log-dir", folder)):
         if any("\udc80" <= letter <= "\udcff" for letter in path or ""):

@@ -1,0 +1,1 @@
+"""SLURM: workers as jobs of it, and batch scripts for it."""
