@@ -7,7 +7,6 @@ import os
 import queue
 import signal
 import sys
-import threading
 import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -28,18 +27,19 @@ from cellucid_dask.cli_options import (
     verify_options,
     worker_options,
 )
+from cellucid_dask.endings import (
+    ENDING,
+    INTERRUPTED,
+    die_at_signals,
+    handle,
+    unwind_at_signals,
+)
 from cellucid_dask.errors import CellucidDaskError, Problem
 
 if TYPE_CHECKING:
     from cellucid_dask.exporter.result import ExportResult
     from cellucid_dask.server.lifetime import CellucidServer
     from cellucid_dask.verify import VerifyReport
-
-
-INTERRUPTED = 130
-LEAVING = 3  # seconds for threads to end, when all is done
-STOPPING = 8  # seconds for tasks to end after a signal
-LEFT: list[int] = []  # the code with which it ends after a signal
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -150,7 +150,10 @@ def catalog(root: str, default: str | None) -> None:
 @debug
 def serve(path: str, **given: Any) -> None:
     """Serve PATH: an export, a folder of exports, an .h5ad file, a .zarr folder or a .zarr.zip."""
-    _load(*_READING, "cellucid_dask.server.lifetime")
+    from cellucid_dask.server.opening import holds_exports
+
+    reading = () if holds_exports(path) else (*_READING, "cellucid_dask.server.watched")
+    _load(*reading, "cellucid_dask.server.lifetime")
     from cellucid_dask import CellucidServer
     from cellucid_dask.server.allocator import give_back
 
@@ -269,7 +272,7 @@ def _until_stopped(server: CellucidServer) -> None:
     would leave threads behind that serve on and keep the process.
     """
     received: queue.SimpleQueue[int] = queue.SimpleQueue()
-    _handle(lambda number, _: received.put(number), signal.SIGINT, *_ENDING)
+    handle(lambda number, _: received.put(number), signal.SIGINT, *ENDING)
     server.start_background()
     number = None
     while number is None:
@@ -383,86 +386,14 @@ def _short(path: Path) -> str:
     return shlex.quote(str(path) if near.startswith("../..") else near)
 
 
-_ENDING = (signal.SIGTERM, signal.SIGHUP)
 _READING = ("anndata", "dask.array", "h5py", "zarr", "cellucid_dask.source.stored")
 
 
-def _handle(handler: Any, *numbers: signal.Signals) -> None:
-    """Handle signals, but not those that this process was started to ignore, as by nohup."""
-    for number in numbers:
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, handler)
-
-
 def _load(*modules: str) -> None:
-    """Import what a command needs, and from then on unwind at a signal.
-
-    Raised within an import, an exception may be lost, or come out as another one: until here a
-    signal ends the process, of which nothing is there yet.
-    """
+    """Import what a command needs; from then on a signal unwinds it."""
     for name in modules:
         import_module(name)
-    _handle(_interrupt, signal.SIGINT)
-    _handle(_terminate, *_ENDING)
-
-
-def _interrupt(number: int, _: object) -> None:
-    """Unwind like an error, so that workers end and folders are tidied."""
-    _end_within_seconds(number)
-    raise KeyboardInterrupt
-
-
-def _terminate(number: int, _: object) -> None:
-    """Unwind likewise; exit as a shell would."""
-    _end_within_seconds(number)
-    raise SystemExit(128 + number)
-
-
-def _end_within_seconds(number: int) -> None:
-    """End the process a while after a signal whatever still runs, which a journal survives.
-
-    By an alarm, not by a thread: one cannot be started from within the start of another.
-    """
-
-    def end(*_: object) -> None:
-        with suppress(OSError):
-            os.write(2, b"\nstopped before all tasks had ended; what an export has done is kept\n")
-        os._exit(128 + number)
-
-    if signal.getitimer(signal.ITIMER_REAL)[0] == 0:
-        signal.signal(signal.SIGALRM, end)
-        signal.setitimer(signal.ITIMER_REAL, STOPPING)
-
-
-def _repeat(ignored: sys.UnraisableHookArgs) -> None:
-    """Send a signal again whose exception came where Python cannot raise it.
-
-    In a finalizer or the callback of a weak reference, as every import has one, it would be printed
-    and forgotten.
-    """
-    ending = ignored.exc_value
-    if isinstance(ending, KeyboardInterrupt):
-        number = int(signal.SIGINT)
-    elif isinstance(ending, SystemExit) and isinstance(ending.code, int) and ending.code > 128:
-        number = ending.code - 128
-    else:
-        sys.__unraisablehook__(ignored)
-        return
-    timer = threading.Timer(0.05, os.kill, (os.getpid(), number))
-    timer.daemon = True
-    timer.start()
-
-
-def _leave(code: Any) -> None:
-    """Exit, all being cleaned up; within seconds even where a thread keeps the process.
-
-    A thread of a library whose start was interrupted may be unknown to those who would end it.
-    """
-    LEFT.append(code if isinstance(code, int) else 1)
-    firmly = threading.Timer(LEAVING, os._exit, LEFT[-1:])
-    firmly.daemon = True
-    firmly.start()
-    sys.exit(code)
+    unwind_at_signals()
 
 
 def _say_stopped(how: str, given: list[str], ending: BaseException) -> None:
@@ -504,8 +435,7 @@ def main(arguments: list[str] | None = None) -> None:
     debugging = "--debug" in given
     if debugging:
         logging.getLogger("cellucid_dask").setLevel(logging.DEBUG)
-    _handle(signal.SIG_DFL, signal.SIGINT, *_ENDING)
-    sys.unraisablehook = _repeat
+    die_at_signals()
     _check_environment()
     try:
         status = cli.main(given, prog_name="cellucid-dask", standalone_mode=False)
@@ -514,11 +444,11 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort) as ending:
         _say_stopped("interrupted", given, ending)
-        _leave(INTERRUPTED)
+        sys.exit(INTERRUPTED)
     except SystemExit as ending:
         if isinstance(ending.code, int) and ending.code > 128:
             _say_stopped("terminated", given, ending)
-        _leave(ending.code)
+        raise
     except CellucidDaskError as error:
         if debugging:
             traceback.print_exc()

@@ -36,7 +36,7 @@ import json, os, sys
 for name in ("anndata", "dask.array", "h5py", "zarr", "rich.progress", "distributed",
              "distributed.deploy.subprocess", "cellucid_dask.api", "cellucid_dask.exporter.run"):
     __import__(name)
-from cellucid_dask.cli import main
+from cellucid_dask.__main__ import main
 for line in sys.stdin:
     asked = json.loads(line)
     if asked.get("shell"):

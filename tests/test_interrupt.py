@@ -69,7 +69,7 @@ def test_a_signal_where_python_ignores_exceptions(
     script = tmp_path / "command.py"
     script.write_text(f"""
 import os, sys
-from cellucid_dask.cli import main
+from cellucid_dask.__main__ import main
 
 class Finalized:
     def __del__(self):
@@ -95,25 +95,37 @@ main(["export", {str(large)!r}, "-o", {str(tmp_path / "out")!r}])
 
 def test_a_thread_that_nobody_ends(large: Path, tmp_path: Path) -> None:
     """One of a library, whose start was interrupted, does not keep the process."""
-    script = tmp_path / "command.py"
+    ended = _with_thread(tmp_path, "os.kill(os.getpid(), signal.SIGINT)", large)
+    assert ended.returncode == 130, ended
+    assert ended.stderr == "\ninterrupted: no export is left half made\n"
+
+
+def test_a_thread_that_outlives_an_error(tmp_path: Path) -> None:
+    """As one that still waits for a scheduler which does not answer."""
+    ended = _with_thread(tmp_path, "pass", tmp_path / "nothing.h5ad")
+    assert ended.returncode == 2, ended
+    assert "nothing.h5ad" in ended.stderr
+
+
+def _with_thread(folder: Path, then: str, data: Path) -> subprocess.CompletedProcess[str]:
+    """Export, with a thread that never ends, and a line of Python after it was started."""
+    script = folder / "command.py"
     script.write_text(f"""
 import os, signal, sys, threading
-from cellucid_dask.cli import main
+from cellucid_dask.__main__ import main
 
 class Finder:
     def find_spec(self, name, *_):
         if name == "cellucid_dask.api":
             threading.Thread(target=threading.Event().wait).start()
-            os.kill(os.getpid(), signal.SIGINT)
+            {then}
 
 sys.meta_path.insert(0, Finder())
-main(["export", {str(large)!r}, "-o", {str(tmp_path / "out")!r}])
+main(["export", {str(data)!r}, "-o", {str(folder / "out")!r}])
 """)
-    ended = subprocess.run(
+    return subprocess.run(
         [sys.executable, script], capture_output=True, text=True, check=False, timeout=60
     )
-    assert ended.returncode == 130, ended
-    assert ended.stderr == "\ninterrupted: no export is left half made\n"
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -48,7 +48,8 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 def _export(data: Path, cwd: Path, *more: str, out: str = "out") -> dict[str, str]:
-    ended = run("export", data, "-o", out, "--dataset-id", "d", *STAMP, *more, cwd=cwd)
+    words = ("export", data, "-o", out, "--workers", 1, "--dataset-id", "d", *STAMP, *more)
+    ended = run(*words, cwd=cwd)
     assert ended.code == 0, ended.err
     return tree(cwd / out)
 
@@ -169,7 +170,7 @@ def hook(event, arguments):
     if event == "os.rename" and ".before-" in os.fspath(arguments[1]):
         os.kill(os.getpid(), signal.{signal})
 sys.addaudithook(hook)
-from cellucid_dask.cli import main
+from cellucid_dask.__main__ import main
 main()
 """
 

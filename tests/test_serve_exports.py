@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from atlas import script
 from oracle import (
     CREATED,
     file_bytes,
@@ -1313,3 +1314,20 @@ def test_two_exports_with_one_id(folder: Path) -> None:
         assert first in [(folder / n / "obs_manifest.json").read_bytes() for n in ("one", "ünï")]
         chosen = "one" if first == (folder / "one" / "obs_manifest.json").read_bytes() else "ünï"
         everything(client, folder / chosen, "/id0/")
+
+
+# --------------------------------------------------------------------------- at once
+
+
+def test_an_export_is_served_without_what_reads_data(
+    exports: dict[str, Path], tmp_path: Path
+) -> None:
+    """To import it takes longer than all else until a server answers."""
+    done = script(
+        "import sys\n"
+        "from cellucid_dask.server.lifetime import create_app\n"
+        f"create_app({str(exports['eight'])!r})\n"
+        "print(*{'anndata', 'dask.array', 'h5py', 'numpy', 'zarr'} & sys.modules.keys())\n",
+        tmp_path,
+    )
+    assert (done.code, done.out) == (0, "\n"), done.err

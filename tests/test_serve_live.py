@@ -62,7 +62,7 @@ LIVE = {"compression": 0, "var_quantization": None, "obs_quantization": None}
 LAYOUTS = ("csr", "csc", "dense")
 GENES = [f"var/gene{i}.values.f32" for i in range(30)]
 SEEN = 2.5  # seconds within which a change of a file must show
-WATCHING = internal("opening")  # where it is said how often a file is looked at
+WATCHING = internal("watched")  # where it is said how often a file is looked at
 
 
 def atlas_of(layout: str = "csr", *, n_cells: int = 220, seed: int = 0) -> AnnData:

@@ -459,7 +459,7 @@ def test_members_of_an_archive_that_are_no_part_of_the_store(tmp_path: Path) -> 
 @pytest.fixture
 def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the server look at its file more often, so that tests need not wait."""
-    watching = internal("opening")
+    watching = internal("watched")
     monkeypatch.setattr(watching, "LOOK_AGAIN", watching.LOOK_AGAIN / 10)
 
 

@@ -320,29 +320,27 @@ def test_folders_of_another_user(
     genes = [name for name in files_of(bad) if name.startswith("var/")]
     tmp_path.chmod(0o755)
     monkeypatch.chdir(tmp_path)  # the folders above are closed to others
-    (bad / "var").chmod(mode)
-    user = os.geteuid()
-    try:
-        if not user:
-            os.seteuid(65534)
-        report = verify("bad", workers=1)
-    finally:
-        os.seteuid(user)
-        (bad / "var").chmod(0o755)
+    report = _verified_without(bad / "var", mode)
     refused = {f"{name}: cannot be read (Permission denied)" for name in genes}
     closed = {"var: cannot be listed (Permission denied)"} if word == "listed" else set()
     assert set(report.problems) == refused | closed
     (bad / fmt.VAR_MANIFEST).write_text("{")
-    (bad / "var").chmod(mode)
+    report = _verified_without(bad / "var", mode)
+    assert refused <= set(report.problems)
+    assert not any("is missing" in problem for problem in report.problems)
+
+
+def _verified_without(folder: Path, mode: int) -> VerifyReport:
+    """Verify the export of a folder that has the permissions `mode`, as one who is not root."""
+    folder.chmod(mode)
+    user = os.geteuid()
     try:
         if not user:
             os.seteuid(65534)
-        report = verify("bad", workers=1)
+        return verify(folder.parent.name, workers=1)
     finally:
         os.seteuid(user)
-        (bad / "var").chmod(0o755)
-    assert refused <= set(report.problems)
-    assert not any("is missing" in problem for problem in report.problems)
+        folder.chmod(0o755)
 
 
 # --------------------------------------------------------------------------- workers
@@ -607,7 +605,7 @@ def hook(event, arguments):
         (path,) = Path(".out.cellucid-staging").glob("export-*/var/Gene3.values.u8.gz")
         path.write_bytes(path.read_bytes()[:-1] + b"?")
 sys.addaudithook(hook)
-from cellucid_dask.cli import main
+from cellucid_dask.__main__ import main
 main()
 """
 
