@@ -121,7 +121,11 @@ def staging(
             else:
                 _remove(folder, lock, out, made)
             raise
-        _remove(folder, lock, out, made)
+        try:
+            _remove(folder, lock, out, made)
+        except (KeyboardInterrupt, SystemExit):  # a signal, to which nothing more is to be kept
+            _remove(folder, lock, out, made)
+            raise
 
 
 def kept(out: Path) -> str:
