@@ -114,7 +114,8 @@ def _worker_class(folder: Path, over: threading.Event) -> type[Any]:
                 raise RuntimeError("the run has ended")
             options = {"name": self.name, **self.worker_kwargs}
             spec = json.dumps({"cls": self.worker_class, "opts": options})
-            command = [sys.executable, "-m", "dask", "spec", self.scheduler, "--spec", spec]
+            module = "distributed.cli.dask_spec"  # at once; `dask spec` loads all its plugins
+            command = [sys.executable, "-m", module, self.scheduler, "--spec", spec]
             with (folder / LOG).open("ab") as log:
                 self.process = await asyncio.create_subprocess_exec(
                     *command, start_new_session=True, stderr=log, stdout=log, env=_environment()

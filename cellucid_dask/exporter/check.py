@@ -149,31 +149,43 @@ def _bounds(dim: int, key: str, array: da.Array, catalog: Catalog) -> None:
     """One reduction over row blocks: corners of the box, and rows that are not finite."""
     if not catalog.n_cells:
         return
+    whole_rows = array.rechunk({1: -1})
+    blocks = map(dask.delayed(_corners), whole_rows.to_delayed().ravel())
+    try:
+        corners = dask.compute(*blocks, scheduler="threads")
+    except CellucidDaskError as error:
+        catalog.problems.extend(error.problems)
+        return
+    starts = np.cumsum([0, *whole_rows.chunks[0][:-1]])
+    n_bad = sum(bad.size for *_, bad in corners)
+    if n_bad:
+        found = [start + bad[:10] for start, (*_, bad) in zip(starts, corners, strict=True)]
+        first = np.concatenate(found)[:10]
+        rows = ", ".join(map(str, first)) + (", ..." if n_bad > first.size else "")
+        catalog.problems.append(
+            Problem(
+                f"{n_bad} of {catalog.n_cells} cells have NaN or Inf (rows {rows})",
+                f"obsm/{key}",
+                "remove those cells, or compute the embedding again",
+            )
+        )
+        return
+    lo = np.min([block[0] for block in corners], axis=0)
+    hi = np.max([block[1] for block in corners], axis=0)
     with np.errstate(over="ignore"):
-        values = array.astype(np.float32)
-        bad = ~da.isfinite(values).all(axis=1)
-        try:
-            lo, hi, n_bad = dask.compute(
-                values.min(axis=0), values.max(axis=0), bad.sum(), scheduler="threads"
-            )
-        except CellucidDaskError as error:
-            catalog.problems.extend(error.problems)
-            return
-        if n_bad:
-            first = np.flatnonzero(bad.compute(scheduler="threads"))[:10]
-            rows = ", ".join(map(str, first)) + (", ..." if n_bad > first.size else "")
-            catalog.problems.append(
-                Problem(
-                    f"{n_bad} of {catalog.n_cells} cells have NaN or Inf (rows {rows})",
-                    f"obsm/{key}",
-                    "remove those cells, or compute the embedding again",
-                )
-            )
-            return
-    if not np.isfinite(hi - lo).all():
+        extent = hi - lo
+    if not np.isfinite(extent).all():
         catalog.problems.append(Problem("has coordinates beyond the range of float32", key))
         return
     catalog.boxes[dim] = Box.of(lo, hi)
+
+
+def _corners(block: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Corners of the box of a block, as float32, and its rows that are not finite."""
+    with np.errstate(over="ignore"):
+        values = block.astype(np.float32)
+    bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
+    return values.min(axis=0), values.max(axis=0), bad
 
 
 def _vectors(options: ExportOptions, arrays: Mapping[str, da.Array], catalog: Catalog) -> None:
