@@ -595,7 +595,7 @@ def test_a_job_whose_time_is_over_goes_on_where_it_stopped(
     slurm: Slurm, place: Path, program: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The signal is sent at once in place of a long wait."""
-    data = save_large(place / "large.h5ad", cells=25_000, genes=2000)
+    data = save_large(place / "large.h5ad", cells=16_000, genes=1500)
     (place / "list").write_text(f"{small(place / 'b.h5ad').name}\nlarge.h5ad\n")
     give: dict[str, Any] = {"cwd": place, "mem": "3G", "time": 10}
     one = {"cpus_per_task": 1}

@@ -84,8 +84,8 @@ class Case:
     Parameters
     ----------
     stop
-        ``cancel``, ``kill`` (by the machine, as for want of memory), ``preempt``, ``warned`` (its
-        time will be over, of which it is told) or ``timeout`` (it is over, without a warning).
+        ``cancel``, ``preempt``, ``warned`` (its time will be over, of which it is told) or
+        ``timeout`` (it is over, without a warning).
     who
         The job that this happens to: ``main`` or ``worker``.
     held
@@ -115,12 +115,11 @@ CASES = (  # those that take longest first
     Case("cancel", "worker", "spill", "flag"),
     Case("cancel", "worker", "gene", "flag", 1),
     Case("cancel", "main", "spill", "flag"),
-    Case("kill", "main", "gene", "flag"),
     Case("cancel", "main", "gene", "export-nodes"),
 )
 
 
-ENDS = {"cancel": "CANCELLED", "kill": "FAILED", "timeout": "TIMEOUT"}  # state of the job then
+ENDS = {"cancel": "CANCELLED", "timeout": "TIMEOUT"}  # state of the job then
 
 
 @pytest.fixture
@@ -264,7 +263,7 @@ class Scenario:
         else:
             script = self.place / "main.sh"
             words += ["--workers", case.workers, "--job-memory", "1GiB"]
-            if case.stop in ("cancel", "kill") and case.who == "main":
+            if case.stop == "cancel" and case.who == "main":
                 # One worker at a time: there is always a job that waits, and must not be left.
                 words.append("--slurm-directive=--dependency=singleton")
         if case.stop == "warned":
@@ -295,8 +294,6 @@ class Scenario:
         victim = job if self.case.who == "main" else held
         if self.case.stop == "cancel":
             self.slurm.cancel(victim)
-        elif self.case.stop == "kill":
-            call("scancel", "--signal=KILL", "--batch", job)
         elif self.case.stop in ("warned", "timeout"):
             # A real end, but soon: within a minute, or with time for what follows the warning.
             more = 45 if self.case.stop == "warned" else 1
