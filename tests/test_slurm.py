@@ -747,7 +747,7 @@ def test_an_export_by_jobs(
     assert "--interface lo" in script
     (folder,) = scratch.glob("cellucid-dask-scratch-*")
     assert list(folder.glob("rows-*"))  # the spill
-    assert (folder / f"workers-{jobs[0]}.log").exists()
+    until((folder / f"workers-{jobs[0]}.log").exists, "the job of the first workers runs")
 
     for name in ("ca_file", "cert", "key"):
         assert stat.S_IMODE((folder / f"{name}.pem").stat().st_mode) == 0o600
