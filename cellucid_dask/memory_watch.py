@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import psutil
+
+LOOK = 0.5  # seconds between two looks for processes that are new
+RARELY = 50  # times as long as a look takes, at least
 
 
 class MemoryWatch:
@@ -26,9 +30,16 @@ class MemoryWatch:
 
     def _watch(self) -> None:
         me = psutil.Process()
+        family, look_again = [me], 0.0
         while True:
+            began = time.monotonic()
+            if began >= look_again:
+                family = [me, *me.children(recursive=True)]
+                # It reads of every process there is, which may be thousands on a shared machine.
+                took = time.monotonic() - began
+                look_again = began + max(LOOK, RARELY * took)
             total = 0
-            for process in [me, *me.children(recursive=True)]:
+            for process in family:
                 try:
                     total += process.memory_info().rss
                 except psutil.Error:

@@ -182,7 +182,7 @@ class Started:
             if not self.runs:
                 return False
             assert time.monotonic() < end, f"it never came to that:\n{self.said}"
-            time.sleep(0.001)
+            time.sleep(0.004)
         return self.runs
 
     def signal(self, number: int, *, group: bool = False) -> None:
@@ -195,7 +195,7 @@ class Started:
         end = time.monotonic() + seconds
         while self.runs:
             assert time.monotonic() < end, f"it does not end:\n{self.said}"
-            time.sleep(0.002)
+            time.sleep(0.02)
         if self._code is None:
             self._code = self._launcher.ask({"pid": self.pid})
         return self._code

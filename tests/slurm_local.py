@@ -18,6 +18,7 @@ from pathlib import Path
 STARTER = Path(__file__).parents[2] / "shared" / "slurm-local.sh"
 FOLDER = "CELLUCID_TEST_SLURM"  # variable with the folder of the instance of this session
 NONE = "no SLURM: "  # how reasons of skipped tests begin
+POLL = 0.5  # seconds between two questions, each of which starts a program
 OVER = ("CANCELLED", "COMPLETED", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "TIMEOUT")
 
 
@@ -116,17 +117,17 @@ class Slurm:
         """Wait until a job has one of `states`; fails when it ends with another one."""
         limit = time.monotonic() + seconds
         while (found := self.details(job))["JobState"] not in states:
-            told = f"{job} is {self.state(job)}, exit code {found['ExitCode']}\n{self.log(job)}"
-            assert found["JobState"] not in OVER, told
-            assert time.monotonic() < limit, f"after {seconds} s {told}"
-            time.sleep(0.2)
+            if found["JobState"] in OVER or time.monotonic() > limit:
+                told = f"{job} is {self.state(job)}, exit code {found['ExitCode']}"
+                raise AssertionError(f"within {seconds} s {told}\n{self.log(job)}")
+            time.sleep(POLL)
 
     def wait_for(self, job: str, text: str, seconds: float = 60) -> str:
         """Wait until a job has printed `text`, and return all that it has printed."""
         limit = time.monotonic() + seconds
         while text not in (printed := self.log(job)):
             assert time.monotonic() < limit, f"{job} is {self.state(job)}\n{printed}"
-            time.sleep(0.1)
+            time.sleep(POLL)
         return printed
 
     def signal(self, job: str, number: signal.Signals) -> None:

@@ -52,7 +52,7 @@ def until(reached: Callable[[], Any], what: str, seconds: float = 120) -> Any:
     end = time.monotonic() + seconds
     while not (found := reached()):
         assert time.monotonic() < end, f"it never came to that: {what}"
-        time.sleep(0.05)
+        time.sleep(0.2)
     return found
 
 

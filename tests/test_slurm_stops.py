@@ -147,7 +147,7 @@ def until(reached: Callable[[], object], what: str, seconds: float = SECONDS) ->
     limit = time.monotonic() + seconds
     while not reached():
         assert time.monotonic() < limit, f"after {seconds} s not: {what}"
-        time.sleep(0.5)
+        time.sleep(1)
 
 
 @dataclass
