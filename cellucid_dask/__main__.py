@@ -16,7 +16,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         cli.main(arguments)
     except SystemExit as ending:
-        endings.leave(ending.code if isinstance(ending.code, int) else 1)
+        endings.leave(ending)
 
 
 if __name__ == "__main__":

@@ -153,7 +153,7 @@ def serve(path: str, **given: Any) -> None:
     from cellucid_dask.server.opening import holds_exports
 
     reading = () if holds_exports(path) else (*_READING, "cellucid_dask.server.watched")
-    _load(*reading, "cellucid_dask.server.lifetime")
+    _load(*reading, "dask.utils", "cellucid_dask.server.allocator", "cellucid_dask.server.lifetime")
     from cellucid_dask import CellucidServer
     from cellucid_dask.server.allocator import give_back
 

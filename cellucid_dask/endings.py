@@ -90,15 +90,16 @@ def _repeat(ignored: sys.UnraisableHookArgs) -> None:
     timer.start()
 
 
-def leave(code: int) -> None:
+def leave(ending: SystemExit) -> None:
     """Exit, all being cleaned up, also where a thread keeps the process."""
+    code = ending.code if isinstance(ending.code, int) else int(ending.code is not None)
     signal.setitimer(signal.ITIMER_REAL, 0)  # no task is left for which it would have to end
     _codes.append(code)
     _flush()
     firmly = threading.Timer(LEAVING, os._exit, [code])
     firmly.daemon = True
     firmly.start()
-    sys.exit(code)
+    raise ending
 
 
 def end_here() -> None:
@@ -109,6 +110,7 @@ def end_here() -> None:
 
 
 def _flush() -> None:
-    with suppress(OSError, ValueError):  # nobody reads them any more
-        sys.stdout.flush()
-        sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # it was closed when this process was started
+            with suppress(OSError, ValueError):  # nobody reads it any more
+                stream.flush()

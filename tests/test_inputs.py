@@ -221,6 +221,13 @@ def write_zarr(adata: AnnData, path: Path, kind: str) -> None:
     silent(work)
 
 
+def test_an_embedding_with_a_block_of_no_rows(tmp_path: Path, atlas: AnnData) -> None:
+    theirs = atlas.copy()
+    points = atlas.obsm["X_umap_2d"]
+    atlas.obsm["X_umap_2d"] = da.from_array(points, chunks=((100, 0, 120), (2,)))
+    assert_parity(tmp_path, atlas, theirs)
+
+
 # -------------------------------------------------------------------- matrices nobody tidied
 
 

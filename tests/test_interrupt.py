@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shlex
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from atlas import Running, finished, leftovers, save_large, unfinished
+from atlas import Running, command, finished, leftovers, save_large, unfinished
 
 SECONDS = 5  # within which a run must have ended after Ctrl-C
 LENGTH = {1: 3.0, 2: 4.0}  # about how long the command runs, by its number of workers
@@ -105,6 +106,16 @@ def test_a_thread_that_outlives_an_error(tmp_path: Path) -> None:
     ended = _with_thread(tmp_path, "pass", tmp_path / "nothing.h5ad")
     assert ended.returncode == 2, ended
     assert "nothing.h5ad" in ended.stderr
+
+
+@pytest.mark.parametrize(("word", "code"), [("--version", 0), ("--nothing", 2)])
+@pytest.mark.parametrize("closed", [">&-", ">&- 2>&-"])
+def test_output_that_was_closed_before(word: str, code: int, closed: str) -> None:
+    """As some daemons start their programs."""
+    line = ["bash", "-c", f"{shlex.join(command(word))} {closed}"]
+    ended = subprocess.run(line, capture_output=True, text=True, check=False, timeout=60)
+    assert ended.returncode == code
+    assert "Traceback" not in ended.stderr
 
 
 def _with_thread(folder: Path, then: str, data: Path) -> subprocess.CompletedProcess[str]:

@@ -341,9 +341,11 @@ def test_options_that_exclude_each_other_are_not_both_there() -> None:
 
 
 def test_a_value_with_spaces_is_quoted_for_sbatch() -> None:
-    choices = Choices(slurm_directives=("--comment=two words", "--qos long"))
-    text = write_script("export-node", choices)
+    given = ("--comment=two words", "--qos long", "--qos=a --gres=b:1")
+    text = write_script("export-node", Choices(slurm_directives=given[:2]))
     assert '\n#SBATCH --comment="two words"\n#SBATCH --qos long\n' in text
+    text = write_script("export-node", Choices(slurm_directives=given[2:]))
+    assert "\n#SBATCH --qos=a --gres=b:1\n" in text
 
 
 def test_an_array_is_for_a_list_of_atlases(tmp_path: Path) -> None:

@@ -185,6 +185,9 @@ def _corners(block: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     with np.errstate(over="ignore"):
         values = block.astype(np.float32)
     bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
+    if not len(values):
+        empty = np.full(values.shape[1], np.inf, np.float32)
+        return empty, -empty, bad
     return values.min(axis=0), values.max(axis=0), bad
 
 

@@ -53,6 +53,8 @@ def long_name(option: str) -> str:
 
 def directive(option: str) -> str:
     """As a line of a script has it, where a value with spaces must be quoted."""
+    if re.search(r"\s--\w", option):
+        return option  # more than one
     return re.sub(r"^(--[\w-]+=)([^\"']*\s[^\"']*)$", r'\1"\2"', option)
 
 
