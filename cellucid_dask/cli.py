@@ -8,7 +8,6 @@ import queue
 import signal
 import sys
 import traceback
-from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -27,6 +26,8 @@ from cellucid_dask.cli_options import (
     verify_options,
     worker_options,
 )
+from cellucid_dask.cli_results import print_lines, told, verdict
+from cellucid_dask.cli_values import named, read_embeddings
 from cellucid_dask.endings import (
     ENDING,
     INTERRUPTED,
@@ -37,9 +38,7 @@ from cellucid_dask.endings import (
 from cellucid_dask.errors import CellucidDaskError, Problem
 
 if TYPE_CHECKING:
-    from cellucid_dask.exporter.result import ExportResult
     from cellucid_dask.server.lifetime import CellucidServer
-    from cellucid_dask.verify import VerifyReport
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -59,10 +58,10 @@ def export(data: str, out: str | None, **given: Any) -> None:
     from cellucid_dask import api
 
     dry_run, quiet = given.pop("dry_run"), given.pop("quiet")
-    values, problems = _named(given)
+    values, problems = named(given)
     result = api.start(data, out, values, problems, dry_run=dry_run, quiet=quiet)
     if dry_run or not quiet:
-        _print(_told(result))
+        print_lines(told(result))
 
 
 @cli.command()
@@ -74,7 +73,7 @@ def check(data: str, **given: Any) -> None:
     _load(*_READING, "cellucid_dask.exporter.check")
     from cellucid_dask import api
 
-    found = api.look(data, *_named(given))
+    found = api.look(data, *named(given))
     for line in found.discovered:
         click.echo(f"  {line}")
     for line in found.warnings:
@@ -107,7 +106,7 @@ def demo(cells: int, genes: int, out: str) -> None:
     from cellucid_dask.demo import run_demo
 
     result, checked = run_demo(Path(out), cells, genes, click.echo)
-    _print(_told(result))
+    print_lines(told(result))
     click.echo(checked)
 
 
@@ -160,7 +159,7 @@ def serve(path: str, **given: Any) -> None:
     give_back()
     given["open_browser"] = not given.pop("no_browser")
     given["index"], given["backed"] = not given.pop("no_index"), not given.pop("no_backed")
-    values, problems = _named(given)
+    values, problems = named(given)
     server = CellucidServer(path, problems=problems, **values)
     _until_stopped(server)
 
@@ -208,17 +207,17 @@ def verify(export: str, against: str | None, **given: Any) -> int:
 
     as_json, quiet = given.pop("as_json"), given.pop("quiet")
     problems: list[Problem] = []
-    given["embeddings"] = _embeddings(given["embeddings"], problems)
+    given["embeddings"] = read_embeddings(given["embeddings"], problems)
     if problems:
         raise CellucidDaskError.of(problems)
     progress = Reporter(quiet=quiet).stage
     report = verify_export(export, against, progress=progress, **given)
     if as_json:
         said = {"export": export, "against": against, **report.as_dict()}
-        _print([fmt.dumps(said, pretty=True)])
+        print_lines([fmt.dumps(said, pretty=True)])
     else:
         lines = [*report.problems, *(f"not compared: {text}" for text in report.not_compared)]
-        _print([*(f"  {line}" for line in lines), _whole(export, against, report)])
+        print_lines([*(f"  {line}" for line in lines), verdict(export, against, report)])
     return 0 if report.ok else 1
 
 
@@ -235,34 +234,6 @@ def slurm_script(kind: str, **given: Any) -> None:
     from cellucid_dask.slurm.script import Choices, write_script
 
     click.echo(write_script(kind, Choices(**given)), nl=False)
-
-
-def _whole(export: str, against: str | None, report: VerifyReport) -> str:
-    """Make one sentence of what was found."""
-    from rich.filesize import decimal
-
-    if not report.ok:
-        count = len(report.problems)
-        return f"{export} is NOT whole: {count:,} problem{'s' if count > 1 else ''}"
-    text = f"{export} is whole: {report.files:,} files, {decimal(report.bytes)}"
-    if against is None:
-        return text
-    return (
-        f"{text}; {report.genes_compared:,} genes compared with {against}, "
-        f"largest error {report.largest_error:.2f} quantization steps"
-    )
-
-
-def _print(lines: Iterable[str]) -> None:
-    """Print as many lines as can be: `head` closes the pipe early, the disk of a log may be full.
-
-    What was done is done: left to click, or as an error, that would be exit code 1.
-    """
-    try:
-        for line in lines:
-            click.echo(line)
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _until_stopped(server: CellucidServer) -> None:
@@ -284,106 +255,6 @@ def _until_stopped(server: CellucidServer) -> None:
         sys.stdout.flush()
         os._exit(code)  # a thread that still answers would keep the process
     sys.exit(code)
-
-
-def _named(given: dict[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
-    """Command line values as keyword arguments, and what is wrong with how they are written."""
-    problems: list[Problem] = []
-    values = {key: value for key, value in given.items() if value is not None}
-    for switch, option in (
-        ("no_graph", "connectivity"),
-        ("no_vectors", "vectors"),
-        ("no_genes", "expression"),
-    ):
-        values[option] = not values.pop(switch)
-    if values.get("graph") and not values["connectivity"]:
-        what = "--graph and --no-graph cannot both be given"
-        problems.append(Problem(what, fix="leave one of them out"))
-    for name in ("var_quantization", "obs_quantization"):
-        bits = values.get(name)
-        if bits is not None:
-            values[name] = None if bits == "none" else int(bits) if bits.isdecimal() else bits
-    values["embeddings"] = _embeddings(values.pop("embeddings"), problems)
-    listed = _genes(values.pop("genes_file", None), problems)
-    values["genes"] = (*values["genes"], *listed) or None
-    values["obs_keys"] = values["obs_keys"] or None
-    return values, problems
-
-
-def _embeddings(texts: tuple[str, ...], problems: list[Problem]) -> dict[int, str]:
-    found: dict[int, str] = {}
-    for text in texts:
-        dim, _, key = text.partition("=")
-        if dim not in ("1d", "2d", "3d") or not key:
-            problems.append(Problem(f"{text!r} cannot be read", "--embedding", "write 2d=KEY"))
-        elif int(dim[0]) in found:
-            problems.append(Problem(f"{dim} is given twice", "--embedding", "leave one out"))
-        else:
-            found[int(dim[0])] = key
-    return found
-
-
-def _genes(path: str | None, problems: list[Problem]) -> list[str]:
-    if path is None:
-        return []
-    if Path(path).exists() and not Path(path).is_file():
-        problems.append(
-            Problem(f"{path!r} is no regular file", "--genes-file", "name another file")
-        )
-        return []
-    try:
-        lines = Path(path).read_text("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        problems.append(Problem(f"{path!r} cannot be read ({error})", "--genes-file"))
-        return []
-    found = [line.strip() for line in lines if line.strip()]
-    if not found:
-        problems.append(Problem(f"{path!r} names no gene", "--genes-file", "one gene id a line"))
-    return found
-
-
-def _told(result: ExportResult) -> Iterator[str]:
-    """Say the plan of a dry run, or what a run did."""
-    from rich.filesize import decimal
-
-    if not result.written:
-        for name, value in result.plan.items():
-            yield f"{name:>18}  {value}"
-        if result.resumed:
-            yield f"{'is done already':>18}  {result.resumed}"
-        yield "inputs"
-        for line in result.discovered:
-            yield f"  {line}"
-    for line in result.warnings:
-        yield f"warning: {line}"
-    if not result.written:
-        yield f"dry run: nothing was written to {result.out}"
-        return
-    edges = "no graph" if result.n_edges is None else f"{result.n_edges:,} edges"
-    yield (
-        f"wrote {result.out}: {result.n_cells:,} cells, {result.n_genes:,} genes, "
-        f"{result.n_obs_fields} obs columns, {edges}; "
-        f"{result.files:,} files, {decimal(result.bytes)}"
-    )
-    if result.verified is not None:
-        yield "verified: all of it was read, and is what it should be"
-    slow = ", ".join(
-        f"{name} {spent:.1f}" for name, spent in result.seconds.items() if spent >= 0.05
-    )
-    yield f"seconds: {slow or 'none of note'}; {result.total_seconds:.1f} in all"
-    yield f"peak memory of {result.peak_memory_of}: {decimal(result.peak_memory_bytes)}"
-    root = Path(result.out).parent
-    yield f"next: cellucid-dask catalog {_short(root)}"
-
-
-def _short(path: Path) -> str:
-    import shlex
-
-    try:
-        near = os.path.relpath(path)
-    except OSError:  # the current folder was deleted
-        return shlex.quote(str(path))
-    return shlex.quote(str(path) if near.startswith("../..") else near)
 
 
 _READING = ("anndata", "dask.array", "h5py", "zarr", "cellucid_dask.source.stored")

@@ -17,9 +17,10 @@ from typing import Any
 from rich.filesize import decimal
 
 from cellucid_dask.local_workers import NANNY_BYTES, PRELOAD, THREADS_AND_MEMORY
+from cellucid_dask.machine import MiB
 from cellucid_dask.options import bytes_of
 from cellucid_dask.run_options import RunOptions, SlurmOptions
-from cellucid_dask.slurm.sbatch import MiB, directive, log_folder, mebibytes
+from cellucid_dask.slurm.sbatch import directive, log_folder, mebibytes
 
 CORE_BYTES = 4 << 30  # memory of a job for each of its cores, where nobody says
 

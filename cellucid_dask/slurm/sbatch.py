@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from cellucid_dask.machine import MiB
 from cellucid_dask.run_options import SlurmOptions
 
 ANSWER_SECONDS = 30  # after which SLURM is taken not to answer
 AT_ONCE = 8  # programs of SLURM that run at a time
-MiB = 1 << 20
 SHORT = {
     "-A": "--account",
     "-a": "--array",

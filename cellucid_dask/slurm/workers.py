@@ -19,10 +19,10 @@ from typing import Any
 
 from cellucid_dask.errors import EngineError
 from cellucid_dask.local_workers import closed
+from cellucid_dask.machine import MiB
 from cellucid_dask.progress import Reporter
 from cellucid_dask.slurm.jobs import Jobs, jobqueue, log_pattern, settings, site
 from cellucid_dask.slurm.sbatch import (
-    MiB,
     ProgramError,
     Programs,
     ask_now,

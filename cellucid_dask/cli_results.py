@@ -1,0 +1,86 @@
+"""What a command did, in lines to print."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from cellucid_dask.exporter.result import ExportResult
+    from cellucid_dask.verify import VerifyReport
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Print as many lines as can be: `head` closes the pipe early, the disk of a log may be full.
+
+    What was done is done: left to click, or as an error, that would be exit code 1.
+    """
+    try:
+        for line in lines:
+            click.echo(line)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def told(result: ExportResult) -> Iterator[str]:
+    """Say the plan of a dry run, or what a run did."""
+    from rich.filesize import decimal
+
+    if not result.written:
+        for name, value in result.plan.items():
+            yield f"{name:>18}  {value}"
+        if result.resumed:
+            yield f"{'is done already':>18}  {result.resumed}"
+        yield "inputs"
+        for line in result.discovered:
+            yield f"  {line}"
+    for line in result.warnings:
+        yield f"warning: {line}"
+    if not result.written:
+        yield f"dry run: nothing was written to {result.out}"
+        return
+    edges = "no graph" if result.n_edges is None else f"{result.n_edges:,} edges"
+    yield (
+        f"wrote {result.out}: {result.n_cells:,} cells, {result.n_genes:,} genes, "
+        f"{result.n_obs_fields} obs columns, {edges}; "
+        f"{result.files:,} files, {decimal(result.bytes)}"
+    )
+    if result.verified is not None:
+        yield "verified: all of it was read, and is what it should be"
+    slow = ", ".join(
+        f"{name} {spent:.1f}" for name, spent in result.seconds.items() if spent >= 0.05
+    )
+    yield f"seconds: {slow or 'none of note'}; {result.total_seconds:.1f} in all"
+    yield f"peak memory of {result.peak_memory_of}: {decimal(result.peak_memory_bytes)}"
+    root = Path(result.out).parent
+    yield f"next: cellucid-dask catalog {_short(root)}"
+
+
+def _short(path: Path) -> str:
+    try:
+        near = os.path.relpath(path)
+    except OSError:  # the current folder was deleted
+        return shlex.quote(str(path))
+    return shlex.quote(str(path) if near.startswith("../..") else near)
+
+
+def verdict(export: str, against: str | None, report: VerifyReport) -> str:
+    """Make one sentence of what was found."""
+    from rich.filesize import decimal
+
+    if not report.ok:
+        count = len(report.problems)
+        return f"{export} is NOT whole: {count:,} problem{'s' if count > 1 else ''}"
+    text = f"{export} is whole: {report.files:,} files, {decimal(report.bytes)}"
+    if against is None:
+        return text
+    return (
+        f"{text}; {report.genes_compared:,} genes compared with {against}, "
+        f"largest error {report.largest_error:.2f} quantization steps"
+    )
