@@ -289,11 +289,20 @@ class Scene:
         kept = self._kept / name
         self.reset()
         if not kept.exists():
-            started = self.kill(*kill, **first)
-            assert started.wait() == -signal.SIGKILL, started.said
+            self._kill_in(*kill, **first)
             shutil.copytree(self.at, kept, symlinks=True)
         else:
             shutil.copytree(kept, self.at, symlinks=True, dirs_exist_ok=True)
+
+    def _kill_in(self, condition: str, nth: int, *more: object, **first: str) -> None:
+        """Have it killed; in the genes, so that the journal tells of some of them."""
+        for _ in range(5):
+            self.reset()
+            started = self.kill(condition, nth, *more, **first)
+            assert started.wait() == -signal.SIGKILL, started.said
+            if condition != GENE or done_at(self.out).genes:
+                return
+        raise AssertionError("the journal never came to tell of a gene")
 
     def left_in_genes(self) -> None:
         """Killed when all was spilled and some genes were written."""
