@@ -1,26 +1,42 @@
-// Colours of categories and values, as tables of RGBA bytes that codes are looked up in.
+// Colours of categories and values, as tables of RGBA bytes that the shader looks codes up in.
 //
-// The alpha byte says where a cell goes: 0 hides it, 1 is beneath all others (missing), and
-// 2 to 255 are the layers of flat views, so that high values lie on top.
+// The alpha byte of a category says where its cells go: 0 hides them, 1 is beneath all others
+// (missing), 255 is on top.
 
-const CATEGORIES = (
+const hexes = (text) => text.split(" ").map(bytes);
+const CATEGORIES = hexes(
   "3b82c4 f08a24 3fa34d d9484a 8e63c7 9a6a4f e377b9 b0a828 22b1c4 a11d5b " +
-  "7fb3e6 f9b96b 8fd18a f29a98 bfa3e0 c9a58f 2c6e63 6b7a1c 7fdce6 5b4fd6"
-).split(" ").map(bytes);
-const VIRIDIS =
-  "4c1d74 482f7f 3b528b 2c728e 21918c 28ae80 5ec962 addc30 fde725".split(" ").map(bytes);
+  "7fb3e6 f9b96b 8fd18a f29a98 bfa3e0 c9a58f 2c6e63 6b7a1c 7fdce6 5b4fd6",
+);
+// 17 colours at equal steps of the maps of that name in matplotlib (cividis: Nuñez 2018; viridis,
+// magma, plasma: Smith and van der Walt 2015; coolwarm: Moreland 2009). All can be read by the
+// colour-blind.
+const MAPS = {
+  viridis: hexes("440154 48186a 472d7b 424086 3b528b 33638d 2c728e 26828e 21918c 1fa088 28ae80 " +
+    "3fbc73 5ec962 84d44b addc30 d8e219 fde725"),
+  cividis: hexes("00224e 002e6a 1a386f 32436d 434e6c 535a6d 61656f 6f7073 7d7c78 8c8878 9b9476 " +
+    "aba072 bcae6c cdbb63 dec958 f0d846 fee838"),
+  magma: hexes("000004 0a0822 1d1147 36106b 51127c 6a1c81 832681 9c2e7f b73779 d0416f e75263 " +
+    "f56b5c fc8961 fea772 fec488 fde2a3 fcfdbf"),
+  plasma: hexes("0d0887 310597 4c02a1 6600a7 7e03a8 9511a1 aa2395 bc3587 cc4778 da5a6a e66c5c " +
+    "f0804e f89540 fdac33 fdc527 f8df25 f0f921"),
+  coolwarm: hexes("3b4cc0 4e68d8 6282ea 779af7 8db0fe a3c2fe b9d0f9 ccd9ed dddcdc ecd3c5 f5c4ac " +
+    "f7b093 f4987a eb7d62 dd5f4b ca3b37 b40426"),
+  greys: hexes("e6e6e6 111111"),
+};
 const [HIDDEN, BENEATH, TOP] = [0, 1, 255];
+
+export const MAP_NAMES = Object.keys(MAPS);
 
 /** [r, g, b] of "rrggbb" or "#rrggbb". */
 export function bytes(hex) {
   return [-6, -4, -2].map((at) => parseInt(hex.slice(at, at + 2 || undefined), 16));
 }
 
-const css = (rgb) => `rgb(${rgb.join(" ")})`;
-const pack = ([r, g, b], layer) => ((layer << 24) | (b << 16) | (g << 8) | r) >>> 0;
+export const css = (rgb) => `rgb(${rgb.join(" ")})`;
 
 /** [r, g, b] of the category at `index`; past the table, hues a golden angle apart. */
-function categoryBytes(index) {
+export function categoryBytes(index) {
   if (index < CATEGORIES.length) return CATEGORIES[index];
   const light = [0.45, 0.6, 0.7][index % 3];
   return [0, 8, 4].map((shift) => {
@@ -30,40 +46,38 @@ function categoryBytes(index) {
   });
 }
 
-function valueBytes(t) {
-  const at = Math.min(t * (VIRIDIS.length - 1), VIRIDIS.length - 1.001);
-  const next = VIRIDIS[Math.floor(at) + 1];
-  return VIRIDIS[Math.floor(at)].map((from, i) => Math.round(from + (at % 1) * (next[i] - from)));
+/** [r, g, b] at 0 to 1 of a map. */
+function mapBytes(stops, t) {
+  const at = Math.min(t * (stops.length - 1), stops.length - 1.001);
+  const next = stops[Math.floor(at) + 1];
+  return stops[Math.floor(at)].map((from, i) => Math.round(from + (at % 1) * (next[i] - from)));
 }
 
 export const categoryColour = (index) => css(categoryBytes(index));
-export const gradient = `linear-gradient(to right, ${VIRIDIS.map(css)})`;
 
-/** Packed colour of every code of a categorical field; a code of no category is missing. */
-export function categoryTable({ rows, missing, hidden }, grey) {
-  const rest = pack(bytes(grey), hidden.has(missing) ? HIDDEN : BENEATH);
-  const table = new Uint32Array(missing + 1).fill(rest);
-  for (const { code } of rows) {
-    if (code !== missing) table[code] = pack(categoryBytes(code), hidden.has(code) ? HIDDEN : TOP);
-  }
+/** CSS image of a map, from `start` to `end` (0 to 1) of where it is shown. */
+export function gradient(name, start = 0, end = 1) {
+  const stops = MAPS[name];
+  const place = (i) => `${100 * (start + ((end - start) * i) / (stops.length - 1))}%`;
+  return `linear-gradient(to right, ${stops.map((rgb, i) => `${css(rgb)} ${place(i)}`)})`;
+}
+
+/** The colours of a map with their places from 0 to 1. */
+export const mapStops = (name) => MAPS[name].map((rgb, i, { length }) => [i / (length - 1), css(rgb)]);
+
+/** RGBA of every code of a categorical field, 256 in a row; a code of no category is missing. */
+export function categoryPalette({ rows, missing }, hidden, grey) {
+  const table = new Uint32Array(missing + 1);
+  const pack = (code, [r, g, b], layer) => (
+    ((hidden.has(code) ? HIDDEN : layer) << 24) | (b << 16) | (g << 8) | r) >>> 0;
+  table.fill(pack(missing, grey, BENEATH));
+  for (const { code } of rows) if (code !== missing) table[code] = pack(code, categoryBytes(code), TOP);
+  return new Uint8Array(table.buffer);
+}
+
+/** RGBA of 256 levels of a map. */
+export function mapPalette(name) {
+  const table = new Uint8Array(4 * 256);
+  for (let i = 0; i < 256; i++) table.set([...mapBytes(MAPS[name], i / 255), TOP], 4 * i);
   return table;
-}
-
-/** Packed colour of the levels 0 to 254, and of 255, which is missing. */
-export function valueTable(grey) {
-  const layer = (level) => BENEATH + 1 + Math.floor((level * 253) / 254);
-  return Uint32Array.from({ length: 256 }, (_, level) =>
-    level < 255 ? pack(valueBytes(level / 254), layer(level)) : pack(bytes(grey), BENEATH));
-}
-
-/** RGBA bytes of every cell. */
-export function lookUp(codes, table) {
-  const packed = new Uint32Array(codes.length);
-  for (let i = 0; i < codes.length; i++) packed[i] = table[codes[i]];
-  return new Uint8Array(packed.buffer);
-}
-
-/** RGBA bytes of `n` cells of one colour. */
-export function plain(n, hex) {
-  return new Uint8Array(new Uint32Array(n).fill(pack(bytes(hex), TOP)).buffer);
 }

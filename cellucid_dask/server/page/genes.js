@@ -1,6 +1,6 @@
 // The gene input: completion that stays quick with tens of thousands of names.
 
-import { element } from "./legend.js";
+import { element } from "./elements.js";
 
 const SHOWN = 30;
 

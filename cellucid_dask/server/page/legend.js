@@ -1,31 +1,24 @@
-// The legend: categories to switch on and off, or a bar of values.
+// The legend of a categorical field: categories to hide, to see alone, to find; and its outliers.
 
-import { categoryColour, gradient } from "./colours.js";
+import { categoryColour } from "./colours.js";
+import { button, count, element } from "./elements.js";
 
 const MOST = 500; // more rows than that help nobody and make the page slow
+const MANY = 24; // from here on there is a box to find a category
 
-export const count = (n) => n.toLocaleString("en");
-const number = (x) => x.toLocaleString("en", { maximumSignificantDigits: 4 });
-
-/** An element of a class that holds text or elements. */
-export function element(tag, name, ...children) {
-  const made = document.createElement(tag);
-  if (name) made.className = name;
-  made.append(...children);
-  return made;
-}
-
-function button(name, title, clicked, ...children) {
-  const made = element("button", name, ...children);
-  made.addEventListener("click", clicked);
-  return Object.assign(made, { type: "button", title });
-}
-
-/** Shows a categorical field; `changed()` is called when its set `hidden` was changed. */
-export function showCategories(place, { rows, hidden, missing }, title, changed) {
-  const listed = rows.slice(0, MOST);
-  const press = () => buttons.forEach((each, i) => {
-    each.ariaPressed = String(!hidden.has(listed[i].code));
+/**
+ * Shows a categorical field.
+ *
+ * `hidden` is the set of codes that are not shown; it is changed, and `changed()` called. The
+ * quantile of the outlier filter goes to `filter(quantile)`; without such a function there is none.
+ */
+export function showCategories(place, column, hidden, { changed, quantile, filter }) {
+  const { rows, key } = column;
+  const list = element("ul", "entries");
+  const note = element("p", "note");
+  let listed = [];
+  const press = () => [...list.children].forEach((item, i) => {
+    item.firstChild.ariaPressed = String(!hidden.has(listed[i].code));
   });
   const update = (codes) => {
     hidden.clear();
@@ -33,38 +26,89 @@ export function showCategories(place, { rows, hidden, missing }, title, changed)
     press();
     changed();
   };
-  const buttons = listed.map(({ name, code, cells }) => {
-    const swatch = element("span", "swatch");
-    if (code !== missing) swatch.style.backgroundColor = categoryColour(code);
-    const toggle = () => update(hidden.has(code)
-      ? [...hidden].filter((other) => other !== code)
-      : [...hidden, code]);
-    return button("entry", name, toggle, swatch, element("span", "text", name),
-      element("span", "number", count(cells)));
-  });
+  const all = rows.map(({ code }) => code);
+  const toggle = (code) =>
+    update(hidden.has(code) ? [...hidden].filter((other) => other !== code) : [...hidden, code]);
+  const solo = (code) => {
+    const alone = !hidden.has(code) && hidden.size === all.length - 1;
+    update(alone ? [] : all.filter((other) => other !== code));
+  };
+  const show = (text) => {
+    const found = rows.filter(({ name }) => name.toLowerCase().includes(text));
+    listed = found.slice(0, MOST);
+    list.replaceChildren(...listed.map((row, i) => item(row, column, { toggle, solo }, i)));
+    const more = found.length - listed.length;
+    note.textContent = more ? `and ${count(more)} more` : found.length ? "" : "no such category";
+    press();
+  };
+  walk(list);
   place.replaceChildren(
-    element("div", "heading", element("h2", "", title),
+    element("div", "heading", element("h2", "", key),
       button("all", "Show all", () => update([]), "All"),
-      button("all", "Hide all", () => update(rows.map(({ code }) => code)), "None")),
-    element("ul", "entries", ...buttons.map((each) => element("li", "", each))),
+      button("all", "Hide all", () => update(all), "None")),
+    ...(rows.length >= MANY ? [finder(show)] : []),
+    list,
+    note,
+    ...(filter ? [slider(quantile, filter)] : []),
   );
-  if (rows.length > MOST) {
-    place.append(element("p", "note", `and ${count(rows.length - MOST)} more`));
-  }
-  press();
+  show("");
 }
 
-/** Shows a continuous field or a gene. */
-export function showValues(place, { lo, hi, missing }, title) {
-  const bar = element("div", "bar");
-  bar.style.backgroundImage = gradient;
-  place.replaceChildren(element("div", "heading", element("h2", "", title)));
-  if (lo <= hi) {
-    place.append(bar, element("div", "ends", ...[lo, hi].map((end) =>
-      element("span", "", number(end)))));
-  }
-  if (missing) {
-    const text = `${count(missing)} cells without a value`;
-    place.append(element("p", "note", element("span", "swatch"), text));
-  }
+function item({ name, code, cells }, { missing }, { toggle, solo }, index) {
+  const swatch = element("span", "swatch");
+  if (code !== missing) swatch.style.backgroundColor = categoryColour(code);
+  const clicked = (event) => (event.shiftKey ? solo(code) : toggle(code));
+  const entry = button("entry", name, clicked, swatch, element("span", "text", name),
+    element("span", "number", count(cells)));
+  entry.tabIndex = index ? -1 : 0;
+  entry.setAttribute("aria-keyshortcuts", "Shift+Enter");
+  const only = button("only", `Only ${name}; again for all`, () => solo(code), "only");
+  only.tabIndex = -1; // Shift+Enter on the entry does the same
+  return element("li", "", entry, only);
+}
+
+/** One stop of the Tab key; arrows go from row to row. */
+function walk(list) {
+  list.addEventListener("keydown", (event) => {
+    const items = [...list.children];
+    const at = items.indexOf(event.target.parentNode);
+    const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: items.length - 1 }[event.key];
+    if (event.key === "Enter" && event.shiftKey) items[at].lastChild.click();
+    else if (to === undefined) return;
+    items[to]?.firstChild.focus();
+    event.preventDefault();
+  });
+  list.addEventListener("focusin", ({ target }) => {
+    for (const { firstChild } of list.children) firstChild.tabIndex = firstChild === target ? 0 : -1;
+  });
+}
+
+function finder(show) {
+  const input = Object.assign(element("input"), {
+    type: "search", placeholder: "Find a category", autocomplete: "off", spellcheck: false,
+  });
+  input.setAttribute("aria-label", "Find a category");
+  input.addEventListener("input", () => show(input.value.trim().toLowerCase()));
+  return input;
+}
+
+function slider(quantile, filter) {
+  const shown = element("output");
+  const input = Object.assign(element("input"), {
+    type: "range", id: "outliers", min: 0.02, max: 1, step: 0.01, value: quantile,
+  });
+  const tell = () => {
+    const at = Number(input.value);
+    shown.value = at < 1 ? `farthest ${Math.round(100 - 100 * at)}% hidden` : "off";
+    input.setAttribute("aria-valuetext", shown.value);
+  };
+  input.addEventListener("input", () => {
+    tell();
+    filter(Number(input.value));
+  });
+  tell();
+  const label = element("label", "", "Outlier filter ", shown);
+  label.htmlFor = "outliers";
+  label.title = "Hides the cells of each category that are farthest from its mean in latent space";
+  return element("div", "control", label, input);
 }

@@ -1,27 +1,22 @@
 // The page: what the user wants to see, what is loaded, and the way from the one to the other.
 
-import { categoryTable, lookUp, plain, valueTable } from "./colours.js";
-import { Dataset, Reader, split } from "./data.js";
-import { GeneInput } from "./genes.js";
-import { count, element, showCategories, showValues } from "./legend.js";
-import { Scatter } from "./scatter.js";
+import { Controls } from "./controls.js";
+import { Dataset, split } from "./data.js";
+import { Display } from "./display.js";
+import { $, count, save } from "./elements.js";
+import { START, write } from "./link.js";
+import { Reader } from "./reader.js";
+import { Selection } from "./selection.js";
+import { marks } from "./shown.js";
+import { forget, have, state, view } from "./state.js";
 
 const ROOT = new URL("../../", import.meta.url); // this file is at _cellucid/page/viewer.js
 const MOVE = "drag to move, wheel to zoom";
 const HINTS = { 1: MOVE, 2: MOVE, 3: "drag to turn, shift-drag to move, wheel to zoom" };
-const $ = (id) => document.getElementById(id);
-
-/** For tests to look at. */
-const state = (window.cellucid = {
-  ready: false, nCells: 0, colorBy: null, error: null, drawn: 0, dataset: null, dimension: 0,
-});
-const NOTHING = {
-  entry: null, dataset: null, fields: false, dimension: 0, colour: null, shown: null,
-};
-const want = { entry: null, dimension: 0, colour: null };
-const have = { entries: null, ...NOTHING };
+const MOST_EDGES = 1_000_000; // that are drawn
+const settings = new Map(); // by colour, for when it is chosen again
 let stop = new AbortController();
-let scatter;
+let display;
 
 // ------------------------------------------------------------- from what is wanted to what is
 
@@ -32,54 +27,42 @@ async function refresh() {
   const { signal } = stop;
   Object.assign(state, { ready: false, error: null });
   $("error").hidden = true;
+  $("progress").hidden = false;
   try {
-    scatter ??= new Scatter($("cells"));
+    display ??= new Display({ ask, seen, painted, shown, moved: remember, lassoed });
     await load(signal);
-    await scatter.draw();
+    await display.scatter.draw();
     if (signal.aborted) return;
     state.ready = true;
     say();
+    rememberNow();
   } catch (error) {
     if (!signal.aborted) fail(error);
   }
+  if (!signal.aborted) $("progress").hidden = true;
 }
+
+const reader = (signal, { path }) => new Reader(new URL(`.${path}`, ROOT), signal, tell);
 
 async function load(signal) {
   if (!have.entries) await loadEntries(new Reader(ROOT, signal, tell));
-  const reader = new Reader(new URL(`.${want.entry.path}`, ROOT), signal, tell);
-  if (have.entry !== want.entry) {
-    clear();
-    const dataset = new Dataset(await reader.json("dataset_identity.json"));
+  const entry = have.entries.find(({ id }) => id === view.dataset);
+  const from = reader(signal, entry);
+  if (have.entry !== entry) {
+    clear(entry);
+    const identity = await from.json("dataset_identity.json");
     signal.throwIfAborted();
-    Object.assign(have, { dataset, entry: want.entry });
-    showDataset(dataset);
+    Object.assign(have, { dataset: new Dataset(identity), entry });
+    showDataset();
   }
-  const { dataset } = have;
-  const fields = have.fields ? null : dataset.fields(reader);
-  fields?.catch(() => {}); // told below, should the points not fail before
-  if (have.dimension !== want.dimension) {
-    const points = await dataset.points(reader, want.dimension);
-    signal.throwIfAborted();
-    have.dimension = state.dimension = want.dimension;
-    scatter.setPoints(points, have.dimension);
-    showColour(); // a server that works live may need a while for the fields
-  }
-  await fields;
-  signal.throwIfAborted();
-  if (fields) showFields(dataset);
-  have.fields = true;
-  if (have.colour === want.colour) return;
-  Object.assign(have, { colour: null, shown: null });
-  showColour(); // no colours, should the request fail
-  const shown = want.colour ? await dataset.colour(reader, want.colour) : null;
-  signal.throwIfAborted();
-  Object.assign(have, { colour: want.colour, shown });
-  showColour();
+  const fields = have.fields ? null : loadFields(from);
+  await Promise.all([loadPoints(from), fields?.all, loadColour(from, fields)]);
+  await loadRest(from);
 }
 
-async function loadEntries(reader) {
-  const { datasets } = await reader.json("_cellucid/datasets");
-  reader.signal.throwIfAborted();
+async function loadEntries(from) {
+  const { datasets } = await from.json("_cellucid/datasets");
+  from.signal.throwIfAborted();
   const here = new URL(location);
   here.searchParams.delete("token"); // the server has set a cookie
   if (here.href !== location.href) history.replaceState(null, "", here);
@@ -89,106 +72,125 @@ async function loadEntries(reader) {
     throw new Error(["The server has no dataset to show.", ...reasons].join(" "));
   }
   have.entries = datasets;
-  const asked = here.hash.slice(1);
-  want.entry = usable.find(({ id }) => encodeURIComponent(id) === asked) ?? usable[0];
-  $("switcher").hidden = datasets.length < 2;
-  $("datasets").replaceChildren(...datasets.map((entry, i) => {
-    const option = new Option(entry.error ? `${entry.name} (${entry.error})` : entry.name, i);
-    return Object.assign(option, { disabled: !!entry.error, selected: entry === want.entry });
-  }));
+  const found = usable.find(({ id }) => id === view.dataset);
+  if (view.dataset !== null && !found) notice(`There is no dataset ${view.dataset} here.`);
+  view.dataset = (found ?? usable[0]).id;
+  controls.entries = datasets;
+}
+
+/** `obs` and `all` resolve when the fields of obs, and the genes too, are known. */
+function loadFields(from) {
+  const { dataset } = have;
+  const obs = dataset.readFields(from);
+  const all = Promise.all([obs, dataset.readGenes(from)]).then(() => {
+    from.signal.throwIfAborted();
+    chooseColour();
+    controls.showFields(dataset);
+    selection.fields = [...dataset.categorical.keys()];
+    controls.show(view);
+    have.fields = true;
+  });
+  for (const each of [obs, all]) each.catch(() => {}); // told by who waits for them
+  return { obs, all };
+}
+
+async function loadPoints(from) {
+  if (have.dimension === view.d) return;
+  const points = await have.dataset.points(from, view.d);
+  from.signal.throwIfAborted();
+  have.dimension = state.dimension = view.d;
+  have.vectors = null;
+  display.scatter.setPoints(points, view.d);
+  display.scatter.camera.numbers = view.at;
+  display.showCells(); // a server that works live may need a while for the fields
+}
+
+/** Needs the points of no dimension, and the list of genes only for a gene. */
+async function loadColour(from, fields) {
+  await (split(view.color ?? "")[0] === "gene" ? fields?.all : fields?.obs);
+  from.signal.throwIfAborted();
+  chooseColour();
+  if (have.colour === view.color) return;
+  Object.assign(have, { colour: null, column: null, outliers: null });
+  display.showColumn(); // no colours, should the request fail
+  const column = view.color ? await have.dataset.colour(from, view.color) : null;
+  from.signal.throwIfAborted();
+  Object.assign(have, { colour: view.color, column });
+  display.showColumn();
+}
+
+/** What is seen besides: each is loaded when it is wanted. */
+async function loadRest(from) {
+  const { dataset, column, dimension } = have;
+  const take = async (name, loaded) => {
+    have[name] = await loaded;
+    from.signal.throwIfAborted();
+    display.showCells();
+  };
+  if (column?.categorical && view.outliers < 1 && !have.outliers) {
+    const outliers = await dataset.outliers(from, column.key);
+    from.signal.throwIfAborted();
+    display.scatter.outliers = outliers.codes;
+    await take("outliers", outliers);
+    display.showLegend();
+  }
+  if (view.lasso !== have.lasso) {
+    const { lasso } = view;
+    const found = await marks(dataset.nCells, lasso, (d) => dataset.points(from, d));
+    from.signal.throwIfAborted();
+    have.lasso = lasso;
+    display.scatter.selected = found;
+    await take("marks", found);
+  }
+  const field = dataset.vectorFields[view.vectors];
+  if (field?.available_dimensions.includes(dimension) && !have.vectors) {
+    await take("vectors", dataset.vectors(from, view.vectors, dimension));
+  }
+  if (view.edges && !have.edges && dataset.nEdges) {
+    await take("edges", dataset.edges(from, MOST_EDGES));
+  }
 }
 
 // --------------------------------------------------------------------------- what is shown
 
-function clear() {
-  Object.assign(have, NOTHING);
-  Object.assign(state, { nCells: 0, colorBy: null, drawn: 0, dataset: null, dimension: 0 });
-  Object.assign(want, { dimension: 0, colour: null });
-  scatter.colours = new Uint8Array(0);
-  genes.names = [];
-  for (const id of ["counts", "dimensions", "color", "legend"]) $(id).replaceChildren();
-  $("name").textContent = want.entry.name;
+function clear(entry) {
+  forget();
+  settings.clear();
+  display.clear();
+  selection.show(null);
+  controls.clear(entry.name);
 }
 
-function showDataset({ identity, nCells }) {
+function showDataset() {
+  const { identity, nCells, vectorFields } = have.dataset;
   const { available_dimensions: dimensions, default_dimension: dimension } = identity.embeddings;
   Object.assign(state, { nCells, dataset: identity.id });
-  $("name").textContent = document.title = identity.name;
-  $("name").title = identity.description ?? "";
-  $("counts").textContent = `${count(nCells)} cells · ${count(identity.stats.n_genes)} genes`;
-  resize(Math.min(7, Math.max(1.5, Math.round(120 / nCells ** 0.28) / 2)));
-  $("dimensions").replaceChildren(...dimensions.map((d) => {
-    const button = element("button", "", `${d}D`);
-    button.addEventListener("click", () => ask({ dimension: d }));
-    return Object.assign(button, { type: "button", value: d });
-  }));
-  want.dimension = dimension;
-  showWanted();
+  if (view.d && !dimensions.includes(view.d)) notice(`This dataset has no ${view.d}D embedding.`);
+  if (!dimensions.includes(view.d)) Object.assign(view, { d: dimension, at: null });
+  view.lasso = view.lasso.filter(({ d }) => dimensions.includes(d));
+  if (!Object.hasOwn(vectorFields, view.vectors)) view.vectors = "";
+  controls.showDataset(have.dataset);
+  controls.show(view);
 }
 
-function showFields({ categorical, continuous, genes: known }) {
-  const group = (label, keys) => {
-    const options = [...keys].map((key) => new Option(key, `obs:${key}`));
-    const made = element("optgroup", "", ...options);
-    return options.length ? [Object.assign(made, { label })] : [];
-  };
-  $("color").replaceChildren(new Option("None", ""),
-    ...group("Categorical", categorical.keys()), ...group("Continuous", continuous.keys()));
-  genes.names = [...known.keys()];
-  if (!known.size) $("gene").placeholder = "no genes";
-  const first = [...categorical.values()].find(([, { length }]) => length > 1 && length < 255);
-  want.colour ??= first ? `obs:${first[0]}` : "";
-  showWanted();
-}
-
-/** The controls say what is wanted, also while it is on its way. */
-function showWanted() {
-  for (const button of $("dimensions").children) {
-    button.ariaPressed = String(Number(button.value) === want.dimension);
+/** Where none is asked for, or one that there is not, the first that shows something. */
+function chooseColour() {
+  const { dataset } = have;
+  const [kind, key] = split(view.color ?? "");
+  if (kind === "gene" && !dataset.genes) return; // not known yet
+  if (view.color !== null && !dataset.has(view.color)) {
+    notice(`This dataset has nothing called ${key || view.color}.`);
+    view.color = null;
   }
-  const [kind, key] = split(want.colour ?? "");
-  if (kind === "gene") {
-    const group = $("gene-group") ?? element("optgroup");
-    $("color").append(Object.assign(group, { id: "gene-group", label: "Genes" }));
-    if (![...group.children].some(({ value }) => value === want.colour)) {
-      group.append(new Option(key, want.colour));
-    }
-  }
-  $("color").value = want.colour ?? "";
-  $("gene").value = kind === "gene" ? key : "";
+  const first = [...dataset.categorical.values()].find(([, { length }]) => length > 1 && length < 255);
+  view.color ??= first ? `obs:${first[0]}` : "";
 }
 
-/** Colours and legend of what is loaded; called again when the theme changes. */
-function showColour() {
-  const { shown, dataset, colour } = have;
-  const style = getComputedStyle(document.documentElement);
-  const themed = (name) => style.getPropertyValue(name).trim();
-  const title = split(colour ?? "")[1];
-  scatter.background = themed("--canvas");
-  state.colorBy = colour || null;
-  if (shown?.rows) {
-    const paint = () => {
-      scatter.colours = lookUp(shown.codes, categoryTable(shown, themed("--missing")));
-      const seen = shown.rows.filter(({ code }) => !shown.hidden.has(code));
-      state.drawn = seen.reduce((n, { cells }) => n + cells, 0);
-      if (state.ready) say();
-    };
-    showCategories($("legend"), shown, title, paint);
-    paint();
-    return;
-  }
-  state.drawn = dataset.nCells;
-  if (shown) showValues($("legend"), shown, title);
-  else $("legend").replaceChildren();
-  scatter.colours = shown
-    ? lookUp(shown.codes, valueTable(themed("--missing")))
-    : plain(dataset.nCells, themed("--cells"));
-}
-
-function resize(pointSize) {
-  scatter.pointSize = $("size").value = pointSize;
-  $("size-shown").textContent = `${pointSize} px`;
-  scatter.draw();
+/** After the cells were shown anew. */
+function shown(edges) {
+  const { dataset, column, marks: found, seen: isSeen } = have;
+  controls.edgesShown = edges && dataset.nEdges > MOST_EDGES ? [edges, dataset.nEdges] : null;
+  selection.show(found, isSeen ?? (() => true), column?.categorical ? column.key : null, state.dataset);
 }
 
 function say() {
@@ -197,9 +199,12 @@ function say() {
   $("status").textContent = `${part}${count(nCells)} cells in ${dimension}D · ${HINTS[dimension]}`;
 }
 
-function tell(path, received) {
-  const size = received > 1e6 ? ` ${(received / 1e6).toFixed(1)} MB` : "";
+function tell(path, received, total) {
+  const mega = (n) => (n / 1e6).toFixed(1);
+  const size = received > 1e6 ? ` ${mega(received)} of ${mega(total)} MB` : "";
   $("status").textContent = `Loading ${path}…${size}`;
+  if (total) Object.assign($("progress"), { max: total, value: received });
+  else $("progress").removeAttribute("value");
 }
 
 function fail({ path = null, status = null, message }) {
@@ -209,26 +214,111 @@ function fail({ path = null, status = null, message }) {
   $("status").textContent = "Something could not be loaded.";
 }
 
+/** Tells of something that is not as wished, and no failure. */
+function notice(text) {
+  $("notice").firstElementChild.textContent = text;
+  $("notice").hidden = false;
+}
+
 // -------------------------------------------------------------------------- what is asked for
 
+/** Takes a wish, for which something may have to be loaded. */
 function ask(wish) {
-  Object.assign(want, wish);
-  showWanted();
+  if ("color" in wish && wish.color !== view.color) changeColour(wish);
+  if ("d" in wish && wish.d !== view.d) wish.at = null;
+  if ("vectors" in wish && wish.vectors !== view.vectors) have.vectors = null;
+  Object.assign(view, wish);
+  controls.show(view);
+  if (have.dimension) display.showCells();
   refresh();
 }
 
-const genes = new GeneInput($("gene"), $("matches"), (name) => ask({ colour: `gene:${name}` }));
-$("color").addEventListener("change", () => ask({ colour: $("color").value }));
-$("datasets").addEventListener("change", () => {
-  want.entry = have.entries[$("datasets").value];
-  history.replaceState(null, "", `#${encodeURIComponent(want.entry.id)}`);
+/** Takes a change of which cells are seen, for which nothing is to be loaded. */
+function seen(change) {
+  Object.assign(view, change);
+  if (have.dimension) display.showCells();
+  if (state.ready) say();
+  remember();
+}
+
+/** Takes a change of how they are seen. */
+function painted(change) {
+  Object.assign(view, change);
+  if (have.dimension) display.paint();
+  remember();
+}
+
+function lassoed(lasso, add) {
+  ask({ lasso: add ? [...view.lasso, lasso] : [lasso] });
+}
+
+/** The filters and the scale of a colour stay with it. */
+function changeColour(wish) {
+  const { hide, outliers, range, log } = view;
+  settings.set(view.color, { hide, outliers, range, log });
+  const usual = { hide: START.hide, outliers: START.outliers, range: START.range, log: START.log };
+  Object.assign(wish, usual, settings.get(wish.color));
+  have.hidden = new Set(wish.hide);
+}
+
+function changeDataset(dataset) {
+  const { theme, map, labels } = view;
+  Object.assign(view, START, { dataset, theme, map, labels });
+  have.hidden = new Set();
   refresh();
+}
+
+let later = 0;
+
+/** Puts the view into the address, a little later: browsers bound how often. */
+function remember() {
+  clearTimeout(later);
+  later = setTimeout(rememberNow, 250);
+}
+
+function rememberNow() {
+  clearTimeout(later);
+  if (!have.dimension || have.dimension !== view.d) return;
+  view.at = display.scatter.camera.numbers;
+  const here = new URL(location);
+  here.hash = write({ ...view, dataset: have.entries.length > 1 ? view.dataset : null });
+  if (here.href !== location.href) history.replaceState(null, "", here);
+}
+
+async function copyLink() {
+  rememberNow();
+  const copied = navigator.clipboard?.writeText(location.href) ?? Promise.reject();
+  await copied.then(() => notice("The link is copied."), () => notice(`The link: ${location.href}`));
+}
+
+async function savePicture() {
+  if (!have.dimension) return;
+  try {
+    save(...await display.picture(Number($("picture-scale").value)));
+  } catch (error) {
+    notice(error.message);
+  }
+}
+
+function themed() {
+  document.documentElement.dataset.theme = view.theme;
+  display?.themed();
+}
+
+const controls = new Controls({
+  ask, painted, refresh, savePicture, copyLink, themed, changeDataset,
+  reset: () => display?.scatter.camera.reset(),
+  lasso: () => display && (display.lasso.on = !display.lasso.on),
+  size: () => display?.size ?? 3,
 });
-$("size").addEventListener("input", () => resize(Number($("size").value)));
-$("reset").addEventListener("click", () => scatter.camera.reset());
-$("retry").addEventListener("click", refresh);
-$("controls").addEventListener("submit", (event) => event.preventDefault());
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-  if (have.dimension) showColour();
+const selection = new Selection({
+  load: (key) => {
+    const { column, dataset, entry } = have;
+    if (column?.categorical && column.key === key) return column;
+    return dataset.colour(reader(stop.signal, entry), `obs:${key}`);
+  },
+  clear: () => ask({ lasso: [] }),
 });
+addEventListener("hashchange", () => location.reload()); // a link was put into the address bar
+themed();
 refresh();
