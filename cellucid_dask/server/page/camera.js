@@ -116,7 +116,7 @@ export class Camera {
     const on = (type, listener) => this.canvas.addEventListener(type, listener);
     const at = ({ clientX, clientY }) => [clientX, clientY];
     on("pointerdown", (event) => {
-      this.#pointers.set(event.pointerId, at(event)); // movementX is in other pixels in some browsers
+      this.#pointers.set(event.pointerId, at(event)); // movementX has other pixels in some browsers
       this.canvas.setPointerCapture(event.pointerId);
     });
     for (const type of ["pointerup", "pointercancel"]) {

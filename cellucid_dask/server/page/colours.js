@@ -63,7 +63,8 @@ export function gradient(name, start = 0, end = 1) {
 }
 
 /** The colours of a map with their places from 0 to 1. */
-export const mapStops = (name) => MAPS[name].map((rgb, i, { length }) => [i / (length - 1), css(rgb)]);
+export const mapStops = (name) =>
+  MAPS[name].map((rgb, i, { length }) => [i / (length - 1), css(rgb)]);
 
 /** RGBA of every code of a categorical field, 256 in a row; a code of no category is missing. */
 export function categoryPalette({ rows, missing }, hidden, grey) {
@@ -71,7 +72,9 @@ export function categoryPalette({ rows, missing }, hidden, grey) {
   const pack = (code, [r, g, b], layer) => (
     ((hidden.has(code) ? HIDDEN : layer) << 24) | (b << 16) | (g << 8) | r) >>> 0;
   table.fill(pack(missing, grey, BENEATH));
-  for (const { code } of rows) if (code !== missing) table[code] = pack(code, categoryBytes(code), TOP);
+  for (const { code } of rows) {
+    if (code !== missing) table[code] = pack(code, categoryBytes(code), TOP);
+  }
   return new Uint8Array(table.buffer);
 }
 

@@ -1,6 +1,6 @@
 // Columns: one code or value for every cell, with what is needed to read it.
 
-const ABSENT = Math.fround(3e38); // stands for NaN and Inf in float32, which shaders cannot tell apart
+const ABSENT = Math.fround(3e38); // stands for NaN and Inf, which shaders may not tell
 
 /** Codes of a categorical field: the category of every cell. */
 export class Categories {
@@ -24,7 +24,7 @@ export class Categories {
   }
 }
 
-/** Values of a continuous field or a gene; value = origin + code * step, missing from `absent` up. */
+/** Values of a field or a gene: origin + code * step; codes from `absent` up have no value. */
 export class Values {
   constructor(key, codes, { origin, step, absent, lo, hi }) {
     Object.assign(this, { key, codes, origin, step, absent, lo, hi });

@@ -8,7 +8,8 @@ import { GeneInput } from "./genes.js";
 export class Controls {
   constructor(act) {
     this.act = act;
-    this.genes = new GeneInput($("gene"), $("matches"), (name) => act.ask({ color: `gene:${name}` }));
+    const gene = (name) => act.ask({ color: `gene:${name}` });
+    this.genes = new GeneInput($("gene"), $("matches"), gene);
     const on = (id, type, listener) => $(id).addEventListener(type, listener);
     on("color", "change", () => act.ask({ color: $("color").value }));
     on("datasets", "change", () => act.changeDataset($("datasets").value));
@@ -31,7 +32,9 @@ export class Controls {
     on("picture", "click", act.savePicture);
     on("retry", "click", act.refresh);
     on("controls", "submit", (event) => event.preventDefault());
-    $("notice").querySelector("button").addEventListener("click", () => { $("notice").hidden = true; });
+    $("notice").lastElementChild.addEventListener("click", () => {
+      $("notice").hidden = true;
+    });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", act.themed);
   }
 
@@ -60,9 +63,9 @@ export class Controls {
     }));
     $("edges-control").hidden = !nEdges;
     $("vectors-control").hidden = !Object.keys(vectorFields).length;
-    const fields = Object.entries(vectorFields);
-    $("vectors").replaceChildren(new Option("None", ""), ...fields.map(([id, field]) =>
-      Object.assign(new Option(field.label ?? id, id), { dimensions: field.available_dimensions })));
+    const fields = Object.entries(vectorFields).map(([id, { label, available_dimensions }]) =>
+      Object.assign(new Option(label ?? id, id), { dimensions: available_dimensions }));
+    $("vectors").replaceChildren(new Option("None", ""), ...fields);
   }
 
   showFields({ categorical, continuous, genes }) {
@@ -86,7 +89,9 @@ export class Controls {
   /** Says what is wanted, also while it is on its way. */
   show({ d, color, size, opacity, labels, edges, vectors, theme, dataset }) {
     $("datasets").value = dataset;
-    for (const each of $("dimensions").children) each.ariaPressed = String(Number(each.value) === d);
+    for (const each of $("dimensions").children) {
+      each.ariaPressed = String(Number(each.value) === d);
+    }
     const [kind, key] = split(color ?? "");
     if (kind === "gene") {
       const group = $("gene-group") ?? element("optgroup");

@@ -59,7 +59,8 @@ export class Dataset {
   has(colour) {
     const [kind, key] = split(colour);
     if (kind === "gene") return this.genes.has(key);
-    return colour === "" || (kind === "obs" && (this.categorical.has(key) || this.continuous.has(key)));
+    if (kind === "obs") return this.categorical.has(key) || this.continuous.has(key);
+    return colour === "";
   }
 
   /** Column of all cells for "obs:KEY" or "gene:KEY". */

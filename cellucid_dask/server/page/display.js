@@ -126,7 +126,8 @@ export class Display {
     const { over, scatter } = this;
     const { width, height } = scatter.canvas;
     const { canvas } = over;
-    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+    const fits = canvas.width === width && canvas.height === height;
+    if (!fits) Object.assign(canvas, { width, height });
     const ratio = width / scatter.camera.extent[0];
     over.setTransform(1, 0, 0, 1, 0, 0);
     over.clearRect(0, 0, width, height);

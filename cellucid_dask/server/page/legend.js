@@ -79,7 +79,9 @@ function walk(list) {
     event.preventDefault();
   });
   list.addEventListener("focusin", ({ target }) => {
-    for (const { firstChild } of list.children) firstChild.tabIndex = firstChild === target ? 0 : -1;
+    for (const { firstChild } of list.children) {
+      firstChild.tabIndex = firstChild === target ? 0 : -1;
+    }
   });
 }
 

@@ -29,8 +29,8 @@ export function paintLabels(context, camera, labels, { text, ground }) {
     const shown = name.length > 32 ? `${name.slice(0, 31)}…` : name;
     const half = context.measureText(shown).width / 2 + 2;
     const box = [x - half, y - 8, x + half, y + 8];
-    const free = taken.every((o) => box[0] > o[2] || box[2] < o[0] || box[1] > o[3] || box[3] < o[1]);
-    if (!free) continue;
+    const over = (o) => box[0] <= o[2] && box[2] >= o[0] && box[1] <= o[3] && box[3] >= o[1];
+    if (taken.some(over)) continue;
     taken.push(box);
     context.strokeStyle = ground;
     context.strokeText(shown, x, y);

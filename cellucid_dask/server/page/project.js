@@ -22,7 +22,8 @@ export function forEachPlace(points, width, { yaw, rise }, visit) {
     const z = points[3 * i + 2];
     const depth = m[2] * x + m[5] * y + m[8] * z;
     const near = EYE / (EYE - depth);
-    visit(i, (m[0] * x + m[3] * y + m[6] * z) * near, (m[1] * x + m[4] * y + m[7] * z) * near, depth);
+    const right = (m[0] * x + m[3] * y + m[6] * z) * near;
+    visit(i, right, (m[1] * x + m[4] * y + m[7] * z) * near, depth);
   }
 }
 

@@ -7,8 +7,8 @@ import { ATTRIBUTES, cellProgram, edgeProgram } from "./shaders.js";
 const SLICE = 50_000; // cells that are drawn in one call, of large datasets
 const MOST_SLICES = 21; // a stride has at most 255 bytes, a place 12
 const EDGE_SLICES = 16;
-const SLOW = 40; // milliseconds of drawing after which the next frame gets less, or more
-const QUICK = 18;
+const FIRST = 30; // milliseconds that the first frame of a picture may take, and each later one
+const LATER = 90;
 const [POSITION, CODE, OUTLIER, SELECTED] = ATTRIBUTES.keys();
 
 /** How cells look; a change is drawn in the next frame. */
@@ -33,9 +33,9 @@ export class Scatter {
   #fresh = true; // whether a picture is to begin
   #frame = 0;
   #finished = null; // resolves when the picture is there
-  #share = 4; // steps in a frame
+  #cost = 8; // milliseconds of a step
   #sync = null; // tells when the card has drawn what it was given
-  #given = 0;
+  #given = [0, 0]; // when, and how many steps
 
   constructor(canvas, painted) {
     Object.assign(this, { canvas, painted });
@@ -192,18 +192,21 @@ export class Scatter {
     const { gl, canvas, camera } = this;
     if (this.#busy(now)) return;
     const ratio = Math.min(2, window.devicePixelRatio);
-    if (this.#fresh) {
+    const begins = this.#fresh;
+    if (begins) {
       this.#fresh = false;
       const [width, height] = camera.extent.map((length) => Math.round(length * ratio));
-      if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+      const fits = canvas.width === width && canvas.height === height;
+      if (!fits) Object.assign(canvas, { width, height });
       this.#begin(width, height);
       this.#steps = this.#plan();
       this.painted();
     }
-    const steps = this.#steps.splice(0, this.#share);
+    const share = Math.round((begins ? FIRST : LATER) / this.#cost);
+    const steps = this.#steps.splice(0, Math.max(1, share));
     steps.forEach((step) => step(ratio, [1, 1, 0, 0]));
     this.#sync = gl.fenceSync(gl.SYNC_GPU_COMMANDS_COMPLETE, 0);
-    this.#given = now;
+    this.#given = [now, steps.length];
     gl.flush();
     this.#again();
   }
@@ -222,9 +225,8 @@ export class Scatter {
     }
     gl.deleteSync(this.#sync);
     this.#sync = null;
-    const took = now - this.#given;
-    if (took > SLOW) this.#share = Math.max(1, Math.floor((this.#share * SLOW) / took));
-    else if (took < QUICK && this.#share < 64) this.#share *= 2;
+    const [given, steps] = this.#given;
+    if (steps) this.#cost = Math.min(LATER, Math.max(0.5, (now - given) / steps));
     if (this.#fresh || this.#steps.length) return false;
     this.#finished?.resolve();
     this.#finished = null;
@@ -303,7 +305,7 @@ export class Scatter {
   }
 }
 
-/** (n, 2) or (n, 3) places of cells: in 1D with heights that look random and are the same each time. */
+/** (n, 2) or (n, 3) places of cells: in 1D with heights that look random and stay. */
 export function asDrawn(points, dimension) {
   if (dimension > 1) return points;
   const placed = new Float32Array(2 * points.length);

@@ -18,7 +18,7 @@ uniform int kind;                  // 0 one colour, 1 categories, 2 values
 uniform vec4 decode;               // origin and step of values, code of the missing, shift of logs
 uniform vec2 range;                // of values, after the logarithm
 uniform bool logarithmic, choosing;
-uniform vec2 filtered;             // outlier codes above the first are hidden, unless from the second
+uniform vec2 filtered;             // codes between the two are of outliers, which are hidden
 uniform vec3 plain, missing, ground;
 uniform vec3 order;                // of the first cell, from cell to cell, and its share of depth
 uniform int part;                  // 0 all cells, 1 those beneath, 2 the others

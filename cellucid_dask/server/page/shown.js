@@ -37,7 +37,8 @@ export function visibility(column, hidden, outliers, quantile) {
 }
 
 /** What the scatter plot takes as its look. */
-export function look({ column, outliers }, { log, range, map, opacity, outliers: quantile }, colours) {
+export function look({ column, outliers }, view, colours) {
+  const { log, range, map, opacity, outliers: quantile } = view;
   const found = {
     kind: 0, opacity, ground: colours.canvas, plain: colours.cells, missing: colours.missing,
     beneath: false, filtered: [1e9, 1e9],
@@ -46,7 +47,8 @@ export function look({ column, outliers }, { log, range, map, opacity, outliers:
   if (column.categorical) {
     if (outliers && quantile < 1) found.filtered = [outliers.most(quantile), outliers.marker];
     const last = column.rows.at(-1)?.code;
-    return { ...found, kind: 1, beneath: last === column.missing, decode: [0, 0, column.missing, 0] };
+    const beneath = last === column.missing;
+    return { ...found, kind: 1, beneath, decode: [0, 0, column.missing, 0] };
   }
   const { origin, step, absent, shift, lo, hi } = column;
   return {

@@ -182,7 +182,8 @@ function chooseColour() {
     notice(`This dataset has nothing called ${key || view.color}.`);
     view.color = null;
   }
-  const first = [...dataset.categorical.values()].find(([, { length }]) => length > 1 && length < 255);
+  const fields = [...dataset.categorical.values()];
+  const first = fields.find(([, { length }]) => length > 1 && length < 255);
   view.color ??= first ? `obs:${first[0]}` : "";
 }
 
@@ -190,7 +191,8 @@ function chooseColour() {
 function shown(edges) {
   const { dataset, column, marks: found, seen: isSeen } = have;
   controls.edgesShown = edges && dataset.nEdges > MOST_EDGES ? [edges, dataset.nEdges] : null;
-  selection.show(found, isSeen ?? (() => true), column?.categorical ? column.key : null, state.dataset);
+  const key = column?.categorical ? column.key : null;
+  selection.show(found, isSeen ?? (() => true), key, state.dataset);
 }
 
 function say() {
@@ -288,7 +290,8 @@ function rememberNow() {
 async function copyLink() {
   rememberNow();
   const copied = navigator.clipboard?.writeText(location.href) ?? Promise.reject();
-  await copied.then(() => notice("The link is copied."), () => notice(`The link: ${location.href}`));
+  const told = () => notice("The link is copied.");
+  await copied.then(told, () => notice(`The link: ${location.href}`));
 }
 
 async function savePicture() {
