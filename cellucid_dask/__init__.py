@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from cellucid_dask.errors import CellucidDaskError
     from cellucid_dask.exporter.result import ExportResult
     from cellucid_dask.exporter.staging import clean
+    from cellucid_dask.notebook import show, show_anndata
     from cellucid_dask.prepare_arrays import prepare
     from cellucid_dask.server.lifetime import (
         AnnDataServer,
@@ -35,6 +36,8 @@ __all__ = [
     "prepare",
     "serve",
     "serve_anndata",
+    "show",
+    "show_anndata",
 ]
 
 # Imported when asked for, so that the command answers, and takes a Ctrl-C, at once.
@@ -52,6 +55,8 @@ _HOMES = {
     "prepare": "prepare_arrays",
     "serve": "server.lifetime",
     "serve_anndata": "server.lifetime",
+    "show": "notebook",
+    "show_anndata": "notebook",
 }
 
 

@@ -56,6 +56,10 @@ class CellucidDaskError(Exception):
         # Workers raise these: the default would lose all problems but the first.
         return (type(self).of, (self.problems,))
 
+    def _render_traceback_(self) -> list[str]:
+        """Lines that IPython shows in place of a page of traceback; notes are part of them."""
+        return [f"error: {self}", *getattr(self, "__notes__", ())]
+
     def __str__(self) -> str:
         if len(self.problems) == 1:
             return str(self.problems[0])

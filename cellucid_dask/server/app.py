@@ -89,6 +89,23 @@ class App:
                 self.opened.close()
             self._started, self._closed = False, True
 
+    def reopen(self) -> None:
+        """Serve the data as they are now, under the same address.
+
+        Raises
+        ------
+        CellucidDaskError
+            When they cannot be served now; then what was served before goes on.
+        """
+        fresh = self._open()
+        with self._lock:
+            before, self.opened = self.opened, fresh
+            closed, self._closed = self._closed, False
+            if self._started:
+                fresh.start()
+        if not closed:
+            before.close()
+
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
         began = time.perf_counter() if self.serving.verbose else 0.0
@@ -245,9 +262,17 @@ class App:
 
 
 NOSNIFF: Final = ("X-Content-Type-Options", "nosniff")
+# Who may show the page in a frame: notebooks. Pages of this machine may read all answers anyway
+# (see `may_read`), and the page changes nothing, so there is no click to steal. VS Code shows an
+# output in a webview inside its own window, and every page around a frame is asked. Of a Jupyter
+# on another machine the proxy makes this page one of the same origin.
+FRAMED_BY: Final = (
+    "'self' http://localhost:* https://localhost:* http://127.0.0.1:* https://127.0.0.1:* "
+    "vscode-webview: vscode-file:"
+)
 PAGE_POLICY: Final = (
     "Content-Security-Policy",
-    "default-src 'self'; frame-ancestors 'self'; base-uri 'none'; form-action 'none'",
+    f"default-src 'self'; frame-ancestors {FRAMED_BY}; base-uri 'none'; form-action 'none'",
 )
 
 

@@ -54,6 +54,21 @@ class Hosts:
         return True
 
 
+class AnyHost(Hosts):
+    """Accepts every name: for a server whose paths begin with a secret.
+
+    A page that came to this address by DNS rebinding does not know the secret, so it gets 404s,
+    whatever it calls the server.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("localhost", ())
+
+    def accepts(self, header: str) -> bool:  # noqa: ARG002
+        """Whether a Host header names this server: always."""
+        return True
+
+
 def _names_of(bound: str) -> list[str]:
     try:
         address = ip_address(bound.strip("[]"))
