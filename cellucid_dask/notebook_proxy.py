@@ -60,7 +60,8 @@ class Jupyter:
             return False
         connection = http.client.HTTPConnection(*self.address, timeout=SECONDS)
         try:
-            connection.request("HEAD", f"{self.base_url}proxy/0/")  # nothing listens on port 0
+            # Nothing listens on port 0; what ends with a slash would be redirected in any case.
+            connection.request("HEAD", f"{self.base_url}proxy/0/page")
             return connection.getresponse().status == 404
         except (OSError, http.client.HTTPException):
             return False

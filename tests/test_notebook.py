@@ -13,6 +13,8 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -389,10 +391,17 @@ def test_when_the_proxy_is_taken(
         record.unlink()
 
 
-@pytest.fixture(scope="module")
-def jupyter(alone: Path) -> Iterator[tuple[int, int]]:
-    """Process id and port of a Jupyter server with jupyter-server-proxy, at /user/ada/."""
-    pytest.importorskip("jupyter_server_proxy", reason="jupyter-server-proxy is not installed")
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A Jupyter server: its process and its port."""
+
+    pid: int
+    port: int
+
+
+@contextmanager
+def run_jupyter(alone: Path, *more: str) -> Iterator[Callable[[], Ran]]:
+    """Start a Jupyter server at /user/ada/; what is given waits for it."""
     options = (
         "--no-browser",
         "--allow-root",
@@ -401,8 +410,9 @@ def jupyter(alone: Path) -> Iterator[tuple[int, int]]:
         "--ServerApp.allow_remote_access=True",
         "--IdentityProvider.token=of-jupyter",
         f"--ServerApp.root_dir={alone}",
+        *more,
     )
-    log = alone / "jupyter.log"
+    log = alone / f"jupyter-{len(more)}.log"
     with log.open("wb") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "jupyter_server", *options], stdout=out, stderr=out
@@ -415,20 +425,35 @@ def jupyter(alone: Path) -> Iterator[tuple[int, int]]:
             number = json.loads(record.read_text())["port"] if record.is_file() else 0
             return number if number and listens(number) else 0
 
-        yield process.pid, wait_until(port, f"no Jupyter: {log.read_text()}", 60, 0.1)
+        yield lambda: Ran(process.pid, wait_until(port, "Jupyter does not start", 60, 0.1))
     finally:
         process.terminate()
         process.wait(20)
 
 
-def test_through_the_proxy_byte_by_byte(jupyter: tuple[int, int], folder: Path) -> None:
+@pytest.fixture(scope="module")
+def jupyters(alone: Path) -> Iterator[tuple[Ran, Ran]]:
+    """Two Jupyter servers: with jupyter-server-proxy, and without."""
+    pytest.importorskip("jupyter_server_proxy", reason="jupyter-server-proxy is not installed")
+    off = "--ServerApp.jpserver_extensions={'jupyter_server_proxy': False}"
+    with run_jupyter(alone) as having, run_jupyter(alone, off) as lacking:
+        yield having(), lacking()
+
+
+@pytest.fixture
+def jupyter(jupyters: tuple[Ran, Ran]) -> Ran:
+    """A Jupyter server with jupyter-server-proxy."""
+    return jupyters[0]
+
+
+def test_through_the_proxy_byte_by_byte(jupyter: Ran, folder: Path) -> None:
     head = {"Host": "hub.lab.org", "Authorization": "token of-jupyter"}
     live = make_anndata(AtlasSpec(cells=CELLS, genes=GENES))
     with FramedServer(folder / "atlas") as server, FramedServer(live) as other:
         below, there = f"/user/ada/proxy/{server.port}/{server.path}", folder / "atlas"
 
         def got(path: str, **more: str) -> Reply:
-            return ask(jupyter[1], below + path, head | more)
+            return ask(jupyter.port, below + path, head | more)
 
         page = got("")
         assert page.body == ask(server, f"/{server.path}").body
@@ -444,14 +469,16 @@ def test_through_the_proxy_byte_by_byte(jupyter: tuple[int, int], folder: Path) 
         assert part.get("Content-Range") == f"bytes 10-29/{len(stored)}"
         assert got(POINTS, **{"If-None-Match": plain.get("ETag") or ""}).status == 304
         path = f"/user/ada/proxy/{other.port}/{other.path.partition('?')[0]}points_2d.bin"
-        coded = ask(jupyter[1], path, head | {"Accept-Encoding": coding})
+        coded = ask(jupyter.port, path, head | {"Accept-Encoding": coding})
         assert coded.get("Content-Encoding") == "gzip"
         direct = ask(other, f"/{other.path.partition('?')[0]}points_2d.bin")
         assert gzip.decompress(coded.body) == direct.body
-        assert ask(jupyter[1], below, {"Host": "hub.lab.org"}).status in (302, 403), "not logged in"
+        assert ask(jupyter.port, below, {"Host": "hub.lab.org"}).status in (302, 403), (
+            "not logged in"
+        )
 
 
-def test_a_base_path_with_the_absolute_route(jupyter: tuple[int, int], folder: Path) -> None:
+def test_a_base_path_with_the_absolute_route(jupyter: Ran, folder: Path) -> None:
     """The way for a server that was started by the command."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -464,28 +491,26 @@ def test_a_base_path_with_the_absolute_route(jupyter: tuple[int, int], folder: P
         assert server.port == port
         head = {"Host": "hub.lab.org", "Authorization": "token of-jupyter"}
         assert (
-            ask(jupyter[1], f"{base}/{POINTS}", head).body
+            ask(jupyter.port, f"{base}/{POINTS}", head).body
             == (folder / "atlas" / POINTS).read_bytes()
         )
-        moved = ask(jupyter[1], base, head)
+        moved = ask(jupyter.port, base, head)
         assert (moved.status, moved.get("Location")) == (308, f"{base}/")
 
 
 def test_whether_jupyter_has_the_proxy(
-    jupyter: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+    jupyters: tuple[Ran, Ran], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pid, port = jupyter
-    monkeypatch.setenv("JPY_PARENT_PID", str(pid))
-    found = Jupyter.found()
-    assert found == Jupyter("/user/ada/", remote=True, address=("localhost", port))
-    assert not found.lacks_proxy()
+    having, lacking = jupyters
+    monkeypatch.setenv("JPY_PARENT_PID", str(having.pid))
+    assert Jupyter.found() == Jupyter("/user/ada/", remote=True, address=("localhost", having.port))
     assert proxy_prefix(None, kernel=True) == "/user/ada/"
-    assert not Jupyter("/", remote=True, address=("localhost", 9)).lacks_proxy(), "no answer"
-    # At another base URL there is no such path, as there is none without the proxy.
-    monkeypatch.setenv("JUPYTERHUB_SERVICE_PREFIX", "/user/bob/")
+    monkeypatch.setenv("JPY_PARENT_PID", str(lacking.pid))
     with pytest.raises(CellucidDaskError, match="install jupyter-server-proxy"):
         proxy_prefix(None, kernel=True)
     assert proxy_prefix(False, kernel=True) is None
+    assert proxy_prefix("/user/ada", kernel=True) == "/user/ada/", "who says so knows"
+    assert not Jupyter("/", remote=True, address=("localhost", 9)).lacks_proxy(), "no answer"
 
 
 # ------------------------------------------------------------------------------ a real browser
