@@ -81,6 +81,8 @@ def test_every_field_is_in_the_reference(cls: type) -> None:
         cellucid_dask.CellucidServer,
         cellucid_dask.serve,
         cellucid_dask.serve_anndata,
+        cellucid_dask.show,
+        cellucid_dask.show_anndata,
     ],
 )
 def test_every_parameter_is_in_the_reference(function: object) -> None:
