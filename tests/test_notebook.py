@@ -229,7 +229,7 @@ def test_a_view_is_stopped(notebook: Notebook) -> None:
 
 
 def test_a_fork_of_the_kernel_shows_for_itself(notebook: Notebook) -> None:
-    mine = notebook.frame("show('atlas')")
+    mine, live = notebook.frame("show('atlas')"), notebook.frame("show_anndata(adata.copy())")
     outputs = notebook.run(
         "import os\n"
         "out, into = os.pipe()\n"
@@ -250,6 +250,7 @@ def test_a_fork_of_the_kernel_shows_for_itself(notebook: Notebook) -> None:
     assert url.port
     assert not listens(url.port)
     assert mine.ask().status == 200, "the end of the fork stopped the server of the kernel"
+    assert live.ask("points_2d.bin").status == 200, "it took away where live answers are made"
 
 
 def test_the_end_of_the_kernel_frees_its_ports(kernels: Any, folder: Path) -> None:
