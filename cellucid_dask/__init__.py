@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from cellucid_dask.exporter.staging import clean
     from cellucid_dask.notebook import show, show_anndata
     from cellucid_dask.prepare_arrays import prepare
+    from cellucid_dask.previewer.draw import preview
     from cellucid_dask.server.lifetime import (
         AnnDataServer,
         CellucidServer,
@@ -34,6 +35,7 @@ __all__ = [
     "create_app",
     "export",
     "prepare",
+    "preview",
     "serve",
     "serve_anndata",
     "show",
@@ -53,6 +55,7 @@ _HOMES = {
     "create_app": "server.lifetime",
     "export": "api",
     "prepare": "prepare_arrays",
+    "preview": "previewer.draw",
     "serve": "server.lifetime",
     "serve_anndata": "server.lifetime",
     "show": "notebook",

@@ -21,6 +21,7 @@ from cellucid_dask.cli_options import (
     debug,
     export_options,
     input_options,
+    preview_options,
     script_options,
     serve_options,
     verify_options,
@@ -219,6 +220,24 @@ def verify(export: str, against: str | None, **given: Any) -> int:
         lines = [*report.problems, *(f"not compared: {text}" for text in report.not_compared)]
         print_lines([*(f"  {line}" for line in lines), verdict(export, against, report)])
     return 0 if report.ok else 1
+
+
+@cli.command()
+@click.argument("export", type=click.Path())
+@preview_options
+@debug
+def preview(export: str, **given: Any) -> None:
+    """Draw EXPORT on a sheet of thumbnails, for a log or a mail."""
+    from cellucid_dask.previewer.library import require_matplotlib
+
+    require_matplotlib()
+    _load("scipy.ndimage", "cellucid_dask.previewer.sheet", "cellucid_dask.exporter.files")
+    from rich.filesize import decimal
+
+    from cellucid_dask import preview as draw
+
+    written = draw(export, **given)
+    print_lines([f"wrote {written}: {decimal(written.stat().st_size)}"])
 
 
 @cli.command("slurm-script")

@@ -253,6 +253,12 @@ export_options = together(
         metavar="FILE.html",
         help="Save dask's own report of its tasks here.",
     ),
+    click.option(
+        "--preview",
+        type=click.Path(),
+        metavar="FILE.png",
+        help="Draw a sheet of thumbnails of the export here, as the command preview does.",
+    ),
     click.option("--quiet", is_flag=True, help="Print nothing but errors."),
 )
 
@@ -310,6 +316,32 @@ serve_options = together(
     click.option("--dataset-id", metavar="ID", help="Id in the identity. [default: from the name]"),
     click.option(
         "--dataset-name", metavar="NAME", help="Name in the identity. [default: that of the file]"
+    ),
+)
+
+preview_options = together(
+    click.option(
+        "-o",
+        "--out",
+        type=click.Path(),
+        metavar="FILE",
+        help="File to write: .png, .pdf or .svg. [default: NAME-preview.png]",
+    ),
+    click.option(
+        "--color",
+        multiple=True,
+        metavar="KEY",
+        help="Colour by this obs column or gene, obs:KEY or gene:NAME where both have the name; "
+        "repeat for more. [default: the first few columns]",
+    ),
+    click.option(
+        "--dimension", type=int, metavar="D", help="Embedding to draw. [default: 2, else 3, else 1]"
+    ),
+    click.option(
+        "--columns",
+        type=int,
+        metavar="N",
+        help="Thumbnails in a row. [default: 2, and 3 for more than 6]",
     ),
 )
 

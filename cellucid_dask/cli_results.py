@@ -53,6 +53,8 @@ def told(result: ExportResult) -> Iterator[str]:
     )
     if result.verified is not None:
         yield "verified: all of it was read, and is what it should be"
+    if result.preview is not None:
+        yield f"preview: {_short(Path(result.preview))}"
     slow = ", ".join(
         f"{name} {spent:.1f}" for name, spent in result.seconds.items() if spent >= 0.05
     )

@@ -246,6 +246,19 @@ def writable(folder: Path) -> bool:
         return False
 
 
+def file_problems(path: Path, option: str) -> Iterator[Problem]:
+    """Say why no file could be written to `path`, which a user gave by `option`."""
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        yield Problem(f"the folder {str(folder)!r} does not exist", option, "make it first")
+    elif path.is_dir():
+        yield Problem(f"{str(path)!r} is a folder", option, "name a file")
+    elif path.exists() and not path.is_file():
+        yield Problem(f"{str(path)!r} is no regular file", option, "name another file")
+    elif not writable(folder):
+        yield Problem(f"the folder {str(folder)!r} cannot be written", option, "name another file")
+
+
 def bytes_of(size: int | str) -> int | None:
     """Bytes of a size such as ``"8GB"``; None when it is none."""
     from dask.utils import parse_bytes

@@ -12,7 +12,8 @@ from typing import Any
 import psutil
 
 from cellucid_dask.errors import OptionError, Problem
-from cellucid_dask.options import ExportOptions, Options, bytes_of, make, suggest, writable
+from cellucid_dask.options import ExportOptions, Options, bytes_of, file_problems, make, suggest
+from cellucid_dask.previewer.target import target_problems
 
 MB = 10**6
 TIME = re.compile(r"\d+(:\d+){0,2}|\d+-\d+(:\d+){0,2}")  # as `man sbatch` lists them
@@ -130,6 +131,8 @@ class RunOptions(Options):
         Write the run report as JSON to this file.
     performance_report
         Write dask's own report of its tasks as HTML to this file.
+    preview
+        Draw a sheet of thumbnails of the export to this .png, .pdf or .svg.
     restart
         Discard what an earlier run of other input or options left unfinished in the same place,
         and begin anew; without it, a run goes on where the last one stopped.
@@ -150,6 +153,7 @@ class RunOptions(Options):
     force: bool = False
     report: str | os.PathLike[str] | None = None
     performance_report: str | os.PathLike[str] | None = None
+    preview: str | os.PathLike[str] | None = None
     restart: bool = False
     verify: bool = False
 
@@ -172,16 +176,23 @@ class RunOptions(Options):
             yield Problem(f"{os.fspath(self.scratch)!r} is not a folder", "--scratch")
         elif any("\udc80" <= letter <= "\udcff" for letter in str(self.scratch or "")):
             yield Problem("has a name that is not UTF-8", "--scratch", "name it otherwise")
-        for name in ("report", "performance_report"):
-            path = getattr(self, name)
-            if path is not None:
-                yield from _file_problems(Path(path), f"--{name.replace('_', '-')}")
-        both = [Path(p).absolute() for p in (self.report, self.performance_report) if p is not None]
-        if len(both) > len(set(both)):
-            fix = "name two files"
-            yield Problem("is the file of --report as well", "--performance-report", fix)
+        yield from self._report_problems()
         if self.slurm is not None:
             yield from self._slurm_problems(self.slurm)
+
+    def _report_problems(self) -> Iterator[Problem]:
+        files = {"--report": self.report, "--performance-report": self.performance_report}
+        given = {option: Path(path) for option, path in files.items() if path is not None}
+        for option, path in given.items():
+            yield from file_problems(path, option)
+        if self.preview is not None:
+            yield from target_problems(Path(self.preview), "--preview")
+            given["--preview"] = Path(self.preview)
+        first: dict[Path, str] = {}
+        for option, path in given.items():
+            other = first.setdefault(path.absolute(), option)
+            if other != option:
+                yield Problem(f"is the file of {other} as well", option, "name two files")
 
     def _slurm_problems(self, slurm: SlurmOptions) -> Iterator[Problem]:
         yield from slurm.problems()
@@ -195,18 +206,6 @@ class RunOptions(Options):
     def memory_bytes(self) -> int | None:
         """`memory` in bytes; None when it was not given."""
         return None if self.memory is None else bytes_of(self.memory)
-
-
-def _file_problems(path: Path, option: str) -> Iterator[Problem]:
-    folder = path.absolute().parent
-    if not folder.is_dir():
-        yield Problem(f"the folder {str(folder)!r} does not exist", option, "make it first")
-    elif path.is_dir():
-        yield Problem(f"{str(path)!r} is a folder", option, "name a file")
-    elif path.exists() and not path.is_file():
-        yield Problem(f"{str(path)!r} is no regular file", option, "name another file")
-    elif not writable(folder):
-        yield Problem(f"the folder {str(folder)!r} cannot be written", option, "name another file")
 
 
 def read(given: Mapping[str, Any]) -> tuple[ExportOptions, RunOptions, list[Problem]]:

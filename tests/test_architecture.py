@@ -92,6 +92,13 @@ def test_verify_shares_nothing_with_what_it_checks(name: str) -> None:
     assert _used(name) <= {"format", "errors"} | ours
 
 
+@pytest.mark.parametrize("name", _within("previewer"))
+def test_a_preview_trusts_the_independent_decoder_only(name: str) -> None:
+    """What it shows is what is in the files, whatever wrote them; of export it has the renaming."""
+    ours = {*_within("previewer"), *_within("verify")}
+    assert _used(name) <= BASE | ours | {"exporter.files"}
+
+
 @pytest.mark.parametrize("name", [n for n in _within("exporter") if n not in TIES])
 def test_a_stage_does_not_run_things(name: str) -> None:
     """Stages are plain functions of paths; only what ties them knows of engines and of the rest."""

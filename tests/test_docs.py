@@ -78,6 +78,7 @@ def test_every_field_is_in_the_reference(cls: type) -> None:
         check,
         prepare,
         cellucid_dask.catalog,
+        cellucid_dask.preview,
         cellucid_dask.CellucidServer,
         cellucid_dask.serve,
         cellucid_dask.serve_anndata,

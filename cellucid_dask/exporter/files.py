@@ -69,7 +69,11 @@ def write(
 
 
 def write_beside(
-    path: str | Path, parts: Iterable[bytes | memoryview], beside: str | None = None
+    path: str | Path,
+    parts: Iterable[bytes | memoryview],
+    beside: str | None = None,
+    *,
+    durable: bool = False,
 ) -> tuple[int, int]:
     """Write a file under another name and rename it, so that it is never seen half written.
 
@@ -77,6 +81,8 @@ def write_beside(
     ----------
     beside
         Folder, on the same disk, for the file while it is written; that of `path` if None.
+    durable
+        Have it on the disk before it gets its name; an export is made durable as a whole.
 
     Returns
     -------
@@ -93,6 +99,8 @@ def write_beside(
                 size += len(part)
                 crc = zlib_ng.crc32(part, crc)
                 write_all(file, part)
+            if durable:
+                os.fsync(file.fileno())
         os.replace(unfinished, path)  # noqa: PTH105
     except OSError as error:
         with suppress(OSError):

@@ -120,7 +120,11 @@ def _data_problems(out: Path, where: str, run: RunOptions, data: str | None) -> 
         if source == scratch or source in scratch.parents:
             fix = "name a folder of its own"
             found.append(Problem(f"{str(scratch)!r} is or lies in the data", "--scratch", fix))
-    written = {"--report": run.report, "--performance-report": run.performance_report}
+    written = {
+        "--report": run.report,
+        "--performance-report": run.performance_report,
+        "--preview": run.preview,
+    }
     for option, path in written.items():
         report = None if path is None else Path(path).resolve()
         for what, place in (("data", source), ("output", resolved)):

@@ -31,6 +31,8 @@ class ExportResult:
         What an earlier run had done already; empty when there was nothing.
     verified
         What reading the export found before it was published; None when it was not asked for.
+    preview
+        The sheet of thumbnails; None when it was not asked for, or could not be drawn.
     plan
         The facts of the plan.
     discovered
@@ -53,6 +55,7 @@ class ExportResult:
     peak_memory_of: str = "all processes"
     resumed: str = ""
     verified: dict[str, Any] | None = None
+    preview: str | None = None
     plan: dict[str, str] = field(default_factory=dict)
     discovered: list[str] = field(default_factory=list)
     written: bool = False

@@ -25,6 +25,7 @@ from cellucid_dask.exporter.stage_final import finish, settle, verified
 from cellucid_dask.exporter.stage_genes import write_genes
 from cellucid_dask.exporter.stage_manifests import save_rest
 from cellucid_dask.exporter.stage_obs import make_obs
+from cellucid_dask.exporter.stage_preview import pictured
 from cellucid_dask.exporter.stage_resume import go_on, progress_of
 from cellucid_dask.exporter.stage_tasks import count_tasks
 from cellucid_dask.exporter.staging import Workplace, staging
@@ -57,7 +58,7 @@ def run_export(
         What is already known to be wrong, to be told with the rest.
     """
     result = ExportResult(str(out.absolute()))
-    with accounted(result, run, reporter):
+    with accounted(result, run, reporter), pictured(result, run, reporter):
         with reporter.stage("check", 1, "inputs") as advance:
             catalog = survey(source, options, vectors)
             advance()

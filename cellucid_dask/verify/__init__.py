@@ -126,7 +126,7 @@ def verify(
         When the data cannot be read.
     """
     threads = Threads(_checked(workers, sample, against), progress or unseen)
-    files = _files(Path(export))
+    files = files_in(Path(export))
     problems = [f"{path}: {what}" for path, what in sorted(files.odd.items())]
     genes, error = 0, 0.0
     skipped: tuple[str, ...] = ()
@@ -161,8 +161,14 @@ def _checked(
     return workers or cores()
 
 
-def _files(folder: Path) -> Files:
-    """Files of the export in `folder`, which has a manifest at least."""
+def files_in(folder: Path) -> Files:
+    """Files of the export in `folder`, which has a manifest at least.
+
+    Raises
+    ------
+    InputError
+        When there is none.
+    """
     if not os.path.isdir(folder):  # noqa: PTH112  it never raises
         raise InputError("is no folder", where=str(folder), fix="name the folder of an export")
     try:
