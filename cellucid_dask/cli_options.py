@@ -313,6 +313,22 @@ serve_options = together(
     click.option(
         "--base-path", default="", metavar="/PREFIX", help="Prefix of all paths, behind a proxy."
     ),
+    click.option(
+        "--viewer",
+        metavar="[builtin|hosted|none]",
+        default="builtin",
+        show_default=True,
+        help="The page to look at the data with; hosted fetches that of the Cellucid site.",
+    ),
+    click.option(
+        "--viewer-url", metavar="URL", help="Site of the hosted page. [default: that of Cellucid]"
+    ),
+    click.option(
+        "--viewer-cache",
+        type=click.Path(),
+        metavar="DIR",
+        help="Where the hosted page is kept. [default: cellucid-dask in your cache folder]",
+    ),
     click.option("--dataset-id", metavar="ID", help="Id in the identity. [default: from the name]"),
     click.option(
         "--dataset-name", metavar="NAME", help="Name in the identity. [default: that of the file]"

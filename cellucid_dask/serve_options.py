@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from types import NoneType
-from typing import Any
+from typing import Any, Final
+from urllib.parse import urlsplit
 
 from cellucid_dask.errors import OptionError, Problem
 from cellucid_dask.options import ExportOptions, Options, bytes_of, make
+
+VIEWERS: Final = ("builtin", "hosted", "none")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +46,12 @@ class ServeOptions(Options):
         none on a loopback address and refuses any other.
     base_path
         Prefix of all paths, as a reverse proxy has it.
+    viewer
+        The page at the root: ``builtin``, ``hosted`` for that of a web site, or ``none``.
+    viewer_url
+        The site of the hosted page; None is that of Cellucid.
+    viewer_cache
+        Where the hosted page is kept; None is below the cache folder of the user.
 
     Raises
     ------
@@ -62,6 +71,9 @@ class ServeOptions(Options):
     allowed_hosts: tuple[str, ...] = ()
     token: str | None = None
     base_path: str = ""
+    viewer: str = "builtin"
+    viewer_url: str | None = None
+    viewer_cache: str | os.PathLike[str] | None = None
 
     def __post_init__(self) -> None:
         self._tidy()
@@ -82,6 +94,8 @@ class ServeOptions(Options):
         object.__setattr__(self, "host", str(self.host))
         base = str(self.base_path).strip("/")
         object.__setattr__(self, "base_path", f"/{base}" if base else "")
+        if self.viewer_url is not None:
+            object.__setattr__(self, "viewer_url", str(self.viewer_url).rstrip("/"))
 
     def problems(self) -> Iterator[Problem]:
         """Say what is wrong with the values."""
@@ -95,7 +109,7 @@ class ServeOptions(Options):
         if self.cache_dir is not None and _is_file(Path(self.cache_dir)):
             where = "--cache-dir"
             yield Problem(f"{os.fspath(self.cache_dir)!r} is not a folder", where)
-        if not re.fullmatch(r"(/[A-Za-z0-9._~@:-]+)*", self.base_path) or ".." in self.base_path:
+        if not is_plain_path(self.base_path):
             fix = "write it as /name or /name/name"
             yield Problem(f"{self.base_path!r} is not a path", "--base-path", fix)
         for name in self.allowed_hosts:
@@ -103,6 +117,23 @@ class ServeOptions(Options):
                 fix = "give the name alone, such as viewer.lab.org: no http://, port or path"
                 yield Problem(f"{name!r} is not a host name", "--allowed-host", fix)
         yield from self._token_problems()
+        yield from self._viewer_problems()
+
+    def _viewer_problems(self) -> Iterator[Problem]:
+        if self.viewer not in VIEWERS:
+            fix = "use builtin, hosted or none"
+            yield Problem(f"{self.viewer!r} is not a viewer", "--viewer", fix)
+        url, folder = self.viewer_url, self.viewer_cache
+        if self.viewer != "hosted":
+            for name, value in (("--viewer-url", url), ("--viewer-cache", folder)):
+                if value is not None:
+                    fix = "give --viewer hosted as well, or leave it out"
+                    yield Problem("is for the hosted page only", name, fix)
+        if url is not None and not is_site(url):
+            fix = "write it as https://host or https://host/path, without user, ? or #"
+            yield Problem(f"{url!r} is not the URL of a site", "--viewer-url", fix)
+        if folder is not None and _is_file(Path(folder)):
+            yield Problem(f"{os.fspath(folder)!r} is not a folder", "--viewer-cache")
 
     def _token_problems(self) -> Iterator[Problem]:
         token = self.token
@@ -118,6 +149,22 @@ class ServeOptions(Options):
     def cache_bytes(self) -> int:
         """`cache_size` in bytes."""
         return bytes_of(self.cache_size) or 0
+
+
+def is_plain_path(path: str) -> bool:
+    """Whether a path is empty, or made of parts that a URL writes as they are."""
+    return bool(re.fullmatch(r"(/[A-Za-z0-9._~@:-]+)*", path)) and ".." not in path
+
+
+def is_site(url: str) -> bool:
+    """Whether `url` is http or https, a host, perhaps a port and a path, and no more."""
+    found = re.fullmatch(r"https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(:[0-9]{1,5})?(/.*)?", url)
+    if found is None or not is_plain_path(found[3] or ""):
+        return False
+    try:
+        return urlsplit(url).port != 0 and bool(urlsplit(url).hostname)
+    except ValueError:  # a port above 65535, or brackets around what is no address
+        return False
 
 
 def _is_file(path: Path) -> bool:

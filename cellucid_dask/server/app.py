@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import CancelledError
 from contextlib import suppress
 from importlib.metadata import version
+from pathlib import Path
 from threading import Lock
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from werkzeug.exceptions import (
     BadRequest,
@@ -33,6 +34,9 @@ from cellucid_dask.server.deliver import Answer, Environ, Headers, deliver, want
 from cellucid_dask.server.guard import Hosts, Token, cross_origin
 from cellucid_dask.server.opening import Opened
 from cellucid_dask.server.pages import page_file
+
+if TYPE_CHECKING:
+    from cellucid_dask.server.hosted import HostedPage
 
 log = logging.getLogger("cellucid_dask.server")
 
@@ -65,6 +69,7 @@ class App:
         self.serving, self.token = serving, token
         self.hosts = Hosts(serving.host, serving.allowed_hosts)
         self._base = serving.base_path
+        self.hosted = _hosted(serving)
         self._started = self._closed = False
         self._lock = Lock()
         self._services: dict[str, Callable[[], Content]] = {
@@ -198,8 +203,6 @@ class App:
                 raise ServiceUnavailable(
                     "too many long answers are under way", retry_after=5
                 ) from error
-            if content.type.startswith("text/html"):
-                answer.headers.append(PAGE_POLICY)
             return answer
         raise ServiceUnavailable("the file is being replaced")
 
@@ -207,13 +210,27 @@ class App:
         if path.startswith(SERVICE):
             return self._service(path)
         if path in ("", "index.html"):
-            return page_file("index.html")
-        return self.opened.datasets.find(path, gzip=wants_gzip(environ))
+            return self._page()
+        hosted = self.hosted
+        try:
+            found = self.opened.datasets.find(path, gzip=wants_gzip(environ))
+        except CellucidDaskError:
+            if hosted is None or not hosted.may_have(path):
+                raise
+            found = None  # the page comes, and tells that the data does not
+        return hosted.find(path) if found is None and hosted is not None else found
+
+    def _page(self) -> Content | None:
+        if self.hosted is not None:
+            return self.hosted.index()
+        if self.serving.viewer == "none":
+            raise NotFound("this server serves data only, and no page (--viewer none)")
+        return page_file("index.html")
 
     def _service(self, path: str) -> Content | None:
         if path in self._services:
             return self._services[path]()
-        if path.startswith(SERVICE + "page/"):
+        if path.startswith(SERVICE + "page/") and self.serving.viewer != "none":
             return page_file(path.removeprefix(SERVICE + "page/"))
         if path.startswith(SERVICE + "zarr/") and self.opened.zarr is not None:
             return self.opened.zarr.find(path.removeprefix(SERVICE + "zarr/"))
@@ -261,19 +278,16 @@ class App:
         )
 
 
+def _hosted(serving: ServeOptions) -> HostedPage | None:
+    if serving.viewer != "hosted":
+        return None
+    from cellucid_dask.server.hosted import HostedPage  # with an HTTP client
+
+    folder = serving.viewer_cache
+    return HostedPage(serving.viewer_url, None if folder is None else Path(folder).absolute())
+
+
 NOSNIFF: Final = ("X-Content-Type-Options", "nosniff")
-# Who may show the page in a frame: notebooks. Pages of this machine may read all answers anyway
-# (see `may_read`), and the page changes nothing, so there is no click to steal. VS Code shows an
-# output in a webview inside its own window, and every page around a frame is asked. Of a Jupyter
-# on another machine the proxy makes this page one of the same origin.
-FRAMED_BY: Final = (
-    "'self' http://localhost:* https://localhost:* http://127.0.0.1:* https://127.0.0.1:* "
-    "vscode-webview: vscode-file:"
-)
-PAGE_POLICY: Final = (
-    "Content-Security-Policy",
-    f"default-src 'self'; frame-ancestors {FRAMED_BY}; base-uri 'none'; form-action 'none'",
-)
 
 
 def _refused(error: HTTPException) -> Answer:

@@ -145,7 +145,7 @@ class CellucidServer:
             try:
                 self.app.start()
                 self._tell()
-                if self.app.serving.open_browser and has_browser():
+                if self._has_page() and self.app.serving.open_browser and has_browser():
                     webbrowser.open(self.viewer_url)
             except BaseException:
                 self.stop()
@@ -194,18 +194,26 @@ class CellucidServer:
 
     # -------------------------------------------------------------------------------------- words
 
+    def _has_page(self) -> bool:
+        return self.app.serving.viewer != "none"
+
     def _tell(self) -> None:
         if self.app.serving.quiet:
             if self.app.serving.token == "auto":  # noqa: S105  nobody else could tell it
                 _print([self.viewer_url])
             return
         lines = self.opened.describe(str(self._data))
-        lines.append(f"open {self.viewer_url}")
+        verb = "open" if self._has_page() else "no page, data only:"
+        if self.app.hosted is not None:
+            lines.append(
+                f"the page of {self.app.hosted.url}, kept in {self.app.hosted.cache.folder}"
+            )
+        lines.append(f"{verb} {self.viewer_url}")
         command = tunnel(self.host, self.port)
         if command is not None:
             here = f"http://localhost:{self.port}{self.app.serving.base_path}"
             local = self.viewer_url.replace(self.url, here, 1)
-            lines += ["on your own computer:", f"    {command}", f"    then open {local}"]
+            lines += ["on your own computer:", f"    {command}", f"    then {verb} {local}"]
         lines.append("Ctrl-C stops it")
         _print(lines)
 

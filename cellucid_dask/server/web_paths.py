@@ -1,0 +1,59 @@
+"""Which paths are files of the hosted page, and of what type they are."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+HTML: Final = "text/html; charset=utf-8"
+ROOT_FILES: Final = ("favicon.ico", "site.webmanifest", "browserconfig.xml")
+LONGEST: Final = 300  # characters
+MEDIA: Final = {
+    "bin": "application/octet-stream",
+    "css": "text/css; charset=utf-8",
+    "gif": "image/gif",
+    "glb": "model/gltf-binary",
+    "gz": "application/octet-stream",
+    "html": HTML,
+    "ico": "image/x-icon",
+    "jpeg": "image/jpeg",
+    "jpg": "image/jpeg",
+    "js": "text/javascript; charset=utf-8",
+    "json": "application/json",
+    "map": "application/json",
+    "mjs": "text/javascript; charset=utf-8",
+    "otf": "font/otf",
+    "png": "image/png",
+    "svg": "image/svg+xml",
+    "ttf": "font/ttf",
+    "txt": "text/plain; charset=utf-8",
+    "wasm": "application/wasm",
+    "webmanifest": "application/manifest+json",
+    "webp": "image/webp",
+    "woff": "font/woff",
+    "woff2": "font/woff2",
+    "xml": "application/xml",
+}
+
+# No dot at the start of a part, so no way up; nothing that a URL writes with a percent sign.
+_PART: Final = r"[A-Za-z0-9_@~+=,-][A-Za-z0-9_@~+=,.-]*"
+_ASSET: Final = re.compile(rf"assets(?:/{_PART})+", re.ASCII)
+
+
+def media_of(path: str) -> str | None:
+    """Media type of a file of the page; None for a path that is none.
+
+    Parameters
+    ----------
+    path
+        Of a request, decoded, without its first slash and its query.
+    """
+    if path not in ROOT_FILES and (len(path) > LONGEST or not _ASSET.fullmatch(path)):
+        return None
+    return MEDIA.get(path.rpartition(".")[2].lower())
+
+
+def is_page(body: bytes) -> bool:
+    """Whether bytes are a web page, such as the one that many sites send for any missing file."""
+    start = body[:200].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    return start.startswith((b"<!doctype html", b"<html"))
