@@ -14,7 +14,7 @@ from urllib.parse import urljoin, urlsplit
 from urllib3 import BaseHTTPResponse, PoolManager, ProxyManager, Timeout
 from urllib3.exceptions import HTTPError
 
-from cellucid_dask.serve_options import is_loopback
+from cellucid_dask.serve_options import is_loopback, is_site
 from cellucid_dask.server.deadline import SILENT, Watch, left, watched
 
 CONNECT: Final = 3.0  # seconds to connect, to each address of the name
@@ -117,7 +117,8 @@ class Upstream:
         except ValueError as error:
             raise UnfitError("redirects to what is no address") from error
         if where != self._origin:
-            raise UnfitError(f"redirects to another site, {where}")
+            told = f", {where}" if is_site(where) else ""  # it may hold any letters
+            raise UnfitError(f"redirects to another site{told}")
         return target
 
 
