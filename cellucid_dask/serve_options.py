@@ -124,7 +124,7 @@ class ServeOptions(Options):
             fix = "use builtin, hosted or none"
             yield Problem(f"{self.viewer!r} is not a viewer", "--viewer", fix)
         url, folder = self.viewer_url, self.viewer_cache
-        if self.viewer != "hosted":
+        if self.viewer in ("builtin", "none"):
             for name, value in (("--viewer-url", url), ("--viewer-cache", folder)):
                 if value is not None:
                     fix = "give --viewer hosted as well, or leave it out"
