@@ -1,0 +1,196 @@
+"""Time the page that `cellucid-dask serve` shows, in a real Chromium, and print a table.
+
+    python benchmarks/page.py --work FOLDER --repeat 5 --json FILE
+    python benchmarks/page.py --work FOLDER --quick        # 50,000 cells, once, under a minute
+
+It opens an export and live data (a CSC h5ad) of `--cells` cells and an export of `--many`, in 2D
+and 3D. Every round has a fresh server and a fresh browser with an empty profile; files are in the
+page cache. There is no graphics card: SwiftShader draws on the processor, which server and
+benchmark share. With a card, drawing takes a fraction of it, all else the same.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shlex
+import statistics
+import sys
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from page_browser import Page, browsing, memory, version
+from run import make_atlas
+from serve import free_port, ours, serving
+
+from cellucid_dask import export
+from cellucid_dask.synthetic import AtlasSpec
+
+Runs = list[dict[str, Any]]
+APPEAR, SWITCH = 3000, 300  # ms, at 1,000,000 cells
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What is shown."""
+
+    kind: str
+    cells: int
+    path: Path
+    dimension: int
+
+    @property
+    def name(self) -> str:
+        """What the table calls it."""
+        return f"{self.kind}, {self.cells:,} cells, {self.dimension}D"
+
+
+def make_cases(work: Path, cells: int, many: int) -> Iterator[Case]:
+    """Make the data, unless it is there from an earlier run."""
+    for n, genes, kinds in ((cells, 2_000, ("export", "live")), (many, 50, ("export",))):
+        if not n:
+            continue
+        spec = AtlasSpec(n, genes, density=0.03, latent=2, neighbors=0, layout="csc")
+        atlas = make_atlas("page", spec, work)
+        exported = atlas.with_suffix("")
+        if not (exported / "dataset_identity.json").exists():
+            export(atlas, exported, quiet=True)
+        for kind in kinds:
+            path = exported if kind == "export" else atlas
+            yield from (Case(kind, n, path, dimension) for dimension in (2, 3))
+
+
+def measured(case: Case, switches: int) -> dict[str, Any]:
+    """Run one round of a case: everything that is told of it, times in ms, memory in MB."""
+    port = free_port()
+    with serving(ours(case.path, port), port), browsing() as (driver, parent):
+        page, url = Page(driver), f"http://127.0.0.1:{port}/"
+        found: dict[str, Any] = {"load_average": os.getloadavg()[0], "empty": memory(parent)}
+        found["load"] = page.load(url, case.dimension)
+        found["memory"] = memory(parent)
+        found["genes"] = [page.switch(gene) for gene in genes_of(url, switches)]
+        found["drag"] = page.drag()
+        found["still"] = page.still()
+        found["memory_used"] = memory(parent)
+        found["again"] = page.load(url, case.dimension)
+    return found
+
+
+def genes_of(url: str, n: int) -> list[str]:
+    """Return some genes, from all over the manifest."""
+    with urllib.request.urlopen(f"{url}var_manifest.json") as answer:
+        names = [name for name, *_ in json.load(answer)["fields"]]
+    return [names[(i + 1) * len(names) // (n + 1)] for i in range(n)]
+
+
+def middle(values: list[float | None]) -> str:
+    """Median, if all of them are known."""
+    known = [value for value in values if value is not None]
+    return f"{statistics.median(known):,.0f}" if values and len(known) == len(values) else "-"
+
+
+def percentile(values: list[float]) -> str:
+    """95th percentile."""
+    return f"{statistics.quantiles(values, n=20)[-1]:,.0f}" if len(values) > 1 else "-"
+
+
+def figures(runs: Runs) -> dict[str, str]:
+    """What the table says of one case, by the name of the row."""
+
+    def load(name: str, what: str) -> str:
+        return middle([run[name][what] for run in runs])
+
+    def resident(process: str) -> str:
+        now, peak = (load("memory_used", process + end) for end in ("", "_peak"))
+        return f"{now} ({peak}; {load('empty', process)})"
+
+    genes = [gene for run in runs for gene in run["genes"]]
+    took = [gene["took"] for gene in genes]
+    gaps = [gap for run in runs for gap in run["drag"]["gaps"]]
+    ticks = [gap for run in runs for gap in run["still"]["gaps"]]
+    return {
+        "first cells given to WebGL, ms": load("load", "first"),
+        "all cells, ms": load("load", "drawn"),
+        "the same, the server's second page": load("again", "drawn"),
+        "longest task until then, ms": load("load", "longest"),
+        "gene: first cells given to WebGL, ms": middle([gene["first"] for gene in genes]),
+        "gene: all cells, ms (95% within)": f"{middle(took)} ({percentile(took)})",
+        "gene: requests": ", ".join(map(str, sorted({gene["requests"] for gene in genes}))),
+        "frame while dragging, ms (95% within)": f"{middle(gaps)} ({percentile(gaps)})",
+        "last frame after dragging, ms": load("drag", "settled"),
+        "still: frames in a second": load("still", "drawn"),
+        "still: time between ticks, ms": middle(ticks),
+        "renderer process, MB (at most; empty)": resident("renderer"),
+        "GPU process, MB (at most; empty)": resident("gpu"),
+    }
+
+
+TARGETS = {
+    "all cells, ms": f"{APPEAR:,} at 1,000,000 cells",
+    "gene: all cells, ms (95% within)": f"{SWITCH:,} at 1,000,000 cells",
+    "gene: requests": "1",
+}
+
+
+def table(runs: dict[str, Runs]) -> Iterator[str]:
+    """Make a column for every case."""
+    columns = {name: figures(each) for name, each in runs.items()}
+    yield f"| | {' | '.join(columns)} | at most |"
+    yield f"|---|{'---:|' * len(columns)}---|"
+    for row in next(iter(columns.values())):
+        values = " | ".join(column[row] for column in columns.values())
+        yield f"| {row} | {values} | {TARGETS.get(row, '')} |"
+
+
+def remarks(runs: dict[str, Runs]) -> Iterator[str]:
+    """Say what the figures were measured on, and how."""
+    loads = [run["load_average"] for each in runs.values() for run in each]
+    cores = len(os.sched_getaffinity(0))
+    yield (
+        f"- {cores} cores, {platform.system()}, Python {platform.python_version()}, {version()}, "
+        f"SwiftShader (no graphics card), window 1280 x 720"
+    )
+    yield f"- load average before each run: {min(loads):.1f} to {max(loads):.1f}"
+    yield f"- command: `python benchmarks/page.py {shlex.join(sys.argv[1:])}`"
+
+
+@click.command(help=__doc__.split("\n")[0])
+@click.option("--work", type=click.Path(path_type=Path), required=True, help="Where the data is.")
+@click.option("--cells", type=click.IntRange(1000), default=1_000_000, show_default=True)
+@click.option("--many", type=click.IntRange(0), default=5_000_000, show_default=True)
+@click.option("--repeat", type=click.IntRange(1), default=5, show_default=True, help="Rounds.")
+@click.option("--genes", type=click.IntRange(1), default=5, show_default=True, help="A round.")
+@click.option("--quick", is_flag=True, help="50,000 cells, one round, to try it.")
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write all runs here.")
+def main(
+    work: Path,
+    cells: int,
+    many: int,
+    repeat: int,
+    genes: int,
+    quick: bool,
+    json_path: Path | None,
+) -> None:
+    """Take turns over the cases, and print the table."""
+    if quick:
+        cells, many, repeat, genes = 50_000, 0, 1, 2
+    work.mkdir(parents=True, exist_ok=True)
+    cases = list(make_cases(work, cells, many))
+    runs: dict[str, Runs] = {case.name: [] for case in cases}
+    for turn in range(repeat):
+        for case in cases[:: -1 if turn % 2 else 1]:
+            runs[case.name].append(measured(case, genes))
+            click.echo(f"round {turn + 1} of {repeat}: {case.name}", err=True)
+    click.echo("\n".join(table(runs)))
+    click.echo("\n" + "\n".join(remarks(runs)))
+    if json_path:
+        json_path.write_text(json.dumps(runs, indent=2), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
