@@ -140,10 +140,11 @@ def test_colours_are_those_of_the_page() -> None:
     """The table and the rule of the viewer page, read from its script."""
     page = Path(cellucid_dask.__file__).parent / "server" / "page" / "colours.js"
     text = page.read_text()
-    found = re.findall(r"\b[0-9a-f]{6}\b", text.partition("const VIRIDIS")[0])
+    found = re.findall(r"\b[0-9a-f]{6}\b", text.partition("const MAPS")[0])
     assert [bytes(row).hex() for row in shades.category_shades(len(found))] == found
     assert " ".join(found) == shades.CATEGORIES
-    assert f'"{shades.VIRIDIS}"' in text
+    viridis = text.partition("viridis: ")[2].partition("]")[0].partition("cividis")[0]
+    assert " ".join(re.findall(r"\b[0-9a-f]{6}\b", viridis)) == shades.VIRIDIS
     lights, turn, vivid = ", ".join(map(str, shades.LIGHTS)), shades.TURN, shades.VIVID
     for piece in (f"[{lights}][index % 3]", f"index * {turn}", f"{vivid} * Math.min(light"):
         assert piece in text, piece

@@ -12,7 +12,10 @@ CATEGORIES: Final = (
     "3b82c4 f08a24 3fa34d d9484a 8e63c7 9a6a4f e377b9 b0a828 22b1c4 a11d5b "
     "7fb3e6 f9b96b 8fd18a f29a98 bfa3e0 c9a58f 2c6e63 6b7a1c 7fdce6 5b4fd6"
 )
-VIRIDIS: Final = "4c1d74 482f7f 3b528b 2c728e 21918c 28ae80 5ec962 addc30 fde725"
+VIRIDIS: Final = (
+    "440154 48186a 472d7b 424086 3b528b 33638d 2c728e 26828e 21918c 1fa088 28ae80 "
+    "3fbc73 5ec962 84d44b addc30 d8e219 fde725"
+)
 TURN: Final = 4.58359  # the golden angle, in twelfths of a circle
 LIGHTS: Final = (0.45, 0.6, 0.7)
 VIVID: Final = 0.6  # saturation
