@@ -11,7 +11,6 @@ import time
 import warnings
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import psutil
+from forks import Forked, fork, run_forked
 from scipy import sparse
 
 from cellucid_dask.cli import main
@@ -184,8 +184,18 @@ def command(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "cellucid_dask", *(str(argument) for argument in arguments)]
 
 
-def run(*arguments: object, cwd: Path, **environment: str) -> Outcome:
-    """Run the command in a process of its own."""
+def run(*arguments: object, cwd: Path, first: str = "", **environment: str) -> Outcome:
+    """Run the command in a process of its own, with what it imports there already; see `fork`.
+
+    Variables that Python reads as it starts need `run_anew`.
+    """
+    assert not [name for name in environment if name.startswith("PYTHON")]
+    told = {**os.environ, **environment}
+    return Outcome(*run_forked(*arguments, cwd=cwd, environment=told, first=first))
+
+
+def run_anew(*arguments: object, cwd: Path, **environment: str) -> Outcome:
+    """Run the command in a process of its own, as a shell would."""
     done = subprocess.run(
         command(*arguments),
         cwd=cwd,
@@ -224,11 +234,18 @@ class Running:
     ----------
     folder
         Everything the command is told to write is below it, so that its workers can be found.
+    anew
+        Whether Python is started for it, with all that it imports then.
     """
 
-    def __init__(self, *arguments: object, folder: Path) -> None:
+    def __init__(self, *arguments: object, folder: Path, anew: bool = False) -> None:
         self.folder = folder
         self.log = folder / "stderr.txt"
+        self.process: Forked | subprocess.Popen[bytes]
+        if not anew:
+            self.log.write_bytes(b"")
+            self.process = fork(*arguments, cwd=folder, err=self.log)
+            return
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 command(*arguments),
@@ -303,11 +320,3 @@ def _catches(pid: int, number: int) -> bool:
         if line.startswith("SigCgt:"):
             return bool(int(line.split()[1], 16) >> (number - 1) & 1)
     return False
-
-
-@cache
-def can_mount() -> bool:
-    """Whether this user may mount file systems, for disks of a chosen size."""
-    return (
-        os.geteuid() == 0 and subprocess.run(["unshare", "-m", "true"], check=False).returncode == 0
-    )

@@ -1,17 +1,11 @@
-"""Commands that are killed at a chosen moment, and what must come of it.
-
-They are forked from a process that has imported everything, so that many can be killed.
-"""
+"""Commands that are killed at a chosen moment, and what must come of it."""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
 import subprocess
-import sys
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,6 +14,7 @@ from typing import Any
 
 import psutil
 from atlas import STAMP, Outcome, here, leftovers, tree
+from forks import Forked, fork
 
 from cellucid_dask import export
 from cellucid_dask.exporter.earlier import staging_of
@@ -30,31 +25,6 @@ NAMES = {"dataset_id": "d", "dataset_name": "d", "created_at": STAMP[1]}
 FACTS = ("--dataset-id", "d", "--dataset-name", "d", *STAMP)
 
 # --------------------------------------------------------------------------- commands to kill
-
-SERVER = """
-import json, os, sys
-for name in ("anndata", "dask.array", "h5py", "zarr", "rich.progress", "distributed",
-             "distributed.deploy.subprocess", "cellucid_dask.api", "cellucid_dask.exporter.run"):
-    __import__(name)
-from cellucid_dask.__main__ import main
-for line in sys.stdin:
-    asked = json.loads(line)
-    if asked.get("shell"):
-        answer = os.waitstatus_to_exitcode(os.system(asked["shell"]))
-    elif asked["pid"]:
-        answer = os.waitstatus_to_exitcode(os.waitpid(asked["pid"], 0)[1])
-    else:
-        answer = os.fork()
-        if answer == 0:
-            os.setsid()
-            os.chdir(asked["cwd"])
-            null, log = os.open(os.devnull, os.O_RDWR), os.open(asked["log"], 0o1101, 0o644)
-            for number, file in enumerate((null, null, log)):
-                os.dup2(file, number)
-            exec(asked["first"], {})
-            main(asked["arguments"])
-    print(answer, flush=True)
-"""
 
 # Many pieces for a small atlas, so that there is something between any two moments.
 PIECES = """
@@ -82,38 +52,23 @@ def at_event(condition: str, nth: int, number: str = "SIGKILL") -> str:
 
 
 class Launcher:
-    """Starts commands at once; also in a place of its own for mounted disks.
+    """Starts commands at once, and ends those that are left standing still.
 
     Parameters
     ----------
-    before
-        Words in front of the command of the process from which they are forked.
+    folder
+        Where what they print goes.
     """
 
-    def __init__(self, folder: Path, *before: str) -> None:
+    def __init__(self, folder: Path) -> None:
         self.logs, self._n = folder, 0
         self._started: list[Started] = []
-        self._lock = threading.Lock()
-        self._server = subprocess.Popen(
-            [*before, sys.executable, "-c", SERVER],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
-        )
-
-    @property
-    def pid(self) -> int:
-        """Of the process from which commands are forked."""
-        return self._server.pid
 
     def start(self, *arguments: object, cwd: Path, first: str = "") -> Started:
         """Start the command, after the lines `first`."""
         self._n += 1
         log = self.logs / f"stderr-{self._n}.txt"
-        words = [str(argument) for argument in arguments]
-        asked = {"arguments": words, "cwd": str(cwd), "log": str(log), "first": first}
-        started = Started(self.ask({"pid": 0, **asked}), log, self)
+        started = Started(fork(*arguments, cwd=cwd, err=log, first=first), log)
         self._started.append(started)
         return started
 
@@ -123,34 +78,19 @@ class Launcher:
         code = started.wait()
         return Outcome(code, "", started.said)
 
-    def ask(self, what: dict[str, Any]) -> int:
-        """Ask for a process, or for the exit code of one that has ended."""
-        with self._lock:
-            assert self._server.stdin is not None
-            assert self._server.stdout is not None
-            self._server.stdin.write(json.dumps(what) + "\n")
-            self._server.stdin.flush()
-            return int(self._server.stdout.readline())
-
-    def shell(self, command: str) -> None:
-        """Run a command where commands are forked, as to mount a disk for them."""
-        assert self.ask({"shell": command}) == 0, command
-
     def close(self) -> None:
-        """End it, and what a test that failed has left standing still."""
+        """End what a test that failed has left."""
         for started in self._started:
             if started.runs:
                 started.signal(signal.SIGKILL, group=True)
-        self._server.communicate(timeout=60)
 
 
 class Started:
     """A command that runs, in a session of its own."""
 
-    def __init__(self, pid: int, log: Path, launcher: Launcher) -> None:
-        self.pid, self._log, self._launcher = pid, log, launcher
-        self._process = psutil.Process(pid)
-        self._code: int | None = None
+    def __init__(self, process: Forked, log: Path) -> None:
+        self.pid, self._forked, self._log = process.pid, process, log
+        self._process = psutil.Process(process.pid)
 
     @property
     def said(self) -> str:
@@ -160,9 +100,7 @@ class Started:
     @property
     def runs(self) -> bool:
         """Whether it has not ended."""
-        with suppress(psutil.NoSuchProcess):
-            return self._process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
-        return False
+        return self._forked.poll() is None
 
     @property
     def stopped(self) -> bool:
@@ -192,13 +130,10 @@ class Started:
 
     def wait(self, seconds: float = 60) -> int:
         """Exit code; negative of a signal."""
-        end = time.monotonic() + seconds
-        while self.runs:
-            assert time.monotonic() < end, f"it does not end:\n{self.said}"
-            time.sleep(0.02)
-        if self._code is None:
-            self._code = self._launcher.ask({"pid": self.pid})
-        return self._code
+        try:
+            return self._forked.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"it does not end:\n{self.said}") from None
 
 
 def family(folder: Path) -> list[psutil.Process]:

@@ -26,6 +26,7 @@ from typing import Any, Self
 
 import psutil
 from atlas import command
+from forks import Forked, fork
 
 from cellucid_dask import CellucidServer
 
@@ -344,6 +345,8 @@ class Served:
         Command that is the browser of this user.
     through
         Words of a command that starts it.
+    anew
+        Whether Python is started for it, with all that it imports then.
     **environment
         Added to that of this process, without what tells of screens, SSH and SLURM.
     """
@@ -354,6 +357,7 @@ class Served:
         folder: Path,
         browser: str = "",
         through: Sequence[str] = (),
+        anew: bool = False,
         **environment: str,
     ) -> None:
         self.out, self.err = (
@@ -364,11 +368,19 @@ class Served:
         words = [*arguments] if browser else [*arguments, "--no-browser"]
         if browser:
             kept |= {"BROWSER": browser, "DISPLAY": ":99"}
+        kept |= environment
+        self.out.touch()
+        self.err.touch()
+        self.process: Forked | subprocess.Popen[bytes]
+        if not (anew or through or any(name.startswith("PYTHON") for name in environment)):
+            how = {"out": self.out, "err": self.err, "environment": kept}
+            self.process = fork("serve", *words, cwd=folder, **how)
+            return
         with self.out.open("wb") as out, self.err.open("wb") as err:
             self.process = subprocess.Popen(
                 [*through, *command("serve", *words)],
                 cwd=folder,
-                env={**kept, **environment},
+                env=kept,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,

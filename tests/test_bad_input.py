@@ -17,6 +17,7 @@ import time
 import warnings
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,6 @@ import pytest
 import zarr
 from atlas import (
     atlas,
-    can_mount,
     command,
     finished,
     here,
@@ -42,6 +42,7 @@ from atlas import (
     tree,
     unfinished,
 )
+from forks import can_mount, fork, forks
 from scipy import sparse
 
 from cellucid_dask import CellucidDaskError, check, export
@@ -141,10 +142,8 @@ def test_a_path_longer_than_a_name_may_be(refuse: Refuse) -> None:
 
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.h5ad")
-    ended = subprocess.run(
-        command("check", "pipe.h5ad"), timeout=30, capture_output=True, text=True, check=False
-    )
-    assert ended.returncode == 2, ended.stderr
+    ended = run("check", "pipe.h5ad", cwd=tmp_path)
+    assert ended.code == 2, ended.err
 
 
 # ------------------------------------------------------------------------- damaged files
@@ -679,60 +678,51 @@ def test_hopelessly_little_memory(refuse: Refuse, data: Path) -> None:
 needs_mount = pytest.mark.skipif(not can_mount(), reason="only root may mount a small disk")
 
 
-def _on_small_disk(size: str, then: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run shell lines with a disk of `size` at ``disk``, in a mount namespace of their own."""
-    lines = f"mount -t tmpfs -o size={size} tmpfs disk\n{then}"
-    return subprocess.run(
-        ["unshare", "-m", "sh", "-c", lines],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+def _refused_by_a_disk(size: str, *words: object, cwd: Path) -> str:
+    """Export with a disk of `size` at ``disk``, on which nothing may be left; what is said."""
+    disk = cwd / "disk"
+    disk.mkdir(exist_ok=True)
+    forks().shell(f"mount -t tmpfs -o size={size} tmpfs {disk}")
+    try:
+        ended = run("export", *words, cwd=cwd)
+        assert list(forks().seen(disk).iterdir()) == []
+    finally:
+        forks().shell(f"umount -l {disk}")
+    assert ended.code == 2, ended.err
+    assert "Traceback" not in ended.err
+    return ended.err
 
 
 @needs_mount
 def test_too_small_a_disk_is_refused_before_any_work(chunked: Path, tmp_path: Path) -> None:
-    (tmp_path / "disk").mkdir()
-    words = " ".join(command("export", chunked.name, "--workers", 1))
-    ended = _on_small_disk("64k", f"{words} -o disk/out; echo $?; ls -A disk", tmp_path)
-    says(ended.stderr, "--out", "free", "needs", "make room")
-    assert "Traceback" not in ended.stderr
-    assert ended.stdout.split() == ["2"]
-    ended = _on_small_disk("64k", f"{words} -o out --scratch disk; echo $?; ls -A disk", tmp_path)
-    says(ended.stderr, "--scratch", "free", "needs")
-    assert ended.stdout.split() == ["2"]
+    words = (chunked.name, "--workers", 1)
+    said = _refused_by_a_disk("64k", *words, "-o", "disk/out", cwd=tmp_path)
+    says(said, "--out", "free", "needs", "make room")
+    said = _refused_by_a_disk("64k", *words, "-o", "out", "--scratch", "disk", cwd=tmp_path)
+    says(said, "--scratch", "free", "needs")
     assert not (tmp_path / "out").exists()
 
 
 @needs_mount
 def test_a_disk_that_fills_up_meanwhile(chunked: Path, tmp_path: Path) -> None:
     """The estimate says it fits; inodes run out, which no estimate of bytes foresees."""
-    (tmp_path / "disk").mkdir()
-    words = " ".join(command("export", chunked.name, "--workers", 1))
-    then = f"{words} -o disk/out; echo $?; ls -A disk"
-    ended = _on_small_disk("128m,nr_inodes=12", then, tmp_path)
-    assert ended.stdout.split() == ["2"], ended.stdout + ended.stderr
-    says(ended.stderr, "error:", "No space left")
-    assert "Traceback" not in ended.stderr
+    words = (chunked.name, "--workers", 1, "-o", "disk/out")
+    says(_refused_by_a_disk("128m,nr_inodes=12", *words, cwd=tmp_path), "error:", "No space left")
 
 
 @needs_mount
 def test_a_read_only_disk(chunked: Path, tmp_path: Path) -> None:
-    (tmp_path / "disk").mkdir()
-    words = " ".join(command("export", chunked.name, "-o", "disk/deep/out"))
-    ended = _on_small_disk("1m,ro", f"{words}; echo $?; ls -A disk", tmp_path)
-    assert ended.stdout.split() == ["2"], ended.stderr
-    says(ended.stderr, "disk")
+    says(_refused_by_a_disk("1m,ro", chunked.name, "-o", "disk/deep/out", cwd=tmp_path), "disk")
 
 
 # ------------------------------------------------------------------------- schedulers
 
 
-def test_schedulers_that_do_not_answer(data: Path, tmp_path: Path) -> None:
+def test_schedulers_that_do_not_answer(
+    data: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """A closed port and one that listens but never speaks; about ten seconds, both at once."""
-    before = tree(tmp_path)
+    logs_of = tmp_path_factory.mktemp("logs")
     with socket.create_server(("127.0.0.1", 0)) as silent, socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))  # bound, not listening: nobody else gets the port
         ports = [s.getsockname()[1] for s in (silent, closed)]
@@ -742,24 +732,19 @@ def test_schedulers_that_do_not_answer(data: Path, tmp_path: Path) -> None:
         before = tree(tmp_path)
         addresses = [*(f"tcp://127.0.0.1:{port}" for port in ports), "scheduler.json"]
         began = time.monotonic()
+        words = ("export", data.name, "-o", "deep/out", "--scheduler")
+        logs = [logs_of / f"{i}.txt" for i in range(3)]
         started = [
-            subprocess.Popen(
-                command("export", data.name, "-o", "deep/out", "--scheduler", address),
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-            for address in addresses
+            fork(*words, address, cwd=tmp_path, err=log)
+            for address, log in zip(addresses, logs, strict=True)
         ]
-        said = []
         for process in started:
-            try:
-                left = max(0.0, began + 25 - time.monotonic())
-                said.append(process.communicate(timeout=left)[1])
-            except subprocess.TimeoutExpired:
-                process.kill()
-                said.append(process.communicate()[1] + "(still waiting after 25 s)")
-    for process, message, address in zip(started, said, addresses, strict=True):
-        assert process.returncode == 2, message
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.0, began + 25 - time.monotonic()))
+            process.kill()
+    for process, log, address in zip(started, logs, addresses, strict=True):
+        message = log.read_text()
+        assert process.wait() == 2, message
         says(message, "--scheduler", address, "answer", "10 s")
         assert "Traceback" not in message
         assert message.count("error:") == 1, message

@@ -17,7 +17,19 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-from atlas import STAMP, Outcome, atlas, command, here, run, save, save_large, script, tree
+from atlas import (
+    STAMP,
+    Outcome,
+    atlas,
+    command,
+    here,
+    run,
+    run_anew,
+    save,
+    save_large,
+    script,
+    tree,
+)
 from scipy import sparse
 
 import cellucid_dask.exporter.run as exporter
@@ -182,7 +194,7 @@ def test_the_next_command_can_be_typed(data: Path, tmp_path: Path) -> None:
 
 
 def test_quiet_prints_nothing(data: Path, tmp_path: Path) -> None:
-    ended = _ok(run("export", data, "-o", "out", "--quiet", cwd=tmp_path))
+    ended = _ok(run_anew("export", data, "-o", "out", "--quiet", cwd=tmp_path))
     assert (ended.out, ended.err) == ("", "")
     assert (tmp_path / "out" / "dataset_identity.json").exists()
     ended = run("export", data, "-o", "out", "--quiet", cwd=tmp_path)
@@ -330,10 +342,10 @@ def test_check_writes_nothing(
 
 
 def test_version_and_help(tmp_path: Path) -> None:
-    ended = _ok(run("--version", cwd=tmp_path))
+    ended = _ok(run_anew("--version", cwd=tmp_path))
     assert re.search(r"\d+\.\d+", ended.out)
     for words in ([], ["export"], ["check"], ["demo"], ["catalog"]):
-        ended = _ok(run(*words, "--help", cwd=tmp_path))
+        ended = _ok(run_anew(*words, "--help", cwd=tmp_path))
         assert ended.out.startswith("Usage: cellucid-dask")
         assert max(map(len, ended.out.splitlines())) <= 100
 

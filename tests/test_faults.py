@@ -20,7 +20,8 @@ from pathlib import Path
 import h5py
 import psutil
 import pytest
-from atlas import can_mount, leftovers, save_large, spoil_hdf5, tree
+from atlas import leftovers, save_large, spoil_hdf5, tree
+from forks import can_mount, forks
 from scenes import (
     GENE,
     PIECES,
@@ -44,9 +45,7 @@ needs_mount = pytest.mark.skipif(not can_mount(), reason="only root may mount a 
 
 @pytest.fixture(scope="module")
 def launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
-    """Where it can be, in a place of its own for mounted disks."""
-    own = ("unshare", "-m") if can_mount() else ()
-    made = Launcher(tmp_path_factory.mktemp("logs"), *own)
+    made = Launcher(tmp_path_factory.mktemp("logs"))
     yield made
     made.close()
 
@@ -110,13 +109,7 @@ def disk(scene: Scene) -> Iterator[Path]:
     path = scene.at / "disk"
     path.mkdir()
     yield path
-    subprocess.run  # noqa: B018
-    scene.launcher.ask({"shell": f"umount -l {path} 2>/dev/null; true"})
-
-
-def seen(scene: Scene, path: Path) -> Path:
-    """Where this process sees what forked commands see at `path`."""
-    return Path(f"/proc/{scene.launcher.pid}/root{path}")
+    forks().shell(f"umount -l {path} 2>/dev/null; true")
 
 
 def fill(folder: Path) -> Path:
@@ -137,36 +130,36 @@ def fill(folder: Path) -> Path:
 )
 def test_a_disk_that_becomes_full(scene: Scene, disk: Path, where: str, event: str) -> None:
     """Somebody else fills it; then it is enlarged."""
-    scene.launcher.shell(f"mount -t tmpfs -o size=32m tmpfs {disk}")
+    forks().shell(f"mount -t tmpfs -o size=32m tmpfs {disk}")
     more = ["-o", disk / "out"] if where == "out" else ["--scratch", disk]
     running = stopped_at(scene, event, 4, *more)
-    fill(seen(scene, disk))
+    fill(forks().seen(disk))
     failed(go_on(running), "the disk is full", str(disk), "make room", "the same command goes on")
-    scene.launcher.shell(f"mount -o remount,size=96m {disk}")
-    out = seen(scene, disk / "out") if where == "out" else scene.out
+    forks().shell(f"mount -o remount,size=96m {disk}")
+    out = forks().seen(disk / "out") if where == "out" else scene.out
     said = resumes(scene, *more, out=out)
     assert "cells transposed" in said or event == GENE
-    assert [p.name for p in seen(scene, disk).iterdir() if p.name != "out"] == ["ballast"]
+    assert [p.name for p in forks().seen(disk).iterdir() if p.name != "out"] == ["ballast"]
 
 
 @needs_mount
 def test_a_disk_without_room_for_more_files(scene: Scene, disk: Path) -> None:
     """Inodes run out, which no estimate of bytes foresees."""
-    scene.launcher.shell(f"mount -t tmpfs -o size=64m,nr_inodes=130 tmpfs {disk}")
+    forks().shell(f"mount -t tmpfs -o size=64m,nr_inodes=130 tmpfs {disk}")
     words = scene.words("-o", disk / "out")
     ended = scene.launcher.start(*words, cwd=scene.at, first=scene.first)
     failed(ended, "the disk is full", "the same command goes on from there")
-    assert 0 < len(done_at(seen(scene, disk / "out")).genes) < 130
-    scene.launcher.shell(f"mount -o remount,nr_inodes=2000 {disk}")
-    assert " genes" in resumes(scene, "-o", disk / "out", out=seen(scene, disk / "out"))
+    assert 0 < len(done_at(forks().seen(disk / "out")).genes) < 130
+    forks().shell(f"mount -o remount,nr_inodes=2000 {disk}")
+    assert " genes" in resumes(scene, "-o", disk / "out", out=forks().seen(disk / "out"))
 
 
 @needs_mount
 def test_a_scratch_disk_that_is_taken_away(scene: Scene, disk: Path) -> None:
     """All spilled chunks are gone; the genes that were written are kept."""
-    scene.launcher.shell(f"mount -t tmpfs -o size=64m tmpfs {disk}")
+    forks().shell(f"mount -t tmpfs -o size=64m tmpfs {disk}")
     running = stopped_at(scene, GENE, 80, "--scratch", disk)
-    scene.launcher.shell(f"umount -l {disk}")
+    forks().shell(f"umount -l {disk}")
     failed(go_on(running), str(disk), "the same command goes on from there")
     said = resumes(scene, "--scratch", disk)
     assert " genes" in said
@@ -285,6 +278,8 @@ def test_sigterm_at_any_moment(scene: Scene, everybody: bool) -> None:
     seed = int(os.environ.get("RECOVERY_SEED", random.SystemRandom().randrange(1 << 32)))
     rng = random.Random(seed)
     for _ in range(3):
+        if scene.out.exists():  # the signal came when all was done
+            break
         wanted, pause = noted(scene.out) + rng.randint(0, 9), rng.uniform(0, 0.05)
         words = scene.words("--workers", rng.randint(1, 2))
         running = scene.launcher.start(*words, cwd=scene.at, first=scene.first)

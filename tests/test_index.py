@@ -26,7 +26,8 @@ import h5py
 import numpy as np
 import pytest
 import zarr
-from atlas import can_mount, tree
+from atlas import tree
+from forks import can_mount
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray

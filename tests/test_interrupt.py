@@ -48,9 +48,8 @@ def test_ctrl_c_at_any_moment(
     large: Path, tmp_path: Path, workers: int, group: bool, half: int
 ) -> None:
     moment = LENGTH[workers] * (half + random.random()) / 2  # spread over the run
-    with Running(
-        "export", large, "-o", "deep/out", "--workers", workers, folder=tmp_path
-    ) as running:
+    words = ("export", large, "-o", "deep/out", "--workers", workers)
+    with Running(*words, folder=tmp_path, anew=half == 1) as running:
         running.wait_until_ready()
         time.sleep(moment)
         if running.process.poll() is not None:
@@ -163,7 +162,7 @@ def test_impatient_ctrl_c(large: Path, tmp_path: Path) -> None:
 
 def test_ctrl_c_while_python_still_imports(large: Path, tmp_path: Path) -> None:
     for moment in (0, 0.15, 0.3):
-        with Running("export", large, "-o", "out", folder=tmp_path) as running:
+        with Running("export", large, "-o", "out", folder=tmp_path, anew=True) as running:
             # Before that, Python itself is starting, which tells of a Ctrl-C in its own way.
             maps = Path(f"/proc/{running.process.pid}/maps")
             while maps.exists() and "numpy" not in maps.read_text():
@@ -200,7 +199,7 @@ def test_workers_that_are_starting_end_by_themselves(large: Path, tmp_path: Path
         running.wait_for_workers(2)  # they import, and have no scheduler yet
         running.signal(signal.SIGKILL, group=False)
         running.wait(10)
-        assert running.wait_alone(15) == []
+        assert running.wait_alone(30) == []  # 10 after they have imported
 
 
 def test_a_worker_that_is_killed(large: Path, tmp_path: Path) -> None:

@@ -6,8 +6,6 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -19,7 +17,6 @@ from atlas import (
     STAMP,
     Running,
     atlas,
-    command,
     finished,
     here,
     leftovers,
@@ -170,8 +167,6 @@ def hook(event, arguments):
     if event == "os.rename" and ".before-" in os.fspath(arguments[1]):
         os.kill(os.getpid(), signal.{signal})
 sys.addaudithook(hook)
-from cellucid_dask.__main__ import main
-main()
 """
 
 
@@ -181,13 +176,8 @@ def test_foreign_files_survive_a_stop_between_the_renames(tmp_path: Path, number
     data = save(atlas(), tmp_path / "a.h5ad")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "letter.txt").write_text("years of work")
-    arguments = ["export", str(data), "-o", "out", "--force", "--workers", "1"]
-    subprocess.run(
-        [sys.executable, "-c", KILL_AT.format(signal=number), *arguments],
-        cwd=tmp_path,
-        check=False,
-        capture_output=True,
-    )
+    words = ("export", data, "-o", "out", "--force", "--workers", 1)
+    run(*words, cwd=tmp_path, first=KILL_AT.format(signal=number))
     assert list(tmp_path.rglob("letter.txt")), "lost when it was stopped"
     _small(data, tmp_path / "out", force=True, restart=True)
     assert list(tmp_path.rglob("letter.txt")), "lost when the next run cleaned up"
@@ -268,16 +258,11 @@ def test_a_limit_on_the_size_of_files(pair: tuple[Path, Path], tmp_path: Path) -
     """The spill cannot be written: one message, and the old export stays."""
     old = _export(pair[0], tmp_path)
     before = finished(tmp_path)
-    words = " ".join(command("export", pair[1], "-o", "out", "--force", "--workers", 1))
-    ended = subprocess.run(
-        ["bash", "-c", f"ulimit -f 1000; exec {words}"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ended.returncode == 2, ended.stderr
-    assert "Traceback" not in ended.stderr
-    assert "too large" in ended.stderr
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1_024_000, 1_024_000))"
+    words = ("export", pair[1], "-o", "out", "--force", "--workers", 1)
+    ended = run(*words, cwd=tmp_path, first=limit)
+    assert ended.code == 2, ended.err
+    assert "Traceback" not in ended.err
+    assert "too large" in ended.err
     assert tree(tmp_path / "out") == old
     assert list(finished(tmp_path)) == list(before)

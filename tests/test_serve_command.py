@@ -105,7 +105,7 @@ def _refusal(ended: Outcome, *texts: str) -> None:
 
 
 def test_it_prints_what_it_found_and_the_url(atlas_export: Path, tmp_path: Path) -> None:
-    with Served(atlas_export, "--port", 0, folder=tmp_path) as served:
+    with Served(atlas_export, "--port", 0, folder=tmp_path, anew=True) as served:
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", served.url())
         assert ask(served.port, POINTS).status == 200
         assert "PBMC of Ada" in served.printed
@@ -539,7 +539,7 @@ def test_a_signal_the_moment_it_listens(
 ) -> None:
     """Its threads may not outlive the command, wherever the signal met it."""
     for moment in (0.0, 0.002, 0.01):
-        with Served(atlas_export, "--port", 0, folder=tmp_path) as served:
+        with Served(atlas_export, "--port", 0, folder=tmp_path, anew=True) as served:
             wait_until(lambda: _listens(served.process.pid), "it never listened", pause=0.0005)
             time.sleep(moment)
             assert served.stop(number) in (0, 143)
@@ -558,7 +558,7 @@ def test_nohup(atlas_export: Path, tmp_path: Path) -> None:
 
 def test_ctrl_c_while_it_starts(atlas_export: Path, tmp_path: Path) -> None:
     for moment in (0, 0.3, 0.6):
-        with Served(atlas_export, "--port", 0, folder=tmp_path) as served:
+        with Served(atlas_export, "--port", 0, folder=tmp_path, anew=True) as served:
             # Before that it is Python itself that is interrupted, and tells where.
             wait_until(lambda: catches(served.process.pid, signal.SIGTERM), "it never began")
             time.sleep(moment)  # somewhere in the imports, or after them
@@ -583,7 +583,8 @@ def test_clients_that_do_not_read_hold_little_memory(atlas_export: Path, tmp_pat
     """Answers are made and kept within the cache size, whoever reads them or does not."""
     folder = Path(shutil.copytree(atlas_export, tmp_path / "export"))
     (folder / "points_3d.bin.gz").write_bytes(os.urandom(7_900_000))  # not yet a long one
-    with Served(folder, "--port", 0, "--cache-size", "64MB", folder=tmp_path) as served:
+    words = (folder, "--port", 0, "--cache-size", "64MB")
+    with Served(*words, folder=tmp_path, anew=True) as served:
         resident = psutil.Process(served.process.pid).memory_info
         assert ask(served.port, "/points_3d.bin.gz").status == 200
         before = resident().rss

@@ -23,7 +23,8 @@ from typing import Any
 import dask
 import psutil
 import pytest
-from atlas import Outcome, atlas, can_mount, here, run, save, script, tree
+from atlas import Outcome, atlas, here, run_anew, save, script, tree
+from forks import can_mount
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scenes import FACTS, NAMES, PIECES, Launcher, Started
@@ -576,7 +577,7 @@ def test_packages_that_are_missing_are_named(data: Path, tmp_path: Path) -> None
     place.mkdir()
     (folder / "sitecustomize.py").write_text(WITHOUT.format(names={"dask_jobqueue", "bokeh"}))
     words = ["export", data, "-o", "out", "--slurm", "--job-memory", "much"]
-    outcome = run(*words, cwd=place, PYTHONPATH=str(folder))
+    outcome = run_anew(*words, cwd=place, PYTHONPATH=str(folder))
     needed = "needs bokeh and dask_jobqueue", "pip install 'cellucid-dask[slurm]'"
     refused(outcome, place, *needed, "--job-memory", "--workers N")
 
