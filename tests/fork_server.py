@@ -47,7 +47,7 @@ def become(asked: dict[str, Any]) -> None:
     sys.path[0] = asked["cwd"]
     sys.argv = ["cellucid-dask", *asked["words"]]
     if asked["script"]:
-        sys.argv = [asked["script"]]
+        sys.argv = [asked["script"], *asked["words"]]
         runpy.run_path(asked["script"], run_name="__main__")
         sys.exit(0)
     exec(asked["first"], {})

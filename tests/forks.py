@@ -150,6 +150,13 @@ def fork(
     return Forked(pid)
 
 
+def fork_dask(kind: str, *words: object, cwd: Path, log: Path | str = os.devnull) -> Forked:
+    """Start ``dask scheduler`` or ``dask worker``."""
+    given = [str(word) for word in words]
+    first = f"from distributed.cli.dask_{kind} import main\nmain({given!r})\n"
+    return fork(cwd=cwd, out=log, err=log, first=first)
+
+
 @contextmanager
 def _memory() -> Iterator[tuple[int, str]]:
     """A file that is nowhere, and a path by which another process opens it."""

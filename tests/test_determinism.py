@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from subprocess import Popen
 from typing import Any
 
 import anndata as ad
@@ -18,6 +17,7 @@ import psutil
 import pytest
 from anndata import AnnData
 from distributed import Client
+from forks import fork_dask
 from oracle import CHECKSUMS, CREATED, file_bytes, make_atlas, make_graph, silent
 from scipy import sparse
 
@@ -102,7 +102,7 @@ def assert_same_bytes(ours: dict[str, bytes], expected: dict[str, bytes]) -> Non
     assert [name for name in ours if ours[name] != expected[name]] == []
 
 
-@pytest.mark.parametrize("workers", [2, 4])
+@pytest.mark.parametrize("workers", [3])  # two are on the scheduler below
 def test_worker_processes(folder: Path, expected: dict[str, bytes], run: Run, workers: int) -> None:
     result, made = run(folder / "csr.h5ad", workers=workers)
     assert f"{workers} worker processes" in result.plan["runs on"]
@@ -148,13 +148,13 @@ def scheduler_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("cluster")
     file = folder / "scheduler.json"
     where = ["--scheduler-file", str(file), "--no-dashboard"]
-    scheduler = ["scheduler", *where, "--host", "127.0.0.1", "--port", "0"]
-    worker = ["worker", *where, "--nthreads", "1", "--no-nanny", "--local-directory", str(folder)]
-    with ExitStack() as stack, (folder / "log").open("wb") as log:
+    scheduler = ("scheduler", *where, "--host", "127.0.0.1", "--port", 0)
+    worker = ("worker", *where, "--nthreads", 1, "--no-nanny", "--local-directory", folder)
+    with ExitStack() as stack:
         for arguments in (scheduler, worker, worker):
-            command = [sys.executable, "-m", "dask", *arguments]
-            program = stack.enter_context(Popen(command, stdout=log, stderr=log))
-            stack.callback(program.terminate)
+            program = fork_dask(*arguments, cwd=folder, log=folder / "log")
+            stack.callback(program.wait)
+            stack.callback(program.send_signal, signal.SIGTERM)
         deadline = time.monotonic() + 60
         while not file.exists():
             assert time.monotonic() < deadline, (folder / "log").read_text()

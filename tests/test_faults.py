@@ -10,8 +10,6 @@ import random
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -21,7 +19,7 @@ import h5py
 import psutil
 import pytest
 from atlas import leftovers, save_large, spoil_hdf5, tree
-from forks import can_mount, forks
+from forks import can_mount, fork_dask, forks
 from scenes import (
     GENE,
     PIECES,
@@ -396,12 +394,10 @@ class Cluster:
             probe.bind(("127.0.0.1", 0))
             self.address = f"tcp://127.0.0.1:{probe.getsockname()[1]}"
         port = self.address.rpartition(":")[2]
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": folder}
-        dask = [sys.executable, "-m", "dask"]
-        words = ["scheduler", "--host", "127.0.0.1", "--port", port, "--no-dashboard"]
-        self.scheduler = subprocess.Popen([*dask, *words], **quiet)
-        words = ["worker", self.address, "--nthreads", "1", "--no-nanny", "--no-dashboard"]
-        self.workers = [subprocess.Popen([*dask, *words], **quiet) for _ in range(2)]
+        words = ["--host", "127.0.0.1", "--port", port, "--no-dashboard"]
+        self.scheduler = fork_dask("scheduler", *words, cwd=folder)
+        words = [self.address, "--nthreads", "1", "--no-nanny", "--no-dashboard"]
+        self.workers = [fork_dask("worker", *words, cwd=folder) for _ in range(2)]
 
     def close(self) -> None:
         """Kill all of it."""

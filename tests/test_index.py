@@ -27,7 +27,7 @@ import numpy as np
 import pytest
 import zarr
 from atlas import tree
-from forks import can_mount
+from forks import Forked, can_mount, fork, forks, run_forked
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -525,20 +525,22 @@ print(found.progress())
 
 
 @pytest.fixture
-def children() -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Start Python processes that are gone after the test."""
-    started: list[subprocess.Popen[str]] = []
+def children(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Any]]:
+    """Start Python processes, each with a file of what it says, that are gone after the test."""
+    started: list[Forked] = []
 
-    def start(text: str, *words: object) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", text, *map(str, words)]
-        child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        started.append(child)
-        return child
+    def start(text: str, *words: object) -> tuple[Forked, Path]:
+        folder = tmp_path_factory.mktemp("child")
+        (folder / "run.py").write_text(text)
+        said, script = folder / "said", str(folder / "run.py")
+        said.touch()
+        started.append(fork(*words, cwd=folder, out=said, script=script))
+        return started[-1], said
 
     yield start
     for child in started:
         child.kill()
-        child.communicate()
+        child.wait()
 
 
 def test_a_builder_that_is_killed_at_any_moment(
@@ -549,7 +551,7 @@ def test_a_builder_that_is_killed_at_any_moment(
     path = save_h5(entries, tmp_path / "a.h5ad", compression="gzip")
     folder = tmp_path / "killed" / "index"
     for moment in (0.0, 0.15, 0.4):
-        child = children(BUILD, path, folder)
+        child, _ = children(BUILD, path, folder)
         while not (folder / "lock").exists():
             assert child.poll() is None
             time.sleep(0.001)
@@ -571,9 +573,9 @@ def test_two_processes_build_one_index(tmp_path: Path, children: Callable[..., A
     entries = large(n_cells=150_000)
     path = save_h5(entries, tmp_path / "a.h5ad")
     both = [children(BUILD, path, tmp_path / "index") for _ in range(2)]
-    for child in both:
-        said, _ = child.communicate(timeout=60)
-        assert "'state': 'ready'" in said
+    for child, said in both:
+        child.wait(60)
+        assert "'state': 'ready'" in said.read_text()
     assert leftovers(tmp_path) == []
     assert_genes(built(opened(path), tmp_path / "index"), entries)
 
@@ -595,8 +597,10 @@ def test_a_builder_that_dies_while_another_waits(
     tmp_path: Path, children: Callable[..., Any]
 ) -> None:
     entries = messy()
-    child = children(HOLD, tmp_path / "index")
-    assert child.stdout.readline() == "held\n"
+    child, said = children(HOLD, tmp_path / "index")
+    while said.read_text() != "held\n":
+        assert child.poll() is None
+        time.sleep(0.01)
     found = GeneIndex(entries.matrix(), tmp_path / "index", room=16 * MiB, threads=2)
     found.start()
     assert_genes(found, entries)
@@ -743,19 +747,23 @@ print(json.dumps(found.progress()))
 """
 
 
-def on_disk(cwd: Path, *lines: str) -> list[str]:
-    """Run shell lines in a mount namespace of their own; what they print."""
+def on_disk(cwd: Path, index: str, *mounts: str) -> dict[str, Any]:
+    """What `ON_DISK` says where disks are mounted at ``disk``."""
     (cwd / "disk").mkdir(exist_ok=True)
-    ended = subprocess.run(
-        ["unshare", "-m", "sh", "-ec", "\n".join(lines)],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert ended.returncode == 0, ended.stderr
-    return ended.stdout.splitlines()
+    script = cwd / "build.py"
+    script.write_text(ON_DISK)
+    try:
+        for mount in mounts:
+            forks().shell(f"mount {mount} {cwd / 'disk'}")
+        code, said, error = run_forked(index, cwd=cwd, script=str(script))
+        assert code == 0, error
+        assert str(cwd) not in said
+        facts: dict[str, Any] = json.loads(said)
+        facts["left"] = [path.name for path in forks().seen(cwd / index).parent.glob("*")]
+        return facts
+    finally:
+        for _ in mounts:
+            forks().shell(f"umount -l {cwd / 'disk'} 2>/dev/null; true")
 
 
 @needs_mount
@@ -771,15 +779,10 @@ def on_disk(cwd: Path, *lines: str) -> list[str]:
 def test_disks_that_do_not_take_it(tmp_path: Path, disk: str, reason: str) -> None:
     entries = large(n_cells=140_000, n_genes=20)
     save_h5(entries, tmp_path / "a.h5ad")
-    (tmp_path / "build.py").write_text(ON_DISK)
-    mount = f"mount -t tmpfs -o {disk} tmpfs disk"
-    run = f"{sys.executable} build.py disk/deep/index"
-    said, *left = on_disk(tmp_path, mount, run, "ls -A disk/deep 2>/dev/null || true")
-    facts = json.loads(said)
+    facts = on_disk(tmp_path, "disk/deep/index", f"-t tmpfs -o {disk} tmpfs")
     assert facts["state"] == "failed"
     assert reason in facts["reason"]
-    assert str(tmp_path) not in said
-    assert left == []
+    assert facts["left"] == []
     plain = b"".join(entries.plain(i).tobytes() for i in range(20))
     assert (tmp_path / "genes").read_bytes() == plain
 
@@ -788,12 +791,10 @@ def test_disks_that_do_not_take_it(tmp_path: Path, disk: str, reason: str) -> No
 def test_a_complete_index_on_a_read_only_disk(tmp_path: Path) -> None:
     entries = messy()
     save_h5(entries, tmp_path / "a.h5ad")
-    (tmp_path / "build.py").write_text(ON_DISK)
     built(opened(tmp_path / "a.h5ad"), tmp_path / "disk" / "index")
     before = tree(tmp_path / "disk")
-    mount = "mount --bind disk disk; mount -o remount,ro,bind disk"
-    (said,) = on_disk(tmp_path, mount, f"{sys.executable} build.py disk/index")
-    assert json.loads(said)["state"] == "ready"
+    mounts = (f"--bind {tmp_path / 'disk'}", "-o remount,ro,bind")
+    assert on_disk(tmp_path, "disk/index", *mounts)["state"] == "ready"
     assert tree(tmp_path / "disk") == before
 
 
