@@ -210,6 +210,13 @@ def run_anew(*arguments: object, cwd: Path, **environment: str) -> Outcome:
 
 
 def script(text: str, cwd: Path) -> Outcome:
+    """Run a Python script in a process of its own, with what it imports there already."""
+    path = cwd / "user_script.py"
+    path.write_text(text)
+    return Outcome(*run_forked(cwd=cwd, script=str(path)))
+
+
+def script_anew(text: str, cwd: Path) -> Outcome:
     """Run a Python script in a process of its own."""
     path = cwd / "user_script.py"
     path.write_text(text)

@@ -28,6 +28,7 @@ from atlas import (
     save,
     save_large,
     script,
+    script_anew,
     tree,
 )
 from scipy import sparse
@@ -375,7 +376,7 @@ def test_demo(tmp_path: Path) -> None:
 
 def test_a_script_without_a_guard(larger: Path, tmp_path: Path) -> None:
     """Workers do not run the script again, and two exports in one process do not meet."""
-    ended = script(
+    ended = script_anew(
         f"""
 print("once")
 from cellucid_dask import export
@@ -413,7 +414,7 @@ asyncio.run(cell())
 
 def test_beside_a_dask_client(larger: Path, tmp_path: Path) -> None:
     """A client that is there is left alone, unless it is named; it can be used afterwards."""
-    ended = script(
+    ended = script_anew(
         f"""
 import dask
 from distributed import Client, get_client

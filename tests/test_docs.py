@@ -186,7 +186,14 @@ def calls(node: ast.AST, function: ast.AST | None) -> Iterator[tuple[ast.AST | N
 
 def assigned(name: str, function: ast.AST | None) -> Iterator[ast.AST]:
     """What `name` is set to in `function`: by assignment, or by a loop over what is written out."""
-    for node in [] if function is None else ast.walk(function):
+    return iter(() if function is None else assignments(function).get(name, ()))
+
+
+@cache
+def assignments(function: ast.AST) -> dict[str, list[ast.AST]]:
+    """What each name is set to in `function`; every function is asked about many."""
+    found: dict[str, list[ast.AST]] = {}
+    for node in ast.walk(function):
         targets: Iterable[ast.AST] = ()
         if isinstance(node, ast.Assign):
             targets, value = node.targets, node.value
@@ -195,8 +202,9 @@ def assigned(name: str, function: ast.AST | None) -> Iterator[ast.AST]:
         elif isinstance(node, ast.For | ast.comprehension):
             targets, value = [node.target], node.iter
         for target in targets:
-            if any(isinstance(n, ast.Name) and n.id == name for n in ast.walk(target)):
-                yield value
+            for name in {n.id for n in ast.walk(target) if isinstance(n, ast.Name)}:
+                found.setdefault(name, []).append(value)
+    return found
 
 
 @cache

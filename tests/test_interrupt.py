@@ -14,7 +14,7 @@ import pytest
 from atlas import Running, command, finished, leftovers, save_large, unfinished
 
 SECONDS = 5  # within which a run must have ended after Ctrl-C
-LENGTH = {1: 3.0, 2: 4.0}  # about how long the command runs, by its number of workers
+LENGTH = {1: 2.4, 2: 3.2}  # about how long the command runs, by its number of workers
 
 
 @pytest.fixture(scope="module")

@@ -78,7 +78,7 @@ def test_a_kill_at_any_moment_leaves_the_old_export_or_the_new(
                 running.wait_for("edges:")
                 time.sleep(random.uniform(0, 0.15))
             else:
-                time.sleep(random.uniform(0.5, length))
+                time.sleep(random.uniform(0, length))
             running.signal(signal.SIGKILL, group=True)
             running.wait(10)
         found = tree(tmp_path / "out")

@@ -23,7 +23,7 @@ from typing import Any
 import dask
 import psutil
 import pytest
-from atlas import Outcome, atlas, here, run_anew, save, script, tree
+from atlas import Outcome, atlas, here, run_anew, save, script_anew, tree
 from forks import can_mount
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -321,7 +321,7 @@ def test_variables_of_sbatch_do_not_change_the_jobs(monkeypatch: pytest.MonkeyPa
 
 
 def test_the_first_use_may_be_in_a_thread(tmp_path: Path) -> None:
-    done = script(
+    done = script_anew(
         "import threading\n"
         "from cellucid_dask.slurm.jobs import jobqueue\n"
         "found = []\n"
@@ -335,7 +335,7 @@ def test_the_first_use_may_be_in_a_thread(tmp_path: Path) -> None:
 
 def test_the_first_use_may_be_with_settings_of_a_moment(tmp_path: Path) -> None:
     """What dask_jobqueue brought as it was imported is still there when they are over."""
-    done = script(
+    done = script_anew(
         "import dask\n"
         "from cellucid_dask.slurm.jobs import jobqueue, site\n"
         "with dask.config.set({'jobqueue.slurm.cores': 7}):\n"
@@ -350,7 +350,7 @@ def test_the_first_use_may_be_with_settings_of_a_moment(tmp_path: Path) -> None:
 
 def test_ctrl_c_stays_with_the_command(tmp_path: Path) -> None:
     """Importing dask_jobqueue takes it over."""
-    done = script(
+    done = script_anew(
         "import signal\n"
         "from cellucid_dask.slurm.jobs import jobqueue\n"
         "mine = lambda *_: None\n"
