@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from atlas import script
+from atlas import script_anew
 from oracle import (
     CREATED,
     file_bytes,
@@ -1323,7 +1323,7 @@ def test_an_export_is_served_without_what_reads_data(
     exports: dict[str, Path], tmp_path: Path
 ) -> None:
     """To import it takes longer than all else until a server answers."""
-    done = script(
+    done = script_anew(
         "import sys\n"
         "from cellucid_dask.server.lifetime import create_app\n"
         f"create_app({str(exports['eight'])!r})\n"
