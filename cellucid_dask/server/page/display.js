@@ -64,22 +64,25 @@ export class Display {
   }
 
   showLegend() {
-    const { column, dataset, hidden, outliers } = have;
+    const { column, dataset, hidden } = have;
+    const parts = () => [...$("legend").querySelectorAll("button, input, select")];
+    const focused = parts().indexOf(document.activeElement);
     if (!column) $("legend").replaceChildren();
     else if (column.categorical) {
       const can = dataset.obs._obsSchemas.categorical.outlierPathPattern;
-      const filter = (quantile) => this.act[outliers ? "seen" : "ask"]({ outliers: quantile });
+      const filter = (quantile) => this.act[have.outliers ? "seen" : "ask"]({ outliers: quantile });
       showCategories($("legend"), column, hidden, {
         changed: () => this.act.seen({ hide: [...hidden] }),
         quantile: view.outliers,
         filter: can && filter,
       });
     } else {
-      showValues($("legend"), column, view, (change) => {
+      showValues($("legend"), column, view, (change, anew) => {
         this.act.painted(change);
-        if (!change.range) this.showLegend(); // the bar has other ends or colours
+        if (anew) this.showLegend(); // the bar has other ends or colours
       });
     }
+    if (focused >= 0) parts()[focused]?.focus();
   }
 
   /** Which cells are seen and in which colours, and what follows from that. */

@@ -17,10 +17,15 @@ function bar(column, logarithmic) {
   };
 }
 
-/** Shows a column of values; `changed({range, log, map})` is called with what the user changed. */
+/**
+ * Shows a column of values.
+ *
+ * `changed({range, log, map}, anew)` is called with what the user changed, and whether that is
+ * to be shown anew: not for a handle, which is still held.
+ */
 export function showValues(place, column, { range, log, map }, changed) {
   place.replaceChildren(element("div", "heading", element("h2", "", column.key),
-    button("all", "Whole range", () => changed({ range: null }), "Reset")));
+    button("all", "Whole range", () => changed({ range: null }, true), "Reset")));
   if (!column.empty) place.append(...controls(column, { range, log, map }, changed));
   if (column.missing) {
     const text = `${count(column.missing)} cells without a value`;
@@ -63,8 +68,8 @@ function controls(column, { range, log, map }, changed) {
   return [
     element("div", "scale", picture, ...handles),
     element("div", "ends", ...ends),
-    element("div", "row", check("log", "Log", log, (on) => changed({ log: on })),
-      choice("map", "Colours", MAP_NAMES, map, (name) => changed({ map: name }))),
+    element("div", "row", check("log", "Log", log, (on) => changed({ log: on }, true)),
+      choice("map", "Colours", MAP_NAMES, map, (name) => changed({ map: name }, true))),
   ];
 }
 

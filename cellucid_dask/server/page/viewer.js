@@ -132,7 +132,6 @@ async function loadRest(from) {
     from.signal.throwIfAborted();
     display.scatter.outliers = outliers.codes;
     await take("outliers", outliers);
-    display.showLegend();
   }
   if (view.lasso !== have.lasso) {
     const { lasso } = view;
