@@ -6,6 +6,7 @@ import os
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ import pytest
 import slurm_local
 from anndata import AnnData
 from oracle import make_atlas, silent
+
+with suppress(ImportError):  # the tests that drive a browser skip where there is no selenium
+    from paging import browser, exports, made, page, serve, served  # noqa: F401
 
 # Started in the background of a shell, or by nohup, this process ignores signals, and so would
 # every command that a test interrupts.
