@@ -133,7 +133,10 @@ export class Display {
     if (!fits) Object.assign(canvas, { width, height });
     const ratio = width / scatter.camera.extent[0];
     over.setTransform(1, 0, 0, 1, 0, 0);
-    over.clearRect(0, 0, width, height);
+    over.globalCompositeOperation = "copy"; // Chromium 156 forgets clearRect if nothing follows it
+    over.fillStyle = "transparent";
+    over.fillRect(0, 0, width, height);
+    over.globalCompositeOperation = "source-over";
     over.scale(ratio, ratio);
     this.#paintOver(over);
     this.act.moved();

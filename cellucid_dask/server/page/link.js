@@ -1,5 +1,7 @@
 // The whole state of the page as text for the end of a link, and back.
 
+import { MAP_NAMES } from "./colours.js";
+
 /** What is seen where a link says nothing. */
 export const START = Object.freeze({
   dataset: null, d: 0, color: null, hide: [], outliers: 1, range: null, log: false, map: "viridis",
@@ -7,8 +9,11 @@ export const START = Object.freeze({
 });
 const MOST_HIDDEN = 65535;
 
-/** A number with as many digits as a view needs. */
+/** A number with as many digits as an outline needs. */
 export const short = (x) => Number(x.toPrecision(6));
+
+/** And as a view needs, that edges and arrows are drawn at the same pixels. */
+const exact = (x) => Number(x.toPrecision(10));
 
 /** "0-3,7" of [0, 1, 2, 3, 7]. */
 function ranges(codes) {
@@ -69,14 +74,14 @@ const PARTS = {
     return ends && ends[0] < ends[1] ? ends : null;
   }],
   log: [Number, (text) => text === "1"],
-  map: [String, String],
+  map: [String, (text) => (MAP_NAMES.includes(text) ? text : null)],
   labels: [Number, (text) => text !== "0"],
   vectors: [String, String],
   edges: [Number, (text) => text === "1"],
   size: [String, (text) => within(text, 0.5, 15)],
   opacity: [String, (text) => within(text, 0.05, 1)],
   theme: [String, (text) => (["light", "dark"].includes(text) ? text : null)],
-  at: [(found) => found.map(short).join(), camera],
+  at: [(found) => found.map(exact).join(), camera],
 };
 
 /** What is not as at the start, as "d=2&color=gene:CD3E". */
