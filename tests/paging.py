@@ -44,16 +44,11 @@ Places = NDArray[np.float64]
 Colour = tuple[int, ...]
 
 WAIT = """
-const [test, ends, done] = arguments;
-const look = () => {
-  let found;
-  try {
-    found = eval?.(test);
-  } catch (error) {
-    found = null;
-  }
+const [ends, done] = arguments;
+const look = () => {{
+  const found = {};
   if (found || Date.now() > ends) done(found); else setTimeout(look, 10);
-};
+}};
 look();
 """
 # The page is there, or says why not, and all that it drew is to be seen.
@@ -69,6 +64,7 @@ const look = () => {
 };
 look();
 """
+COVERS = ("tools", "selection", "hover", "error", "notice")
 HIDE = "for (const id of arguments[0]) document.getElementById(id).style.visibility = arguments[1]"
 
 
@@ -136,7 +132,7 @@ class Page:
 
     def until(self, expression: str) -> Any:
         """Value of a JavaScript expression, once it is true."""
-        found = self._patiently(WAIT, expression)
+        found = self._patiently(WAIT.format(expression))
         assert found, f"never so: {expression}"
         return found
 
@@ -222,25 +218,15 @@ class Page:
     def hold(self, slider: str, *parts: float) -> None:
         """Drag a slider by its thumb to parts of its way, and let the page draw at each."""
         script = """
-          const { x, y, width, height } = document.querySelector(arguments[0]).getBoundingClientRect();
+          const slider = document.querySelector(arguments[0]);
+          const { x, y, width, height } = slider.getBoundingClientRect();
           return [x + 8, width - 16, y + height / 2];
         """
         left, way, y = self.js(script, slider)
-        for number, part in enumerate([parts[0], *parts, parts[-1]]):
-            kind = (
-                ("mousePressed", "mouseReleased")[number > 0]
-                if number in (0, len(parts) + 1)
-                else "mouseMoved"
-            )
-            self.cdp(
-                "Input.dispatchMouseEvent",
-                type=kind,
-                x=left + part * way,
-                y=y,
-                button="left",
-                buttons=1,
-                clickCount=1,
-            )
+        kinds = ["mousePressed", *["mouseMoved"] * len(parts), "mouseReleased"]
+        for kind, part in zip(kinds, [parts[0], *parts, parts[-1]], strict=True):
+            held = {"button": "left", "buttons": 1, "clickCount": 1}
+            self.cdp("Input.dispatchMouseEvent", type=kind, x=left + part * way, y=y, **held)
             self.state()
 
     def point(self, place: Sequence[float]) -> None:
@@ -260,7 +246,7 @@ class Page:
         script = "return Array.from({ length: cellucid.nCells }, (_, i) => cellucid.at(i))"
         return np.array(self.js(script))
 
-    def picture(self, hide: Sequence[str] = ("tools", "selection", "hover")) -> Pixels:
+    def picture(self, hide: Sequence[str] = COVERS) -> Pixels:
         """(height, width, 3): the cells as they are seen, without what may cover them."""
         self.state()
         self.js(HIDE, hide, "hidden")
@@ -304,7 +290,7 @@ class Page:
             if entry["level"] == "SEVERE"
             and not any(expected in entry["message"] for expected in self.spoiled)
         ]
-        assert errors == []
+        assert not errors, "\n".join(errors)
         entries = "return performance.getEntriesByType('resource').map((entry) => entry.name)"
         asked = self.js(entries)
         assert asked

@@ -43,7 +43,7 @@ export function showCategories(place, column, hidden, { changed, quantile, filte
   };
   walk(list);
   place.replaceChildren(
-    element("div", "heading", element("h2", "", key),
+    element("div", "heading", Object.assign(element("h2", "", key), { title: key }),
       button("all", "Show all", () => update([]), "All"),
       button("all", "Hide all", () => update(all), "None")),
     ...(rows.length >= MANY ? [finder(show)] : []),

@@ -24,7 +24,8 @@ function bar(column, logarithmic) {
  * to be shown anew: not for a handle, which is still held.
  */
 export function showValues(place, column, { range, log, map }, changed) {
-  place.replaceChildren(element("div", "heading", element("h2", "", column.key),
+  place.replaceChildren(element("div", "heading",
+    Object.assign(element("h2", "", column.key), { title: column.key }),
     button("all", "Whole range", () => changed({ range: null }, true), "Reset")));
   if (!column.empty) place.append(...controls(column, { range, log, map }, changed));
   if (column.missing) {
