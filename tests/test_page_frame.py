@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from page_data import CELLS, stacked
+from upstream import site
 
 from cellucid_dask import export
 
@@ -452,3 +453,55 @@ def test_all_is_in_its_place(page: Page, served: Any, size: tuple[int, int]) -> 
         assert stage.rect["height"] > 400
         page.js("arguments[0].scrollIntoView()", stage)
         assert page.colours()[page.swatch("b")] > 100
+
+
+# ------------------------------------------------------------------------------- other pages
+
+NEEDS = b"""<!doctype html><meta name="cellucid-web-build-id" content="one">
+<link rel="icon" href="data:,"><p style="color: rgb(1, 2, 3)">of the site</p>
+<script>window.found = ["inline"]; const add = (what) => window.found.push(what);</script>
+<script type="module">
+  import { name } from "./assets/js/main.js";
+  add(name);
+  const wasm = Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0);
+  await WebAssembly.instantiate(wasm).then(() => add("wasm"));
+  const of_text = URL.createObjectURL(new Blob(["postMessage('blob')"]));
+  for (const url of ["assets/js/worker.js", of_text]) {
+    const worker = new Worker(url);
+    add(await new Promise((done) => { worker.onmessage = ({ data }) => done(data); }));
+  }
+  await fetch(new URL("obs_manifest.json", location.href)).then((r) => r.json());
+  add("data");
+  for (const url of ["OTHER", "OTHER/x.png"]) {
+    await fetch(url, { mode: "no-cors" }).catch(() => add("blocked"));
+  }
+  add(getComputedStyle(document.querySelector("p")).color);
+  window.ready = true;
+</script>"""
+
+
+def test_hosted_pages_and_the_banner(page: Page, serve: Any, made: Path, tmp_path: Path) -> None:
+    """What such a page needs works, and it reaches nobody else; without it comes the banner."""
+    with site() as web, site() as other:
+        web.files["index.html"] = NEEDS.replace(b"OTHER", other.url.encode())
+        web.files["assets/js/main.js"] = b"export const name = 'module';"
+        worker = f"fetch('{other.url}', {{mode: 'no-cors'}}).catch(() => postMessage('worker'))"
+        web.files["assets/js/worker.js"] = worker.encode()
+        options = {"viewer": "hosted", "viewer_cache": tmp_path}
+        page.driver.get(serve(made / "uint8", viewer_url=web.url, **options).url + "/")
+        page.until("window.ready")
+        found = page.js("return window.found")
+        assert found == [
+            *("inline", "module", "wasm", "worker", "blob", "data", "blocked", "blocked"),
+            "rgb(1, 2, 3)",
+        ]
+        assert not other.heads
+        errors = [e["message"] for e in page.driver.get_log("browser") if e["level"] == "SEVERE"]
+        assert all("Content Security Policy" in message for message in errors), errors
+        gone = other.url
+    state = page.open(serve(made / "uint8", viewer_url=gone, **options))
+    assert state["drawn"] == CELLS
+    (told,) = page.texts(".banner")
+    assert told.startswith(f"The page of {gone.removeprefix('http://')} could not be loaded: it ")
+    assert page.seen(".banner")
+    assert page.one(".banner").get_attribute("role") == "status"
