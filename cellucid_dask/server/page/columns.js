@@ -1,6 +1,7 @@
 // Columns: one code or value for every cell, with what is needed to read it.
 
 const ABSENT = Math.fround(3e38); // stands for NaN and Inf, which shaders may not tell
+const LEAST = 1e-38; // that has a logarithm; a link may hold a range with less
 
 /** Codes of a categorical field: the category of every cell. */
 export class Categories {
@@ -74,7 +75,7 @@ export class Values {
 
   /** How values lie on the scale: as they are, or by their logarithm. */
   scaled(value, logarithmic) {
-    return logarithmic ? Math.log(value + this.shift) : value;
+    return logarithmic ? Math.log(Math.max(value + this.shift, LEAST)) : value;
   }
 
   /** Inverse of `scaled`. */

@@ -30,7 +30,7 @@ export class Controls {
     on("reset", "click", act.reset);
     on("copy", "click", act.copyLink);
     on("picture", "click", act.savePicture);
-    on("retry", "click", act.refresh);
+    on("retry", "click", act.retry);
     on("controls", "submit", (event) => event.preventDefault());
     $("notice").lastElementChild.addEventListener("click", () => {
       $("notice").hidden = true;

@@ -87,6 +87,11 @@ export class Dataset {
       : Values.measured(key, raw);
   }
 
+  /** Whether there are outlier quantiles: older exports have none. */
+  get hasOutliers() {
+    return Boolean(this.obs._obsSchemas.categorical.outlierPathPattern);
+  }
+
   /** Outlier quantiles of a categorical field. */
   async outliers(reader, key) {
     const { outlierPathPattern: pattern, outlierDtype: dtype, outlierQuantized: quantized } =

@@ -2,7 +2,11 @@
 
 export const $ = (id) => document.getElementById(id);
 export const count = (n) => n.toLocaleString("en");
-export const number = (x) => x.toLocaleString("en", { maximumSignificantDigits: 4 });
+export const number = (x) => {
+  const plain = x === 0 || (Math.abs(x) >= 1e-4 && Math.abs(x) < 1e9);
+  const notation = plain ? "standard" : "scientific"; // else a number is wider than the page
+  return x.toLocaleString("en", { maximumSignificantDigits: 4, notation });
+};
 
 /** An element of a class that holds text or elements. */
 export function element(tag, name, ...children) {

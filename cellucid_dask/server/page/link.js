@@ -28,12 +28,13 @@ function ranges(codes) {
 }
 
 function codes(text) {
-  return text.split(",").flatMap((part) => {
-    if (!/^\d{1,5}(-\d{1,5})?$/.test(part)) return [];
+  const hidden = new Uint8Array(MOST_HIDDEN + 1); // however often a link names a code
+  for (const part of text.split(",")) {
+    if (!/^\d{1,5}(-\d{1,5})?$/.test(part)) continue;
     const [first, last = first] = part.split("-").map(Number);
-    const end = Math.min(last, MOST_HIDDEN);
-    return Array.from({ length: Math.max(0, end - first + 1) }, (_, i) => first + i);
-  });
+    hidden.fill(1, first, last + 1);
+  }
+  return [...hidden.keys()].filter((code) => hidden[code]);
 }
 
 const numbers = (text) => text.split(",").map((part) => (part.trim() ? Number(part) : NaN));
@@ -65,7 +66,7 @@ function camera(text) {
 /** How each part is written, and read: null for what cannot be used. */
 const PARTS = {
   dataset: [String, String],
-  d: [String, (text) => ({ 1: 1, 2: 2, 3: 3 })[text] ?? null],
+  d: [String, (text) => (/^[123]$/.test(text) ? Number(text) : null)],
   color: [String, String],
   hide: [ranges, codes],
   outliers: [String, (text) => within(text, 0, 1)],

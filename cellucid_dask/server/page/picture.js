@@ -93,7 +93,7 @@ function paintBar(context, { column, map, range, log, text, soft, missing, top }
 /** As much of a text as there is room for. */
 function cut(context, text, width) {
   if (context.measureText(text).width <= width) return text;
-  let end = text.length;
+  let end = Math.min(text.length, 100); // more never fit
   while (end > 1 && context.measureText(`${text.slice(0, end)}…`).width > width) end--;
   return `${text.slice(0, end)}…`;
 }

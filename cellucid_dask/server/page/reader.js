@@ -27,7 +27,8 @@ export class Reader {
   /** The numbers of a binary file, which must be exactly `length`. */
   async array(path, dtype, length) {
     const response = await this.#request(path);
-    const bytes = new Uint8Array(length * ARRAYS[dtype].BYTES_PER_ELEMENT);
+    const bytes = await this.#whole(path, "is more than this browser can hold",
+      () => new Uint8Array(length * ARRAYS[dtype].BYTES_PER_ELEMENT));
     const received = await this.#whole(path, "is cut short or damaged", () => {
       const inflated = path.endsWith(".gz")
         ? response.body.pipeThrough(new DecompressionStream("gzip")) : response.body;

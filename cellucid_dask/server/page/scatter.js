@@ -44,6 +44,7 @@ export class Scatter {
     canvas.addEventListener("webglcontextlost", (event) => event.preventDefault());
     canvas.addEventListener("webglcontextrestored", () => {
       this.#start();
+      this.#sync = null; // of the card that was lost
       Object.entries(this.#held).forEach(([name, held]) => this.#send(name, held));
       this.draw();
     });
@@ -105,8 +106,11 @@ export class Scatter {
     const { canvas, gl } = this;
     const kept = [canvas.width, canvas.height];
     const [width, height] = this.camera.extent.map((length) => Math.round(length * ratio));
-    const rim = Math.ceil(2 * this.#size(ratio)); // points are cut where their centre is outside
+    if (gl.isContextLost()) throw new Error("The graphics card was lost; load the page again.");
     const most = Math.min(2048, gl.getParameter(gl.MAX_RENDERBUFFER_SIZE));
+    // Points are cut where their centre is outside; perspective at most doubles a radius.
+    const [, largest] = gl.getParameter(gl.ALIASED_POINT_SIZE_RANGE);
+    const rim = Math.ceil(Math.min(this.#size(ratio), largest / 2, most / 4));
     const inner = most - 2 * rim;
     canvas.width = canvas.height = most;
     const steps = this.#plan();

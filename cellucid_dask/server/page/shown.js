@@ -10,6 +10,7 @@ const EDGE = 0.3; // opacity of an edge where there are few
 /** Colours of the theme that holds now, as [r, g, b]. */
 export function theme() {
   const probe = document.body.appendChild(document.createElement("i"));
+  probe.style.forcedColorAdjust = "none"; // else all are one in a high contrast mode
   const found = COLOURS.map((name) => {
     probe.style.color = `var(--${name})`;
     const channels = getComputedStyle(probe).color.match(/[\d.]+/g).slice(0, 3).map(Number);

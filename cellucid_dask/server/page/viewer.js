@@ -14,6 +14,7 @@ const ROOT = new URL("../../", import.meta.url); // this file is at _cellucid/pa
 const MOVE = "drag to move, wheel to zoom";
 const HINTS = { 1: MOVE, 2: MOVE, 3: "drag to turn, shift-drag to move, wheel to zoom" };
 const MOST_EDGES = 1_000_000; // that are drawn
+const USUAL = { hide: START.hide, outliers: START.outliers, range: START.range, log: START.log };
 const settings = new Map(); // by colour, for when it is chosen again
 let stop = new AbortController();
 let display;
@@ -42,7 +43,8 @@ async function refresh() {
   if (!signal.aborted) $("progress").hidden = true;
 }
 
-const reader = (signal, { path }) => new Reader(new URL(`.${path}`, ROOT), signal, tell);
+const reader = (signal, { path }, told = tell) =>
+  new Reader(new URL(`.${path}`, ROOT), signal, told);
 
 async function load(signal) {
   if (!have.entries) await loadEntries(new Reader(ROOT, signal, tell));
@@ -127,7 +129,7 @@ async function loadRest(from) {
     from.signal.throwIfAborted();
     display.showCells();
   };
-  if (column?.categorical && view.outliers < 1 && !have.outliers) {
+  if (column?.categorical && view.outliers < 1 && dataset.hasOutliers && !have.outliers) {
     const outliers = await dataset.outliers(from, column.key);
     from.signal.throwIfAborted();
     display.scatter.outliers = outliers.codes;
@@ -179,7 +181,8 @@ function chooseColour() {
   if (kind === "gene" && !dataset.genes) return; // not known yet
   if (view.color !== null && !dataset.has(view.color)) {
     notice(`This dataset has nothing called ${key || view.color}.`);
-    view.color = null;
+    Object.assign(view, USUAL, { color: null });
+    have.hidden = new Set();
   }
   const fields = [...dataset.categorical.values()];
   const first = fields.find(([, { length }]) => length > 1 && length < 255);
@@ -257,15 +260,20 @@ function lassoed(lasso, add) {
 function changeColour(wish) {
   const { hide, outliers, range, log } = view;
   settings.set(view.color, { hide, outliers, range, log });
-  const usual = { hide: START.hide, outliers: START.outliers, range: START.range, log: START.log };
-  Object.assign(wish, usual, settings.get(wish.color));
+  Object.assign(wish, USUAL, settings.get(wish.color));
   have.hidden = new Set(wish.hide);
 }
 
 function changeDataset(dataset) {
   const { theme, map, labels } = view;
   Object.assign(view, START, { dataset, theme, map, labels });
-  have.hidden = new Set();
+  Object.assign(have, { entry: null, hidden: new Set() });
+  refresh();
+}
+
+/** Reads all anew: the data may have been exported again since the page was opened. */
+function retry() {
+  have.entry = null;
   refresh();
 }
 
@@ -308,7 +316,7 @@ function themed() {
 }
 
 const controls = new Controls({
-  ask, painted, refresh, savePicture, copyLink, themed, changeDataset,
+  ask, painted, retry, savePicture, copyLink, themed, changeDataset,
   reset: () => display?.scatter.camera.reset(),
   lasso: () => display && (display.lasso.on = !display.lasso.on),
   size: () => display?.size ?? 3,
@@ -317,7 +325,8 @@ const selection = new Selection({
   load: (key) => {
     const { column, dataset, entry } = have;
     if (column?.categorical && column.key === key) return column;
-    return dataset.colour(reader(stop.signal, entry), `obs:${key}`);
+    const { signal } = new AbortController(); // what is asked for next does not stop it
+    return dataset.colour(reader(signal, entry, () => {}), `obs:${key}`);
   },
   clear: () => ask({ lasso: [] }),
 });
