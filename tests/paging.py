@@ -312,6 +312,7 @@ def options() -> webdriver.ChromeOptions:
         "no-proxy-server",
         "force-color-profile=srgb",
         "force-device-scale-factor=1",
+        "disable-gpu-compositing",
         "use-angle=swiftshader",
         "enable-unsafe-swiftshader",
     ):

@@ -324,13 +324,13 @@ def test_vectors_point_where_the_field_points(page: Page, served: Any) -> None:
     page.choose("#vectors", "Velocity (UMAP)")
     image = page.picture()
     shares = [dark(*step, image) for step in ((2, 0), (-2, 0), (0, -2), (0, 2))]
-    assert shares[0] > 0.8, shares
-    assert max(shares[1:]) < 0.3, shares
+    assert shares[0] > 0.65, shares
+    assert max(shares[1:]) < 0.2, shares
     page.choose("#vectors", "Drift (UMAP)")
     image = page.picture()
     shares = [dark(*step, image) for step in ((0, -2), (0, 2), (2, 0), (-2, 0))]
-    assert shares[0] > 0.8, shares
-    assert max(shares[1:]) < 0.3, shares
+    assert shares[0] > 0.65, shares
+    assert max(shares[1:]) < 0.2, shares
     page.click(".all[title='Hide all']")  # arrows are of what is seen
     assert (page.picture() == page.ground()).all()
     page.click(".all[title='Show all']")
