@@ -194,7 +194,7 @@ def test_values_on_the_scale(page: Page, served: Any) -> None:
     page.click("#legend .all")
     seen(lo, hi, log=True, name="viridis")
 
-    page.hold(".handle:nth-of-type(2)", 1, 0.8, 1, 0.5)  # by the pointer, there and back
+    page.hold(".handle:nth-of-type(2)", 1, 0.8, 1.05, 0.5)  # by the pointer, there and back
     middle = float(page.texts(".ends span")[1])
     assert middle == pytest.approx(np.sqrt(lo * hi), rel=0.05)
     seen(lo, middle, log=True, name="viridis")
@@ -285,6 +285,9 @@ def test_what_lies_on_top(page: Page, serve: Any, tmp_path: Path) -> None:
         page.show(2)
         found = pixels_at(page.picture(), page.places())
         assert (found == MAPS["viridis"][2]).all(), "the end of the colour bar"
+        page.point(page.places()[30])
+        page.until("!document.getElementById('hover').hidden")
+        assert page.one("#hover").text.endswith(" · value: 9"), "the cell on top"
         page.slide("#opacity", 0.5)
         found = pixels_at(page.picture(), page.places()).astype(int)
         assert (found[:, 2] < 140).all(), "what is missing is beneath"
