@@ -13,6 +13,7 @@ from urllib.parse import urljoin, urlsplit
 
 from urllib3 import BaseHTTPResponse, PoolManager, ProxyManager, Timeout
 from urllib3.exceptions import HTTPError
+from urllib3.util import parse_url
 
 from cellucid_dask.serve_options import is_loopback, is_site
 from cellucid_dask.server.deadline import SILENT, Watch, left, watched
@@ -112,7 +113,7 @@ class Upstream:
     def _moved(self, url: str, location: str) -> str:
         """Where a redirect leads, which must be the same site."""
         try:
-            target = urljoin(url, location)
+            target = parse_url(urljoin(url, location)).url
             where = _origin(target)
         except ValueError as error:
             raise UnfitError("redirects to what is no address") from error
@@ -123,10 +124,10 @@ class Upstream:
 
 
 def _origin(url: str) -> str:
-    parts = urlsplit(url)
-    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-    host = parts.hostname or ""
-    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+    # By what connects, too: in http://one.org\@two.org/ other parsers see the other host.
+    parts = parse_url(url)
+    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme or "")
+    return f"{parts.scheme}://{parts.host}:{port}"
 
 
 class _Exchange:
