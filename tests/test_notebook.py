@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import gzip
 import http.server
 import json
@@ -12,6 +13,7 @@ import socket
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -273,6 +275,25 @@ def test_at_most_some_objects_are_held(shown: Any) -> None:
     shown(datas[HELD], function=show_anndata)
     running = [view.server.is_running() for view in views]
     assert running == [True, False, *[True] * (HELD - 2)], "not the one shown longest ago"
+
+
+def test_what_is_stopped_is_let_go_of(shown: Any, folder: Path) -> None:
+    """Also while a notebook keeps the view, as it does of every output."""
+    data = make_anndata(AtlasSpec(cells=20, genes=3))
+    view, held = shown(data, function=show_anndata), weakref.ref(data)
+    assert ask(view.server.port, urlsplit(view.url).path + "points_2d.bin").status == 200
+    url = view.url
+    del data
+    view.stop()
+    gc.collect()
+    assert held() is None
+    assert (view.url, "stopped" in repr(view)) == (url, True)
+    for stopped in (view, view_of_path := shown(folder)):
+        stopped.stop()
+        with pytest.raises(CellucidDaskError, match="show it again"):
+            stopped.server.start_background()
+        assert not stopped.server.is_running()
+    assert "stopped" in view_of_path._repr_html_()
 
 
 def test_outside_a_notebook_the_url_is_printed(

@@ -27,12 +27,12 @@ from werkzeug.exceptions import (
 )
 from werkzeug.routing import RequestRedirect
 
-from cellucid_dask.errors import CellucidDaskError
+from cellucid_dask.errors import CellucidDaskError, InputError
 from cellucid_dask.serve_options import ServeOptions
 from cellucid_dask.server.content import BusyError, Content, ReplacedError, text
 from cellucid_dask.server.deliver import Answer, Environ, Headers, deliver, wants_gzip
 from cellucid_dask.server.guard import Hosts, Token, cross_origin
-from cellucid_dask.server.opening import Opened
+from cellucid_dask.server.opening import Opened, emptied
 from cellucid_dask.server.pages import page_file
 
 if TYPE_CHECKING:
@@ -93,6 +93,12 @@ class App:
             if not self._closed:
                 self.opened.close()
             self._started, self._closed = False, True
+
+    def forget(self) -> None:
+        """Close for good, and let go of the data; whoever still holds this does not hold them."""
+        self.close()
+        with self._lock:
+            self._open, self.opened = _forgotten, emptied(self.opened)
 
     def reopen(self) -> None:
         """Serve the data as they are now, under the same address.
@@ -276,6 +282,10 @@ class App:
             {"REQUEST_METHOD": "GET"},
             text(json.dumps({"status": "not_found", "delivered": False})),
         )
+
+
+def _forgotten() -> Opened:
+    raise InputError("what was shown was stopped", fix="show it again")
 
 
 def _hosted(serving: ServeOptions) -> HostedPage | None:

@@ -70,6 +70,18 @@ class One:
         return [_entry(dataset, "/")]
 
 
+class Nothing:
+    """No dataset any more."""
+
+    def find(self, path: str, *, gzip: bool) -> Content | None:  # noqa: ARG002
+        """Content at a path: none."""
+        return None
+
+    def list(self) -> list[dict[str, Any]]:
+        """Entries of ``/_cellucid/datasets``."""
+        return []
+
+
 class Folder:
     """The exports right below a folder, each under its own name and its id.
 

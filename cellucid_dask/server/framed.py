@@ -49,6 +49,13 @@ class FramedServer(CellucidServer):
         )
         self.app.hosts = AnyHost()
 
+    def stop(self) -> bool:
+        """Stop for good, and let go of the data: a notebook keeps what its cells have shown."""
+        clean = super().stop()
+        self.app.forget()
+        self._data = None
+        return clean
+
     @property
     def path(self) -> str:
         """Path of the page, the secret included, without a slash before it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,7 +12,7 @@ from cellucid_dask.errors import CellucidDaskError, InputError, Problem
 from cellucid_dask.options import ExportOptions
 from cellucid_dask.serve_options import ServeOptions
 from cellucid_dask.server.cache import AnswerCache
-from cellucid_dask.server.collection import Folder, One, looks_like_export
+from cellucid_dask.server.collection import Folder, Nothing, One, looks_like_export
 from cellucid_dask.server.exported import ExportedDataset
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Opened:
         Of all answers.
     """
 
-    datasets: One | Folder
+    datasets: One | Folder | Nothing
     type: str
     cache: AnswerCache
     format: str = ""
@@ -93,6 +93,11 @@ class Opened:
         """End it, and remove what was only for this server."""
         if self.live is not None:
             self.live.close()
+
+
+def emptied(opened: Opened) -> Opened:
+    """What is left to tell of data that are not served any more."""
+    return replace(opened, datasets=Nothing(), cache=AnswerCache(0), live=None, zarr=None)
 
 
 def open_data(
