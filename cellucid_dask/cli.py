@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import queue
@@ -295,6 +296,18 @@ def _say_stopped(how: str, given: list[str], ending: BaseException) -> None:
         click.echo("\n".join([how + half, *_notes(ending)]), err=True)
 
 
+def _unforeseen(error: Exception) -> int:
+    """Say what nobody saw to, and give the exit code."""
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:  # of any path given
+        what, fix = "is longer than a path may be", "name it shorter"
+        click.echo(f"error: {Problem(what, str(error.filename), fix)}", err=True)
+        return 2
+    told = f"internal error: {type(error).__name__}: {error}"
+    fix = "this is a bug: run again with --debug and report what it prints"
+    click.echo(f"{told}\n    {fix}", err=True)
+    return 1
+
+
 def _notes(error: BaseException | None) -> list[str]:
     """Lines that were added to an error, or to one that it came after."""
     found: list[str] = []
@@ -347,10 +360,5 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:  # noqa: BLE001  the last line between a bug and its user
         if debugging:
             traceback.print_exc()
-        click.echo(
-            f"internal error: {type(error).__name__}: {error}\n"
-            "    this is a bug: run again with --debug and report what it prints",
-            err=True,
-        )
-        sys.exit(1)
+        sys.exit(_unforeseen(error))
     sys.exit(status or 0)

@@ -282,7 +282,7 @@ def test_the_command_says_what_it_wrote(
 
 def test_all_that_is_wrong_is_told_together(root: Path, tmp_path: Path, cli: Cli) -> None:
     before = tree(tmp_path)
-    colours = ["corner", "VALUE", "valeu", "gene:HLA-A", "obs:Few", "value"]
+    colours = ["corner", "VALUE", "valeu", "gene:HLA-A", "obs:Few", "value", "valeu"]
     given = [word for key in colours for word in ("--color", key)]
     rest = ("-o", tmp_path / "none" / "a.jpg", "--columns", 99, "--dimension", 7)
     done = cli("preview", root / "q8", *given, *rest)
@@ -314,6 +314,19 @@ def test_an_export_is_not_written_into(root: Path, tmp_path: Path, cli: Cli) -> 
         assert done.code == 2
         assert "lies in the export" in done.err
     assert tree(root) == before
+
+
+def test_what_is_no_export_is_told_alone(root: Path, tmp_path: Path, cli: Cli) -> None:
+    """A folder of exports may hold a sheet; names that no file system takes are no bug."""
+    done = cli("preview", root, "-o", root / "a.png")
+    assert (done.code, done.err.count("\n")) == (2, 2)
+    assert f"error: {root}: is no export" in done.err
+    long = "x" * 300
+    for words in ((long,), (root / "q8", "-o", tmp_path / f"{long}.png")):
+        done = cli("preview", *words)
+        assert done.code == 2
+        assert done.err.endswith(": is longer than a path may be\n    name it shorter\n")
+    assert tree(tmp_path) == {}
 
 
 @pytest.mark.parametrize(
@@ -373,6 +386,14 @@ def test_without_matplotlib(
     assert told in done.err
     assert "there is no gene 'none'" in done.err
     assert tree(tmp_path) == {}
+
+
+def test_a_backend_that_matplotlib_does_not_know(root: Path, tmp_path: Path) -> None:
+    """It refuses to be imported then."""
+    done = run("preview", root / "q8", cwd=tmp_path, MPLBACKEND="none")
+    assert done.code == 2
+    assert "which cannot be imported (Key backend: 'none' is not a valid value" in done.err
+    assert done.err.startswith("error: a preview needs matplotlib")
 
 
 def test_where_no_font_cache_can_be_kept(root: Path, tmp_path: Path) -> None:

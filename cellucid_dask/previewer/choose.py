@@ -23,7 +23,8 @@ def choose(contents: Contents, asked: Sequence[str], problems: list[Problem]) ->
     if not asked:
         return usual(contents)
     keys = Keys(contents)
-    found = [field for text in asked if (field := keys.find(text, problems)) is not None]
+    each = dict.fromkeys(asked)
+    found = [field for text in each if (field := keys.find(text, problems)) is not None]
     once = list({id(field): field for field in found}.values())
     if len(once) > MOST:
         fix = "make several sheets"

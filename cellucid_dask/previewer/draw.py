@@ -57,7 +57,7 @@ def preview(
     folder = Path(export)
     name = Path(os.path.abspath(folder)).name  # noqa: PTH100  the name it was given, if a link
     target = Path(f"{name}-preview.png" if out is None else out)
-    problems = [*target_problems(target, "--out", folder), *_number_problems(columns)]
+    problems = [*target_problems(target, "--out"), *_number_problems(columns)]
     try:
         opened = open_export(folder)
     except CellucidDaskError as error:

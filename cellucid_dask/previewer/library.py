@@ -27,11 +27,13 @@ def require_matplotlib() -> None:
             import matplotlib.backends.backend_agg
             import matplotlib.font_manager
             import matplotlib.style  # noqa: F401  all of it now, not while something is drawn
-    except ImportError as error:
-        what = "a preview needs matplotlib, which is not installed"
-        if error.name != "matplotlib":
+    except Exception as error:  # also of a variable of the environment that it cannot use
+        what, fix = "a preview needs matplotlib, which is not installed", INSTALL
+        if not isinstance(error, ImportError):
+            fix = "unset MPLBACKEND, if that is set"
+        if fix != INSTALL or getattr(error, "name", "") != "matplotlib":
             what = f"a preview needs matplotlib, which cannot be imported ({error})"
-        raise OptionError(what, fix=INSTALL) from error
+        raise OptionError(what, fix=fix) from error
 
 
 @contextmanager

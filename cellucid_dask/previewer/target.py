@@ -16,15 +16,13 @@ FORMATS: Final = (".png", ".pdf", ".svg")
 INSTALL: Final = "pip install 'cellucid-dask[preview]'"
 
 
-def target_problems(path: Path, option: str, export: Path | None = None) -> Iterator[Problem]:
+def target_problems(path: Path, option: str) -> Iterator[Problem]:
     """Say why no sheet can be written to `path`; changes nothing.
 
     Parameters
     ----------
     option
         How the user names the file.
-    export
-        What is drawn, if it is there already.
     """
     if find_spec("matplotlib") is None:
         yield Problem("a preview needs matplotlib, which is not installed", fix=INSTALL)
@@ -34,8 +32,6 @@ def target_problems(path: Path, option: str, export: Path | None = None) -> Iter
     # Verify would report it as a file that is none of the export.
     above = list(Path(os.path.realpath(path)).parents)
     inside = [folder for folder in above if (folder / fmt.IDENTITY).is_file()]
-    if export is not None and Path(os.path.realpath(export)) in above:
-        inside = [Path(os.path.realpath(export))]
     if inside:
         fix = "name a file in another folder"
         yield Problem(f"{str(path)!r} lies in the export {str(inside[0])!r}", option, fix)
