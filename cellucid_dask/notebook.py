@@ -7,6 +7,7 @@ import os
 import sys
 import webbrowser
 from collections.abc import Sequence
+from dataclasses import fields
 from html import escape
 from pathlib import Path
 from threading import RLock
@@ -14,13 +15,20 @@ from typing import Any, Final, TypeAlias
 
 from cellucid_dask.errors import CellucidDaskError, Problem
 from cellucid_dask.notebook_proxy import proxy_prefix
+from cellucid_dask.options import unknown
+from cellucid_dask.serve_options import BOTH
 from cellucid_dask.server.announce import has_browser
 from cellucid_dask.server.collection import looks_like_export
-from cellucid_dask.server.framed import FramedServer
+from cellucid_dask.server.framed import FIXED, FramedServer
 from cellucid_dask.server.opening import holds_exports
 
 HELD: Final = 3  # data in memory that are served at a time, each as large as it is
 TALLEST: Final = 10_000  # px
+NAMES: Final = (
+    frozenset(field.name for options in BOTH for field in fields(options))
+    .union(("height", "proxy", "quantize"))
+    .difference(FIXED)
+)
 
 Key: TypeAlias = tuple[Any, ...]
 
@@ -148,11 +156,14 @@ def _shown(
     options: dict[str, Any],
     problems: list[Problem],
 ) -> View:
-    kernel, options = _in_kernel(), dict(options)
+    kernel = _in_kernel()
+    wrong = unknown(options.keys() - set(FIXED), NAMES)
+    options = {name: value for name, value in options.items() if name in (*NAMES, *FIXED)}
     quiet = options.pop("quiet", False)
     browser = options.pop("open_browser", not kernel)
     if type(height) is not int or not 0 < height <= TALLEST:
         problems.append(Problem(f"{height!r} is not a height", "'height'", "give px, such as 600"))
+    problems += wrong
     prefix = None
     try:
         prefix = proxy_prefix(proxy, kernel=kernel)

@@ -63,7 +63,7 @@ class Jupyter:
             # Nothing listens on port 0; what ends with a slash would be redirected in any case.
             connection.request("HEAD", f"{self.base_url}proxy/0/page")
             return connection.getresponse().status == 404
-        except (OSError, http.client.HTTPException):
+        except (OSError, ValueError, http.client.HTTPException):  # also of letters beyond ASCII
             return False
         finally:
             connection.close()

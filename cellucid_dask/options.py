@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -270,15 +270,28 @@ def bytes_of(size: int | str) -> int | None:
     return int(number) if number > 0 else None
 
 
-def make(classes: Sequence[type[Any]], given: Mapping[str, Any]) -> tuple[list[Any], list[Problem]]:
-    """Make an object of each class of keyword arguments, as `read` does."""
-    known = [{f.name for f in fields(cls)} for cls in classes]
-    every = sorted(set().union(*known))
-    problems = [
+def unknown(given: Iterable[str], known: Iterable[str]) -> list[Problem]:
+    """Say of which of the names that were given there is no option, and what was meant."""
+    every = sorted(known)
+    return [
         Problem("there is no such option", repr(key), suggest(key, every))
         for key in given
         if key not in every
     ]
+
+
+def make(
+    classes: Sequence[type[Any]], given: Mapping[str, Any], others: Iterable[str] = ()
+) -> tuple[list[Any], list[Problem]]:
+    """Make an object of each class of keyword arguments, as `read` does.
+
+    Parameters
+    ----------
+    others
+        Names that the user may give as well, for when another one was written wrongly.
+    """
+    known = [{f.name for f in fields(cls)} for cls in classes]
+    problems = unknown(given, set().union(*known, others))
     made = [
         cls.unchecked({k: v for k, v in given.items() if k in names})
         for cls, names in zip(classes, known, strict=True)

@@ -99,7 +99,11 @@ class ServeOptions(Options):
 
     def problems(self) -> Iterator[Problem]:
         """Say what is wrong with the values."""
-        if not isinstance(self.port, int) or not 0 <= self.port <= 65535:
+        if (
+            isinstance(self.port, bool)
+            or not isinstance(self.port, int)
+            or not 0 <= self.port <= 65535
+        ):
             yield Problem(f"{self.port!r} is not a port", "--port", "use 0 to 65535")
         if bytes_of(self.cache_size) is None:
             fix = "write it as 512MB or 512MiB"
@@ -151,6 +155,9 @@ class ServeOptions(Options):
         return bytes_of(self.cache_size) or 0
 
 
+BOTH: Final = (ExportOptions, ServeOptions)
+
+
 def is_plain_path(path: str) -> bool:
     """Whether a path is empty, or made of parts that a URL writes as they are."""
     return bool(re.fullmatch(r"(/[A-Za-z0-9._~@:-]+)*", path)) and ".." not in path
@@ -198,5 +205,5 @@ def read_serving(given: Mapping[str, Any]) -> tuple[ExportOptions, ServeOptions,
     for key in fixed.keys() & given.keys():
         what, fix = "has no meaning for a server", "use quantize for 8 or 16 bits"
         problems.append(Problem(what, repr(key), fix))
-    (what_served, how), wrong = make((ExportOptions, ServeOptions), given | fixed)
+    (what_served, how), wrong = make(BOTH, given | fixed, ("quantize",))
     return what_served, how, [*problems, *wrong]

@@ -375,6 +375,21 @@ def test_a_base_url_that_is_none(shown: Any, folder: Path, proxy: Any) -> None:
         shown(folder / "atlas", proxy=proxy)
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"), [("hieght", "height"), ("prxy", "proxy"), ("quantise", "quantize")]
+)
+def test_a_name_that_is_written_wrongly(shown: Any, folder: Path, written: str, meant: str) -> None:
+    """With what else is wrong, and never one that has no meaning here."""
+    with pytest.raises(CellucidDaskError) as caught:
+        shown(folder / "atlas", **{written: 8, "bas_path": "/x", "port": True})
+    told = str(caught.value)
+    assert f"'{written}': there is no such option\n    did you mean '{meant}'" in told
+    assert "'bas_path': there is no such option\n" in told
+    assert "'base_path'" not in told
+    assert "True is not a port" in told
+    assert len(caught.value.problems) == 3
+
+
 def test_a_proxy_of_which_nothing_is_known(shown: Any, folder: Path) -> None:
     with pytest.raises(CellucidDaskError, match="no Jupyter server is known here"):
         shown(folder / "atlas", proxy=True)
@@ -389,6 +404,7 @@ def test_a_proxy_of_which_nothing_is_known(shown: Any, folder: Path) -> None:
         ({"hostname": "0.0.0.0", "base_url": "/"}, {}, "/"),
         ({"hostname": "", "base_url": "/node/n1/8/"}, {}, "/node/n1/8/"),
         ({"hostname": "localhost", "base_url": "/jupyter"}, {}, "/jupyter/"),
+        ({"hostname": "localhost", "base_url": "/é/", "port": 9}, {}, "/é/"),
         (None, {"JUPYTERHUB_SERVICE_PREFIX": "/user/ada/"}, "/user/ada/"),
         (None, {"SSH_CONNECTION": "1 2 3 4"}, None),
     ],
