@@ -157,7 +157,7 @@ def _shown(
     problems: list[Problem],
 ) -> View:
     kernel = _in_kernel()
-    wrong = unknown(options.keys() - set(FIXED), NAMES)
+    wrong = unknown([name for name in options if name not in FIXED], NAMES)
     options = {name: value for name, value in options.items() if name in (*NAMES, *FIXED)}
     quiet = options.pop("quiet", False)
     browser = options.pop("open_browser", not kernel)

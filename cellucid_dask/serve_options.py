@@ -99,11 +99,7 @@ class ServeOptions(Options):
 
     def problems(self) -> Iterator[Problem]:
         """Say what is wrong with the values."""
-        if (
-            isinstance(self.port, bool)
-            or not isinstance(self.port, int)
-            or not 0 <= self.port <= 65535
-        ):
+        if type(self.port) is not int or not 0 <= self.port <= 65535:
             yield Problem(f"{self.port!r} is not a port", "--port", "use 0 to 65535")
         if bytes_of(self.cache_size) is None:
             fix = "write it as 512MB or 512MiB"

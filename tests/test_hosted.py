@@ -606,7 +606,7 @@ def test_a_folder_that_is_full(hosted: Any, web: Site, tmp_path: Path, monkeypat
     assert not [name for name in kept(tmp_path) if "big" in name]
 
 
-@pytest.mark.parametrize("spoil", ["cut", "flipped", "emptied", "another's"])
+@pytest.mark.parametrize("spoil", ["cut", "flipped", "emptied", "another's", "a pipe"])
 def test_damaged_files_are_fetched_again(
     hosted: Any, web: Site, tmp_path: Path, spoil: str
 ) -> None:
@@ -617,7 +617,11 @@ def test_damaged_files_are_fetched_again(
     data = path.read_bytes()
     spoilt = {"cut": data[:-3], "flipped": data[:-1] + b"!", "emptied": b""}
     (other,) = (tmp_path / "web").rglob("index.html*")
-    path.write_bytes(spoilt.get(spoil, other.read_bytes()))
+    if spoil == "a pipe":
+        path.unlink()
+        os.mkfifo(path)
+    else:
+        path.write_bytes(spoilt.get(spoil, other.read_bytes()))
     assert ask(server, MAIN).body == good
     assert web.asked[MAIN[1:]] == 2
     assert path.read_bytes() == data

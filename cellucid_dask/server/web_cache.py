@@ -87,7 +87,8 @@ class WebCache:
         found = []
         for path in self.folder.glob(f"*/{named(INDEX)}"):
             with suppress(OSError):
-                found.append((path.stat().st_mtime, path))
+                if path.is_file():
+                    found.append((path.stat().st_mtime, path))
         for _, path in sorted(found, reverse=True):
             with suppress(OSError, ValueError, KeyError, TypeError):
                 build = str(json.loads(path.read_bytes().partition(b"\n")[0])["build"])
@@ -112,6 +113,8 @@ def _head(build: str, path: str, body: bytes) -> bytes:
 
 def _read(file: Path, build: str, path: str) -> bytes | None:
     try:
+        if not file.is_file():  # a pipe would be waited for
+            return None
         head, _, body = file.read_bytes().partition(b"\n")
     except OSError:
         return None
