@@ -641,6 +641,35 @@ def test_what_killed_writers_left_is_removed(hosted: Any, tmp_path: Path) -> Non
     assert new.exists()
 
 
+def test_an_index_that_was_removed_is_kept_again(hosted: Any, tmp_path: Path) -> None:
+    """Without it, what is kept besides would be of no use when the site is gone."""
+    server = hosted()
+    ask(server, "/")
+    before = kept(tmp_path)
+    shutil.rmtree(tmp_path / "web")
+    ask(server, "/")
+    assert kept(tmp_path) == before
+
+
+def test_a_folder_that_others_purge_is_no_trouble(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ours, others = (WebCache(tmp_path, "https://x.org") for _ in range(2))
+    over = threading.Event()
+
+    def purge() -> None:
+        while not over.is_set():
+            others.purge("two")
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(purge)
+        for number in range(100):
+            ours.put("one", f"assets/{number}.js", b"x")
+        over.set()
+    assert not caplog.records
+    assert ours.get("one", "assets/99.js") in (None, b"x")
+
+
 def test_only_the_folder_of_the_site_is_purged(hosted: Any, web: Site, tmp_path: Path) -> None:
     (tmp_path / "web").mkdir()
     (tmp_path / "web" / "thesis.txt").write_text("years of work")

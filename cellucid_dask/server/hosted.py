@@ -197,8 +197,9 @@ class HostedPage:
             if before is not None and began < self._began:
                 return before  # another request has asked since, and adopted what it got
             self._build, self._began, self._told = build, began, ""
-            if before is None or (before.id, before.index) != (build.id, build.index):
+            if self.cache.get(build.id, INDEX) != build.index:  # also when it was removed since
                 self.cache.put(build.id, INDEX, build.index)
+            if before is None or (before.id, before.index) != (build.id, build.index):
                 self.cache.purge(build.id)
         return build
 

@@ -63,11 +63,14 @@ class WebCache:
         """Keep a file; a folder that is full or cannot be written is told of once, and no more."""
         folder = self.folder / named(build)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            if _size(folder) + len(body) > TOTAL:
-                self._complain(f"it has {TOTAL:,} bytes already")
-            else:
-                _write(folder, named(path), _head(build, path, body) + body)
+            # Another server may remove the folder at any moment of this.
+            with suppress(FileExistsError):
+                folder.mkdir(parents=True, exist_ok=True)
+            with suppress(FileNotFoundError):
+                if _size(folder) + len(body) > TOTAL:
+                    self._complain(f"it has {TOTAL:,} bytes already")
+                else:
+                    _write(folder, named(path), _head(build, path, body) + body)
         except OSError as error:
             self._complain(error.strerror or type(error).__name__)
 
