@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from html import escape
 from pathlib import Path
-from threading import RLock
+from threading import RLock, Thread, main_thread
 from typing import Any, Final, TypeAlias
 
 from cellucid_dask.errors import CellucidDaskError, Problem
@@ -33,6 +33,7 @@ NAMES: Final = (
 Key: TypeAlias = tuple[Any, ...]
 
 _LOCK: Final = RLock()
+_WATCHED: Final[set[int]] = set()  # processes in which the end is watched for
 _SERVERS: Final[dict[Key, FramedServer]] = {}  # in the order in which they were last shown
 
 
@@ -203,6 +204,7 @@ def _server_of(data: Any, options: dict[str, Any], problems: Sequence[Problem]) 
         if server is None or not server.is_running():
             server = FramedServer(data, **options)
             server.start_background()
+            _watch_for_the_end()
         elif _is_held(key):
             _renew(server)
         _SERVERS[key] = server
@@ -237,6 +239,19 @@ def _key(data: Any, options: dict[str, Any]) -> Key:
 
 def _is_held(key: Key) -> bool:
     return bool(key[1] == "held")
+
+
+def _watch_for_the_end() -> None:
+    """Have the servers stop when the main thread ends: the process waits for their threads."""
+    if os.getpid() in _WATCHED:
+        return
+    _WATCHED.add(os.getpid())  # a fork has none of the threads
+
+    def watch() -> None:
+        main_thread().join()
+        _stop_all()
+
+    Thread(target=watch, name="cellucid end", daemon=False).start()
 
 
 def _stop_all() -> None:

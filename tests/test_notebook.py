@@ -305,6 +305,16 @@ def test_outside_a_notebook_the_url_is_printed(
     assert capsys.readouterr().out == ""
 
 
+def test_a_script_that_shows_ends(folder: Path) -> None:
+    """The process would wait for the threads of the server."""
+    script = "import cellucid_dask as c; c.show('atlas', open_browser=False)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, timeout=30
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("open http://127.0.0.1:")
+
+
 def test_threads_that_show_the_same_share_a_server(shown: Any, folder: Path) -> None:
     found: list[View] = []
     threads = [
