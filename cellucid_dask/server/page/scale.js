@@ -36,7 +36,7 @@ export function showValues(place, column, { range, log, map }, changed) {
 
 function controls(column, { range, log, map }, changed) {
   const { place, value } = bar(column, log);
-  const now = range ?? [column.lo, column.hi];
+  const now = [...(range ?? [column.lo, column.hi])];
   const picture = element("div", "bar");
   const ends = now.map((end) => element("span", "", number(end)));
   const handles = ["Lowest colour at", "Highest colour at"].map((label, side) => {
@@ -50,7 +50,7 @@ function controls(column, { range, log, map }, changed) {
     const [start, end] = handles.map((handle) => handle.value / STEPS);
     picture.style.backgroundImage = gradient(map, start, end);
     handles.forEach((handle, side) => {
-      ends[side].textContent = number(value(handle.value / STEPS));
+      ends[side].textContent = number(now[side]);
       handle.setAttribute("aria-valuetext", ends[side].textContent);
     });
     handles[0].classList.toggle("upper", start > 0.5); // the one that can still be moved is on top
@@ -60,10 +60,11 @@ function controls(column, { range, log, map }, changed) {
     const least = side ? other + 1 : 0;
     const most = side ? STEPS : other - 1;
     handle.value = Math.min(most, Math.max(least, handle.value));
+    now[side] = value(handle.value / STEPS);
     paint();
     const [start, end] = handles.map((each) => Number(each.value));
     const whole = start === 0 && end === STEPS;
-    changed({ range: whole ? null : [value(start / STEPS), value(end / STEPS)] });
+    changed({ range: whole ? null : [...now] });
   }));
   paint();
   return [
