@@ -1,7 +1,7 @@
 """A process that has imported what commands need, and forks one process for each that is asked for.
 
 A line of JSON comes in, a number goes out: the pid of a command that was started, the exit code of
-one that has ended, or that of a line of shell.
+one that has ended, that of a line of shell, or of modules that were imported.
 """
 
 from __future__ import annotations
@@ -60,6 +60,8 @@ def serve() -> None:
         asked = json.loads(line)
         if asked["kind"] == "shell":
             answer = os.waitstatus_to_exitcode(os.system(asked["line"]))
+        elif asked["kind"] == "load":
+            answer = len([import_module(name) for name in asked["modules"]])
         elif asked["kind"] == "code":
             answer = os.waitstatus_to_exitcode(os.waitpid(asked["pid"], 0)[1])
         else:

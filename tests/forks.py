@@ -65,6 +65,10 @@ class Forks:
         """Run a line of shell, as to mount a disk for commands that are forked."""
         assert self.ask("shell", line=line) == 0, line
 
+    def load(self, *modules: str) -> None:
+        """Have more modules imported, for commands that need them."""
+        assert self.ask("load", modules=modules) == len(modules), modules
+
     def seen(self, path: Path) -> Path:
         """Where this process sees what those commands see at `path`."""
         return Path(f"/proc/{self.pid}/root{path}")

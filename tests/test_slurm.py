@@ -24,7 +24,7 @@ import dask
 import psutil
 import pytest
 from atlas import Outcome, atlas, here, run_anew, save, script_anew, tree
-from forks import can_mount
+from forks import can_mount, forks
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scenes import FACTS, NAMES, PIECES, Launcher, Started
@@ -612,6 +612,7 @@ def test_data_in_memory_stays_on_this_machine(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def launcher(slurm: Slurm, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
     launcher = Launcher(tmp_path_factory.mktemp("logs"))
+    forks().load("distributed.dashboard.scheduler")  # with bokeh, half a second for each of them
     yield launcher
     launcher.close()
 

@@ -398,6 +398,8 @@ def test_every_stop_in_every_pass_is_gone_on_from(
         (program / name).chmod(0o755)
     (tmp_path / "tmp").mkdir()
     environment = {"CELLUCID_DASK": program / "cellucid-dask", "TMPDIR": tmp_path / "tmp"}
+    # Nobody looks at the pages of these runs, for which each would import bokeh.
+    environment["DASK_JOBQUEUE__SLURM__SCHEDULER_OPTIONS"] = "{'dashboard': False}"
     for key, value in {**environment, "OPENBLAS_NUM_THREADS": 1}.items():
         monkeypatch.setenv(key, str(value))
 
