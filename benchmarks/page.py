@@ -115,11 +115,13 @@ def figures(runs: Runs) -> dict[str, str]:
     ticks = [gap for run in runs for gap in run["still"]["gaps"]]
     return {
         "first cells given to WebGL, ms": load("load", "first"),
-        "all cells, ms": load("load", "drawn"),
+        "the picture is there, ms": load("load", "drawn"),
         "the same, the server's second page": load("again", "drawn"),
+        "nothing more is drawn, ms": load("load", "whole"),
         "longest task until then, ms": load("load", "longest"),
         "gene: first cells given to WebGL, ms": middle([gene["first"] for gene in genes]),
-        "gene: all cells, ms (95% within)": f"{middle(took)} ({percentile(took)})",
+        "gene: the picture is there, ms (95% within)": f"{middle(took)} ({percentile(took)})",
+        "gene: nothing more is drawn, ms": middle([gene["whole"] for gene in genes]),
         "gene: requests": ", ".join(map(str, sorted({gene["requests"] for gene in genes}))),
         "frame while dragging, ms (95% within)": f"{middle(gaps)} ({percentile(gaps)})",
         "last frame after dragging, ms": load("drag", "settled"),
@@ -131,8 +133,8 @@ def figures(runs: Runs) -> dict[str, str]:
 
 
 TARGETS = {
-    "all cells, ms": f"{APPEAR:,} at 1,000,000 cells",
-    "gene: all cells, ms (95% within)": f"{SWITCH:,} at 1,000,000 cells",
+    "the picture is there, ms": f"{APPEAR:,} at 1,000,000 cells",
+    "gene: the picture is there, ms (95% within)": f"{SWITCH:,} at 1,000,000 cells",
     "gene: requests": "1",
 }
 

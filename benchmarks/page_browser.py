@@ -77,6 +77,7 @@ CLOCKS = """
   addEventListener("keydown", ({ key }) => {
     if (key === "Enter") bench.entered = performance.now();
   }, true);
+  bench.rested = () => bench.when(() => window.cellucid.error || window.cellucid.rests());
   bench.loaded = bench.when(() => window.cellucid?.ready || window.cellucid?.error);
 })();
 """
@@ -194,13 +195,13 @@ class Page:
 
 LOADED = """
 const done = arguments[0];
-bench.loaded.then((drawn) => setTimeout(() => done({
-  drawn, first: bench.first, state: window.cellucid,
+bench.loaded.then((drawn) => bench.rested().then((whole) => setTimeout(() => done({
+  drawn, whole, first: bench.first, state: window.cellucid,
   longest: bench.longest(),
   requests: performance.getEntriesByType("resource").map((entry) => ({
     path: new URL(entry.name).pathname, start: entry.startTime, end: entry.responseEnd,
     bytes: entry.encodedBodySize })),
-}), 200));
+}), 200)));
 """
 ARM = """
 const wanted = arguments[0];
@@ -211,11 +212,12 @@ bench.switched = bench.when(() => cellucid.error ||
 """
 SWITCHED = """
 const done = arguments[0];
-bench.switched.then((now) => setTimeout(() => done({
-  took: now - bench.entered, first: bench.seen === null ? null : bench.seen - bench.entered,
+bench.switched.then((now) => bench.rested().then((whole) => setTimeout(() => done({
+  took: now - bench.entered, whole: whole - bench.entered,
+  first: bench.seen === null ? null : bench.seen - bench.entered,
   longest: bench.longest(),
   requests: performance.getEntriesByType("resource").length - bench.before,
-}), 200));
+}), 200)));
 """
 DRAGGED = """
 const done = arguments[0];

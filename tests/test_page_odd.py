@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from page_data import CELLS, GROUPS
 
@@ -62,3 +63,95 @@ def test_retry_after_another_export(page: Page, serve: Any, exports: Path) -> No
     assert page.show(3)["error"]["path"].startswith("points_3d")
     state = page.click("#retry")
     assert (state["error"], state["drawn"]) == (None, 300)
+
+
+# ------------------------------------------------------------------------------------ many cells
+
+ON_TOP = """
+const [flat, width, codes, done] = arguments;
+(async () => {
+  const { layers, onTop } = await import(new URL("_cellucid/page/top.js", document.baseURI));
+  const look = { kind: 2, decode: [0, 1, 200, 1], range: [0, 99], filtered: [1e9, 1e9] };
+  const layer = layers(look, { code: Uint8Array.from(codes) });
+  const view = { yaw: 0, rise: 0, scale: [1, 1], pan: [0, 0] };
+  const given = { extent: [20, 10], radius: 2, layer, share: 1 / 256 };
+  done([...onTop(Float32Array.from(flat), width, view, given)]);
+})();
+"""
+
+
+@pytest.mark.parametrize("width", [2, 3])
+def test_the_cells_on_top_of_a_pixel(page: Page, served: Any, width: int) -> None:
+    rng = np.random.default_rng(width)
+    points = rng.uniform(-1.15, 1.15, (3000, width)).astype("f4")
+    if width == 3:
+        points[:, 1] *= 0.3  # with yaw and rise 0 this is towards the eye
+    codes = rng.integers(100, size=3000)
+    codes[rng.random(3000) < 0.3] = 200  # without a value
+    page.open(served("uint8"))
+    found = page.driver.execute_async_script(ON_TOP, points.ravel().tolist(), width, codes.tolist())
+
+    value = np.where(codes == 200, 0, 0.01 + 0.98 * codes / 99)
+    if width == 2:
+        x, y = points.astype("f8").T
+        height = value * (1 - 1 / 256) + np.arange(3000) / 3000 / 256
+    else:
+        far = points[:, 1].astype("f8")  # away from the eye
+        x, y, height = points[:, 0] * 3.5 / (3.5 + far), points[:, 2] * 3.5 / (3.5 + far), -far
+    height = np.where(codes == 200, height - 10, height)
+    px, py = np.floor((x + 1) / 2 * 20).astype(int), np.floor((y + 1) / 2 * 10).astype(int)
+    inside = (px >= 0) & (py >= 0) & (px < 20) & (py < 10)
+    near = (px >= -2) & (py >= -2) & (px < 22) & (py < 12)
+    top: dict[tuple[int, int], int] = {}
+    for i in np.flatnonzero(inside):
+        at = (px[i], py[i])
+        if at not in top or height[i] >= height[top[at]]:
+            top[at] = i
+    assert found == sorted({*top.values(), *np.flatnonzero(near & ~inside)})
+
+
+MANY = """
+const done = arguments[0];
+(async () => {
+  const { Scatter } = await import(new URL("_cellucid/page/scatter.js", document.baseURI));
+  const canvas = document.body.appendChild(document.createElement("canvas"));
+  canvas.style.cssText = "position: fixed; inset: 0 auto auto 0; width: 200px; height: 200px";
+  let tops = 0;
+  const real = WebGL2RenderingContext.prototype.drawElements;
+  WebGL2RenderingContext.prototype.drawElements = function (...given) {
+    tops += given[1];
+    return real.apply(this, given);
+  };
+  const n = 600_000;
+  const points = Float32Array.from({ length: 2 * n }, () => 2 * Math.random() - 1);
+  const codes = Uint8Array.from({ length: n }, (_, i) =>
+    i % 10 ? (points[2 * i] > 0) + 2 * (points[2 * i + 1] > 0) : 4);
+  const scatter = new Scatter(canvas, () => {});
+  scatter.setPoints(points, 2);
+  const look = { kind: 1, decode: [0, 0, 5, 0], filtered: [1e9, 1e9], pointSize: 3 };
+  Object.assign(scatter.look, look);
+  scatter.codes = codes;
+  scatter.palette = Uint8Array.from(
+    [[200, 0, 0, 255], [0, 200, 0, 255], [0, 0, 200, 255], [9, 9, 9, 255], [99, 99, 99, 0]].flat());
+  const read = () => {
+    const context = new OffscreenCanvas(200, 200).getContext("2d");
+    context.drawImage(canvas, 0, 0, 200, 200);
+    return [[50, 50], [150, 50], [50, 150], [150, 150], [2, 2]].map(([x, y]) =>
+      [...context.getImageData(x - 2, y - 2, 5, 5).data].filter((_, i) => i % 4 < 3));
+  };
+  await scatter.draw();
+  const [first, drawn] = [read(), tops];
+  while (!scatter.rests) await new Promise(requestAnimationFrame);
+  done([first, read(), drawn, tops]);
+})();
+"""
+
+
+def test_many_cells_are_there_before_all_are_drawn(page: Page, served: Any) -> None:
+    """The picture of the cells on top of each pixel has the colours of the one of all cells."""
+    page.open(served("uint8"))
+    first, last, drawn, tops = page.driver.execute_async_script(MANY)
+    assert 20_000 < drawn == tops < 100_000, "one cell for each pixel, and each of them once"
+    quarters = [(0, 0, 200), (9, 9, 9), (200, 0, 0), (0, 200, 0), (255, 255, 255)]
+    for found in (first, last):
+        assert [list(colour) * 25 for colour in quarters] == found

@@ -9,14 +9,18 @@ const MOST = 120; // corners, so that the outline fits into a link
 export class Lasso {
   outline = []; // plane coordinates, while it is drawn
   #last = null;
+  #pointer = null; // that draws: another finger does not
 
   constructor(scatter, { changed, done }) {
     Object.assign(this, { scatter, changed, done });
     const { canvas } = scatter;
-    canvas.addEventListener("pointerdown", (event) => this.on && this.#begin(event));
-    canvas.addEventListener("pointermove", (event) => this.#last && this.#go(event));
-    canvas.addEventListener("pointerup", (event) => this.#last && this.#end(event));
-    canvas.addEventListener("pointercancel", () => this.#clear());
+    canvas.addEventListener("pointerdown", (event) => {
+      if (this.on && event.button === 0 && !this.#last) this.#begin(event);
+    });
+    const draws = ({ pointerId }) => this.#last && pointerId === this.#pointer;
+    canvas.addEventListener("pointermove", (event) => draws(event) && this.#go(event));
+    canvas.addEventListener("pointerup", (event) => draws(event) && this.#end(event));
+    canvas.addEventListener("pointercancel", (event) => draws(event) && this.#clear());
     canvas.addEventListener("keydown", (event) => {
       if (event.key === "Escape") this.#clear();
       else if (event.key === "Enter" && this.on) this.#all(event.shiftKey);
@@ -36,6 +40,7 @@ export class Lasso {
   #begin(event) {
     this.#clear();
     this.#last = [-Infinity, 0];
+    this.#pointer = event.pointerId;
     this.#go(event);
   }
 

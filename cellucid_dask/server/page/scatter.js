@@ -3,10 +3,13 @@
 
 import { Camera } from "./camera.js";
 import { ATTRIBUTES, cellProgram, edgeProgram } from "./shaders.js";
+import { layers, onTop } from "./top.js";
 
 const SLICE = 50_000; // cells that are drawn in one call, of large datasets
 const MOST_SLICES = 21; // a stride has at most 255 bytes, a place 12
 const EDGE_SLICES = 16;
+const PAUSE = 100; // milliseconds from the cells on top to those beneath
+const MANY = 4; // slices that are left after the first frame, of a card that is slow
 const FIRST = 30; // milliseconds that the first frame of a picture may take, and each later one
 const LATER = 90;
 const [POSITION, CODE, OUTLIER, SELECTED] = ATTRIBUTES.keys();
@@ -22,7 +25,8 @@ const LOOK = {
  * A scatter plot on a canvas; `painted()` is called when a picture begins.
  *
  * A picture is drawn in steps of every so manieth cell, as many in a frame as the card is quick: a
- * view that moves shows a fair sample of the cells, one that rests all of them soon.
+ * view that moves shows a fair sample of the cells. Where much is left when it rests, the cells
+ * that are on top of a pixel come before the others.
  */
 export class Scatter {
   look = { ...LOOK };
@@ -31,6 +35,9 @@ export class Scatter {
   #held = {}; // what the card holds, to send it again after it lost it
   #steps = []; // of the picture that are still to be drawn
   #fresh = true; // whether a picture is to begin
+  #whole = false; // whether no cell of it goes before others
+  #rest = 0; // steps at its end that change little
+  #rests = true; // whether all of it is there
   #frame = 0;
   #finished = null; // resolves when the picture is there
   #cost = 8; // milliseconds of a step
@@ -53,7 +60,7 @@ export class Scatter {
 
   /** Whether all of the picture is there. */
   get rests() {
-    return !this.#finished;
+    return this.#rests;
   }
 
   get nCells() {
@@ -93,9 +100,10 @@ export class Scatter {
     this.#send("edges", pairs);
   }
 
-  /** Draws soon; resolves when all of the picture is there. */
+  /** Draws soon; resolves when all is there but rims of cells that lie under others. */
   draw() {
     this.#fresh = true;
+    this.#rests = false;
     this.#finished ??= Promise.withResolvers();
     this.#frame ||= requestAnimationFrame((now) => this.#paint(now));
     return this.#finished.promise;
@@ -158,7 +166,7 @@ export class Scatter {
       gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA8, 256, rows, 0, ...rgba, whole);
       return;
     }
-    const target = name === "edges" ? gl.ELEMENT_ARRAY_BUFFER : gl.ARRAY_BUFFER;
+    const target = name === "edges" || name === "top" ? gl.ELEMENT_ARRAY_BUFFER : gl.ARRAY_BUFFER;
     gl.deleteBuffer(this.buffers[name]);
     delete this.buffers[name];
     if (!held?.length) return;
@@ -193,7 +201,7 @@ export class Scatter {
 
   #paint(now) {
     this.#frame = 0;
-    const { gl, canvas, camera } = this;
+    const { gl, canvas, camera, look } = this;
     if (this.#busy(now)) return;
     const ratio = Math.min(2, window.devicePixelRatio);
     const begins = this.#fresh;
@@ -204,8 +212,10 @@ export class Scatter {
       if (!fits) Object.assign(canvas, { width, height });
       this.#begin(width, height);
       this.#steps = this.#plan();
+      this.#whole = look.opacity < 1;
+      this.#rest = 0;
       this.painted();
-    }
+    } else if (!this.#whole && this.#steps.length > MANY) this.#topFirst(ratio);
     const share = Math.round((begins ? FIRST : LATER) / this.#cost);
     const steps = this.#steps.splice(0, Math.max(1, share));
     steps.forEach((step) => step(ratio, [1, 1, 0, 0]));
@@ -231,9 +241,12 @@ export class Scatter {
     this.#sync = null;
     const [given, steps] = this.#given;
     if (steps) this.#cost = Math.min(LATER, Math.max(0.5, (now - given) / steps));
-    if (this.#fresh || this.#steps.length) return false;
-    this.#finished?.resolve();
+    if (this.#fresh) return false;
+    this.#rests = !this.#steps.length;
+    if (!this.#finished || this.#steps.length > this.#rest) return this.#rests;
+    this.#finished.resolve();
     this.#finished = null;
+    if (!this.#rests) setTimeout(() => this.#again(), PAUSE);
     return true;
   }
 
@@ -244,16 +257,55 @@ export class Scatter {
     gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
   }
 
+  /** Puts the cells that are on top of a pixel before the steps that are left. */
+  #topFirst(ratio) {
+    const { gl, canvas, camera, look } = this;
+    this.#whole = true;
+    const found = onTop(this.points, this.width, camera, {
+      extent: [canvas.width, canvas.height],
+      radius: this.#size(ratio),
+      layer: layers(look, this.#held),
+      share: this.#shareOfIndex,
+    });
+    const edges = this.#edgeSteps().slice(1);
+    const others = this.#steps.slice(0, this.#steps.length - edges.length);
+    if (found.length > (0.8 * others.length * this.nCells) / this.#slices) return;
+    this.#send("top", found);
+    const tops = Array.from({ length: Math.ceil(found.length / SLICE) }, (_, i) => (each, tile) => {
+      this.#useCells(0, 1, each, tile);
+      gl.uniform1i(this.cells.at.part, 0);
+      gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, this.buffers.top);
+      const n = Math.min(SLICE, found.length - i * SLICE);
+      gl.drawElements(gl.POINTS, n, gl.UNSIGNED_INT, 4 * i * SLICE);
+    });
+    this.#steps = [...tops, ...edges, ...others];
+    this.#rest = others.length;
+  }
+
+  get #slices() {
+    return Math.max(1, Math.min(MOST_SLICES, Math.ceil(this.nCells / SLICE)));
+  }
+
+  /** How much of the depth of flat views is for the order of cells. */
+  get #shareOfIndex() {
+    return this.look.kind === 2 ? 1 / 256 : 1;
+  }
+
+  #edgeSteps() {
+    if (!this.buffers.edges) return [];
+    return Array.from({ length: EDGE_SLICES }, (_, i) =>
+      (_ratio, tile) => this.#drawEdges(i, tile));
+  }
+
   /** The steps of a picture: functions of the ratio and the tile. */
   #plan() {
     const { look, buffers } = this;
-    const n = Math.max(1, Math.min(MOST_SLICES, Math.ceil(this.nCells / SLICE)));
+    const n = this.#slices;
     const through = look.opacity < 1; // then all are seen, whatever lies on them
     const parts = through && (look.beneath || buffers.selected) ? [1, 2] : [0];
     const cells = parts.flatMap((part) => Array.from({ length: n }, (_, i) =>
       (ratio, tile) => this.#drawCells(part, i, n, ratio, tile)));
-    const edges = buffers.edges ? Array.from({ length: EDGE_SLICES }, (_, i) =>
-      (_ratio, tile) => this.#drawEdges(i, tile)) : [];
+    const edges = this.#edgeSteps();
     if (!this.nCells) return [];
     return through ? [...edges, ...cells] : [...edges.slice(0, 1), ...cells, ...edges.slice(1)];
   }
@@ -285,6 +337,13 @@ export class Scatter {
 
   /** Draws every `n`th cell from the `slice`th on. */
   #drawCells(part, slice, n, ratio, tile) {
+    const { gl } = this;
+    this.#useCells(slice, n, ratio, tile);
+    gl.uniform1i(this.cells.at.part, part);
+    gl.drawArrays(gl.POINTS, 0, Math.ceil((this.nCells - slice) / n));
+  }
+
+  #useCells(slice, n, ratio, tile) {
     const { gl, look, cells: { made, at } } = this;
     gl.useProgram(made);
     this.#place({ at }, tile);
@@ -301,11 +360,9 @@ export class Scatter {
     }
     this.#attribute(POSITION, this.width, slice, n);
     [CODE, OUTLIER, SELECTED].forEach((each) => this.#attribute(each, 1, slice, n));
-    gl.uniform1i(at.part, part);
-    gl.uniform3f(at.order, slice / this.nCells, n / this.nCells, look.kind === 2 ? 1 / 256 : 1);
+    gl.uniform3f(at.order, slice / this.nCells, n / this.nCells, this.#shareOfIndex);
     if (look.opacity < 1) gl.disable(gl.DEPTH_TEST);
     else gl.enable(gl.DEPTH_TEST);
-    gl.drawArrays(gl.POINTS, 0, Math.ceil((this.nCells - slice) / n));
   }
 }
 
