@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import re
 from pathlib import Path
@@ -16,7 +17,7 @@ from cellucid_dask import export
 
 pytest.importorskip("selenium", reason="selenium, which drives the browser, is not installed")
 
-from paging import SPOILED, Page, needs_browser, pixels_at, rgb
+from paging import SPOILED, Page, counted, decoded, needs_browser, pixels_at, rgb
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
 
@@ -143,8 +144,13 @@ def test_progress_and_the_last_of_two_choices(page: Page, served: Any) -> None:
     assert not state
     shown = page.places()
     assert len(shown) == CELLS, "the cells stay meanwhile"
+    page.driver.execute_async_script("setTimeout(arguments[0], 100)")
+    image = decoded(base64.b64decode(page.one("#cells").screenshot_as_base64))
+    assert counted(image)[page.swatch("b")] > 300, "and their colours, and the legend"
+    assert page.js("return document.getElementById('legend').inert"), "which takes no clicks"
     assert page.choose("#color", "quarter")["colorBy"] == "obs:quarter"
     assert not page.seen("#progress")
+    assert not page.js("return document.getElementById('legend').inert")
     page.js("window.release()")
     page.driver.execute_async_script("setTimeout(arguments[0], 50)")
     assert page.state()["colorBy"] == "obs:quarter"

@@ -67,6 +67,7 @@ export class Display {
     const { column, dataset, hidden } = have;
     const parts = () => [...$("legend").querySelectorAll("button, input, select")];
     const focused = parts().indexOf(document.activeElement);
+    $("legend").inert = false;
     if (!column) $("legend").replaceChildren();
     else if (column.categorical) {
       const can = dataset.obs._obsSchemas.categorical.outlierPathPattern;

@@ -215,7 +215,7 @@ export class Scatter {
       this.#whole = look.opacity < 1;
       this.#rest = 0;
       this.painted();
-    } else if (!this.#whole && this.#steps.length > MANY) this.#topFirst(ratio);
+    } else if (!this.#whole) this.#topFirst(ratio);
     const share = Math.round((begins ? FIRST : LATER) / this.#cost);
     const steps = this.#steps.splice(0, Math.max(1, share));
     steps.forEach((step) => step(ratio, [1, 1, 0, 0]));
@@ -261,14 +261,15 @@ export class Scatter {
   #topFirst(ratio) {
     const { gl, canvas, camera, look } = this;
     this.#whole = true;
+    const others = this.#steps.filter((step) => !step.edges);
+    const edges = this.#steps.filter((step) => step.edges);
+    if (others.length <= MANY) return;
     const found = onTop(this.points, this.width, camera, {
       extent: [canvas.width, canvas.height],
       radius: this.#size(ratio),
       layer: layers(look, this.#held),
       share: this.#shareOfIndex,
     });
-    const edges = this.#edgeSteps().slice(1);
-    const others = this.#steps.slice(0, this.#steps.length - edges.length);
     if (found.length > (0.8 * others.length * this.nCells) / this.#slices) return;
     this.#send("top", found);
     const tops = Array.from({ length: Math.ceil(found.length / SLICE) }, (_, i) => (each, tile) => {
@@ -294,7 +295,7 @@ export class Scatter {
   #edgeSteps() {
     if (!this.buffers.edges) return [];
     return Array.from({ length: EDGE_SLICES }, (_, i) =>
-      (_ratio, tile) => this.#drawEdges(i, tile));
+      Object.assign((_ratio, tile) => this.#drawEdges(i, tile), { edges: true }));
   }
 
   /** The steps of a picture: functions of the ratio and the tile. */

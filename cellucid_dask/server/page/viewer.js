@@ -112,12 +112,20 @@ async function loadColour(from, fields) {
   await (split(view.color ?? "")[0] === "gene" ? fields?.all : fields?.obs);
   from.signal.throwIfAborted();
   chooseColour();
+  $("legend").inert = have.colour !== view.color; // until then it is of the colour that was
   if (have.colour === view.color) return;
-  Object.assign(have, { colour: null, column: null, outliers: null });
-  display.showColumn(); // no colours, should the request fail
-  const column = view.color ? await have.dataset.colour(from, view.color) : null;
-  from.signal.throwIfAborted();
-  Object.assign(have, { colour: view.color, column });
+  try {
+    const column = view.color ? await have.dataset.colour(from, view.color) : null;
+    from.signal.throwIfAborted();
+    takeColumn(view.color, column);
+  } catch (error) {
+    if (!from.signal.aborted) takeColumn(null, null); // the cells stay, without colours
+    throw error;
+  }
+}
+
+function takeColumn(colour, column) {
+  Object.assign(have, { colour, column, outliers: null, hidden: new Set(view.hide) });
   display.showColumn();
 }
 
@@ -228,12 +236,13 @@ function notice(text) {
 
 /** Takes a wish, for which something may have to be loaded. */
 function ask(wish) {
-  if ("color" in wish && wish.color !== view.color) changeColour(wish);
+  const recoloured = "color" in wish && wish.color !== view.color;
+  if (recoloured) changeColour(wish);
   if ("d" in wish && wish.d !== view.d) wish.at = null;
   if ("vectors" in wish && wish.vectors !== view.vectors) have.vectors = null;
   Object.assign(view, wish);
   controls.show(view);
-  if (have.dimension) display.showCells();
+  if (have.dimension && !recoloured) display.showCells();
   refresh();
 }
 
@@ -261,7 +270,6 @@ function changeColour(wish) {
   const { hide, outliers, range, log } = view;
   settings.set(view.color, { hide, outliers, range, log });
   Object.assign(wish, USUAL, settings.get(wish.color));
-  have.hidden = new Set(wish.hide);
 }
 
 function changeDataset(dataset) {
