@@ -20,6 +20,7 @@ const every = () => true;
 export class Display {
   colours = theme();
   #arrows = [];
+  #labels = [];
 
   constructor(act) {
     this.act = act;
@@ -49,7 +50,7 @@ export class Display {
   clear() {
     this.scatter.setPoints(new Float32Array(0), 2);
     Object.assign(this.scatter, { codes: null, outliers: null, selected: null, edges: null });
-    this.#arrows = [];
+    this.#arrows = this.#labels = [];
     this.scatter.draw();
   }
 
@@ -114,6 +115,7 @@ export class Display {
 
   paint() {
     const { scatter, colours } = this;
+    this.#labels = this.#namesInSight();
     Object.assign(scatter.look, look(have, view, colours), { pointSize: this.size });
     scatter.palette = palette(have.column, have.hidden, view, colours);
     scatter.draw();
@@ -147,18 +149,19 @@ export class Display {
     const { scatter: { camera }, colours, lasso } = this;
     const [text, ground, accent] = ["text", "canvas", "accent"].map((name) => css(colours[name]));
     if (this.#arrows.length) paintArrows(context, camera, this.#arrows, { text, ground });
-    state.labels = paintLabels(context, camera, this.#labels(), { text, ground });
+    state.labels = paintLabels(context, camera, this.#labels, { text, ground });
     if (lasso?.outline.length > 1) paintOutline(context, camera, lasso.outline, { accent });
   }
 
-  #labels() {
+  #namesInSight() {
     const { column, dimension, hidden } = have;
     if (!view.labels || !column?.categorical) return [];
     const codes = new Map(column.names.map((name, code) => [name, code]));
     return (column.centroids[dimension] ?? [])
       .filter(({ category }) => !hidden.has(codes.get(category)))
-      .map(({ category, position, n_points: cells }) => ({
-        text: category, cells, position: dimension === 1 ? [position[0], 0.15] : position,
+      .sort((a, b) => b.n_points - a.n_points)
+      .map(({ category, position }) => ({
+        text: category, position: dimension === 1 ? [position[0], 0.15] : position,
       }));
   }
 

@@ -54,11 +54,16 @@ export function showCategories(place, column, hidden, { changed, quantile, filte
   show("");
 }
 
-function item({ name, code, cells }, { missing }, { toggle, solo }, index) {
-  const swatch = element("span", "swatch");
-  if (code !== missing) swatch.style.backgroundColor = categoryColour(code);
+/** A dot in the colour of a category. */
+export function swatch(code, { missing }) {
+  const dot = element("span", "swatch");
+  if (code !== missing) dot.style.backgroundColor = categoryColour(code);
+  return dot;
+}
+
+function item({ name, code, cells }, column, { toggle, solo }, index) {
   const clicked = (event) => (event.shiftKey ? solo(code) : toggle(code));
-  const entry = button("entry", name, clicked, swatch, element("span", "text", name),
+  const entry = button("entry", name, clicked, swatch(code, column), element("span", "text", name),
     element("span", "number", count(cells)));
   entry.tabIndex = index ? -1 : 0;
   entry.setAttribute("aria-keyshortcuts", "Shift+Enter");

@@ -13,7 +13,7 @@ const toPixel = (camera, position) => {
   return camera.toPixel(x, y);
 };
 
-/** Labels [{text, position, cells}], the largest first; none over another. */
+/** Labels [{text, position}], the most important first; none over another. */
 export function paintLabels(context, camera, labels, { text, ground }) {
   const [width, height] = camera.extent;
   const taken = [];
@@ -22,8 +22,7 @@ export function paintLabels(context, camera, labels, { text, ground }) {
   context.textBaseline = "middle";
   context.lineJoin = "round";
   context.lineWidth = 3.5;
-  const sorted = labels.toSorted((a, b) => b.cells - a.cells).slice(0, MOST_LABELS);
-  for (const { text: name, position } of sorted) {
+  for (const { text: name, position } of labels.slice(0, MOST_LABELS)) {
     const [x, y] = toPixel(camera, position);
     if (x < 0 || y < 0 || x > width || y > height) continue;
     const shown = name.length > 32 ? `${name.slice(0, 31)}…` : name;

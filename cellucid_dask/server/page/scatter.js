@@ -7,7 +7,7 @@ import { layers, onTop } from "./top.js";
 
 const SLICE = 50_000; // cells that are drawn in one call, of large datasets
 const MOST_SLICES = 21; // a stride has at most 255 bytes, a place 12
-const EDGE_SLICES = 16;
+export const EDGE_SLICES = 16; // edges come in an order of which each is a fair sample
 const PAUSE = 100; // milliseconds from the cells on top to those beneath
 const MANY = 4; // slices that are left after the first frame, of a card that is slow
 const FIRST = 30; // milliseconds that the first frame of a picture may take, and each later one
@@ -37,7 +37,6 @@ export class Scatter {
   #fresh = true; // whether a picture is to begin
   #whole = false; // whether no cell of it goes before others
   #rest = 0; // steps at its end that change little
-  #rests = true; // whether all of it is there
   #frame = 0;
   #finished = null; // resolves when the picture is there
   #cost = 8; // milliseconds of a step
@@ -60,7 +59,7 @@ export class Scatter {
 
   /** Whether all of the picture is there. */
   get rests() {
-    return this.#rests;
+    return !this.#fresh && !this.#steps.length && !this.#sync;
   }
 
   get nCells() {
@@ -103,9 +102,8 @@ export class Scatter {
   /** Draws soon; resolves when all is there but rims of cells that lie under others. */
   draw() {
     this.#fresh = true;
-    this.#rests = false;
     this.#finished ??= Promise.withResolvers();
-    this.#frame ||= requestAnimationFrame((now) => this.#paint(now));
+    this.#again();
     return this.#finished.promise;
   }
 
@@ -242,11 +240,11 @@ export class Scatter {
     const [given, steps] = this.#given;
     if (steps) this.#cost = Math.min(LATER, Math.max(0.5, (now - given) / steps));
     if (this.#fresh) return false;
-    this.#rests = !this.#steps.length;
-    if (!this.#finished || this.#steps.length > this.#rest) return this.#rests;
+    const left = this.#steps.length;
+    if (!this.#finished || left > this.#rest) return !left;
     this.#finished.resolve();
     this.#finished = null;
-    if (!this.#rests) setTimeout(() => this.#again(), PAUSE);
+    if (left) setTimeout(() => this.#again(), PAUSE);
     return true;
   }
 
@@ -255,6 +253,8 @@ export class Scatter {
     gl.viewport(0, 0, width, height);
     gl.clearColor(...look.ground.map((byte) => byte / 255), 1);
     gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
+    if (look.opacity < 1) gl.disable(gl.DEPTH_TEST);
+    else gl.enable(gl.DEPTH_TEST);
   }
 
   /** Puts the cells that are on top of a pixel before the steps that are left. */
@@ -326,8 +326,6 @@ export class Scatter {
     gl.useProgram(lines.made);
     this.#place(lines, tile);
     gl.uniform4fv(lines.at.colour, look.edge);
-    if (look.opacity < 1) gl.disable(gl.DEPTH_TEST);
-    else gl.enable(gl.DEPTH_TEST);
     this.#attribute(POSITION, this.width, 0, 1);
     [CODE, OUTLIER, SELECTED].forEach((at) => gl.disableVertexAttribArray(at));
     gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, this.buffers.edges);
@@ -362,8 +360,6 @@ export class Scatter {
     this.#attribute(POSITION, this.width, slice, n);
     [CODE, OUTLIER, SELECTED].forEach((each) => this.#attribute(each, 1, slice, n));
     gl.uniform3f(at.order, slice / this.nCells, n / this.nCells, this.#shareOfIndex);
-    if (look.opacity < 1) gl.disable(gl.DEPTH_TEST);
-    else gl.enable(gl.DEPTH_TEST);
   }
 }
 

@@ -1,14 +1,14 @@
 // What a lasso selected: how many cells of which category, and their row numbers to download.
 
-import { categoryColour } from "./colours.js";
 import { $, count, element, save } from "./elements.js";
+import { swatch } from "./legend.js";
 
 const MOST = 200; // rows of counts
 
 /** The panel of the selection. `load(key)` gives the column of a categorical field. */
 export class Selection {
   marks = null; // a byte for each cell, 1 where it is selected
-  #seen = () => true;
+  #rows = []; // numbers of the selected cells, from 0, in order
   #asked = 0;
   #chosen = false; // whether the user said what to count by
 
@@ -32,21 +32,15 @@ export class Selection {
   /** Shows the cells that are marked and seen; counts by `key`, where there is a choice. */
   show(marks, seen, key, name) {
     Object.assign(this, { marks, name });
-    this.#seen = seen;
     $("selection").hidden = !marks;
     if (!marks) return;
-    const n = this.rows().length;
+    this.#rows = [];
+    for (let i = 0; i < marks.length; i++) if (marks[i] && seen(i)) this.#rows.push(i);
+    const n = this.#rows.length;
     $("selected").textContent = `${count(n)} cell${n === 1 ? "" : "s"} selected`;
     $("rows").disabled = !n;
     if (key && !this.#chosen) $("count-by").value = key;
     this.#showCounts();
-  }
-
-  /** Numbers of the selected cells, from 0, in order. */
-  rows() {
-    const found = [];
-    for (let i = 0; i < this.marks.length; i++) if (this.marks[i] && this.#seen(i)) found.push(i);
-    return found;
   }
 
   async #showCounts() {
@@ -60,14 +54,12 @@ export class Selection {
       return;
     }
     const counts = new Uint32Array(column.missing + 1);
-    for (const i of this.rows()) counts[column.codes[i]]++;
+    for (const i of this.#rows) counts[column.codes[i]]++;
     const some = column.rows.filter(({ code }) => counts[code])
       .sort((a, b) => counts[b.code] - counts[a.code]);
     $("counted").replaceChildren(...some.slice(0, MOST).map(({ name, code, cells }) => {
-      const swatch = element("span", "swatch");
-      if (code !== column.missing) swatch.style.backgroundColor = categoryColour(code);
       const share = `of ${count(cells)}`;
-      return element("li", "counted", swatch, element("span", "text", name),
+      return element("li", "counted", swatch(code, column), element("span", "text", name),
         element("span", "number", count(counts[code]), " ", element("small", "", share)));
     }));
     if (some.length > MOST) {
@@ -76,7 +68,7 @@ export class Selection {
   }
 
   #download() {
-    const text = `${this.rows().join("\n")}\n`;
+    const text = `${this.#rows.join("\n")}\n`;
     save(new Blob([text], { type: "text/plain" }), `${this.name}-rows.txt`);
   }
 }

@@ -2,7 +2,7 @@
 
 import { categoryPalette, mapPalette } from "./colours.js";
 import { markWithin } from "./project.js";
-import { asDrawn } from "./scatter.js";
+import { asDrawn, EDGE_SLICES } from "./scatter.js";
 
 const COLOURS = ["canvas", "text", "soft", "missing", "cells", "accent"];
 const EDGE = 0.3; // opacity of an edge where there are few
@@ -39,7 +39,7 @@ export function visibility(column, hidden, outliers, quantile) {
 
 /** What the scatter plot takes as its look. */
 export function look({ column, outliers }, view, colours) {
-  const { log, range, map, opacity, outliers: quantile } = view;
+  const { log, range, opacity, outliers: quantile } = view;
   const found = {
     kind: 0, opacity, ground: colours.canvas, plain: colours.cells, missing: colours.missing,
     beneath: false, filtered: [1e9, 1e9],
@@ -59,7 +59,6 @@ export function look({ column, outliers }, view, colours) {
     decode: [origin, step, absent, shift],
     range: (range ?? [lo, hi]).map((end) => column.scaled(end, log)),
     logarithmic: log,
-    map,
   };
 }
 
@@ -79,14 +78,13 @@ export async function marks(nCells, lassos, load) {
   return found;
 }
 
-/** Pairs of cells of edges with both ends in sight, in an order whose start is a fair sample. */
+/** Pairs of cells of edges with both ends in sight, each slice of which is a fair sample. */
 export function seenEdges(pairs, seen) {
   const n = pairs.length / 2;
   const found = new Uint32Array(pairs.length);
   let end = 0;
-  const STEPS = 16;
-  for (let first = 0; first < STEPS; first++) {
-    for (let i = first; i < n; i += STEPS) {
+  for (let first = 0; first < EDGE_SLICES; first++) {
+    for (let i = first; i < n; i += EDGE_SLICES) {
       const a = pairs[2 * i];
       const b = pairs[2 * i + 1];
       if (!seen(a) || !seen(b)) continue;

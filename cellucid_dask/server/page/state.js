@@ -10,8 +10,8 @@ const NOTHING = {
 /** What is wanted: what a link tells. */
 export const view = read(location.hash.slice(1));
 
-/** What is loaded; `hidden` is the set of `view.hide`, `seen` tells whether a cell is seen. */
-export const have = { entries: null, hidden: new Set(view.hide), ...NOTHING };
+/** What is loaded; `hidden`: codes of the column, `seen` tells whether a cell is seen. */
+export const have = { entries: null, hidden: new Set(), ...NOTHING };
 
 /** For tests to look at. */
 export const state = (window.cellucid = {

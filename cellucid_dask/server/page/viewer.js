@@ -190,7 +190,6 @@ function chooseColour() {
   if (view.color !== null && !dataset.has(view.color)) {
     notice(`This dataset has nothing called ${key || view.color}.`);
     Object.assign(view, USUAL, { color: null });
-    have.hidden = new Set();
   }
   const fields = [...dataset.categorical.values()];
   const first = fields.find(([, { length }]) => length > 1 && length < 255);
@@ -275,8 +274,7 @@ function changeColour(wish) {
 function changeDataset(dataset) {
   const { theme, map, labels } = view;
   Object.assign(view, START, { dataset, theme, map, labels });
-  Object.assign(have, { entry: null, hidden: new Set() });
-  refresh();
+  retry();
 }
 
 /** Reads all anew: the data may have been exported again since the page was opened. */
