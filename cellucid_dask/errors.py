@@ -71,6 +71,10 @@ class InputError(CellucidDaskError):
     """The data cannot be exported as it is: a missing key, a wrong shape, NaN in an embedding."""
 
 
+class TextError(InputError):
+    """Text of the data is not UTF-8; the file may be whole all the same."""
+
+
 class OptionError(CellucidDaskError):
     """An option has a value that cannot be used."""
 

@@ -11,10 +11,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cellucid_dask.errors import CellucidDaskError, Problem
+from cellucid_dask.errors import CellucidDaskError, Problem, TextError
 from cellucid_dask.options import ExportOptions, suggest
 from cellucid_dask.source.core import Frame, Source
 from cellucid_dask.source.matrix import Matrix
+
+_NO_OTHER_IDS = (
+    "var has no column of unique texts to name with --gene-id-column: write the ids in UTF-8"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,9 @@ def survey_genes(source: Source, options: ExportOptions, catalog: Any) -> Genes 
         return None
     if isinstance(matrix, CellucidDaskError):
         catalog.problems.extend(matrix.problems)
+        return None
+    if isinstance(table, CellucidDaskError):
+        catalog.problems.extend(table.problems)
         return None
     catalog.notes.append(f"genes     {key}")
     expected = (source.n_cells, table.length)
@@ -94,6 +101,12 @@ def _ids(table: Frame, options: ExportOptions, catalog: Any) -> list[str] | None
         if isinstance(column, CellucidDaskError):
             raise column
         ids = column.strings()
+    except TextError as error:
+        other = _unique(table, name)
+        fix = f"use --gene-id-column {shlex.quote(other)}" if other else _NO_OTHER_IDS
+        where = "var index" if name == "index" else f"var[{name!r}]"
+        catalog.problems.extend(Problem(p.what, where, fix) for p in error.problems)
+        return None
     except CellucidDaskError as error:
         catalog.problems.extend(error.problems)
         return None
@@ -147,15 +160,21 @@ def _choose(
 
 
 def _instead(table: Frame, options: ExportOptions) -> str:
-    """Say which columns of var have unique values."""
-    unique = []
-    candidates = {"index": table.index, **table.columns}
-    for name, column in candidates.items():
-        if name == options.gene_id_column or isinstance(column, CellucidDaskError):
-            continue
-        if column.kind == "category":
-            values = column.strings()
-            if len(set(values)) == len(values):
-                unique.append(name)
-    other = f"--gene-id-column {shlex.quote(unique[0])}, or " if unique else ""
+    """Say which column of var has unique values."""
+    unique = _unique(table, options.gene_id_column)
+    other = f"--gene-id-column {shlex.quote(unique)}, or " if unique else ""
     return f"use {other}--rename-duplicates"
+
+
+def _unique(table: Frame, used: str) -> str:
+    """Name the first column of var, but for `used`, whose texts are unique; or return ""."""
+    for name, column in {"index": table.index, **table.columns}.items():
+        if name == used or isinstance(column, CellucidDaskError) or column.kind != "category":
+            continue
+        try:
+            values = column.strings()
+        except (CellucidDaskError, TypeError):
+            continue
+        if len(set(values)) == len(values):
+            return name
+    return ""

@@ -6,11 +6,11 @@ import shlex
 from dataclasses import dataclass
 from typing import Any
 
-from cellucid_dask.errors import CellucidDaskError, Problem
-from cellucid_dask.format import U8, U16, Code, category_code
+from cellucid_dask.errors import CellucidDaskError, InputError, Problem, TextError
+from cellucid_dask.format import U16, Code, category_code
 from cellucid_dask.options import ExportOptions, suggest
 from cellucid_dask.source.columns import Column
-from cellucid_dask.source.core import Source
+from cellucid_dask.source.core import Refused, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,59 +44,59 @@ def survey_obs(source: Source, options: ExportOptions, catalog: Any) -> None:
             catalog.problems.append(
                 Problem("stands on more than one column", f"obs[{name!r}]", "rename one of them")
             )
+    refused: dict[str, tuple[Problem, ...]] = {}
     for key in keys:
         if key not in source.obs.columns:
             fix = suggest(key, known, noun="obs has")
             catalog.problems.append(Problem(f"obs has no column {key!r}", "--obs-key", fix))
             continue
-        column = source.obs.columns[key]
-        if isinstance(column, CellucidDaskError):
-            catalog.problems.extend(column.problems)
-            continue
         try:
-            field = _field(key, column, source, options, catalog)
+            field = _field(key, source.obs.columns[key], source, options, catalog)
+        except TextError as error:
+            refused[key] = tuple(Problem(p.what, f"obs[{key!r}]") for p in error.problems)
         except CellucidDaskError as error:
-            catalog.problems.extend(error.problems)
-            continue
-        if field is not None:
+            refused[key] = error.problems
+        else:
             catalog.obs.append(field)
+    others = [key for key in keys if key in source.obs.columns and key not in refused]
+    for problem in (problem for problems in refused.values() for problem in problems):
+        fix = "; or ".join(filter(None, (problem.fix, _leave_out(others))))
+        catalog.problems.append(Problem(problem.what, problem.where, fix))
 
 
 def _field(
-    key: str, column: Column, source: Source, options: ExportOptions, catalog: Any
-) -> ObsField | None:
+    key: str, column: Column | Refused, source: Source, options: ExportOptions, catalog: Any
+) -> ObsField:
+    """Describe one column; raises what is wrong with it."""
+    if isinstance(column, CellucidDaskError):
+        raise column
     where = f"obs[{key!r}]"
     if column.length != source.n_cells:
         what = f"has {column.length} rows, but there are {source.n_cells} cells"
-        catalog.problems.append(Problem(what, where))
-        return None
+        raise InputError(what, where=where)
     if column.kind == "continuous":
         return ObsField(key, column)
     if column.kind != "category":
-        catalog.problems.append(Problem(column.kind, where, _leave_out(key, source)))
-        return None
+        raise InputError(column.kind, where=where)
     try:
         categories = tuple(column.categories())
     except TypeError as error:  # lists, dicts: what pandas cannot compare
         what = f"has values that cannot be categories ({error})"
-        catalog.problems.append(Problem(what, where, _leave_out(key, source)))
-        return None
+        raise InputError(what, where=where) from error
     n, code = len(categories), category_code(len(categories), options.categorical_dtype)
     if n >= code.missing:
-        fix = _leave_out(key, source) if n >= U16.missing else "use --categorical-dtype auto"
-        what = f"has {n} categories; {code.dtype} codes hold {code.missing - (code is U16)}"
-        what = what if code is U16 else f"has {n} categories; uint8 codes hold {U8.missing - 1}"
-        catalog.problems.append(Problem(what, where, fix))
-        return None
+        what = f"has {n} categories; {code.dtype} codes hold {code.missing - 1}"
+        fix = "use --categorical-dtype auto" if n < U16.missing else ""
+        raise InputError(what, where=where, fix=fix)
     if len(set(categories)) < n:
         catalog.warnings.append(f"{where} has categories that read the same as text")
     return ObsField(key, column, categories, code)
 
 
-def _leave_out(key: str, source: Source) -> str:
-    others = [name for name in source.obs.columns if name != key]
+def _leave_out(others: list[str]) -> str:
+    """How to do without a column, where `others` can be shown."""
     if not others:
-        return "group it into fewer categories, or make it numeric"
+        return "obs has no other column to show: change this one in the file, or remove it"
     listed = " ".join(f"--obs-key {shlex.quote(name)}" for name in others[:20])
     more = " ..." if len(others) > 20 else ""
     return f"leave it out by naming the others: {listed}{more}"

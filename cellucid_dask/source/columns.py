@@ -10,14 +10,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import h5py
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from cellucid_dask.errors import InputError, ReadError
 from cellucid_dask.source.store import COPY_AGAIN, DAMAGE, FileArray, Store
+from cellucid_dask.source.utf8 import decoded
 
 STRING_STEP = 1 << 18
+# What anndata raises on an encoding that it does not know, or for which a package is missing.
+_UNKNOWN: tuple[type[Exception], ...] = (*DAMAGE, ImportError, AttributeError)
 
 
 class Column(Protocol):
@@ -48,6 +52,9 @@ class Column(Protocol):
 
 
 COMPLEX = "holds complex numbers, which have no place on a colour scale"
+RECORDS = "holds records, which are neither numbers nor text"
+TEXT = "OSTU"  # kinds of dtypes
+PLAIN = "bmM"  # truth, durations and dates, which pandas makes categories of
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +76,8 @@ class SeriesColumn:
             return "category"
         if pd.api.types.is_complex_dtype(dtype):
             return COMPLEX
+        if getattr(dtype, "kind", "") == "V" and isinstance(dtype, np.dtype):
+            return RECORDS
         return "continuous" if pd.api.types.is_numeric_dtype(dtype) else "category"
 
     def _categorical(self) -> Any:
@@ -159,11 +168,16 @@ class CategoricalColumn:
         """Categories, each `str()`-ed."""
         return [str(category) for category in self._index()]
 
+    @property
+    def _where(self) -> str:
+        return f"{self.store.path}, {self.categories_key}"
+
     def _index(self) -> pd.Index[Any]:
         with self.store.reading(self.categories_key) as element:
             if hasattr(element, "shape") and element.dtype.kind != "V":
                 values = FileArray.of(self.store, self.categories_key, element)[:]
-                return pd.Index(decoded(values) if values.dtype.kind in "OST" else values)
+                text = values.dtype.kind in TEXT
+                return pd.Index(decoded(values, self._where) if text else values)
         return pd.Index(read_element(self.store, self.categories_key))
 
     def codes(self) -> NDArray[np.int32]:
@@ -216,7 +230,7 @@ class TextColumn:
     def _pieces(self) -> Iterator[NDArray[Any]]:
         for start in range(0, self.length, STRING_STEP):
             rows = slice(start, min(start + STRING_STEP, self.length))
-            piece = decoded(self.array[rows])
+            piece = decoded(self.array[rows], f"{self.array.store.path}, {self.array.key}")
             if self.mask is not None:
                 piece[self.mask[rows].astype(bool)] = None
             yield piece
@@ -272,19 +286,13 @@ class WholeColumn:
         return self._series().strings()
 
 
-def decoded(values: NDArray[Any]) -> NDArray[Any]:
-    """Strings of any storage as Python strings in an object array."""
-    texts = [v.decode() if isinstance(v, bytes) else v for v in values.astype(object)]
-    out = np.empty(len(texts), dtype=object)
-    out[:] = texts
-    return out
-
-
 def read_element(store: Store, key: str) -> Any:
     """Read a whole element the way anndata does."""
     from anndata.io import read_elem
 
     with store.reading(key) as element:
+        if hasattr(element, "shape") and element.dtype.kind in PLAIN:
+            return element[...]  # anndata would warn where an old file does not say that it is one
         return read_elem(element)
 
 
@@ -311,7 +319,7 @@ def column_in_store(store: Store, key: str, element: Any) -> Column:
         return WholeColumn(store, key, values.shape[0], kind)
     try:
         series = SeriesColumn(pd.Series(read_element(store, key)))
-    except DAMAGE as error:
+    except _UNKNOWN as error:
         raise InputError(
             f"has an encoding that cannot be read ({encoding!r})", where=f"{store.path}, {key}"
         ) from error
@@ -331,6 +339,11 @@ def _array_column(store: Store, key: str, element: Any) -> Column:
         return CategoricalColumn(array, store, target)
     if array.dtype.kind in "iufc":
         return NumberColumn(array)
-    if array.dtype.kind == "b":
+    if array.dtype.kind in PLAIN:
         return WholeColumn(store, key, array.shape[0], "category")
+    if array.dtype.kind == "V":
+        return WholeColumn(store, key, array.shape[0], RECORDS)
+    objects = store.kind == "hdf5" and array.dtype.kind == "O"
+    if array.dtype.kind not in TEXT or (objects and h5py.check_string_dtype(array.dtype) is None):
+        raise InputError("holds neither numbers nor text", where=f"{store.path}, {key}")
     return TextColumn(array)

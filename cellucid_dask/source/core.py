@@ -37,7 +37,7 @@ class Frame:
     length
         Number of rows.
     index
-        The row names.
+        The row names, or the error that tells why they cannot be read.
     columns
         Each column, or the error that tells why it cannot be read.
     repeated
@@ -45,7 +45,7 @@ class Frame:
     """
 
     length: int
-    index: Column
+    index: Column | Refused
     columns: Mapping[str, Column | Refused]
     repeated: tuple[str, ...] = ()
 
@@ -65,7 +65,7 @@ class Source:
     obs, var
         Tables of cells and of genes.
     raw_var
-        Table of the genes of ``raw``; None without one.
+        Table of the genes of ``raw``, or why it cannot be read; None without one.
     obsm
         Each array as a (n_cells, d) dask array, or why it cannot be read.
     matrices
@@ -81,7 +81,7 @@ class Source:
     var: Frame
     obsm: Mapping[str, da.Array | Refused]
     matrices: Mapping[str, Matrix | Refused]
-    raw_var: Frame | None = None
+    raw_var: Frame | Refused | None = None
     local: bool = field(default=False)
 
     @property
@@ -225,7 +225,7 @@ def obsm_in_store(store: Store, key: str, element: Any) -> da.Array:
 
 def text(value: Any) -> str:
     """Attribute values come as str or bytes, by the age of the file."""
-    return value.decode() if isinstance(value, bytes) else str(value)
+    return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else str(value)
 
 
 def attempt(make: Any, *args: Any) -> Any:

@@ -21,6 +21,7 @@ from zlib_ng import zlib_ng
 
 from cellucid_dask.errors import InputError, ReadError
 from cellucid_dask.source import hdf5
+from cellucid_dask.source.utf8 import not_utf8
 
 # What h5py, zarr and the codecs raise on bytes that are not what they should be.
 _ZLIB_NG: Any = zlib_ng.error  # its stub takes the class for an instance
@@ -80,6 +81,8 @@ class Store:
         try:
             with self.open() as root:
                 yield root[key]
+        except UnicodeDecodeError as error:
+            raise not_utf8(error, f"{self.path}, {key}") from error
         except DAMAGE as error:
             where, what = f"{self.path}, {key}", " ".join(str(error).split())
             raise ReadError(f"cannot be read ({what})", where=where, fix=COPY_AGAIN) from error
@@ -168,6 +171,8 @@ class FileArray:
                 if self.store.kind == "hdf5":
                     return hdf5.read(element, index)
                 return np.asarray(element[index])
+            except UnicodeDecodeError:
+                raise  # the bytes are there: it is their meaning that is not known
             except DAMAGE as error:
                 chunk = self._damaged(element, rows) if isinstance(rows, slice) else ""
                 what = " ".join(str(error).split())

@@ -7,19 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cellucid_dask.errors import InputError, ReadError
+from cellucid_dask.errors import CellucidDaskError, InputError, ReadError
 from cellucid_dask.source.columns import Column, column_in_store
-from cellucid_dask.source.core import (
-    Frame,
-    Source,
-    attempt,
-    obsm_in_store,
-    repeats,
-    text,
-)
+from cellucid_dask.source.core import Frame, Refused, Source, obsm_in_store, repeats, text
 from cellucid_dask.source.matrix import matrix_in_store
+from cellucid_dask.source.members import member, names_in
 from cellucid_dask.source.memory import source_in_memory
 from cellucid_dask.source.store import COPY_AGAIN, DAMAGE, Store, locate
+from cellucid_dask.source.utf8 import readable
 
 
 def source_in_store(path: Any) -> Source:
@@ -57,46 +52,62 @@ def _describe(store: Store, root: Any) -> Source:
         raise InputError(
             f"is not an AnnData: it has no {' and no '.join(absent)}",
             where=store.path,
-            fix="it holds: " + (", ".join(sorted(root)[:12]) or "nothing"),
+            fix="it holds: " + (", ".join(map(readable, names_in(root)[:12])) or "nothing"),
         )
-    raw = root.get("raw")
+    raw_var = member(store, "", root, "raw/var", _frame) if "raw/var" in root else None
     return Source(
         name=dataset_name(store.path),
         where=store.path,
         path=store.path,
-        obs=_frame(store, "obs", root["obs"]),
-        var=_frame(store, "var", root["var"]),
+        obs=_table(store, root, "obs"),
+        var=_table(store, root, "var"),
         obsm=_members(store, root, "obsm", obsm_in_store),
         matrices=_matrices(store, root),
-        raw_var=None if raw is None or "var" not in raw else _frame(store, "raw/var", raw["var"]),
+        raw_var=raw_var,
     )
 
 
 def _members(store: Store, root: Any, folder: str, make: Callable[..., Any]) -> dict[str, Any]:
-    found = root.get(folder, {})
-    return {name: attempt(make, store, f"{folder}/{name}", found[name]) for name in found}
+    group = root.get(folder, {})
+    return {readable(name): member(store, folder, group, name, make) for name in names_in(group)}
 
 
 def _matrices(store: Store, root: Any) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key in ("X", "raw/X"):
-        if key in root and not _null(root[key]):
-            found[key] = attempt(matrix_in_store, store, key, root[key])
+        made = member(store, "", root, key, _matrix) if key in root else None
+        if made is not None:
+            found[key] = made
     for folder in ("layers", "obsp"):
         for name, matrix in _members(store, root, folder, matrix_in_store).items():
             found[f"{folder}/{name}"] = matrix
-    old = "uns/neighbors"
     for name in ("connectivities", "distances"):  # where graphs were before obsp
-        if f"obsp/{name}" not in found and f"{old}/{name}" in root:
-            element = root[f"{old}/{name}"]
-            if not hasattr(element, "shape") or len(element.shape) == 2:
-                made = attempt(matrix_in_store, store, f"{old}/{name}", element)
+        old = f"uns/neighbors/{name}"
+        if f"obsp/{name}" not in found and old in root:
+            made = member(store, "", root, old, _old_graph)
+            if made is not None:
                 found[f"obsp/{name}"] = made
     return found
 
 
-def _null(element: Any) -> bool:
-    return bool(element.attrs.get("encoding-type", "") == "null")
+def _matrix(store: Store, key: str, element: Any) -> Any:
+    """Describe a matrix; None for one that was left out."""
+    null = element.attrs.get("encoding-type", "") == "null"
+    return None if null else matrix_in_store(store, key, element)
+
+
+def _old_graph(store: Store, key: str, element: Any) -> Any:
+    """Describe a matrix of ``uns``; None for an array that is none, such as its name."""
+    other = hasattr(element, "shape") and len(element.shape) != 2
+    return None if other else matrix_in_store(store, key, element)
+
+
+def _table(store: Store, root: Any, key: str) -> Frame:
+    made = member(store, "", root, key, _frame)
+    if isinstance(made, CellucidDaskError):
+        raise made
+    frame: Frame = made
+    return frame
 
 
 def _frame(store: Store, key: str, group: Any) -> Frame:
@@ -106,17 +117,21 @@ def _frame(store: Store, key: str, group: Any) -> Frame:
             where=f"{store.path}, {key}",
             fix="write the file with anndata 0.7 or later",
         )
-    index_name = text(group.attrs["_index"])
     names = [text(name) for name in group.attrs["column-order"]]
-    index = column_in_store(store, f"{key}/{index_name}", group[index_name])
-    columns = {name: attempt(_column, store, f"{key}/{name}", group.get(name)) for name in names}
-    return Frame(index.length, index, columns, repeats(names))
+    columns = {readable(name): _column(store, key, group, name) for name in dict.fromkeys(names)}
+    index = member(store, key, group, text(group.attrs["_index"]), column_in_store)
+    whole = [c for c in (index, *columns.values()) if not isinstance(c, CellucidDaskError)]
+    if not whole:
+        raise index
+    return Frame(whole[0].length, index, columns, repeats(names))
 
 
-def _column(store: Store, key: str, element: Any) -> Column:
-    if element is None:
-        raise InputError("is named by column-order, but is not there", where=f"{store.path}, {key}")
-    return column_in_store(store, key, element)
+def _column(store: Store, key: str, group: Any, name: str) -> Column | Refused:
+    if readable(name) == name and name not in group:
+        what = "is named by column-order, but is not there"
+        return InputError(what, where=f"{store.path}, {key}/{name}")
+    column: Column | Refused = member(store, key, group, name, column_in_store)
+    return column
 
 
 def _compound(root: Any) -> bool:
