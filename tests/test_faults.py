@@ -5,6 +5,7 @@ Each ends with one message and a state from which the same command makes the sam
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import shutil
@@ -122,6 +123,14 @@ def fill(folder: Path) -> Path:
     return path
 
 
+def fill_inodes(folder: Path) -> None:
+    """Make empty files until the disk has no inode left."""
+    folder.mkdir()
+    with suppress(OSError):
+        for i in itertools.count():
+            (folder / str(i)).touch()
+
+
 @needs_mount
 @pytest.mark.parametrize(
     ("where", "event"), [("out", SPILLED), ("out", GENE), ("scratch", SPILLED)]
@@ -142,13 +151,13 @@ def test_a_disk_that_becomes_full(scene: Scene, disk: Path, where: str, event: s
 
 @needs_mount
 def test_a_disk_without_room_for_more_files(scene: Scene, disk: Path) -> None:
-    """Inodes run out, which no estimate of bytes foresees."""
-    forks().shell(f"mount -t tmpfs -o size=64m,nr_inodes=130 tmpfs {disk}")
-    words = scene.words("-o", disk / "out")
-    ended = scene.launcher.start(*words, cwd=scene.at, first=scene.first)
-    failed(ended, "the disk is full", "the same command goes on from there")
-    assert 0 < len(done_at(forks().seen(disk / "out")).genes) < 130
-    forks().shell(f"mount -o remount,nr_inodes=2000 {disk}")
+    """Somebody else takes the inodes that the plan found free."""
+    forks().shell(f"mount -t tmpfs -o size=64m,nr_inodes=2000 tmpfs {disk}")
+    running = stopped_at(scene, GENE, 80, "-o", disk / "out")
+    fill_inodes(forks().seen(disk) / "ballast")
+    failed(go_on(running), "the disk is full", "the same command goes on from there")
+    assert 0 < len(done_at(forks().seen(disk / "out")).genes) < 200
+    forks().shell(f"mount -o remount,nr_inodes=4000 {disk}")
     assert " genes" in resumes(scene, "-o", disk / "out", out=forks().seen(disk / "out"))
 
 

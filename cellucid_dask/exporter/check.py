@@ -32,8 +32,8 @@ class Catalog:
     ----------
     boxes
         Bounding box by dimension.
-    latent
-        obsm key of the latent space.
+    latent, latent_width
+        obsm key of the latent space, and its number of columns.
     graph
         Neighbour graph, and the key it was found under; None without one.
     notes
@@ -46,6 +46,7 @@ class Catalog:
     found: Found
     boxes: dict[int, Box] = field(default_factory=dict)
     latent: str = ""
+    latent_width: int = 0
     obs: list[ObsField] = field(default_factory=list)
     genes: Genes | None = None
     graph: Matrix | None = None
@@ -232,6 +233,8 @@ def _latent(
                 f"no latent space in obsm: outlier quantiles are computed on {latent}"
             )
         catalog.latent = latent or ""
+    if catalog.latent in arrays:
+        catalog.latent_width = int(arrays[catalog.latent].shape[1])
     if catalog.latent:
         catalog.notes.append(f"latent    obsm/{catalog.latent}")
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.filesize import decimal
@@ -12,6 +11,7 @@ from rich.filesize import decimal
 from cellucid_dask.engine import Engine
 from cellucid_dask.errors import InputError, Problem
 from cellucid_dask.exporter.check import Catalog
+from cellucid_dask.exporter.disk import Disk, FileKind, run_files
 from cellucid_dask.exporter.earlier import STAGING
 from cellucid_dask.exporter.journal import Done
 from cellucid_dask.exporter.plan import NotEnoughError, Plan, make_plan
@@ -22,11 +22,6 @@ from cellucid_dask.run_options import RunOptions
 def existing_parent(path: Path) -> Path:
     """Nearest folder above `path` that exists."""
     return next(parent for parent in path.parents if os.path.lexists(parent))
-
-
-def free_bytes(path: Path) -> int:
-    """Bytes this user may still write where `path` is or would be."""
-    return shutil.disk_usage(path if path.exists() else existing_parent(path)).free
 
 
 def refuse(problems: Sequence[Problem]) -> None:
@@ -134,26 +129,46 @@ def _data_problems(out: Path, where: str, run: RunOptions, data: str | None) -> 
     return found
 
 
-def disk_problems(plan: Plan, out: Path, run: RunOptions, done: Done) -> list[Problem]:
-    """Say where there is less free space than the plan needs beside what is `done`."""
-    scratch = Path(run.scratch) if run.scratch else out.absolute()
-    needs = [
-        (out.absolute(), plan.output_bytes - sum(r.size for r in done.files), "--out"),
-        (scratch, plan.scratch_bytes - sum(spill.size for spill in done.spills), "--scratch"),
-    ]
-    if _device(out.absolute()) == _device(scratch):
-        both = plan.output_bytes + plan.scratch_bytes - done.n_bytes
-        needs = [(out.absolute(), both, "--out")]
+def disk_problems(plan: Plan, out: Path, run: RunOptions, done: Done, slots: int) -> list[Problem]:
+    """Say where a disk has less room than the plan needs beside what is `done`, in bytes or files.
+
+    Parameters
+    ----------
+    slots
+        Tasks at a time.
+    """
+    place = out.absolute()
+    scratch = Path(run.scratch) if run.scratch else place
+    output = [*plan.output, *run_files(plan.n_files, slots)]
+    here, there = _disk(place), _disk(scratch)
+    files, spills = [r.size for r in done.files], [spill.size for spill in done.spills]
+    if here.device == there.device:
+        return [*_disk_lacks(here, [*output, *plan.scratch], [*files, *spills], "--out")]
     return [
-        Problem(
-            f"the disk has {decimal(free_bytes(path))} free; the plan needs {decimal(need)}",
-            option,
-            "make room, or name another disk with --out or --scratch",
-        )
-        for path, need, option in needs
-        if free_bytes(path) < need
+        *_disk_lacks(here, output, files, "--out"),
+        *_disk_lacks(there, plan.scratch, spills, "--scratch"),
     ]
 
 
-def _device(path: Path) -> int:
-    return (path if path.exists() else existing_parent(path)).stat().st_dev
+def _disk(path: Path) -> Disk:
+    """Disk on which `path` is or would be."""
+    return Disk.of(path if path.exists() else existing_parent(path))
+
+
+def _disk_lacks(
+    disk: Disk, kinds: Sequence[FileKind], done: Sequence[int], option: str
+) -> Iterator[Problem]:
+    """Say what `disk` lacks for files of `kinds`, of which those of the sizes `done` are there."""
+    fix = "make room, or name another disk with --out or --scratch"
+    n_bytes = sum(kind.stored_bytes(disk.block) for kind in kinds)
+    n_bytes -= sum(FileKind(1, size).stored_bytes(disk.block) for size in done)
+    if disk.n_bytes is not None and disk.n_bytes < n_bytes:
+        what = f"the disk has {decimal(disk.n_bytes)} free; the plan needs {decimal(n_bytes)}"
+        yield Problem(what, option, fix)
+    n_files = sum(kind.n for kind in kinds) - len(done)
+    if disk.n_files is not None and disk.n_files < n_files:
+        what = (
+            f"the disk has room for {disk.n_files:,} more files and folders (free inodes), however "
+            f"small; the plan needs {n_files:,}"
+        )
+        yield Problem(what, option, fix)

@@ -17,6 +17,7 @@ from rich.filesize import decimal
 from cellucid_dask.errors import PlanError
 from cellucid_dask.exporter.check import Catalog
 from cellucid_dask.exporter.check_genes import Genes
+from cellucid_dask.exporter.disk import FileKind, edge_scratch, obs_scratch, output_files
 from cellucid_dask.format import value_dtype
 from cellucid_dask.options import ExportOptions
 from cellucid_dask.source.matrix import DenseMatrix, SparseMatrix
@@ -55,10 +56,9 @@ class Plan:
         Projected memory of the largest task.
     worker_bytes
         Memory a task may take.
-    scratch_bytes, output_bytes
-        Estimated disk; the output is before compression where `compression` is 0.
-    n_files
-        Files that will be written, manifests included.
+    output, scratch
+        Files that will be written, manifests included, and those of the run alone; their bytes are
+        estimates.
     """
 
     way: Way
@@ -67,9 +67,23 @@ class Plan:
     spans: tuple[tuple[int, int], ...]
     peak_bytes: int
     worker_bytes: int
-    scratch_bytes: int
-    output_bytes: int
-    n_files: int
+    output: tuple[FileKind, ...] = ()
+    scratch: tuple[FileKind, ...] = ()
+
+    @property
+    def output_bytes(self) -> int:
+        """Estimated bytes of the export."""
+        return sum(kind.n_bytes for kind in self.output)
+
+    @property
+    def scratch_bytes(self) -> int:
+        """Estimated bytes of the scratch files."""
+        return sum(kind.n_bytes for kind in self.scratch)
+
+    @property
+    def n_files(self) -> int:
+        """Files of the export."""
+        return sum(kind.n for kind in self.output)
 
 
 def is_small(catalog: Catalog) -> bool:
@@ -98,12 +112,14 @@ def make_plan(catalog: Catalog, options: ExportOptions, worker_bytes: int, slots
     genes, room = catalog.genes, worker_bytes - vector_bytes(catalog, options)
     way: Way = "none"
     chunks: tuple[tuple[int, int], ...] = ()
-    block, total, scratch = BLOCK_BYTES, 0, 0
+    block, total = BLOCK_BYTES, 0
+    scratch = [*obs_scratch(catalog, sum_bytes(catalog), len(spans(catalog.n_cells)))]
+    scratch += edge_scratch(catalog)
     if genes is not None and genes.ids:
         way = choose_way(genes, room)
         if way == "transpose":
             chunks = row_chunks(genes, worker_bytes, slots)
-            scratch = spill_bytes(genes)
+            scratch.append(FileKind(len(chunks), spill_bytes(genes)))
         total = gene_bytes(genes)
         block = min(room, max(BLOCK_BYTES, len(chunks) * SEGMENT))
         block = max(min(block, total // 8), MiB)
@@ -114,9 +130,8 @@ def make_plan(catalog: Catalog, options: ExportOptions, worker_bytes: int, slots
         spans(catalog.n_cells),
         max(need, min(worker_bytes, _largest(genes, chunks, block, catalog, options))),
         worker_bytes,
-        scratch + obs_scratch(catalog),
-        output_bytes(catalog, options),
-        count_files(catalog),
+        output_files(catalog, options),
+        tuple(scratch),
     )
 
 
@@ -323,44 +338,10 @@ def spill_bytes(genes: Genes) -> int:
     return gene_bytes(genes) + 8 * (genes.matrix.shape[1] + 1)
 
 
-def obs_scratch(catalog: Catalog) -> int:
-    """Disk of codes, points and distances of the obs stage."""
-    if not catalog.categorical:
-        return 0
-    dims = list(catalog.found.embeddings)
-    per_column = 2 + 4 * (1 + len(dims))
-    return catalog.n_cells * (4 * sum(dims) + per_column * len(catalog.categorical))
-
-
-def count_files(catalog: Catalog) -> int:
-    """Files of the export: binaries and manifests."""
-    genes = len(catalog.genes.ids) if catalog.genes else 0
-    vectors = sum(len(dims) for dims in catalog.found.vectors.values())
-    binaries = len(catalog.boxes) + vectors + len(catalog.obs) + len(catalog.categorical)
-    edges = 3 if catalog.graph is not None else 0
-    return binaries + genes + edges + 3 + (catalog.genes is not None)
-
-
-def output_bytes(catalog: Catalog, options: ExportOptions) -> int:
-    """Estimated bytes of the export; with compression by what such data was seen to need."""
-    n = catalog.n_cells
-    value = np.dtype(value_dtype(options.obs_quantization)).itemsize
-    dims = sum(catalog.boxes) + sum(sum(dims) for dims in catalog.found.vectors.values())
-    total = n * (4 * dims + value * len(catalog.obs))
-    total += n * sum(2 if c.code and c.code.missing > 255 else 1 for c in catalog.categorical)
-    if isinstance(catalog.graph, SparseMatrix):
-        total += catalog.graph.nnz * (4 if n > 0xFFFF else 2)
-    if catalog.genes is None:
-        return total
-    itemsize = np.dtype(value_dtype(options.var_quantization)).itemsize
-    full = n * itemsize * len(catalog.genes.ids)
-    if not options.compression:
-        return total + full
-    matrix = catalog.genes.matrix
-    if not isinstance(matrix, SparseMatrix):
-        return total + full
-    stored = int(matrix.nnz * len(catalog.genes.ids) / max(1, matrix.shape[1]))
-    return total + min(full, stored * (itemsize + 1) + 200 * len(catalog.genes.ids))
+def sum_bytes(catalog: Catalog) -> list[int]:
+    """Bytes of the sums by category of each categorical column, in all spaces and their count."""
+    width = catalog.latent_width + sum(catalog.boxes) + 1
+    return [8 * width * len(column.categories) for column in catalog.categorical]
 
 
 def describe(plan: Plan, catalog: Catalog, engine: str, tasks: Mapping[str, int]) -> dict[str, Any]:

@@ -75,7 +75,7 @@ def run_export(
         refuse([*wrong, *engine_problems(run, out, local=source.local)])
         with Engine(run, reporter, local=source.local, small=is_small(catalog)) as engine:
             plan = fitting_plan(catalog, options, run, engine)
-            refuse(disk_problems(plan, out, run, earlier.there))
+            refuse(disk_problems(plan, out, run, earlier.there, engine.slots))
             tasks = count_tasks(source, catalog, options, plan, engine.slots)
             result.plan = describe(plan, catalog, engine.kind, tasks)
             if engine.elsewhere:

@@ -390,7 +390,7 @@ def _work_folders(root: Path) -> Staging:
 def _job(
     source: Source, catalog: Catalog, options: ExportOptions, staging: Staging, room: int
 ) -> Job:
-    plan = Plan("none", (), 0, spans(catalog.n_cells), room, room, 0, 0, 0)
+    plan = Plan("none", (), 0, spans(catalog.n_cells), room, room)
     engine: Any = None  # made where it is needed
     return Job(source, catalog, options, engine, plan, staging)
 
