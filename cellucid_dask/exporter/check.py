@@ -6,7 +6,8 @@ instead of stopping at the first.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import dask
@@ -15,13 +16,16 @@ import numpy as np
 
 from cellucid_dask import format as fmt
 from cellucid_dask.encode import Box
-from cellucid_dask.errors import CellucidDaskError, Problem
+from cellucid_dask.errors import CellucidDaskError, InputError, Problem, ReadError, TextError
 from cellucid_dask.exporter.check_genes import Genes, survey_genes
 from cellucid_dask.exporter.check_obs import ObsField, survey_obs
 from cellucid_dask.options import ExportOptions, suggest
 from cellucid_dask.source.core import ARGUMENTS, Source
-from cellucid_dask.source.discover import Found, discover, latent_key
+from cellucid_dask.source.discover import Found, discover, latent_key, named_latent_key
 from cellucid_dask.source.matrix import Matrix
+
+_POINTS = re.compile(r"X_umap(_[123]d)?")  # what discovery takes for an embedding
+_VECTORS = re.compile(r"(?!X_).*_umap(_[123]d)?")  # and for a vector field
 
 
 @dataclass(slots=True)
@@ -90,27 +94,58 @@ def survey(
         catalog.genes = survey_genes(source, options, catalog)
     if options.connectivity:
         _graph(source, options, catalog)
+    _unused(source, catalog)
     _file_names(catalog)
     return catalog
 
 
 def _usable_obsm(source: Source, options: ExportOptions, catalog: Catalog) -> dict[str, da.Array]:
-    """obsm arrays that can be read; asked-for ones that cannot are problems."""
-    asked = {*options.embeddings.values(), options.latent_key}
+    """obsm arrays that can be used; those that are asked for and cannot be are problems."""
     usable: dict[str, da.Array] = {}
+    unfit: dict[str, tuple[Problem, ...]] = {}
     for key, array in source.obsm.items():
         if isinstance(array, CellucidDaskError):
-            catalog.notes.append(f"ignored   obsm/{key}: {array.problems[0].what}")
-            if key in asked or key.startswith("X_umap") or source.where == ARGUMENTS:
-                catalog.problems.extend(array.problems)
+            unfit[key] = array.problems
         elif array.shape[0] != source.n_cells:
             what = f"has shape {array.shape}, but obs has {source.n_cells} cells"
             if array.shape[1] == source.n_cells:
                 what += "; it looks transposed"
-            catalog.problems.append(Problem(what, f"obsm/{key}"))
+            unfit[key] = (Problem(what, f"obsm/{key}"),)
         else:
             usable[key] = array
+    asked = _asked_for(source, options, unfit)
+    for key, problems in unfit.items():
+        if key in asked:
+            catalog.problems.extend(Problem(p.what, p.where, p.fix or asked[key]) for p in problems)
+            continue
+        catalog.notes.append(f"ignored   obsm/{key}: {problems[0].what}")
+        if not isinstance(source.obsm[key], InputError) or isinstance(source.obsm[key], TextError):
+            catalog.warnings.append(f"obsm/{key} is not used: it {problems[0].what}")
     return usable
+
+
+def _asked_for(source: Source, options: ExportOptions, unfit: Iterable[str]) -> dict[str, str]:
+    """Keys among `unfit` without which the export is not what was asked for, and what to do."""
+    keys = set(unfit)
+    asked = dict.fromkeys(keys if source.where == ARGUMENTS else (), "")
+    if options.vectors:
+        asked |= dict.fromkeys(filter(_VECTORS.fullmatch, keys), "repair it, or use --no-vectors")
+    if not options.embeddings:
+        fix = "repair it, or name what is shown with --embedding 2d=KEY"
+        asked |= dict.fromkeys(filter(_POINTS.fullmatch, keys), fix)
+    if options.latent_key is None:
+        latent = named_latent_key(source.obsm)
+        asked |= {latent: "repair it, or name another with --latent-key"} if latent in keys else {}
+    asked |= dict.fromkeys((*options.embeddings.values(), options.latent_key or ""), "")
+    return asked
+
+
+def _unused(source: Source, catalog: Catalog) -> None:
+    """Warn of matrices that are damaged, where that stops nothing."""
+    told = {problem.where for problem in catalog.problems}
+    for key, matrix in source.matrices.items():
+        if isinstance(matrix, ReadError | TextError) and matrix.problems[0].where not in told:
+            catalog.warnings.append(f"{key} is not used: it {matrix.problems[0].what}")
 
 
 def _embeddings(
@@ -252,7 +287,8 @@ def _graph(source: Source, options: ExportOptions, catalog: Catalog) -> None:
             )
         return
     if isinstance(graph, CellucidDaskError):
-        catalog.problems.extend(graph.problems)
+        fix = "repair it, or use --no-graph"
+        catalog.problems.extend(Problem(p.what, p.where, p.fix or fix) for p in graph.problems)
     elif graph.shape != (source.n_cells, source.n_cells):
         catalog.problems.append(
             Problem(f"has shape {graph.shape}, but there are {source.n_cells} cells", f"obsp/{key}")

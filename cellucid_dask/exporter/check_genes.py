@@ -101,14 +101,13 @@ def _ids(table: Frame, options: ExportOptions, catalog: Any) -> list[str] | None
         if isinstance(column, CellucidDaskError):
             raise column
         ids = column.strings()
-    except TextError as error:
+    except CellucidDaskError as error:
         other = _unique(table, name)
         fix = f"use --gene-id-column {shlex.quote(other)}" if other else _NO_OTHER_IDS
         where = "var index" if name == "index" else f"var[{name!r}]"
-        catalog.problems.extend(Problem(p.what, where, fix) for p in error.problems)
-        return None
-    except CellucidDaskError as error:
-        catalog.problems.extend(error.problems)
+        for problem in error.problems:
+            place = where if isinstance(error, TextError) else problem.where
+            catalog.problems.append(Problem(problem.what, place, problem.fix or fix))
         return None
     if options.rename_duplicates and len(set(ids)) < len(ids):
         renamed = _make_unique(ids)

@@ -204,23 +204,30 @@ def obsm_in_store(store: Store, key: str, element: Any) -> da.Array:
         return obsm_array(FileArray.of(store, key, element), label)
     if element.attrs.get("encoding-type") == "dataframe":
         names = [text(name) for name in element.attrs["column-order"]]
-        arrays = {
-            name: FileArray.of(store, f"{key}/{name}", element[name])
-            for name in names
-            if hasattr(element[name], "shape")
-        }
-        odd = [
-            name for name in names if name not in arrays or arrays[name].dtype.kind not in NUMBERS
-        ]
+        arrays = {name: _numbers(store, f"{key}/{name}", element[name]) for name in names}
+        odd = [name for name, array in arrays.items() if array is None]
         if odd:
             raise InputError(f"has columns that are not numbers: {', '.join(odd)}", where=label)
-        return da.stack([lazy(array) for array in arrays.values()], axis=1)
+        return da.stack(list(arrays.values()), axis=1)
     matrix = matrix_in_store(store, key, element)
     if isinstance(matrix, SparseMatrix) and matrix.layout == "csr":
         return lazy(SparseRows(matrix))
     if isinstance(matrix, SparseMatrix):
         return obsm_array(matrix.major(0, matrix.n_major), label)
     return obsm_array(matrix.array, label)
+
+
+def _numbers(store: Store, key: str, element: Any) -> da.Array | None:
+    """Make a dask array of a column of numbers or truth, NaN where missing; None of any other."""
+    if hasattr(element, "shape"):
+        array = FileArray.of(store, key, element)
+        return lazy(array) if array.dtype.kind in NUMBERS else None
+    nullable = str(element.attrs.get("encoding-type", "")).startswith("nullable")
+    values = _numbers(store, f"{key}/values", element["values"]) if nullable else None
+    if values is None:
+        return None
+    mask = lazy(FileArray.of(store, f"{key}/mask", element["mask"]))
+    return da.where(mask, np.float32(np.nan), values.astype(np.float32))
 
 
 def text(value: Any) -> str:

@@ -105,12 +105,19 @@ def _vectors(shapes: Shapes, found: Found) -> None:
 def latent_key(keys: Iterable[str], embeddings: Iterable[str]) -> str | None:
     """Which obsm key is the latent space; None when there are only embeddings."""
     present, shown = list(keys), set(embeddings)
+    named = named_latent_key(present, shown)
+    return named or next((key for key in present if key not in shown), None)
+
+
+def named_latent_key(keys: Iterable[str], shown: Iterable[str] = ()) -> str | None:
+    """Which obsm key has the name of a latent space, the first in the order of `LATENT`."""
+    present, taken = list(keys), set(shown)
     for name in LATENT:
         if name in present:
             return name
     for name in LATENT:
         forms = {name.casefold(), f"x_{name}".casefold()}
         for key in present:
-            if key.casefold() in forms and key not in shown:
+            if key.casefold() in forms and key not in taken:
                 return key
-    return next((key for key in present if key not in shown), None)
+    return None

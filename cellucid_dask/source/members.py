@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from cellucid_dask.errors import CellucidDaskError, InputError, TextError
+from cellucid_dask.errors import CellucidDaskError, ReadError, TextError
 from cellucid_dask.source.store import DAMAGE, Store
 from cellucid_dask.source.utf8 import NAME_NOT_UTF8, readable
 
@@ -37,7 +37,8 @@ def member(
     except CellucidDaskError as error:
         return error
     except DAMAGE as error:
-        return InputError(_absent(group, name) or f"cannot be read ({error})", where=where)
+        what = " ".join(str(error).split())
+        return ReadError(_absent(group, name) or f"cannot be read ({what})", where=where)
 
 
 def _absent(group: Any, name: str) -> str:

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellucid_dask import format as fmt
-from cellucid_dask.errors import ReadError
+from cellucid_dask.errors import ReadError, TextError
 from cellucid_dask.verify import source
 from cellucid_dask.verify.columns import columns
 from cellucid_dask.verify.contents import Category, Contents, Values
 from cellucid_dask.verify.data import UNREADABLE, Data
 from cellucid_dask.verify.files import Array, decode, groups
+from cellucid_dask.verify.tables import NO_FAULT
 
 Float32 = NDArray[np.float32]
 
@@ -47,7 +48,7 @@ class Comparison:
     ) -> None:
         self.contents, self.data, self.choice = contents, data, choice
         self._matrix, var = source.expression(data, choice)
-        self._columns = {str(name): data.obs[name] for name in data.obs}
+        self._unread: dict[str, str] = {}
         self._errors: list[float] = []  # one list of all threads, so that none is lost
         self._compared: list[str] = []
         self._beyond: list[str] = []
@@ -87,6 +88,7 @@ class Comparison:
         if self._beyond:
             n = len(self._beyond)
             told.append(f"codes of {_count(n, 'file')}: float32 has no steps for their range")
+        told += (self._unread[key] for key in sorted(self._unread))
         return tuple(told)
 
     def _sample(self, sample: int | None) -> set[str]:
@@ -105,8 +107,27 @@ class Comparison:
             where = f"{fmt.VAR_MANIFEST}, var_gene_id_column"
             self.gene_obstacle = f"{where}: there is no var[{column!r}]"
         else:
-            return source.gene_positions(var, column)
+            try:
+                return source.gene_positions(var, column)
+            except TextError as error:
+                self._leave_out(fmt.VAR_MANIFEST, error)
+                self._sampled = set()
         return {}
+
+    def _leave_out(self, path: str, error: TextError) -> None:
+        """Note that a file is not compared, as text of the data cannot be decoded."""
+        (problem,) = error.problems
+        self._unread[path] = f"{problem.where} {problem.what}: {problem.fix}"
+
+    def _column(self, field: Values | Category) -> Any:
+        """Read the obs column of `field`, or say that there is none; None if it has no meaning."""
+        if field.key not in self.data.obs:
+            return f"obs has no column {field.key!r}"
+        try:
+            return self.data.obs.column(field.key)
+        except TextError as error:
+            self._leave_out(field.resource.path, error)
+            return None
 
     def expression(self) -> Iterator[tuple[Values, bool, Float32 | None]]:
         """Every gene, whether it is to be compared, and its values if the data has them."""
@@ -123,7 +144,7 @@ class Comparison:
                 wanted = next(vectors) if there else None
             except UNREADABLE as error:
                 what, where = f"gene {gene.key!r} cannot be read ({error})", self.data.where
-                raise ReadError(what, where=where) from error
+                raise ReadError(what, where=where, fix=NO_FAULT) from error
             yield gene, chosen, wanted
 
     def points(self, dim: int, found: Array) -> Iterator[str]:
@@ -154,19 +175,21 @@ class Comparison:
 
     def values(self, field: Values, found: Array) -> Iterator[str]:
         """Compare a continuous obs column, as it is stored."""
-        column = self._columns.get(field.key)
-        if column is None:
-            yield f"{field.resource.path}: obs has no column {field.key!r}"
-        elif not source.is_continuous(column):
-            yield f"{field.resource.path}: obs[{field.key!r}] is of type {column.dtype}"
-        else:
+        path, column = field.resource.path, self._column(field)
+        if isinstance(column, str):
+            yield f"{path}: {column}"
+        elif column is not None and not source.is_continuous(column):
+            yield f"{path}: obs[{field.key!r}] is of type {column.dtype}"
+        elif column is not None:
             yield from self._stored(field, found, source.numbers(column))
 
     def category(self, field: Category, codes: Array, outliers: Array) -> Iterator[str]:
         """Compare the codes of a categorical column, and its outlier quantiles as stored."""
-        path, column = field.resource.path, self._columns.get(field.key)
+        path, column = field.resource.path, self._column(field)
         if column is None:
-            yield f"{path}: obs has no column {field.key!r}"
+            return
+        if isinstance(column, str):
+            yield f"{path}: {column}"
             return
         if source.is_continuous(column):
             yield f"{path}: obs[{field.key!r}] is of type {column.dtype}"

@@ -16,9 +16,10 @@ from typing import Any, Final
 import anndata
 import h5py
 import hdf5plugin  # noqa: F401  its filters are then known to h5py
-import pandas as pd
 
 from cellucid_dask.errors import InputError, ReadError
+from cellucid_dask.verify.foreign import foreign_sparse
+from cellucid_dask.verify.tables import NO_FAULT, Table
 
 UNREADABLE: Final = (
     *(OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError, EOFError),
@@ -43,12 +44,12 @@ class Data:
     """
 
     where: str
-    obs: pd.DataFrame
-    var: pd.DataFrame
+    obs: Table
+    var: Table
     obsm: Mapping[str, Any]
     obsp: Mapping[str, Any]
     matrices: Mapping[str, Any]
-    raw_var: pd.DataFrame | None
+    raw_var: Table | None
 
 
 class _Elements(Mapping[str, Any]):
@@ -64,7 +65,7 @@ class _Elements(Mapping[str, Any]):
             return self._read(key)
         except UNREADABLE as error:
             what = f"{key!r} cannot be read ({_short(error)})"
-            raise ReadError(what, where=self._where) from error
+            raise ReadError(what, where=self._where, fix=NO_FAULT) from error
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
@@ -120,26 +121,40 @@ def _root(path: Path, stack: ExitStack) -> Any:
 def _data(path: Path, root: Any, stack: ExitStack) -> Data:
     if root.attrs.get("encoding-type") != "anndata":
         return _of_old(path, root, stack)
-    read = anndata.io.read_elem
+    where = str(path)
     names = [f"layers/{name}" for name in root.get("layers", ())]
     names += [name for name in ("X", "raw/X") if name in root]
     obsm, obsp = list(root.get("obsm", ())), list(root.get("obsp", ()))
     return Data(
-        where=str(path),
-        obs=read(root["obs"]),
-        var=read(root["var"]),
-        obsm=_Elements(str(path), obsm, lambda key: read(root["obsm"][key])),
-        obsp=_Elements(str(path), obsp, lambda key: read(root["obsp"][key])),
-        matrices=_Elements(str(path), names, lambda key: _matrix(root[key])),
-        raw_var=read(root["raw/var"]) if "raw/var" in root else None,
+        where=where,
+        obs=Table.stored(f"{where}, obs", root["obs"]),
+        var=Table.stored(f"{where}, var", root["var"]),
+        obsm=_Elements(where, obsm, lambda key: _whole(root["obsm"][key])),
+        obsp=_Elements(where, obsp, lambda key: _whole(root["obsp"][key])),
+        matrices=_Elements(where, names, lambda key: _matrix(root[key])),
+        raw_var=_raw_var(where, root),
     )
+
+
+def _raw_var(where: str, root: Any) -> Table | None:
+    """Table of the genes of raw; None where there is none that can be read."""
+    try:
+        return Table.stored(f"{where}, raw/var", root["raw/var"])
+    except Exception:  # noqa: BLE001  anndata raises what it does not export
+        return None
+
+
+def _whole(element: Any) -> Any:
+    """Element of obsm or obsp, in memory."""
+    foreign = foreign_sparse(element)
+    return anndata.io.read_elem(element) if foreign is None else foreign.whole()
 
 
 def _matrix(element: Any) -> Any:
     """Dense or sparse matrix on disk; None for one that is left out."""
     encoding = element.attrs.get("encoding-type")
     if encoding in ("csr_matrix", "csc_matrix"):
-        return anndata.io.sparse_dataset(element)
+        return foreign_sparse(element) or anndata.io.sparse_dataset(element)
     return None if encoding == "null" else element
 
 
@@ -154,8 +169,10 @@ def _of_old(path: Path, root: Any, stack: ExitStack) -> Data:
     matrices = {"X": adata.X, **{f"layers/{name}": adata.layers[name] for name in adata.layers}}
     if adata.raw is not None:
         matrices["raw/X"] = adata.raw.X
-    raw_var = None if adata.raw is None else adata.raw.var
-    return Data(str(path), adata.obs, adata.var, adata.obsm, adata.obsp, matrices, raw_var)
+    where = str(path)
+    raw_var = None if adata.raw is None else Table.of(f"{where}, raw/var", adata.raw.var)
+    obs, var = Table.of(f"{where}, obs", adata.obs), Table.of(f"{where}, var", adata.var)
+    return Data(where, obs, var, adata.obsm, adata.obsp, matrices, raw_var)
 
 
 def _short(error: BaseException) -> str:

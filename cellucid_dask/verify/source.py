@@ -16,6 +16,7 @@ from scipy import sparse
 from cellucid_dask.errors import InputError, OptionError
 from cellucid_dask.verify.data import Data
 from cellucid_dask.verify.files import Array
+from cellucid_dask.verify.tables import INDEX, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,8 @@ def float32(values: Any) -> NDArray[np.float32]:
     InputError
         When it holds anything but numbers.
     """
+    if isinstance(values, pd.DataFrame):  # whose nullable numbers have no number for NA
+        values = values.to_numpy(dtype=np.float32, na_value=np.nan)
     dense: Any = values.toarray() if hasattr(values, "toarray") else np.asarray(values)
     try:
         with np.errstate(over="ignore"):
@@ -144,7 +147,7 @@ def graph_pairs(graph: Any) -> tuple[Array, Array, int]:
     return low[apart], high[apart], most
 
 
-def expression(data: Data, choice: Choice) -> tuple[Any, pd.DataFrame]:
+def expression(data: Data, choice: Choice) -> tuple[Any, Table]:
     """Matrix of the expression, None when there is none, and the var that goes with it.
 
     Raises
@@ -169,9 +172,9 @@ def expression(data: Data, choice: Choice) -> tuple[Any, pd.DataFrame]:
     return data.matrices.get("X"), data.var
 
 
-def gene_positions(var: pd.DataFrame, column: str) -> dict[str, int]:
+def gene_positions(var: Table, column: str) -> dict[str, int]:
     """Position of every gene id; repeated ids get ``-1``, ``-2``, ... appended."""
-    ids = pd.Index((var.index if column == "index" else var[column]).astype(str))
+    ids = pd.Index(var.column(INDEX if column == "index" else column).astype(str))
     if not ids.is_unique:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
