@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-import warnings
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ import pandas as pd
 import psutil
 from forks import Forked, fork, run_forked
 from scipy import sparse
+from versions import write_zarr
 
 from cellucid_dask.cli import main
 from cellucid_dask.exporter.journal import JOURNAL, read_journal
@@ -59,12 +59,9 @@ def atlas(
 
 def save(adata: anndata.AnnData, path: Path, **options: Any) -> Path:
     """Write `adata` as what the ending of `path` says, and return `path`."""
-    if path.suffix == ".zarr":
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of what anndata will do in its next release
-            adata.write_zarr(path, **options)
-    else:
-        adata.write_h5ad(path, **options)
+    if path.suffix in (".zarr", ".zip"):
+        return write_zarr(adata, path, **options)
+    adata.write_h5ad(path, **options)
     return path
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import anndata as ad
 import pytest
 import slurm_local
+import versions
 from anndata import AnnData
 from oracle import make_atlas, silent
 
@@ -57,9 +58,11 @@ def saved(tmp_path: Path) -> Callable[..., Path]:
 
     def save(adata: AnnData, name: str = "atlas.h5ad", **options: Any) -> Path:
         path = tmp_path / name
-        write = adata.write_h5ad if path.suffix == ".h5ad" else adata.write_zarr
         with ad.settings.override(allow_write_nullable_strings=True):
-            silent(write, path, **options)
+            if path.suffix == ".h5ad":
+                silent(adata.write_h5ad, path, **options)
+            else:
+                versions.write_zarr(adata, path, **options)
         return path
 
     return save
@@ -79,7 +82,9 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Choose where a SLURM of this session would be, before other test processes are started."""
+    """Choose where a SLURM of this session would be, before other test processes start."""
+    for line in versions.IGNORED:
+        config.addinivalue_line("filterwarnings", line)
     if not hasattr(config, "workerinput"):
         slurm_local.reserve()
 

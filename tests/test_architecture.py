@@ -26,7 +26,7 @@ MODULES = {
     .removesuffix(".__init__"): path
     for path in sorted(PACKAGE.rglob("*.py"))
 }
-BASE = {"format", "errors", "options"}
+BASE = {"format", "errors", "options", "versions"}
 STAGES = {"embeddings", "obs", "transpose", "genes", "edges"}
 ORDER = (
     "exporter.run",
@@ -71,7 +71,7 @@ def test_the_test_sees_imports() -> None:
     assert "api" in _used("cli"), "imports inside functions are seen"
 
 
-@pytest.mark.parametrize("name", ["format", "errors"])
+@pytest.mark.parametrize("name", ["format", "errors", "versions"])
 def test_the_foundation_imports_nothing_of_ours(name: str) -> None:
     assert _used(name) == set()
 
@@ -89,7 +89,7 @@ def test_source_imports_the_base_and_itself(name: str) -> None:
 def test_verify_shares_nothing_with_what_it_checks(name: str) -> None:
     """A bug in an encoder must not hide itself."""
     ours = {n for n in MODULES if n.startswith("verify")}
-    assert _used(name) <= {"format", "errors"} | ours
+    assert _used(name) <= {"format", "errors", "versions"} | ours
 
 
 @pytest.mark.parametrize("name", _within("previewer"))

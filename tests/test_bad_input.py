@@ -21,7 +21,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import anndata
 import dask.array as da
 import h5py
 import numpy as np
@@ -44,6 +43,7 @@ from atlas import (
 )
 from forks import can_mount, fork, forks
 from scipy import sparse
+from versions import ZARR_KINDS, write_zarr
 
 from cellucid_dask import CellucidDaskError, check, export
 
@@ -189,14 +189,13 @@ def test_a_corrupt_chunk_found_by_a_worker_process_is_named(chunked: Path, tmp_p
 
 
 @pytest.mark.parametrize("layout", ["sparse", "dense"])
-@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize("kind", ZARR_KINDS)
 def test_a_corrupt_zarr_chunk_is_named(
-    refuse: Refuse, tmp_path: Path, zarr_format: int, layout: str
+    refuse: Refuse, tmp_path: Path, kind: str, layout: str
 ) -> None:
     adata = atlas(3000, 8)
     adata.X = adata.X if layout == "sparse" else adata.X.toarray()
-    with anndata.settings.override(zarr_write_format=zarr_format):
-        save(adata, tmp_path / "a.zarr", chunks=(500, 4) if layout == "dense" else None)
+    write_zarr(adata, tmp_path / "a.zarr", kind, chunks=(500, 4) if layout == "dense" else None)
     key = "X/data" if layout == "sparse" else "X"
     folder = tmp_path / "a.zarr" / key
     stored = sorted(p for p in folder.rglob("*") if p.is_file() and p.name[-1].isdigit())

@@ -20,6 +20,7 @@ from distributed import Client
 from forks import fork_dask
 from oracle import CHECKSUMS, CREATED, file_bytes, make_atlas, make_graph, silent
 from scipy import sparse
+from versions import write_zarr
 
 from cellucid_dask import ExportResult, export
 from cellucid_dask.errors import PlanError
@@ -34,7 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("inputs")
     adata = wide_atlas()
     silent(adata.write_h5ad, folder / "csr.h5ad", compression="lzf")
-    silent(adata.write_zarr, folder / "csr.zarr")
+    write_zarr(adata, folder / "csr.zarr")
     part = adata[:20_000, :40].copy()
     for layout in ("csc", "dense"):
         part.X = part.X.toarray() if layout == "dense" else part.X.tocsc()

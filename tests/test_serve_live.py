@@ -45,6 +45,7 @@ from serving import (
 )
 from test_inputs import laid_out, store_anew
 from test_laziness import spoil_chunks
+from versions import write_zarr
 
 import cellucid_dask
 from cellucid_dask import (
@@ -74,9 +75,10 @@ def atlas_of(layout: str = "csr", *, n_cells: int = 220, seed: int = 0) -> AnnDa
 
 def written(path: Path, atlas: AnnData, **options: Any) -> Path:
     """Write an AnnData as the ending of the path says."""
-    write = atlas.write_h5ad if path.suffix == ".h5ad" else atlas.write_zarr
-    silent(write, path, **options)
-    return path
+    if path.suffix == ".h5ad":
+        silent(atlas.write_h5ad, path, **options)
+        return path
+    return write_zarr(atlas, path, **options)
 
 
 def column(atlas: AnnData, gene: int) -> bytes:

@@ -37,7 +37,8 @@ from oracle import (
 )
 from scipy import sparse
 from serving import SECONDS, Client, serving, wait_until
-from test_inputs import columns, laid_out, store_anew, untidy, write_zarr
+from test_inputs import columns, laid_out, store_anew, untidy
+from versions import write_zarr
 
 from cellucid_dask import AnnDataServer, CellucidDaskError, CellucidServer, check, export
 from cellucid_dask.exporter import edges
@@ -310,7 +311,7 @@ def test_data_read_whole_before_they_are_served(
     if ending == "h5ad":
         silent(rich().write_h5ad, path)
     else:
-        write_zarr(rich(), path, "v3")
+        write_zarr(rich(), path)
     assert_alike(path, tmp_path, {}, bits=bits, backed=False)
 
 

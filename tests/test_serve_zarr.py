@@ -17,8 +17,9 @@ import zarr
 from anndata import AnnData
 from oracle import CREATED, make_atlas, silent
 from serving import Client, Reply, ask, internal, serving, wait_until
-from test_inputs import laid_out, write_zarr
+from test_inputs import laid_out
 from test_serve_oracle import LAYOUTS, assert_alike, assert_serves, export_of
+from versions import ZARR_KINDS, write_zarr
 
 from cellucid_dask import export
 
@@ -38,14 +39,11 @@ def atlas_of(layout: str = "csr") -> AnnData:
     return atlas
 
 
-def tidied(path: Path, version: int) -> Path:
+def tidied(path: Path, kind: str) -> Path:
     """A store as anndata writes it, with its metadata consolidated."""
-    with ad.settings.override(zarr_write_format=version):
-        atlas = atlas_of()
-        atlas.obs[ODD] = atlas.obs["depth"] * 2
-        silent(atlas.write_zarr, path)
-    silent(zarr.consolidate_metadata, path)
-    return path
+    atlas = atlas_of()
+    atlas.obs[ODD] = atlas.obs["depth"] * 2
+    return write_zarr(atlas, path, kind)
 
 
 def zipped(folder: Path) -> Path:
@@ -90,10 +88,10 @@ def test_every_answer_is_what_an_export_holds(
     assert_alike(path, tmp_path, {}, bits=8 if layout == "csc" else None)
 
 
-@pytest.mark.parametrize(("version", "pack"), [(2, zipped), (3, Path)])
-def test_consolidated_stores(tmp_path: Path, version: int, pack: Callable[[Path], Path]) -> None:
-    folder = tidied(tmp_path / "atlas.zarr", version)
-    consolidated = ".zmetadata" if version == 2 else "zarr.json"
+@pytest.mark.parametrize(("kind", "pack"), [("v2", zipped), ("v3", Path), ("v3 sharded", zipped)])
+def test_consolidated_stores(tmp_path: Path, kind: str, pack: Callable[[Path], Path]) -> None:
+    folder = tidied(tmp_path / "atlas.zarr", kind)
+    consolidated = ".zmetadata" if kind == "v2" else "zarr.json"
     assert b"metadata" in (folder / consolidated).read_bytes()
     path = pack(folder)
     assert_alike(path, tmp_path, {}, bits=16)
@@ -109,7 +107,7 @@ def test_a_zarr_with_dots_between_chunk_numbers_and_one_with_slashes(tmp_path: P
                               (3, {"name": "default", "separator": "."}),
                               (3, {"name": "v2", "separator": "."})):  # fmt: skip
         path = tmp_path / f"{version}{encoding['name']}.zarr"
-        write_zarr(atlas_of("dense"), path, f"v{version}")
+        write_zarr(atlas_of("dense"), path, f"v{version}", consolidated=False)
         group = zarr.open_group(path, mode="r+", zarr_format=version)
         values, attributes = group["X"][:], dict(group["X"].attrs)
         del group["X"]
@@ -157,7 +155,7 @@ def assert_same_arrays(server: Any, path: Path) -> None:
     assert any(key.startswith("X") for key in compared)
 
 
-@pytest.mark.parametrize("kind", ["v2", "v3", "v3 sharded"])
+@pytest.mark.parametrize("kind", ZARR_KINDS)
 @pytest.mark.parametrize("ending", [".zarr", ".zarr.zip"])
 def test_zarr_python_reads_the_same_arrays_over_http(
     tmp_path: Path, kind: str, ending: str
@@ -168,12 +166,9 @@ def test_zarr_python_reads_the_same_arrays_over_http(
         assert_same_arrays(server, path)
 
 
-@pytest.mark.parametrize("version", [2, 3])
-def test_anndata_reads_a_consolidated_store_over_http(tmp_path: Path, version: int) -> None:
-    path = tmp_path / "atlas.zarr"
-    with ad.settings.override(zarr_write_format=version):
-        silent(atlas_of().write_zarr, path)
-    silent(zarr.consolidate_metadata, path)
+@pytest.mark.parametrize("kind", ZARR_KINDS)
+def test_anndata_reads_a_consolidated_store_over_http(tmp_path: Path, kind: str) -> None:
+    path = write_zarr(atlas_of(), tmp_path / "atlas.zarr", kind)
     with serving(path, cache_dir=tmp_path / "cache", index=False) as server:
         group = zarr.open_group(server.url + ROOT, mode="r")
         read = silent(ad.io.read_elem, group)
@@ -186,7 +181,7 @@ def test_anndata_reads_a_consolidated_store_over_http(tmp_path: Path, version: i
 
 def test_a_chunk_that_was_never_written_is_the_fill_value(tmp_path: Path) -> None:
     path = tmp_path / "a.zarr"
-    write_zarr(atlas_of("dense"), path, "v3")
+    write_zarr(atlas_of("dense"), path, "v3", consolidated=False)
     group = zarr.open_group(path, mode="r+")
     sparse = group.create_array("obsm/X_extra", shape=(220, 4), chunks=(50, 4), dtype="f4",
                                 fill_value=2.5)  # fmt: skip
@@ -214,15 +209,14 @@ def test_below_a_base_path_and_with_a_token(tmp_path: Path) -> None:
 # -------------------------------------------------------------------------- files as they are
 
 
-@pytest.fixture(scope="module", params=["v2", "v3", "v2 zip", "v3 zip"])
+@pytest.fixture(scope="module", params=["v2", "v3 sharded", "v2 zip", "v3 zip"])
 def store(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Any, Path]]:
     """A server of a store, and the store."""
-    kind, _, packed = request.param.partition(" ")
     folder = tmp_path_factory.mktemp("store")
-    path = tidied(folder / "a.zarr", int(kind[1]))
-    path = zipped(path) if packed else path
+    path = tidied(folder / "a.zarr", request.param.removesuffix(" zip"))
+    path = zipped(path) if request.param.endswith(" zip") else path
     with serving(path, cache_dir=folder / "cache", index=False) as server:
         yield server, path
 
@@ -551,7 +545,7 @@ def test_long_chunks_go_out_whole_and_in_ranges(tmp_path: Path) -> None:
     def stored(write: Any, store: Any, key: str, element: Any, **more: Any) -> None:
         how = dict(more["dataset_kwargs"])
         if key.strip("/") == "X":
-            how |= {"chunks": x.shape, "compressors": None}
+            how |= {"chunks": x.shape, "compressors": None, "shards": None}
         write(store, key, element, dataset_kwargs=how)
 
     silent(ad.experimental.write_dispatched, group, "/", atlas, stored)

@@ -21,6 +21,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from atlas import save
 from scipy import sparse
 
 from cellucid_dask import format as fmt
@@ -256,9 +257,7 @@ def test_ranges_beyond_float32_are_told(tmp_path: Path) -> None:
 def test_layouts_layers_and_raw(tmp_path: Path, layout: str, suffix: str) -> None:
     adata = make_adata(layout)
     adata.raw = adata
-    data = tmp_path / f"a.{suffix}"
-    with warnings.catch_warnings(action="ignore"):  # of the next default of zarr
-        (adata.write_h5ad if suffix == "h5ad" else adata.write_zarr)(data)
+    data = save(adata, tmp_path / f"a.{suffix}")
     folder = reference(adata, tmp_path / "out", 8, 6)
     assert verify(folder, data).problems == ()
     assert verify(folder, data, raw=True).problems == ()
@@ -269,9 +268,7 @@ def test_layouts_layers_and_raw(tmp_path: Path, layout: str, suffix: str) -> Non
 
 def test_zip_of_zarr(tmp_path: Path) -> None:
     adata = make_adata()
-    with warnings.catch_warnings(action="ignore"):
-        adata.write_zarr(tmp_path / "a.zarr")
-    data = shutil.make_archive(str(tmp_path / "a.zarr"), "zip", tmp_path / "a.zarr")
+    data = save(adata, tmp_path / "a.zarr.zip")
     assert verify(reference(adata, tmp_path / "out", 8, 6), data).ok
 
 
@@ -281,9 +278,8 @@ def test_zip_of_zarr(tmp_path: Path) -> None:
 def test_columns_in_pieces(
     tmp_path: Path, suffix: str, layout: str, bands: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    adata, data = make_adata(layout)[:30].copy(), tmp_path / f"a.{suffix}"
-    with warnings.catch_warnings(action="ignore"):
-        (adata.write_h5ad if suffix == "h5ad" else adata.write_zarr)(data)
+    adata = make_adata(layout)[:30].copy()
+    data = save(adata, tmp_path / f"a.{suffix}")
     monkeypatch.setattr("cellucid_dask.verify.columns._BAND_BYTES", bands)
     monkeypatch.setattr("cellucid_dask.verify.columns._RUN_BYTES", 2 * bands)
     wanted = adata.layers["twice"]

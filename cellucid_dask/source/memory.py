@@ -12,6 +12,7 @@ from cellucid_dask.errors import InputError
 from cellucid_dask.source.core import ARGUMENTS, Refused, Source, attempt, frame_of, obsm_array
 from cellucid_dask.source.matrix import Matrix, matrix_in_memory, matrix_in_store
 from cellucid_dask.source.store import Store, locate
+from cellucid_dask.versions import layer_names
 
 HERE = "AnnData in memory"
 
@@ -32,9 +33,10 @@ def source_in_memory(adata: Any) -> Source:
     if adata.raw is not None:
         found["raw/X"] = _matrix(adata.raw.X, "raw/X", store)
         raw_var = frame_of(_table(adata.raw.var))
-    for folder, members in (("layers", adata.layers), ("obsp", adata.obsp)):
-        for name in members:
-            found[f"{folder}/{name}"] = _matrix(members[name], f"{folder}/{name}", store)
+    for name in layer_names(adata):
+        found[f"layers/{name}"] = _matrix(adata.layers[name], f"layers/{name}", store)
+    for name in adata.obsp:
+        found[f"obsp/{name}"] = _matrix(adata.obsp[name], f"obsp/{name}", store)
     return Source(
         name=Path(store.path).stem if store else "dataset",
         where=store.path if store else HERE,

@@ -20,6 +20,7 @@ import hdf5plugin  # noqa: F401  its filters are then known to h5py
 from cellucid_dask.errors import InputError, ReadError
 from cellucid_dask.verify.foreign import foreign_sparse
 from cellucid_dask.verify.tables import NO_FAULT, Table
+from cellucid_dask.versions import layer_names
 
 UNREADABLE: Final = (
     *(OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError, EOFError),
@@ -166,7 +167,10 @@ def _of_old(path: Path, root: Any, stack: ExitStack) -> Data:
         stack.callback(adata.file.close)
     else:
         adata = anndata.read_zarr(root)
-    matrices = {"X": adata.X, **{f"layers/{name}": adata.layers[name] for name in adata.layers}}
+    matrices = {
+        "X": adata.X,
+        **{f"layers/{name}": adata.layers[name] for name in layer_names(adata)},
+    }
     if adata.raw is not None:
         matrices["raw/X"] = adata.raw.X
     where = str(path)
