@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cellucid_dask.errors import InputError, ReadError
+from cellucid_dask.source.elements import attribute, encoding_of, is_array, need
 from cellucid_dask.source.store import COPY_AGAIN, DAMAGE, FileArray, Store
 from cellucid_dask.source.utf8 import decoded
 
@@ -174,7 +175,7 @@ class CategoricalColumn:
 
     def _index(self) -> pd.Index[Any]:
         with self.store.reading(self.categories_key) as element:
-            if hasattr(element, "shape") and element.dtype.kind != "V":
+            if is_array(element) and element.dtype.kind != "V":
                 values = FileArray.of(self.store, self.categories_key, element)[:]
                 text = values.dtype.kind in TEXT
                 return pd.Index(decoded(values, self._where) if text else values)
@@ -291,7 +292,7 @@ def read_element(store: Store, key: str) -> Any:
     from anndata.io import read_elem
 
     with store.reading(key) as element:
-        if hasattr(element, "shape") and element.dtype.kind in PLAIN:
+        if is_array(element) and element.dtype.kind in PLAIN:
             return element[...]  # anndata would warn where an old file does not say that it is one
         return read_elem(element)
 
@@ -304,15 +305,15 @@ def column_in_store(store: Store, key: str, element: Any) -> Column:
     InputError
         When it is of an encoding that anndata cannot read.
     """
-    if hasattr(element, "shape"):
+    if is_array(element):
         return _array_column(store, key, element)
-    encoding = str(element.attrs.get("encoding-type", ""))
+    encoding = encoding_of(element)
     if encoding == "categorical":
-        codes = FileArray.of(store, f"{key}/codes", element["codes"])
+        codes = FileArray.of(store, f"{key}/codes", need(element, "codes"))
         return CategoricalColumn(codes, store, f"{key}/categories")
     if encoding.startswith("nullable"):
-        values = FileArray.of(store, f"{key}/values", element["values"])
-        mask = FileArray.of(store, f"{key}/mask", element["mask"])
+        values = FileArray.of(store, f"{key}/values", need(element, "values"))
+        mask = FileArray.of(store, f"{key}/mask", need(element, "mask"))
         if encoding == "nullable-string-array":
             return TextColumn(values, mask)
         kind = "category" if encoding == "nullable-boolean" else "continuous"
@@ -330,7 +331,7 @@ def _array_column(store: Store, key: str, element: Any) -> Column:
     array = FileArray.of(store, key, element)
     if array.ndim != 1:
         raise InputError(f"has shape {array.shape}, not one axis", where=f"{store.path}, {key}")
-    legacy = element.attrs.get("categories")
+    legacy = attribute(element, "categories")
     if legacy is not None:  # anndata 0.7: integers, and where their categories are
         if store.kind == "hdf5":
             target = element.file[legacy].name.lstrip("/")

@@ -15,6 +15,7 @@ from scipy import sparse
 
 from cellucid_dask.errors import CellucidDaskError, InputError
 from cellucid_dask.source.columns import Column, SeriesColumn
+from cellucid_dask.source.elements import encoding_of, is_array, list_attribute, need
 from cellucid_dask.source.matrix import (
     NUMBERS,
     Matrix,
@@ -200,11 +201,11 @@ def _densified(array: da.Array) -> da.Array:
 def obsm_in_store(store: Store, key: str, element: Any) -> da.Array:
     """Make a dask array of the obsm element at `key`, open as `element`."""
     label = f"{store.path}, {key}"
-    if hasattr(element, "shape"):
+    if is_array(element):
         return obsm_array(FileArray.of(store, key, element), label)
-    if element.attrs.get("encoding-type") == "dataframe":
-        names = [text(name) for name in element.attrs["column-order"]]
-        arrays = {name: _numbers(store, f"{key}/{name}", element[name]) for name in names}
+    if encoding_of(element) == "dataframe":
+        names = list_attribute(element, "column-order")
+        arrays = {name: _numbers(store, f"{key}/{name}", need(element, name)) for name in names}
         odd = [name for name, array in arrays.items() if array is None]
         if odd:
             raise InputError(f"has columns that are not numbers: {', '.join(odd)}", where=label)
@@ -219,20 +220,15 @@ def obsm_in_store(store: Store, key: str, element: Any) -> da.Array:
 
 def _numbers(store: Store, key: str, element: Any) -> da.Array | None:
     """Make a dask array of a column of numbers or truth, NaN where missing; None of any other."""
-    if hasattr(element, "shape"):
+    if is_array(element):
         array = FileArray.of(store, key, element)
         return lazy(array) if array.dtype.kind in NUMBERS else None
-    nullable = str(element.attrs.get("encoding-type", "")).startswith("nullable")
-    values = _numbers(store, f"{key}/values", element["values"]) if nullable else None
+    nullable = encoding_of(element).startswith("nullable")
+    values = _numbers(store, f"{key}/values", need(element, "values")) if nullable else None
     if values is None:
         return None
-    mask = lazy(FileArray.of(store, f"{key}/mask", element["mask"]))
+    mask = lazy(FileArray.of(store, f"{key}/mask", need(element, "mask")))
     return da.where(mask, np.float32(np.nan), values.astype(np.float32))
-
-
-def text(value: Any) -> str:
-    """Attribute values come as str or bytes, by the age of the file."""
-    return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else str(value)
 
 
 def attempt(make: Any, *args: Any) -> Any:

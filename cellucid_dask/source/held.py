@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cellucid_dask.source.elements import need
 from cellucid_dask.source.matrix import DenseMatrix, Matrix, SparseMatrix
 from cellucid_dask.source.store import DAMAGE, FileArray
 
@@ -80,4 +81,4 @@ def _held(array: FileArray, stack: ExitStack) -> FileArray | HeldArray:
     if array.store.kind == "hdf5":
         return array
     root = stack.enter_context(array.store.open())
-    return HeldArray(array, root[array.key])
+    return HeldArray(array, need(root, array.key))

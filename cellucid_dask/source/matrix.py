@@ -12,6 +12,13 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from cellucid_dask.errors import InputError, ReadError
+from cellucid_dask.source.elements import (
+    attribute,
+    encoding_of,
+    find,
+    is_array,
+    text_attribute,
+)
 from cellucid_dask.source.store import COPY_AGAIN, FileArray, Store
 
 ArrayLike: TypeAlias = Any  # FileArray, numpy or dask array: shape, dtype, slicing
@@ -191,22 +198,26 @@ def matrix_in_store(store: Store, key: str, element: Any) -> Matrix:
         When it is of an encoding that is no matrix.
     """
     label = f"{store.path}, {key}"
-    if hasattr(element, "shape"):
+    if is_array(element):
         matrix: Matrix = DenseMatrix(FileArray.of(store, key, element), label)
         if len(element.shape) != 2:
             raise InputError(f"has shape {tuple(element.shape)}, not two axes", where=label)
         return checked(matrix)
-    encoding = str(element.attrs.get("encoding-type", ""))
-    layout = encoding.removesuffix("_matrix") or str(element.attrs.get("h5sparse_format", ""))
-    shape = element.attrs.get("shape", element.attrs.get("h5sparse_shape"))
-    parts = ("data", "indices", "indptr")
-    if layout not in ("csr", "csc") or shape is None or any(p not in element for p in parts):
+    encoding = encoding_of(element)
+    layout = encoding.removesuffix("_matrix") or text_attribute(element, "h5sparse_format")
+    shape = attribute(element, "shape", attribute(element, "h5sparse_shape"))
+    parts = {name: find(element, name) for name in ("data", "indices", "indptr")}
+    if (
+        layout not in ("csr", "csc")
+        or shape is None
+        or any(part is None for part in parts.values())
+    ):
         raise InputError(
             f"is no matrix this program knows (encoding {encoding!r})",
             where=label,
             fix="write it as a dense, CSR or CSC matrix",
         )
-    data, indices, indptr = (FileArray.of(store, f"{key}/{p}", element[p]) for p in parts)
+    data, indices, indptr = (FileArray.of(store, f"{key}/{p}", parts[p]) for p in parts)
     n_rows, n_columns = (int(n) for n in shape)
     return checked(SparseMatrix(layout, (n_rows, n_columns), data, indices, indptr, label))
 

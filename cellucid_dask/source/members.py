@@ -1,52 +1,79 @@
-"""Members of a group by name: in an order that no directory decides, and what is not there."""
+"""Members of a group, each described or refused by itself."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+import h5py
+
 from cellucid_dask.errors import CellucidDaskError, ReadError, TextError
-from cellucid_dask.source.store import DAMAGE, Store
+from cellucid_dask.source.elements import find, names_in
+from cellucid_dask.source.store import COPY_AGAIN, DAMAGE, Store, said
 from cellucid_dask.source.utf8 import NAME_NOT_UTF8, readable
 
-
-def names_in(group: Any) -> list[Any]:
-    """Names of the members of an open group; bytes where one is not UTF-8.
-
-    HDF5 keeps an order of its own, by name unless the writer asked for another. The members of a
-    zarr group come as the directory lists them, which differs from copy to copy, so they are
-    sorted, as HDF5 sorts.
-    """
-    return list(group) if hasattr(group, "file") else sorted(group)
+Make = Callable[[Store, str, Any], Any]
 
 
-def member(
-    store: Store, folder: str, group: Any, name: Any, make: Callable[[Store, str, Any], Any]
-) -> Any:
+def member(store: Store, folder: str, group: Any, name: Any, make: Make) -> Any:
     """Return what `make` makes of the member `name` of the open `group` at `folder`, or an error.
 
     An error is returned rather than raised, since only a member that is asked for can refuse a
-    file.
+    file. None when there is no such member.
     """
     key = f"{folder}/{readable(name)}".lstrip("/")
     where = f"{store.path}, {key}"
     if readable(name) != name:
         return TextError(NAME_NOT_UTF8, where=where)
     try:
-        return make(store, key, group[name])
+        element = find(group, name)
+        if element is not None:
+            return make(store, key, element)
     except CellucidDaskError as error:
         return error
     except DAMAGE as error:
-        what = " ".join(str(error).split())
-        return ReadError(_absent(group, name) or f"cannot be read ({what})", where=where)
+        return _refusal(group, name, where, error)
+    return _refusal(group, name, where, None)
 
 
-def _absent(group: Any, name: str) -> str:
-    """Say that there is no such member, or only a link to nothing; or return ""."""
-    if name not in group:
-        return "is not there"
-    link = group.get(name, getlink=True) if hasattr(group, "file") else None
+def _refusal(group: Any, name: str, where: str, error: Exception | None) -> ReadError | None:
+    """Say what is wrong with a member that cannot be opened; None when it is not there."""
+    if target := _target(group, name):
+        return ReadError(f"is a link to {target}, which is not there", where=where)
+    if error is None:
+        return None
+    what, fix = said(error)
+    # Whoever asks for what is damaged says how to do without it.
+    return ReadError(what, where=where, fix="" if fix == COPY_AGAIN else fix)
+
+
+def members(store: Store, root: Any, folder: str, make: Make) -> dict[str, Any]:
+    """Describe every member of the group at `folder`, if there is one, as `member` does.
+
+    Raises
+    ------
+    CellucidDaskError
+        When the group itself cannot be opened.
+    """
+
+    def each(_store: Store, _key: str, group: Any) -> dict[str, Any]:
+        made = {name: member(store, folder, group, name, make) for name in names_in(group)}
+        what = "has no metadata of zarr, so it is not known what it is"
+        return {
+            readable(name): ReadError(what, where=f"{store.path}, {folder}/{readable(name)}")
+            if element is None
+            else element
+            for name, element in made.items()
+        }
+
+    found = member(store, "", root, folder, each)
+    if isinstance(found, CellucidDaskError):
+        raise found
+    return found or {}
+
+
+def _target(group: Any, name: str) -> str:
+    """Name what a link of HDF5 leads to; empty when there is no link."""
+    link = group.get(name, getlink=True) if isinstance(group, h5py.Group) else None
     target, file = getattr(link, "path", ""), getattr(link, "filename", "")
-    if not target:
-        return ""
-    return f"is a link to {f'{target} in {file}' if file else target}, which is not there"
+    return f"{target} in {file}" if file else target

@@ -10,6 +10,7 @@ import pandas as pd
 
 from cellucid_dask.errors import InputError
 from cellucid_dask.source.core import ARGUMENTS, Refused, Source, attempt, frame_of, obsm_array
+from cellucid_dask.source.elements import find, need
 from cellucid_dask.source.matrix import Matrix, matrix_in_memory, matrix_in_store
 from cellucid_dask.source.store import Store, locate
 from cellucid_dask.versions import layer_names
@@ -82,8 +83,9 @@ def _matrix(value: Any, key: str, store: Store | None) -> Any:
     if store is None or (not hasattr(value, "file") and not hasattr(value, "group")):
         return attempt(matrix_in_memory, _plain(value), key)
     with store.open() as root:
-        there = key if key in root else key.replace("/", ".")  # raw.X before anndata 0.7
-        return attempt(matrix_in_store, store, there, root[there])
+        old = key.replace("/", ".")  # raw.X before anndata 0.7
+        there = old if find(root, key) is None else key
+        return attempt(matrix_in_store, store, there, need(root, there))
 
 
 def _plain(value: Any) -> Any:

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +22,7 @@ from zlib_ng import zlib_ng
 
 from cellucid_dask.errors import InputError, ReadError
 from cellucid_dask.source import hdf5
+from cellucid_dask.source.elements import need, open_group
 from cellucid_dask.source.utf8 import not_utf8
 
 # What h5py, zarr and the codecs raise on bytes that are not what they should be.
@@ -40,6 +42,18 @@ DAMAGE: tuple[type[Exception], ...] = (
 )
 ROWS = 1 << 17  # rows of cells that are read at a time
 COPY_AGAIN = "the file is truncated or corrupt: copy or write it again"
+NEWER_ZARR = "install a newer zarr; pip finds it only for a Python that is new enough"
+_UNKNOWN = (  # what zarr says of data types, codecs and extensions that it does not know
+    "No Zarr data type found",
+    "Unknown codec",
+    "codec not available",
+    "An implementation for codec",
+    "Unknown chunk",
+    "Rectilinear chunk grids",
+    "storage transformers",
+    "disallowed extra fields",
+    "Invalid zarr_format",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +78,14 @@ class Store:
             with hdf5.open_file(self.path) as root:
                 yield root
             return
-        import zarr
-
         if self.kind == "zarr":
-            yield zarr.open_group(self.path, mode="r")
+            yield open_group(self.path)
             return
-        archive = zarr.storage.ZipStore(self.path, mode="r", read_only=True)
+        from zarr.storage import ZipStore
+
+        archive = ZipStore(self.path, mode="r", read_only=True)
         try:
-            yield zarr.open_group(archive, mode="r")
+            yield open_group(archive)
         finally:
             archive.close()
 
@@ -80,12 +94,20 @@ class Store:
         """Open the element `key`; damage found while it is open is a ReadError that names it."""
         try:
             with self.open() as root:
-                yield root[key]
+                yield need(root, key)
         except UnicodeDecodeError as error:
             raise not_utf8(error, f"{self.path}, {key}") from error
         except DAMAGE as error:
-            where, what = f"{self.path}, {key}", " ".join(str(error).split())
-            raise ReadError(f"cannot be read ({what})", where=where, fix=COPY_AGAIN) from error
+            what, fix = said(error)
+            raise ReadError(what, where=f"{self.path}, {key}", fix=fix) from error
+
+
+def said(error: Exception, deed: str = "read") -> tuple[str, str]:
+    """What a library says of bytes that it cannot read, and what to do about it."""
+    what = " ".join(str(error).split())
+    if any(piece in what for piece in _UNKNOWN):
+        return f"needs a newer zarr than the installed {version('zarr')} ({what})", NEWER_ZARR
+    return f"cannot be {deed} ({what})", COPY_AGAIN
 
 
 def locate(path: str | Path) -> Store:
@@ -175,12 +197,9 @@ class FileArray:
                 raise  # the bytes are there: it is their meaning that is not known
             except DAMAGE as error:
                 chunk = self._damaged(element, rows) if isinstance(rows, slice) else ""
-                what = " ".join(str(error).split())
-                raise ReadError(
-                    f"cannot be read ({what})",
-                    where=f"{self.store.path}, {self.key}{chunk}",
-                    fix=COPY_AGAIN,
-                ) from error
+                what, fix = said(error)
+                where = f"{self.store.path}, {self.key}{chunk}"
+                raise ReadError(what, where=where, fix=fix) from error
 
     def _damaged(self, element: Any, rows: slice) -> str:
         """Name the first damaged chunk among `rows`."""

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from cellucid_dask.errors import CellucidDaskError, InputError, ReadError
 from cellucid_dask.source.columns import Column, column_in_store
-from cellucid_dask.source.core import Frame, Refused, Source, obsm_in_store, repeats, text
+from cellucid_dask.source.core import Frame, Refused, Source, obsm_in_store, repeats
+from cellucid_dask.source.elements import (
+    encoding_of,
+    find,
+    is_array,
+    list_attribute,
+    names_in,
+    text_attribute,
+)
 from cellucid_dask.source.matrix import matrix_in_store
-from cellucid_dask.source.members import member, names_in
+from cellucid_dask.source.members import member, members
 from cellucid_dask.source.memory import source_in_memory
-from cellucid_dask.source.store import COPY_AGAIN, DAMAGE, Store, locate
+from cellucid_dask.source.store import DAMAGE, Store, locate, said
 from cellucid_dask.source.utf8 import readable
 
 
@@ -34,8 +41,8 @@ def source_in_store(path: Any) -> Source:
                 return _describe(store, root)
         return _ancient(store)
     except DAMAGE as error:
-        what = " ".join(str(error).split())
-        raise ReadError(f"cannot be opened ({what})", where=store.path, fix=COPY_AGAIN) from error
+        what, fix = said(error, "opened")
+        raise ReadError(what, where=store.path, fix=fix) from error
 
 
 def dataset_name(path: str) -> str:
@@ -47,43 +54,44 @@ def dataset_name(path: str) -> str:
 
 
 def _describe(store: Store, root: Any) -> Source:
-    absent = [name for name in ("obs", "var") if name not in root]
+    absent = [name for name in ("obs", "var") if find(root, name) is None]
     if absent:
         raise InputError(
             f"is not an AnnData: it has no {' and no '.join(absent)}",
             where=store.path,
             fix="it holds: " + (", ".join(map(readable, names_in(root)[:12])) or "nothing"),
         )
-    raw_var = member(store, "", root, "raw/var", _frame) if "raw/var" in root else None
+    raw_var = member(store, "", root, "raw/var", _frame)
     return Source(
         name=dataset_name(store.path),
         where=store.path,
         path=store.path,
         obs=_table(store, root, "obs"),
         var=_table(store, root, "var"),
-        obsm=_members(store, root, "obsm", obsm_in_store),
+        obsm=members(store, root, "obsm", obsm_in_store),
         matrices=_matrices(store, root),
         raw_var=raw_var,
     )
 
 
-def _members(store: Store, root: Any, folder: str, make: Callable[..., Any]) -> dict[str, Any]:
-    group = root.get(folder, {})
-    return {readable(name): member(store, folder, group, name, make) for name in names_in(group)}
-
-
 def _matrices(store: Store, root: Any) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key in ("X", "raw/X"):
-        made = member(store, "", root, key, _matrix) if key in root else None
+        made = member(store, "", root, key, _matrix)
         if made is not None:
             found[key] = made
     for folder in ("layers", "obsp"):
-        for name, matrix in _members(store, root, folder, matrix_in_store).items():
-            found[f"{folder}/{name}"] = matrix
+        try:
+            matrices = members(store, root, folder, matrix_in_store)
+        except CellucidDaskError as error:
+            if folder == "obsp":
+                raise
+            found[folder] = error  # nothing else needs a layer
+            continue
+        found |= {f"{folder}/{name}": matrix for name, matrix in matrices.items()}
     for name in ("connectivities", "distances"):  # where graphs were before obsp
         old = f"uns/neighbors/{name}"
-        if f"obsp/{name}" not in found and old in root:
+        if f"obsp/{name}" not in found:
             made = member(store, "", root, old, _old_graph)
             if made is not None:
                 found[f"obsp/{name}"] = made
@@ -92,13 +100,12 @@ def _matrices(store: Store, root: Any) -> dict[str, Any]:
 
 def _matrix(store: Store, key: str, element: Any) -> Any:
     """Describe a matrix; None for one that was left out."""
-    null = element.attrs.get("encoding-type", "") == "null"
-    return None if null else matrix_in_store(store, key, element)
+    return None if encoding_of(element) == "null" else matrix_in_store(store, key, element)
 
 
 def _old_graph(store: Store, key: str, element: Any) -> Any:
     """Describe a matrix of ``uns``; None for an array that is none, such as its name."""
-    other = hasattr(element, "shape") and len(element.shape) != 2
+    other = is_array(element) and len(element.shape) != 2
     return None if other else matrix_in_store(store, key, element)
 
 
@@ -111,31 +118,32 @@ def _table(store: Store, root: Any, key: str) -> Frame:
 
 
 def _frame(store: Store, key: str, group: Any) -> Frame:
-    if "column-order" not in group.attrs or "_index" not in group.attrs:
+    index_name = text_attribute(group, "_index")
+    if "column-order" not in group.attrs or not index_name:
         raise InputError(
             "is no table of AnnData (no column-order or _index attribute)",
             where=f"{store.path}, {key}",
             fix="write the file with anndata 0.7 or later",
         )
-    names = [text(name) for name in group.attrs["column-order"]]
+    names = list_attribute(group, "column-order")
     columns = {readable(name): _column(store, key, group, name) for name in dict.fromkeys(names)}
-    index = member(store, key, group, text(group.attrs["_index"]), column_in_store)
+    index = _column(store, key, group, index_name)
     whole = [c for c in (index, *columns.values()) if not isinstance(c, CellucidDaskError)]
-    if not whole:
+    if not whole and isinstance(index, CellucidDaskError):
         raise index
     return Frame(whole[0].length, index, columns, repeats(names))
 
 
 def _column(store: Store, key: str, group: Any, name: str) -> Column | Refused:
-    if readable(name) == name and name not in group:
+    column: Column | Refused | None = member(store, key, group, name, column_in_store)
+    if column is None:
         what = "is named by column-order, but is not there"
         return InputError(what, where=f"{store.path}, {key}/{name}")
-    column: Column | Refused = member(store, key, group, name, column_in_store)
     return column
 
 
 def _compound(root: Any) -> bool:
-    return any(hasattr(root.get(name), "shape") for name in ("obs", "var"))
+    return any(is_array(find(root, name)) for name in ("obs", "var"))
 
 
 def _ancient(store: Store) -> Source:

@@ -47,3 +47,8 @@ def readable(name: Any) -> str:
         except UnicodeEncodeError:
             return str(name).encode("utf-8", "backslashreplace").decode()
     return bytes(name).decode("utf-8", "backslashreplace")
+
+
+def as_text(value: Any) -> str:
+    """Text of bytes or of anything else; bytes that are not UTF-8 stay as h5py returns them."""
+    return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else str(value)
