@@ -107,6 +107,9 @@ def _write_matrix(group: Any, name: str, shape: tuple[int, int], per_row: int) -
     wide = "i8" if nnz >= 2**31 else "i4"
     _hollow(made, "data", (nnz,), (VALUES,), "f4")
     _hollow(made, "indices", (nnz,), (VALUES,), wide)
+    # One chunk shows that here a row may hold a gene many times: else the rest counts as lost.
+    with zarr.config.set({"array.write_empty_chunks": True}):
+        made["indices"][: min(nnz, VALUES)] = 0
     pointers = made.create_array(
         "indptr",
         shape=(shape[0] + 1,),

@@ -18,6 +18,7 @@ import click
 
 from cellucid_dask import format as fmt
 from cellucid_dask.cli_options import (
+    accept_missing_chunks,
     cache_dir,
     debug,
     export_options,
@@ -172,6 +173,7 @@ def serve(path: str, **given: Any) -> None:
 @cache_dir
 @click.option("--layer", metavar="NAME", help="Index this layer in place of X.")
 @click.option("--raw", is_flag=True, help="Index raw in place of X.")
+@accept_missing_chunks
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 @debug
 def index(data: str, workers: int | None, memory: str | None, **given: Any) -> None:
@@ -187,6 +189,7 @@ def index(data: str, workers: int | None, memory: str | None, **given: Any) -> N
     result = build_index(data, run, problems=problems, **given)
     if given["quiet"]:
         return
+    print_lines([f"warning: {line}" for line in result.warnings])
     if result.folder is None:
         click.echo(f"{data} needs no index: its matrix is {result.layout}")
     else:

@@ -50,6 +50,12 @@ def latent_key(default: str) -> Callable[[F], F]:
     return click.option("--latent-key", metavar="K", help=said)
 
 
+accept_missing_chunks = click.option(
+    "--accept-missing-chunks",
+    is_flag=True,
+    help="Read chunks that the store lacks as its fill value, also where that looks like a loss.",
+)
+
 input_options = together(
     click.option(
         "--obs-key",
@@ -94,6 +100,7 @@ input_options = together(
         show_default=True,
         help="Type of the codes of categories.",
     ),
+    accept_missing_chunks,
 )
 
 worker_options = together(

@@ -84,6 +84,9 @@ class ExportOptions(Options):
         obsp key of the neighbour graph; None takes ``connectivities`` where there is one.
     connectivity, vectors, expression
         Whether to export the graph, the vector fields and the genes.
+    accept_missing_chunks
+        Take the chunks that the store lacks for the fill value that they read as, also where
+        that is most likely a loss.
     dataset_id, dataset_name, description, source_name, source_url, citation
         What the identity says of the dataset.
     created_at
@@ -114,6 +117,7 @@ class ExportOptions(Options):
     connectivity: bool = True
     vectors: bool = True
     expression: bool = True
+    accept_missing_chunks: bool = False
     dataset_id: str | None = None
     dataset_name: str | None = None
     description: str = ""

@@ -17,12 +17,14 @@ import numpy as np
 from cellucid_dask import format as fmt
 from cellucid_dask.encode import Box
 from cellucid_dask.errors import CellucidDaskError, InputError, Problem, ReadError, TextError
+from cellucid_dask.exporter.check_chunks import survey_chunks
 from cellucid_dask.exporter.check_genes import Genes, survey_genes
 from cellucid_dask.exporter.check_obs import ObsField, survey_obs
 from cellucid_dask.options import ExportOptions, suggest
 from cellucid_dask.source.core import ARGUMENTS, Source
 from cellucid_dask.source.discover import Found, discover, latent_key, named_latent_key
 from cellucid_dask.source.matrix import Matrix
+from cellucid_dask.source.missing_chunks import Findings
 
 _POINTS = re.compile(r"X_umap(_[123]d)?")  # what discovery takes for an embedding
 _VECTORS = re.compile(r"(?!X_).*_umap(_[123]d)?")  # and for a vector field
@@ -40,6 +42,8 @@ class Catalog:
         obsm key of the latent space, and its number of columns.
     graph
         Neighbour graph, and the key it was found under; None without one.
+    missing_chunks
+        What was found of chunks that the store lacks; among `warnings` and `problems` as well.
     notes
         What was discovered, and what was ignored and why, for the plan.
     warnings
@@ -55,6 +59,7 @@ class Catalog:
     genes: Genes | None = None
     graph: Matrix | None = None
     graph_key: str = ""
+    missing_chunks: Findings = field(default_factory=Findings)
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
@@ -96,6 +101,7 @@ def survey(
         _graph(source, options, catalog)
     _unused(source, catalog)
     _file_names(catalog)
+    survey_chunks(source, options, catalog)
     return catalog
 
 

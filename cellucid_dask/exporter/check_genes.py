@@ -46,9 +46,14 @@ class Genes:
         return len(self.ids) == n and bool(np.array_equal(self.columns, np.arange(n)))
 
 
+def expression_key(options: ExportOptions) -> str:
+    """Name the matrix that the expression is taken from."""
+    return "raw/X" if options.raw else f"layers/{options.layer}" if options.layer else "X"
+
+
 def survey_genes(source: Source, options: ExportOptions, catalog: Any) -> Genes | None:
     """Find the matrix and the genes; what is wrong goes to ``catalog.problems``."""
-    key = "raw/X" if options.raw else f"layers/{options.layer}" if options.layer else "X"
+    key = expression_key(options)
     matrix = source.matrices.get(key)
     table = source.raw_var if options.raw else source.var
     if matrix is None or table is None:

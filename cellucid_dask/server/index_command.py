@@ -17,8 +17,10 @@ from cellucid_dask.run_options import RunOptions
 from cellucid_dask.server.cache_folder import default_cache_dir, index_folder
 from cellucid_dask.server.index import GeneIndex
 from cellucid_dask.server.live import state_of
+from cellucid_dask.source.array_uses import uses_of_matrix
 from cellucid_dask.source.core import Source, open_source
 from cellucid_dask.source.matrix import Matrix, SparseMatrix
+from cellucid_dask.source.missing_chunks import find_missing_chunks
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +35,14 @@ class IndexResult:
         Whether it was made now.
     layout
         Layout of the matrix.
+    warnings
+        What the user should know of the matrix.
     """
 
     folder: Path | None
     made: bool
     layout: str
+    warnings: tuple[str, ...] = ()
 
 
 def build_index(
@@ -48,6 +53,7 @@ def build_index(
     raw: bool,
     cache_dir: str | None,
     quiet: bool,
+    accept_missing_chunks: bool = False,
     problems: Sequence[Problem] = (),
 ) -> IndexResult:
     """Build the gene index of a file, unless it is there.
@@ -62,17 +68,18 @@ def build_index(
         matrix = _matrix(source, layer, raw=raw)
     except CellucidDaskError as error:
         raise InputError.of([*problems, *error.problems]) from error
-    refuse(problems)
-    mark = state_of(matrix)
+    missing = find_missing_chunks(uses_of_matrix(matrix), accept=accept_missing_chunks)
+    refuse([*problems, *missing.problems])
+    mark, warnings = state_of(matrix), tuple(missing.warnings)
     if matrix.layout != "csr" or mark is None:
-        return IndexResult(None, made=False, layout=matrix.layout)
+        return IndexResult(None, False, matrix.layout, warnings)
     assert isinstance(matrix, SparseMatrix)
     folder = index_folder(cache_dir or default_cache_dir(), mark)
     reporter, small = Reporter(quiet=quiet), matrix.nnz < SMALL
     with Engine(run, reporter, local=False, small=small) as engine:
         share = engine.share(run.memory_bytes())
         index = GeneIndex(matrix, folder, room=share, threads=engine.slots, mark=mark)
-        return IndexResult(folder, index.build(engine, share), matrix.layout)
+        return IndexResult(folder, index.build(engine, share), matrix.layout, warnings)
 
 
 def _matrix(source: Source, layer: str | None, *, raw: bool) -> Matrix:

@@ -14,6 +14,7 @@ from time import monotonic
 from typing import Any, Final
 
 from cellucid_dask.errors import CellucidDaskError, InputError, Problem
+from cellucid_dask.exporter.check import survey
 from cellucid_dask.options import ExportOptions
 from cellucid_dask.serve_options import ServeOptions
 from cellucid_dask.server.cache import AnswerCache
@@ -170,11 +171,15 @@ def open_live(
         )
 
     live: WatchedData | LiveDataset
-    if store is None or not serving.backed:
-        source = open_source(data if store is None else _loaded(store))
-        if store is not None:
-            source = replace(source, name=dataset_name(store.path))
+    if store is None:
+        live = opened(open_source(data), secrets.token_hex(8))
+    elif not serving.backed:
+        # Once the data are in memory, nothing tells which chunks were missing.
+        missing = survey(open_source(store.path), options).missing_chunks
+        problems = [*missing.problems, *problems]
+        source = replace(open_source(_loaded(store)), name=dataset_name(store.path))
         live = opened(source, secrets.token_hex(8))
+        live.catalog.warnings += missing.warnings
     else:
         place = store.path  # the current folder may be another one later
         live = WatchedData(place, lambda mark, still: opened(open_source(place), mark, still))
