@@ -54,7 +54,7 @@ def _uses_of_genes(source: Source, options: ExportOptions) -> Iterator[Use]:
     if matrix is not None and not isinstance(matrix, CellucidDaskError):
         yield from uses_of_matrix(matrix)
     table, name = source.raw_var if options.raw else source.var, options.gene_id_column
-    if table is not None:
+    if table is not None and not isinstance(table, CellucidDaskError):
         ids = table.index if name == "index" else table.columns.get(name)
         if ids is not None and not isinstance(ids, CellucidDaskError):
             yield from uses_of_ids(ids)

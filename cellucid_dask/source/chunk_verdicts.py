@@ -60,7 +60,9 @@ class Lacking:
         value = self.fill.item() if isinstance(self.fill, np.generic) else self.fill
         if isinstance(value, bytes):
             value = value.decode("utf-8", "replace")
-        return f"{value:g}" if isinstance(value, float) else repr(value)
+        if isinstance(value, float):
+            return f"{value:g}"
+        return repr(value) if isinstance(value, str) else str(self.fill)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +118,12 @@ def verdict_on(lacking: Lacking) -> Verdict | None:
 def _is_usual(lacking: Lacking) -> bool:
     """Whether good data of this kind has no chunk there: all values are the only usual one."""
     use, gaps = lacking.use, lacking.gaps
-    if gaps.emptied or lacking.fill != 0:
-        return False
-    if use.part is Part.CODES:
-        return len(use.categories) == 1
-    if use.part is Part.INDPTR:
-        return use.matrix is not None and use.matrix.nnz == 0
-    return use.part is Part.MASK and gaps.missing == gaps.total
+    usual = {
+        Part.CODES: len(use.categories) == 1,
+        Part.INDPTR: use.matrix is not None and use.matrix.nnz == 0,
+        Part.MASK: gaps.missing == gaps.total,
+    }
+    return usual.get(use.part, False) and not gaps.emptied and not lacking.fill
 
 
 def _with_most_missing(lacking: Lacking, verdict: Verdict) -> Verdict:
