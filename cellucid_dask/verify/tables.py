@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Final, Self
 
 import anndata
+import numpy as np
 import pandas as pd
 
 from cellucid_dask.errors import CellucidDaskError, ReadError, TextError
@@ -78,4 +79,7 @@ class Table:
 
 
 def _series(group: Any, key: Any) -> pd.Series[Any]:
-    return pd.Series(anndata.io.read_elem(group[key]))
+    values = anndata.io.read_elem(group[key])
+    if isinstance(values, np.ndarray) and values.dtype.kind in "OS":  # bytes where nothing says
+        values = [v.decode() if isinstance(v, bytes) else v for v in values.tolist()]
+    return pd.Series(values)
