@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from cellucid_dask.arguments.boundary import in_arguments, settle, worded_all, worded_problem
 from cellucid_dask.errors import CellucidDaskError, Problem
 from cellucid_dask.exporter.result import ExportResult
 from cellucid_dask.run_options import read
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     Data: TypeAlias = str | os.PathLike[str] | AnnData
 
 
+@in_arguments()
 def export(
     data: Data,
     out_dir: str | os.PathLike[str] | None = None,
@@ -59,7 +61,9 @@ def export(
     >>> from cellucid_dask import export
     >>> export("atlas.h5ad", "exports/atlas", memory="4GB")  # doctest: +SKIP
     """
-    return start(data, out_dir, options, [], dry_run=dry_run, quiet=quiet)
+    given: dict[str, Any] = {"out_dir": out_dir, "dry_run": dry_run, "quiet": quiet}
+    problems = settle(export, given)
+    return start(data, options=options, problems=problems, **given)
 
 
 def start(
@@ -119,6 +123,7 @@ class CheckResult:
         return not self.problems
 
 
+@in_arguments()
 def check(data: Data, **options: Any) -> CheckResult:
     """Find every problem of an input at once; writes nothing.
 
@@ -134,7 +139,11 @@ def check(data: Data, **options: Any) -> CheckResult:
     CellucidDaskError
         When the input cannot be opened at all.
     """
-    return look(data, options, [])
+    found = look(data, options, [])
+    problems = tuple(map(worded_problem, found.problems))
+    return CheckResult(
+        problems, tuple(worded_all(found.warnings)), tuple(worded_all(found.discovered))
+    )
 
 
 def look(data: Data, options: Mapping[str, Any], problems: list[Problem]) -> CheckResult:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cellucid_dask import format as fmt
+from cellucid_dask.arguments.boundary import command_line
 from cellucid_dask.cli_options import (
     accept_missing_chunks,
     cache_dir,
@@ -160,8 +161,6 @@ def serve(path: str, **given: Any) -> None:
     from cellucid_dask.server.allocator import give_back
 
     give_back()
-    given["open_browser"] = not given.pop("no_browser")
-    given["index"], given["backed"] = not given.pop("no_index"), not given.pop("no_backed")
     values, problems = named(given)
     server = CellucidServer(path, problems=problems, **values)
     _until_stopped(server)
@@ -344,7 +343,8 @@ def main(arguments: list[str] | None = None) -> None:
     die_at_signals()
     _check_environment()
     try:
-        status = cli.main(given, prog_name="cellucid-dask", standalone_mode=False)
+        with command_line():
+            status = cli.main(given, prog_name="cellucid-dask", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

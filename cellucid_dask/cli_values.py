@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from cellucid_dask.arguments.names import NEGATIVE, option_of
 from cellucid_dask.errors import Problem
 
 
@@ -12,24 +13,30 @@ def named(given: dict[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
     """Command line values as keyword arguments, and what is wrong with how they are written."""
     problems: list[Problem] = []
     values = {key: value for key, value in given.items() if value is not None}
-    for switch, option in (
-        ("no_graph", "connectivity"),
-        ("no_vectors", "vectors"),
-        ("no_genes", "expression"),
-    ):
-        values[option] = not values.pop(switch)
+    for argument, option in NEGATIVE.items():
+        switch = option.removeprefix("--").replace("-", "_")
+        if switch in values:
+            values[argument] = not values.pop(switch)
     if values.get("graph") and not values["connectivity"]:
         what = "--graph and --no-graph cannot both be given"
         problems.append(Problem(what, fix="leave one of them out"))
     for name in ("var_quantization", "obs_quantization"):
-        bits = values.get(name)
-        if bits is not None:
-            values[name] = None if bits == "none" else int(bits) if bits.isdecimal() else bits
+        if name in values:
+            values |= _bits(name, values.pop(name), problems)
     values["embeddings"] = read_embeddings(values.pop("embeddings"), problems)
     listed = _genes(values.pop("genes_file", None), problems)
     values["genes"] = (*values["genes"], *listed) or None
     values["obs_keys"] = values["obs_keys"] or None
     return values, problems
+
+
+def _bits(name: str, text: str, problems: list[Problem]) -> dict[str, int | None]:
+    """Bits of a value, as an argument; nothing where they cannot be read."""
+    if text != "none" and not text.isdecimal():
+        option = option_of(name)
+        problems.append(Problem(f"{text!r} bits", option, f"use 8, 16 or {option} none"))
+        return {}
+    return {name: None if text == "none" else int(text)}
 
 
 def read_embeddings(texts: tuple[str, ...], problems: list[Problem]) -> dict[int, str]:

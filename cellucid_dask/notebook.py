@@ -13,6 +13,7 @@ from pathlib import Path
 from threading import RLock, Thread, main_thread
 from typing import Any, Final, TypeAlias
 
+from cellucid_dask.arguments.boundary import in_arguments
 from cellucid_dask.errors import CellucidDaskError, Problem
 from cellucid_dask.notebook_proxy import proxy_prefix
 from cellucid_dask.options import unknown
@@ -86,6 +87,7 @@ class View:
         )
 
 
+@in_arguments()
 def show(data: Any, height: int = 600, *, proxy: bool | str | None = None, **options: Any) -> View:
     """Show an export, a folder of exports or live data in a notebook.
 
@@ -122,6 +124,7 @@ def show(data: Any, height: int = 600, *, proxy: bool | str | None = None, **opt
     return _shown(data, height, proxy, options, [])
 
 
+@in_arguments()
 def show_anndata(
     data: Any, height: int = 600, *, proxy: bool | str | None = None, **options: Any
 ) -> View:

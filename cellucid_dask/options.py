@@ -6,12 +6,14 @@ import os
 import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Self
 
+from cellucid_dask.arguments.names import option_of
+from cellucid_dask.arguments.types import convert, hints_of, type_problem
 from cellucid_dask.errors import OptionError, Problem
 from cellucid_dask.format import DIMENSIONS, safe
 
@@ -31,22 +33,53 @@ def suggest(word: object, known: list[str], *, noun: str = "there are") -> str:
 
 
 class Options:
-    """What both kinds of options do alike."""
+    """What all kinds of options do alike."""
 
     __slots__ = ()
 
+    def __post_init__(self) -> None:
+        if problems := [*self._settle(), *self.problems()]:
+            raise OptionError.of(problems)
+
     @classmethod
-    def unchecked(cls, given: Mapping[str, Any]) -> Self:
-        """Make options of values that may be wrong."""
+    def read(cls, given: Mapping[str, Any]) -> tuple[Self, list[Problem]]:
+        """Make options of values that may be wrong, and say what is wrong with them.
+
+        A value of a wrong type gives way to the default.
+        """
         made = object.__new__(cls)
         for f in fields(cls):  # type: ignore[arg-type]
-            default = f.default_factory() if f.default_factory is not MISSING else f.default
-            object.__setattr__(made, f.name, given.get(f.name, default))
-        made._tidy()
-        return made
+            object.__setattr__(made, f.name, given.get(f.name, default_of(f)))
+        return made, [*made._settle(), *made.problems()]
+
+    def problems(self) -> Iterator[Problem]:
+        """Say what is wrong with the values, all of which have the right type."""
+        raise NotImplementedError
+
+    def _settle(self) -> list[Problem]:
+        """Bring values to the types of their annotations; say which cannot be."""
+        problems: list[Problem] = []
+        cls: Any = type(self)
+        hints = hints_of(cls)
+        for f in fields(self):  # type: ignore[arg-type]
+            given = getattr(self, f.name)
+            try:
+                value = convert(given, hints[f.name])
+            except TypeError:
+                where, secret = option_of(f.name), not f.repr
+                problems.append(type_problem(given, hints[f.name], where, secret=secret))
+                value = default_of(f)
+            object.__setattr__(self, f.name, value)
+        self._tidy()
+        return problems
 
     def _tidy(self) -> None:
-        raise NotImplementedError
+        """Bring values into one form."""
+
+
+def default_of(option: Field[Any]) -> Any:
+    """Return the default of a field."""
+    return option.default if option.default_factory is MISSING else option.default_factory()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,26 +159,6 @@ class ExportOptions(Options):
     citation: str | None = None
     created_at: str | None = None
 
-    def __post_init__(self) -> None:
-        self._tidy()
-        if problems := list(self.problems()):
-            raise OptionError.of(problems)
-
-    def _tidy(self) -> None:
-        for f in fields(self):
-            value = getattr(self, f.name)
-            if isinstance(value, bool) and f.name == "compression":
-                object.__setattr__(self, f.name, int(value))
-            elif getattr(value, "shape", None) == ():  # a numpy scalar, which JSON does not know
-                object.__setattr__(self, f.name, value.item())
-        object.__setattr__(self, "description", str(self.description))
-        for name in ("obs_keys", "genes"):
-            value = getattr(self, name)
-            if isinstance(value, str):
-                value = (value,)
-            if value is not None:
-                object.__setattr__(self, name, tuple(str(key) for key in value))
-
     def problems(self) -> Iterator[Problem]:
         """Say what is wrong with the values."""
         yield from self._number_problems()
@@ -161,7 +174,8 @@ class ExportOptions(Options):
             yield Problem("--gene and --no-genes cannot both be given", fix="leave one of them out")
         for dim in self.embeddings:
             if dim not in DIMENSIONS:
-                yield Problem(f"{dim!r} is not a dimension", "--embedding", "use 1d, 2d or 3d")
+                fix = "use a dimension of 1 to 3, as in --embedding 2d=KEY"
+                yield Problem(f"{dim!r} is not a dimension", "--embedding", fix)
         if self.dataset_id is not None and safe(self.dataset_id) != self.dataset_id:
             yield Problem(
                 f"{self.dataset_id!r} has characters that a path cannot hold",
@@ -181,8 +195,10 @@ class ExportOptions(Options):
             )
         for name in ("var_quantization", "obs_quantization"):
             if getattr(self, name) not in (8, 16, None):
-                option = f"--{name.replace('_', '-')}"
-                yield Problem(f"{getattr(self, name)!r} bits", option, "use 8, 16 or none")
+                option = option_of(name)
+                yield Problem(
+                    f"{getattr(self, name)!r} bits", option, f"use 8, 16 or {option} none"
+                )
         quantile = self.centroid_quantile
         if quantile is not None and not 0.5 < quantile < 1:
             yield Problem(
@@ -263,7 +279,7 @@ def file_problems(path: Path, option: str) -> Iterator[Problem]:
         yield Problem(f"the folder {str(folder)!r} cannot be written", option, "name another file")
 
 
-def bytes_of(size: int | str) -> int | None:
+def bytes_of(size: float | str) -> int | None:
     """Bytes of a size such as ``"8GB"``; None when it is none."""
     from dask.utils import parse_bytes
 
@@ -297,7 +313,7 @@ def make(
     known = [{f.name for f in fields(cls)} for cls in classes]
     problems = unknown(given, set().union(*known, others))
     made = [
-        cls.unchecked({k: v for k, v in given.items() if k in names})
+        cls.read({k: v for k, v in given.items() if k in names})
         for cls, names in zip(classes, known, strict=True)
     ]
-    return made, [*problems, *(problem for options in made for problem in options.problems())]
+    return [options for options, _ in made], problems + [p for _, wrong in made for p in wrong]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from cellucid_dask.errors import InputError, OptionError, Problem
+from cellucid_dask.arguments.boundary import Words, in_arguments, settle
+from cellucid_dask.errors import InputError, Problem
 from cellucid_dask.exporter.result import ExportResult
-from cellucid_dask.options import ExportOptions
-from cellucid_dask.run_options import RunOptions
+from cellucid_dask.options import ExportOptions, unknown
+from cellucid_dask.run_options import RunOptions, SlurmOptions, read
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,8 +27,41 @@ _NAMES = {
     "connectivity_binary_dirname": "connectivity",
 }
 LATENT = "latent_space"
+# What `prepare` calls the options of an export, and the elements of the AnnData it stands for.
+WORDS = Words(
+    {
+        "categorical_dtype": "obs_categorical_dtype",
+        "centroid_quantile": "centroid_outlier_quantile",
+        "citation": "source_citation",
+        "connectivity": "connectivities=None",
+        "description": "dataset_description",
+        "embeddings": "X_umap_1d, X_umap_2d or X_umap_3d",
+        "expression": "gene_expression=None",
+        "gene_id_column": "var_gene_id_column",
+        "genes": "gene_identifiers",
+        "graph": "connectivities",
+        "latent_key": LATENT,
+        "layer": "gene_expression",
+        "obs_quantization": "obs_continuous_quantization",
+        "raw": "gene_expression",
+        "vectors": "vector_fields=None",
+    },
+    (
+        (r"(?:obsm/)?vector_fields/(.+)", r"vector_fields['\1']"),
+        (r"obsm", "vector_fields"),
+        (r"obsm/(.+)", r"\1"),
+        (r"obsp/connectivities", "connectivities"),
+        (r"X", "gene_expression"),
+    ),
+)
+# Options of an export that say what to take of an AnnData: here, arguments hold what is taken.
+_OF_ANNDATA = {
+    *("accept_missing_chunks", "connectivity", "embeddings", "expression", "graph"),
+    *("latent_key", "layer", "modality", "raw", "vectors"),
+}
 
 
+@in_arguments(WORDS)
 def prepare(
     latent_space: Any = None,
     obs: pd.DataFrame | None = None,
@@ -63,7 +98,7 @@ def prepare(
     vector_fields: Mapping[str, Any] | None = None,
     *,
     quiet: bool = False,
-    **run: Any,
+    **options: Any,
 ) -> ExportResult:
     """Export loose arrays, with the arguments and defaults of ``cellucid.prepare``.
 
@@ -106,8 +141,10 @@ def prepare(
         ``NAME_2d`` or ``NAME`` to (n_cells, d).
     quiet
         Show no progress.
-    **run
-        Fields of `cellucid_dask.run_options.RunOptions`, such as ``memory="4GB"``.
+    **options
+        Fields of `cellucid_dask.run_options.RunOptions`, such as ``memory="4GB"``, and those of
+        `cellucid_dask.options.ExportOptions` that no argument above stands for, such as
+        ``rename_duplicates=True``.
 
     Raises
     ------
@@ -118,16 +155,20 @@ def prepare(
     """
     if X_umap_4d is not None:
         raise NotImplementedError("the viewer shows 1, 2 or 3 dimensions; X_umap_4d is reserved")
-    given = locals()
+    given = dict(locals())
     # numpy, dask and the rest take a second to import: only where there is work for them.
     from cellucid_dask.exporter.run import run_export
     from cellucid_dask.progress import Reporter
     from cellucid_dask.source.memory import source_of_arrays
 
-    _refuse_names({name: given[name] for name in _NAMES})
+    wrong = settle(prepare, given)
     embeddings = {f"X_umap_{d}d": given[f"X_umap_{d}d"] for d in (1, 2, 3)}
-    fields = {str(k): v for k, v in (vector_fields or {}).items() if v is not None}
-    _refuse_missing(latent_space, obs, var, gene_expression, embeddings)
+    fields = {k: v for k, v in (given["vector_fields"] or {}).items() if v is not None}
+    what, how, problems = _read_options(given, options)
+    problems = [*wrong, *problems, *_name_problems(given)]
+    missing = _missing_problems(latent_space, obs, var, gene_expression, embeddings)
+    if missing:
+        raise InputError.of([*problems, *missing])
     assert obs is not None
     obsm = {LATENT: latent_space, **{k: v for k, v in embeddings.items() if v is not None}}
     obsm |= {f"vector_fields/{name}": value for name, value in fields.items()}
@@ -139,51 +180,64 @@ def prepare(
         {key: value for key, value in matrices.items() if value is not None},
         "exports",
     )
-    options = ExportOptions(
-        compression=compression or 0,
-        var_quantization=var_quantization,
-        obs_quantization=obs_continuous_quantization,
-        categorical_dtype=obs_categorical_dtype,
-        centroid_quantile=centroid_outlier_quantile,
-        centroid_min_points=centroid_min_points,
-        obs_keys=None if obs_keys is None else tuple(obs_keys),
-        genes=None
-        if gene_identifiers is None or gene_expression is None
-        else tuple(gene_identifiers),
-        gene_id_column=var_gene_id_column or "index",
-        latent_key=LATENT,
-        expression=gene_expression is not None,
-        dataset_name=dataset_name,
-        description=dataset_description or "",
-        dataset_id=dataset_id,
-        source_name=source_name,
-        source_url=source_url,
-        citation=source_citation,
-    )
     return run_export(
         source,
-        Path("exports" if out_dir is None else out_dir),
-        options,
-        RunOptions(force=force, **run),
-        reporter=Reporter(quiet=quiet),
-        vectors=_fields(source.obsm, fields),
+        Path("exports" if given["out_dir"] is None else given["out_dir"]),
+        what,
+        how,
+        reporter=Reporter(quiet=given["quiet"]),
+        vectors=_fields(source.obsm, fields, problems),
         latent_name=LATENT,
+        problems=problems,
     )
 
 
-def _refuse_names(given: Mapping[str, str]) -> None:
-    problems = [
+def _read_options(
+    given: Mapping[str, Any], options: Mapping[str, Any]
+) -> tuple[ExportOptions, RunOptions, list[Problem]]:
+    """Read the options from the arguments of `prepare`, and from the further `options`."""
+    expression = given["gene_expression"] is not None
+    chosen = {
+        "compression": given["compression"] or 0,
+        "var_quantization": given["var_quantization"],
+        "obs_quantization": given["obs_continuous_quantization"],
+        "categorical_dtype": given["obs_categorical_dtype"],
+        "centroid_quantile": given["centroid_outlier_quantile"],
+        "centroid_min_points": given["centroid_min_points"],
+        "obs_keys": given["obs_keys"],
+        "genes": given["gene_identifiers"] if expression else None,
+        "gene_id_column": given["var_gene_id_column"] or "index",
+        "latent_key": LATENT,
+        "expression": expression,
+        "dataset_name": given["dataset_name"],
+        "description": given["dataset_description"] or "",
+        "dataset_id": given["dataset_id"],
+        "source_name": given["source_name"],
+        "source_url": given["source_url"],
+        "citation": given["source_citation"],
+        "force": given["force"],
+    }
+    every = (ExportOptions, RunOptions, SlurmOptions)
+    further = {f.name for cls in every for f in dataclasses.fields(cls)}
+    further -= {*chosen, *_OF_ANNDATA}
+    known = {name: value for name, value in options.items() if name in further}
+    what, how, problems = read(chosen | known)
+    return what, how, [*unknown(options, further | given.keys() - {"options"}), *problems]
+
+
+def _name_problems(given: Mapping[str, str]) -> list[Problem]:
+    return [
         Problem(f"{given[name]!r} is a name the viewer does not know", name, f"use {usual!r}")
         for name, usual in _NAMES.items()
         if given[name] != usual
     ]
-    if problems:
-        raise OptionError.of(problems)
 
 
-def _refuse_missing(
+def _missing_problems(
     latent: Any, obs: Any, var: Any, expression: Any, embeddings: Mapping[str, Any]
-) -> None:
+) -> list[Problem]:
+    import pandas as pd
+
     needs = (
         (latent is None, "latent_space", "is needed for the outlier quantiles"),
         (obs is None, "obs", "is needed: a table with one row per cell"),
@@ -195,16 +249,20 @@ def _refuse_missing(
         ),
     )
     problems = [Problem(what, name) for missing, name, what in needs if missing]
-    if problems:
-        raise InputError.of(problems)
+    for name, table in (("obs", obs), ("var", var)):
+        if table is not None and not isinstance(table, pd.DataFrame):
+            what = f"is a {type(table).__name__}, not a DataFrame of pandas"
+            problems.append(Problem(what, name, f"give pandas.DataFrame({name})"))
+    return problems
 
 
-def _fields(obsm: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, dict[int, str]]:
+def _fields(
+    obsm: Mapping[str, Any], fields: Mapping[str, Any], problems: list[Problem]
+) -> dict[str, dict[int, str]]:
     """obsm keys by field and dimension; ``NAME_2d`` comes before ``NAME``."""
     found: dict[str, dict[int, str]] = {}
     suffix = re.compile(r"(.*)_([123])d")
     shown = {d for d in (1, 2, 3) if f"X_umap_{d}d" in obsm}
-    problems = []
     for name in sorted(fields, key=lambda name: suffix.fullmatch(name) is None):
         array, match = obsm[f"vector_fields/{name}"], suffix.fullmatch(name)
         if not hasattr(array, "shape"):
@@ -215,6 +273,4 @@ def _fields(obsm: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, dic
             problems.append(Problem(what, f"vector_fields[{name!r}]"))
         elif dim in shown:
             found.setdefault(field, {}).setdefault(dim, f"vector_fields/{name}")
-    if problems:
-        raise InputError.of(problems)
     return {name: dict(sorted(dims.items())) for name, dims in found.items()}

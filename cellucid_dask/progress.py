@@ -20,6 +20,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from cellucid_dask.arguments.boundary import worded
+
 LOG_SECONDS = 10.0
 
 
@@ -50,7 +52,7 @@ class Reporter:
     def say(self, line: str = "") -> None:
         """Print one line; that a log cannot take it is no reason to end a run."""
         with suppress(OSError):
-            self.console.print(line, markup=False)
+            self.console.print(worded(line), markup=False)
 
     @contextmanager
     def stage(self, name: str, total: int, unit: str) -> Iterator[Any]:

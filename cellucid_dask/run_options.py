@@ -11,7 +11,8 @@ from typing import Any
 
 import psutil
 
-from cellucid_dask.errors import OptionError, Problem
+from cellucid_dask.arguments.names import option_of
+from cellucid_dask.errors import Problem
 from cellucid_dask.options import ExportOptions, Options, bytes_of, file_problems, make, suggest
 from cellucid_dask.previewer.target import target_problems
 
@@ -51,22 +52,12 @@ class SlurmOptions(Options):
     partition: str | None = None
     account: str | None = None
     time: str | None = None
-    job_memory: int | str | None = None
+    job_memory: float | str | None = None
     job_cores: int | None = None
     slurm_directives: tuple[str, ...] = ()
     max_jobs: int | None = None
     adaptive: bool = False
     interface: str | None = None
-
-    def __post_init__(self) -> None:
-        self._tidy()
-        if problems := list(self.problems()):
-            raise OptionError.of(problems)
-
-    def _tidy(self) -> None:
-        given = self.slurm_directives
-        listed = (given,) if isinstance(given, str) else tuple(map(str, given or ()))
-        object.__setattr__(self, "slurm_directives", listed)
 
     def problems(self) -> Iterator[Problem]:
         """Say what is wrong with the values."""
@@ -87,8 +78,8 @@ class SlurmOptions(Options):
             yield Problem(what, "--job-memory", "write the unit, as in 16GB")
         for name in ("job_cores", "max_jobs"):
             value = getattr(self, name)
-            if value is not None and (type(value) is not int or value < 1):
-                option = f"--{name.replace('_', '-')}"
+            if value is not None and value < 1:
+                option = option_of(name)
                 yield Problem(f"{value!r} is not a positive number", option, "use 1 or more")
         for line in self.slurm_directives:
             if not re.fullmatch(r"--?[A-Za-z][^\n\r]*", line):
@@ -146,7 +137,7 @@ class RunOptions(Options):
     """
 
     workers: int | None = None
-    memory: int | str | None = None
+    memory: float | str | None = None
     scratch: str | os.PathLike[str] | None = None
     scheduler: Any = None
     slurm: SlurmOptions | None = None
@@ -156,13 +147,6 @@ class RunOptions(Options):
     preview: str | os.PathLike[str] | None = None
     restart: bool = False
     verify: bool = False
-
-    def __post_init__(self) -> None:
-        if problems := list(self.problems()):
-            raise OptionError.of(problems)
-
-    def _tidy(self) -> None:
-        """Nothing to bring into one form."""
 
     def problems(self) -> Iterator[Problem]:
         """Say what is wrong with the values."""
@@ -176,6 +160,10 @@ class RunOptions(Options):
             yield Problem(f"{os.fspath(self.scratch)!r} is not a folder", "--scratch")
         elif any("\udc80" <= letter <= "\udcff" for letter in str(self.scratch or "")):
             yield Problem("has a name that is not UTF-8", "--scratch", "name it otherwise")
+        if not _reaches_scheduler(self.scheduler):
+            kind = type(self.scheduler).__name__
+            what = f"is of type {kind}, not an address, a scheduler file or a Client"
+            yield Problem(what, "--scheduler", "write an address as tcp://host:8786")
         yield from self._report_problems()
         if self.slurm is not None:
             yield from self._slurm_problems(self.slurm)
@@ -208,6 +196,11 @@ class RunOptions(Options):
         return None if self.memory is None else bytes_of(self.memory)
 
 
+def _reaches_scheduler(given: Any) -> bool:
+    """Whether it is of a type that can name a scheduler; to ask for a Client imports dask."""
+    return given is None or isinstance(given, str | os.PathLike) or hasattr(given, "scheduler_info")
+
+
 def read(given: Mapping[str, Any]) -> tuple[ExportOptions, RunOptions, list[Problem]]:
     """Make both option objects of keyword arguments, and say what is wrong with them.
 
@@ -222,11 +215,13 @@ def read(given: Mapping[str, Any]) -> tuple[ExportOptions, RunOptions, list[Prob
     names = {f.name for f in fields(SlurmOptions)}
     jobs = {name: value for name, value in given.items() if name in names}
     rest: dict[str, Any] = {key: value for key, value in given.items() if key not in names}
-    if not isinstance(rest.get("slurm"), SlurmOptions):
-        rest["slurm"] = SlurmOptions.unchecked(jobs) if rest.pop("slurm", False) else None
-        jobs = {} if rest["slurm"] else jobs
+    wrong: list[Problem] = []
+    if type(rest.get("slurm")) is bool and rest.pop("slurm"):
+        rest["slurm"], wrong = SlurmOptions.read(jobs)
+        jobs = {}
     (what, how), problems = make((ExportOptions, RunOptions), rest)
-    without = ", ".join(f"--{name.replace('_', '-')}" for name, value in jobs.items() if value)
+    problems = list(dict.fromkeys([*wrong, *problems]))
+    without = ", ".join(option_of(name) for name, value in jobs.items() if value)
     if without:
         problems.append(Problem("only together with --slurm", without, "add --slurm"))
     return what, how, problems

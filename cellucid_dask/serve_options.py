@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
-from types import NoneType
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
-from cellucid_dask.errors import OptionError, Problem
+from cellucid_dask.arguments.types import convert
+from cellucid_dask.errors import Problem
 from cellucid_dask.options import ExportOptions, Options, bytes_of, make
 
 VIEWERS: Final = ("builtin", "hosted", "none")
@@ -64,42 +64,26 @@ class ServeOptions(Options):
     open_browser: bool = True
     quiet: bool = False
     verbose: bool = False
-    cache_size: int | str = "512MB"
+    cache_size: float | str = "512MB"
     cache_dir: str | os.PathLike[str] | None = None
     index: bool = True
     backed: bool = True
     allowed_hosts: tuple[str, ...] = ()
-    token: str | None = None
+    token: str | None = field(default=None, repr=False)
     base_path: str = ""
     viewer: str = "builtin"
     viewer_url: str | None = None
     viewer_cache: str | os.PathLike[str] | None = None
 
-    def __post_init__(self) -> None:
-        self._tidy()
-        if problems := list(self.problems()):
-            raise OptionError.of(problems)
-
     def _tidy(self) -> None:
-        if isinstance(self.allowed_hosts, str):
-            object.__setattr__(self, "allowed_hosts", (self.allowed_hosts,))
-        names = self.allowed_hosts if isinstance(self.allowed_hosts, Iterable) else ()
-        object.__setattr__(self, "allowed_hosts", tuple(str(name) for name in names))
-        for name in ("host", "token", "cache_size"):
-            value = getattr(self, name)
-            if not isinstance(value, str | int | NoneType):
-                object.__setattr__(self, name, repr(value))
-            elif name != "cache_size" and value is not None:
-                object.__setattr__(self, name, str(value))
-        object.__setattr__(self, "host", str(self.host))
-        base = str(self.base_path).strip("/")
+        base = self.base_path.strip("/")
         object.__setattr__(self, "base_path", f"/{base}" if base else "")
         if self.viewer_url is not None:
-            object.__setattr__(self, "viewer_url", str(self.viewer_url).rstrip("/"))
+            object.__setattr__(self, "viewer_url", self.viewer_url.rstrip("/"))
 
     def problems(self) -> Iterator[Problem]:
         """Say what is wrong with the values."""
-        if type(self.port) is not int or not 0 <= self.port <= 65535:
+        if not 0 <= self.port <= 65535:
             yield Problem(f"{self.port!r} is not a port", "--port", "use 0 to 65535")
         if bytes_of(self.cache_size) is None:
             fix = "write it as 512MB or 512MiB"
@@ -194,12 +178,14 @@ def read_serving(given: Mapping[str, Any]) -> tuple[ExportOptions, ServeOptions,
     """
     given, problems = dict(given), []
     bits = given.pop("quantize", None)
-    if bits not in (8, 16, None):
+    try:
+        bits = convert(bits, Literal[8, 16] | None)
+    except TypeError:
         problems.append(Problem(f"{bits!r} bits", "--quantize", "use 8 or 16"))
         bits = None
     fixed = {"compression": 0, "var_quantization": bits, "obs_quantization": bits}
     for key in fixed.keys() & given.keys():
-        what, fix = "has no meaning for a server", "use quantize for 8 or 16 bits"
+        what, fix = "has no meaning for a server", "use --quantize for 8 or 16 bits"
         problems.append(Problem(what, repr(key), fix))
     (what_served, how), wrong = make(BOTH, given | fixed, ("quantize",))
     return what_served, how, [*problems, *wrong]

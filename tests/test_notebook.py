@@ -396,7 +396,7 @@ def test_a_name_that_is_written_wrongly(shown: Any, folder: Path, written: str, 
     assert f"'{written}': there is no such option\n    did you mean '{meant}'" in told
     assert "'bas_path': there is no such option\n" in told
     assert "'base_path'" not in told
-    assert "True is not a port" in told
+    assert "port: True is a bool, not a whole number" in told
     assert len(caught.value.problems) == 3
 
 

@@ -282,7 +282,7 @@ def test_other_options_are_refused(small: Scene, options: dict[str, Any], named:
     with pytest.raises(CellucidDaskError) as caught:
         small.make(**options)
     assert named in str(caught.value)
-    assert "--restart" in str(caught.value)
+    assert "restart=True" in str(caught.value)
     assert times(small.at) == before
 
 

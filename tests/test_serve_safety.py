@@ -666,7 +666,7 @@ def test_the_token_of_an_address_that_others_reach(atlas_export: Path) -> None:
 
 @pytest.mark.parametrize("token", ["", "short", "with space", "a;b;c;d;e", "x" * 300, "täken-öäü"])
 def test_tokens_that_cannot_be_used(atlas_export: Path, token: str) -> None:
-    with pytest.raises(CellucidDaskError, match="--token"):
+    with pytest.raises(CellucidDaskError, match="token: cannot be used"):
         CellucidServer(atlas_export, port=0, quiet=True, token=token)
 
 

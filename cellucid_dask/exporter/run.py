@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from pathlib import Path
 
+from cellucid_dask.arguments.boundary import worded, worded_all
 from cellucid_dask.engine import Engine, engine_problems
 from cellucid_dask.errors import OutputError, Problem, VerifyError
 from cellucid_dask.exporter.check import survey
@@ -77,7 +78,7 @@ def run_export(
             plan = fitting_plan(catalog, options, run, engine)
             refuse(disk_problems(plan, out, run, earlier.there, engine.slots))
             tasks = count_tasks(source, catalog, options, plan, engine.slots)
-            result.plan = describe(plan, catalog, engine.kind, tasks)
+            result.plan = describe(plan, catalog, worded(engine.kind), tasks)
             if engine.elsewhere:
                 result.peak_memory_of = "this process, without the workers"
             if dry_run:
@@ -109,6 +110,7 @@ def accounted(result: ExportResult, run: RunOptions, reporter: Reporter) -> Iter
             yield
         except VerifyError as error:
             refused = error
+    result.warnings, result.discovered = worded_all(result.warnings), worded_all(result.discovered)
     result.account(reporter.seconds, time.perf_counter() - began, memory.peak)
     if run.report is not None:
         write_report(result, Path(run.report).resolve())  # through a link, not over it

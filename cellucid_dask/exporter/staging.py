@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from cellucid_dask.arguments.boundary import in_arguments, typed
 from cellucid_dask.errors import OutputError
 from cellucid_dask.exporter.earlier import Origin, export_in, found, staging_of
 from cellucid_dask.exporter.files import PARTS
@@ -262,6 +263,8 @@ def _remove_parents(folder: Path, made: Iterable[Path]) -> None:
             parent.rmdir()
 
 
+@in_arguments()
+@typed
 def clean(out: str | os.PathLike[str]) -> Cleaned:
     """Remove what a run that was killed, or failed, left beside the export `out`.
 

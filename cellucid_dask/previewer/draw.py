@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from cellucid_dask.arguments.boundary import Words, in_arguments, typed
 from cellucid_dask.errors import CellucidDaskError, OptionError, Problem
 from cellucid_dask.previewer.choose import Field, choose
 from cellucid_dask.previewer.library import defaults, require_matplotlib
@@ -19,6 +20,8 @@ STRIP: Final = 150  # height of one in 1D
 WIDEST: Final = 8  # thumbnails in a row
 
 
+@in_arguments(Words({"out_dir": "out"}))
+@typed
 def preview(
     export: str | os.PathLike[str],
     out: str | os.PathLike[str] | None = None,

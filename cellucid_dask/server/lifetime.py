@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from cellucid_dask.arguments.boundary import in_arguments, worded_all
 from cellucid_dask.errors import InputError, Problem
 from cellucid_dask.serve_options import read_serving
 from cellucid_dask.server.announce import has_browser, reachable_name, tunnel
@@ -20,6 +21,7 @@ from cellucid_dask.server.opening import Opened, open_data
 S = TypeVar("S", bound="CellucidServer")
 
 
+@in_arguments()
 def create_app(data: Any, **options: Any) -> App:
     """Make the WSGI application, for a server of your own such as gunicorn.
 
@@ -89,6 +91,7 @@ class CellucidServer:
     ...     print(server.viewer_url)
     """
 
+    @in_arguments()
     def __init__(
         self,
         data: Any,
@@ -129,6 +132,7 @@ class CellucidServer:
 
     # ---------------------------------------------------------------------------------- lifetime
 
+    @in_arguments()
     def start(self, *, blocking: bool = True) -> None:
         """Serve; until Ctrl-C, a signal or `stop` unless not `blocking`.
 
@@ -220,7 +224,10 @@ class CellucidServer:
 
 def _print(lines: Sequence[str]) -> None:
     """Print, also on a terminal that cannot write all letters."""
-    text, coding = "\n".join(lines) + "\n", getattr(sys.stdout, "encoding", None) or "utf-8"
+    text, coding = (
+        "\n".join(worded_all(lines)) + "\n",
+        getattr(sys.stdout, "encoding", None) or "utf-8",
+    )
     sys.stdout.write(text.encode(coding, "backslashreplace").decode(coding))
     sys.stdout.flush()
 
@@ -236,6 +243,7 @@ class AnnDataServer(CellucidServer):
         With everything that is wrong, also when the path is an export.
     """
 
+    @in_arguments()
     def __init__(self, data: Any, *args: Any, **options: Any) -> None:
         super().__init__(data, *args, **options)
         if self.opened.live is None:

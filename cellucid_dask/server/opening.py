@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from cellucid_dask.arguments.names import option_of
 from cellucid_dask.errors import CellucidDaskError, InputError, Problem
 from cellucid_dask.options import ExportOptions
 from cellucid_dask.serve_options import ServeOptions
@@ -142,7 +143,7 @@ def _exports(
 ) -> Opened:
     usual = ExportOptions(compression=0, var_quantization=None, obs_quantization=None)
     chosen = [f.name for f in fields(options) if getattr(options, f.name) != getattr(usual, f.name)]
-    told = {_SPELLED.get(name, "--" + name.replace("_", "-")) for name in chosen}
+    told = {_QUANTIZED.get(name) or option_of(name) for name in chosen}
     what, fix = "has no meaning for an export, which is served as it is", "leave it out"
     if wrong := [*problems, *(Problem(what, option, fix) for option in sorted(told))]:
         raise InputError.of(wrong)
@@ -151,15 +152,6 @@ def _exports(
     return Opened(Folder(folder, cache), "exported", cache)
 
 
-_SPELLED: Final = {
-    "obs_keys": "--obs-key",
-    "genes": "--gene",
-    "embeddings": "--embedding",
-    "connectivity": "--no-graph",
-    "vectors": "--no-vectors",
-    "expression": "--no-genes",
-    "var_quantization": "--quantize",
-    "obs_quantization": "--quantize",
-}
+_QUANTIZED: Final = {"var_quantization": "--quantize", "obs_quantization": "--quantize"}
 
 _COUNTS: Final = ("n_cells", "n_genes")

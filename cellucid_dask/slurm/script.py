@@ -236,7 +236,7 @@ def _job_problems(choices: Choices) -> Iterator[Problem]:
     """Say what is wrong with what SLURM is asked for."""
     names = ("partition", "account", "time", "job_memory", "job_cores", "slurm_directives")
     given = {name: getattr(choices, name) for name in names}
-    wrong = list(SlurmOptions.unchecked(given).problems())
+    _, wrong = SlurmOptions.read(given)
     yield from wrong
     told = {problem.where for problem in wrong}
     if choices.time is not None and "--time" not in told:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cellucid_dask import format as fmt
+from cellucid_dask.arguments.boundary import in_arguments, typed, worded_all
 from cellucid_dask.errors import InputError, OptionError
 from cellucid_dask.verify.agree import disagreements
 from cellucid_dask.verify.check import tree_problems
@@ -70,6 +71,8 @@ class VerifyReport:
         return {"ok": self.ok, **asdict(self), **lines}
 
 
+@in_arguments()
+@typed
 def verify(
     export: str | os.PathLike[str],
     against: str | os.PathLike[str] | None = None,
@@ -144,6 +147,7 @@ def verify(
                 skipped = tuple(map(_one_line, compared.not_compared))
     problems += inspect_rest(files, threads)
     lines = tuple(dict.fromkeys(map(_one_line, problems)))  # a damaged file may be met twice
+    lines, skipped = tuple(worded_all(lines)), tuple(worded_all(skipped))
     return VerifyReport(lines, len(files.sizes), sum(files.sizes.values()), genes, error, skipped)
 
 

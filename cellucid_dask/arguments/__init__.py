@@ -1,0 +1,1 @@
+"""Arguments of the Python functions: their types, and messages that name them."""

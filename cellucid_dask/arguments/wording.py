@@ -1,0 +1,199 @@
+"""Messages in the words of Python: options of the command line become arguments.
+
+A message is written once, with options (``--rename-duplicates``, ``--embedding 2d=X_tsne``). Who
+called a function of Python reads ``rename_duplicates=True`` and ``embeddings={2: "X_tsne"}``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from types import NoneType
+from typing import Any, Final
+
+from cellucid_dask.arguments.boundary import Words
+from cellucid_dask.arguments.names import NEGATIVE, option_of
+from cellucid_dask.arguments.types import hints_of, kinds_of
+from cellucid_dask.options import ExportOptions
+from cellucid_dask.run_options import RunOptions, SlurmOptions
+from cellucid_dask.serve_options import ServeOptions
+
+# Options for which no class has a field: the argument, and its type.
+FURTHER: Final[Mapping[str, tuple[str, Any]]] = {
+    "--against": ("against", str),
+    "--color": ("color", tuple[str, ...]),
+    "--columns": ("columns", int),
+    "--default": ("default", str),
+    "--dimension": ("dimension", int),
+    "--dry-run": ("dry_run", bool),
+    "--genes-file": ("genes", tuple[str, ...]),
+    "--out": ("out_dir", str),
+    "--quantize": ("quantize", int | None),
+    "--sample": ("sample", int | None),
+}
+# Words that follow an option in a sentence; any other word there is its value.
+_SENTENCE: Final = (
+    *(
+        "again",
+        "allows",
+        "and",
+        "as",
+        "at",
+        "cannot",
+        "for",
+        "has",
+        "if",
+        "in",
+        "is",
+        "needs",
+        "of",
+        "on",
+    ),
+    *("once", "or", "than", "to", "was", "with"),
+)
+_OPTION: Final = re.compile(r"(?<![\w'\"/=-])--[a-z][a-z-]*[a-z](?![\w'\"/-])")
+_VALUE: Final = re.compile(r"[ =]('[^']*'(?:\"'\"'[^']*')*|[^\s,;:()'\"]+)")
+_COMMAND: Final = re.compile(r"'cellucid-dask (clean|verify)(?: (.+?))?'(?=[ ;,.]|$)")
+_PHRASES: Final = (
+    ("run the same command", "make the same call"),
+    ("the same command", "the same call"),
+    ("this command", "this call"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """An argument of a Python function, as the option of the command line that stands for it.
+
+    Parameters
+    ----------
+    name
+        What it is called.
+    kinds
+        Types that it may have, which say how a value is written.
+    negative
+        Whether the option turns it off.
+    """
+
+    name: str
+    kinds: tuple[Any, ...]
+    negative: bool = False
+
+    @property
+    def switch(self) -> bool:
+        """Whether the option takes no value."""
+        return bool in self.kinds or SlurmOptions in self.kinds
+
+    @property
+    def repeated(self) -> bool:
+        """Whether the option may be given several times."""
+        return tuple in self.kinds or Mapping in self.kinds
+
+    def spell(self, values: Sequence[str], *, more: str = "", place: bool = False) -> str:
+        """Write it with the values that the option has in the message.
+
+        Parameters
+        ----------
+        more
+            Written after the last value of a list.
+        place
+            Whether the message says that the argument is wrong, whatever its value.
+        """
+        if place and not values:
+            return self.name.partition("=")[0]
+        if self.switch:
+            return f"{self.name}={not self.negative}"
+        if not values:
+            return self.name
+        if Mapping in self.kinds:
+            return self._spell_dict(values)
+        written = [self._literal(value) for value in values]
+        return (
+            f"{self.name}=[{', '.join(written)}{more}]"
+            if self.repeated
+            else (f"{self.name}={written[0]}")
+        )
+
+    def _spell_dict(self, values: Sequence[str]) -> str:
+        pairs = [value.partition("=") for value in values]
+        if not pairs[0][1]:  # a place, such as --embedding 2d
+            return f"{self.name}[{pairs[0][0].removesuffix('d')}]"
+        items = (f"{key.removesuffix('d')}: {_quoted(value)}" for key, _, value in pairs)
+        return f"{self.name}={{{', '.join(items)}}}"
+
+    def _literal(self, value: str) -> str:
+        numeric = {int, float}.intersection(self.kinds)
+        if not {str, tuple}.intersection(self.kinds):
+            return "None" if value == "none" and NoneType in self.kinds else value
+        return value if numeric and value.isdecimal() else _quoted(value)
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+@lru_cache(maxsize=1)
+def arguments() -> Mapping[str, Argument]:
+    """Every option that stands for an argument of a Python function."""
+    found = {option: Argument(name, kinds_of(hint)) for option, (name, hint) in FURTHER.items()}
+    for cls in (ExportOptions, RunOptions, SlurmOptions, ServeOptions):
+        for name, hint in hints_of(cls).items():
+            found[option_of(name)] = Argument(name, kinds_of(hint), name in NEGATIVE)
+    return found
+
+
+def translate(text: str, words: Words, *, place: bool = False) -> str:
+    """Write a message, or a part of one, in the words of Python.
+
+    Parameters
+    ----------
+    place
+        Whether it says where a problem is: an argument then stands for itself, without a value.
+    """
+    for phrase, replacement in _PHRASES:
+        text = text.replace(phrase, replacement)
+    text = _COMMAND.sub(_call, text)
+    known, written, end = arguments(), [], 0
+    for found in _OPTION.finditer(text):
+        argument = known.get(found[0])
+        if argument is not None and found.start() >= end:
+            written.append(text[end : found.start()])
+            values, end = _values(text, found, argument)
+            more = ", ..." if argument.repeated and text.startswith(" ...", end) else ""
+            end += 4 * bool(more)
+            written.append(_named(argument, words).spell(values, more=more, place=place))
+    return "".join([*written, text[end:]])
+
+
+def _named(argument: Argument, words: Words) -> Argument:
+    """Return the argument as the function that was called has it."""
+    name = words.arguments.get(argument.name, argument.name)
+    if not argument.switch or name == argument.name:
+        return replace(argument, name=name)
+    return Argument(name, ())  # of another type there, such as an array
+
+
+def _values(text: str, option: re.Match[str], argument: Argument) -> tuple[list[str], int]:
+    """Values that follow an option, also when it is repeated, and where they end."""
+    values: list[str] = []
+    end = option.end()
+    while not argument.switch:
+        found = _VALUE.match(text, end)
+        if found is None or found[1] in _SENTENCE or found[1].startswith("--"):
+            break
+        values.append(" ".join(shlex.split(found[1])) if found[1][0] == "'" else found[1])
+        end = found.end()
+        if not argument.repeated or not text.startswith(f" {option[0]} ", end):
+            break
+        end += 1 + len(option[0])
+    return values, end
+
+
+def _call(command: re.Match[str]) -> str:
+    """Write a command as a call."""
+    function = {"clean": "cellucid_dask.clean", "verify": "cellucid_dask.verify.verify"}[command[1]]
+    return f"{function}({_quoted(shlex.split(command[2])[0]) if command[2] else ''})"
