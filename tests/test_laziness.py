@@ -204,3 +204,16 @@ def test_checking_computes_no_block_of_a_dask_matrix(atlas: AnnData, tmp_path: P
     export(atlas, tmp_path / "out", quiet=True)
     assert computed == dict.fromkeys(range(0, 220, 50), 1)
     assert read_export(tmp_path / "out").identity["stats"]["n_genes"] == 30
+
+
+def test_genes_are_read_by_the_chunks_within_shards(tmp_path: Path) -> None:
+    """A shard may be of 1 GB: a strip of genes as wide as one would break the memory bound."""
+    n_cells, n_genes = 20_000, 64
+    adata = AnnData(
+        np.ones((n_cells, n_genes), "f4"),
+        obsm={"X_umap_2d": np.random.default_rng(0).normal(size=(n_cells, 2)).astype("f4")},
+    )
+    path = write_zarr(adata, tmp_path / "a.zarr", "v3 sharded", chunks=(n_cells // 2, n_genes // 2))
+    assert zarr.open_group(path, mode="r")["X"].shards == (n_cells, n_genes)
+    plan = export(path, tmp_path / "out", dry_run=True).plan
+    assert plan["gene blocks"] == "2 of about 2.6 MB"

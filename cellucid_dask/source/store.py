@@ -177,7 +177,7 @@ class FileArray:
     @classmethod
     def of(cls, store: Store, key: str, element: Any) -> FileArray:
         """Describe `element`, an open h5py.Dataset or zarr.Array."""
-        chunks = getattr(element, "shards", None) or element.chunks
+        chunks = element.chunks  # within the shards of a zarr, which may be of 1 GB
         dtype = element.dtype
         return cls(store, key, tuple(element.shape), np.dtype(dtype), chunks and tuple(chunks))
 
