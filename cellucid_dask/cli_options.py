@@ -384,6 +384,7 @@ verify_options = together(
     expression,
     embedding_and_graph,
     latent_key("as the export has it"),
+    accept_missing_chunks,
     click.option(
         "--workers",
         type=click.IntRange(1),

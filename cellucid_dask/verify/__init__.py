@@ -84,6 +84,7 @@ def verify(
     embeddings: Mapping[int, str] | None = None,
     graph: str | None = None,
     latent_key: str | None = None,
+    accept_missing_chunks: bool = False,
     progress: Progress | None = None,
 ) -> VerifyReport:
     """Read a whole export and say everything that is wrong with it.
@@ -116,6 +117,9 @@ def verify(
         obsp key of the graph, if not ``connectivities``.
     latent_key
         obsm key of the latent space, where there is none that is called as the manifest says.
+    accept_missing_chunks
+        Whether chunks that the data lack were left out by their writer, also where they are most
+        likely lost; these are then no problem.
     progress
         Told of every step, as `cellucid_dask.verify.parallel.Progress` says.
 
@@ -144,7 +148,10 @@ def verify(
             problems += inspect(Reader(files, contents), compared, threads)
             if compared is not None:
                 genes, error = compared.genes_compared, compared.largest_error
-                skipped = tuple(map(_one_line, compared.not_compared))
+                missing = compared.missing_chunks()
+                notes = missing.notes
+                (notes if accept_missing_chunks else problems).extend(missing.losses)
+                skipped = tuple(map(_one_line, (*compared.not_compared, *notes)))
     problems += inspect_rest(files, threads)
     lines = tuple(dict.fromkeys(map(_one_line, problems)))  # a damaged file may be met twice
     lines, skipped = tuple(worded_all(lines)), tuple(worded_all(skipped))

@@ -15,6 +15,7 @@ from cellucid_dask.verify.columns import columns
 from cellucid_dask.verify.contents import Category, Contents, Values
 from cellucid_dask.verify.data import UNREADABLE, Data
 from cellucid_dask.verify.files import Array, decode, groups
+from cellucid_dask.verify.missing import MissingChunks, find_missing_chunks
 from cellucid_dask.verify.tables import NO_FAULT
 
 Float32 = NDArray[np.float32]
@@ -90,6 +91,30 @@ class Comparison:
             told.append(f"codes of {_count(n, 'file')}: float32 has no steps for their range")
         told += (self._unread[key] for key in sorted(self._unread))
         return tuple(told)
+
+    def missing_chunks(self) -> MissingChunks:
+        """Look for chunks that the arrays lack that are compared.
+
+        Raises
+        ------
+        ReadError
+            When one of them cannot be read.
+        """
+        contents, data = self.contents, self.data
+        vectors = [
+            source.vector_key(data, field, dim)
+            for field, dims in contents.vectors.items()
+            for dim in dims
+        ]
+        obsm = [*self._keys.values(), *vectors, self._latent_key]
+        keys = [f"obsm/{key}" for key in obsm if key is not None]
+        keys += [f"obs/{field.key}" for field in contents.continuous]
+        keys += [f"obs/{field.key}" for field in contents.categorical]
+        if contents.edges is not None:
+            keys.append(f"obsp/{self.choice.graph or 'connectivities'}")
+        matrix, ids = source.expression_keys(data, self.choice, contents.gene_id_column)
+        keys += [matrix, ids] if self._sampled else []
+        return find_missing_chunks(data, keys, ids)
 
     def _sample(self, sample: int | None) -> set[str]:
         keys = [gene.key for gene in self.contents.genes]

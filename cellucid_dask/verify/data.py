@@ -42,6 +42,8 @@ class Data:
         ``X``, ``layers/NAME`` and ``raw/X``, those there are; left on disk.
     raw_var
         var that goes with ``raw/X``.
+    root
+        Open group of all; None of a file that anndata reads as a whole.
     """
 
     where: str
@@ -51,6 +53,7 @@ class Data:
     obsp: Mapping[str, Any]
     matrices: Mapping[str, Any]
     raw_var: Table | None
+    root: Any = None
 
 
 class _Elements(Mapping[str, Any]):
@@ -134,6 +137,7 @@ def _data(path: Path, root: Any, stack: ExitStack) -> Data:
         obsp=_Elements(where, obsp, lambda key: _whole(root["obsp"][key])),
         matrices=_Elements(where, names, lambda key: _matrix(root[key])),
         raw_var=_raw_var(where, root),
+        root=root,
     )
 
 

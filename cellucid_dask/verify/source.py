@@ -172,6 +172,15 @@ def expression(data: Data, choice: Choice) -> tuple[Any, Table]:
     return data.matrices.get("X"), data.var
 
 
+def expression_keys(data: Data, choice: Choice, column: str) -> tuple[str, str]:
+    """Name the matrix of the expression, and the column of var that holds the gene ids."""
+    matrix = "raw/X" if choice.raw else "X" if choice.layer is None else f"layers/{choice.layer}"
+    table = "raw/var" if choice.raw else "var"
+    if column == "index" and data.root is not None:
+        column = str(data.root[table].attrs["_index"])
+    return matrix, f"{table}/{column}"
+
+
 def gene_positions(var: Table, column: str) -> dict[str, int]:
     """Position of every gene id; repeated ids get ``-1``, ``-2``, ... appended."""
     ids = pd.Index(var.column(INDEX if column == "index" else column).astype(str))
