@@ -109,7 +109,7 @@ def test_lost_values_are_refused_unless_accepted(
     told = only_problem(store, **options)
     assert f"{key}: missing chunks: 1 of " in told
     assert "(first: c/1); 10 stored values read as 0" in told
-    assert "--accept-missing-chunks" in told
+    assert "accept_missing_chunks=True" in told
     assert "10 stored values read as 0" in only_warning(store, **options, **ACCEPT)
 
 
@@ -184,7 +184,7 @@ def test_lost_ids_and_names_are_refused(store: Path) -> None:
     told = problems(check(store))
     assert f"{ids}: missing chunks: 1 of 2 (first: c/1); 2 ids read as ''" in told[0]
     assert "3 categories read as ''" in told[1]
-    assert "--accept-missing-chunks" in told[0]
+    assert "accept_missing_chunks=True" in told[0]
     accepted = check(store, rename_duplicates=True, **ACCEPT)
     assert "2 ids read as ''" in "\n".join(accepted.warnings)
     assert "3 categories read as ''" in problems(accepted)[0], "names are distinct"
@@ -238,7 +238,7 @@ def test_more_than_half_is_refused_unless_accepted(store: Path, key: str) -> Non
     shutil.rmtree(chunk) if chunk.is_dir() else chunk.unlink()
     told = only_problem(store, **layer)
     assert "; more than half of it; " in told
-    assert "--accept-missing-chunks" in told
+    assert "accept_missing_chunks=True" in told
     assert "more than half of it" in only_warning(store, **layer, **ACCEPT)
 
 

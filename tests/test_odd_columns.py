@@ -112,7 +112,7 @@ def test_what_is_neither_number_nor_text_is_refused_by_name(
     ((where, what, fix),) = refusals(path)
     assert "odd" in where
     assert "neither numbers nor text" in what
-    assert fix == "leave it out by naming the others: --obs-key cell_type --obs-key n_counts"
+    assert fix == 'leave it out by naming the others: obs_keys=["cell_type", "n_counts"]'
     assert set(exported(path, tmp_path, obs_keys=["cell_type"])) == {"cell_type"}
 
 
@@ -145,7 +145,7 @@ def test_text_of_another_coding_is_refused_by_column(
     with h5py.File(path, "r+") as file:
         make(file)
         file["obs"].attrs["column-order"] = ORDER
-    others = "--obs-key cell_type --obs-key n_counts"
+    others = 'obs_keys=["cell_type", "n_counts"]'
     what = r"holds text that is not UTF-8, such as b'K\xf6ln'"
     assert refusals(path) == [("obs['odd']", what, f"leave it out by naming the others: {others}")]
     ended = here(capfd, "export", path, "-o", tmp_path / "out")
@@ -154,6 +154,8 @@ def test_text_of_another_coding_is_refused_by_column(
         False,
         False,
     )
+    others = "--obs-key cell_type --obs-key n_counts"
+    assert others in ended.err
     ended = here(capfd, "export", path, "-o", tmp_path / "out", *others.split(), *STAMP)
     assert ended.code == 0, ended.err
 
@@ -164,7 +166,7 @@ def test_two_bad_columns_are_both_left_out_by_one_line(tmp_path: Path) -> None:
         strings(file)
         file.copy("obs/odd", "obs/odder")
         file["obs"].attrs["column-order"] = np.array([*ORDER, "odder", "gone"], object)
-    fix = "leave it out by naming the others: --obs-key cell_type --obs-key n_counts"
+    fix = 'leave it out by naming the others: obs_keys=["cell_type", "n_counts"]'
     assert [where for where, _, said in refusals(path) if said == fix] == [
         "obs['odd']",
         "obs['odder']",
@@ -182,7 +184,7 @@ def test_a_column_whose_name_is_of_another_coding_is_refused(tmp_path: Path, kin
             file["obs"].attrs["column-order"] = order.astype("S")
         else:
             file["obs"].attrs.create("column-order", order, dtype=h5py.string_dtype(kind))
-    fix = "leave it out by naming the others: --obs-key cell_type --obs-key n_counts"
+    fix = 'leave it out by naming the others: obs_keys=["cell_type", "n_counts"]'
     ((where, what, said),) = refusals(path)
     assert (where, what, said) == (r"obs['Gr\\xf6\\xdfe']", "has a name that is not UTF-8", fix)
     export(path, tmp_path / "out", quiet=True, obs_keys=["cell_type"])
@@ -203,9 +205,11 @@ def test_gene_ids_of_another_coding_name_the_column_to_use(tmp_path: Path, capfd
     adata.var["symbol"] = [f"S{i}" for i in range(12)]
     path = save(adata, tmp_path / "a.h5ad")
     spoil_ids(path, "place")
-    what, fix = r"holds text that is not UTF-8, such as b'K\xf6ln'", "use --gene-id-column symbol"
+    what, fix = r"holds text that is not UTF-8, such as b'K\xf6ln'", 'use gene_id_column="symbol"'
     assert refusals(path) == [("var index", what, fix)]
-    ended = here(capfd, "export", path, "-o", tmp_path / "out", *fix.split()[1:])
+    other = "--gene-id-column symbol"
+    assert other in here(capfd, "check", path).err
+    ended = here(capfd, "export", path, "-o", tmp_path / "out", *other.split())
     assert ended.code == 0, ended.err
     ((where, _, _),) = refusals(path, gene_id_column="place")
     assert where == "var['place']"
@@ -215,7 +219,7 @@ def test_gene_ids_of_another_coding_and_no_other_column(tmp_path: Path) -> None:
     path = save(atlas(), tmp_path / "a.h5ad")
     spoil_ids(path)
     ((_, _, fix),) = refusals(path)
-    assert "--gene-id-column" in fix
+    assert "gene_id_column" in fix
     assert "UTF-8" in fix
 
 
