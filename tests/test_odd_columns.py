@@ -19,6 +19,7 @@ from oracle import silent
 from serving import serving
 
 from cellucid_dask import CellucidDaskError, check, export
+from cellucid_dask.errors import ReadError
 from cellucid_dask.verify import verify
 
 COLN = "K\u00f6ln".encode("latin1")
@@ -84,6 +85,25 @@ def test_opaque_dates_in_hdf5_have_the_labels_of_pandas(tmp_path: Path) -> None:
         file["obs"].create_dataset("odd", data=when.astype(h5py.opaque_dtype(when.dtype)))
         file["obs"].attrs["column-order"] = ORDER
     assert exported(path, tmp_path)["odd"][1] == labels(when)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("dtype", ["Int32", "UInt8", "Int64"])
+def test_nullable_numbers_of_either_byte_order(tmp_path: Path, dtype: str, order: str) -> None:
+    numbers = pd.array([3, None, 2] * 20, dtype)
+    path = save(atlas(columns={"n": numbers}), tmp_path / "a.h5ad")
+    with h5py.File(path, "r+") as file:
+        values = file["obs/n/values"][:]
+        del file["obs/n/values"]
+        file["obs/n"]["values"] = values.astype(values.dtype.newbyteorder(order))
+    export(path, tmp_path / "out", quiet=True, compression=0, obs_quantization=None)
+    found = np.fromfile(tmp_path / "out/obs/n.values.f32", "<f4")
+    np.testing.assert_array_equal(found, np.array([3, np.nan, 2] * 20, "f4"))
+    if order == "<" or dtype == "UInt8":
+        assert verify(tmp_path / "out", path).problems == ()
+    else:  # of which pandas knows none
+        with pytest.raises(ReadError, match="it is the data that anndata cannot read"):
+            verify(tmp_path / "out", path)
 
 
 # ------------------------------------------------------------------------ what is refused

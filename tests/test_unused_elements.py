@@ -92,7 +92,7 @@ def test_what_nobody_uses_stops_nothing(tmp_path: Path, before: dict[str, bytes]
     assert (report.problems, report.not_compared) == ((), ())
 
 
-@pytest.mark.parametrize("key", ["layers"])
+@pytest.mark.parametrize("key", ["layers", "raw", "uns"])
 def test_folders_that_nobody_uses_stop_nothing(
     tmp_path: Path, before: dict[str, bytes], key: str
 ) -> None:
@@ -135,7 +135,7 @@ def test_rows_of_an_array_that_nobody_uses(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("version", [2, 3])
-@pytest.mark.parametrize("consolidated", [True])
+@pytest.mark.parametrize("consolidated", [True, False])
 def test_zarr_members_that_are_gone_or_torn(
     tmp_path: Path, before: dict[str, bytes], version: Any, consolidated: bool
 ) -> None:
@@ -164,6 +164,7 @@ def test_zarr_members_that_are_gone_or_torn(
         ("obsm/X_pca", {"latent_key": "X_pca"}, {}),
         ("obsm/velocity_umap_2d", {}, {"vectors": False}),
         ("obsp/connectivities", {}, {"connectivity": False}),
+        ("obsp", {}, {"connectivity": False}),
         ("obsp/distances", {"graph": "distances"}, {}),
         ("layers/counts", {"layer": "counts"}, {}),
         ("raw/X", {"raw": True}, {}),

@@ -107,9 +107,18 @@ class SeriesColumn:
 
 @dataclass(frozen=True, slots=True)
 class NumberColumn:
-    """Integers or floats of a store."""
+    """Integers or floats of a store.
+
+    Parameters
+    ----------
+    array
+        (length,) numbers.
+    mask
+        (length,) bool, true where missing; None when nothing is.
+    """
 
     array: FileArray
+    mask: FileArray | None = None
 
     @property
     def length(self) -> int:
@@ -124,7 +133,10 @@ class NumberColumn:
     def values(self) -> NDArray[np.float32]:
         """Numbers as float32."""
         with np.errstate(over="ignore"):
-            return self.array[:].astype(np.float32)
+            numbers = self.array[:].astype(np.float32)
+        if self.mask is not None:
+            numbers[self.mask[:].astype(bool)] = np.nan
+        return numbers
 
     def categories(self) -> list[str]:
         """Numbers have none."""
@@ -135,8 +147,12 @@ class NumberColumn:
         raise TypeError("a continuous column has no codes")
 
     def strings(self) -> list[str]:
-        """Every number as pandas writes it."""
-        return SeriesColumn(pd.Series(self.array[:])).strings()
+        """Every number as pandas writes it; ``<NA>`` where missing."""
+        texts = SeriesColumn(pd.Series(self.array[:])).strings()
+        if self.mask is not None:
+            for row in np.flatnonzero(self.mask[:]):
+                texts[row] = "<NA>"
+        return texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,8 +332,9 @@ def column_in_store(store: Store, key: str, element: Any) -> Column:
         mask = FileArray.of(store, f"{key}/mask", need(element, "mask"))
         if encoding == "nullable-string-array":
             return TextColumn(values, mask)
-        kind = "category" if encoding == "nullable-boolean" else "continuous"
-        return WholeColumn(store, key, values.shape[0], kind)
+        if values.dtype.kind in "iuf":
+            return NumberColumn(values, mask)
+        return WholeColumn(store, key, values.shape[0], "category")
     try:
         series = SeriesColumn(pd.Series(read_element(store, key)))
     except _UNKNOWN as error:

@@ -73,7 +73,12 @@ def members(store: Store, root: Any, folder: str, make: Make) -> dict[str, Any]:
 
 
 def _target(group: Any, name: str) -> str:
-    """Name what a link of HDF5 leads to; empty when there is no link."""
-    link = group.get(name, getlink=True) if isinstance(group, h5py.Group) else None
-    target, file = getattr(link, "path", ""), getattr(link, "filename", "")
-    return f"{target} in {file}" if file else target
+    """Name what a link of HDF5 on the way to `name` fails to lead to; empty when none does."""
+    parts = name.split("/") if isinstance(group, h5py.Group) else []
+    for end in range(1, len(parts) + 1):
+        way = "/".join(parts[:end])
+        link = group.get(way, getlink=True)
+        if isinstance(link, h5py.SoftLink | h5py.ExternalLink) and group.get(way) is None:
+            file = getattr(link, "filename", "")
+            return f"{link.path} in {file}" if file else str(link.path)
+    return ""

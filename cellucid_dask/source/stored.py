@@ -84,9 +84,7 @@ def _matrices(store: Store, root: Any) -> dict[str, Any]:
         try:
             matrices = members(store, root, folder, matrix_in_store)
         except CellucidDaskError as error:
-            if folder == "obsp":
-                raise
-            found[folder] = error  # nothing else needs a layer
+            found[folder if folder == "layers" else "obsp/connectivities"] = error
             continue
         found |= {f"{folder}/{name}": matrix for name, matrix in matrices.items()}
     for name in ("connectivities", "distances"):  # where graphs were before obsp

@@ -127,7 +127,7 @@ def _data(path: Path, root: Any, stack: ExitStack) -> Data:
         return _of_old(path, root, stack)
     where = str(path)
     names = [f"layers/{name}" for name in root.get("layers", ())]
-    names += [name for name in ("X", "raw/X") if name in root]
+    names += [name for name in ("X", "raw/X") if _there(root, name)]
     obsm, obsp = list(root.get("obsm", ())), list(root.get("obsp", ()))
     return Data(
         where=where,
@@ -139,6 +139,14 @@ def _data(path: Path, root: Any, stack: ExitStack) -> Data:
         raw_var=_raw_var(where, root),
         root=root,
     )
+
+
+def _there(root: Any, name: str) -> bool:
+    """Whether there is an element; below a link to nothing there is none."""
+    try:
+        return name in root
+    except UNREADABLE:
+        return False
 
 
 def _raw_var(where: str, root: Any) -> Table | None:
