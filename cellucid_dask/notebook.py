@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import sys
 import webbrowser
@@ -10,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from html import escape
 from pathlib import Path
-from threading import RLock, Thread, main_thread
+from threading import RLock
 from typing import Any, Final, TypeAlias
 
 from cellucid_dask.arguments.boundary import in_arguments
@@ -34,7 +33,6 @@ NAMES: Final = (
 Key: TypeAlias = tuple[Any, ...]
 
 _LOCK: Final = RLock()
-_WATCHED: Final[set[int]] = set()  # processes in which the end is watched for
 _SERVERS: Final[dict[Key, FramedServer]] = {}  # in the order in which they were last shown
 
 
@@ -207,7 +205,6 @@ def _server_of(data: Any, options: dict[str, Any], problems: Sequence[Problem]) 
         if server is None or not server.is_running():
             server = FramedServer(data, **options)
             server.start_background()
-            _watch_for_the_end()
         elif _is_held(key):
             _renew(server)
         _SERVERS[key] = server
@@ -242,28 +239,3 @@ def _key(data: Any, options: dict[str, Any]) -> Key:
 
 def _is_held(key: Key) -> bool:
     return bool(key[1] == "held")
-
-
-def _watch_for_the_end() -> None:
-    """Have the servers stop when the main thread ends: the process waits for their threads."""
-    if os.getpid() in _WATCHED:
-        return
-    _WATCHED.add(os.getpid())  # a fork has none of the threads
-
-    def watch() -> None:
-        main_thread().join()
-        _stop_all()
-
-    Thread(target=watch, name="cellucid end", daemon=False).start()
-
-
-def _stop_all() -> None:
-    """Stop what this process started, at its end."""
-    with _LOCK:
-        for key in list(_SERVERS):
-            server = _SERVERS.pop(key)
-            if key[0] == os.getpid():
-                server.stop()
-
-
-atexit.register(_stop_all)

@@ -7,7 +7,7 @@ import threading
 import webbrowser
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from cellucid_dask.arguments.boundary import in_arguments, worded_all
 from cellucid_dask.errors import InputError, Problem
@@ -19,6 +19,7 @@ from cellucid_dask.server.listener import Listener, bind
 from cellucid_dask.server.opening import Opened, open_data
 
 S = TypeVar("S", bound="CellucidServer")
+LOOK_AGAIN: Final = 0.2  # seconds until the main thread is asked again whether it has ended
 
 
 @in_arguments()
@@ -144,9 +145,10 @@ class CellucidServer:
         if self._listener is None:
             listening = bind(self.host, self.port)
             self.port = listening.getsockname()[1]
-            self._stopped.clear()
+            self._stopped = threading.Event()
             self._listener = Listener(self.app, listening)
             try:
+                self._end_with_the_main_thread(self._listener, self._stopped)
                 self.app.start()
                 self._tell()
                 if self._has_page() and self.app.serving.open_browser and has_browser():
@@ -161,8 +163,20 @@ class CellucidServer:
                 self.stop()
 
     def start_background(self) -> None:
-        """Serve from threads of this process, and go on."""
+        """Serve from threads of this process, and go on, until `stop` or the main thread ends."""
         self.start(blocking=False)
+
+    def _end_with_the_main_thread(self, listener: Listener, stopped: threading.Event) -> None:
+        """Stop when the main thread has ended: the interpreter waits for the listener."""
+
+        def watch() -> None:
+            while not stopped.wait(LOOK_AGAIN):
+                if not threading.main_thread().is_alive():
+                    self.stop()
+            listener.wait_for_threads()
+
+        # Not a daemon: the interpreter must wait until the server is stopped.
+        threading.Thread(target=watch, name="cellucid end", daemon=False).start()
 
     def wait(self) -> None:
         """Block until the server is stopped."""

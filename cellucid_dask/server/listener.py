@@ -10,9 +10,13 @@ import errno
 import os
 import socket
 import sys
+import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
+import psutil
 from granian._granian import SocketHolder
 from granian.constants import HTTPModes, Interfaces, RuntimeModes
 from granian.http import HTTP1Settings
@@ -28,6 +32,8 @@ HEADERS: Final = 32_768  # bytes of a request line and its headers
 IDLE_MS: Final = 15_000  # for the headers of a request, and for the next request
 STALLED_MS: Final = 20_000  # that a client may take no byte of an answer
 GRACE: Final = 0.9  # seconds for answers under way when the server stops
+CUT: Final = 0.5  # seconds for what answers to notice that its connection is gone
+LINGER: Final = 0.5  # seconds for threads that Python does not know to end after the server
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -126,8 +132,10 @@ class Listener(MTServer):  # type: ignore[misc]
             workers_kill_timeout=None,
         )
         self.runtime_mode = RuntimeModes.mt
+        self._port: int = listening.getsockname()[1]
         holder: Any = SocketHolder(listening.detach(), False, BACKLOG)  # type: ignore[call-arg]
         self._ssp, self._shd = None, holder
+        self._others = _native_threads()
         self._spawn_workers(self._spawn_wsgi_worker, only_headers(app))
 
     @property
@@ -136,9 +144,54 @@ class Listener(MTServer):  # type: ignore[misc]
         return any(worker.is_alive() for worker in self.wrks)
 
     def stop(self) -> bool:
-        """Take no more requests; whether all answers under way went out within the grace."""
+        """Take no more requests; whether all answers under way went out within the grace.
+
+        Those that did not are cut off: a client that reads slowly must not keep the process.
+        """
         for worker in self.wrks:
             worker.terminate()
+        if self._ended(GRACE):
+            return True
+        _cut_connections(self._port)
+        self._ended(CUT)
+        return False
+
+    def wait_for_threads(self) -> None:
+        """Wait until the threads of a listener that was stopped are gone.
+
+        granian has threads that Python does not wait for. One that calls Python while the
+        interpreter is being ended aborts the process.
+        """
+        left = _native_threads() - self._others - {threading.get_native_id()}
+        end = time.monotonic() + LINGER
+        while left & _native_threads() and time.monotonic() < end:
+            time.sleep(0.01)
+
+    def _ended(self, seconds: float) -> bool:
         for worker in self.wrks:
-            worker.join(GRACE)
+            worker.join(seconds)
         return not any(worker.inner.is_alive() for worker in self.wrks)
+
+
+def _native_threads() -> set[int]:
+    """Ids of all threads of this process, also of those that Python does not know."""
+    try:
+        return {thread.id for thread in psutil.Process().threads()}
+    except psutil.Error:  # a system that does not tell
+        return set()
+
+
+def _cut_connections(port: int) -> None:
+    """Shut the connections to a port of this process down, where they are not closed."""
+    with suppress(psutil.Error):  # then they end when their clients have read all
+        for connection in psutil.Process().net_connections("tcp"):
+            if connection.laddr and connection.laddr.port == port:
+                _cut(connection.fd, port)
+
+
+def _cut(descriptor: int, port: int) -> None:
+    with suppress(OSError):  # it is closed by now
+        copy = socket.socket(fileno=os.dup(descriptor))
+        with copy:
+            if copy.getsockname()[1] == port:  # else the number is of another socket by now
+                copy.shutdown(socket.SHUT_RDWR)
