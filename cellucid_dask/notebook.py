@@ -16,7 +16,7 @@ from cellucid_dask.arguments.boundary import in_arguments
 from cellucid_dask.errors import CellucidDaskError, Problem
 from cellucid_dask.notebook_proxy import proxy_prefix
 from cellucid_dask.options import unknown
-from cellucid_dask.serve_options import BOTH
+from cellucid_dask.serve_options import BOTH, OF_REFERENCE, choose_data
 from cellucid_dask.server.announce import has_browser
 from cellucid_dask.server.collection import looks_like_export
 from cellucid_dask.server.framed import FIXED, FramedServer
@@ -26,7 +26,7 @@ HELD: Final = 3  # data in memory that are served at a time, each as large as it
 TALLEST: Final = 10_000  # px
 NAMES: Final = (
     frozenset(field.name for options in BOTH for field in fields(options))
-    .union(("height", "proxy", "quantize"))
+    .union(("height", "proxy", "quantize", *OF_REFERENCE))
     .difference(FIXED)
 )
 
@@ -53,14 +53,14 @@ class View:
 
     def __init__(self, server: FramedServer, name: str, prefix: str | None, height: int) -> None:
         self.server, self.name, self.height = server, name, height
-        self._prefix = prefix
+        self.prefix = prefix
 
     @property
     def url(self) -> str:
         """URL of the page; a path of the Jupyter server when it goes through its proxy."""
-        if self._prefix is None:
+        if self.prefix is None:
             return self.server.viewer_url
-        return f"{self._prefix}proxy/{self.server.port}/{self.server.path}"
+        return f"{self.prefix}proxy/{self.server.port}/{self.server.path}"
 
     def stop(self) -> None:
         """Stop the server, and let go of data in memory; frames that show it get no more data."""
@@ -86,7 +86,14 @@ class View:
 
 
 @in_arguments()
-def show(data: Any, height: int = 600, *, proxy: bool | str | None = None, **options: Any) -> View:
+def show(
+    data: Any = None,
+    height: int = 600,
+    *,
+    data_dir: str | os.PathLike[str] | None = None,
+    proxy: bool | str | None = None,
+    **options: Any,
+) -> View:
     """Show an export, a folder of exports or live data in a notebook.
 
     The server runs in the background until the kernel ends. It is used again when the same data
@@ -101,6 +108,8 @@ def show(data: Any, height: int = 600, *, proxy: bool | str | None = None, **opt
     proxy
         Whether the browser goes through jupyter-server-proxy, or the base URL of Jupyter for
         that, such as ``"/user/ada/"``; None finds out.
+    data_dir
+        Another name of `data`, as ``cellucid`` has it.
     **options
         As in `cellucid_dask.CellucidServer`, but for ``host``, ``token``, ``base_path``,
         ``allowed_hosts`` and ``verbose``.
@@ -119,7 +128,8 @@ def show(data: Any, height: int = 600, *, proxy: bool | str | None = None, **opt
     >>> from cellucid_dask import show
     >>> show("exports/atlas")  # doctest: +SKIP
     """
-    return _shown(data, height, proxy, options, [])
+    data, problems = choose_data(data, data_dir, [])
+    return _shown(data, height, proxy, options, problems)
 
 
 @in_arguments()
@@ -158,7 +168,7 @@ def _shown(
     options: dict[str, Any],
     problems: list[Problem],
 ) -> View:
-    kernel = _in_kernel()
+    kernel = in_kernel()
     wrong = unknown([name for name in options if name not in FIXED], NAMES)
     options = {name: value for name, value in options.items() if name in (*NAMES, *FIXED)}
     quiet = options.pop("quiet", False)
@@ -181,7 +191,7 @@ def _shown(
     return view
 
 
-def _in_kernel() -> bool:
+def in_kernel() -> bool:
     """Whether this is a kernel, whose outputs a notebook shows."""
     ipython = sys.modules.get("IPython")  # a kernel has imported it
     shell = None if ipython is None else ipython.get_ipython()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
@@ -12,9 +12,11 @@ from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from cellucid_dask.arguments.types import convert
-from cellucid_dask.errors import Problem
+from cellucid_dask.errors import InputError, Problem
 from cellucid_dask.options import ExportOptions, Options, bytes_of, make
 
+HOST: Final = "127.0.0.1"
+PORT: Final = 8765
 VIEWERS: Final = ("builtin", "hosted", "none")
 
 
@@ -59,8 +61,8 @@ class ServeOptions(Options):
         With every value that cannot be used.
     """
 
-    host: str = "127.0.0.1"
-    port: int = 8765
+    host: str = HOST
+    port: int = PORT
     open_browser: bool = True
     quiet: bool = False
     verbose: bool = False
@@ -187,5 +189,55 @@ def read_serving(given: Mapping[str, Any]) -> tuple[ExportOptions, ServeOptions,
     for key in fixed.keys() & given.keys():
         what, fix = "has no meaning for a server", "use --quantize for 8 or 16 bits"
         problems.append(Problem(what, repr(key), fix))
-    (what_served, how), wrong = make(BOTH, given | fixed, ("quantize",))
+    problems += _translate(given)
+    (what_served, how), wrong = make(BOTH, given | fixed, ("quantize", *OF_REFERENCE))
     return what_served, how, [*problems, *wrong]
+
+
+OF_REFERENCE: Final = ("centroid_outlier_quantile", "normalize_embeddings")
+
+
+def _translate(given: dict[str, Any]) -> list[Problem]:
+    """Give arguments of the servers of the reference their names here; what is wrong with them."""
+    problems = []
+    theirs, ours = "centroid_outlier_quantile", "centroid_quantile"
+    if theirs in given:
+        value = given.pop(theirs)
+        if ours in given:
+            what = "are two names of one argument"
+            problems.append(Problem(what, f"{theirs!r}, {ours!r}", "give one of them"))
+        given.setdefault(ours, value)
+    if given.pop("normalize_embeddings", True) is not True:
+        what, fix = "embeddings are always normalized: the format has no other", "leave it out"
+        problems.append(Problem(what, "'normalize_embeddings'", fix))
+    return problems
+
+
+def choose_data(data: Any, data_dir: Any, problems: Sequence[Problem]) -> tuple[Any, list[Problem]]:
+    """The data, under our name of the argument or under that of the reference.
+
+    Parameters
+    ----------
+    data, data_dir
+        One of them is not None.
+    problems
+        What is already known to be wrong.
+
+    Returns
+    -------
+    The data, and all that is wrong.
+
+    Raises
+    ------
+    InputError
+        When there are none.
+    """
+    if data is None and data_dir is None:
+        nothing = Problem("there is nothing to serve", "'data'", "give a path or an AnnData")
+        raise InputError.of([*problems, nothing])
+    if data is None:
+        return data_dir, [*problems]
+    if data_dir is None:
+        return data, [*problems]
+    twice = Problem("are two names of one argument", "'data', 'data_dir'", "give one of them")
+    return data, [*problems, twice]

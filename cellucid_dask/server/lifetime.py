@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import webbrowser
@@ -11,7 +12,7 @@ from typing import Any, Final, Self, TypeVar
 
 from cellucid_dask.arguments.boundary import in_arguments, worded_all
 from cellucid_dask.errors import InputError, Problem
-from cellucid_dask.serve_options import read_serving
+from cellucid_dask.serve_options import HOST, PORT, choose_data, read_serving
 from cellucid_dask.server.announce import has_browser, reachable_name, tunnel
 from cellucid_dask.server.app import App
 from cellucid_dask.server.guard import Token
@@ -75,6 +76,8 @@ class CellucidServer:
         Open the page, where there is a browser.
     quiet
         Print nothing but errors.
+    data_dir
+        Another name of `data`, as the servers of ``cellucid`` have it.
     problems
         What is already known to be wrong, told with the rest.
     **options
@@ -95,15 +98,17 @@ class CellucidServer:
     @in_arguments()
     def __init__(
         self,
-        data: Any,
-        port: int = 8765,
-        host: str = "127.0.0.1",
+        data: Any = None,
+        port: int = PORT,
+        host: str = HOST,
         open_browser: bool = False,
         quiet: bool = False,
         *,
+        data_dir: str | os.PathLike[str] | None = None,
         problems: Sequence[Problem] = (),
         **options: Any,
     ) -> None:
+        data, problems = choose_data(data, data_dir, problems)
         given = {"port": port, "host": host, "open_browser": open_browser, "quiet": quiet}
         self.app = _app(data, options | given, problems)
         self.port, self.host = port, host
@@ -258,19 +263,26 @@ class AnnDataServer(CellucidServer):
     """
 
     @in_arguments()
-    def __init__(self, data: Any, *args: Any, **options: Any) -> None:
+    def __init__(self, data: Any = None, *args: Any, **options: Any) -> None:
         super().__init__(data, *args, **options)
         if self.opened.live is None:
             self.app.close()
-            raise InputError("is an export, not an AnnData", where=str(data), fix="use serve")
+            raise InputError("is an export, not an AnnData", where=str(self._data), fix="use serve")
 
 
-def serve(data: Any, port: int = 8765, host: str = "127.0.0.1", **options: Any) -> CellucidServer:
+def serve(
+    data: Any = None,
+    port: int = PORT,
+    host: str = HOST,
+    open_browser: bool = True,
+    quiet: bool = False,
+    **options: Any,
+) -> CellucidServer:
     """Serve an export, a folder of exports or live data until Ctrl-C; opens a browser.
 
     Parameters
     ----------
-    data, port, host, **options
+    data, port, host, open_browser, quiet, **options
         As in `CellucidServer`.
 
     Returns
@@ -287,11 +299,16 @@ def serve(data: Any, port: int = 8765, host: str = "127.0.0.1", **options: Any) 
     >>> from cellucid_dask import serve
     >>> serve("exports/atlas", token="auto")  # doctest: +SKIP
     """
-    return _blocking(CellucidServer(data, port, host, **{"open_browser": True, **options}))
+    return _blocking(CellucidServer(data, port, host, open_browser, quiet, **options))
 
 
 def serve_anndata(
-    data: Any, port: int = 8765, host: str = "127.0.0.1", **options: Any
+    data: Any = None,
+    port: int = PORT,
+    host: str = HOST,
+    open_browser: bool = True,
+    quiet: bool = False,
+    **options: Any,
 ) -> AnnDataServer:
     """Serve an AnnData until Ctrl-C; opens a browser.
 
@@ -299,7 +316,7 @@ def serve_anndata(
     ----------
     data
         Path of an .h5ad, .zarr or .zarr.zip, or an AnnData.
-    port, host, **options
+    port, host, open_browser, quiet, **options
         As in `CellucidServer`.
 
     Returns
@@ -311,7 +328,7 @@ def serve_anndata(
     CellucidDaskError
         With everything that is wrong with the data and the options.
     """
-    return _blocking(AnnDataServer(data, port, host, **{"open_browser": True, **options}))
+    return _blocking(AnnDataServer(data, port, host, open_browser, quiet, **options))
 
 
 def _blocking(server: S) -> S:
