@@ -56,6 +56,12 @@ accept_missing_chunks = click.option(
     help="Read chunks that the store lacks as its fill value, also where that looks like a loss.",
 )
 
+drop_cells = click.option(
+    "--drop-cells-without-embedding",
+    is_flag=True,
+    help="Leave out cells that have NaN or Inf in an embedding.",
+)
+
 input_options = together(
     click.option(
         "--obs-key",
@@ -100,6 +106,7 @@ input_options = together(
         show_default=True,
         help="Type of the codes of categories.",
     ),
+    drop_cells,
     accept_missing_chunks,
 )
 

@@ -117,6 +117,8 @@ class ExportOptions(Options):
         obsp key of the neighbour graph; None takes ``connectivities`` where there is one.
     connectivity, vectors, expression
         Whether to export the graph, the vector fields and the genes.
+    drop_cells_without_embedding
+        Leave out the cells that have NaN or Inf in an embedding, in place of refusing the data.
     accept_missing_chunks
         Take the chunks that the store lacks for the fill value that they read as, also where
         that is most likely a loss.
@@ -150,6 +152,7 @@ class ExportOptions(Options):
     connectivity: bool = True
     vectors: bool = True
     expression: bool = True
+    drop_cells_without_embedding: bool = False
     accept_missing_chunks: bool = False
     dataset_id: str | None = None
     dataset_name: str | None = None

@@ -20,9 +20,12 @@ from cellucid_dask.errors import CellucidDaskError, InputError, Problem, ReadErr
 from cellucid_dask.exporter.check_chunks import survey_chunks
 from cellucid_dask.exporter.check_genes import Genes, survey_genes
 from cellucid_dask.exporter.check_obs import ObsField, survey_obs
+from cellucid_dask.exporter.placed_cells import find_placed_cells, unplaced_rows
 from cellucid_dask.options import ExportOptions, suggest
 from cellucid_dask.source.core import ARGUMENTS, Source
 from cellucid_dask.source.discover import Found, discover, latent_key, named_latent_key
+from cellucid_dask.source.kept_cells import keep_cells
+from cellucid_dask.source.kept_rows import KeptRows
 from cellucid_dask.source.matrix import Matrix
 from cellucid_dask.source.missing_chunks import Findings
 
@@ -36,6 +39,8 @@ class Catalog:
 
     Parameters
     ----------
+    source
+        What is exported: the input, or those of its cells that have a place in every embedding.
     boxes
         Bounding box by dimension.
     latent, latent_width
@@ -52,6 +57,7 @@ class Catalog:
 
     n_cells: int
     found: Found
+    source: Source
     boxes: dict[int, Box] = field(default_factory=dict)
     latent: str = ""
     latent_width: int = 0
@@ -82,15 +88,21 @@ def survey(
     vectors
         obsm keys by field and dimension, where they are known rather than discovered.
     """
-    catalog = Catalog(source.n_cells, Found())
+    catalog = Catalog(source.n_cells, Found(), source)
     if not source.n_cells:
         catalog.problems.append(Problem("has no cells", source.where))
     arrays = _usable_obsm(source, options, catalog)
     shapes = {key: array.shape for key, array in arrays.items()}
     chosen = {d: key for d, key in options.embeddings.items() if key in arrays}
     catalog.found = discover(shapes, chosen)
+    if options.drop_cells_without_embedding and source.kept is None:
+        kept = find_placed_cells([arrays[key] for key in catalog.found.embeddings.values()])
+        if kept is not None:
+            return survey(keep_cells(source, kept), options, vectors)
     if vectors is not None:
         catalog.found.vectors = {name: dict(dims) for name, dims in vectors.items()}
+    if source.kept is not None:
+        catalog.warnings.append(left_out(source.kept))
     _embeddings(source, options, arrays, catalog)
     _vectors(options, arrays, catalog)
     _latent(source, options, arrays, catalog)
@@ -103,6 +115,14 @@ def survey(
     _file_names(catalog)
     survey_chunks(source, options, catalog)
     return catalog
+
+
+def left_out(kept: KeptRows) -> str:
+    """Say how many cells are left out."""
+    return (
+        f"{kept.dropped.size:,} of {kept.n_stored:,} cells have NaN or Inf in an embedding and are "
+        "left out"
+    )
 
 
 def _usable_obsm(source: Source, options: ExportOptions, catalog: Catalog) -> dict[str, da.Array]:
@@ -208,7 +228,7 @@ def _bounds(dim: int, key: str, array: da.Array, catalog: Catalog) -> None:
             Problem(
                 f"{n_bad} of {catalog.n_cells} cells have NaN or Inf (rows {rows})",
                 f"obsm/{key}",
-                "remove those cells, or compute the embedding again",
+                "leave them out with --drop-cells-without-embedding, or compute it again",
             )
         )
         return
@@ -226,7 +246,7 @@ def _corners(block: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Corners of the box of a block, as float32, and its rows that are not finite."""
     with np.errstate(over="ignore"):
         values = block.astype(np.float32)
-    bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
+    bad = unplaced_rows(values)
     if not len(values):
         empty = np.full(values.shape[1], np.inf, np.float32)
         return empty, -empty, bad

@@ -27,7 +27,8 @@ def survey_chunks(source: Source, options: ExportOptions, catalog: Any) -> None:
     """
     if source.path is None:  # nothing is read from disk
         return
-    uses, accept = _uses(source, options, catalog), options.accept_missing_chunks
+    whole = source.whole or source  # chunks hold cells that are left out as well
+    uses, accept = _uses(whole, options, catalog), options.accept_missing_chunks
     catalog.missing_chunks = found = find_missing_chunks(uses, accept=accept)
     catalog.problems[:0] = found.problems
     catalog.warnings += found.warnings
@@ -38,15 +39,19 @@ def _uses(source: Source, options: ExportOptions, catalog: Any) -> Iterator[Use]
     if options.expression:
         yield from _uses_of_genes(source, options)
     for field in catalog.obs:
-        yield from uses_of_column(field.column, field.categories)
+        column, names = source.obs.columns[field.key], field.categories
+        if isinstance(column, CellucidDaskError):
+            continue
+        yield from uses_of_column(column, tuple(column.categories()) if names else ())
     embeddings = catalog.found.embeddings.values()
     others = [key for dims in catalog.found.vectors.values() for key in dims.values()]
     for key in dict.fromkeys([*embeddings, *others, catalog.latent]):
         array = source.obsm.get(key)
         if array is not None and not isinstance(array, CellucidDaskError):
             yield from uses_of_array(array, Part.POINTS if key in embeddings else Part.AXES)
-    if catalog.graph is not None:
-        yield from uses_of_matrix(catalog.graph)
+    graph = source.matrices.get(f"obsp/{catalog.graph_key}")
+    if graph is not None and not isinstance(graph, CellucidDaskError):
+        yield from uses_of_matrix(graph)
 
 
 def _uses_of_genes(source: Source, options: ExportOptions) -> Iterator[Use]:

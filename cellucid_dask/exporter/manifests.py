@@ -117,6 +117,15 @@ def var_manifest(
     )
 
 
+def _description(catalog: Catalog, options: ExportOptions) -> str:
+    """What the user says of the dataset, and how many cells of the input are not in it."""
+    kept = catalog.source.kept
+    if kept is None:
+        return options.description
+    left_out = f"{kept.dropped.size} of {kept.n_stored} cells, which have no place in an embedding"
+    return f"{options.description} Without {left_out}.".strip()
+
+
 def identity(
     catalog: Catalog, options: ExportOptions, folder_name: str, n_genes: int, edges: Edges | None
 ) -> dict[str, Any]:
@@ -132,7 +141,7 @@ def identity(
         dataset={
             "id": options.dataset_id or fmt.safe(name),
             "name": name,
-            "description": options.description,
+            "description": _description(catalog, options),
             "created_at": options.timestamp(),
         },
         version=version("cellucid-dask"),

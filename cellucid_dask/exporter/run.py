@@ -63,6 +63,7 @@ def run_export(
         with reporter.stage("check", 1, "inputs") as advance:
             catalog = survey(source, options, vectors)
             advance()
+        source = catalog.source
         result.warnings, result.discovered = catalog.warnings, catalog.notes
         wrong = [*problems, *catalog.problems]
         origin = None if wrong else origin_of(source, catalog, options)
@@ -89,6 +90,8 @@ def run_export(
                 job = Job(source, catalog, options, engine, plan, folders, journal)
                 engine.probe([path for path in (source.path, job.export, job.scratch) if path])
                 result.resumed = go_on(job, place)
+                if source.kept is not None:
+                    source.kept.share(job.scratch)
                 receipts = make(job, result, latent_name or catalog.latent, place.out.name)
                 refuse_changed(source, origin)
                 finish(job, place, result, receipts, run)

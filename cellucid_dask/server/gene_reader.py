@@ -17,6 +17,7 @@ from cellucid_dask.server.gene_ranges import ReadColumns, gene_ranges
 from cellucid_dask.server.index import GeneIndex
 from cellucid_dask.source.fingerprint import Fingerprint
 from cellucid_dask.source.held import hold
+from cellucid_dask.source.kept_rows import KeptRows
 from cellucid_dask.source.matrix import Matrix, SparseMatrix
 
 
@@ -49,6 +50,10 @@ class _Ranged:
     def ranges(self) -> list[Range]:
         """Range of every gene."""
         return self._once(("ranges",), self._find_ranges)
+
+    def stop(self) -> None:
+        """Stop searching."""
+        self._stopped.set()
 
     def _find_ranges(self) -> list[Range]:
         found = gene_ranges(self._matrix, self._room, cores(), self._stopped)
@@ -117,6 +122,45 @@ class IndexedReader(_Ranged):
         """Stop building and searching."""
         self._stopped.set()
         self._index.stop()
+
+
+class KeptReader:
+    """Genes of the cells that are kept, from a reader of all cells.
+
+    Parameters
+    ----------
+    reader
+        Of the matrix of all cells.
+    matrix
+        Matrix of the kept cells.
+    kept
+        Those cells.
+    room
+        Bytes of memory for finding the ranges.
+    """
+
+    def __init__(self, reader: GeneReader, matrix: Matrix, kept: KeptRows, room: int) -> None:
+        self._reader, self._kept = reader, kept
+        self._ranges = _Ranged(matrix, room)
+        self.start, self.progress = reader.start, reader.progress
+
+    def pieces(self, column: int) -> list[Piece]:
+        """Stored values of a gene in the kept cells."""
+        found = []
+        for first, cells, values in self._reader.pieces(column):
+            places = np.arange(cells.start or 0, len(values)) if isinstance(cells, slice) else cells
+            there, numbers = self._kept.renumber(places.astype(np.int64) + first)
+            found.append((0, numbers, values[there]))
+        return found
+
+    def ranges(self) -> list[Range]:
+        """Range of every gene in the kept cells."""
+        return self._ranges.ranges()
+
+    def stop(self) -> None:
+        """Stop building and searching."""
+        self._ranges.stop()
+        self._reader.stop()
 
 
 def reader_of(

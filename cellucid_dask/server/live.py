@@ -24,6 +24,7 @@ from cellucid_dask.encode import encode_gene, packed
 from cellucid_dask.engine import Engine
 from cellucid_dask.exporter import manifests
 from cellucid_dask.exporter.check import Catalog, survey
+from cellucid_dask.exporter.check_genes import expression_key
 from cellucid_dask.exporter.edges import Edges, write_edges
 from cellucid_dask.exporter.embeddings import write_points, write_vectors
 from cellucid_dask.exporter.files import PARTS, Receipt, read_vector, write_beside
@@ -43,7 +44,7 @@ from cellucid_dask.run_options import RunOptions
 from cellucid_dask.server.cache import AnswerCache, Once
 from cellucid_dask.server.cache_folder import index_folder
 from cellucid_dask.server.content import IN_MEMORY, Content, ReplacedError, text
-from cellucid_dask.server.gene_reader import GeneReader, reader_of
+from cellucid_dask.server.gene_reader import GeneReader, KeptReader, reader_of
 from cellucid_dask.source.core import Source
 from cellucid_dask.source.fingerprint import Fingerprint, fingerprint
 from cellucid_dask.source.matrix import Matrix
@@ -96,8 +97,8 @@ class LiveDataset:
         still: Callable[[], bool] = lambda: True,
         problems: Sequence[Any] = (),
     ) -> None:
-        self.source = source
         self.catalog = survey(source, options)
+        self.source = source = self.catalog.source
         refuse([*problems, *self.catalog.problems])
         # Fixed now, so that the identity is the same whenever it is asked for.
         self.options = replace(options, created_at=options.timestamp())
@@ -118,9 +119,13 @@ class LiveDataset:
         self.genes: GeneReader | None = None
         if self.catalog.genes is not None and self.catalog.genes.ids:
             matrix = self.catalog.genes.matrix
+            if source.whole is not None:  # the index is of all cells
+                matrix = source.whole.matrices[expression_key(options)]  # type: ignore[assignment]
             state = state_of(matrix)
             folder = index_folder(cache_dir, state) if state else Path(self._folder.name, "index")
             self.genes = reader_of(matrix, folder if index else None, room, state)
+            if source.kept is not None:
+                self.genes = KeptReader(self.genes, self.catalog.genes.matrix, source.kept, room)
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix="cellucid-ahead")
 
     # ------------------------------------------------------------------------------ what is there

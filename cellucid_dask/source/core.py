@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import dask.array as da
 import numpy as np
@@ -24,6 +24,9 @@ from cellucid_dask.source.matrix import (
     matrix_in_store,
 )
 from cellucid_dask.source.store import DAMAGE, ROWS, FileArray, Store
+
+if TYPE_CHECKING:
+    from cellucid_dask.source.kept_rows import KeptRows
 
 ARGUMENTS = "arguments"  # where loose arrays are
 Refused: TypeAlias = CellucidDaskError
@@ -73,6 +76,8 @@ class Source:
         Each matrix under ``X``, ``layers/NAME``, ``raw/X`` or ``obsp/NAME``, or why not.
     local
         Whether some of it lives in the memory of this process, out of reach of others.
+    whole, kept
+        Where some cells are left out: the source of all cells, and the rows that are kept.
     """
 
     name: str
@@ -84,6 +89,8 @@ class Source:
     matrices: Mapping[str, Matrix | Refused]
     raw_var: Frame | Refused | None = None
     local: bool = field(default=False)
+    whole: Source | None = None
+    kept: KeptRows | None = None
 
     @property
     def n_cells(self) -> int:

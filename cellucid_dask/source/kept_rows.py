@@ -1,0 +1,313 @@
+"""Which rows of a dataset are kept, and arrays that hold those alone, read as they are asked for.
+
+A `KeptRows` is shared by all arrays of a source. Kept rows are ranges of stored rows, so a range of
+kept rows is read as one range of the store, without the rows between.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from dask.base import is_dask_collection
+from numpy.typing import NDArray
+
+from cellucid_dask.source.matrix import SparseMatrix, computed
+from cellucid_dask.source.store import ROWS
+
+STEP = 1 << 21  # stored items of a one-dimensional array that are read at a time
+
+
+class Ranges:
+    """Ranges of stored places, one after the other; they rise and do not overlap.
+
+    Parameters
+    ----------
+    starts, stops
+        (n,) int64, first place of each range, and the one after its last.
+    """
+
+    def __init__(self, starts: NDArray[np.int64], stops: NDArray[np.int64]) -> None:
+        self.starts, self.stops = starts, stops
+        self.firsts = np.concatenate([[0], np.cumsum(stops - starts)])  # kept place of each start
+
+    @property
+    def total(self) -> int:
+        """Number of places in all ranges."""
+        return int(self.firsts[-1])
+
+    def range_of(self, kept: Any) -> Any:
+        """Find the number of the range in which each kept place lies."""
+        return np.searchsorted(self.firsts, kept, "right") - 1
+
+    def between(self, low: int, high: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Find the stored ranges of the kept places `low` to `high`, which must not be empty."""
+        first, last = int(self.range_of(low)), int(self.range_of(high - 1))
+        starts, stops = self.starts[first : last + 1].copy(), self.stops[first : last + 1].copy()
+        starts[0] += low - self.firsts[first]
+        stops[-1] = self.starts[last] + high - self.firsts[last]
+        return starts, stops
+
+    def read(self, array: Any, low: int, high: int, step: int, rest: tuple[Any, ...] = ()) -> Any:
+        """Read kept places `low` to `high` along the first axis of an array-like.
+
+        Parameters
+        ----------
+        step
+            Stored places that are read at a time where some of them are not kept.
+        rest
+            Index of the other axes.
+        """
+        if high <= low:
+            return _read(array, 0, 0, rest)
+        starts, stops = self.between(low, high)
+        first, last = int(starts[0]), int(stops[-1])
+        if last - first == high - low:
+            return _read(array, first, last, rest)
+        found, done = np.empty(0), 0
+        for begin in range(first - first % step, last, step):
+            a, b = np.searchsorted(stops, begin, "right"), np.searchsorted(starts, begin + step)
+            if a >= b:
+                continue  # none of these is kept
+            head, tail = np.maximum(starts[a:b], begin), np.minimum(stops[a:b], begin + step)
+            part = _read(array, int(head[0]), int(tail[-1]), rest)
+            if tail[-1] - head[0] > (tail - head).sum():
+                bounds = np.stack([head, tail], axis=1).ravel()
+                keep = np.arange(bounds.size - 1) % 2 == 0
+                part = part[np.repeat(keep, np.diff(bounds))]
+            if not done:
+                found = np.empty((high - low, *part.shape[1:]), part.dtype)
+            found[done : done + len(part)] = part
+            done += len(part)
+        return found
+
+
+def _read(array: Any, start: int, stop: int, rest: tuple[Any, ...]) -> Any:
+    rows = slice(start, stop)
+    part = array[(rows, *rest)] if rest else array[rows]
+    return computed(part, "obsm") if is_dask_collection(part) else np.asarray(part)
+
+
+class KeptRows:
+    """Rows that are kept, of all that are stored.
+
+    Parameters
+    ----------
+    n_stored
+        Number of rows that are stored.
+    dropped
+        (n,) int64, the rows that are not kept; they rise.
+    """
+
+    def __init__(self, n_stored: int, dropped: NDArray[np.int64]) -> None:
+        self.n_stored, self.dropped = n_stored, dropped
+        self._path: str | None = None
+        self._found: dict[Any, Any] = {}
+        self._lock = Lock()
+
+    @property
+    def n_kept(self) -> int:
+        """Number of rows that are kept."""
+        return self.n_stored - self.dropped.size
+
+    @cached_property
+    def ranges(self) -> Ranges:
+        """Ranges of stored rows that are kept."""
+        starts = np.concatenate([[0], self.dropped + 1]).astype(np.int64)
+        stops = np.concatenate([self.dropped, [self.n_stored]]).astype(np.int64)
+        some = starts < stops
+        return Ranges(starts[some], stops[some])
+
+    def of(self, values: Any) -> Any:
+        """Take the kept rows of a whole array, or of a list."""
+        return np.delete(np.asarray(values), self.dropped, axis=0)
+
+    def renumber(self, stored: NDArray[Any]) -> tuple[NDArray[np.bool_], NDArray[Any]]:
+        """Find which of some stored rows are kept, and the numbers that those have among the kept.
+
+        Parameters
+        ----------
+        stored
+            (n,) row numbers in any order.
+
+        Returns
+        -------
+        (n,) whether each is kept; and the new numbers of those that are, in the same order.
+        """
+        before = np.searchsorted(self.dropped, stored)
+        kept = np.append(self.dropped, -1)[before] != stored
+        return kept, stored[kept] - before[kept].astype(stored.dtype)
+
+    def once(self, key: Any, find: Callable[[], Any]) -> Any:
+        """Find something that follows from these rows, once in each process."""
+        with self._lock:
+            if key not in self._found:
+                self._found[key] = find()
+            return self._found[key]
+
+    def share(self, folder: str) -> None:
+        """Write the rows into `folder`, so that what is sent to workers holds a path alone.
+
+        The name is new each time: a worker that lives on keeps what it read by the name.
+        """
+        path = os.path.join(folder, f"dropped-{secrets.token_hex(8)}.rows")  # noqa: PTH118
+        with open(path, "wb") as file:  # noqa: PTH123
+            file.write(self._packed())
+        self._path = path
+
+    def _packed(self) -> bytes:
+        steps = np.diff(self.dropped, prepend=0)
+        return zlib.compress(steps.astype("<i8").tobytes(), 1)
+
+    def __reduce__(self) -> Any:
+        if self._path is not None and os.path.exists(self._path):  # noqa: PTH110
+            return _load, (self.n_stored, self._path)
+        return _unpack, (self.n_stored, self._packed())
+
+
+@lru_cache(maxsize=4)
+def _load(n_stored: int, path: str) -> KeptRows:
+    with open(path, "rb") as file:  # noqa: PTH123
+        return _unpack(n_stored, file.read())
+
+
+def _unpack(n_stored: int, packed: bytes) -> KeptRows:
+    steps = np.frombuffer(zlib.decompress(packed), "<i8")
+    return KeptRows(n_stored, np.cumsum(steps).astype(np.int64))
+
+
+@dataclass(frozen=True, slots=True)
+class RowsOfArray:
+    """The kept rows of an array with any number of axes; looks like an array to dask.
+
+    Parameters
+    ----------
+    array
+        (n_stored, ...) array-like.
+    kept
+        The rows.
+    """
+
+    array: Any
+    kept: KeptRows
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n_kept, ...)."""
+        return (self.kept.n_kept, *self.array.shape[1:])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the values."""
+        return np.dtype(self.array.dtype)
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.array.shape)
+
+    @property
+    def chunks(self) -> Any:
+        """Shape of the chunks on disk; None when contiguous, in memory or of dask."""
+        return None if is_dask_collection(self.array) else getattr(self.array, "chunks", None)
+
+    def __getitem__(self, index: Any) -> NDArray[Any]:
+        rows, *rest = index if isinstance(index, tuple) else (index,)
+        start, stop, _ = rows.indices(self.shape[0])
+        chunks = self.chunks
+        height = chunks[0] if chunks else ROWS
+        step = max(1, ROWS // height) * height  # whole chunks, so that none is read twice
+        return self.kept.ranges.read(self.array, start, stop, step, tuple(rest))
+
+
+@dataclass(frozen=True, slots=True)
+class RowPointers:
+    """indptr of the kept rows of a sparse matrix that is stored by rows.
+
+    Parameters
+    ----------
+    matrix
+        The matrix of all rows; `KeptRows` knows it by its label.
+    kept
+        The rows.
+    """
+
+    matrix: SparseMatrix
+    kept: KeptRows
+
+    @property
+    def shape(self) -> tuple[int]:
+        """(n_kept + 1,)."""
+        return (self.kept.n_kept + 1,)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Always int64."""
+        return np.dtype(np.int64)
+
+    @property
+    def values(self) -> Ranges:
+        """Ranges of the stored values of the kept rows."""
+        return self.kept.once((self.matrix.label, self.matrix.layout), self._find)
+
+    def _find(self) -> Ranges:
+        """Read indptr once, in pieces, for its entries at both ends of every range of rows."""
+        rows = self.kept.ranges
+        edges = np.stack([rows.starts, rows.stops], axis=1)
+        found = np.empty_like(edges)
+        for first, piece in self.matrix.pointers():
+            for side in (0, 1):
+                a, b = np.searchsorted(edges[:, side], (first, first + piece.size))
+                found[a:b, side] = piece[edges[a:b, side] - first]
+        return Ranges(found[:, 0], found[:, 1])
+
+    def __getitem__(self, rows: slice) -> NDArray[np.int64]:
+        start, stop, _ = rows.indices(self.shape[0])
+        ranges, values = self.kept.ranges, self.values
+        last = min(stop, self.kept.n_kept)
+        found = ranges.read(self.matrix.indptr, start, last, STEP)
+        number = ranges.range_of(np.arange(start, last))
+        found = found.astype(np.int64) - values.starts[number] + values.firsts[number]
+        return np.append(found, values.total) if stop > self.kept.n_kept else found
+
+
+@dataclass(frozen=True, slots=True)
+class RowValues:
+    """data or indices of the kept rows of a sparse matrix that is stored by rows.
+
+    Parameters
+    ----------
+    array
+        (nnz,) data or indices of all rows.
+    pointers
+        Where the values of the kept rows are.
+    """
+
+    array: Any
+    pointers: RowPointers
+
+    @property
+    def shape(self) -> tuple[int]:
+        """(nnz of the kept rows,)."""
+        return (self.pointers.values.total,)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the values."""
+        return np.dtype(self.array.dtype)
+
+    @property
+    def chunks(self) -> Any:
+        """Shape of the chunks on disk."""
+        return getattr(self.array, "chunks", None)
+
+    def __getitem__(self, places: slice) -> NDArray[Any]:
+        start, stop, _ = places.indices(self.shape[0])
+        return self.pointers.values.read(self.array, start, stop, STEP)
