@@ -391,6 +391,7 @@ verify_options = together(
     expression,
     embedding_and_graph,
     latent_key("as the export has it"),
+    drop_cells,
     accept_missing_chunks,
     click.option(
         "--workers",

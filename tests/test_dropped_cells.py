@@ -12,7 +12,7 @@ import dask.array as da
 import numpy as np
 import pandas as pd
 import pytest
-from atlas import STAMP, here, tree
+from atlas import STAMP, here, replace_array, tree
 from atlas import atlas as make
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,6 +24,7 @@ from cellucid_dask.errors import CellucidDaskError
 from cellucid_dask.source.kept_cells import keep_rows
 from cellucid_dask.source.kept_rows import KeptRows
 from cellucid_dask.source.matrix import matrix_in_memory
+from cellucid_dask.verify import verify
 
 CELLS = 400
 FIXED: dict[str, Any] = {
@@ -177,6 +178,29 @@ def test_every_part_of_a_matrix_is_that_of_its_kept_rows(dropped: set[int], seed
         np.testing.assert_array_equal(
             dense.read(slice(low, high), slice(2, 9)), expected[low:high, 2:9]
         )
+
+
+def test_verify_against_the_data(tmp_path: Path, saved: Callable[..., Path]) -> None:
+    path = saved(untidy()[0])
+    export(path, tmp_path / "out", quiet=True, drop_cells_without_embedding=True)
+    report = verify(tmp_path / "out", path, drop_cells_without_embedding=True)
+    assert (report.problems, report.not_compared, report.genes_compared) == ((), (), 12)
+    (problem,) = verify(tmp_path / "out", path).problems
+    assert problem.startswith("there are 400 cells in the data, not 340; the others have no place")
+    adata = untidy()[0]
+    adata.X[np.flatnonzero(untidy()[1])[5], 3] += 1
+    changed = verify(tmp_path / "out", saved(adata), drop_cells_without_embedding=True)
+    (problem,) = changed.problems
+    assert "Gene3" in problem
+
+
+def test_an_array_of_another_length(tmp_path: Path, saved: Callable[..., Path]) -> None:
+    """Also of as many rows as there are cells that are kept: they would be those of others."""
+    adata, keep = untidy()
+    path = saved(adata)
+    replace_array(path, "obsm/X_pca", adata.obsm["X_pca"][: keep.sum()])
+    with pytest.raises(CellucidDaskError, match=r"has shape \(340, 5\), but obs has 400 cells"):
+        export(path, tmp_path / "out", quiet=True, drop_cells_without_embedding=True)
 
 
 def test_nothing_is_wrong_with_a_file_in_which_all_cells_have_a_place(tmp_path: Path) -> None:

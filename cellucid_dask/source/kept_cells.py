@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import dask.array as da
 import numpy as np
 from dask.base import is_dask_collection
 from numpy.typing import NDArray
 
-from cellucid_dask.errors import CellucidDaskError
+from cellucid_dask.errors import CellucidDaskError, InputError
 from cellucid_dask.source.columns import Column
 from cellucid_dask.source.core import Source, attempt, lazy
 from cellucid_dask.source.kept_rows import KeptRows, RowPointers, RowsOfArray, RowValues
@@ -29,7 +30,7 @@ def keep_cells(source: Source, kept: KeptRows) -> Source:
             length=kept.n_kept,
             columns=_Each(source.obs.columns, lambda column, _: KeptColumn(column, kept)),
         ),
-        obsm=_Each(source.obsm, lambda array, _: lazy(RowsOfArray(array, kept))),
+        obsm=_Each(source.obsm, lambda array, key: keep_places(array, kept, key)),
         matrices=_Each(source.matrices, lambda matrix, key: keep_rows(matrix, kept, key)),
         whole=source,
         kept=kept,
@@ -143,11 +144,35 @@ class KeptMinor(SparseMatrix):
         return type(part)(parts, shape=shape)
 
 
+def keep_places(array: da.Array, kept: KeptRows, key: str) -> da.Array:
+    """Leave all but the `kept` cells out of an array of obsm.
+
+    Raises
+    ------
+    InputError
+        When it has not a row for each cell.
+    """
+    _check_length(array.shape, kept, f"obsm/{key}")
+    return lazy(RowsOfArray(array, kept))
+
+
+def _check_length(
+    shape: tuple[int, ...], kept: KeptRows, where: str, *, square: bool = False
+) -> None:
+    if any(length != kept.n_stored for length in shape[: 1 + square]):
+        raise InputError(f"has shape {shape}, but obs has {kept.n_stored} cells", where=where)
+
+
 def keep_rows(matrix: Matrix, kept: KeptRows, key: str) -> Matrix:
-    """Leave all but the `kept` cells out of a matrix; of a graph (in ``obsp``) on both axes."""
+    """Leave all but the `kept` cells out of a matrix; of a graph (in ``obsp``) on both axes.
+
+    Raises
+    ------
+    InputError
+        When it has not a row for each cell.
+    """
     graph = key.startswith("obsp/")
-    if matrix.shape[0] != kept.n_stored or (graph and matrix.shape[1] != kept.n_stored):
-        return matrix  # of another shape than the cells: whoever uses it says so
+    _check_length(matrix.shape, kept, key, square=graph)
     if isinstance(matrix, SparseMatrix):
         shape = (kept.n_kept, kept.n_kept if graph else matrix.shape[1])
         data, indices, indptr = matrix.data, matrix.indices, matrix.indptr

@@ -84,6 +84,7 @@ def verify(
     embeddings: Mapping[int, str] | None = None,
     graph: str | None = None,
     latent_key: str | None = None,
+    drop_cells_without_embedding: bool = False,
     accept_missing_chunks: bool = False,
     progress: Progress | None = None,
 ) -> VerifyReport:
@@ -117,6 +118,8 @@ def verify(
         obsp key of the graph, if not ``connectivities``.
     latent_key
         obsm key of the latent space, where there is none that is called as the manifest says.
+    drop_cells_without_embedding
+        Whether the cells that have NaN or Inf in an embedding were left out.
     accept_missing_chunks
         Whether chunks that the data lack were left out by their writer, also where they are most
         likely lost; these are then no problem.
@@ -137,7 +140,7 @@ def verify(
     problems = [f"{path}: {what}" for path, what in sorted(files.odd.items())]
     genes, error = 0, 0.0
     skipped: tuple[str, ...] = ()
-    choice = (embeddings or {}, layer, raw, graph, latent_key)
+    choice = (embeddings or {}, layer, raw, graph, latent_key, drop_cells_without_embedding)
     with _source(against) as data:
         contents = _promised(files, problems)
         if contents is not None:

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
+from scipy import sparse
 
 from cellucid_dask import format as fmt
 from cellucid_dask.errors import ReadError, TextError
@@ -58,12 +60,11 @@ class Comparison:
             dim: source.embedding_key(data, dim, choice.embeddings) for dim in contents.points
         }
         self._latent_key = source.latent_key(data, contents.latent_key, choice.latent)
+        self._placed = self._find_placed() if choice.drop_unplaced else None
         latent = data.obsm.get(self._latent_key)
-        self._latent = None if latent is None else source.float32(latent)
-        self.obstacle = self.gene_obstacle = ""
-        if len(data.obs) != contents.n_cells:
-            n = contents.n_cells
-            self.obstacle = f"there are {len(data.obs)} cells in the data, not {n}"
+        self._latent = None if latent is None else self._rows(source.float32(latent))
+        self.gene_obstacle = ""
+        self.obstacle = self._count_cells()
         self._sampled = self._sample(sample)
         self._positions = self._find(var) if self._sampled else {}
 
@@ -91,6 +92,31 @@ class Comparison:
             told.append(f"codes of {_count(n, 'file')}: float32 has no steps for their range")
         told += (self._unread[key] for key in sorted(self._unread))
         return tuple(told)
+
+    def _find_placed(self) -> NDArray[np.bool_]:
+        """Find the cells whose coordinates are finite in every embedding of the export."""
+        placed = np.ones(len(self.data.obs), bool)
+        for key in self._keys.values():
+            if key is not None:
+                placed &= np.isfinite(source.float32(self.data.obsm[key])).all(axis=1)
+        return placed
+
+    def _rows(self, values: Any) -> Any:
+        """Take what the data has of the cells that are in the export."""
+        return values if self._placed is None else values[self._placed]
+
+    def _count_cells(self) -> str:
+        """Say when there are not as many cells as the export has; nothing else if there are."""
+        n, wanted = len(self.data.obs), self.contents.n_cells
+        if self._placed is not None:
+            n = int(self._placed.sum())
+            return f"{n} cells of the data have a place, not {wanted}" if n != wanted else ""
+        if n == wanted:
+            return ""
+        said = f"there are {n} cells in the data, not {wanted}"
+        if n > wanted and int(self._find_placed().sum()) == wanted:
+            said += "; the others have no place: add --drop-cells-without-embedding"
+        return said
 
     def missing_chunks(self) -> MissingChunks:
         """Look for chunks that the arrays lack that are compared.
@@ -149,10 +175,13 @@ class Comparison:
         if field.key not in self.data.obs:
             return f"obs has no column {field.key!r}"
         try:
-            return self.data.obs.column(field.key)
+            column = self._rows(self.data.obs.column(field.key))
         except TextError as error:
             self._leave_out(field.resource.path, error)
             return None
+        if self._placed is not None and isinstance(column.dtype, pd.CategoricalDtype):
+            column = column.cat.remove_unused_categories()
+        return column
 
     def expression(self) -> Iterator[tuple[Values, bool, Float32 | None]]:
         """Every gene, whether it is to be compared, and its values if the data has them."""
@@ -170,7 +199,7 @@ class Comparison:
             except UNREADABLE as error:
                 what, where = f"gene {gene.key!r} cannot be read ({error})", self.data.where
                 raise ReadError(what, where=where, fix=NO_FAULT) from error
-            yield gene, chosen, wanted
+            yield gene, chosen, None if wanted is None else self._rows(wanted)
 
     def points(self, dim: int, found: Array) -> Iterator[str]:
         """Compare the points of an embedding."""
@@ -185,7 +214,7 @@ class Comparison:
     def _embedding(self, dim: int) -> Float32 | None:
         key = self._keys[dim]
         raw = source.float32(self.data.obsm[key]) if key else None
-        return raw if raw is not None and raw.shape[1:] == (dim,) else None
+        return self._rows(raw) if raw is not None and raw.shape[1:] == (dim,) else None
 
     def vectors(self, field: str, dim: int, found: Array) -> Iterator[str]:
         """Compare a vector field, if its embedding is known."""
@@ -195,7 +224,7 @@ class Comparison:
             yield f"{path}: obsm has no such vector field"
         elif raw is not None:
             scale = np.float32(source.normalized(raw)[1])
-            wanted = source.float32(self.data.obsm[key]).reshape(-1, dim) * scale
+            wanted = self._rows(source.float32(self.data.obsm[key]).reshape(-1, dim)) * scale
             yield from _unequal(path, found, wanted)
 
     def values(self, field: Values, found: Array) -> Iterator[str]:
@@ -260,7 +289,10 @@ class Comparison:
         if key not in self.data.obsp:
             yield f"{self.contents.src.path}: there is no obsp[{key!r}]; name another in `graph`"
             return
-        src, dst, most = source.graph_pairs(self.data.obsp[key])
+        graph = self.data.obsp[key]
+        if self._placed is not None:
+            graph = sparse.csr_array(graph)[self._placed][:, self._placed]
+        src, dst, most = source.graph_pairs(graph)
         if said is None or said != (src.size, most):
             yield (
                 f"{fmt.CONNECTIVITY_MANIFEST}: (n_edges, max_neighbors) is {said}, but"

@@ -21,13 +21,20 @@ from cellucid_dask.verify.tables import INDEX, Table
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What of the AnnData the export was made of, where that was not left to discovery."""
+    """What of the AnnData the export was made of, where that was not left to discovery.
+
+    Parameters
+    ----------
+    drop_unplaced
+        Whether cells that have NaN or Inf in an embedding were left out.
+    """
 
     embeddings: Mapping[int, str]
     layer: str | None
     raw: bool
     graph: str | None
     latent: str | None
+    drop_unplaced: bool = False
 
 
 def embedding_key(data: Data, dim: int, chosen: Mapping[int, str]) -> str | None:
