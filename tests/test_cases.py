@@ -103,6 +103,7 @@ KINDS = ["B", "NK", "T"]
 
 TABLE: dict[str, Shown | Refused] = {
     "fixed_attrs/fixed_attrs.h5ad": Shown(labels={"kind": KINDS}),
+    "legacy_zarr/legacy.zarr": Shown(labels={"two": ["ctrl", "stim"]}, depth=[0, 1, 2]),
     "said_better/raw_only.h5ad as raw": Shown({"raw": True}),
     "latent_order/one.zarr": Shown(labels={"kind": KINDS}),
     "latent_order/two.zarr": Shown(),

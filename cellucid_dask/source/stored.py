@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from cellucid_dask.source.elements import (
 )
 from cellucid_dask.source.matrix import matrix_in_store
 from cellucid_dask.source.members import member, members
-from cellucid_dask.source.memory import source_in_memory
+from cellucid_dask.source.records import records_frame, records_obsm
 from cellucid_dask.source.store import DAMAGE, Store, locate, said
 from cellucid_dask.source.utf8 import readable
 
@@ -37,9 +36,7 @@ def source_in_store(path: Any) -> Source:
     store = locate(path)
     try:
         with store.open() as root:
-            if not _compound(root):
-                return _describe(store, root)
-        return _ancient(store)
+            return _describe(store, root)
     except DAMAGE as error:
         what, fix = said(error, "opened")
         raise ReadError(what, where=store.path, fix=fix) from error
@@ -62,24 +59,34 @@ def _describe(store: Store, root: Any) -> Source:
             fix="it holds: " + (", ".join(map(readable, names_in(root)[:12])) or "nothing"),
         )
     raw_var = member(store, "", root, "raw/var", _frame)
+    if raw_var is None:
+        raw_var = member(store, "", root, "raw.var", _frame)  # before anndata 0.7
     return Source(
         name=dataset_name(store.path),
         where=store.path,
         path=store.path,
         obs=_table(store, root, "obs"),
         var=_table(store, root, "var"),
-        obsm=members(store, root, "obsm", obsm_in_store),
+        obsm=_obsm(store, root),
         matrices=_matrices(store, root),
         raw_var=raw_var,
+        local=any(is_array(find(root, name)) for name in ("obs", "var")),
     )
+
+
+def _obsm(store: Store, root: Any) -> dict[str, Any]:
+    if is_array(find(root, "obsm")):
+        records: dict[str, Any] = member(store, "", root, "obsm", records_obsm)
+        return records
+    return members(store, root, "obsm", obsm_in_store)
 
 
 def _matrices(store: Store, root: Any) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for key in ("X", "raw/X"):
+    for key in ("X", "raw/X", "raw.X"):  # the last before anndata 0.7
         made = member(store, "", root, key, _matrix)
         if made is not None:
-            found[key] = made
+            found[key.replace(".", "/")] = made
     for folder in ("layers", "obsp"):
         try:
             matrices = members(store, root, folder, matrix_in_store)
@@ -116,6 +123,8 @@ def _table(store: Store, root: Any, key: str) -> Frame:
 
 
 def _frame(store: Store, key: str, group: Any) -> Frame:
+    if is_array(group) and group.dtype.names:
+        return records_frame(store, key, group)
     index_name = text_attribute(group, "_index")
     if "column-order" not in group.attrs or not index_name:
         raise InputError(
@@ -138,31 +147,3 @@ def _column(store: Store, key: str, group: Any, name: str) -> Column | Refused:
         what = "is named by column-order, but is not there"
         return InputError(what, where=f"{store.path}, {key}/{name}")
     return column
-
-
-def _compound(root: Any) -> bool:
-    return any(is_array(find(root, name)) for name in ("obs", "var"))
-
-
-def _ancient(store: Store) -> Source:
-    """Tables as compound datasets, from before anndata 0.7: anndata itself knows them best."""
-    import anndata
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        adata = anndata.read_h5ad(store.path, backed="r")
-    try:
-        source = source_in_memory(adata)
-    finally:
-        adata.file.close()
-    return Source(
-        name=dataset_name(store.path),
-        where=store.path,
-        path=store.path,
-        obs=source.obs,
-        var=source.var,
-        obsm=source.obsm,
-        matrices=source.matrices,
-        raw_var=source.raw_var,
-        local=True,
-    )

@@ -103,7 +103,7 @@ def opened(path: str | os.PathLike[str]) -> Iterator[Data]:
             data = _data(where, _root(where, stack), stack)
         except UNREADABLE as error:
             what = f"is no AnnData that can be read ({_short(error)})"
-            raise ReadError(what, where=str(where)) from error
+            raise ReadError(what, where=str(where), fix=NO_FAULT) from error
         yield data
 
 
