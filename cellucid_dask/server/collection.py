@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Collection, Mapping
 from contextlib import suppress
+from itertools import chain, count
 from pathlib import Path
 from threading import Lock
 from time import monotonic
@@ -16,6 +19,8 @@ from cellucid_dask.errors import CellucidDaskError, InputError
 from cellucid_dask.server.cache import AnswerCache
 from cellucid_dask.server.content import Content, stored, text
 from cellucid_dask.server.exported import ExportedDataset
+
+log = logging.getLogger("cellucid_dask.server")
 
 OURS: Final = ("_cellucid", "index.html", fmt.DATASETS)
 LIST_AGAIN: Final = 2.0  # seconds until the folder is listed again
@@ -62,6 +67,10 @@ class One:
             return self.dataset.find(path.removeprefix(head), gzip=gzip)
         return found
 
+    def warnings(self) -> list[str]:
+        """What is odd about the datasets among each other: nothing."""
+        return []
+
     def list(self) -> list[dict[str, Any]]:
         """Entries of ``/_cellucid/datasets``."""
         dataset = self.dataset
@@ -76,6 +85,10 @@ class Nothing:
     def find(self, path: str, *, gzip: bool) -> Content | None:  # noqa: ARG002
         """Content at a path: none."""
         return None
+
+    def warnings(self) -> list[str]:
+        """What is odd about the datasets among each other: nothing."""
+        return []
 
     def list(self) -> list[dict[str, Any]]:
         """Entries of ``/_cellucid/datasets``."""
@@ -106,6 +119,7 @@ class Folder:
         self._broken: dict[str, str] = {}
         self._listed = 0.0
         self._list()
+        self._told = set(self.warnings())
         if not self._good:
             reasons = "; ".join(f"{name}: {why}" for name, why in self._broken.items())
             raise InputError(
@@ -127,7 +141,29 @@ class Folder:
                     good[path.name] = self._opened(path)
                 except CellucidDaskError as error:
                     broken[path.name] = error.problems[0].what
+            first = not self._listed
             self._good, self._broken, self._listed = good, broken, monotonic()
+            if not first:
+                self._tell()
+
+    def _tell(self) -> None:
+        """Warn of exports of one id that came since the server told what it serves."""
+        for line in self.warnings():
+            if line not in self._told:
+                self._told.add(line)
+                log.warning("%s", line)
+
+    def warnings(self) -> list[str]:
+        """What is odd about the exports, for the terminal."""
+        told = []
+        for dataset_id, (first, *others) in _folders_by_id(self._good).items():
+            if others:
+                told.append(
+                    f"{', '.join([first, *others])} have one id, {dataset_id!r}: it is that of "
+                    f"{first}, and the others are found by their folders; export them again with "
+                    "another --dataset-id"
+                )
+        return told
 
     def _folders(self) -> list[Path]:
         try:
@@ -161,13 +197,17 @@ class Folder:
         return None if dataset is None else dataset.find(inner, gzip=gzip)
 
     def _by_id(self, name: str) -> ExportedDataset | None:
-        return next((dataset for dataset in self._good.values() if dataset.id == name), None)
+        listed = _unique_ids(self._good)
+        return next((self._good[folder] for folder in listed if listed[folder] == name), None)
 
     def _catalog(self) -> Content | None:
         written = stored(self.root / fmt.DATASETS, media="application/json")
         if written is not None and (self.root / fmt.DATASETS).resolve().parent == self.root:
             return written
-        entries = [_entry(dataset, f"{name}/") for name, dataset in self._good.items()]
+        ids = _unique_ids(self._good)
+        entries = [
+            _entry(dataset, f"{name}/") | {"id": ids[name]} for name, dataset in self._good.items()
+        ]
         if not entries:
             return None
         return text(fmt.dumps(fmt.datasets(entries, str(entries[0]["id"])), pretty=True))
@@ -175,10 +215,14 @@ class Folder:
     def list(self) -> list[dict[str, Any]]:
         """Entries of ``/_cellucid/datasets``; a broken one comes with its ``error``."""
         self._list()
-        good = [_entry(dataset, f"/{quote(name)}/") for name, dataset in self._good.items()]
+        ids = _unique_ids(self._good)
+        good = [
+            _entry(dataset, f"/{quote(name)}/") | {"id": ids[name]}
+            for name, dataset in self._good.items()
+        ]
         broken = [
             {
-                "id": fmt.safe(name),
+                "id": _free(fmt.safe(name), ids.values()),
                 "path": f"/{quote(os.fsencode(name))}/",
                 "name": os.fsencode(name).decode("utf-8", "replace"),
                 "error": why,
@@ -186,6 +230,32 @@ class Folder:
             for name, why in self._broken.items()
         ]
         return [*good, *broken]
+
+
+def _folders_by_id(datasets: Mapping[str, Dataset]) -> dict[str, list[str]]:
+    """Names of the folders of each id, in their order."""
+    found: dict[str, list[str]] = {}
+    for name, dataset in datasets.items():
+        found.setdefault(dataset.id, []).append(name)
+    return found
+
+
+def _unique_ids(datasets: Mapping[str, Dataset]) -> dict[str, str]:
+    """Id of each folder that no other has: that of its identity, for the first that has it."""
+    by_id = _folders_by_id(datasets)
+    ids = {names[0]: dataset_id for dataset_id, names in by_id.items()}
+    taken = set(by_id)
+    for names in by_id.values():
+        for name in names[1:]:
+            ids[name] = _free(name, taken)
+            taken.add(ids[name])
+    return ids
+
+
+def _free(wish: str, taken: Collection[str]) -> str:
+    """A name that is not taken: as wished, or with a number."""
+    numbered = (f"{wish}-{number}" for number in count(2))
+    return next(name for name in chain([wish], numbered) if name not in taken)
 
 
 def _entry(dataset: Dataset, path: str) -> dict[str, Any]:

@@ -71,7 +71,8 @@ class Opened:
                 facts = "".join(f", {entry[k]:,} {k[2:]}" for k in _COUNTS if k in entry)
                 told = f"cannot be served: {entry['error']}" if "error" in entry else entry["path"]
                 lines.append(f"  {entry['name']}{facts}: {told}")
-            return [f"{where}: {len(lines)} export{'s' * (len(lines) != 1)}", *lines]
+            found = f"{where}: {len(lines)} export{'s' * (len(lines) != 1)}"
+            return [found, *lines, *(f"warning: {line}" for line in self.datasets.warnings())]
         numbers = live.facts()
         counts = ", ".join(f"{numbers[key]:,} {key[2:]}" for key in _COUNTS)
         notes = [f"  {line}" for line in live.catalog.notes]

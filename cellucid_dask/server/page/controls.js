@@ -4,6 +4,15 @@ import { split } from "./data.js";
 import { $, button, count, element } from "./elements.js";
 import { GeneInput } from "./genes.js";
 
+/** "a b" of "/a%20b/"; as it is where it is no UTF-8. */
+function folder(path) {
+  try {
+    return decodeURIComponent(path.slice(1, -1));
+  } catch {
+    return path.slice(1, -1);
+  }
+}
+
 /** Listens to all controls; `act` holds what they do. */
 export class Controls {
   constructor(act) {
@@ -41,8 +50,10 @@ export class Controls {
   /** Datasets to switch between. */
   set entries(entries) {
     $("switcher").hidden = entries.length < 2;
-    $("datasets").replaceChildren(...entries.map(({ id, name, error }) => {
-      const option = new Option(error ? `${name} (${error})` : name, id);
+    $("datasets").replaceChildren(...entries.map(({ name, path, error }) => {
+      const alone = entries.filter((entry) => entry.name === name).length === 1;
+      const more = [alone ? "" : folder(path), error].filter(Boolean).join(": ");
+      const option = new Option(more ? `${name} (${more})` : name, path);
       return Object.assign(option, { disabled: Boolean(error) });
     }));
   }

@@ -46,9 +46,12 @@ async function refresh() {
 const reader = (signal, { path }, told = tell) =>
   new Reader(new URL(`.${path}`, ROOT), signal, told);
 
+/** The entry of the dataset that is wanted. */
+const wanted = () => have.entries.find(({ path }) => path === view.dataset);
+
 async function load(signal) {
   if (!have.entries) await loadEntries(new Reader(ROOT, signal, tell));
-  const entry = have.entries.find(({ id }) => id === view.dataset);
+  const entry = wanted();
   const from = reader(signal, entry);
   if (have.entry !== entry) {
     clear(entry);
@@ -74,9 +77,9 @@ async function loadEntries(from) {
     throw new Error(["The server has no dataset to show.", ...reasons].join(" "));
   }
   have.entries = datasets;
-  const found = usable.find(({ id }) => id === view.dataset);
+  const found = usable.find(({ id, path }) => [id, path].includes(view.dataset));
   if (view.dataset !== null && !found) notice(`There is no dataset ${view.dataset} here.`);
-  view.dataset = (found ?? usable[0]).id;
+  view.dataset = (found ?? usable[0]).path; // two may have one id
   controls.entries = datasets;
 }
 
@@ -296,8 +299,13 @@ function rememberNow() {
   if (!have.dimension || have.dimension !== view.d) return;
   view.at = display.scatter.camera.numbers;
   const here = new URL(location);
-  here.hash = write({ ...view, dataset: have.entries.length > 1 ? view.dataset : null });
+  here.hash = write({ ...view, dataset: have.entries.length > 1 ? nameInLink(wanted()) : null });
   if (here.href !== location.href) history.replaceState(null, "", here);
+}
+
+/** The id, as links always had it, where it is that of one entry only. */
+function nameInLink({ id, path }) {
+  return have.entries.filter((entry) => entry.id === id).length > 1 ? path : id;
 }
 
 async function copyLink() {
