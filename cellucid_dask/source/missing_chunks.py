@@ -11,7 +11,8 @@ from cellucid_dask.source.array_uses import Part, Use
 from cellucid_dask.source.chunk_files import ChunkFiles
 from cellucid_dask.source.chunk_listing import chunk_files, find_gaps
 from cellucid_dask.source.chunk_verdicts import Lacking, Verdict, verdict_on
-from cellucid_dask.source.store import COPY_AGAIN, DAMAGE, Store
+from cellucid_dask.source.elements import find, is_array, names_in
+from cellucid_dask.source.store import DAMAGE, Store, said
 
 COPY: Final = "a part of the data was not copied or not written: copy or write it again"
 ACCEPT: Final = "copy it again; if its writer left those chunks out, use --accept-missing-chunks"
@@ -51,8 +52,10 @@ def find_missing_chunks(uses: Iterable[Use], *, accept: bool) -> Findings:
         try:
             with store.open() as root, chunk_files(store) as files:
                 for use in wanted:
-                    for lacking in _lacking_at(root[use.key], use, files, found):
-                        _judge(lacking, found, accept=accept)
+                    element = find(root, use.key)  # what is not there is told by who reads it
+                    if element is not None:
+                        for lacking in _lacking_at(element, use, files, found):
+                            _judge(lacking, found, accept=accept)
         except DAMAGE as error:
             found.problems.append(_damage(store.path, error))
     return found
@@ -62,11 +65,11 @@ def _lacking_at(
     element: Any, use: Use, files: ChunkFiles | None, found: Findings
 ) -> Iterator[Lacking]:
     """Arrays at the place of `use` that lack chunks; a group holds values and a mask."""
-    if not hasattr(element, "shape"):
-        for name in element:
+    if not is_array(element):
+        for name in names_in(element):
             part = Part.MASK if name == "mask" else use.part
             inner = replace(use, key=f"{use.key}/{name}", part=part)
-            yield from _lacking_at(element[name], inner, files, found)
+            yield from _lacking_at(find(element, name), inner, files, found)
         return
     try:
         gaps = find_gaps(element, files)
@@ -114,4 +117,5 @@ def _told(lacking: Lacking, verdict: Verdict) -> str:
 
 
 def _damage(where: str, error: Exception) -> Problem:
-    return Problem(f"cannot be read ({' '.join(str(error).split())})", where, COPY_AGAIN)
+    what, fix = said(error)
+    return Problem(what, where, fix)
