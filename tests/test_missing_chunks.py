@@ -279,6 +279,7 @@ def test_nothing_is_written_and_all_is_told_at_once(
         done = here(capfd, *command)
         assert done.code == 2
         assert "X/data: missing chunks: 1 of" in done.err
+        assert "--accept-missing-chunks" in done.err
     assert not out.exists()
     done = here(capfd, "check", store, "--accept-missing-chunks")
     assert done.code == 0

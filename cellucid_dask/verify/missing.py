@@ -85,9 +85,8 @@ def _is_usual(chunks: Chunks, name: str, n_categories: int | None) -> bool:
 
 
 def _lacks_most(chunks: Chunks, key: str) -> bool:
-    """Whether more than half is missing; all of a column of obs may well be 0."""
-    constant = key.startswith("obs/") and chunks.missing == chunks.total
-    return 2 * chunks.missing > chunks.total and not constant and not chunks.key.endswith("/mask")
+    """Whether more than half is missing, but of obs, where most cells may well show 0."""
+    return 2 * chunks.missing > chunks.total and not key.startswith("obs/")
 
 
 def _told(chunks: Chunks) -> str:
