@@ -172,6 +172,7 @@ def test_chunks_that_a_shard_lacks_are_found(
     found = gaps_in(pack(path))
     assert found.grid == (5, 4)
     assert missing(found) == [1 * 4 + 1, 4 * 4 + 3]
+    assert found.left_out == 1, "the other is a shard of its own"
     assert found.names == ("c/0/0 chunk 1.1", "c/2/1")
 
 
@@ -181,6 +182,7 @@ def test_a_missing_shard_lacks_all_its_chunks(tmp_path: Path) -> None:
     (path / "a/c/1").unlink()
     found = gaps_in(path)
     assert missing(found) == [3, 4, 5]
+    assert found.left_out == 0
     assert found.names == ("c/1",)
 
 

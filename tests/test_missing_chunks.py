@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import zarr
 from atlas import STAMP, atlas, here, save, tree
-from chunked import KINDS, remove_chunk, write_chunked, zipped
+from chunked import KINDS, Kind, remove_chunk, write_chunked, zipped
 from scipy import sparse
 
 from cellucid_dask import CellucidDaskError, CheckResult, check, export
@@ -257,6 +257,15 @@ def test_a_store_without_chunks_of_zeros_is_good(tmp_path: Path, kind: str) -> N
     assert told["obs/zero"].endswith("; 60 cells show 0")
     assert told["obs/never"].endswith("; 60 cells show False")
     assert "4 of 12" in told["X"]
+
+
+def test_most_of_a_column_may_be_left_out_of_a_shard_that_is_there(tmp_path: Path) -> None:
+    """A copy that ended early lacks whole files."""
+    made = atlas(columns={"rare": np.repeat([1, 0], [5, 55]).astype("f4")})
+    path = write_chunked(made, tmp_path / "atlas.zarr", Kind(shard=6))
+    assert "obs/rare: missing chunks: 5 of 6 (first: c/0 chunk 1, " in only_warning(path)
+    path = write_chunked(made, tmp_path / "plain.zarr")
+    assert "more than half of it; 50 cells show 0" in only_problem(path)
 
 
 def test_a_column_whose_only_chunk_went_is_refused(tmp_path: Path) -> None:

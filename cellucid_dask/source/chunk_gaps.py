@@ -26,6 +26,9 @@ class ChunkGaps:
         Positions count in C order through `grid`.
     names
         How the first missing chunks are called; at most `NAMED` of them.
+    left_out
+        Number of missing chunks whose shard is there: its writer left them out, since a copy that
+        ended early lacks whole files.
     emptied
         Whether no chunk is stored, but the folder is there that a writer makes for its first one.
     """
@@ -34,6 +37,7 @@ class ChunkGaps:
     chunk: tuple[int, ...]
     runs: NDArray[np.int64]
     names: tuple[str, ...] = ()
+    left_out: int = 0
     emptied: bool = False
 
     @property

@@ -71,7 +71,7 @@ def find_gaps(element: Any, files: ChunkFiles | None) -> ChunkGaps | None:
         return _gaps_in_shards(element, files, keys, index, found, emptied=emptied)
     runs = runs_between(found, keys.total)
     called = tuple(map(keys.name, first_positions(runs)))
-    return ChunkGaps(grid, chunk, runs, called, emptied)
+    return ChunkGaps(grid, chunk, runs, called, emptied=emptied)
 
 
 def _chunk_shape(metadata: Mapping[str, Any]) -> tuple[int, ...]:
@@ -98,18 +98,20 @@ def _gaps_in_shards(
 ) -> ChunkGaps:
     """Look into every shard that is there; of one that is not, all chunks are missing."""
     grid, per = _grid(element.shape, index.chunk), index.per_shard
-    found = [np.zeros(0, np.int64)]
+    found, left_out = [np.zeros(0, np.int64)], 0
     for shard in shards.tolist():
+        corner = np.unravel_index(shard, keys.grid)
+        first = [int(c) * n for c, n in zip(corner, per, strict=True)]
+        inside = [min(n, length - f) for f, n, length in zip(first, per, grid, strict=True)]
         stored = index.stored(files, f"{element.path}/{keys.name(shard)}")
-        corner, places = np.unravel_index(shard, keys.grid), np.unravel_index(stored, per)
-        at = [c * n + place for c, n, place in zip(corner, per, places, strict=True)]
-        inside = np.all([a < n for a, n in zip(at, grid, strict=True)], axis=0)
-        found.append(np.ravel_multi_index([a[inside] for a in at], grid))
+        at = np.stack(np.unravel_index(stored, per))
+        at = at[:, (at < np.reshape(inside, (-1, 1))).all(axis=0)]
+        left_out += prod(inside) - at.shape[1]
+        found.append(np.ravel_multi_index(tuple(at + np.reshape(first, (-1, 1))), grid))
     runs = runs_between(np.sort(np.concatenate(found)), prod(grid))
-    called = dict.fromkeys(
-        _name_in_shard(p, grid, keys, per, shards) for p in first_positions(runs)
-    )
-    return ChunkGaps(grid, index.chunk, runs, tuple(called), emptied)
+    positions = first_positions(runs)
+    called = dict.fromkeys(_name_in_shard(p, grid, keys, per, shards) for p in positions)
+    return ChunkGaps(grid, index.chunk, runs, tuple(called), left_out, emptied)
 
 
 def _name_in_shard(

@@ -127,7 +127,7 @@ def _is_usual(lacking: Lacking) -> bool:
 
 
 def _with_most_missing(lacking: Lacking, verdict: Verdict) -> Verdict:
-    """Call an array wrong of which more than half is missing.
+    """Call an array wrong of which more than half is missing, unless its writer left that out.
 
     A mask is false in most chunks, and stored values of a chosen fill value are no loss. A column
     that lacks all of its chunks may well be 0, or empty, in all cells.
@@ -135,7 +135,7 @@ def _with_most_missing(lacking: Lacking, verdict: Verdict) -> Verdict:
     gaps, part = lacking.gaps, lacking.use.part
     constant = part is Part.COLUMN and gaps.missing == gaps.total and not gaps.emptied
     meant = part is Part.MASK or constant or (part is Part.DATA and lacking.chosen)
-    if verdict.wrong or meant or 2 * gaps.missing <= gaps.total:
+    if verdict.wrong or meant or 2 * (gaps.missing - gaps.left_out) <= gaps.total:
         return verdict
     return Verdict(f"more than half of it; {verdict.what}", wrong=True)
 
