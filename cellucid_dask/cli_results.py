@@ -45,6 +45,12 @@ def told(result: ExportResult) -> Iterator[str]:
     if not result.written:
         yield f"dry run: nothing was written to {result.out}"
         return
+    head = "latent "
+    yield from (
+        f"latent space: {line.removeprefix(head).strip()}"
+        for line in result.discovered
+        if line.startswith(head)
+    )
     edges = "no graph" if result.n_edges is None else f"{result.n_edges:,} edges"
     yield (
         f"wrote {result.out}: {result.n_cells:,} cells, {result.n_genes:,} genes, "

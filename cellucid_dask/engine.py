@@ -177,8 +177,14 @@ class Engine:
             self._spawn = self.slots if self.slots > 1 else 0
         return True
 
-    def too_little(self, need: int, total: int | None) -> PlanError:
-        """Error for tasks of `need` bytes, where `total` is what was given for the whole run."""
+    def too_little(self, need: int, total: int | None, other: str = "") -> PlanError:
+        """Error for tasks of `need` bytes, where `total` is what was given for the whole run.
+
+        Parameters
+        ----------
+        other
+            What else the user may do.
+        """
         mega = 10**6
         if self._jobs is not None:
             job = self._jobs.workers * (need * 10 // 6 + WORKER_BYTES) + NANNY_BYTES
@@ -187,7 +193,7 @@ class Engine:
                 least = need * 10 // 9 * self.slots + self.overhead()
                 fix += f", and --memory {-(-least // mega)}MB or none"
             what = f"is too little for {self.kind}: a task needs {decimal(need)}"
-            return PlanError(what, where=where, fix=fix)
+            return PlanError(what, where=where, fix=", ".join(filter(None, (fix, other))))
         least = need * 10 // 9 * self.slots + self.overhead() + (16 << 20)
         alone = need * 10 // 9 + self.alone() + (16 << 20)
         fix = f"use --memory {-(-least // mega)}MB"
@@ -198,7 +204,7 @@ class Engine:
             f"a task needs {decimal(need)}, and the processes themselves "
             f"{decimal(self.overhead())}",
             where="--memory",
-            fix=fix,
+            fix=", ".join(filter(None, (fix, other))),
         )
 
     def __enter__(self) -> Engine:

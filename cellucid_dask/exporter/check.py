@@ -19,15 +19,17 @@ from cellucid_dask.encode import Box
 from cellucid_dask.errors import CellucidDaskError, InputError, Problem, ReadError, TextError
 from cellucid_dask.exporter.check_chunks import survey_chunks
 from cellucid_dask.exporter.check_genes import Genes, survey_genes
+from cellucid_dask.exporter.check_latent import survey_latent
 from cellucid_dask.exporter.check_obs import ObsField, survey_obs
 from cellucid_dask.exporter.placed_cells import find_placed_cells, unplaced_rows
 from cellucid_dask.options import ExportOptions, suggest
 from cellucid_dask.source.core import ARGUMENTS, Source
-from cellucid_dask.source.discover import Found, discover, latent_key, named_latent_key
+from cellucid_dask.source.discover import Found, discover, named_latent_key
 from cellucid_dask.source.kept_cells import keep_cells
 from cellucid_dask.source.kept_rows import KeptRows
 from cellucid_dask.source.matrix import Matrix
 from cellucid_dask.source.missing_chunks import Findings
+from cellucid_dask.source.row_blocks import RowBlocks
 
 _POINTS = re.compile(r"X_umap(_[123]d)?")  # what discovery takes for an embedding
 _VECTORS = re.compile(r"(?!X_).*_umap(_[123]d)?")  # and for a vector field
@@ -43,8 +45,10 @@ class Catalog:
         What is exported: the input, or those of its cells that have a place in every embedding.
     boxes
         Bounding box by dimension.
-    latent, latent_width
-        obsm key of the latent space, and its number of columns.
+    latent
+        obsm key of the latent space.
+    blocks
+        How the arrays of obsm that are used are read, by key.
     graph
         Neighbour graph, and the key it was found under; None without one.
     missing_chunks
@@ -60,7 +64,7 @@ class Catalog:
     source: Source
     boxes: dict[int, Box] = field(default_factory=dict)
     latent: str = ""
-    latent_width: int = 0
+    blocks: dict[str, RowBlocks] = field(default_factory=dict)
     obs: list[ObsField] = field(default_factory=list)
     genes: Genes | None = None
     graph: Matrix | None = None
@@ -105,7 +109,7 @@ def survey(
         catalog.warnings.append(left_out(source.kept))
     _embeddings(source, options, arrays, catalog)
     _vectors(options, arrays, catalog)
-    _latent(source, options, arrays, catalog)
+    survey_latent(source, options, arrays, catalog)
     survey_obs(source, options, catalog)
     if options.expression:
         catalog.genes = survey_genes(source, options, catalog)
@@ -270,34 +274,6 @@ def _vectors(options: ExportOptions, arrays: Mapping[str, da.Array], catalog: Ca
                 catalog.notes.append(f"vectors   obsm/{key} as {field_id} {dim}d")
             else:
                 del dims[dim]
-
-
-def _latent(
-    source: Source, options: ExportOptions, arrays: Mapping[str, da.Array], catalog: Catalog
-) -> None:
-    embeddings = catalog.found.embeddings
-    if options.latent_key is not None:
-        if options.latent_key not in source.obsm:
-            catalog.problems.append(
-                Problem(
-                    f"there is no obsm key {options.latent_key!r}",
-                    "--latent-key",
-                    suggest(options.latent_key, list(source.obsm)),
-                )
-            )
-        catalog.latent = options.latent_key
-    else:
-        latent = latent_key(arrays, embeddings.values())
-        if latent is None and embeddings:
-            latent = embeddings[max(embeddings)]
-            catalog.warnings.append(
-                f"no latent space in obsm: outlier quantiles are computed on {latent}"
-            )
-        catalog.latent = latent or ""
-    if catalog.latent in arrays:
-        catalog.latent_width = int(arrays[catalog.latent].shape[1])
-    if catalog.latent:
-        catalog.notes.append(f"latent    obsm/{catalog.latent}")
 
 
 def _graph(source: Source, options: ExportOptions, catalog: Catalog) -> None:

@@ -45,7 +45,7 @@ def fitting_plan(catalog: Catalog, options: ExportOptions, run: RunOptions, engi
         except NotEnoughError as error:
             if engine.fewer(fixed=run.workers is not None):
                 continue
-            raise engine.too_little(error.need, total) from None
+            raise engine.too_little(error.need, total, error.other) from None
 
 
 def output_problems(given: Path, run: RunOptions, data: str | None = None) -> list[Problem]:

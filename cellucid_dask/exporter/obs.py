@@ -21,18 +21,21 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from cellucid_dask.encode import Float32, encode_values, packed
-from cellucid_dask.exporter.embeddings import rows_of
 from cellucid_dask.exporter.files import Receipt, bytes_of, named, read_vector, write, write_raw
+from cellucid_dask.exporter.spaces import (
+    Space,
+    SpaceReader,
+    cached_cells,
+    piece_cells,
+    total_width,
+)
 from cellucid_dask.format import Code, Resource, safe, value_ext
 from cellucid_dask.source.store import ROWS
 
 if TYPE_CHECKING:
-    import dask.array as da
-
     from cellucid_dask.source.columns import Column
 
-READ = ROWS  # cells read at a time: one block
-STEP = 1 << 12  # cells of a step of arithmetic: what stays in the caches
+BLOCK = ROWS  # cells whose coordinates are added up before they are added to others
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,32 +60,6 @@ class Coded:
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Codes of cells `start` to `stop`; those of missing ones are the highest."""
         return read_vector(self.path, self.code.dtype, start, stop - start)
-
-
-@dataclass(frozen=True, slots=True)
-class Space:
-    """A space in which distances are measured: the latent space, or the points of an embedding.
-
-    Parameters
-    ----------
-    name
-        ``latent`` or the dimension.
-    array
-        (n_cells, d) latent space; None where `path` has (n_cells, `width`) float32 points.
-    """
-
-    name: str
-    width: int
-    array: da.Array | None = None
-    path: str = ""
-
-    def read(self, start: int, stop: int) -> Float32:
-        """Coordinates of cells `start` to `stop`, float32 as the reference takes them."""
-        if self.array is not None:
-            with np.errstate(over="ignore"):
-                return rows_of(self.array, start, stop).astype(np.float32)
-        flat = read_vector(self.path, "float32", start * self.width, (stop - start) * self.width)
-        return flat.reshape(-1, self.width)
 
 
 # ------------------------------------------------------------------------- values and codes
@@ -122,41 +99,57 @@ def sum_span(
     """Sum the coordinates of the cells of `span` by category, for all columns at once.
 
     Writes (categories of all columns, coordinates of all spaces + 1) float64 to `path`; the
-    last column counts cells.
+    last column counts cells. The order in which numbers are added, and so every bit of the sums,
+    depends on the cells alone: those of each block of `BLOCK` cells are added one by one, then the
+    sums of the blocks.
 
     Returns
     -------
     Cells whose latent coordinates are not finite.
     """
-    width = sum(space.width for space in spaces) + 1
+    width, most = total_width(spaces) + 1, max(column.n_categories for column in columns)
     totals = [np.zeros((column.n_categories, width)) for column in columns]
-    n_bad = 0
-    buffer = np.ones((min(READ, span[1] - span[0]), width))
-    for start in range(*span, READ):
-        stop = min(start + READ, span[1])
-        wide = fill(buffer[: stop - start], spaces, start, stop)
-        if not np.isfinite(wide.sum()):
-            n_bad += int((~np.isfinite(wide)).any(axis=1).sum())
-        for column, total in zip(columns, totals, strict=True):
-            codes = column.read(start, stop)
-            there = codes != column.code.missing
-            pointers = np.concatenate([[0], np.cumsum(there)])
-            ones, shape = np.ones(pointers[-1]), (column.n_categories, codes.size)
-            total += sparse.csc_array((ones, codes[there], pointers), shape=shape) @ wide
+    step = min(piece_cells(width, most), span[1] - span[0])
+    n_bad, reader = 0, SpaceReader(spaces)
+    buffer = np.ones((most + step, width))  # sums of the cells before stand above the cells
+    for first in range(*span, BLOCK):
+        last = min(first + BLOCK, span[1])
+        sums = [np.zeros_like(total) for total in totals]
+        for start in range(first, last, step):
+            stop = min(start + step, last)
+            wide = reader.fill(buffer[most : most + stop - start, :-1], start, stop)
+            if not np.isfinite(wide.sum()):
+                n_bad += int((~np.isfinite(wide)).any(axis=1).sum())
+            for i, column in enumerate(columns):
+                rows = buffer[most - column.n_categories : most + stop - start]
+                sums[i] = _add_cells(sums[i], column, start, stop, rows)
+        for total, more in zip(totals, sums, strict=True):
+            total += more
     write_raw(path, totals)
     return n_bad
 
 
-def fill(buffer: NDArray[Any], spaces: Sequence[Space], start: int, stop: int) -> NDArray[Any]:
-    """Read cells `start` to `stop` in all spaces, beside one another, into `buffer`.
+def _add_cells(
+    sums: NDArray[np.float64], column: Coded, start: int, stop: int, rows: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Add cells `start` to `stop` to the sums of their categories, one after the other.
 
-    One buffer for all steps: memory that is mapped anew costs more than the arithmetic on it.
+    Parameters
+    ----------
+    rows
+        (K + cells, width) room for the sums, and below it the coordinates of the cells.
     """
-    done = 0
-    for space in spaces:
-        buffer[:, done : done + space.width] = space.read(start, stop)
-        done += space.width
-    return buffer
+    n_categories = column.n_categories
+    rows[:n_categories] = sums
+    codes = column.read(start, stop)
+    there = codes != column.code.missing
+    kinds = np.concatenate([np.arange(n_categories), codes[there]])
+    pointers = np.concatenate([np.arange(n_categories + 1), n_categories + np.cumsum(there)])
+    shape = (n_categories, len(rows))
+    added: NDArray[np.float64] = (
+        sparse.csc_array((np.ones(kinds.size), kinds, pointers), shape=shape) @ rows
+    )
+    return added
 
 
 def mean_of_spans(paths: Sequence[str], width: int, path: str) -> None:
@@ -188,7 +181,7 @@ def measure(
 
     NaN where a cell has no category. Files are of all cells, each span writes its own part.
     """
-    width = sum(space.width for space in spaces) + 1
+    width = total_width(spaces) + 1
     table = np.fromfile(means).reshape(-1, width)[:, :-1].astype(np.float32)
     with ExitStack() as stack:
         files = {
@@ -198,10 +191,11 @@ def measure(
             for i, _ in columns
             for space in spaces
         }
-        buffer = np.empty((min(READ, span[1] - span[0]), width - 1), np.float32)
-        for start in range(*span, READ):
-            stop = min(start + READ, span[1])
-            rows, base = fill(buffer[: stop - start], spaces, start, stop), 0
+        step = min(piece_cells(width), span[1] - span[0])
+        buffer, reader = np.empty((step, width - 1), np.float32), SpaceReader(spaces)
+        for start in range(*span, step):
+            stop = min(start + step, span[1])
+            rows, base = reader.fill(buffer[: stop - start], start, stop), 0
             for i, column in columns:
                 centers = table[base : base + column.n_categories]
                 base += column.n_categories
@@ -216,17 +210,17 @@ def _distances(
     column: Coded,
     start: int,
     stop: int,
-    rows: Float32,
+    rows: NDArray[Any],
     centers: Float32,
     spaces: Sequence[Space],
 ) -> list[Float32]:
     """Distances in each space, in steps that stay in the caches."""
-    codes = column.read(start, stop)
+    codes, step = column.read(start, stop), cached_cells(rows.shape[1])
     out = [np.full(codes.size, np.nan, np.float32) for _ in spaces]
     if not column.n_categories:
         return out
-    for first in range(0, codes.size, STEP):
-        here = slice(first, min(first + STEP, codes.size))
+    for first in range(0, codes.size, step):
+        here = slice(first, min(first + step, codes.size))
         gap = np.take(centers, codes[here], axis=0, mode="clip")  # a missing code is the highest
         with np.errstate(over="ignore", invalid="ignore"):
             gap -= rows[here]
@@ -385,11 +379,11 @@ def _centroids(
     k, least = counts.size, settings.min_points
     limits = np.append(_limits(codes, distance, counts, float(settings.quantile or 0)), -1.0)
     kept, sums = np.zeros(k, np.int64), np.zeros((k, space.width))
-    for start in range(0, codes.size, READ):
-        stop = min(start + READ, codes.size)
+    for start in range(0, codes.size, BLOCK):
+        stop = min(start + BLOCK, codes.size)
         part = np.minimum(codes[start:stop], k)
         inside = distance[start:stop] <= limits[part]
-        chosen, rows = part[inside], space.read(start, stop)[inside]
+        chosen, rows = part[inside], space.read_points(start, stop)[inside]
         kept += np.bincount(chosen, minlength=k)
         for axis in range(space.width):
             sums[:, axis] += np.bincount(chosen, weights=rows[:, axis], minlength=k)

@@ -18,6 +18,7 @@ from cellucid_dask.errors import PlanError
 from cellucid_dask.exporter.check import Catalog
 from cellucid_dask.exporter.check_genes import Genes
 from cellucid_dask.exporter.disk import FileKind, edge_scratch, obs_scratch, output_files
+from cellucid_dask.exporter.obs_memory import ObsMemory, size_of_sums
 from cellucid_dask.format import value_dtype
 from cellucid_dask.options import ExportOptions
 from cellucid_dask.source.matrix import DenseMatrix, SparseMatrix
@@ -108,12 +109,12 @@ def make_plan(catalog: Catalog, options: ExportOptions, worker_bytes: int, slots
     """
     need = least_bytes(catalog, options)
     if worker_bytes < need:
-        raise NotEnoughError(need)
+        raise NotEnoughError(need, _cause(catalog, need))
     genes, room = catalog.genes, worker_bytes - vector_bytes(catalog, options)
     way: Way = "none"
     chunks: tuple[tuple[int, int], ...] = ()
     block, total = BLOCK_BYTES, 0
-    scratch = [*obs_scratch(catalog, sum_bytes(catalog), len(spans(catalog.n_cells)))]
+    scratch = [*obs_scratch(catalog, ObsMemory.of(catalog).sums, len(spans(catalog.n_cells)))]
     scratch += edge_scratch(catalog)
     if genes is not None and genes.ids:
         way = choose_way(genes, room)
@@ -136,11 +137,26 @@ def make_plan(catalog: Catalog, options: ExportOptions, worker_bytes: int, slots
 
 
 class NotEnoughError(PlanError):
-    """A task needs more memory than a worker has; the caller knows of how many workers."""
+    """A task needs more memory than a worker has; the caller knows of how many workers.
 
-    def __init__(self, need: int) -> None:
-        self.need = need
+    Parameters
+    ----------
+    need
+        Bytes.
+    other
+        What would need less; empty where nothing is known to.
+    """
+
+    def __init__(self, need: int, other: str = "") -> None:
+        self.need, self.other = need, other
         super().__init__(f"a task needs {decimal(need)}")
+
+
+def _cause(catalog: Catalog, need: int) -> str:
+    """Say what to do when it is the sums by category that take the memory."""
+    if not catalog.categorical or ObsMemory.of(catalog).reduction_bytes < need:
+        return ""
+    return f"or choose others with --latent-key or --obs-key: {size_of_sums(catalog)}"
 
 
 def choose_way(genes: Genes, room: int) -> Way:
@@ -277,11 +293,6 @@ def vector_bytes(catalog: Catalog, options: ExportOptions) -> int:
     return catalog.n_cells * (12 + 2 * itemsize)
 
 
-def obs_bytes(catalog: Catalog) -> int:
-    """Memory of ranking the cells of one column: keys, their order, ranks and distances."""
-    return catalog.n_cells * (44 if catalog.categorical else 12) + 8 * MiB
-
-
 def least_bytes(catalog: Catalog, options: ExportOptions) -> int:
     """Least memory with which every task can run."""
     genes, largest = catalog.genes, FLOOR
@@ -296,7 +307,7 @@ def least_bytes(catalog: Catalog, options: ExportOptions) -> int:
             row = matrix.shape[1] * (matrix.dtype.itemsize + 14)
             row *= matrix.chunks[0] if matrix.chunks else 1
             largest = max(largest, vector + 16 * MiB, min(row, 256 * MiB))
-    return max(largest, obs_bytes(catalog))
+    return max(largest, ObsMemory.of(catalog).least)
 
 
 def _largest(
@@ -307,7 +318,7 @@ def _largest(
     options: ExportOptions,
 ) -> int:
     if genes is None:
-        return obs_bytes(catalog)
+        return ObsMemory.of(catalog).least
     first = 0
     matrix = genes.matrix
     if chunks:
@@ -336,12 +347,6 @@ def gene_bytes(genes: Genes) -> int:
 def spill_bytes(genes: Genes) -> int:
     """Disk the spill may take: 6 bytes a stored value, 4 a dense one."""
     return gene_bytes(genes) + 8 * (genes.matrix.shape[1] + 1)
-
-
-def sum_bytes(catalog: Catalog) -> list[int]:
-    """Bytes of the sums by category of each categorical column, in all spaces and their count."""
-    width = catalog.latent_width + sum(catalog.boxes) + 1
-    return [8 * width * len(column.categories) for column in catalog.categorical]
 
 
 def describe(plan: Plan, catalog: Catalog, engine: str, tasks: Mapping[str, int]) -> dict[str, Any]:

@@ -13,13 +13,14 @@ from cellucid_dask.exporter.journal import ObsFiles
 from cellucid_dask.exporter.obs import (
     Coded,
     RankSettings,
-    Space,
     mean_of_spans,
     measure,
     rank_column,
     sum_span,
     write_column,
 )
+from cellucid_dask.exporter.obs_memory import ObsMemory
+from cellucid_dask.exporter.spaces import Space, total_width
 from cellucid_dask.exporter.stage_manifests import save_obs
 
 
@@ -98,8 +99,9 @@ def reduce_obs(
     if job.options.centroid_quantile is not None:
         points = [Space(str(dim), dim, path=points_path(job, dim)) for dim in job.catalog.boxes]
     spaces = [Space("latent", latent.shape[1], latent), *points]
-    width = sum(space.width for space in spaces) + 1
-    groups = group_columns(coded, width, job.plan.worker_bytes)
+    width = total_width(spaces) + 1
+    limit = ObsMemory.of(job.catalog).group_bytes(job.plan.worker_bytes)
+    groups = group_columns(coded, width, limit)
     means = _means(job, groups, spaces, width)
     parts = [
         (group, spaces, span, mean, job.scratch)
@@ -161,14 +163,14 @@ def rank_settings(job: Job) -> RankSettings:
 
 
 def group_columns(
-    coded: Sequence[tuple[int, Coded]], width: int, worker_bytes: int
+    coded: Sequence[tuple[int, Coded]], width: int, limit: int
 ) -> list[list[tuple[int, Coded]]]:
-    """Columns whose sums fit a worker together, so that each pass serves as many as it can."""
+    """Columns whose sums take at most `limit` bytes, so that a pass serves as many as it can."""
     groups: list[list[tuple[int, Coded]]] = [[]]
     held = 0
     for i, column in coded:
         size = 8 * width * column.n_categories
-        if groups[-1] and held + size > worker_bytes // 4:
+        if groups[-1] and held + size > limit:
             groups.append([])
             held = 0
         groups[-1].append((i, column))

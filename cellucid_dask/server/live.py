@@ -7,7 +7,7 @@ a work folder that goes with the server, and answered from there like an export'
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from hashlib import sha256
@@ -18,10 +18,12 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.filesize import decimal
 
 from cellucid_dask import format as fmt
 from cellucid_dask.encode import encode_gene, packed
 from cellucid_dask.engine import Engine
+from cellucid_dask.errors import Problem
 from cellucid_dask.exporter import manifests
 from cellucid_dask.exporter.check import Catalog, survey
 from cellucid_dask.exporter.check_genes import expression_key
@@ -32,12 +34,13 @@ from cellucid_dask.exporter.fit import refuse
 from cellucid_dask.exporter.genes import gene_resource
 from cellucid_dask.exporter.job import Job
 from cellucid_dask.exporter.obs import Coded, write_column
+from cellucid_dask.exporter.obs_memory import ObsMemory, size_of_sums
 from cellucid_dask.exporter.plan import Plan, least_bytes, spans
 from cellucid_dask.exporter.publish import FOLDERS
 from cellucid_dask.exporter.stage_obs import points_path, reduce_obs
 from cellucid_dask.exporter.staging import Staging
 from cellucid_dask.format import Resource
-from cellucid_dask.machine import cores
+from cellucid_dask.machine import available_memory, cores
 from cellucid_dask.options import ExportOptions
 from cellucid_dask.progress import Reporter
 from cellucid_dask.run_options import RunOptions
@@ -67,6 +70,8 @@ class LiveDataset:
         Of all answers.
     room
         Bytes that one answer may take while it is made.
+    memory
+        Bytes that all tasks of a reduction over obs may take together.
     index
         Whether to keep a gene index of CSR data.
     cache_dir
@@ -91,6 +96,7 @@ class LiveDataset:
         cache: AnswerCache,
         *,
         room: int,
+        memory: int,
         index: bool,
         cache_dir: Path,
         mark: str,
@@ -100,10 +106,12 @@ class LiveDataset:
         self.catalog = survey(source, options)
         self.source = source = self.catalog.source
         refuse([*problems, *self.catalog.problems])
+        refuse(list(memory_problems(self.catalog, memory)))
         # Fixed now, so that the identity is the same whenever it is asked for.
         self.options = replace(options, created_at=options.timestamp())
         self._cache, self._once, self._still = cache, Once(), still
         self._room = max(room, least_bytes(replace(self.catalog, genes=None), options))
+        self._slots = max(1, min(cores(), memory // ObsMemory.of(self.catalog).least))
         self._busy = BoundedSemaphore(max(2, cores()))  # what is made at once, each in memory
         self.name = options.dataset_name or source.name
         self.id = options.dataset_id or fmt.safe(self.name)
@@ -272,6 +280,7 @@ class LiveDataset:
                 if coded is not None:
                     self._column(i)
             engine = Engine(RunOptions(workers=1), Reporter(quiet=True), local=True, small=True)
+            engine.slots = self._slots
             with self._busy, engine, engine.working(self._staging.scratch):
                 found = reduce_obs(replace(self._job, engine=engine), self._coded)
             for file in self._staging.scratch.iterdir():
@@ -365,6 +374,18 @@ class LiveDataset:
         if self.genes is not None:
             self.genes.stop()
         self._folder.cleanup()
+
+
+def memory_problems(catalog: Catalog, memory: int) -> Iterator[Problem]:
+    """Say when sums by category fit neither `memory` nor half of what is free."""
+    need = ObsMemory.of(catalog).reduction_bytes
+    have = memory if need <= memory else max(memory, available_memory() // 2)
+    if need > have:
+        what = (
+            f"outlier quantiles need {decimal(need)} of memory, and there are {decimal(have)}: "
+            f"{size_of_sums(catalog)}"
+        )
+        yield Problem(what, fix="choose others with --latent-key or --obs-key")
 
 
 def state_of(matrix: Matrix) -> Fingerprint | None:

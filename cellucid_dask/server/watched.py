@@ -163,6 +163,7 @@ def open_live(
             options,
             cache,
             room=max(serving.cache_bytes() // ROOM, 64_000_000),
+            memory=serving.cache_bytes(),
             index=serving.index,
             cache_dir=Path(serving.cache_dir) if serving.cache_dir else default_cache_dir(),
             mark=mark,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from math import prod
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import dask.array as da
@@ -23,7 +24,8 @@ from cellucid_dask.source.matrix import (
     matrix_in_memory,
     matrix_in_store,
 )
-from cellucid_dask.source.store import DAMAGE, ROWS, FileArray, Store
+from cellucid_dask.source.row_blocks import SPARSE_BLOCKS, STORED_VALUE_BYTES, block_rows
+from cellucid_dask.source.store import DAMAGE, FileArray, Store
 
 if TYPE_CHECKING:
     from cellucid_dask.source.kept_rows import KeptRows
@@ -133,7 +135,7 @@ def open_source(data: Any) -> Source:
 
 @dataclass(frozen=True, slots=True)
 class SparseRows:
-    """A CSR matrix that is indexed by rows and gives dense arrays; for obsm."""
+    """A sparse matrix that is indexed by rows and gives dense arrays; for obsm."""
 
     matrix: SparseMatrix
 
@@ -157,9 +159,19 @@ class SparseRows:
         return self.matrix.rows(start, stop)[:, index[1]]
 
 
-def lazy(array: Any) -> da.Array:
-    """Wrap an array-like as a dask array of whole-width row blocks."""
-    chunks = (ROWS, *(-1 for _ in array.shape[1:]))
+def lazy(array: Any, rows: int | None = None) -> da.Array:
+    """Wrap an array-like as a dask array of whole-width row blocks.
+
+    Parameters
+    ----------
+    rows
+        Rows of a block; by default as many as take little memory.
+    """
+    if rows is None:
+        value = array.dtype.itemsize + STORED_VALUE_BYTES * isinstance(array, SparseRows)
+        on_disk = getattr(array, "chunks", None)
+        rows = block_rows(value * prod(array.shape[1:]), on_disk[0] if on_disk else 1)
+    chunks = (rows, *(-1 for _ in array.shape[1:]))
     meta = np.empty((0,) * len(array.shape), array.dtype)
     return da.from_array(array, chunks=chunks, meta=meta, inline_array=True, fancy=False)
 
@@ -202,6 +214,7 @@ def _densified(array: da.Array) -> da.Array:
         lambda block: block.toarray() if hasattr(block, "toarray") else np.asarray(block),
         dtype=array.dtype,
         meta=np.empty((0,) * array.ndim, array.dtype),
+        token=None if isinstance(array._meta, np.ndarray) else SPARSE_BLOCKS,  # noqa: SLF001
     )
 
 
@@ -212,29 +225,30 @@ def obsm_in_store(store: Store, key: str, element: Any) -> da.Array:
         return obsm_array(FileArray.of(store, key, element), label)
     if encoding_of(element) == "dataframe":
         names = list_attribute(element, "column-order")
-        arrays = {name: _numbers(store, f"{key}/{name}", need(element, name)) for name in names}
+        rows = block_rows(8 * len(names))
+        arrays = {
+            name: _numbers(store, f"{key}/{name}", need(element, name), rows) for name in names
+        }
         odd = [name for name, array in arrays.items() if array is None]
         if odd:
             raise InputError(f"has columns that are not numbers: {', '.join(odd)}", where=label)
         return da.stack(list(arrays.values()), axis=1)
     matrix = matrix_in_store(store, key, element)
-    if isinstance(matrix, SparseMatrix) and matrix.layout == "csr":
-        return lazy(SparseRows(matrix))
     if isinstance(matrix, SparseMatrix):
-        return obsm_array(matrix.major(0, matrix.n_major), label)
+        return lazy(SparseRows(matrix))
     return obsm_array(matrix.array, label)
 
 
-def _numbers(store: Store, key: str, element: Any) -> da.Array | None:
+def _numbers(store: Store, key: str, element: Any, rows: int) -> da.Array | None:
     """Make a dask array of a column of numbers or truth, NaN where missing; None of any other."""
     if is_array(element):
         array = FileArray.of(store, key, element)
-        return lazy(array) if array.dtype.kind in NUMBERS else None
+        return lazy(array, rows) if array.dtype.kind in NUMBERS else None
     nullable = encoding_of(element).startswith("nullable")
-    values = _numbers(store, f"{key}/values", need(element, "values")) if nullable else None
+    values = _numbers(store, f"{key}/values", need(element, "values"), rows) if nullable else None
     if values is None:
         return None
-    mask = lazy(FileArray.of(store, f"{key}/mask", need(element, "mask")))
+    mask = lazy(FileArray.of(store, f"{key}/mask", need(element, "mask")), rows)
     return da.where(mask, np.float32(np.nan), values.astype(np.float32))
 
 

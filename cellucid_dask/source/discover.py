@@ -6,7 +6,7 @@ Pure rules over names and shapes; the rules are those of the format's section on
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -15,6 +15,16 @@ from cellucid_dask.format import DIMENSIONS
 Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
 
 LATENT = ("scanvi", "scvi", "X_scvi", "X_pca", "harmony", "X_harmony")
+MORE_LATENT = (  # names that the reference does not know, taken after all of its own
+    "X_spectral",
+    "X_spectral_harmony",
+    "X_mnn",
+    "X_totalVI",
+    "X_emb",
+    "X_scanorama",
+    "X_bbknn_pca",
+)
+GUESSED_COLUMNS = 1000  # of a latent space whose name says nothing, at most
 _EXPLICIT = re.compile(r"(.*)_([123])d")
 
 
@@ -102,22 +112,42 @@ def _vectors(shapes: Shapes, found: Found) -> None:
     found.vectors = {name: dims for name, dims in found.vectors.items() if dims}
 
 
-def latent_key(keys: Iterable[str], embeddings: Iterable[str]) -> str | None:
-    """Which obsm key is the latent space; None when there are only embeddings."""
-    present, shown = list(keys), set(embeddings)
-    named = named_latent_key(present, shown)
-    return named or next((key for key in present if key not in shown), None)
+def latent_key(
+    shapes: Shapes, embeddings: Iterable[str], sparse: Container[str] = ()
+) -> str | None:
+    """Which obsm key is the latent space; None when nothing can be taken for one.
+
+    A name decides; without a known one it is a guess.
+
+    Parameters
+    ----------
+    sparse
+        Keys of sparse arrays: peaks, tiles or fragments, which are never guessed. Neither are
+        arrays of more than `GUESSED_COLUMNS` columns.
+    """
+    shown = set(embeddings)
+    return named_latent_key(shapes, shown) or next(
+        (
+            key
+            for key, shape in shapes.items()
+            if key not in shown and key not in sparse and shape[1] <= GUESSED_COLUMNS
+        ),
+        None,
+    )
 
 
 def named_latent_key(keys: Iterable[str], shown: Iterable[str] = ()) -> str | None:
-    """Which obsm key has the name of a latent space, the first in the order of `LATENT`."""
+    """Which obsm key has the name of a latent space: those of `LATENT` in their order, then others.
+
+    Names with other case, or with ``X_`` before them, follow the exact ones of their list.
+    """
     present, taken = list(keys), set(shown)
-    for name in LATENT:
-        if name in present:
-            return name
-    for name in LATENT:
-        forms = {name.casefold(), f"x_{name}".casefold()}
-        for key in present:
-            if key.casefold() in forms and key not in taken:
-                return key
+    hidden = [key for key in present if key not in taken]
+    for names, exact in ((LATENT, present), (MORE_LATENT, hidden)):
+        found = [name for name in names if name in exact]
+        for name in names:
+            forms = {name.casefold(), f"x_{name}".casefold()}
+            found += [key for key in hidden if key.casefold() in forms]
+        if found:
+            return found[0]
     return None

@@ -23,6 +23,7 @@ from cellucid_dask.source.store import COPY_AGAIN, FileArray, Store
 
 ArrayLike: TypeAlias = Any  # FileArray, numpy or dask array: shape, dtype, slicing
 INDPTR_STEP = 1 << 20
+RUN_NNZ = 1 << 20  # stored values of columns that are read together
 
 NUMBERS = "biuf"
 
@@ -119,9 +120,23 @@ class SparseMatrix:
         return sparse.csc_array(parts, shape=shape[::-1])
 
     def rows(self, start: int, stop: int) -> NDArray[Any]:
-        """Read rows of a CSR matrix as a dense array; for narrow ones, such as in obsm."""
-        dense: NDArray[Any] = self.major(start, stop).toarray()
-        return dense
+        """Read rows as a dense array; of a CSC matrix by reading all of its columns."""
+        if self.layout == "csr":
+            dense: NDArray[Any] = self.major(start, stop).toarray()
+            return dense
+        parts = [self.major(*columns)[start:stop].toarray() for columns in self._column_runs()]
+        return np.hstack([np.empty((stop - start, 0), self.dtype), *parts])
+
+    def _column_runs(self) -> Iterator[tuple[int, int]]:
+        """Runs of columns of a CSC matrix that hold few values, or are one column."""
+        for first, pointers in self.pointers():
+            start = 0
+            while start < pointers.size - 1:
+                limit = pointers[start] + RUN_NNZ
+                stop = int(np.searchsorted(pointers, limit, side="right")) - 1
+                stop = max(stop, start + 1)
+                yield first + start, first + stop
+                start = stop
 
 
 @dataclass(frozen=True, slots=True)
