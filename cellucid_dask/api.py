@@ -87,7 +87,7 @@ def start(
     problems = [*problems, *wrong]
     source = None
     try:
-        source = open_source(data)
+        source = open_source(data, what.modality)
     except CellucidDaskError as error:
         problems += error.problems
     name = "dataset" if source is None else source.name
@@ -153,7 +153,7 @@ def look(data: Data, options: Mapping[str, Any], problems: list[Problem]) -> Che
 
     what, _, wrong = read(options)
     try:
-        found = survey(open_source(data), what)
+        found = survey(open_source(data, what.modality), what)
     except CellucidDaskError as error:
         raise CellucidDaskError.of([*problems, *wrong, *error.problems]) from error
     every = tuple(dict.fromkeys([*problems, *wrong, *found.problems]))

@@ -24,6 +24,7 @@ from cellucid_dask.cli_options import (
     debug,
     export_options,
     input_options,
+    modality,
     preview_options,
     script_options,
     serve_options,
@@ -170,6 +171,7 @@ def serve(path: str, **given: Any) -> None:
 @click.argument("data", type=click.Path())
 @worker_options
 @cache_dir
+@modality
 @click.option("--layer", metavar="NAME", help="Index this layer in place of X.")
 @click.option("--raw", is_flag=True, help="Index raw in place of X.")
 @accept_missing_chunks

@@ -23,6 +23,8 @@ def together(*options: Callable[[F], F]) -> Callable[[F], F]:
     return decorate
 
 
+modality = click.option("--modality", metavar="NAME", help="Take this modality of a MuData.")
+
 expression = together(
     click.option(
         "--layer", metavar="NAME", help="Take the expression from this layer in place of X."
@@ -93,6 +95,7 @@ input_options = together(
     click.option(
         "--rename-duplicates", is_flag=True, help="Append -1, -2, ... to repeated gene ids."
     ),
+    modality,
     expression,
     latent_key("found"),
     embedding_and_graph,
@@ -388,6 +391,7 @@ verify_options = together(
         metavar="N",
         help="Compare only N genes, evenly spaced. [default: all]",
     ),
+    modality,
     expression,
     embedding_and_graph,
     latent_key("as the export has it"),

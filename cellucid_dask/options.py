@@ -107,6 +107,8 @@ class ExportOptions(Options):
         Column of var that holds the gene ids, or ``index``.
     rename_duplicates
         Append ``-1``, ``-2``, ... to repeated gene ids.
+    modality
+        Which modality of a MuData to take.
     layer, raw
         Take the expression from ``layers[layer]`` or from ``raw`` in place of ``X``.
     latent_key
@@ -144,6 +146,7 @@ class ExportOptions(Options):
     genes: tuple[str, ...] | None = None
     gene_id_column: str = "index"
     rename_duplicates: bool = False
+    modality: str | None = None
     layer: str | None = None
     raw: bool = False
     latent_key: str | None = None

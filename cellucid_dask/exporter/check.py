@@ -93,6 +93,8 @@ def survey(
         obsm keys by field and dimension, where they are known rather than discovered.
     """
     catalog = Catalog(source.n_cells, Found(), source)
+    catalog.notes += source.notes
+    catalog.warnings += source.warnings
     if not source.n_cells:
         catalog.problems.append(Problem("has no cells", source.where))
     arrays = _usable_obsm(source, options, catalog)

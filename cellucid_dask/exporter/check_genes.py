@@ -89,10 +89,14 @@ def _absent(source: Source, options: ExportOptions, catalog: Any) -> None:
         what = f"there is no layer {options.layer!r}"
         catalog.problems.append(Problem(what, "--layer", fix))
     elif options.genes:
-        catalog.problems.append(Problem("there is no X, so no gene can be exported", source.where))
+        fix = "use --raw" if source.raw_var is not None else ""
+        what = "there is no X, so no gene can be exported"
+        catalog.problems.append(Problem(what, source.where, fix))
     else:
         catalog.notes.append("no genes  there is no X")
-        catalog.warnings.append("there is no X: the export holds no genes")
+        raw = None if isinstance(source.raw_var, CellucidDaskError) else source.raw_var
+        other = f"; raw has {raw.length:,} genes: use --raw" if raw is not None else ""
+        catalog.warnings.append(f"there is no X: the export holds no genes{other}")
 
 
 def _ids(table: Frame, options: ExportOptions, catalog: Any) -> list[str] | None:

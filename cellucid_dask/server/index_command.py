@@ -49,6 +49,7 @@ def build_index(
     data: str | os.PathLike[str],
     run: RunOptions,
     *,
+    modality: str | None,
     layer: str | None,
     raw: bool,
     cache_dir: str | None,
@@ -64,7 +65,7 @@ def build_index(
         When the data cannot be read, or the index cannot be written.
     """
     try:
-        source = open_source(data)
+        source = open_source(data, modality)
         matrix = _matrix(source, layer, raw=raw)
     except CellucidDaskError as error:
         raise InputError.of([*problems, *error.problems]) from error

@@ -173,7 +173,10 @@ def open_live(
 
     live: WatchedData | LiveDataset
     if store is None:
-        live = opened(open_source(data), secrets.token_hex(8))
+        live = opened(open_source(data, options.modality), secrets.token_hex(8))
+    elif not serving.backed and options.modality is not None:
+        fix = "leave one of them out"
+        raise InputError("--no-backed and --modality cannot both be given", fix=fix)
     elif not serving.backed:
         # Once the data are in memory, nothing tells which chunks were missing.
         missing = survey(open_source(store.path), options).missing_chunks
@@ -183,7 +186,8 @@ def open_live(
         live.catalog.warnings += missing.warnings
     else:
         place = store.path  # the current folder may be another one later
-        live = WatchedData(place, lambda mark, still: opened(open_source(place), mark, still))
+        name = options.modality
+        live = WatchedData(place, lambda mark, still: opened(open_source(place, name), mark, still))
     return Opened(
         One(live),
         "anndata",
@@ -191,7 +195,9 @@ def open_live(
         format=_FORMATS[store.kind] if store else "in-memory",
         backed=serving.backed and (store is not None or bool(getattr(data, "isbacked", False))),
         live=live,
-        zarr=ZarrFiles(store) if store is not None and store.kind != "hdf5" else None,
+        zarr=ZarrFiles(store, options.modality)
+        if store is not None and store.kind != "hdf5"
+        else None,
     )
 
 

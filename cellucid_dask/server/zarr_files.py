@@ -24,10 +24,14 @@ class ZarrFiles:
     ----------
     store
         A folder or an archive.
+    modality
+        Which one of a MuData is the root of what is served.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, modality: str | None = None) -> None:
         self._root = Path(store.path).resolve()
+        parts = [store.folder, "" if modality is None else f"mod/{modality}"]
+        self._base = "".join(f"{part}/" for part in parts if part)
         self._read = self._member if store.kind == "zip" else self._file
 
     def find(self, key: str) -> Content | None:
@@ -37,8 +41,8 @@ class ZarrFiles:
             return None
         try:
             if name in METADATA:
-                return self._read(key, JSON)
-            return self._read(key, BINARY) if self._is_chunk(key) else None
+                return self._read(self._base + key, JSON)
+            return self._read(self._base + key, BINARY) if self._is_chunk(key) else None
         except _DAMAGE:
             return None
 
@@ -52,9 +56,9 @@ class ZarrFiles:
         return False
 
     def _is_array(self, folder: str) -> bool:
-        if self._read(f"{folder}.zarray", JSON) is not None:
+        if self._read(f"{self._base}{folder}.zarray", JSON) is not None:
             return True
-        found = self._read(f"{folder}zarr.json", JSON)
+        found = self._read(f"{self._base}{folder}zarr.json", JSON)
         if found is None or not isinstance(found.body, bytes):
             return False
         node = json.loads(found.body)

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from cellucid_dask.source.columns import CategoricalColumn, Column, WholeColumn
 from cellucid_dask.source.matrix import Matrix, SparseMatrix
+from cellucid_dask.source.selected import SelectedColumn
 from cellucid_dask.source.store import FileArray, Store
 
 Place: TypeAlias = tuple[Store, str]
@@ -71,7 +72,9 @@ def uses_of_matrix(matrix: Matrix) -> Iterator[Use]:
 
 def uses_of_column(column: Column, categories: tuple[str, ...] = ()) -> Iterator[Use]:
     """Name the arrays of a column of obs that is in a store."""
-    if isinstance(column, CategoricalColumn):
+    if isinstance(column, SelectedColumn):
+        yield from uses_of_column(column.column, categories)
+    elif isinstance(column, CategoricalColumn):
         yield Use(column.array.store, column.array.key, Part.CODES, categories=categories)
         yield Use(column.store, column.categories_key, Part.CATEGORIES)
     elif isinstance(column, WholeColumn):

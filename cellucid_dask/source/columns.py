@@ -244,7 +244,8 @@ class TextColumn:
         """Always ``category``."""
         return "category"
 
-    def _pieces(self) -> Iterator[NDArray[Any]]:
+    def pieces(self) -> Iterator[NDArray[Any]]:
+        """Strings of up to `STRING_STEP` rows at a time; None where missing."""
         for start in range(0, self.length, STRING_STEP):
             rows = slice(start, min(start + STRING_STEP, self.length))
             piece = decoded(self.array[rows], f"{self.array.store.path}, {self.array.key}")
@@ -255,14 +256,14 @@ class TextColumn:
     def categories(self) -> list[str]:
         """Distinct strings in the order of their code points, as pandas sorts them."""
         found: set[str] = set()
-        for piece in self._pieces():
+        for piece in self.pieces():
             found.update(pd.unique(piece[pd.notna(piece)]))
         return sorted(found)
 
     def codes(self) -> NDArray[np.int32]:
         """Positions in the categories."""
         index = pd.Index(self.categories(), dtype=object)
-        codes = [index.get_indexer(pd.Index(piece, dtype=object)) for piece in self._pieces()]
+        codes = [index.get_indexer(pd.Index(piece, dtype=object)) for piece in self.pieces()]
         return np.concatenate([np.zeros(0, np.int32), *codes]).astype(np.int32)
 
     def values(self) -> NDArray[np.float32]:
@@ -271,7 +272,7 @@ class TextColumn:
 
     def strings(self) -> list[str]:
         """Every string; ``nan`` where missing."""
-        return ["nan" if v is None else str(v) for piece in self._pieces() for v in piece]
+        return ["nan" if v is None else str(v) for piece in self.pieces() for v in piece]
 
 
 @dataclass(frozen=True, slots=True)

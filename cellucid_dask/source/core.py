@@ -80,6 +80,8 @@ class Source:
         Whether some of it lives in the memory of this process, out of reach of others.
     whole, kept
         Where some cells are left out: the source of all cells, and the rows that are kept.
+    notes, warnings
+        What was left out when it was opened, and what the user should know of it.
     """
 
     name: str
@@ -93,6 +95,8 @@ class Source:
     local: bool = field(default=False)
     whole: Source | None = None
     kept: KeptRows | None = None
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def n_cells(self) -> int:
@@ -105,13 +109,18 @@ class Source:
         return [key.removeprefix(head) for key in self.matrices if key.startswith(head)]
 
 
-def open_source(data: Any) -> Source:
+def open_source(data: Any, modality: str | None = None) -> Source:
     """Open a path or an AnnData.
+
+    Parameters
+    ----------
+    modality
+        Which one of a MuData.
 
     Raises
     ------
     InputError
-        When it is missing, or is not an AnnData.
+        When it is missing, or is not an AnnData; or a MuData, and no modality of it is named.
     ReadError
         When the file is damaged.
     """
@@ -119,14 +128,18 @@ def open_source(data: Any) -> Source:
     from cellucid_dask.source.stored import source_in_store
 
     if isinstance(data, str | os.PathLike):
-        return source_in_store(data)
-    if all(
-        cls.__name__ != "AnnData" for cls in type(data).__mro__
-    ):  # to ask anndata itself takes a second to import it
+        return source_in_store(data, modality)
+    kinds = {cls.__name__ for cls in type(data).__mro__}  # to import anndata takes a second
+    if "MuData" in kinds:
+        fix = 'give one modality, such as mdata["rna"], or the path of the file and --modality'
+        raise InputError("a MuData in memory holds several AnnData", fix=fix)
+    if "AnnData" not in kinds:
         raise InputError(
             f"{type(data).__name__} is neither a path nor an AnnData",
             fix="give a path, an AnnData, or use cellucid_dask.prepare with loose arrays",
         )
+    if modality is not None:
+        raise InputError("is for a MuData file, not for an AnnData", where="--modality")
     return source_in_memory(data)
 
 

@@ -47,8 +47,10 @@ def _refusal(group: Any, name: str, where: str, error: Exception | None) -> Read
     return ReadError(what, where=where, fix="" if fix == COPY_AGAIN else fix)
 
 
-def members(store: Store, root: Any, folder: str, make: Make) -> dict[str, Any]:
-    """Describe every member of the group at `folder`, if there is one, as `member` does.
+def members(store: Store, base: str, root: Any, name: str, make: Make) -> dict[str, Any]:
+    """Describe every member of the group `name` of the open `root` at `base`, as `member` does.
+
+    Nothing when there is no such group.
 
     Raises
     ------
@@ -56,17 +58,17 @@ def members(store: Store, root: Any, folder: str, make: Make) -> dict[str, Any]:
         When the group itself cannot be opened.
     """
 
-    def each(_store: Store, _key: str, group: Any) -> dict[str, Any]:
-        made = {name: member(store, folder, group, name, make) for name in names_in(group)}
+    def each(_store: Store, folder: str, group: Any) -> dict[str, Any]:
+        made = {inner: member(store, folder, group, inner, make) for inner in names_in(group)}
         what = "has no metadata of zarr, so it is not known what it is"
         return {
-            readable(name): ReadError(what, where=f"{store.path}, {folder}/{readable(name)}")
+            readable(inner): ReadError(what, where=f"{store.path}, {folder}/{readable(inner)}")
             if element is None
             else element
-            for name, element in made.items()
+            for inner, element in made.items()
         }
 
-    found = member(store, "", root, folder, each)
+    found = member(store, base, root, name, each)
     if isinstance(found, CellucidDaskError):
         raise found
     return found or {}

@@ -23,6 +23,15 @@ from zlib_ng import zlib_ng
 from cellucid_dask.errors import InputError, ReadError
 from cellucid_dask.source import hdf5
 from cellucid_dask.source.elements import need, open_group
+from cellucid_dask.source.kinds import (
+    EXPECTED,
+    MARKS,
+    folder_in_archive,
+    is_hdf5,
+    neither,
+    no_store,
+    nothing_there,
+)
 from cellucid_dask.source.utf8 import not_utf8
 
 # What h5py, zarr and the codecs raise on bytes that are not what they should be.
@@ -66,10 +75,13 @@ class Store:
         Absolute path.
     kind
         ``hdf5``, ``zarr`` (a folder, format 2 or 3) or ``zip`` (the same in one file).
+    folder
+        Where in a zip archive the zarr group is; empty for its root.
     """
 
     path: str
     kind: Literal["hdf5", "zarr", "zip"]
+    folder: str = ""
 
     @contextmanager
     def open(self) -> Iterator[Any]:
@@ -85,7 +97,7 @@ class Store:
 
         archive = ZipStore(self.path, mode="r", read_only=True)
         try:
-            yield open_group(archive)
+            yield open_group(archive, self.folder)
         finally:
             archive.close()
 
@@ -119,39 +131,40 @@ def locate(path: str | Path) -> Store:
         When it is missing or of no known kind.
     """
     given = Path(path)
-    where, full = str(given), given.absolute()
+    where, full = str(path), given.absolute()
     try:
         mode = full.stat().st_mode
     except FileNotFoundError as error:
-        near = [p.name for p in full.parent.glob("*") if p.suffix in (".h5ad", ".zarr", ".zip")]
-        fix = "in that folder: " + ", ".join(sorted(near)[:8]) if near else "check the path"
-        raise InputError("there is no such file or folder", where=where, fix=fix) from error
+        raise nothing_there(where, full) from error
     except (OSError, ValueError) as error:
         raise _unreadable(where, error) from error
     if stat.S_ISDIR(mode):
-        if any((full / name).exists() for name in (".zgroup", "zarr.json", ".zmetadata")):
+        if any((full / name).exists() for name in MARKS):
             return Store(str(full), "zarr")
-        raise InputError("is a folder, but not a zarr group", where=where, fix=_EXPECTED)
+        raise no_store(where, full)
     if not stat.S_ISREG(mode):
-        raise InputError("is neither a file nor a folder", where=where, fix=_EXPECTED)
+        raise InputError("is neither a file nor a folder", where=where, fix=EXPECTED)
     try:
-        with full.open("rb") as file:
-            head = file.read(8)
+        return _store_of_file(where, full)
     except OSError as error:
         raise _unreadable(where, error) from error
-    if head == b"\x89HDF\r\n\x1a\n":
+
+
+def _store_of_file(where: str, full: Path) -> Store:
+    with full.open("rb") as file:
+        head = file.read(4)
+    if head == b"PK\x03\x04" and zipfile.is_zipfile(full):  # a user block may begin like one
+        return Store(str(full), "zip", folder_in_archive(where, full))
+    if is_hdf5(full):
         return Store(str(full), "hdf5")
-    if head[:4] == b"PK\x03\x04":
+    if head == b"PK\x03\x04":  # cut short
         return Store(str(full), "zip")
-    raise InputError("is neither HDF5 nor zarr", where=where, fix=_EXPECTED)
+    raise neither(where, full)
 
 
 def _unreadable(where: str, error: Exception) -> InputError:
     what = getattr(error, "strerror", None) or str(error)
     return InputError(f"cannot be opened ({what})", where=where, fix="check it and its permissions")
-
-
-_EXPECTED = "give an AnnData file: .h5ad, a .zarr folder or a .zarr.zip"
 
 
 @dataclass(frozen=True, slots=True)

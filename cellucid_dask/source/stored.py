@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +14,20 @@ from cellucid_dask.source.elements import (
     find,
     is_array,
     list_attribute,
-    names_in,
+    need,
     text_attribute,
 )
+from cellucid_dask.source.foreign import not_an_anndata
 from cellucid_dask.source.matrix import matrix_in_store
 from cellucid_dask.source.members import member, members
+from cellucid_dask.source.mudata import Whole, is_mudata, joined, modalities, modality_key
 from cellucid_dask.source.records import records_frame, records_obsm
-from cellucid_dask.source.store import DAMAGE, Store, locate, said
+from cellucid_dask.source.store import DAMAGE, FileArray, Store, locate, said
 from cellucid_dask.source.utf8 import readable
 
 
-def source_in_store(path: Any) -> Source:
-    """Describe the AnnData at `path`.
+def source_in_store(path: Any, modality: str | None = None) -> Source:
+    """Describe the AnnData at `path`, or one modality of the MuData there.
 
     Raises
     ------
@@ -36,7 +39,12 @@ def source_in_store(path: Any) -> Source:
     store = locate(path)
     try:
         with store.open() as root:
-            return _describe(store, root)
+            if is_mudata(root):
+                return _modality(store, root, modality)
+            if modality is not None:
+                what = "is for a MuData, which the file is not"
+                raise InputError(what, where="--modality", fix="leave it out")
+            return _describe(store, "", root)
     except DAMAGE as error:
         what, fix = said(error, "opened")
         raise ReadError(what, where=store.path, fix=fix) from error
@@ -45,59 +53,72 @@ def source_in_store(path: Any) -> Source:
 def dataset_name(path: str) -> str:
     """Name of the file without what says its kind."""
     name = Path(path).name
-    for ending in (".zip", ".zarr", ".h5ad", ".h5"):
+    for ending in (".zip", ".zarr", ".h5ad", ".h5mu", ".h5"):
         name = name.removesuffix(ending)
     return name or "dataset"
 
 
-def _describe(store: Store, root: Any) -> Source:
-    absent = [name for name in ("obs", "var") if find(root, name) is None]
-    if absent:
-        raise InputError(
-            f"is not an AnnData: it has no {' and no '.join(absent)}",
-            where=store.path,
-            fix="it holds: " + (", ".join(map(readable, names_in(root)[:12])) or "nothing"),
-        )
-    raw_var = member(store, "", root, "raw/var", _frame)
+def _describe(store: Store, base: str, root: Any) -> Source:
+    """Describe the AnnData at `base`, whose open group is `root`."""
+    if find(root, "obs") is None or find(root, "var") is None:
+        raise not_an_anndata(store, root)
+    raw_var = member(store, base, root, "raw/var", _frame)
     if raw_var is None:
-        raw_var = member(store, "", root, "raw.var", _frame)  # before anndata 0.7
+        raw_var = member(store, base, root, "raw.var", _frame)  # before anndata 0.7
     return Source(
         name=dataset_name(store.path),
         where=store.path,
         path=store.path,
-        obs=_table(store, root, "obs"),
-        var=_table(store, root, "var"),
-        obsm=_obsm(store, root),
-        matrices=_matrices(store, root),
+        obs=_table(store, base, root, "obs"),
+        var=_table(store, base, root, "var"),
+        obsm=_obsm(store, base, root),
+        matrices=_matrices(store, base, root),
         raw_var=raw_var,
         local=any(is_array(find(root, name)) for name in ("obs", "var")),
     )
 
 
-def _obsm(store: Store, root: Any) -> dict[str, Any]:
+def _modality(store: Store, root: Any, name: str | None) -> Source:
+    """Describe one modality, with what the MuData as a whole says of its cells."""
+    base = modality_key(store, root, name)
+    own = _describe(store, base, need(root, base))
+    own = replace(own, name=f"{own.name}-{name}")
+    if find(root, "obs") is None:
+        return own
+    positions = find(root, f"obsmap/{name}")
+    whole = Whole(
+        obs=_table(store, "", root, "obs"),
+        obsm=members(store, "", root, "obsm", obsm_in_store),
+        obsp=members(store, "", root, "obsp", matrix_in_store),
+        positions=FileArray.of(store, f"obsmap/{name}", positions) if is_array(positions) else None,
+        modalities=modalities(root),
+    )
+    return joined(own, whole, str(name))
+
+
+def _obsm(store: Store, base: str, root: Any) -> dict[str, Any]:
     if is_array(find(root, "obsm")):
-        records: dict[str, Any] = member(store, "", root, "obsm", records_obsm)
+        records: dict[str, Any] = member(store, base, root, "obsm", records_obsm)
         return records
-    return members(store, root, "obsm", obsm_in_store)
+    return members(store, base, root, "obsm", obsm_in_store)
 
 
-def _matrices(store: Store, root: Any) -> dict[str, Any]:
+def _matrices(store: Store, base: str, root: Any) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key in ("X", "raw/X", "raw.X"):  # the last before anndata 0.7
-        made = member(store, "", root, key, _matrix)
+        made = member(store, base, root, key, _matrix)
         if made is not None:
             found[key.replace(".", "/")] = made
     for folder in ("layers", "obsp"):
         try:
-            matrices = members(store, root, folder, matrix_in_store)
+            matrices = members(store, base, root, folder, matrix_in_store)
         except CellucidDaskError as error:
             found[folder if folder == "layers" else "obsp/connectivities"] = error
             continue
         found |= {f"{folder}/{name}": matrix for name, matrix in matrices.items()}
     for name in ("connectivities", "distances"):  # where graphs were before obsp
-        old = f"uns/neighbors/{name}"
         if f"obsp/{name}" not in found:
-            made = member(store, "", root, old, _old_graph)
+            made = member(store, base, root, f"uns/neighbors/{name}", _old_graph)
             if made is not None:
                 found[f"obsp/{name}"] = made
     return found
@@ -114,8 +135,8 @@ def _old_graph(store: Store, key: str, element: Any) -> Any:
     return None if other else matrix_in_store(store, key, element)
 
 
-def _table(store: Store, root: Any, key: str) -> Frame:
-    made = member(store, "", root, key, _frame)
+def _table(store: Store, base: str, root: Any, key: str) -> Frame:
+    made = member(store, base, root, key, _frame)
     if isinstance(made, CellucidDaskError):
         raise made
     frame: Frame = made

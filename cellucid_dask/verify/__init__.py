@@ -79,6 +79,7 @@ def verify(
     *,
     workers: int | None = None,
     sample: int | None = None,
+    modality: str | None = None,
     layer: str | None = None,
     raw: bool = False,
     embeddings: Mapping[int, str] | None = None,
@@ -110,6 +111,8 @@ def verify(
         Threads; None is the cores this process may use. The report does not depend on them.
     sample
         Compare only so many genes, evenly spaced; None compares all.
+    modality
+        Which modality of a MuData the export was made of.
     layer, raw
         Where the expression was taken from, if not from ``X``.
     embeddings
@@ -141,7 +144,7 @@ def verify(
     genes, error = 0, 0.0
     skipped: tuple[str, ...] = ()
     choice = (embeddings or {}, layer, raw, graph, latent_key, drop_cells_without_embedding)
-    with _source(against) as data:
+    with _source(against, modality) as data:
         contents = _promised(files, problems)
         if contents is not None:
             compared = None if data is None else _comparison(contents, data, choice, sample)
@@ -211,13 +214,13 @@ def _promised(files: Files, problems: list[str]) -> Contents | None:
 
 
 @contextmanager
-def _source(against: str | os.PathLike[str] | None) -> Iterator[Any]:
+def _source(against: str | os.PathLike[str] | None, modality: str | None) -> Iterator[Any]:
     if against is None:
         yield None
         return
     from cellucid_dask.verify.data import opened  # anndata takes a second
 
-    with opened(against) as data:
+    with opened(against, modality) as data:
         yield data
 
 

@@ -9,7 +9,8 @@ import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +19,16 @@ import h5py
 import hdf5plugin  # noqa: F401  its filters are then known to h5py
 
 from cellucid_dask.errors import InputError, ReadError
+from cellucid_dask.verify.attributes import text
 from cellucid_dask.verify.foreign import foreign_sparse
+from cellucid_dask.verify.mudata import (
+    Either,
+    is_mudata,
+    named_modality,
+    rows_of,
+    taken,
+    with_whole,
+)
 from cellucid_dask.verify.tables import NO_FAULT, Table
 from cellucid_dask.versions import layer_names
 
@@ -79,8 +89,8 @@ class _Elements(Mapping[str, Any]):
 
 
 @contextlib.contextmanager
-def opened(path: str | os.PathLike[str]) -> Iterator[Data]:
-    """Open the ``.h5ad``, ``.zarr`` or ``.zarr.zip`` at `path`.
+def opened(path: str | os.PathLike[str], modality: str | None = None) -> Iterator[Data]:
+    """Open the ``.h5ad``, ``.zarr`` or ``.zarr.zip`` at `path`, or a modality of a MuData.
 
     Raises
     ------
@@ -100,7 +110,13 @@ def opened(path: str | os.PathLike[str]) -> Iterator[Data]:
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")  # of names and old encodings, which are no matter here
         try:
-            data = _data(where, _root(where, stack), stack)
+            root = _root(where, stack)
+            if is_mudata(root):
+                data = _modality(where, root, modality, stack)
+            elif modality is None:
+                data = _data(where, root, stack)
+            else:
+                raise InputError("is for a MuData, which the data is not", where="--modality")
         except UNREADABLE as error:
             what = f"is no AnnData that can be read ({_short(error)})"
             raise ReadError(what, where=str(where), fix=NO_FAULT) from error
@@ -117,13 +133,21 @@ def _root(path: Path, stack: ExitStack) -> Any:
     import zarr
 
     if path.is_dir():
-        return zarr.open_group(path, mode="r")
+        return zarr.open_group(path, mode="r", use_consolidated=False)
     archive = zarr.storage.ZipStore(path, mode="r", read_only=True)
-    return zarr.open_group(stack.enter_context(contextlib.closing(archive)), mode="r")
+    store, folder = stack.enter_context(contextlib.closing(archive)), _folder(path)
+    return zarr.open_group(store, path=folder, mode="r", use_consolidated=False)
+
+
+def _folder(path: Path) -> str:
+    """Folder of a zip archive in which the zarr group is; empty for its root."""
+    with zipfile.ZipFile(path) as archive:
+        marked = [n for n in archive.namelist() if n.endswith((".zgroup", "zarr.json"))]
+    return min((n.rpartition("/")[0] for n in marked), key=lambda n: (len(n), n), default="")
 
 
 def _data(path: Path, root: Any, stack: ExitStack) -> Data:
-    if root.attrs.get("encoding-type") != "anndata":
+    if text(root, "encoding-type") != "anndata":
         return _of_old(path, root, stack)
     where = str(path)
     names = [f"layers/{name}" for name in root.get("layers", ())]
@@ -149,6 +173,26 @@ def _there(root: Any, name: str) -> bool:
         return False
 
 
+def _modality(path: Path, root: Any, name: str | None, stack: ExitStack) -> Data:
+    """One modality, with what the whole says of its cells where it has nothing itself."""
+    own = _data(path, named_modality(str(path), root, name), stack)
+    obs = Table.stored(f"{path}, obs", root["obs"])
+    rows = rows_of(root, str(name), obs, own.obs)
+    if rows is None:
+        return own
+    same = len(rows) == len(obs) and bool((rows == range(len(rows))).all())
+    keys = [key for key in root.get("obsm", ()) if key not in root["mod"]]
+    graphs = list(root.get("obsp", ())) if same else []
+    obsm = _Elements(str(path), keys, lambda key: _whole(root["obsm"][key]))
+    obsp = _Elements(str(path), graphs, lambda key: _whole(root["obsp"][key]))
+    return replace(
+        own,
+        obs=with_whole(own.obs, obs, rows),
+        obsm=Either(own.obsm, obsm, partial(taken, rows=rows)),
+        obsp=Either(own.obsp, obsp, lambda graph: graph),
+    )
+
+
 def _raw_var(where: str, root: Any) -> Table | None:
     """Table of the genes of raw; None where there is none that can be read."""
     try:
@@ -165,7 +209,7 @@ def _whole(element: Any) -> Any:
 
 def _matrix(element: Any) -> Any:
     """Dense or sparse matrix on disk; None for one that is left out."""
-    encoding = element.attrs.get("encoding-type")
+    encoding = text(element, "encoding-type")
     if encoding in ("csr_matrix", "csc_matrix"):
         return foreign_sparse(element) or anndata.io.sparse_dataset(element)
     return None if encoding == "null" else element

@@ -8,6 +8,8 @@ from typing import Any, Final
 import numpy as np
 from scipy import sparse
 
+from cellucid_dask.verify.attributes import text
+
 _PARTS: Final = ("data", "indices", "indptr")
 
 
@@ -54,11 +56,11 @@ class ForeignSparse:
 
 def foreign_sparse(element: Any) -> ForeignSparse | None:
     """Return what reads the sparse matrix `element`; None when anndata can, or it is no such."""
-    encoding = element.attrs.get("encoding-type")
+    encoding = text(element, "encoding-type")
     if encoding not in ("csr_matrix", "csc_matrix") or any(p not in element for p in _PARTS):
         return None
     types = [np.dtype(element[name].dtype) for name in _PARTS]
     if all(kind.isnative and kind != np.float16 for kind in types):
         return None
     n_rows, n_columns = (int(n) for n in element.attrs["shape"])
-    return ForeignSparse(element, str(encoding)[:3], (n_rows, n_columns))
+    return ForeignSparse(element, encoding[:3], (n_rows, n_columns))

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from cellucid_dask.errors import InputError, OptionError
+from cellucid_dask.verify.attributes import text
 from cellucid_dask.verify.data import Data
 from cellucid_dask.verify.files import Array
 from cellucid_dask.verify.tables import INDEX, Table
@@ -184,7 +185,7 @@ def expression_keys(data: Data, choice: Choice, column: str) -> tuple[str, str]:
     matrix = "raw/X" if choice.raw else "X" if choice.layer is None else f"layers/{choice.layer}"
     table = "raw/var" if choice.raw else "var"
     if column == "index" and data.root is not None:
-        column = str(data.root[table].attrs["_index"])
+        column = text(data.root[table], "_index")
     return matrix, f"{table}/{column}"
 
 

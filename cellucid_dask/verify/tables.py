@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from cellucid_dask.errors import CellucidDaskError, ReadError, TextError
+from cellucid_dask.verify.attributes import text, texts
 
 INDEX: Final = ""  # row names, as the name of no column
 NO_FAULT: Final = "it is the data that anndata cannot read: the export may be right"
@@ -41,11 +42,11 @@ class Table:
     @classmethod
     def stored(cls, where: str, group: Any) -> Self:
         """Take a table of a file, whose columns stay there."""
-        if group.attrs.get("encoding-version") != "0.2.0":  # anndata knows older ones only whole
+        if text(group, "encoding-version") != "0.2.0":  # anndata knows older ones only whole
             return cls.of(where, anndata.io.read_elem(group))
-        names = {str(name): name for name in group.attrs["column-order"]}
+        names = {name: name for name in texts(group, "column-order")}
         readers = {name: partial(_series, group, key) for name, key in names.items()}
-        return cls(where, {**readers, INDEX: partial(_series, group, group.attrs["_index"])})
+        return cls(where, {**readers, INDEX: partial(_series, group, text(group, "_index"))})
 
     def __contains__(self, name: str) -> bool:
         return name in self.readers

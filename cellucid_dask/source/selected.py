@@ -1,0 +1,64 @@
+"""A column of other cells, of which some are taken, in another order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellucid_dask.source.columns import CategoricalColumn, Column
+
+
+@dataclass(frozen=True, slots=True)
+class SelectedColumn:
+    """Rows of a column.
+
+    Parameters
+    ----------
+    column
+        Column of all rows.
+    rows
+        (length,) int64, rows of it.
+    """
+
+    column: Column
+    rows: NDArray[np.int64]
+
+    @property
+    def length(self) -> int:
+        """Number of rows."""
+        return self.rows.size
+
+    @property
+    def kind(self) -> str:
+        """As of all rows."""
+        return self.column.kind
+
+    def _used(self) -> NDArray[np.bool_]:
+        """(n_categories,) those that stay: all of a categorical; of texts those that occur."""
+        n = len(self.column.categories())
+        if isinstance(self.column, CategoricalColumn):
+            return np.ones(n, bool)
+        codes = self.column.codes()[self.rows]
+        return np.bincount(codes[codes >= 0], minlength=n).astype(bool)
+
+    def categories(self) -> list[str]:
+        """Categories in pandas order; of a categorical, unused ones included."""
+        names = zip(self.column.categories(), self._used(), strict=True)
+        return [name for name, used in names if used]
+
+    def codes(self) -> NDArray[np.int32]:
+        """(length,) positions in `categories`; -1 where missing."""
+        codes, used = self.column.codes()[self.rows], self._used()
+        renumbered = np.append(np.cumsum(used) - 1, -1)  # the last one is that of -1
+        return renumbered[codes].astype(np.int32)
+
+    def values(self) -> NDArray[np.float32]:
+        """(length,) numbers; NaN where missing."""
+        return self.column.values()[self.rows]
+
+    def strings(self) -> list[str]:
+        """Every value as text."""
+        names = self.column.strings()
+        return [names[row] for row in self.rows]
