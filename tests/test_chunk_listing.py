@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import zarr
 from chunked import KINDS, Kind, chunk_name, zipped
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cellucid_dask.source.chunk_gaps import ChunkGaps, runs_between
@@ -64,6 +64,7 @@ def missing(found: ChunkGaps) -> list[int]:
 # ------------------------------------------------------------------------- names and positions
 
 
+@settings(max_examples=50)
 @given(grid=grids, kind=st.sampled_from([*FILES.values()]), data=st.data())
 def test_a_name_means_the_position_that_has_it(
     grid: tuple[int, ...], kind: Kind, data: st.DataObject
@@ -75,6 +76,7 @@ def test_a_name_means_the_position_that_has_it(
     assert keys.name(position).count("/") == keys.depth - 1
 
 
+@settings(max_examples=50)
 @given(name=st.text("c0123/.²-+ ", max_size=6), kind=st.sampled_from([*FILES.values()]))
 def test_other_names_mean_nothing(name: str, kind: Kind) -> None:
     keys = ChunkKeys((3, 12), "c" if kind.encoding == "default" else "", kind.separator)
@@ -92,6 +94,7 @@ def test_names_are_those_of_zarr(tmp_path: Path, kind: Kind, shape: tuple[int, .
         assert keys.name(position) == made.metadata.encode_chunk_key(index)
 
 
+@settings(max_examples=50)
 @given(st.sets(st.integers(0, 30)), st.integers(0, 31))
 def test_runs_are_what_is_not_present(present: set[int], total: int) -> None:
     there = sorted(p for p in present if p < total)
@@ -101,6 +104,7 @@ def test_runs_are_what_is_not_present(present: set[int], total: int) -> None:
     assert all(a[1] < b[0] for a, b in itertools.pairwise(runs.tolist()))
 
 
+@settings(max_examples=50)
 @given(grid=st.tuples(st.integers(1, 6), st.integers(1, 4)), data=st.data())
 def test_rows_are_those_of_missing_chunks(grid: tuple[int, int], data: st.DataObject) -> None:
     lost = data.draw(st.sets(st.integers(0, math.prod(grid) - 1)))

@@ -80,15 +80,15 @@ def refill(path: Path, key: str, fill: Any, *gone: int) -> None:
 # ------------------------------------------------------------------------------- sparse matrices
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["v2 .", "v3", "shards", "shards, index first"])
 def test_lost_indices_are_refused(tmp_path: Path, kind: str) -> None:
-    path = write_chunked(atlas(), tmp_path / "atlas.zarr", KINDS[kind])
+    path = write_chunked(atlas(), tmp_path / "atlas.zarr", KINDS[kind], chunk=20)
     whole = check(path)
     assert (whole.problems, whole.warnings) == ((), ())
-    remove_chunk(path, "X/indices", 2)
+    remove_chunk(path, "X/indices", 1)
     for pack in (Path, zipped):
         told, lost = only_problem(pack(path), **ACCEPT), KINDS[kind].shard or 1
-        assert f"X/indices: missing chunks: {lost} of 22 (first: " in told
+        assert f"X/indices: missing chunks: {lost} of 11 (first: " in told
         assert "stored values have index 0, which " in told
         assert "copy or write it again" in told, "nobody can know better"
 
@@ -242,7 +242,7 @@ def test_more_than_half_is_refused_unless_accepted(store: Path, key: str) -> Non
     assert "more than half of it" in only_warning(store, **layer, **ACCEPT)
 
 
-@pytest.mark.parametrize("kind", ["v2 .", "v3", "shards"])
+@pytest.mark.parametrize("kind", ["v2 .", "shards"])
 def test_a_store_without_chunks_of_zeros_is_good(tmp_path: Path, kind: str) -> None:
     """zarr leaves them out unless told otherwise."""
     made = richer()
