@@ -27,13 +27,14 @@ from werkzeug.exceptions import (
 )
 from werkzeug.routing import RequestRedirect
 
-from cellucid_dask.errors import CellucidDaskError, InputError
+from cellucid_dask.errors import CellucidDaskError, InputError, OutputError
 from cellucid_dask.serve_options import ServeOptions
-from cellucid_dask.server.content import BusyError, Content, ReplacedError, text
+from cellucid_dask.server.content import Content, ReplacedError, text
 from cellucid_dask.server.deliver import Answer, Environ, Headers, deliver, wants_gzip
-from cellucid_dask.server.guard import Hosts, Token, cross_origin
+from cellucid_dask.server.guard import Hosts, Token, cross_origin, named_hosts
 from cellucid_dask.server.opening import Opened, emptied
 from cellucid_dask.server.pages import page_file
+from cellucid_dask.server.places import BusyError
 
 if TYPE_CHECKING:
     from cellucid_dask.server.hosted import HostedPage
@@ -43,6 +44,7 @@ log = logging.getLogger("cellucid_dask.server")
 LONGEST_PATH: Final = 2000  # characters; the longest path of an export has about 300
 LONGEST_QUERY: Final = 2000
 LARGEST_BODY: Final = 1 << 20
+RETRY: Final = 5  # seconds after which to ask again for a long answer
 SERVICE: Final = "_cellucid/"
 HEALTH: Final = SERVICE + "health"
 
@@ -132,9 +134,7 @@ class App:
             log.error(  # noqa: TRY400  the traceback only where it was asked for
                 "%s", error, exc_info=log.isEnabledFor(logging.DEBUG)
             )
-            answer = _refused(
-                ServiceUnavailable("the data cannot be read now; see the server's log")
-            )
+            answer = _refused(ServiceUnavailable(_reason(error)))
         except Exception as error:
             shown = log.isEnabledFor(logging.DEBUG)
             log.error(  # noqa: TRY400
@@ -150,7 +150,7 @@ class App:
         return answer.body
 
     def _answer(self, environ: Environ) -> Answer:
-        if not self.hosts.accepts(environ.get("HTTP_HOST", "")):
+        if not all(map(self.hosts.accepts, named_hosts(environ))):
             raise MisdirectedRequest("this server has another name: see --allowed-host")
         method, path = environ["REQUEST_METHOD"], self._path(environ)
         if method == "OPTIONS":
@@ -207,7 +207,7 @@ class App:
                 continue
             except BusyError as error:
                 raise ServiceUnavailable(
-                    "too many long answers are under way", retry_after=5
+                    "too many long answers are under way", retry_after=RETRY
                 ) from error
             return answer
         raise ServiceUnavailable("the file is being replaced")
@@ -312,6 +312,13 @@ def _refused(error: HTTPException) -> Answer:
     if isinstance(error, MethodNotAllowed):
         answer.headers.append(("Allow", ", ".join(error.valid_methods or ())))
     return answer
+
+
+def _reason(error: CellucidDaskError) -> str:
+    """What an answer says of an error whose message may hold paths of the machine."""
+    if isinstance(error, OutputError):
+        return "the server has no room for temporary files; see its log"
+    return "the data cannot be read now; see the server's log"
 
 
 def _line(status: str, line: str) -> Answer:

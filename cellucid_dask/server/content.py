@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import BoundedSemaphore
 from time import monotonic
 from typing import BinaryIO, Final
 from weakref import finalize
@@ -14,17 +13,14 @@ from weakref import finalize
 from werkzeug.http import http_date
 from zlib_ng.zlib_ng import crc32
 
+from cellucid_dask.server.places import Place, places
+
 BINARY: Final = "application/octet-stream"
 JSON: Final = "application/json"
 IN_MEMORY: Final = 1_000_000  # bytes; longer bodies are read piece by piece while they are sent
 PIECE: Final = 1 << 20
 SLOWEST: Final = 32_000  # bytes per second; a client that takes a long body slower is cut off
-LONG: Final = 40  # long bodies on their way at a time
-WAIT: Final = 1.0  # seconds for one of them to end
 PATIENCE: Final = 60.0  # seconds before that is asked
-
-
-_long = BoundedSemaphore(LONG)
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -74,15 +70,23 @@ class Content:
             headers.append(("Last-Modified", http_date(self.modified)))
         object.__setattr__(self, "headers", headers)
 
-    def pieces(self, start: int, stop: int) -> Iterable[bytes]:
-        """Bytes `start` to `stop`; those of a long body come piece by piece."""
+    def pieces(self, start: int, stop: int, peer: str) -> Iterable[bytes]:
+        """Bytes `start` to `stop` for a client; those of a long body come piece by piece.
+
+        Raises
+        ------
+        BusyError
+            When the body is long and too many are under way.
+        ReplacedError
+            When the file was replaced since it was described.
+        """
         if isinstance(self.body, bytes) and self.size <= IN_MEMORY:
             return [self.body if stop - start == self.size else self.body[start:stop]]
         body = self.body
         if isinstance(body, bytes):
-            return Paced(lambda: iter_bytes(body, start, stop))
+            return Paced(places.take(peer), lambda: iter_bytes(body, start, stop))
         if stop - start > IN_MEMORY:
-            return Paced(lambda: iter_file(self._opened(body), start, stop))
+            return Paced(places.take(peer), lambda: iter_file(self._opened(body), start, stop))
         with self._opened(body) as file:
             file.seek(start)
             return [file.read(stop - start)]
@@ -128,51 +132,51 @@ def _iter_file(file: BinaryIO, start: int, stop: int) -> Generator[bytes, None, 
 
 
 class Paced:
-    """A long body on its way: only so many at a time, and none to a client that hardly reads.
+    """A long body on its way, but not to a client that hardly reads.
+
+    Parameters
+    ----------
+    place
+        Released in the end.
+    start
+        Begins it.
 
     Raises
     ------
-    BusyError
-        When too many are under way.
     TimeoutError
         While iterating, which ends the connection.
     """
 
-    def __init__(self, start: Callable[[], Generator[bytes, None, None]]) -> None:
-        if not _long.acquire(timeout=WAIT):
-            raise BusyError
-        self._done = finalize(self, _long.release)
+    def __init__(self, place: Place, start: Callable[[], Generator[bytes, None, None]]) -> None:
+        self._place = place
+        self._done = finalize(self, place.release, place)
         try:
             self._pieces = start()
         except BaseException:
             self._done()
             raise
-        self._began, self._sent = monotonic(), 0
 
     def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __next__(self) -> bytes:
-        spent = monotonic() - self._began
-        if spent > PATIENCE and self._sent < SLOWEST * spent:
+        place = self._place
+        spent = monotonic() - place.began
+        if place.gave_way or (spent > PATIENCE and place.sent < SLOWEST * spent):
             self.close()
-            raise TimeoutError(f"the client read {self._sent} bytes in {spent:.0f} s")
+            raise TimeoutError(f"the client read {place.sent} bytes in {spent:.0f} s")
         try:
             piece = next(self._pieces)
         except BaseException:
             self.close()
             raise
-        self._sent += len(piece)
+        place.note(len(piece))
         return piece
 
     def close(self) -> None:
         """Let another long body go out."""
         self._pieces.close()
         self._done()
-
-
-class BusyError(Exception):
-    """Too many long bodies are under way."""
 
 
 def stored(path: Path, *, media: str = BINARY) -> Content | None:

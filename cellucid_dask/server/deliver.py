@@ -71,7 +71,7 @@ def _whole(environ: Environ, content: Content) -> Answer:
     headers = list(content.headers)
     if environ["REQUEST_METHOD"] == "HEAD":
         return Answer("200 OK", headers)
-    return Answer("200 OK", headers, content.pieces(0, content.size))
+    return Answer("200 OK", headers, content.pieces(0, content.size, _peer(environ)))
 
 
 def _ranged(environ: Environ, content: Content) -> Answer:
@@ -94,7 +94,11 @@ def _ranged(environ: Environ, content: Content) -> Answer:
         ("Content-Range", f"bytes {start}-{stop - 1}/{content.size}"),
         ("Content-Length", str(stop - start)),
     ]
-    return Answer("206 Partial Content", headers, content.pieces(start, stop))
+    return Answer("206 Partial Content", headers, content.pieces(start, stop, _peer(environ)))
+
+
+def _peer(environ: Environ) -> str:
+    return str(environ.get("REMOTE_ADDR", ""))
 
 
 def _is_one_of_bytes(wanted: Range | None) -> bool:

@@ -26,6 +26,19 @@ CORS: Final = (
 LOOPBACK: Final = ("localhost", "127.0.0.1", "[::1]")
 
 
+def named_hosts(environ: Environ) -> list[str]:
+    """Hosts that a request names: in its Host header, and in its target of absolute form."""
+    hosts = [environ.get("HTTP_HOST", "")]
+    for key in ("RAW_URI", "REQUEST_URI"):  # no standard: as gunicorn, uWSGI and others have it
+        found = _ABSOLUTE.match(environ.get(key, ""))
+        if found is not None:
+            hosts.append(found[1])
+    return hosts
+
+
+_ABSOLUTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)")
+
+
 class Hosts:
     """Names the Host header may have, against DNS rebinding.
 

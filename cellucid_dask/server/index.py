@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from rich.filesize import decimal
 
@@ -14,13 +15,16 @@ from cellucid_dask.errors import CellucidDaskError, PlanError, ReadError
 from cellucid_dask.exporter.genes import Piece
 from cellucid_dask.exporter.plan import FLOOR, MiB
 from cellucid_dask.server.index_build import build_by_workers, check_disk, disk_bytes
-from cellucid_dask.server.index_lock import NoIndexError, Stopped, building
+from cellucid_dask.server.index_lock import OTHER_FOLDER, NoIndexError, Stopped, building
 from cellucid_dask.server.index_store import IndexStore
 from cellucid_dask.server.index_threads import ThreadBuild
 from cellucid_dask.server.scan import SharedScans, chunks_of, scan
 from cellucid_dask.source.fingerprint import Fingerprint, fingerprint
 from cellucid_dask.source.matrix import Matrix
 
+log = logging.getLogger("cellucid_dask.server")
+
+COST: Final = "the first look at each gene reads the whole matrix"
 LEAST_SHARE = MiB  # memory of a task at least
 THREAD_BYTES = 16 * MiB  # memory with which one more thread is worth it
 STOP_SECONDS = 0.4  # that `stop` waits for tasks
@@ -127,7 +131,7 @@ class GeneIndex:
         Returns
         -------
         ``state`` (off, waiting, building, ready or failed), ``rows_done`` of ``rows`` cells,
-        ``blocks_done`` of ``blocks``, and when it failed the ``reason``.
+        ``blocks_done`` of ``blocks``, and when it failed the ``reason`` and the ``cost``.
         """
         state, store, build = self._state, self._store, self._build
         n_cells = self.matrix.shape[0]
@@ -136,7 +140,7 @@ class GeneIndex:
         facts["blocks_done"] = 0 if store is None else store.n_done
         facts["blocks"] = 0 if store is None else store.n_blocks
         if state == "failed" and self.error is not None:
-            facts["reason"] = plain_reason(self.error)
+            facts |= {"reason": plain_reason(self.error), "cost": COST}
         return facts
 
     def start(self) -> None:
@@ -168,8 +172,9 @@ class GeneIndex:
             if self._state != "ready" or self._store.complete or self._stopped.is_set():
                 return
             if self._rebuilt:
-                self.error = NoIndexError("what is written to the cache folder does not stay there")
-                self._state = "failed"
+                what = "what is written to the cache folder does not stay there"
+                where = str(self._store.folder)
+                self._give_up(NoIndexError(what, where=where, fix=OTHER_FOLDER))
                 return
             self._rebuilt, self._thread = True, None
             self.start()
@@ -227,10 +232,21 @@ class GeneIndex:
             self._state = "ready"
         except Stopped:
             self._state = "off"
-        except Exception as error:  # noqa: BLE001  progress tells it; genes are scanned for
-            self.error, self._state = error, "failed"
+        except Exception as error:  # noqa: BLE001  it is told; genes are scanned for
+            self._give_up(error)
         finally:
             self._build = None
+
+    def _give_up(self, error: Exception) -> None:
+        """Go on without an index, and say in one line why, and what that costs."""
+        self.error, self._state = error, "failed"
+        reason = f"{type(error).__name__}: {error}"
+        fix = ""
+        if isinstance(error, CellucidDaskError):
+            problem = error.problems[0]
+            reason = f"{problem.where}: {problem.what}" if problem.where else problem.what
+            fix = f"; {problem.fix}" if problem.fix else ""
+        log.warning("there is no gene index, so %s (%s)%s", COST, " ".join(reason.split()), fix)
 
     def _by_threads(self) -> None:
         assert self._store is not None

@@ -148,14 +148,14 @@ class CellucidServer:
             When the address cannot be listened on.
         """
         if self._listener is None:
-            listening = bind(self.host, self.port)
+            asked, listening = self.port, bind(self.host, self.port)
             self.port = listening.getsockname()[1]
             self._stopped = threading.Event()
             self._listener = Listener(self.app, listening)
             try:
                 self._end_with_the_main_thread(self._listener, self._stopped)
                 self.app.start()
-                self._tell()
+                self._tell(asked)
                 if self._has_page() and self.app.serving.open_browser and has_browser():
                     webbrowser.open(self.viewer_url)
             except BaseException:
@@ -220,7 +220,7 @@ class CellucidServer:
     def _has_page(self) -> bool:
         return self.app.serving.viewer != "none"
 
-    def _tell(self) -> None:
+    def _tell(self, asked: int) -> None:
         if self.app.serving.quiet:
             if self.app.serving.token == "auto":  # noqa: S105  nobody else could tell it
                 _print([self.viewer_url])
@@ -231,6 +231,8 @@ class CellucidServer:
             lines.append(
                 f"the page of {self.app.hosted.url}, kept in {self.app.hosted.cache.folder}"
             )
+        if self.port != asked and asked:
+            lines.append(f"port {asked} is taken: using {self.port}")
         lines.append(f"{verb} {self.viewer_url}")
         command = tunnel(self.host, self.port)
         if command is not None:

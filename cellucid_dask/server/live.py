@@ -6,7 +6,6 @@ a work folder that goes with the server, and answered from there like an export'
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -48,6 +47,7 @@ from cellucid_dask.server.cache import AnswerCache, Once
 from cellucid_dask.server.cache_folder import index_folder
 from cellucid_dask.server.content import IN_MEMORY, Content, ReplacedError, text
 from cellucid_dask.server.gene_reader import GeneReader, KeptReader, reader_of
+from cellucid_dask.server.temporary import make_folder, naming_the_disk
 from cellucid_dask.source.core import Source
 from cellucid_dask.source.fingerprint import Fingerprint, fingerprint
 from cellucid_dask.source.matrix import Matrix
@@ -117,10 +117,9 @@ class LiveDataset:
         self.id = options.dataset_id or fmt.safe(self.name)
         salt = f"{mark} {options} {version('cellucid-dask')}"
         self._tag = sha256(salt.encode()).hexdigest()[:16]
-        self._folder = tempfile.TemporaryDirectory(
-            prefix="cellucid-dask-serve-", ignore_cleanup_errors=True
-        )
-        self._staging = _work_folders(Path(self._folder.name))
+        self._folder = make_folder()
+        with naming_the_disk(self._folder.name):
+            self._staging = _work_folders(Path(self._folder.name))
         self._job = _job(source, self.catalog, self.options, self._staging, self._room)
         self._coded = self._all_coded()
         self._names = self._resources()
@@ -186,6 +185,10 @@ class LiveDataset:
         gzip
             Whether to code it; a path that ends in ``.gz`` is gzip bytes in any case.
         """
+        with naming_the_disk(self._folder.name):
+            return self._found(path, gzip=gzip)
+
+    def _found(self, path: str, *, gzip: bool) -> Content | None:
         if path in fmt.MANIFESTS:
             return self._manifest(path, gzip=gzip)
         plain = path.removesuffix(".gz")

@@ -111,7 +111,8 @@ export class Dataset {
   /** Cells at the two ends of edges, src, dst, src, dst, ...; of more than `most`, evenly fewer. */
   async edges(reader, most) {
     const manifest = await reader.json("connectivity_manifest.json");
-    const { n_edges: n, index_dtype: dtype, sourcesPath, destinationsPath } = manifest;
+    const { index_dtype: dtype, sourcesPath, destinationsPath } = manifest;
+    const n = this.nEdges;
     const [from, to] = await Promise.all(
       [sourcesPath, destinationsPath].map((path) => reader.array(path, dtype, n)));
     const kept = Math.min(n, most);

@@ -5,6 +5,24 @@ const ARRAYS = {
   uint64: BigUint64Array,
 };
 
+const SLICE = 1 << 16; // bytes to inflate at a time, of which at most a thousand times as many come
+const TRIES = 12; // of a request for which the server has no room
+
+/** Passes bytes on a little at a time: a browser may inflate all that it is given at once. */
+const sliced = () => new TransformStream({
+  transform(bytes, out) {
+    for (let at = 0; at < bytes.length; at += SLICE) out.enqueue(bytes.subarray(at, at + SLICE));
+  },
+});
+
+const pause = (seconds, signal) => new Promise((resolve, reject) => {
+  const timer = setTimeout(resolve, 1000 * seconds);
+  signal.addEventListener("abort", () => {
+    clearTimeout(timer);
+    reject(signal.reason);
+  }, { once: true });
+});
+
 /** A request that failed, or an answer that is not what the format says. */
 export class LoadError extends Error {
   constructor(path, status, reason) {
@@ -13,7 +31,7 @@ export class LoadError extends Error {
   }
 }
 
-/** Asks for files below the URL `root`; `tell(path, bytes, ofBytes)` hears how far it is. */
+/** Asks for files below the URL `root`; `tell(path, bytes, ofBytes, wait)` hears how far it is. */
 export class Reader {
   constructor(root, signal, tell) {
     Object.assign(this, { root, signal, tell });
@@ -31,7 +49,8 @@ export class Reader {
       () => new Uint8Array(length * ARRAYS[dtype].BYTES_PER_ELEMENT));
     const received = await this.#whole(path, "is cut short or damaged", () => {
       const inflated = path.endsWith(".gz")
-        ? response.body.pipeThrough(new DecompressionStream("gzip")) : response.body;
+        ? response.body.pipeThrough(sliced()).pipeThrough(new DecompressionStream("gzip"))
+        : response.body;
       return this.#fill(bytes, inflated.getReader(), path);
     });
     if (received === bytes.length) return new ARRAYS[dtype](bytes.buffer);
@@ -56,13 +75,21 @@ export class Reader {
     }
   }
 
+  /** Waits where the server says when to ask again. */
   async #request(path) {
-    this.tell(path, 0, 0);
-    const request = fetch(new URL(path, this.root), { signal: this.signal });
-    const response = await this.#whole(path, "no answer from the server", () => request);
-    if (response.ok) return response;
-    const [line] = (await response.text().catch(() => "")).trim().split("\n");
-    throw new LoadError(path, response.status, line.slice(0, 200) || response.statusText);
+    for (let left = TRIES; ; left--) {
+      this.tell(path, 0, 0);
+      const request = fetch(new URL(path, this.root), { signal: this.signal });
+      const response = await this.#whole(path, "no answer from the server", () => request);
+      if (response.ok) return response;
+      const [line] = (await response.text().catch(() => "")).trim().split("\n");
+      const seconds = Number(response.headers.get("Retry-After"));
+      if (response.status !== 503 || !(seconds > 0) || left === 1) {
+        throw new LoadError(path, response.status, line.slice(0, 200) || response.statusText);
+      }
+      this.tell(path, 0, 0, seconds);
+      await pause(seconds, this.signal);
+    }
   }
 
   async #whole(path, otherwise, read) {

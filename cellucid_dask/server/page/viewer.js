@@ -18,6 +18,7 @@ const USUAL = { hide: START.hide, outliers: START.outliers, range: START.range, 
 const settings = new Map(); // by colour, for when it is chosen again
 let stop = new AbortController();
 let display;
+let indexSettled = false;
 
 // ------------------------------------------------------------- from what is wanted to what is
 
@@ -37,6 +38,7 @@ async function refresh() {
     state.ready = true;
     say();
     rememberNow();
+    lookAtIndex(signal);
   } catch (error) {
     if (!signal.aborted) fail(error);
   }
@@ -163,6 +165,17 @@ async function loadRest(from) {
   }
 }
 
+/** Says why genes take long, once the server has found out that it can have no gene index. */
+async function lookAtIndex(signal) {
+  if (indexSettled) return;
+  const info = new Reader(ROOT, signal, () => {}).json("_cellucid/info");
+  const { index } = await info.catch(() => ({ index: {} })); // the next look may tell
+  indexSettled = !["waiting", "building", undefined].includes(index ? index.state : "none");
+  if (index?.state !== "failed") return;
+  $("index-note").textContent = `No gene index (${index.reason}): ${index.cost}.`;
+  $("index-note").hidden = false;
+}
+
 // --------------------------------------------------------------------------- what is shown
 
 function clear(entry) {
@@ -213,10 +226,11 @@ function say() {
   $("status").textContent = `${part}${count(nCells)} cells in ${dimension}D · ${HINTS[dimension]}`;
 }
 
-function tell(path, received, total) {
+function tell(path, received, total, wait = 0) {
   const mega = (n) => (n / 1e6).toFixed(1);
   const size = received > 1e6 ? ` ${mega(received)} of ${mega(total)} MB` : "";
-  $("status").textContent = `Loading ${path}…${size}`;
+  $("status").textContent = wait
+    ? `The server is busy: asking again for ${path} in ${wait} s…` : `Loading ${path}…${size}`;
   if (total) Object.assign($("progress"), { max: total, value: received });
   else $("progress").removeAttribute("value");
 }
