@@ -110,7 +110,8 @@ def _uses_in_task(value: Any, part: Part) -> Iterator[Use]:
         yield from _uses_of_file_array(value, part)
     elif is_dataclass(value):
         for f in fields(value):
-            yield from _uses_in_task(getattr(value, f.name), part)
+            inner_part = Part.MASK if f.name == "mask" else part
+            yield from _uses_in_task(getattr(value, f.name), inner_part)
     else:
         inner = value if isinstance(value, tuple | list) else getattr(value, "args", ())
         for item in (*inner, getattr(value, "value", None)):

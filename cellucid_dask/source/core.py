@@ -172,6 +172,41 @@ class SparseRows:
         return self.matrix.rows(start, stop)[:, index[1]]
 
 
+@dataclass(frozen=True, slots=True)
+class MaskedRows:
+    """A column of nullable numbers that is indexed by rows and gives NaN where one is missing.
+
+    Parameters
+    ----------
+    values, mask
+        (n_cells,) numbers, and bool that is true where one is missing.
+    """
+
+    values: FileArray
+    mask: FileArray
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n_cells,)."""
+        return self.values.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """float32, as the reference takes coordinates."""
+        return np.dtype(np.float32)
+
+    @property
+    def ndim(self) -> int:
+        """Always 1."""
+        return 1
+
+    def __getitem__(self, index: Any) -> NDArray[Any]:
+        with np.errstate(over="ignore"):
+            numbers = self.values[index].astype(np.float32)
+        numbers[self.mask[index].astype(bool)] = np.nan
+        return numbers
+
+
 def lazy(array: Any, rows: int | None = None) -> da.Array:
     """Wrap an array-like as a dask array of whole-width row blocks.
 
@@ -257,12 +292,10 @@ def _numbers(store: Store, key: str, element: Any, rows: int) -> da.Array | None
     if is_array(element):
         array = FileArray.of(store, key, element)
         return lazy(array, rows) if array.dtype.kind in NUMBERS else None
-    nullable = encoding_of(element).startswith("nullable")
-    values = _numbers(store, f"{key}/values", need(element, "values"), rows) if nullable else None
-    if values is None:
+    if not encoding_of(element).startswith("nullable"):
         return None
-    mask = lazy(FileArray.of(store, f"{key}/mask", need(element, "mask")), rows)
-    return da.where(mask, np.float32(np.nan), values.astype(np.float32))
+    values, mask = (FileArray.of(store, f"{key}/{n}", need(element, n)) for n in ("values", "mask"))
+    return lazy(MaskedRows(values, mask), rows) if values.dtype.kind in NUMBERS else None
 
 
 def attempt(make: Any, *args: Any) -> Any:
