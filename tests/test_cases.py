@@ -28,8 +28,8 @@ from cellucid_dask.verify import verify
 CASES = Path(__file__).parents[2] / "shared" / "cases"
 ORDER = Path("/dev/shm/cellucid-order")  # where latent_order.py makes its files
 RUN = """
-import runpy, sys
-import numpy, scipy.sparse
+import runpy, sys, warnings
+import numpy, pandas, scipy.sparse
 
 def random(rows, columns, density, format, dtype, seed):
     # that of scipy draws without replacement: a permutation of 400 million numbers
@@ -40,6 +40,10 @@ def random(rows, columns, density, format, dtype, seed):
     return scipy.sparse.coo_array((values, ends), shape=(rows, columns)).asformat(format)
 
 scipy.sparse.random = random
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    # The scripts know text as pandas 2 has it, which anndata stores as an array.
+    pandas.set_option("future.infer_string", False)
 script, out = {given!r}
 sys.path.insert(0, script.rpartition("/")[0])
 sys.argv = [script, out]
@@ -103,6 +107,21 @@ KINDS = ["B", "NK", "T"]
 
 TABLE: dict[str, Shown | Refused] = {
     "fixed_attrs/fixed_attrs.h5ad": Shown(labels={"kind": KINDS}),
+    "userblock/userblock.h5ad": Shown(labels={"kind": KINDS}),
+    "userblock/joint.h5mu": Refused(("MuData", "rna", "prot", "--modality"), ("MuData",)),
+    "userblock/joint.h5mu as rna": Shown({"modality": "rna"}, {"kind": KINDS}),
+    "userblock/joint.h5mu as prot": Shown({"modality": "prot"}, {"kind": KINDS}, gene=None),
+    "said_better/joint_mudata.zarr": Refused(("MuData", "rna", "prot", "--modality"), ("MuData",)),
+    "said_better/joint_mudata.zarr as rna": Shown({"modality": "rna"}, {"kind": KINDS}),
+    "said_better/packed.h5ad.gz": Refused(("gunzip",)),
+    "said_better/raw_only.h5ad": Shown(warnings=("raw has 12 genes",), gene=None),
+    "said_better/sdata.zarr": Refused(("SpatialData", "tables/table")),
+    "said_better/tenx.h5": Refused(("10x", "read_10x_h5")),
+    "said_better/cells.loom": Refused(("loom", "read_loom")),
+    "said_better/http://example.org/a.h5ad": Refused(("URL", "download")),
+    "said_better/s3://bucket/a.zarr": Refused(("URL", "download")),
+    "wide_latent/fragments.h5ad": Shown(warnings=("no latent space",)),
+    "wide_latent/tiles.h5ad": Shown(warnings=("no latent space",)),
     "legacy_zarr/legacy.zarr": Shown(labels={"two": ["ctrl", "stim"]}, depth=[0, 1, 2]),
     "said_better/raw_only.h5ad as raw": Shown({"raw": True}),
     "latent_order/one.zarr": Shown(labels={"kind": KINDS}),
@@ -177,6 +196,12 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 # --------------------------------------------------------------------------------- the tests
+
+
+@pytest.mark.parametrize("script", scripts())
+def test_every_file_has_a_row(script: str, made: Callable[[str], Path]) -> None:
+    names = {key.partition("/")[2].partition(" as ")[0] for key in TABLE if key.startswith(script)}
+    assert {path.name for path in made(script).iterdir()} <= names
 
 
 @pytest.mark.parametrize("key", [key for key, row in TABLE.items() if isinstance(row, Shown)])
@@ -258,5 +283,5 @@ def test_copies_in_another_order_export_the_same_bytes(
     ]
     assert trees[0] == trees[1] == trees[2]
     found = check(folder / "two.zarr").discovered
-    assert "latent    obsm/A_scores" in found
+    assert any(line.startswith("latent    obsm/A_scores") for line in found)
     assert found == check(folder / "three.zarr").discovered
