@@ -165,7 +165,7 @@ def prepare(
     embeddings = {f"X_umap_{d}d": given[f"X_umap_{d}d"] for d in (1, 2, 3)}
     fields = {k: v for k, v in (given["vector_fields"] or {}).items() if v is not None}
     what, how, problems = _read_options(given, options)
-    problems = [*wrong, *problems, *_name_problems(given)]
+    problems = [*wrong, *problems, *_name_problems(given), *_shape_problems(embeddings)]
     missing = _missing_problems(latent_space, obs, var, gene_expression, embeddings)
     if missing:
         raise InputError.of([*problems, *missing])
@@ -208,6 +208,7 @@ def _read_options(
         "genes": given["gene_identifiers"] if expression else None,
         "gene_id_column": given["var_gene_id_column"] or "index",
         "latent_key": LATENT,
+        "embeddings": {d: f"X_umap_{d}d" for d in (1, 2, 3) if given[f"X_umap_{d}d"] is not None},
         "expression": expression,
         "dataset_name": given["dataset_name"],
         "description": given["dataset_description"] or "",
@@ -231,6 +232,18 @@ def _name_problems(given: Mapping[str, str]) -> list[Problem]:
         for name, usual in _NAMES.items()
         if given[name] != usual
     ]
+
+
+def _shape_problems(embeddings: Mapping[str, Any]) -> list[Problem]:
+    """Say which embeddings are not of two axes; those of other columns are found with the data."""
+    problems = []
+    for name, value in embeddings.items():
+        shape = getattr(value, "shape", None)
+        if shape is not None and len(shape) == 1:
+            fix = f"give {name}.reshape(-1, 1)" if name == "X_umap_1d" else ""
+            what = f"has shape {shape}, not (n_cells, {name[7]})"
+            problems.append(Problem(what, name, fix))
+    return problems
 
 
 def _missing_problems(

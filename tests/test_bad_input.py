@@ -466,7 +466,7 @@ def test_no_embedding_lists_what_obsm_holds(refuse: Refuse, tmp_path: Path) -> N
     del adata.obsm["X_umap_2d"], adata.obsm["X_umap_3d"]
     save(adata, tmp_path / "a.h5ad")
     message = refuse("export", "a.h5ad", "-o", "out")
-    says(message, "no embedding", "X_tsne (60, 2)", "X_pca (60, 5)", "--embedding 2d=KEY")
+    says(message, "no embedding", "X_tsne (60, 2)", "X_pca (60, 5)", "--embedding 2d=X_tsne")
 
 
 def test_an_embedding_of_the_wrong_width(refuse: Refuse, data: Path) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import zarr
 from anndata import AnnData
-from oracle import read_export
+from oracle import make_atlas, read_export
 from versions import ZARR_KINDS, write_zarr
 from zarr.abc.store import RangeByteRequest, SuffixByteRequest
 
@@ -29,9 +29,9 @@ BIG = ("X", "layers", "raw", "obsp")
 
 @pytest.fixture
 def rich(atlas: AnnData) -> AnnData:
-    """An atlas with a layer and raw."""
+    """An atlas with a layer, and more genes in raw."""
     atlas.layers["counts"] = atlas.X.copy()
-    atlas.raw = atlas.copy()
+    atlas.raw = make_atlas(n_genes=32)
     return atlas
 
 
@@ -82,6 +82,20 @@ def test_opening_reads_nothing_and_checking_no_matrix(
     assert check(path, layer="counts").ok
     assert reads  # embeddings, gene ids
     assert of_matrices(reads) == []
+
+
+@pytest.mark.parametrize("layout", ["csr", "csc", "dense"])
+def test_whether_x_was_scaled_is_told_from_its_first_values(
+    atlas: AnnData, saved: Save, reads: Counter[str], layout: str
+) -> None:
+    atlas.raw = atlas.copy()
+    atlas.X = atlas.X.toarray() if layout == "dense" else atlas.X.asformat(layout)
+    path = saved(atlas, "atlas.zarr")
+    reads.clear()
+    assert check(path).ok
+    key = "X" if layout == "dense" else "X/data"
+    assert reads[key] == 1
+    assert {name for name in of_matrices(reads) if "/".join(name.split("/")[:2]) == name} <= {key}
 
 
 @pytest.mark.parametrize("ending", ["h5ad", "zarr"])

@@ -10,9 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-import dask
 import dask.array as da
-import numpy as np
 
 from cellucid_dask import format as fmt
 from cellucid_dask.encode import Box
@@ -21,7 +19,8 @@ from cellucid_dask.exporter.check_chunks import survey_chunks
 from cellucid_dask.exporter.check_genes import Genes, survey_genes
 from cellucid_dask.exporter.check_latent import survey_latent
 from cellucid_dask.exporter.check_obs import ObsField, survey_obs
-from cellucid_dask.exporter.placed_cells import find_placed_cells, unplaced_rows
+from cellucid_dask.exporter.check_points import show_other, survey_embeddings, survey_vectors
+from cellucid_dask.exporter.placed_cells import find_placed_cells
 from cellucid_dask.options import ExportOptions, suggest
 from cellucid_dask.source.core import ARGUMENTS, Source
 from cellucid_dask.source.discover import Found, discover, named_latent_key
@@ -84,6 +83,8 @@ def survey(
     source: Source,
     options: ExportOptions,
     vectors: Mapping[str, Mapping[int, str]] | None = None,
+    *,
+    show_any: bool = False,
 ) -> Catalog:
     """Find what will be exported, and every problem there is with it.
 
@@ -91,6 +92,8 @@ def survey(
     ----------
     vectors
         obsm keys by field and dimension, where they are known rather than discovered.
+    show_any
+        Show another array of obsm that has 2 or 3 columns when there is no UMAP.
     """
     catalog = Catalog(source.n_cells, Found(), source)
     catalog.notes += source.notes
@@ -101,16 +104,18 @@ def survey(
     shapes = {key: array.shape for key, array in arrays.items()}
     chosen = {d: key for d, key in options.embeddings.items() if key in arrays}
     catalog.found = discover(shapes, chosen)
+    if show_any and not options.embeddings and not catalog.found.embeddings:
+        show_other(shapes, catalog)
     if options.drop_cells_without_embedding and source.kept is None:
         kept = find_placed_cells([arrays[key] for key in catalog.found.embeddings.values()])
         if kept is not None:
-            return survey(keep_cells(source, kept), options, vectors)
+            return survey(keep_cells(source, kept), options, vectors, show_any=show_any)
     if vectors is not None:
         catalog.found.vectors = {name: dict(dims) for name, dims in vectors.items()}
     if source.kept is not None:
         catalog.warnings.append(left_out(source.kept))
-    _embeddings(source, options, arrays, catalog)
-    _vectors(options, arrays, catalog)
+    survey_embeddings(source, options, arrays, catalog)
+    survey_vectors(options, arrays, catalog)
     survey_latent(source, options, arrays, catalog)
     survey_obs(source, options, catalog)
     if options.expression:
@@ -150,9 +155,10 @@ def _usable_obsm(source: Source, options: ExportOptions, catalog: Catalog) -> di
         if key in asked:
             catalog.problems.extend(Problem(p.what, p.where, p.fix or asked[key]) for p in problems)
             continue
-        catalog.notes.append(f"ignored   obsm/{key}: {problems[0].what}")
         if not isinstance(source.obsm[key], InputError) or isinstance(source.obsm[key], TextError):
             catalog.warnings.append(f"obsm/{key} is not used: it {problems[0].what}")
+        else:
+            catalog.notes.append(f"ignored   obsm/{key}: {problems[0].what}")
     return usable
 
 
@@ -178,104 +184,6 @@ def _unused(source: Source, catalog: Catalog) -> None:
     for key, matrix in source.matrices.items():
         if isinstance(matrix, ReadError | TextError) and matrix.problems[0].where not in told:
             catalog.warnings.append(f"{key} is not used: it {matrix.problems[0].what}")
-
-
-def _embeddings(
-    source: Source, options: ExportOptions, arrays: Mapping[str, da.Array], catalog: Catalog
-) -> None:
-    known = list(source.obsm)
-    for dim, key in options.embeddings.items():
-        if key not in known:
-            catalog.problems.append(
-                Problem(f"there is no obsm key {key!r}", f"--embedding {dim}d", suggest(key, known))
-            )
-        elif key in arrays and arrays[key].shape[1] != dim:
-            catalog.problems.append(
-                Problem(
-                    f"has shape {arrays[key].shape}, not ({source.n_cells}, {dim})", f"obsm/{key}"
-                )
-            )
-            catalog.found.embeddings.pop(dim, None)
-    if not catalog.found.embeddings and not catalog.problems:
-        shapes = ", ".join(f"{k} {a.shape}" for k, a in arrays.items()) or "nothing"
-        catalog.problems.append(
-            Problem(
-                "no embedding found: obsm has none of X_umap_1d, X_umap_2d, X_umap_3d, X_umap "
-                f"with 1 to 3 columns; it holds {shapes}",
-                source.where,
-                "name one, such as --embedding 2d=KEY, or compute one with scanpy.tl.umap",
-            )
-        )
-    for dim, key in catalog.found.embeddings.items():
-        catalog.notes.append(f"embedding obsm/{key} as {dim}d")
-        _bounds(dim, key, arrays[key], catalog)
-    for key, why in catalog.found.ignored.items():
-        catalog.notes.append(f"ignored   obsm/{key}: {why}")
-
-
-def _bounds(dim: int, key: str, array: da.Array, catalog: Catalog) -> None:
-    """One reduction over row blocks: corners of the box, and rows that are not finite."""
-    if not catalog.n_cells:
-        return
-    whole_rows = array.rechunk({1: -1})
-    blocks = map(dask.delayed(_corners), whole_rows.to_delayed().ravel())
-    try:
-        corners = dask.compute(*blocks, scheduler="threads")
-    except CellucidDaskError as error:
-        catalog.problems.extend(error.problems)
-        return
-    starts = np.cumsum([0, *whole_rows.chunks[0][:-1]])
-    n_bad = sum(bad.size for *_, bad in corners)
-    if n_bad:
-        found = [start + bad[:10] for start, (*_, bad) in zip(starts, corners, strict=True)]
-        first = np.concatenate(found)[:10]
-        rows = ", ".join(map(str, first)) + (", ..." if n_bad > first.size else "")
-        catalog.problems.append(
-            Problem(
-                f"{n_bad} of {catalog.n_cells} cells have NaN or Inf (rows {rows})",
-                f"obsm/{key}",
-                "leave them out with --drop-cells-without-embedding, or compute it again",
-            )
-        )
-        return
-    lo = np.min([block[0] for block in corners], axis=0)
-    hi = np.max([block[1] for block in corners], axis=0)
-    with np.errstate(over="ignore"):
-        extent = hi - lo
-    if not np.isfinite(extent).all():
-        catalog.problems.append(Problem("has coordinates beyond the range of float32", key))
-        return
-    catalog.boxes[dim] = Box.of(lo, hi)
-
-
-def _corners(block: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Corners of the box of a block, as float32, and its rows that are not finite."""
-    with np.errstate(over="ignore"):
-        values = block.astype(np.float32)
-    bad = unplaced_rows(values)
-    if not len(values):
-        empty = np.full(values.shape[1], np.inf, np.float32)
-        return empty, -empty, bad
-    return values.min(axis=0), values.max(axis=0), bad
-
-
-def _vectors(options: ExportOptions, arrays: Mapping[str, da.Array], catalog: Catalog) -> None:
-    if not options.vectors:
-        catalog.found.vectors = {}
-    for field_id, dims in catalog.found.vectors.items():
-        if fmt.safe(field_id) != field_id:
-            catalog.problems.append(
-                Problem(
-                    f"the vector field id {field_id!r} has characters that a path cannot hold",
-                    "obsm",
-                    f"rename it, for example to {fmt.safe(field_id)!r}, or use --no-vectors",
-                )
-            )
-        for dim, key in list(dims.items()):
-            if key in arrays:
-                catalog.notes.append(f"vectors   obsm/{key} as {field_id} {dim}d")
-            else:
-                del dims[dim]
 
 
 def _graph(source: Source, options: ExportOptions, catalog: Catalog) -> None:

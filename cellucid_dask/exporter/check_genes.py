@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cellucid_dask.errors import CellucidDaskError, Problem, TextError
+from cellucid_dask.exporter.gene_hints import hint_at_raw, hint_at_symbols
 from cellucid_dask.options import ExportOptions, suggest
 from cellucid_dask.source.core import Frame, Source
 from cellucid_dask.source.matrix import Matrix
@@ -74,6 +75,9 @@ def survey_genes(source: Source, options: ExportOptions, catalog: Any) -> Genes 
         catalog.problems.append(Problem(what, key, "give it as cells x genes"))
         return None
     ids = _ids(table, options, catalog)
+    if ids is not None:
+        hint_at_symbols(ids, table, options, catalog)
+        hint_at_raw(source, matrix, options, catalog)
     chosen = None if ids is None else _choose(ids, table, options, catalog)
     if chosen is None:
         return None

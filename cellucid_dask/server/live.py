@@ -103,7 +103,7 @@ class LiveDataset:
         still: Callable[[], bool] = lambda: True,
         problems: Sequence[Any] = (),
     ) -> None:
-        self.catalog = survey(source, options)
+        self.catalog = survey(source, options, show_any=True)
         self.source = source = self.catalog.source
         refuse([*problems, *self.catalog.problems])
         refuse(list(memory_problems(self.catalog, memory)))

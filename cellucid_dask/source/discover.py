@@ -25,6 +25,10 @@ MORE_LATENT = (  # names that the reference does not know, taken after all of it
     "X_bbknn_pca",
 )
 GUESSED_COLUMNS = 1000  # of a latent space whose name says nothing, at most
+# Names of other embeddings than UMAP, the likelier first; and of what is rather something else.
+_LIKELY = ("umap", "tsne", "pacmap", "trimap", "mde", "phate", "draw_graph", "force")
+_UNLIKELY = ("spatial", "pca", "diffmap", "velocity")
+_FIELD = re.compile(r"(?!X_).*_umap(_[123]d)?")  # a vector field
 _EXPLICIT = re.compile(r"(.*)_([123])d")
 
 
@@ -110,6 +114,23 @@ def _vectors(shapes: Shapes, found: Found) -> None:
         else:
             found.vectors[name][dim] = key
     found.vectors = {name: dims for name, dims in found.vectors.items() if dims}
+
+
+def other_embedding(shapes: Shapes) -> tuple[int, str] | None:
+    """Which array of 2 or 3 columns most likely is an embedding, where there is no UMAP.
+
+    Returns
+    -------
+    Its dimension and key; None when obsm has no such array.
+    """
+    found = []
+    for key, (_, width) in shapes.items():
+        if width in (2, 3) and not _FIELD.fullmatch(key):
+            name = key.casefold()
+            rank = next((i for i, word in enumerate(_LIKELY) if word in name), len(_LIKELY))
+            last = any(word in name for word in _UNLIKELY)
+            found.append((last, rank, width, key))
+    return min(found)[2:] if found else None
 
 
 def latent_key(
