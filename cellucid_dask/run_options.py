@@ -13,7 +13,15 @@ import psutil
 
 from cellucid_dask.arguments.names import option_of
 from cellucid_dask.errors import Problem
-from cellucid_dask.options import ExportOptions, Options, bytes_of, file_problems, make, suggest
+from cellucid_dask.options import (
+    ExportOptions,
+    Options,
+    bytes_of,
+    file_problems,
+    make,
+    suggest,
+    writable,
+)
 from cellucid_dask.previewer.target import target_problems
 
 MB = 10**6
@@ -160,6 +168,9 @@ class RunOptions(Options):
             yield Problem(f"{os.fspath(self.scratch)!r} is not a folder", "--scratch")
         elif any("\udc80" <= letter <= "\udcff" for letter in str(self.scratch or "")):
             yield Problem("has a name that is not UTF-8", "--scratch", "name it otherwise")
+        elif self.scratch is not None and not writable(Path(self.scratch)):
+            what, fix = f"the folder {str(self.scratch)!r} cannot be written", "name another folder"
+            yield Problem(what, "--scratch", fix)
         if not _reaches_scheduler(self.scheduler):
             kind = type(self.scheduler).__name__
             what = f"is of type {kind}, not an address, a scheduler file or a Client"
