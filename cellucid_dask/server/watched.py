@@ -26,7 +26,8 @@ from cellucid_dask.server.opening import ROOM, Opened
 from cellucid_dask.server.zarr_files import ZarrFiles
 from cellucid_dask.source.core import Source, open_source
 from cellucid_dask.source.fingerprint import Fingerprint, fingerprint
-from cellucid_dask.source.store import Store, locate
+from cellucid_dask.source.memory import read_whole
+from cellucid_dask.source.store import locate
 from cellucid_dask.source.stored import dataset_name
 
 LOOK_AGAIN: Final = 1.0  # seconds until a file is asked whether it changed
@@ -181,7 +182,7 @@ def open_live(
         # Once the data are in memory, nothing tells which chunks were missing.
         missing = survey(open_source(store.path), options).missing_chunks
         problems = [*missing.problems, *problems]
-        source = replace(open_source(_loaded(store)), name=dataset_name(store.path))
+        source = replace(open_source(read_whole(store)), name=dataset_name(store.path))
         live = opened(source, secrets.token_hex(8))
         live.catalog.warnings += missing.warnings
     else:
@@ -199,16 +200,3 @@ def open_live(
         if store is not None and store.kind != "hdf5"
         else None,
     )
-
-
-def _loaded(store: Store) -> Any:
-    import anndata
-
-    if store.kind == "hdf5":
-        return anndata.read_h5ad(store.path)
-    if store.kind == "zarr":
-        return anndata.read_zarr(store.path)
-    import zarr
-
-    with zarr.storage.ZipStore(store.path, mode="r") as archive:
-        return anndata.read_zarr(archive)

@@ -8,14 +8,15 @@ from typing import Any
 
 import pandas as pd
 
-from cellucid_dask.errors import InputError
+from cellucid_dask.errors import InputError, ReadError
 from cellucid_dask.source.core import ARGUMENTS, Refused, Source, attempt, frame_of, obsm_array
-from cellucid_dask.source.elements import find, need
+from cellucid_dask.source.elements import encoding_of, find, need
 from cellucid_dask.source.matrix import Matrix, matrix_in_memory, matrix_in_store
-from cellucid_dask.source.store import Store, locate
+from cellucid_dask.source.store import DAMAGE, Store, locate, said
 from cellucid_dask.versions import layer_names
 
 HERE = "AnnData in memory"
+_UNREADABLE: tuple[type[Exception], ...] = (*DAMAGE, AttributeError)  # also of old encodings
 
 
 def source_in_memory(adata: Any) -> Source:
@@ -83,9 +84,42 @@ def _matrix(value: Any, key: str, store: Store | None) -> Any:
     if store is None or (not hasattr(value, "file") and not hasattr(value, "group")):
         return attempt(matrix_in_memory, _plain(value), key)
     with store.open() as root:
-        old = key.replace("/", ".")  # raw.X before anndata 0.7
-        there = old if find(root, key) is None else key
+        # Its own name: raw.X before anndata 0.7, and mod/NAME/X of a MuData.
+        there = getattr(value, "group", value).name.strip("/")
         return attempt(matrix_in_store, store, there, need(root, there))
+
+
+def read_whole(store: Store) -> Any:
+    """Read an AnnData file into memory, but for what is never shown, such as ``uns``.
+
+    Raises
+    ------
+    ReadError
+        When anndata cannot read it.
+    """
+    import anndata
+
+    try:
+        with store.open() as root:
+            if encoding_of(root) == "anndata":
+                return _read_parts(root)
+            if store.kind != "hdf5":
+                return anndata.read_zarr(root)
+        return anndata.read_h5ad(store.path)
+    except _UNREADABLE as error:
+        what, fix = said(error)
+        raise ReadError(what, where=store.path, fix=fix) from error
+
+
+def _read_parts(root: Any) -> Any:
+    import anndata
+
+    read = anndata.io.read_elem
+    names = ("X", "obs", "var", "obsm", "obsp", "layers")
+    parts = {name: read(need(root, name)) for name in names if find(root, name) is not None}
+    if find(root, "raw/X") is not None:
+        parts["raw"] = {name: read(need(root, f"raw/{name}")) for name in ("X", "var")}
+    return anndata.AnnData(**parts)
 
 
 def _plain(value: Any) -> Any:
