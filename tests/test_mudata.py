@@ -107,9 +107,24 @@ def test_what_the_whole_says_counts_too(tmp_path: Path, name: str) -> None:
     report = verify(tmp_path / "1" / "a", path, modality="rna", **chosen)
     assert (report.problems, report.not_compared) == ((), ())
     found = check(path, modality="rna")
-    left_out = {line.split()[1] for line in found.discovered if "rna has its own" in line}
+    left_out = {line.split()[1] for line in found.discovered if "the modality has its own" in line}
     assert left_out == {"obs/cell_type", "obs/rna:n_counts", "obsm/X_umap_2d"}
     assert found.warnings == ()
+
+
+def test_what_both_have_can_be_named_as_that_of_the_whole(tmp_path: Path) -> None:
+    cells = rna().obs_names
+    parts = {"obsm": {"X_umap_2d": points(N, 2)}, "obsp": {"connectivities": ring(N)}}
+    path = write_mudata(tmp_path / "a.h5mu", {"rna": rna()}, pd.DataFrame(index=cells), **parts)
+    adata = rna()
+    adata.obsm["X_umap_2d"], adata.obsp["connectivities"] = points(N, 2), ring(N)
+    own = save(adata, tmp_path / "own.h5ad")
+    chosen = {"embeddings": {2: "whole:X_umap_2d"}, "graph": "whole:connectivities"}
+    export(path, tmp_path / "1" / "a", modality="rna", quiet=True, **FIXED, **chosen)
+    export(own, tmp_path / "2" / "a", quiet=True, **FIXED)
+    assert tree(tmp_path / "1") == tree(tmp_path / "2")
+    assert verify(tmp_path / "1" / "a", path, modality="rna", **chosen).ok
+    assert not verify(tmp_path / "1" / "a", path, modality="rna").ok
 
 
 @pytest.mark.parametrize(

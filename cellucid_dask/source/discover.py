@@ -25,6 +25,7 @@ MORE_LATENT = (  # names that the reference does not know, taken after all of it
     "X_bbknn_pca",
 )
 GUESSED_COLUMNS = 1000  # of a latent space whose name says nothing, at most
+WHOLE = "whole:"  # before names of a MuData as a whole that its modality has too: never guessed
 # Names of other embeddings than UMAP, the likelier first; and of what is rather something else.
 _LIKELY = ("umap", "tsne", "pacmap", "trimap", "mde", "phate", "draw_graph", "force")
 _UNLIKELY = ("spatial", "pca", "diffmap", "velocity")
@@ -57,6 +58,7 @@ class Found:
 def discover(shapes: Shapes, chosen: Mapping[int, str]) -> Found:
     """Apply the rules to the shapes of obsm; `chosen` are the user's embeddings."""
     found = Found(embeddings=dict(chosen))
+    shapes = {key: shape for key, shape in shapes.items() if not key.startswith(WHOLE)}
     _explicit_embeddings(shapes, found)
     _plain_umap(shapes, found)
     found.embeddings = dict(sorted(found.embeddings.items()))
@@ -151,7 +153,10 @@ def latent_key(
         (
             key
             for key, shape in shapes.items()
-            if key not in shown and key not in sparse and shape[1] <= GUESSED_COLUMNS
+            if key not in shown
+            and key not in sparse
+            and not key.startswith(WHOLE)
+            and shape[1] <= GUESSED_COLUMNS
         ),
         None,
     )

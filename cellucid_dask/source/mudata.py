@@ -15,11 +15,14 @@ from cellucid_dask.options import suggest
 from cellucid_dask.source.cell_rows import rows_in_whole
 from cellucid_dask.source.columns import Column
 from cellucid_dask.source.core import Frame, Refused, Source
+from cellucid_dask.source.discover import WHOLE
 from cellucid_dask.source.elements import encoding_of, find, is_array, list_attribute, names_in
 from cellucid_dask.source.matrix import Matrix
 from cellucid_dask.source.selected import SelectedColumn
 from cellucid_dask.source.store import FileArray, Store
 from cellucid_dask.source.utf8 import readable
+
+OWN = "the modality has its own"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +91,9 @@ def modality_key(store: Store, root: Any, name: str | None) -> str:
 def joined(own: Source, whole: Whole, name: str) -> Source:
     """Add to a modality what the whole says of its cells.
 
-    What both have under one name is that of the modality. Of cells that are not those of the
-    whole in its order, columns and arrays are taken row by row; graphs are left out.
+    What both have under one name is that of the modality; of obsm and obsp, that of the whole is
+    under ``whole:NAME``, for who asks for it. Of cells that are not those of the whole in its
+    order, columns and arrays are taken row by row; graphs are left out.
     """
     try:
         rows = rows_in_whole(whole.obs.index, own.obs.index, whole.positions)
@@ -98,30 +102,29 @@ def joined(own: Source, whole: Whole, name: str) -> Source:
         return replace(own, warnings=(f"nothing is taken of the MuData as a whole: {told}",))
     same = rows.size == whole.obs.length and np.array_equal(rows, np.arange(rows.size))
     chosen = None if same else rows
-    hidden: list[str] = []
-    columns = _columns(own, whole, name, chosen, hidden)
-    obsm = _arrays(own, whole, chosen, hidden)
-    graphs, lost = _graphs(own, whole, chosen, hidden)
-    notes = tuple(f"ignored   {key} of the whole MuData: {name} has its own" for key in hidden)
+    notes: list[str] = []
+    columns = _columns(own, whole, name, chosen, notes)
+    obsm = _arrays(own, whole, chosen, notes)
+    graphs, lost = _graphs(own, whole, chosen, notes)
     return replace(
         own,
         obs=replace(own.obs, columns={**own.obs.columns, **columns}),
         obsm={**own.obsm, **obsm},
         matrices={**own.matrices, **graphs},
-        notes=notes,
+        notes=tuple(notes),
         warnings=lost,
     )
 
 
 def _columns(
-    own: Source, whole: Whole, name: str, rows: NDArray[np.int64] | None, hidden: list[str]
+    own: Source, whole: Whole, name: str, rows: NDArray[np.int64] | None, notes: list[str]
 ) -> dict[str, Column | Refused]:
     """Columns of obs of the whole, but those that the modality has."""
     found: dict[str, Column | Refused] = {}
     for key, column in whole.obs.columns.items():
         # MuData copies a column of a modality to the whole with the modality before its name.
         if key in own.obs.columns or key.removeprefix(f"{name}:") in own.obs.columns:
-            hidden.append(f"obs/{key}")
+            notes.append(f"ignored   obs/{key} of the whole MuData: {OWN}")
         elif key in whole.obs.repeated:
             found[key] = InputError("stands on more than one column", where=f"obs[{key!r}]")
         elif rows is None or isinstance(column, CellucidDaskError):
@@ -132,37 +135,39 @@ def _columns(
 
 
 def _arrays(
-    own: Source, whole: Whole, rows: NDArray[np.int64] | None, hidden: list[str]
+    own: Source, whole: Whole, rows: NDArray[np.int64] | None, notes: list[str]
 ) -> dict[str, da.Array | Refused]:
     """Arrays of obsm of the whole, but the masks that say which cells a modality has."""
     found: dict[str, da.Array | Refused] = {}
     for key, array in whole.obsm.items():
-        if key in own.obsm:
-            hidden.append(f"obsm/{key}")
-        elif key in whole.modalities:
+        if key in whole.modalities:
             continue
-        elif isinstance(array, CellucidDaskError):
-            found[key] = array
+        name = f"{WHOLE}{key}" if key in own.obsm else key
+        if name != key:
+            notes.append(f"ignored   obsm/{key} of the whole MuData: {OWN}; name it as {name}")
+        if isinstance(array, CellucidDaskError):
+            found[name] = array
         elif array.shape[0] != whole.obs.length:
             what = f"has shape {array.shape}, but the whole has {whole.obs.length} cells"
-            found[key] = InputError(what, where=f"obsm/{key}")
+            found[name] = InputError(what, where=f"obsm/{name}")
         else:
-            found[key] = array if rows is None else array[rows]
+            found[name] = array if rows is None else array[rows]
     return found
 
 
 def _graphs(
-    own: Source, whole: Whole, rows: NDArray[np.int64] | None, hidden: list[str]
+    own: Source, whole: Whole, rows: NDArray[np.int64] | None, notes: list[str]
 ) -> tuple[dict[str, Matrix | Refused], tuple[str, ...]]:
     """Graphs of the whole, and what is said of those that cannot be taken."""
     found: dict[str, Matrix | Refused] = {}
     lost: list[str] = []
     for key, graph in whole.obsp.items():
-        if f"obsp/{key}" in own.matrices:
-            hidden.append(f"obsp/{key}")
-        elif rows is None:
-            found[f"obsp/{key}"] = graph
-        else:
+        name = f"{WHOLE}{key}" if key in own.keys("obsp") else key
+        if rows is not None:
             what = "its cells are not those of the modality, in the same order"
             lost.append(f"obsp/{key} of the whole MuData is not used: {what}")
+            continue
+        if name != key:
+            notes.append(f"ignored   obsp/{key} of the whole MuData: {OWN}; name it as {name}")
+        found[f"obsp/{name}"] = graph
     return found, tuple(lost)

@@ -14,6 +14,8 @@ from cellucid_dask.errors import InputError
 from cellucid_dask.verify.attributes import text, texts
 from cellucid_dask.verify.tables import INDEX, Table
 
+WHOLE = "whole:"  # before the name of what the modality has too
+
 
 def is_mudata(root: Any) -> bool:
     """Whether an open root group is that of a MuData."""
@@ -96,10 +98,16 @@ class Either(Mapping[str, Any]):
         self._own, self._whole, self._take = own, whole, take
 
     def __getitem__(self, key: str) -> Any:
-        return self._own[key] if key in self._own else self._take(self._whole[key])
+        if key in self._own:
+            return self._own[key]
+        return self._take(self._whole[key.removeprefix(WHOLE)])
+
+    def __contains__(self, key: object) -> bool:
+        return key in list(self)  # without reading it
 
     def __iter__(self) -> Any:
-        return iter([*self._own, *(key for key in self._whole if key not in self._own)])
+        added = (f"{WHOLE}{key}" if key in self._own else key for key in self._whole)
+        return iter([*self._own, *added])
 
     def __len__(self) -> int:
-        return len({*self._own, *self._whole})
+        return len(self._own) + len(self._whole)
