@@ -190,10 +190,9 @@ def test_a_text_of_fewer_cells_has_the_categories_that_are_there(tmp_path: Path)
 # -------------------------------------------------------------------------- naming a modality
 
 
-@pytest.mark.parametrize("name", KINDS)
-def test_a_mudata_is_no_anndata_without_a_modality(tmp_path: Path, capfd: Any, name: str) -> None:
-    path = write_mudata(tmp_path / name, {"rna": rna(), "prot": protein()}, whole(rna().obs_names))
-    out = tmp_path / "out"
+def test_a_mudata_is_no_anndata_without_a_modality(tmp_path: Path, capfd: Any) -> None:
+    path, out = tmp_path / "a.h5mu", tmp_path / "out"
+    write_mudata(path, {"rna": rna(), "prot": protein()}, whole(rna().obs_names))
     export(path, tmp_path / "good", modality="rna", quiet=True)
     for words in (
         ("check", path),
@@ -245,7 +244,7 @@ def test_a_run_does_not_go_on_with_that_of_another_modality(tmp_path: Path) -> N
     assert told == "option modality was 'rna', is 'prot'"
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", ["joint.zarr", "joint.zarr.zip"])
 def test_modalities_are_served_each_with_its_own_index(tmp_path: Path, name: str) -> None:
     cells = rna().obs_names
     prot = protein(np.random.default_rng(3).permutation(cells)[:40])
@@ -267,9 +266,8 @@ def test_modalities_are_served_each_with_its_own_index(tmp_path: Path, name: str
         options |= {"created_at": "2026-01-31T12:00:00Z", "cache_dir": cache}
         with serving(path, **options) as server:
             assert_serves(server, files)
-            if name != "joint.h5mu":
-                metadata = "/X/indptr/" + (".zarray" if name == "joint.zarr" else "zarr.json")
-                with Client(server) as get:
-                    reply = get("/_cellucid/zarr" + metadata)
-                n_cells = {"rna": N, "prot": 40}[modality]
-                assert json.loads(reply.body)["shape"] == [n_cells + 1]
+            metadata = ".zarray" if name == "joint.zarr" else "zarr.json"
+            with Client(server) as get:
+                reply = get(f"/_cellucid/zarr/X/indptr/{metadata}")
+            n_cells = {"rna": N, "prot": 40}[modality]
+            assert json.loads(reply.body)["shape"] == [n_cells + 1]

@@ -10,6 +10,7 @@ from typing import Any
 import anndata
 import pytest
 from atlas import STAMP, atlas, here, save, tree
+from serving import Client, serving
 
 # What anndata 0.13 writes for uns/rank_genes_groups/scores of scanpy, which zarr 3.1 cannot read.
 RECORDS = {
@@ -92,3 +93,10 @@ def test_what_is_asked_for_and_is_newer_than_zarr_is_called_so(tmp_path: Path, c
     assert "layers/later: needs a newer zarr than the installed" in told.err
     assert "install a newer zarr" in told.err
     assert "corrupt" not in told.err
+
+
+def test_data_are_read_whole_without_what_is_never_shown(tmp_path: Path) -> None:
+    path = write_format_3(tmp_path / "a.zarr")
+    add(path, "uns/rank_genes_groups/later", UNKNOWN)
+    with serving(path, cache_dir=tmp_path / "cache", backed=False) as server, Client(server) as get:
+        assert get("/var/Gene1.values.f32").status == 200

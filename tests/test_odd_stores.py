@@ -41,9 +41,7 @@ def assert_exported_as(path: Path, expected: Path, folder: Path) -> None:
 # --------------------------------------------------------------------------------- user blocks
 
 
-@pytest.mark.parametrize(
-    ("size", "note"), [(512, b"a note of the lab"), (4096, b"PK\x03\x04"), (1024, b"\x1f\x8b")]
-)
+@pytest.mark.parametrize(("size", "note"), [(512, b"a note of the lab"), (4096, b"PK\x03\x04")])
 def test_hdf5_may_begin_with_a_user_block(tmp_path: Path, size: int, note: bytes) -> None:
     plain, path = save(atlas(), tmp_path / "plain.h5ad"), tmp_path / "a.h5ad"
     with h5py.File(plain) as source, h5py.File(path, "w", userblock_size=size) as file:
@@ -125,18 +123,16 @@ def zipped(path: Path, folder: Path, inner: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize("kind", ["v2", "v3 sharded"])
-@pytest.mark.parametrize("inner", ["a.zarr/", "x/y/"])
+@pytest.mark.parametrize(("kind", "inner"), [("v2", "a.zarr/"), ("v3 sharded", "x/y/")])
 def test_a_store_in_a_folder_of_an_archive(tmp_path: Path, kind: str, inner: str) -> None:
     plain = write_zarr(atlas(), tmp_path / "a.zarr", kind)
     path = zipped(tmp_path / "a.zarr.zip", plain, inner)
     assert_exported_as(path, plain, tmp_path)
-    if inner == "a.zarr/":
-        with serving(path, cache_dir=tmp_path / "cache", backed=False) as server:
-            name = ".zgroup" if kind == "v2" else "zarr.json"
-            with Client(server) as get:
-                served = get(f"/_cellucid/zarr/{name}").body
-        assert served == (plain / name).read_bytes()
+    if kind == "v2":
+        how = {"cache_dir": tmp_path / "cache", "backed": False}
+        with serving(path, **how) as server, Client(server) as get:
+            served = get("/_cellucid/zarr/.zgroup").body
+        assert served == (plain / ".zgroup").read_bytes()
 
 
 # ---------------------------------------------------------------- what is no AnnData, and is said
