@@ -10,6 +10,7 @@ def main(arguments: list[str] | None = None) -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     from cellucid_dask import endings
 
+    endings.open_streams()
     atexit.register(endings.end_here)  # the first to be registered is the last to run
     from cellucid_dask import cli
 

@@ -40,7 +40,7 @@ from cellucid_dask.endings import (
     handle,
     unwind_at_signals,
 )
-from cellucid_dask.errors import CellucidDaskError, Problem
+from cellucid_dask.errors import CellucidDaskError, Problem, machine_error
 
 if TYPE_CHECKING:
     from cellucid_dask.server.lifetime import CellucidServer
@@ -306,6 +306,9 @@ def _unforeseen(error: Exception) -> int:
         what, fix = "is longer than a path may be", "name it shorter"
         click.echo(f"error: {Problem(what, str(error.filename), fix)}", err=True)
         return 2
+    if (fault := machine_error(error)) is not None:
+        click.echo("\n".join([f"error: {fault}", *_notes(error)]), err=True)
+        return fault.exit_code
     told = f"internal error: {type(error).__name__}: {error}"
     fix = "this is a bug: run again with --debug and report what it prints"
     click.echo(f"{told}\n    {fix}", err=True)

@@ -27,6 +27,24 @@ def handle(handler: Any, *numbers: signal.Signals) -> None:
             signal.signal(number, handler)
 
 
+def open_streams() -> None:
+    """Open the standard streams that this process was started without, on nothing.
+
+    The next file to be opened would get the number of the one that is missing, and what a library
+    writes to standard error would go into that file.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            null = os.open(os.devnull, os.O_RDWR)  # the lowest number is free
+            os.dup2(null, number)  # which programs inherit that this one starts
+            if null != number:
+                os.close(null)
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w", closefd=False))
+
+
 def die_at_signals() -> None:
     """End without a word at a signal, as while there is nothing yet to tidy."""
     handle(signal.SIG_DFL, signal.SIGINT, *ENDING)
@@ -87,7 +105,8 @@ def _repeat(ignored: sys.UnraisableHookArgs) -> None:
         return
     timer = threading.Timer(0.05, os.kill, (os.getpid(), number))
     timer.daemon = True
-    timer.start()
+    with suppress(RuntimeError):  # no more threads: the signal must be sent again
+        timer.start()
 
 
 def leave(ending: SystemExit) -> None:
@@ -98,7 +117,8 @@ def leave(ending: SystemExit) -> None:
     _flush()
     firmly = threading.Timer(LEAVING, os._exit, [code])
     firmly.daemon = True
-    firmly.start()
+    with suppress(RuntimeError):  # no more threads, so none was left behind either
+        firmly.start()
     raise ending
 
 

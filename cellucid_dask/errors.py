@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import errno
+import os
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,116 @@ class ReadError(CellucidDaskError):
     """A file is truncated or corrupt; names the file and the element being read."""
 
 
+class MachineError(CellucidDaskError):
+    """The machine lacks something: open files, threads, memory, room; or a disk fails."""
+
+
 class VerifyError(CellucidDaskError):
     """An export is not what it should be."""
 
     exit_code = 1
+
+
+_ASK_LESS: Final = "give less --memory or fewer --workers, or a larger machine"
+_MORE_FILES: Final = "allow more with ulimit -n, or give fewer --workers"
+_MORE_THREADS: Final = "allow more with ulimit -u, or give fewer --workers"
+_ROOM: Final = "make room, or name another disk with --out, --scratch or TMPDIR"
+_DISK: Final = "see whether the disk, or the network to it, is well"
+_PERMISSIONS: Final = "check the permissions"
+_NO_ANSWER: Final = "the file system does not answer"
+# What an error of the system says of the machine, and what to do; never that a file is damaged.
+_FAULTS: Final = {
+    errno.EMFILE: ("too many files are open in this process", _MORE_FILES),
+    errno.ENFILE: ("too many files are open on this machine", "try again when fewer are"),
+    errno.ENOMEM: ("there is no more memory", _ASK_LESS),
+    errno.EAGAIN: ("no more processes or threads can be started", _MORE_THREADS),
+    errno.ENOSPC: ("the disk is full", _ROOM),
+    errno.EDQUOT: ("the disk is full for this user: the quota is used up", _ROOM),
+    errno.EIO: ("the disk cannot be read or written", _DISK),
+    errno.EACCES: ("the permissions do not allow it", _PERMISSIONS),
+    errno.EPERM: ("the permissions do not allow it", _PERMISSIONS),
+    errno.EROFS: ("the file system is for reading only", _PERMISSIONS),
+    **dict.fromkeys(
+        (errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.ENOTCONN, errno.EREMOTEIO),
+        (_NO_ANSWER, _DISK),
+    ),
+}
+
+
+def machine_error(error: BaseException, where: str = "") -> MachineError | None:
+    """Return what an error, or one that it came from, says of the machine; None for any other.
+
+    Parameters
+    ----------
+    where
+        What was read or written; the file that the system names, where this is empty.
+    """
+    for cause in _chain(error):
+        fault = _fault(cause)
+        if fault is not None:
+            what, fix = fault
+            place = where or _file_of(cause)
+            return MachineError(f"{what} ({_said_by(cause)})", where=place, fix=fix)
+    return None
+
+
+def refuse_fault(error: BaseException, where: str = "", *, of_memory: bool = False) -> None:
+    """Raise what `machine_error` returns, if it returns anything: such an error is no damage.
+
+    Parameters
+    ----------
+    of_memory
+        Whether memory is short. Otherwise a MemoryError is none of the machine: a damaged header
+        may ask for any amount.
+
+    Raises
+    ------
+    MachineError
+        When the machine is at fault.
+    """
+    if not of_memory and any(isinstance(cause, MemoryError) for cause in _chain(error)):
+        return
+    fault = machine_error(error, where)
+    if fault is not None:
+        raise fault from error
+
+
+def _fault(error: BaseException) -> tuple[str, str] | None:
+    if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
+        return "no more threads can be started", _MORE_THREADS
+    if isinstance(error, MemoryError):
+        return _FAULTS[errno.ENOMEM]
+    if not isinstance(error, OSError):
+        return None
+    if "No usable temporary directory" in str(error):
+        return "no folder for temporary files can be written", _ROOM
+    if error.errno == errno.ENOENT and error.filename is None and not _has_folder():
+        return "the current folder was removed", "go to another folder, then try again"
+    return _FAULTS.get(error.errno or 0)
+
+
+def _has_folder() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109  pathlib would import nothing less
+    except OSError:
+        return False
+    return True
+
+
+def _said_by(error: BaseException) -> str:
+    """What the system says; HDF5 says much more."""
+    number = getattr(error, "errno", None)
+    return os.strerror(number) if number else str(error) or type(error).__name__
+
+
+def _file_of(error: BaseException) -> str:
+    return os.fsdecode(getattr(error, "filename", None) or "")
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Errors that led to `error`, which is the first."""
+    seen: list[BaseException] = []
+    while error is not None and error not in seen:
+        yield error
+        seen.append(error)
+        error = error.__cause__ or error.__context__

@@ -15,6 +15,8 @@ from typing import Any
 
 import psutil
 
+from cellucid_dask.errors import EngineError, refuse_fault
+
 LOG = "workers.log"
 WORKER_BYTES = 190_000_000  # resident memory of a worker process before its first task
 NANNY_BYTES = 160_000_000  # of the process that watches the workers of a SLURM job
@@ -30,6 +32,7 @@ THREADS_AND_MEMORY = {
     "MKL_NUM_THREADS": "1",
 }
 PRELOAD = "cellucid_dask.preload"
+RUN = "CELLUCID_DASK_RUN"  # variable: the process that a worker works for
 DEATH_SECONDS = 10  # after which workers end whose run was killed while they started
 
 
@@ -76,12 +79,17 @@ def spawn_workers(n_workers: int, folder: Path, stack: ExitStack) -> Any:
         },
     }
     stack.callback(_kill_workers, folder, over)  # a signal may come before there is a cluster
-    cluster = SpecCluster(
-        workers=dict.fromkeys(range(n_workers), worker),
-        scheduler=scheduler,
-        worker=worker,
-        silence_logs=logging.CRITICAL,
-    )
+    try:
+        cluster = SpecCluster(
+            workers=dict.fromkeys(range(n_workers), worker),
+            scheduler=scheduler,
+            worker=worker,
+            silence_logs=logging.CRITICAL,
+        )
+    except RuntimeError as error:
+        refuse_fault(error)
+        fix = "use --workers 1, or see whether memory, threads or open files are short"
+        raise EngineError(f"the workers cannot be started ({error})", fix=fix) from error
     stack.enter_context(closed(cluster))
     cluster.adapt(minimum=n_workers, maximum=n_workers, interval="1s")  # replaces those that die
     return stack.enter_context(Client(cluster, set_as_default=False))
@@ -122,6 +130,14 @@ def _worker_class(folder: Path, over: threading.Event) -> type[Any]:
                 )
             self.watch = asyncio.ensure_future(self._missed())
 
+        async def close(self) -> None:
+            """Kill the process; it may have died so shortly before that nobody noticed."""
+            try:
+                await super().close()
+            except (psutil.NoSuchProcess, ProcessLookupError):
+                await self.process.wait()
+                await super().close()
+
         async def _missed(self) -> None:
             await self.process.wait()
             cluster = self._cluster and self._cluster()
@@ -142,4 +158,4 @@ def _kill_workers(folder: Path, over: threading.Event) -> None:
 
 
 def _environment() -> dict[str, str]:
-    return {**os.environ, **THREADS_AND_MEMORY}
+    return {**os.environ, **THREADS_AND_MEMORY, RUN: str(os.getpid())}

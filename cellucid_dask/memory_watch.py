@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 
 import psutil
 
@@ -34,7 +35,8 @@ class MemoryWatch:
         while True:
             began = time.monotonic()
             if began >= look_again:
-                family = [me, *me.children(recursive=True)]
+                with suppress(psutil.Error, OSError):
+                    family = [me, *me.children(recursive=True)]
                 # It reads of every process there is, which may be thousands on a shared machine.
                 took = time.monotonic() - began
                 look_again = began + max(LOOK, RARELY * took)
@@ -42,7 +44,7 @@ class MemoryWatch:
             for process in family:
                 try:
                     total += process.memory_info().rss
-                except psutil.Error:
+                except (psutil.Error, OSError):  # as of too many open files
                     continue
             self.peak = max(self.peak, total)
             if self._stop.wait(self._seconds):

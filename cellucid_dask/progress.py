@@ -32,6 +32,14 @@ class _Console(Console):
         self.quiet = True
 
 
+def _is_terminal(stream: Any) -> bool:
+    """Whether a stream is one; there may be none, as of a program without a console."""
+    try:
+        return stream is not None and bool(stream.isatty())
+    except ValueError:  # it is closed
+        return False
+
+
 class Reporter:
     """Progress and seconds of the stages of a run.
 
@@ -43,7 +51,7 @@ class Reporter:
 
     def __init__(self, *, quiet: bool = False) -> None:
         # Asked of the stream itself: FORCE_COLOR and the like would put bars into a log file.
-        self.live = sys.stderr.isatty() and not quiet
+        self.live = not quiet and _is_terminal(sys.stderr)
         self.console = _Console(
             stderr=True, quiet=quiet, highlight=False, soft_wrap=True, force_terminal=self.live
         )
@@ -51,7 +59,7 @@ class Reporter:
 
     def say(self, line: str = "") -> None:
         """Print one line; that a log cannot take it is no reason to end a run."""
-        with suppress(OSError):
+        with suppress(OSError, ValueError):  # also of a stream that is closed
             self.console.print(worded(line), markup=False)
 
     @contextmanager

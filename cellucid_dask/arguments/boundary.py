@@ -16,7 +16,7 @@ from functools import wraps
 from typing import Any, Final, ParamSpec, TypeVar
 
 from cellucid_dask.arguments.types import convert, hints_of, type_problem
-from cellucid_dask.errors import CellucidDaskError, OptionError, Problem
+from cellucid_dask.errors import CellucidDaskError, OptionError, Problem, machine_error
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -92,6 +92,8 @@ def in_arguments(words: Words = USUAL) -> Callable[[Callable[P, R]], Callable[P,
                 return function(*args, **kwargs)
             except BaseException as error:
                 _reword(error)
+                if not isinstance(error, CellucidDaskError) and isinstance(error, Exception):
+                    _refuse_machine(error)
                 raise
             finally:
                 _words.reset(token)
@@ -99,6 +101,16 @@ def in_arguments(words: Words = USUAL) -> Callable[[Callable[P, R]], Callable[P,
         return call
 
     return decorate
+
+
+def _refuse_machine(error: Exception) -> None:
+    """Raise an error of the machine as one of this package, with the notes it has."""
+    fault = machine_error(error)
+    if fault is not None:
+        for note in getattr(error, "__notes__", ()):
+            fault.add_note(note)
+        _reword(fault)
+        raise fault from error
 
 
 def _reword(error: BaseException | None) -> None:

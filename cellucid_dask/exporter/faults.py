@@ -7,10 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cellucid_dask.errors import CellucidDaskError, EngineError, OutputError
+from cellucid_dask.errors import (
+    CellucidDaskError,
+    EngineError,
+    MachineError,
+    OutputError,
+    machine_error,
+)
 from cellucid_dask.exporter.earlier import staging_of
 
-FULL = {errno.ENOSPC: "is full", errno.EDQUOT: "is full for this user: the quota is used up"}
 AGAIN = "then run the same command again"
 
 
@@ -20,28 +25,33 @@ def explained(out: Path) -> Iterator[None]:
     folder = staging_of(out)
     try:
         yield
-    except OSError as error:
-        raise _noted(_told(error, folder), error) from error
+    except (OSError, RuntimeError) as error:
+        told = _told(error, folder)
+        if told is None:
+            raise
+        raise _noted(told, error) from error
     except MemoryError as error:
         what = f"a task got no more memory ({error})" if str(error) else "a task got no more memory"
         fix = f"give less --memory or fewer --workers, or a larger machine, {AGAIN}"
         raise _noted(EngineError(what, fix=fix), error) from error
 
 
-def _told(error: OSError, folder: Path) -> CellucidDaskError:
-    where = str(error.filename or folder)
-    reason = error.strerror or str(error)
-    if error.errno in FULL:
-        fix = f"make room, or name another disk with --out or --scratch, {AGAIN}"
-        return OutputError(f"the disk {FULL[error.errno]} ({reason})", where=where, fix=fix)
-    if error.errno == errno.ENOENT and not any(folder.glob("export-*")):
+def _told(error: OSError | RuntimeError, folder: Path) -> CellucidDaskError | None:
+    missing = isinstance(error, OSError) and error.errno == errno.ENOENT
+    if missing and not any(folder.glob("export-*")):
         return OutputError(
             "the folder in which the export is made was removed while the run was going on",
             where=str(folder),
             fix="run the same command again",
         )
-    what = f"a file could not be read or written ({reason})"
-    return OutputError(what, where=where, fix=f"see to it, {AGAIN}")
+    fault = machine_error(error, str(getattr(error, "filename", None) or folder))
+    if fault is not None:
+        (problem,) = fault.problems
+        return MachineError(problem.what, where=problem.where, fix=f"{problem.fix}, {AGAIN}")
+    if not isinstance(error, OSError):
+        return None
+    what = f"a file could not be read or written ({error.strerror or error})"
+    return OutputError(what, where=str(error.filename or folder), fix=f"see to it, {AGAIN}")
 
 
 def _noted(told: CellucidDaskError, error: BaseException) -> CellucidDaskError:

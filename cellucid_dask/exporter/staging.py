@@ -14,6 +14,7 @@ import shlex
 import shutil
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import IO
 
@@ -21,8 +22,9 @@ from cellucid_dask.arguments.boundary import in_arguments, typed
 from cellucid_dask.errors import OutputError
 from cellucid_dask.exporter.earlier import Origin, export_in, found, staging_of
 from cellucid_dask.exporter.files import PARTS
+from cellucid_dask.exporter.interrupts import postponed
 from cellucid_dask.exporter.journal import JOURNAL, Done, Journal, read_journal
-from cellucid_dask.exporter.lock import MARK, OWNER, RunLock, taken
+from cellucid_dask.exporter.lock import MARK, OWNER, RunLock, busy, taken
 from cellucid_dask.exporter.publish import FOLDERS, discard, only_export, restore_previous
 
 SPILL = "cellucid-dask-scratch-"
@@ -92,41 +94,75 @@ def staging(
         is not to be discarded.
     """
     out = out.absolute()
-    made = _make_parents(out)
+    made = [parent for parent in out.parents if not parent.exists()]
     folder = staging_of(out)
-    with taken(folder, out) as lock:
-        try:
-            restore_previous(out)
-            earlier = found(out, origin, restart=restart)
-            earlier.refuse()
-        except BaseException:
-            _remove_parents(folder, made)
-            raise
-        spill = (scratch or folder).absolute() / f"{SPILL}{secrets.token_hex(4)}"
-        folders = Staging(export_in(folder, origin), folder / PARTS, spill)
-        done = earlier.done if only_export(folders.export) else Done()
-        if not done.n:
-            _clear(folder, lock.file, out)
-        journal = Journal(None if origin is None else folder / JOURNAL, done.n)
-        older = tuple(_spills(lock.file, folder))
-        try:
-            _make(folders, lock.file)
-            if not done.n and origin is not None:
-                journal.begin(origin)
-            yield Workplace(out, folders, journal, done, lock, older)
-        except BaseException as error:
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with (
+            taken(folder, out) as lock,
+            _folders(lock, out, scratch, origin, made, restart) as place,
+        ):
+            yield place
+    except BaseException:
+        with postponed():
+            _abandon(folder, made)
+        raise
+
+
+@contextlib.contextmanager
+def _folders(
+    lock: RunLock,
+    out: Path,
+    scratch: Path | None,
+    origin: Origin | None,
+    made: list[Path],
+    restart: bool,
+) -> Iterator[Workplace]:
+    """Have the folders of a run in a staging folder that is its own; as `staging`."""
+    folder = staging_of(out)
+    restore_previous(out)
+    earlier = found(out, origin, restart=restart)
+    earlier.refuse()
+    spill = (scratch or folder).absolute() / f"{SPILL}{secrets.token_hex(4)}"
+    folders = Staging(export_in(folder, origin), folder / PARTS, spill)
+    done = earlier.done if only_export(folders.export) else Done()
+    if not done.n:
+        _clear(folder, lock.file, out)
+    journal = Journal(None if origin is None else folder / JOURNAL, done.n)
+    older = tuple(_spills(lock.file, folder))
+    try:
+        _make(folders, lock.file)
+        if not done.n and origin is not None:
+            journal.begin(origin)
+        yield Workplace(out, folders, journal, done, lock, older)
+    except BaseException as error:
+        with postponed():
             if journal.n and lock.ours():
                 error.add_note(kept(out))
                 shutil.rmtree(folders.parts, ignore_errors=True)
                 sweep([folders.scratch], _noted(folder))
             else:
                 _remove(folder, lock, out, made)
-            raise
-        try:
-            _remove(folder, lock, out, made)
-        except (KeyboardInterrupt, SystemExit):  # a signal, to which nothing more is to be kept
-            _remove(folder, lock, out, made)
-            raise
+        raise
+    with postponed():
+        _remove(folder, lock, out, made)
+
+
+def _abandon(folder: Path, made: Iterable[Path]) -> None:
+    """Remove a staging folder that was made and not used, and those above it that were made."""
+    if not _holds_more(folder, {MARK}) and not busy(folder):
+        _remove_parents(folder, made)
+
+
+def _holds_more(folder: Path, known: Container[str]) -> bool:
+    """Whether anything but the files of a lock is in `folder`; True where that is not known."""
+    try:
+        names = [path.name for path in folder.iterdir()]
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return any(name not in known and not fnmatch(name, f"{OWNER}.*.part") for name in names)
 
 
 def kept(out: Path) -> str:
@@ -146,13 +182,6 @@ def _make(folders: Staging, mark: IO[str]) -> None:
         (folders.export / name).mkdir(parents=True, exist_ok=True)
     shutil.rmtree(folders.parts, ignore_errors=True)
     folders.parts.mkdir(exist_ok=True)  # workers of a run that was killed may still write there
-
-
-def _make_parents(out: Path) -> list[Path]:
-    """Make the folders above `out`; returns those that were not there, innermost first."""
-    missing = [parent for parent in out.parents if not parent.exists()]
-    out.parent.mkdir(parents=True, exist_ok=True)
-    return missing
 
 
 # --------------------------------------------------------------------------- what was left
@@ -254,8 +283,11 @@ class Cleaned:
 
 
 def _remove_parents(folder: Path, made: Iterable[Path]) -> None:
-    """Remove the staging folder, and those above it that were made, where nothing is in them."""
-    if not (folder / JOURNAL).exists():
+    """Remove the staging folder, and those above it that were made, where nothing is in them.
+
+    What could not be removed keeps its mark, by which the next run knows that it may.
+    """
+    if not _holds_more(folder, {MARK, OWNER}):
         for path in (*folder.glob(f"{OWNER}.*.part"), folder / OWNER, folder / MARK):
             path.unlink(missing_ok=True)
     for parent in (folder, *made):

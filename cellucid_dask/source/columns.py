@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cellucid_dask.errors import InputError, ReadError
+from cellucid_dask.errors import InputError, ReadError, refuse_fault
 from cellucid_dask.source.elements import attribute, encoding_of, is_array, need
 from cellucid_dask.source.store import COPY_AGAIN, DAMAGE, FileArray, Store
 from cellucid_dask.source.utf8 import decoded
@@ -339,6 +339,7 @@ def column_in_store(store: Store, key: str, element: Any) -> Column:
     try:
         series = SeriesColumn(pd.Series(read_element(store, key)))
     except _UNKNOWN as error:
+        refuse_fault(error, f"{store.path}, {key}")
         raise InputError(
             f"has an encoding that cannot be read ({encoding!r})", where=f"{store.path}, {key}"
         ) from error

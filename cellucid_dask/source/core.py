@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from cellucid_dask.errors import CellucidDaskError, InputError
+from cellucid_dask.errors import CellucidDaskError, InputError, MachineError, refuse_fault
 from cellucid_dask.source.columns import Column, SeriesColumn
 from cellucid_dask.source.elements import encoding_of, is_array, list_attribute, need
 from cellucid_dask.source.matrix import (
@@ -302,9 +302,12 @@ def attempt(make: Any, *args: Any) -> Any:
     """Return what `make` makes, or the error that says why it cannot; used ones are reported."""
     try:
         return make(*args)
+    except MachineError:
+        raise  # which says nothing of the element
     except CellucidDaskError as error:
         return error
     except DAMAGE as error:
+        refuse_fault(error, str(args[1]))
         return InputError(f"cannot be read ({error})", where=str(args[1]))
 
 

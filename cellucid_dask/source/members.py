@@ -7,7 +7,7 @@ from typing import Any
 
 import h5py
 
-from cellucid_dask.errors import CellucidDaskError, ReadError, TextError
+from cellucid_dask.errors import CellucidDaskError, MachineError, ReadError, TextError, refuse_fault
 from cellucid_dask.source.elements import find, names_in
 from cellucid_dask.source.store import COPY_AGAIN, DAMAGE, Store, said
 from cellucid_dask.source.utf8 import NAME_NOT_UTF8, readable
@@ -29,9 +29,12 @@ def member(store: Store, folder: str, group: Any, name: Any, make: Make) -> Any:
         element = find(group, name)
         if element is not None:
             return make(store, key, element)
+    except MachineError:
+        raise  # which says nothing of the member
     except CellucidDaskError as error:
         return error
     except DAMAGE as error:
+        refuse_fault(error, where)
         return _refusal(group, name, where, error)
     return _refusal(group, name, where, None)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from cellucid_dask.errors import Problem
+from cellucid_dask.errors import Problem, refuse_fault
 from cellucid_dask.source.array_uses import Part, Use
 from cellucid_dask.source.chunk_files import ChunkFiles
 from cellucid_dask.source.chunk_listing import chunk_files, find_gaps
@@ -117,5 +117,6 @@ def _told(lacking: Lacking, verdict: Verdict) -> str:
 
 
 def _damage(where: str, error: Exception) -> Problem:
+    refuse_fault(error, where)
     what, fix = said(error)
     return Problem(what, where, fix)

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from zlib_ng import zlib_ng
 
-from cellucid_dask.errors import InputError, ReadError
+from cellucid_dask.errors import InputError, ReadError, refuse_fault
 from cellucid_dask.source import hdf5
 from cellucid_dask.source.elements import need, open_group
 from cellucid_dask.source.kinds import (
@@ -110,8 +110,10 @@ class Store:
         except UnicodeDecodeError as error:
             raise not_utf8(error, f"{self.path}, {key}") from error
         except DAMAGE as error:
+            where = f"{self.path}, {key}"
+            refuse_fault(error, where)
             what, fix = said(error)
-            raise ReadError(what, where=f"{self.path}, {key}", fix=fix) from error
+            raise ReadError(what, where=where, fix=fix) from error
 
 
 def said(error: Exception, deed: str = "read") -> tuple[str, str]:
@@ -119,6 +121,8 @@ def said(error: Exception, deed: str = "read") -> tuple[str, str]:
     what = " ".join(str(error).split())
     if any(piece in what for piece in _UNKNOWN):
         return f"needs a newer zarr than the installed {version('zarr')} ({what})", NEWER_ZARR
+    if isinstance(error, FileNotFoundError) and error.errno is not None:
+        return f"cannot be {deed} ({error.strerror})", "put back what was there before"
     return f"cannot be {deed} ({what})", COPY_AGAIN
 
 
@@ -201,6 +205,7 @@ class FileArray:
 
     def __getitem__(self, index: Any) -> NDArray[Any]:
         rows = index[0] if isinstance(index, tuple) else index
+        place = f"{self.store.path}, {self.key}"
         with self.store.reading(self.key) as element:
             try:
                 if self.store.kind == "hdf5":
@@ -209,10 +214,20 @@ class FileArray:
             except UnicodeDecodeError:
                 raise  # the bytes are there: it is their meaning that is not known
             except DAMAGE as error:
+                refuse_fault(error, place, of_memory=self._memory_is_short(rows))
                 chunk = self._damaged(element, rows) if isinstance(rows, slice) else ""
                 what, fix = said(error)
-                where = f"{self.store.path}, {self.key}{chunk}"
-                raise ReadError(what, where=where, fix=fix) from error
+                raise ReadError(what, where=place + chunk, fix=fix) from error
+
+    def _memory_is_short(self, rows: Any) -> bool:
+        """Whether what was asked for cannot be held: a damaged chunk may claim any size."""
+        n_rows = len(range(self.shape[0])[rows]) if isinstance(rows, slice) else 1
+        n_rows += 2 * (self.chunks[0] if self.chunks else 0)
+        try:
+            np.empty((n_rows, *self.shape[1:]), self.dtype)
+        except MemoryError:
+            return True
+        return False
 
     def _damaged(self, element: Any, rows: slice) -> str:
         """Name the first damaged chunk among `rows`."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cellucid_dask.errors import CellucidDaskError, InputError, ReadError
+from cellucid_dask.errors import CellucidDaskError, InputError, ReadError, refuse_fault
 from cellucid_dask.source.columns import Column, column_in_store
 from cellucid_dask.source.core import Frame, Refused, Source, obsm_in_store, repeats
 from cellucid_dask.source.elements import (
@@ -46,6 +46,7 @@ def source_in_store(path: Any, modality: str | None = None) -> Source:
                 raise InputError(what, where="--modality", fix="leave it out")
             return _describe(store, "", root)
     except DAMAGE as error:
+        refuse_fault(error, store.path)
         what, fix = said(error, "opened")
         raise ReadError(what, where=store.path, fix=fix) from error
 

@@ -1,0 +1,47 @@
+"""Signals that wait: what is half removed when an exception comes would be left as it is."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+LONGEST: Final = 5.0  # seconds that a signal waits; what takes longer hangs
+
+
+@contextmanager
+def postponed() -> Iterator[None]:
+    """Let signals wait until the block has ended; the first of them is then sent again.
+
+    Elsewhere than in the main thread nothing is done: Python raises only there.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    handlers = {number: handler for number, handler in handlers.items() if callable(handler)}
+    began = time.monotonic()
+
+    def restore() -> None:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+    def note(number: int, _: object) -> None:
+        came.append(number)
+        if time.monotonic() > began + LONGEST:
+            restore()
+            signal.raise_signal(number)
+
+    for number in handlers:
+        signal.signal(number, note)
+    try:
+        yield
+    finally:
+        restore()
+        if came:
+            signal.raise_signal(came[0])
