@@ -17,7 +17,7 @@ from cellucid_dask.errors import CellucidDaskError, Problem
 from cellucid_dask.notebook_proxy import proxy_prefix
 from cellucid_dask.options import unknown
 from cellucid_dask.serve_options import BOTH, OF_REFERENCE, choose_data
-from cellucid_dask.server.announce import has_browser
+from cellucid_dask.server.announce import has_browser, tell
 from cellucid_dask.server.collection import looks_like_export
 from cellucid_dask.server.framed import FIXED, FramedServer
 from cellucid_dask.server.opening import holds_exports
@@ -185,7 +185,7 @@ def _shown(
     server = _server_of(data if path is None else path, options, problems)
     view = View(server, _name(server, path), prefix, height)
     if not kernel and not quiet:
-        sys.stdout.write(f"open {view.url}\n")
+        tell(sys.stdout, [f"open {view.url}"])
     if browser and prefix is None and has_browser():
         webbrowser.open(view.url)
     return view

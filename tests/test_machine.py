@@ -17,8 +17,9 @@ import h5py
 import psutil
 import pytest
 from atlas import STAMP, atlas, leftovers, run, save, tree, unfinished
+from serving import ask
 
-from cellucid_dask import CellucidDaskError, export
+from cellucid_dask import CellucidDaskError, CellucidServer, export
 from cellucid_dask.errors import MachineError, machine_error, refuse_fault
 from cellucid_dask.exporter.interrupts import postponed
 from cellucid_dask.local_workers import _worker_class
@@ -91,6 +92,8 @@ def test_a_program_without_a_console(
         monkeypatch.setattr(sys, name, given)
     export(folder / "a.h5ad", tmp_path / "out", dataset_id="d")
     Reporter().say("nobody reads this")
+    with CellucidServer(tmp_path / "out", port=0, verbose=True) as server:
+        assert ask(server, "/dataset_identity.json").status == 200
     monkeypatch.undo()
     assert (tmp_path / "out" / "dataset_identity.json").exists()
 

@@ -8,11 +8,28 @@ import shlex
 import socket
 import sys
 import webbrowser
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from typing import TextIO
 
+from cellucid_dask.arguments.boundary import worded_all
 from cellucid_dask.serve_options import is_loopback
 
 EVERYWHERE = ("0.0.0.0", "::", "[::]", "")  # noqa: S104  compared, not bound
+
+
+def tell(stream: TextIO | None, lines: Iterable[str]) -> None:
+    """Write lines to a stream, also to one that cannot write all letters.
+
+    A program without a console has no streams, and nobody may read one any more: a server serves
+    all the same.
+    """
+    text = "\n".join(worded_all(lines)) + "\n"
+    with suppress(OSError, ValueError):  # closed by its reader, or by the program
+        if stream is not None:
+            coding = getattr(stream, "encoding", None) or "utf-8"
+            stream.write(text.encode(coding, "backslashreplace").decode(coding))
+            stream.flush()
 
 
 def reachable_name(host: str) -> str:

@@ -29,6 +29,7 @@ from werkzeug.routing import RequestRedirect
 
 from cellucid_dask.errors import CellucidDaskError, InputError, OutputError
 from cellucid_dask.serve_options import ServeOptions
+from cellucid_dask.server.announce import tell
 from cellucid_dask.server.content import Content, ReplacedError, text
 from cellucid_dask.server.deliver import Answer, Environ, Headers, deliver, wants_gzip
 from cellucid_dask.server.guard import Hosts, Token, cross_origin, named_hosts
@@ -338,4 +339,4 @@ def _note(environ: Environ, answer: Answer, seconds: float) -> None:
     size = dict(answer.headers).get("Content-Length", "0")
     path = ascii(environ.get("PATH_INFO", "")).strip("'")
     line = f"{environ['REQUEST_METHOD']} {path} {answer.status[:3]} {size} {seconds * 1e3:.1f} ms"
-    sys.stderr.write(line + "\n")
+    tell(sys.stderr, [line])

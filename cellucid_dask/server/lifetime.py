@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
-from cellucid_dask.arguments.boundary import in_arguments, worded_all
+from cellucid_dask.arguments.boundary import in_arguments
 from cellucid_dask.errors import InputError, Problem
 from cellucid_dask.serve_options import HOST, PORT, choose_data, read_serving
-from cellucid_dask.server.announce import has_browser, reachable_name, tunnel
+from cellucid_dask.server.announce import has_browser, reachable_name, tell, tunnel
 from cellucid_dask.server.app import App
 from cellucid_dask.server.guard import Token
 from cellucid_dask.server.listener import Listener, bind
@@ -223,7 +223,7 @@ class CellucidServer:
     def _tell(self, asked: int) -> None:
         if self.app.serving.quiet:
             if self.app.serving.token == "auto":  # noqa: S105  nobody else could tell it
-                _print([self.viewer_url])
+                tell(sys.stdout, [self.viewer_url])
             return
         lines = self.opened.describe(str(self._data))
         verb = "open" if self._has_page() else "no page, data only:"
@@ -240,17 +240,7 @@ class CellucidServer:
             local = self.viewer_url.replace(self.url, here, 1)
             lines += ["on your own computer:", f"    {command}", f"    then {verb} {local}"]
         lines.append("Ctrl-C stops it")
-        _print(lines)
-
-
-def _print(lines: Sequence[str]) -> None:
-    """Print, also on a terminal that cannot write all letters."""
-    text, coding = (
-        "\n".join(worded_all(lines)) + "\n",
-        getattr(sys.stdout, "encoding", None) or "utf-8",
-    )
-    sys.stdout.write(text.encode(coding, "backslashreplace").decode(coding))
-    sys.stdout.flush()
+        tell(sys.stdout, lines)
 
 
 class AnnDataServer(CellucidServer):
@@ -338,5 +328,5 @@ def _blocking(server: S) -> S:
         server.start()
     except KeyboardInterrupt:
         if not server.app.serving.quiet:
-            _print(["stopped"])
+            tell(sys.stdout, ["stopped"])
     return server
