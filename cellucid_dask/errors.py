@@ -107,6 +107,10 @@ class VerifyError(CellucidDaskError):
     exit_code = 1
 
 
+FULL: Final = {
+    errno.ENOSPC: "is full",
+    errno.EDQUOT: "is full for this user: the quota is used up",
+}
 _ASK_LESS: Final = "give less --memory or fewer --workers, or a larger machine"
 _MORE_FILES: Final = "allow more with ulimit -n, or give fewer --workers"
 _MORE_THREADS: Final = "allow more with ulimit -u, or give fewer --workers"
@@ -120,8 +124,7 @@ _FAULTS: Final = {
     errno.ENFILE: ("too many files are open on this machine", "try again when fewer are"),
     errno.ENOMEM: ("there is no more memory", _ASK_LESS),
     errno.EAGAIN: ("no more processes or threads can be started", _MORE_THREADS),
-    errno.ENOSPC: ("the disk is full", _ROOM),
-    errno.EDQUOT: ("the disk is full for this user: the quota is used up", _ROOM),
+    **{number: (f"the disk {full}", _ROOM) for number, full in FULL.items()},
     errno.EIO: ("the disk cannot be read or written", _DISK),
     errno.EACCES: ("the permissions do not allow it", _PERMISSIONS),
     errno.EPERM: ("the permissions do not allow it", _PERMISSIONS),

@@ -6,8 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from cellucid_dask.errors import OutputError
-from cellucid_dask.exporter.faults import FULL
+from cellucid_dask.errors import FULL, OutputError
 
 OTHER_DISK = "make room there, or set the environment variable TMPDIR to a folder on another disk"
 
