@@ -26,7 +26,8 @@ from cellucid_dask.exporter.spaces import (
     Space,
     SpaceReader,
     cached_cells,
-    piece_cells,
+    measured_cells,
+    summed_cells,
     total_width,
 )
 from cellucid_dask.format import Code, Resource, safe, value_ext
@@ -109,47 +110,54 @@ def sum_span(
     """
     width, most = total_width(spaces) + 1, max(column.n_categories for column in columns)
     totals = [np.zeros((column.n_categories, width)) for column in columns]
-    step = min(piece_cells(width, most), span[1] - span[0])
+    step = min(summed_cells(width, most), span[1] - span[0])
     n_bad, reader = 0, SpaceReader(spaces)
-    buffer = np.ones((most + step, width))  # sums of the cells before stand above the cells
+    buffer = np.ones((most + step, width))  # room for sums above the cells; the last column counts
     for first in range(*span, BLOCK):
         last = min(first + BLOCK, span[1])
-        sums = [np.zeros_like(total) for total in totals]
+        sums: list[NDArray[np.float64]] = []
         for start in range(first, last, step):
             stop = min(start + step, last)
-            wide = reader.fill(buffer[most : most + stop - start, :-1], start, stop)
+            bottom = most + stop - start
+            wide = reader.fill(buffer[most:bottom, :-1], start, stop)
             if not np.isfinite(wide.sum()):
                 n_bad += int((~np.isfinite(wide)).any(axis=1).sum())
             for i, column in enumerate(columns):
-                rows = buffer[most - column.n_categories : most + stop - start]
-                sums[i] = _add_cells(sums[i], column, start, stop, rows)
+                codes = column.read(start, stop)
+                if start == first:
+                    sums.append(_sum_cells(column, codes, buffer[most:bottom]))
+                    continue
+                rows = buffer[most - column.n_categories : bottom]
+                rows[: column.n_categories] = sums[i]
+                sums[i] = _sum_cells(column, codes, rows)
         for total, more in zip(totals, sums, strict=True):
             total += more
     write_raw(path, totals)
     return n_bad
 
 
-def _add_cells(
-    sums: NDArray[np.float64], column: Coded, start: int, stop: int, rows: NDArray[np.float64]
+def _sum_cells(
+    column: Coded, codes: NDArray[Any], rows: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Add cells `start` to `stop` to the sums of their categories, one after the other.
+    """Sum rows by category, one after the other: each row counts once it is added to a sum.
 
     Parameters
     ----------
-    rows
-        (K + cells, width) room for the sums, and below it the coordinates of the cells.
+    codes
+        (n,) of the last `n` of `rows`. Those before, if any, are sums: one for each category.
+
+    Returns
+    -------
+    (n_categories, width) sums.
     """
-    n_categories = column.n_categories
-    rows[:n_categories] = sums
-    codes = column.read(start, stop)
     there = codes != column.code.missing
-    kinds = np.concatenate([np.arange(n_categories), codes[there]])
-    pointers = np.concatenate([np.arange(n_categories + 1), n_categories + np.cumsum(there)])
-    shape = (n_categories, len(rows))
-    added: NDArray[np.float64] = (
-        sparse.csc_array((np.ones(kinds.size), kinds, pointers), shape=shape) @ rows
-    )
-    return added
+    before = np.arange(len(rows) - codes.size, dtype=np.int32)
+    kinds = np.concatenate([before, codes[there]])
+    pointers = np.concatenate([before, before.size + np.cumsum(np.append(0, there))])
+    shape = (column.n_categories, len(rows))
+    parts = (np.ones(kinds.size), kinds, pointers)
+    summed: NDArray[np.float64] = sparse.csc_array(parts, shape=shape) @ rows
+    return summed
 
 
 def mean_of_spans(paths: Sequence[str], width: int, path: str) -> None:
@@ -191,7 +199,7 @@ def measure(
             for i, _ in columns
             for space in spaces
         }
-        step = min(piece_cells(width), span[1] - span[0])
+        step = min(measured_cells(width), span[1] - span[0])
         buffer, reader = np.empty((step, width - 1), np.float32), SpaceReader(spaces)
         for start in range(*span, step):
             stop = min(start + step, span[1])

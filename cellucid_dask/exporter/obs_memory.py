@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from cellucid_dask.exporter.check import Catalog
-from cellucid_dask.exporter.spaces import CELL_BYTES, COORDINATE_BYTES, piece_cells
+from cellucid_dask.exporter.spaces import CELL_BYTES, SUMMED_BYTES, summed_cells
 
-STEP_BYTES: Final = 8 << 20  # of a step of arithmetic, and of what else a task needs
+STEP_BYTES: Final = 6 << 20  # of a step of arithmetic, and of what else a task needs
 RANK_BYTES: Final = 44  # of a cell while one column is ranked: keys, their order, distances
 VALUE_BYTES: Final = 12  # of a cell while a continuous column is encoded
 
@@ -42,8 +42,8 @@ class ObsMemory:
         width = (latent.width if latent else 0) + sum(catalog.boxes) + 1
         counts = [len(column.categories) for column in catalog.categorical]
         sums = tuple(8 * width * n for n in counts)
-        cells = min(piece_cells(width, max(counts)), max(n_cells, 1))
-        piece = cells * (COORDINATE_BYTES * width + CELL_BYTES) + max(counts) * CELL_BYTES
+        cells = min(summed_cells(width, max(counts)), max(n_cells, 1))
+        piece = cells * (SUMMED_BYTES * width + CELL_BYTES) + max(counts) * CELL_BYTES
         piece += (latent.n_bytes if latent else 0) + STEP_BYTES
         column = max(n_cells * RANK_BYTES + max(sums), shown) + STEP_BYTES
         return cls(column, piece, sums)

@@ -21,8 +21,10 @@ from cellucid_dask.source.store import ROWS
 if TYPE_CHECKING:
     import dask.array as da
 
-PIECE_BYTES: Final = 16 << 20  # of the coordinates of a piece, in the forms it is held in
-COORDINATE_BYTES: Final = 14  # of a coordinate: as float64, as float32, and whether it is finite
+PIECE_BYTES: Final = 32 << 20  # of the coordinates of a piece, in the forms it is held in
+LARGE_PIECE_BYTES: Final = 128 << 20
+SUMMED_BYTES: Final = 14  # of a coordinate: as float64, as float32, and whether it is finite
+MEASURED_BYTES: Final = 8  # of a coordinate as float32, twice
 CELL_BYTES: Final = 48  # of a cell: its codes, their places, its distances
 CACHED_CELLS: Final = 1 << 12  # of a step of arithmetic on float32, which stay in the caches
 CACHED_BYTES: Final = 4 << 20
@@ -56,13 +58,19 @@ def total_width(spaces: Sequence[Space]) -> int:
     return sum(space.width for space in spaces)
 
 
-def piece_cells(width: int, n_categories: int = 0) -> int:
-    """Cells that are read at a time, each with `width` coordinates.
+def summed_cells(width: int, n_categories: int) -> int:
+    """Cells that are summed at a time, each with `width` coordinates.
 
-    Work on a piece also takes a walk through all categories: there are at least as many cells.
+    Each time takes a walk through the sums of all categories: of many, more cells share one.
     """
-    cells = PIECE_BYTES // (COORDINATE_BYTES * width + CELL_BYTES)
-    return max(1, min(max(cells, n_categories), ROWS))
+    each = SUMMED_BYTES * width + CELL_BYTES
+    cells = max(PIECE_BYTES // each, min(16 * n_categories, LARGE_PIECE_BYTES // each))
+    return max(1, min(cells, ROWS))
+
+
+def measured_cells(width: int) -> int:
+    """Cells that are measured at a time."""
+    return max(1, min(PIECE_BYTES // (MEASURED_BYTES * width + CELL_BYTES), ROWS))
 
 
 def cached_cells(width: int) -> int:
@@ -94,7 +102,8 @@ class SpaceReader:
                 continue
             for row, part in blocks.parts(start, stop):
                 with np.errstate(over="ignore"):  # float32, as the reference takes them
-                    columns[row - start : row - start + len(part)] = part.astype(np.float32)
+                    rounded = part.astype(np.float32, copy=False)
+                columns[row - start : row - start + len(part)] = rounded
         return buffer
 
 

@@ -54,7 +54,7 @@ class RowBlocks:
     rows
         Rows of the largest block.
     n_bytes
-        Memory of reading that block: twice its own, where dask puts it together, and that of
+        Memory of reading that block: its own, twice where dask puts it together, and that of
         chunks on disk.
     sparse
         Whether the array is stored sparse.
@@ -73,7 +73,8 @@ class RowBlocks:
         sparse = any(isinstance(part, SparseMatrix) or part is SPARSE_BLOCKS for part in parts)
         value = array.dtype.itemsize + (STORED_VALUE_BYTES if sparse else 0)
         held = sum(_held_bytes(part, rows) for part in _arrays(parts))
-        return cls(width, int(rows), 2 * int(rows) * width * value + held, sparse)
+        copies = 1 if len(array.__dask_graph__().layers) == 1 else 2
+        return cls(width, int(rows), copies * int(rows) * width * value + held, sparse)
 
 
 def _held_bytes(array: Any, rows: int) -> int:
