@@ -18,7 +18,7 @@ import zarr
 from anndata import AnnData
 from oracle import assert_parity, make_atlas, read_anndata, silent
 from scipy import sparse
-from versions import write_zarr
+from versions import ZARR_KINDS, write_zarr
 
 from cellucid_dask import check, export
 
@@ -361,6 +361,19 @@ def test_obs_column(tmp_path: Path, saved: Save, key: str, where: str) -> None:
     assert_parity(tmp_path / "16bit", data, atlas, obs_quantization=16, categorical_dtype="uint16")
     if where == "memory":  # what was read the same is written the same
         assert_parity(tmp_path / "8bit", data, atlas)
+
+
+@pytest.mark.parametrize("kind", ["v2", "v3", "as anndata writes it"])
+def test_all_obs_columns_in_a_zarr(tmp_path: Path, kind: str) -> None:
+    """Each column for itself is read from shards; here they are of the other kinds of zarr."""
+    atlas = small_with(columns())
+    path = tmp_path / "atlas.zarr"
+    with ad.settings.override(allow_write_nullable_strings=True):
+        if kind in ZARR_KINDS:
+            write_zarr(atlas, path, kind)
+        else:
+            silent(atlas.write_zarr, path)
+    assert_parity(tmp_path, path, atlas, obs_quantization=None)
 
 
 def small_with(table: Mapping[str, Any]) -> AnnData:
