@@ -14,8 +14,10 @@ import anndata as ad
 import pytest
 import slurm_local
 import versions
+import zarr
 from anndata import AnnData
 from oracle import make_atlas, silent
+from zarr_reads import Ranges
 
 with suppress(ImportError):  # the tests that drive a browser skip where there is no selenium
     from paging import browser, exports, made, page, serve, served  # noqa: F401
@@ -66,6 +68,20 @@ def saved(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return save
+
+
+@pytest.fixture
+def ranges(monkeypatch: pytest.MonkeyPatch) -> Ranges:
+    """Ranges of bytes that are read of each file of zarr folders, wherever it is done."""
+    read: Ranges = {}
+    get = zarr.storage.LocalStore.get
+
+    async def recorded(self: Any, key: str, prototype: Any = None, byte_range: Any = None) -> Any:
+        read.setdefault(key, []).append(byte_range)
+        return await get(self, key, prototype, byte_range)
+
+    monkeypatch.setattr(zarr.storage.LocalStore, "get", recorded)
+    return read
 
 
 @pytest.fixture

@@ -16,14 +16,13 @@ import zarr
 from anndata import AnnData
 from oracle import make_atlas, read_export
 from versions import ZARR_KINDS, write_zarr
-from zarr.abc.store import RangeByteRequest, SuffixByteRequest
+from zarr_reads import Ranges, count_reads
 
 from cellucid_dask import CellucidDaskError, check, export
 from cellucid_dask.source.core import open_source
 from cellucid_dask.source.store import FileArray
 
 Save = Callable[..., Path]
-Range = RangeByteRequest | SuffixByteRequest | None  # None is all of a file
 BIG = ("X", "layers", "raw", "obsp")
 
 
@@ -109,39 +108,10 @@ def test_a_plan_reads_only_row_pointers(
     assert not (tmp_path / "out").exists()
 
 
-@pytest.fixture
-def ranges(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Range]]:
-    """Ranges of bytes that are read of each chunk or shard of a zarr folder, by path."""
-    read: dict[str, list[Range]] = {}
-    get = zarr.storage.LocalStore.get
-
-    async def recorded(self: Any, key: str, prototype: Any = None, byte_range: Any = None) -> Any:
-        read.setdefault(key, []).append(byte_range)
-        return await get(self, key, prototype, byte_range)
-
-    monkeypatch.setattr(zarr.storage.LocalStore, "get", recorded)
-    return read
-
-
-def bytes_read(file: Path, ranges: list[Range]) -> list[int]:
-    """How often each byte of a chunk or shard was read; of a shard without its index."""
-    counts = np.zeros(file.stat().st_size, int)
-    stop = counts.size
-    for one in ranges:
-        if one is None:
-            counts += 1
-        elif isinstance(one, SuffixByteRequest):
-            stop = counts.size - one.suffix  # where the chunks end and their index begins
-        else:
-            assert isinstance(one, RangeByteRequest)
-            counts[one.start : one.end] += 1
-    return sorted(set(counts[:stop].tolist()))
-
-
 @pytest.mark.parametrize("layout", ["csr", "dense"])
 @pytest.mark.parametrize("kind", ZARR_KINDS)
 def test_an_export_reads_every_chunk_of_the_matrix_once(
-    rich: AnnData, tmp_path: Path, ranges: dict[str, list[Range]], kind: str, layout: str
+    rich: AnnData, tmp_path: Path, ranges: Ranges, kind: str, layout: str
 ) -> None:
     rich.X = rich.X.toarray() if layout == "dense" else rich.X
     path = write_zarr(rich, tmp_path / "atlas.zarr", kind, chunks=(64, 8))
@@ -154,8 +124,8 @@ def test_an_export_reads_every_chunk_of_the_matrix_once(
     }
     large = {key: file for key, file in files.items() if "indptr" not in key}
     assert large
-    read = {key: bytes_read(file, ranges.get(key, [])) for key, file in large.items()}
-    assert read == {key: [1] for key in large}
+    read = {key: {*count_reads(file, ranges.get(key, []))} for key, file in large.items()}
+    assert read == {key: {1} for key in large}
     assert {key for key in ranges if key.split("/")[0] in BIG and is_chunk(Path(key))} <= {*files}
 
 

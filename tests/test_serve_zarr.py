@@ -20,6 +20,7 @@ from serving import Client, Reply, ask, internal, serving, wait_until
 from test_inputs import laid_out
 from test_serve_oracle import LAYOUTS, assert_alike, assert_serves, export_of
 from versions import ZARR_KINDS, write_zarr
+from zarr_reads import Ranges, count_reads
 
 from cellucid_dask import export
 
@@ -120,6 +121,24 @@ def test_a_zarr_with_dots_between_chunk_numbers_and_one_with_slashes(tmp_path: P
             files = export_of(path, tmp_path / f"out-{path.name}", dataset_name="n")
             assert_serves(server, files)
             assert_same_arrays(server, path)
+
+
+@pytest.mark.parametrize("layout", ["csc", "dense"])
+def test_a_gene_takes_just_its_chunks_of_a_shard(
+    tmp_path: Path, ranges: Ranges, layout: str
+) -> None:
+    path = write_zarr(atlas_of(layout), tmp_path / "atlas.zarr", chunks=(50, 2))
+    expected = laid_out(atlas_of().X, "dense")
+    with serving(path, cache_dir=tmp_path / "cache", index=False) as server:
+        ask(server, "/var/gene0.values.f32")  # now the pointers are known
+        for gene in (2, 9):  # none that lies in two chunks
+            ranges.clear()
+            answer = ask(server, f"/var/gene{gene}.values.f32")
+            assert answer.body == expected[:, gene].tobytes()
+            read = [count_reads(path / k, r) for k, r in ranges.items() if k.startswith("X/")]
+            assert read
+            assert {count for counts in read for count in counts} == {0, 1}
+            assert all(sum(counts) < 0.7 * len(counts) for counts in read)
 
 
 # ---------------------------------------------------------------------------- read by clients
