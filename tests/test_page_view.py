@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 from typing import Any
@@ -201,7 +202,11 @@ def test_lasso(page: Page, served: Any, tmp_path: Path) -> None:
         for key, each in (("quarter", quarters), (GROUP, known)):
             page.choose("#count-by", key)
             counts = pd.Series(each[expected]).value_counts()
-            page.until(f"document.querySelectorAll('.counted').length === {len(counts)}")
+            shown = (
+                "[...document.querySelectorAll('.counted')].map(e => e.innerText.split('\\n')[0])"
+            )
+            wanted = json.dumps("|".join(sorted(counts.index)))
+            page.until(f"{shown}.sort().join('|') === {wanted}")
             lines = [text.split("\n") for text in page.texts(".counted")]
             found = dict(lines)
             everywhere = pd.Series(each).value_counts()
