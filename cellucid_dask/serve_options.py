@@ -233,7 +233,7 @@ def choose_data(data: Any, data_dir: Any, problems: Sequence[Problem]) -> tuple[
         When there are none.
     """
     if data is None and data_dir is None:
-        nothing = Problem("there is nothing to serve", "'data'", "give a path or an AnnData")
+        nothing = Problem("there is nothing to serve", "data", "give a path or an AnnData")
         raise InputError.of([*problems, nothing])
     if data is None:
         return data_dir, [*problems]

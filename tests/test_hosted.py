@@ -805,10 +805,10 @@ def test_the_page_comes_when_the_data_is_gone(hosted: Any, saved: Any) -> None:
 
 
 WRONG: list[tuple[dict[str, Any], str, str]] = [
-    ({"viewer": "other"}, "--viewer", "'other' is not a viewer"),
-    ({"viewer_url": "https://x.org"}, "--viewer-url", "is for the hosted page only"),
-    ({"viewer_cache": "x", "viewer": "none"}, "--viewer-cache", "is for the hosted page only"),
-    ({"viewer": "hosted", "viewer_cache": __file__}, "--viewer-cache", "is not a folder"),
+    ({"viewer": "other"}, "viewer", "'other' is not a viewer"),
+    ({"viewer_url": "https://x.org"}, "viewer_url", "is for the hosted page only"),
+    ({"viewer_cache": "x", "viewer": "none"}, "viewer_cache", "is for the hosted page only"),
+    ({"viewer": "hosted", "viewer_cache": __file__}, "viewer_cache", "is not a folder"),
 ]
 URLS = [
     "",
@@ -836,7 +836,7 @@ URLS = [
     "https://[x]",
     "https://é.org",
 ]
-WRONG += [({"viewer": "hosted", "viewer_url": u}, "--viewer-url", "not the URL of") for u in URLS]
+WRONG += [({"viewer": "hosted", "viewer_url": u}, "viewer_url", "not the URL of") for u in URLS]
 
 
 @pytest.mark.parametrize(("options", "where", "what"), WRONG)

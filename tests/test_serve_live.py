@@ -143,7 +143,7 @@ def in_pieces(path: Path, layout: str) -> Path:
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_starting_reads_no_large_array(tmp_path: Path, chunks: Counter[str], layout: str) -> None:
     path = in_pieces(tmp_path / "a.zarr", layout)
-    large = ("X", "layers", "raw", "obsp", "obsm/X_pca", "obsm/velocity_umap",
+    large = ("X", "layers", "raw", "obsp", "obsm/X_pca",
              "obs/score", "obs/depth", "obs/group/codes", "obs/_index")  # fmt: skip
     chunks.clear()
     with serving(path, cache_dir=tmp_path / "cache", index=False) as server:

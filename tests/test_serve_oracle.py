@@ -627,8 +627,10 @@ def test_files_that_are_refused_are_refused_with_the_same_words(
 
 
 def test_what_is_no_anndata_at_all(tmp_path: Path) -> None:
-    for data in (np.zeros(3), None, 7, pd.DataFrame({"a": [1]})):
+    for data in (np.zeros(3), 7, pd.DataFrame({"a": [1]})):
         assert problems_of(lambda: CellucidServer(data, quiet=True)) == problems_of_check(data)  # noqa: B023
+    (told,) = problems_of(lambda: CellucidServer(None, quiet=True))
+    assert told.startswith("data: there is nothing to serve")
 
 
 def test_problems_of_options_of_the_server_are_told_with_those_of_the_data(
@@ -639,7 +641,7 @@ def test_problems_of_options_of_the_server_are_told_with_those_of_the_data(
     path = saved(atlas)
     wrong = {"port": -1, "cache_size": "much", "quantize": 7, "base_path": "a b"}
     told = "\n".join(problems_of(lambda: CellucidServer(path, quiet=True, **wrong)))
-    for part in ("--port", "--cache-size", "--quantize", "--base-path", "NaN or Inf"):
+    for part in ("port: -1", "cache_size:", "quantize:", "base_path:", "NaN or Inf"):
         assert part in told
 
 

@@ -76,22 +76,17 @@ def survey_embeddings(
 
 
 def _by_block(
-    array: da.Array, work: Callable[[NDArray[Any]], Any], catalog: Any
+    array: da.Array, work: Callable[[NDArray[Any]], Any]
 ) -> tuple[NDArray[np.int64], tuple[Any, ...]]:
-    """Do `work` on whole rows, block by block; damage becomes a problem, with no answers.
+    """Do `work` on whole rows, block by block.
 
     Returns
     -------
     (n_blocks,) first row of each block, and what `work` returned of each.
     """
     whole_rows = array.rechunk({1: -1})
-    try:
-        found = dask.compute(
-            *map(dask.delayed(work), whole_rows.to_delayed().ravel()), scheduler="threads"
-        )
-    except CellucidDaskError as error:
-        catalog.problems.extend(error.problems)
-        return np.zeros(0, np.int64), ()
+    blocks = map(dask.delayed(work), whole_rows.to_delayed().ravel())
+    found = dask.compute(*blocks, scheduler="threads")
     return np.cumsum([0, *whole_rows.chunks[0][:-1]]), found
 
 
@@ -138,8 +133,10 @@ def _bounds(dim: int, key: str, array: da.Array, catalog: Any) -> None:
     """One reduction over row blocks: the box, and rows that are not finite."""
     if not catalog.n_cells:
         return
-    starts, found = _by_block(array, _Block.of, catalog)
-    if not found:
+    try:
+        starts, found = _by_block(array, _Block.of)
+    except CellucidDaskError as error:
+        catalog.problems.extend(error.problems)
         return
     n_bad, rows = _rows_in(starts, [block.bad for block in found])
     if n_bad:
@@ -174,13 +171,11 @@ def _warn_of_placeholders(
     def far(block: NDArray[Any]) -> NDArray[np.int64]:
         return np.flatnonzero((np.abs(block.astype(np.float32)) > limit).any(axis=1))
 
-    starts, found = _by_block(array, far, catalog)
-    if found:
-        n, rows = _rows_in(starts, found)
-        catalog.warnings.append(
-            f"obsm/{key}: {n} cells lie more than a million times as far out as nearly all others "
-            f"(rows {rows}): is that a placeholder? All others are shown as one point"
-        )
+    n, rows = _rows_in(*_by_block(array, far))
+    catalog.warnings.append(
+        f"obsm/{key}: {n} cells lie more than a million times as far out as nearly all others "
+        f"(rows {rows}): is that a placeholder? All others are shown as one point"
+    )
 
 
 def survey_vectors(options: ExportOptions, arrays: Mapping[str, da.Array], catalog: Any) -> None:
@@ -205,8 +200,12 @@ def survey_vectors(options: ExportOptions, arrays: Mapping[str, da.Array], catal
 
 
 def _warn_of_unknown_vectors(key: str, array: da.Array, catalog: Any) -> None:
-    starts, found = _by_block(array, unplaced_rows, catalog)
-    n, rows = _rows_in(starts, found) if found else (0, "")
+    """Warn of vectors that are not finite; who reads damaged ones for an answer says so."""
+    try:
+        starts, found = _by_block(array, unplaced_rows)
+    except CellucidDaskError:
+        return
+    n, rows = _rows_in(starts, found)
     if n:
         catalog.warnings.append(
             f"obsm/{key}: the vectors of {n} cells have NaN or Inf (rows {rows})"
