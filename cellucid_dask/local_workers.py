@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -33,6 +34,7 @@ THREADS_AND_MEMORY = {
 }
 PRELOAD = "cellucid_dask.preload"
 RUN = "CELLUCID_DASK_RUN"  # variable: the process that a worker works for
+LOOK = 0.5  # seconds between two looks of a worker whether its run is there
 DEATH_SECONDS = 10  # after which workers end whose run was killed while they started
 
 
@@ -122,8 +124,7 @@ def _worker_class(folder: Path, over: threading.Event) -> type[Any]:
                 raise RuntimeError("the run has ended")
             options = {"name": self.name, **self.worker_kwargs}
             spec = json.dumps({"cls": self.worker_class, "opts": options})
-            module = "distributed.cli.dask_spec"  # at once; `dask spec` loads all its plugins
-            command = [sys.executable, "-m", module, self.scheduler, "--spec", spec]
+            command = [sys.executable, "-m", __name__, self.scheduler, "--spec", spec]
             with (folder / LOG).open("ab") as log:
                 self.process = await asyncio.create_subprocess_exec(
                     *command, start_new_session=True, stderr=log, stdout=log, env=_environment()
@@ -159,3 +160,26 @@ def _kill_workers(folder: Path, over: threading.Event) -> None:
 
 def _environment() -> dict[str, str]:
     return {**os.environ, **THREADS_AND_MEMORY, RUN: str(os.getpid())}
+
+
+def work() -> None:
+    """Be a worker, and end with the run that started it, whatever is being imported or done then.
+
+    A worker that lost its scheduler would first wait for the task that it works on.
+    """
+    run = int(os.environ.get(RUN, 0))
+    if os.getppid() == run:  # not so where Python itself is started by a script
+        threading.Thread(target=_end_with, args=(run,), daemon=True).start()
+    from distributed.cli.dask_spec import main  # `dask spec` would load all its plugins
+
+    main()
+
+
+def _end_with(run: int) -> None:
+    while os.getppid() == run:
+        time.sleep(LOOK)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    work()
