@@ -180,13 +180,14 @@ def prepare(
         {key: value for key, value in matrices.items() if value is not None},
         "exports",
     )
+    shown, ignored = _fields(source.obsm, fields, problems)
     return run_export(
-        source,
+        dataclasses.replace(source, warnings=tuple(ignored)),
         Path("exports" if given["out_dir"] is None else given["out_dir"]),
         what,
         how,
         reporter=Reporter(quiet=given["quiet"]),
-        vectors=_fields(source.obsm, fields, problems),
+        vectors=shown,
         latent_name=LATENT,
         problems=problems,
     )
@@ -236,11 +237,13 @@ def _name_problems(given: Mapping[str, str]) -> list[Problem]:
 
 def _shape_problems(embeddings: Mapping[str, Any]) -> list[Problem]:
     """Say which embeddings are not of two axes; those of other columns are found with the data."""
+    import numpy as np
+
     problems = []
     for name, value in embeddings.items():
-        shape = getattr(value, "shape", None)
-        if shape is not None and len(shape) == 1:
-            fix = f"give {name}.reshape(-1, 1)" if name == "X_umap_1d" else ""
+        shape = value.shape if hasattr(value, "shape") else np.asarray(value, dtype=object).shape
+        if value is not None and len(shape) == 1:
+            fix = f"give numpy.reshape({name}, (-1, 1))" if name == "X_umap_1d" else ""
             what = f"has shape {shape}, not (n_cells, {name[7]})"
             problems.append(Problem(what, name, fix))
     return problems
@@ -271,9 +274,15 @@ def _missing_problems(
 
 def _fields(
     obsm: Mapping[str, Any], fields: Mapping[str, Any], problems: list[Problem]
-) -> dict[str, dict[int, str]]:
-    """obsm keys by field and dimension; ``NAME_2d`` comes before ``NAME``."""
+) -> tuple[dict[str, dict[int, str]], list[str]]:
+    """Find the obsm keys by field and dimension; ``NAME_2d`` comes before ``NAME``.
+
+    Returns
+    -------
+    The keys, and a warning for each array that is not shown.
+    """
     found: dict[str, dict[int, str]] = {}
+    ignored = []
     suffix = re.compile(r"(.*)_([123])d")
     shown = {d for d in (1, 2, 3) if f"X_umap_{d}d" in obsm}
     for name in sorted(fields, key=lambda name: suffix.fullmatch(name) is None):
@@ -284,6 +293,11 @@ def _fields(
         if (match and dim != int(match[2])) or dim not in (1, 2, 3):
             what = f"has shape {array.shape}, not (n_cells, {match[2] if match else '1, 2 or 3'})"
             problems.append(Problem(what, f"vector_fields[{name!r}]"))
-        elif dim in shown:
-            found.setdefault(field, {}).setdefault(dim, f"vector_fields/{name}")
-    return {name: dict(sorted(dims.items())) for name, dims in found.items()}
+        elif dim not in shown:
+            what = f"is a vector field of {dim} dimensions, which no embedding has"
+            ignored.append(f"vector_fields[{name!r}] is ignored: {what}")
+        elif dim in found.get(field, {}):
+            ignored.append(f"vector_fields[{name!r}] is ignored: {name}_{dim}d is there for {dim}d")
+        else:
+            found.setdefault(field, {})[dim] = f"vector_fields/{name}"
+    return {name: dict(sorted(dims.items())) for name, dims in found.items()}, ignored

@@ -57,6 +57,29 @@ def test_prepare_refuses_an_embedding_of_other_columns(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("kind", [list, pd.Series])
+def test_prepare_refuses_one_axis_of_any_kind(tmp_path: Path, kind: Any) -> None:
+    """The fix that is told works, whatever the embedding is."""
+    axis = kind(np.arange(60.0))
+    with pytest.raises(CellucidDaskError) as refused:
+        prepare(**arguments(make(), X_umap_1d=axis), out_dir=tmp_path / "out")
+    (problem,) = refused.value.problems
+    assert problem.what == "has shape (60,), not (n_cells, 1)"
+    fixed = eval(problem.fix.removeprefix("give "), {"numpy": np, "X_umap_1d": axis})
+    prepare(**arguments(make(), X_umap_1d=fixed), out_dir=tmp_path / "out")
+
+
+def test_arrays_of_other_things_are_ignored_with_a_warning(saved: Callable[..., Path]) -> None:
+    adata = make()
+    adata.obsm["labels"] = pd.DataFrame({"a": ["x"] * 60}, index=adata.obs_names)
+    adata.obsm["tensor"] = np.ones((60, 2, 2))
+    expected = {
+        "obsm/labels is ignored: has columns that are not numbers: a",
+        "obsm/tensor is ignored: has shape (60, 2, 2), not two axes",
+    }
+    assert set(warnings_of(adata)) == set(warnings_of(saved(adata))) == expected
+
+
 def test_what_is_ignored_is_a_warning(
     tmp_path: Path, saved: Callable[..., Path], capfd: Any
 ) -> None:
@@ -87,9 +110,16 @@ def test_a_vector_field_without_its_embedding_is_left_out_with_a_warning(tmp_pat
     fields = {
         "velocity_umap_2d": adata.obsm["X_umap_2d"],
         "velocity_umap_1d": adata.obsm["X_umap_2d"][:, :1],
+        "velocity_umap": adata.obsm["X_umap_2d"],
+        "drift": adata.obsm["X_umap_2d"][:, :1],
     }
     result = prepare(**arguments(adata, vector_fields=fields), out_dir=tmp_path / "out")
-    assert [w for w in result.warnings if "velocity_umap_1d" in w and "no embedding" in w]
+    alone = "is a vector field of 1 dimensions, which no embedding has"
+    assert result.warnings == [
+        f"vector_fields['velocity_umap_1d'] is ignored: {alone}",
+        "vector_fields['velocity_umap'] is ignored: velocity_umap_2d is there for 2d",
+        f"vector_fields['drift'] is ignored: {alone}",
+    ]
     assert [p.name for p in (tmp_path / "out" / "vectors").iterdir()] == ["velocity_umap_2d.bin"]
 
 
@@ -154,6 +184,12 @@ def test_ensembl_ids_with_symbols_beside_them(
     line = f"genes go by Ensembl ids; var['{column}'] has their symbols: use --gene-id-column"
     assert f"{line} {column} to search by them" in found.out
     assert "Ensembl" not in here(capfd, "check", path, "--gene-id-column", column).out
+
+
+def test_a_gene_that_goes_by_its_symbol() -> None:
+    adata = make(genes=1)
+    adata.var["symbol"] = ["CD3E"]
+    assert not warnings_of(adata)
 
 
 def test_symbols_that_repeat(capfd: Any, saved: Callable[..., Path]) -> None:

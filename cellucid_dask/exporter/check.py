@@ -103,15 +103,13 @@ def survey(
     arrays = _usable_obsm(source, options, catalog)
     shapes = {key: array.shape for key, array in arrays.items()}
     chosen = {d: key for d, key in options.embeddings.items() if key in arrays}
-    catalog.found = discover(shapes, chosen)
+    catalog.found = discover(shapes, chosen, vectors)
     if show_any and not options.embeddings and not catalog.found.embeddings:
         show_other(shapes, catalog)
     if options.drop_cells_without_embedding and source.kept is None:
         kept = find_placed_cells([arrays[key] for key in catalog.found.embeddings.values()])
         if kept is not None:
             return survey(keep_cells(source, kept), options, vectors, show_any=show_any)
-    if vectors is not None:
-        catalog.found.vectors = {name: dict(dims) for name, dims in vectors.items()}
     if source.kept is not None:
         catalog.warnings.append(left_out(source.kept))
     survey_embeddings(source, options, arrays, catalog)
@@ -158,7 +156,7 @@ def _usable_obsm(source: Source, options: ExportOptions, catalog: Catalog) -> di
         if not isinstance(source.obsm[key], InputError) or isinstance(source.obsm[key], TextError):
             catalog.warnings.append(f"obsm/{key} is not used: it {problems[0].what}")
         else:
-            catalog.notes.append(f"ignored   obsm/{key}: {problems[0].what}")
+            catalog.warnings.append(f"obsm/{key} is ignored: {problems[0].what}")
     return usable
 
 

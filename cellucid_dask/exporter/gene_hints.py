@@ -23,7 +23,7 @@ def hint_at_symbols(ids: Sequence[str], table: Frame, options: ExportOptions, ca
     """Name the column with gene symbols when the genes go by Ensembl ids."""
     if options.gene_id_column != "index" or not ids:
         return
-    if sum(ENSEMBL.fullmatch(gene) is not None for gene in ids) < len(ids) // 2:
+    if 2 * sum(ENSEMBL.fullmatch(gene) is not None for gene in ids) < len(ids):
         return
     for name in SYMBOLS:
         column = table.columns.get(name)

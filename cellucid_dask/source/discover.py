@@ -55,14 +55,29 @@ class Found:
     ignored: dict[str, str] = field(default_factory=dict)
 
 
-def discover(shapes: Shapes, chosen: Mapping[int, str]) -> Found:
-    """Apply the rules to the shapes of obsm; `chosen` are the user's embeddings."""
+def discover(
+    shapes: Shapes,
+    chosen: Mapping[int, str],
+    vectors: Mapping[str, Mapping[int, str]] | None = None,
+) -> Found:
+    """Apply the rules to the shapes of obsm.
+
+    Parameters
+    ----------
+    chosen
+        Embeddings that the user names, by dimension.
+    vectors
+        Vector fields by name and dimension, where they are known: then none is looked for.
+    """
     found = Found(embeddings=dict(chosen))
     shapes = {key: shape for key, shape in shapes.items() if not key.startswith(WHOLE)}
     _explicit_embeddings(shapes, found)
     _plain_umap(shapes, found)
     found.embeddings = dict(sorted(found.embeddings.items()))
-    _vectors(shapes, found)
+    if vectors is None:
+        _vectors(shapes, found)
+    else:
+        found.vectors = {name: dict(dims) for name, dims in vectors.items()}
     return found
 
 
