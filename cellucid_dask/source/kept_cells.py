@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from cellucid_dask.errors import CellucidDaskError, InputError
 from cellucid_dask.source.columns import Column
 from cellucid_dask.source.core import Source, attempt, lazy
-from cellucid_dask.source.kept_rows import KeptRows, RowPointers, RowsOfArray, RowValues
+from cellucid_dask.source.kept_arrays import RowPointers, RowsOfArray, RowValues
+from cellucid_dask.source.kept_rows import KeptRows
 from cellucid_dask.source.matrix import DenseMatrix, Matrix, SparseMatrix
 
 
