@@ -81,7 +81,9 @@ def _entries(folder: Path) -> tuple[list[dict[str, Any]], list[Problem]]:
     for name in sorted({i for i in ids if ids.count(i) > 1}):
         folders = ", ".join(entry["path"] for entry in entries if entry["id"] == name)
         what = f"the id {name!r} is that of several"
-        problems.append(Problem(what, folders, "export with --dataset-id"))
+        problems.append(
+            Problem(what, folders, "export one of them again, with another --dataset-id")
+        )
     return entries, problems
 
 

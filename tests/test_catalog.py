@@ -136,7 +136,7 @@ def test_problems_are_told_together(root: Path, capfd: pytest.CaptureFixture[str
     assert "3 problems" in message
     assert "'alpha' is that of several" in message
     assert "alpha/, copy/" in message
-    assert "--dataset-id" in message
+    assert "export one of them again, with another --dataset-id" in message
     assert "did you mean 'alpha'?" in message
 
 

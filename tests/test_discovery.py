@@ -197,6 +197,8 @@ def test_symbols_that_repeat(capfd: Any, saved: Callable[..., Path]) -> None:
     words = re.search(r"symbols: use (.*) to search", here(capfd, "check", path).out)
     assert words is not None
     assert here(capfd, "check", path, *words[1].split()).code == 0
+    (warning,) = warnings_of(by_ensembl("symbol", ["A", "A", *(f"S{i}" for i in range(10))]))
+    assert 'use gene_id_column="symbol", rename_duplicates=True to search' in warning
 
 
 def test_raw_holds_more_genes() -> None:

@@ -201,7 +201,7 @@ SAID: dict[str, tuple[Callable[[Path], Any], tuple[str, ...]]] = {
     "R": (lambda p: packed(p / "a.rds", gzip.compress), ("is an object of R", "anndataR")),
     "SpatialData": (
         lambda p: spatial(p / "a.zarr"),
-        ("is a SpatialData", "its table is", "a.zarr/tables/cells"),
+        ("is a SpatialData", "\n    its table is /", "a.zarr/tables/cells"),
     ),
     "SpatialData in a zip": (
         lambda p: zipped(p / "a.zip", spatial(p / "a.zarr"), "a.zarr/"),

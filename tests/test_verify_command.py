@@ -491,7 +491,9 @@ def test_what_was_taken_from_elsewhere(capfd: Any, root: Path, tmp_path: Path) -
         assert here(capfd, "verify", folder, "--against", data, *given, *words).code == 0
         assert here(capfd, "verify", folder, "--against", data, *given).code == 1
         assert here(capfd, "verify", folder, "--against", data, *words, *given[:2]).code == 1
-        assert here(capfd, "verify", folder, "--against", data, *words, *given[2:]).code == 1
+        told = here(capfd, "verify", folder, "--against", data, *words, *given[2:])
+        assert told.code == 1
+        assert "if it is not the one, name its key with --embedding 2d=KEY" in told.out
 
 
 def test_refusals(capfd: Any, root: Path, tmp_path: Path) -> None:

@@ -157,11 +157,13 @@ def translate(text: str, words: Words, *, place: bool = False) -> str:
     for phrase, replacement in _PHRASES:
         text = text.replace(phrase, replacement)
     text = _COMMAND.sub(_call, text)
-    known, written, end = arguments(), [], 0
+    written: list[str] = []
+    known, end = arguments(), 0
     for found in _OPTION.finditer(text):
         argument = known.get(found[0])
         if argument is not None and found.start() >= end:
-            written.append(text[end : found.start()])
+            gap = text[end : found.start()]
+            written.append(", " if written and gap == " " else gap)
             values, end = _values(text, found, argument)
             more = ", ..." if argument.repeated and text.startswith(" ...", end) else ""
             end += 4 * bool(more)

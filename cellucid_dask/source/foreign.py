@@ -19,10 +19,9 @@ def not_an_anndata(store: Store, root: Any) -> InputError:
     there = set(names)
     if tables := _tables(root, there):
         what = "is a SpatialData, which holds its cells in a table"
-        unzip, place = (
-            ("unzip it first: ", store.folder) if store.kind == "zip" else ("", store.path)
-        )
-        given = " or ".join(f"{place}/{table}".lstrip("/") for table in tables[:8])
+        zipped = store.kind == "zip"
+        unzip, place = ("unzip it first: ", store.folder) if zipped else ("", store.path)
+        given = " or ".join(f"{place}/{table}" if place else table for table in tables[:8])
         noun = "its table is" if len(tables) == 1 else "its tables are"
         return InputError(what, where=store.path, fix=f"{unzip}{noun} {given}")
     for what, has, fix in _LAYOUTS:

@@ -77,7 +77,7 @@ def neither(where: str, path: Path) -> InputError:
     for signature, name, tool in _COMPRESSED:
         if head.startswith(signature):
             tar = ".tar" in path.suffixes or path.suffix in (".tgz", ".tbz", ".txz")
-            fix = f"{'tar -xf' if tar else tool} it first, and give what comes of it"
+            fix = f"{'tar -xf' if tar else tool} it first, and give the file that it makes"
             return InputError(f"is compressed with {name}", where=where, fix=fix)
     return InputError("is neither HDF5 nor zarr", where=where, fix=EXPECTED)
 

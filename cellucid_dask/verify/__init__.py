@@ -155,8 +155,8 @@ def verify(
             if compared is not None:
                 genes, error = compared.genes_compared, compared.largest_error
                 missing = compared.missing_chunks()
-                notes = missing.notes
-                (notes if accept_missing_chunks else problems).extend(missing.losses)
+                lost, notes = missing.sort_out(accept=accept_missing_chunks)
+                problems += lost
                 skipped = tuple(map(_one_line, (*compared.not_compared, *notes)))
     problems += inspect_rest(files, threads)
     lines = tuple(dict.fromkeys(map(_one_line, problems)))  # a damaged file may be met twice

@@ -203,10 +203,11 @@ class Comparison:
 
     def points(self, dim: int, found: Array) -> Iterator[str]:
         """Compare the points of an embedding."""
-        path, fix = self.contents.points[dim].path, "name another key in `embeddings`"
+        path, fix = self.contents.points[dim].path, f"name its key with --embedding {dim}d=KEY"
         key, raw = self._keys[dim], self._embedding(dim)
         if raw is None:
-            yield f"{path}: {f'obsm[{key!r}] is' if key else 'there is'} no such embedding; {fix}"
+            what = f"obsm[{key!r}] is no such embedding" if key else "obsm has no UMAP of this size"
+            yield f"{path}: {what}; {fix}"
             return
         for text in _unequal(path, found, source.normalized(raw)[0]):
             yield f"{text}, obsm[{key!r}]; if it is not the one, {fix}"

@@ -10,6 +10,7 @@ from cellucid_dask.errors import ReadError
 from cellucid_dask.verify.chunks import Chunks, count_chunks
 from cellucid_dask.verify.data import UNREADABLE, Data
 
+_ACCEPT = "if its writer left them out, use --accept-missing-chunks"
 _NEVER_LEFT_OUT = ("data", "indices", "indptr", "categories")  # inner arrays, by their names
 
 
@@ -27,6 +28,18 @@ class MissingChunks:
 
     losses: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    def sort_out(self, *, accept: bool) -> tuple[list[str], list[str]]:
+        """Return the lines that are problems, and those that are not.
+
+        Parameters
+        ----------
+        accept
+            Whether the user says that the writer left out what looks like a loss.
+        """
+        if accept:
+            return [], [*self.notes, *self.losses]
+        return [f"{line}; {_ACCEPT}" for line in self.losses], self.notes
 
 
 def find_missing_chunks(data: Data, keys: Iterable[str], ids: str) -> MissingChunks:
