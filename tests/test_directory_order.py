@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +53,7 @@ def folder(tmp_path: Path) -> Any:
     if not os.access(fast, os.W_OK):
         yield tmp_path
         return
-    own = fast / f"cellucid-order-{os.getpid()}"
-    own.mkdir()
+    own = Path(tempfile.mkdtemp(prefix="cellucid-copies-", dir=fast))
     yield own
     shutil.rmtree(own)
 
