@@ -226,6 +226,21 @@ def test_codes_may_read_as_no_category(store: Path) -> None:
     assert only_warning(store).endswith("10 cells show no category")
 
 
+def test_cells_may_lack_the_only_category(tmp_path: Path) -> None:
+    codes = np.repeat([-1, 0], [20, 40])
+    made = atlas(columns={"doublet": pd.Categorical.from_codes(codes, ["yes"])})
+    path = write_chunked(made, tmp_path / "atlas.zarr", KINDS["v2 ."])
+    assert only_warning(path).endswith("; 40 cells show category 'yes'"), "zarr left them out"
+    remove_chunk(path, "obs/doublet/codes", 1)
+    assert only_warning(path).endswith("; 50 cells show category 'yes'")
+
+
+def test_a_folder_is_no_chunk(store: Path) -> None:
+    remove_chunk(store, "X/data", 1)
+    (store / "X/data/c/1").mkdir()
+    assert "X/data: missing chunks: 1 of " in only_problem(store)
+
+
 @pytest.mark.parametrize(
     "key", ["obs/cell_type/codes", "obs/n_counts", "obsm/X_umap_2d", "layers/dense"]
 )

@@ -79,6 +79,8 @@ def _files_below(folder: str, depth: int) -> Iterator[str]:
     with entries:
         for entry in entries:
             if depth == 1:
+                if entry.is_dir(follow_symlinks=False):
+                    continue
                 if not entry.is_symlink() or Path(entry.path).exists():  # dangling: not fetched
                     yield entry.name
             elif entry.is_dir():

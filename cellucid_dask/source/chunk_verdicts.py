@@ -119,7 +119,8 @@ def _is_usual(lacking: Lacking) -> bool:
     """Whether good data of this kind has no chunk there: all values are the only usual one."""
     use, gaps = lacking.use, lacking.gaps
     usual = {
-        Part.CODES: len(use.categories) == 1,
+        # Where some are there, a cell may have no category.
+        Part.CODES: len(use.categories) == 1 and gaps.missing == gaps.total,
         Part.INDPTR: use.matrix is not None and use.matrix.nnz == 0,
         Part.MASK: gaps.missing == gaps.total,
     }
@@ -130,10 +131,13 @@ def _with_most_missing(lacking: Lacking, verdict: Verdict) -> Verdict:
     """Call an array wrong of which more than half is missing, unless its writer left that out.
 
     A mask is false in most chunks, and stored values of a chosen fill value are no loss. A column
-    that lacks all of its chunks may well be 0, or empty, in all cells.
+    that lacks all of its chunks may well be 0, or empty, in all cells; and one of a single category
+    may have it in nearly all.
     """
     gaps, part = lacking.gaps, lacking.use.part
-    constant = part is Part.COLUMN and gaps.missing == gaps.total and not gaps.emptied
+    constant = part is Part.COLUMN and gaps.missing == gaps.total
+    constant |= part is Part.CODES and len(lacking.use.categories) == 1
+    constant &= not gaps.emptied
     meant = part is Part.MASK or constant or (part is Part.DATA and lacking.chosen)
     if verdict.wrong or meant or 2 * (gaps.missing - gaps.left_out) <= gaps.total:
         return verdict

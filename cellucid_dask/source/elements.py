@@ -12,12 +12,14 @@ import h5py
 import numpy as np
 
 from cellucid_dask.source.utf8 import as_text
+from cellucid_dask.versions import refuse_cut_blosc
 
 
 def open_group(store: Any, path: str = "") -> Any:
     """Open the zarr group at `path` of a folder or of a zarr store, for reading."""
     import zarr
 
+    refuse_cut_blosc()
     return zarr.open_group(store, path=path, mode="r", use_consolidated=False)
 
 

@@ -30,7 +30,7 @@ from cellucid_dask.verify.mudata import (
     with_whole,
 )
 from cellucid_dask.verify.tables import NO_FAULT, Table
-from cellucid_dask.versions import layer_names
+from cellucid_dask.versions import layer_names, refuse_cut_blosc
 
 UNREADABLE: Final = (
     *(OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError, EOFError),
@@ -132,6 +132,7 @@ def _root(path: Path, stack: ExitStack) -> Any:
             return stack.enter_context(h5py.File(path))
     import zarr
 
+    refuse_cut_blosc()
     if path.is_dir():
         return zarr.open_group(path, mode="r", use_consolidated=False)
     archive = zarr.storage.ZipStore(path, mode="r", read_only=True)

@@ -93,8 +93,11 @@ def _is_usual(chunks: Chunks, name: str, n_categories: int | None) -> bool:
     """Whether good data lack such chunks: nothing is masked, or there is one category only."""
     if chunks.fill:
         return False
-    mask = name.rpartition("/")[2] == "mask" and chunks.missing == chunks.total
-    return mask or (n_categories == 1 and name in ("codes", "categories"))
+    if name.rpartition("/")[2] == "mask":
+        return chunks.missing == chunks.total
+    if name == "codes":  # where some are there, a cell may have no category
+        return n_categories == 1 and chunks.missing == chunks.total
+    return n_categories == 1 and name == "categories"
 
 
 def _lacks_most(chunks: Chunks, key: str) -> bool:
