@@ -216,7 +216,7 @@ def test_scaled_data_with_raw(layout: Any) -> None:
     assert not warnings_of(adata)
     adata.X = layout(adata.X.toarray() - 1)
     assert warnings_of(adata) == [
-        "X has negative values, as scaled data do: use raw=True to take raw"
+        "X has negative values, as scaled data do: use raw=True for the values of raw"
     ]
 
 

@@ -31,7 +31,8 @@ def survey_latent(
             what = f"there is no obsm key {options.latent_key!r}"
             catalog.problems.append(Problem(what, "--latent-key", fix))
         catalog.latent = options.latent_key
-        catalog.notes.append(f"latent    obsm/{catalog.latent}")
+        if catalog.latent in source.obsm:
+            catalog.notes.append(f"latent    obsm/{catalog.latent}")
     else:
         catalog.latent = _found(blocks, arrays, catalog)
     vectors = [key for dims in catalog.found.vectors.values() for key in dims.values()]

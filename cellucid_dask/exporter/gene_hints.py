@@ -57,7 +57,9 @@ def hint_at_raw(source: Source, matrix: Matrix, options: ExportOptions, catalog:
             f"raw holds {raw_var.length:,} genes, X only {n:,}: use --raw to take those of raw"
         )
     elif has_negative(matrix):
-        catalog.warnings.append("X has negative values, as scaled data do: use --raw to take raw")
+        catalog.warnings.append(
+            "X has negative values, as scaled data do: use --raw for the values of raw"
+        )
 
 
 def has_negative(matrix: Matrix) -> bool:
