@@ -192,7 +192,9 @@ class CategoricalColumn:
     def _index(self) -> pd.Index[Any]:
         with self.store.reading(self.categories_key) as element:
             if is_array(element) and element.dtype.kind != "V":
-                values = FileArray.of(self.store, self.categories_key, element)[:]
+                array = FileArray.of(self.store, self.categories_key, element)
+                _check_one_axis(array)
+                values = array[:]
                 text = values.dtype.kind in TEXT
                 return pd.Index(decoded(values, self._where) if text else values)
         return pd.Index(read_element(self.store, self.categories_key))
@@ -327,10 +329,14 @@ def column_in_store(store: Store, key: str, element: Any) -> Column:
     encoding = encoding_of(element)
     if encoding == "categorical":
         codes = FileArray.of(store, f"{key}/codes", need(element, "codes"))
+        _check_one_axis(codes)
+        if codes.dtype.kind not in "iu":
+            what, where = f"holds {codes.dtype}, not whole numbers", f"{store.path}, {key}/codes"
+            raise InputError(what, where=where)
         return CategoricalColumn(codes, store, f"{key}/categories")
     if encoding.startswith("nullable"):
-        values = FileArray.of(store, f"{key}/values", need(element, "values"))
-        mask = FileArray.of(store, f"{key}/mask", need(element, "mask"))
+        values, mask = masked_in_store(store, key, element)
+        _check_one_axis(values)
         if encoding == "nullable-string-array":
             return TextColumn(values, mask)
         if values.dtype.kind in "iuf":
@@ -346,10 +352,33 @@ def column_in_store(store: Store, key: str, element: Any) -> Column:
     return WholeColumn(store, key, series.length, series.kind)
 
 
+def masked_in_store(store: Store, key: str, element: Any) -> tuple[FileArray, FileArray]:
+    """Describe the values and the mask of the nullable array at `key`.
+
+    Raises
+    ------
+    InputError
+        When they are not of one shape, or the mask is no mask.
+    """
+    values, mask = (FileArray.of(store, f"{key}/{n}", need(element, n)) for n in ("values", "mask"))
+    if values.shape != mask.shape:
+        what = f"has values of shape {values.shape} and a mask of shape {mask.shape}"
+        raise InputError(what, where=f"{store.path}, {key}")
+    if mask.dtype.kind not in "biu":
+        what = f"holds {mask.dtype}, not true and false"
+        raise InputError(what, where=f"{store.path}, {key}/mask")
+    return values, mask
+
+
+def _check_one_axis(array: FileArray) -> None:
+    if array.ndim != 1:
+        what = f"has shape {array.shape}, not one axis"
+        raise InputError(what, where=f"{array.store.path}, {array.key}")
+
+
 def _array_column(store: Store, key: str, element: Any) -> Column:
     array = FileArray.of(store, key, element)
-    if array.ndim != 1:
-        raise InputError(f"has shape {array.shape}, not one axis", where=f"{store.path}, {key}")
+    _check_one_axis(array)
     legacy = attribute(element, "categories")
     if legacy is not None:  # anndata 0.7: integers, and where their categories are
         if store.kind == "hdf5":

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from cellucid_dask.errors import CellucidDaskError, InputError, MachineError, refuse_fault
-from cellucid_dask.source.columns import Column, SeriesColumn
+from cellucid_dask.source.columns import Column, SeriesColumn, masked_in_store
 from cellucid_dask.source.elements import encoding_of, is_array, list_attribute, need
 from cellucid_dask.source.matrix import (
     NUMBERS,
@@ -294,7 +294,7 @@ def _numbers(store: Store, key: str, element: Any, rows: int) -> da.Array | None
         return lazy(array, rows) if array.dtype.kind in NUMBERS else None
     if not encoding_of(element).startswith("nullable"):
         return None
-    values, mask = (FileArray.of(store, f"{key}/{n}", need(element, n)) for n in ("values", "mask"))
+    values, mask = masked_in_store(store, key, element)
     return lazy(MaskedRows(values, mask), rows) if values.dtype.kind in NUMBERS else None
 
 

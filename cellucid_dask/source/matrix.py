@@ -261,15 +261,21 @@ def checked(matrix: Matrix) -> Matrix:
             f"holds {matrix.dtype}, not real numbers of at most 64 bits", where=matrix.label
         )
     if isinstance(matrix, SparseMatrix):
-        lengths = [int(part.shape[0]) for part in (matrix.data, matrix.indices, matrix.indptr)]
-        if lengths[0] != lengths[1] or lengths[2] != matrix.n_major + 1:
-            raise InputError(
-                f"data, indices and indptr have lengths {lengths}, which do not fit "
-                f"{matrix.layout.upper()} of shape {matrix.shape}",
-                where=matrix.label,
-                fix=COPY_AGAIN,
-            )
+        _check_parts(matrix)
     return matrix
+
+
+def _check_parts(matrix: SparseMatrix) -> None:
+    parts = matrix.data, matrix.indices, matrix.indptr
+    shapes = [tuple(map(int, part.shape)) for part in parts]
+    one_axis = all(len(shape) == 1 for shape in shapes)
+    if not one_axis or shapes[0] != shapes[1] or shapes[2] != (matrix.n_major + 1,):
+        lengths = [shape[0] if len(shape) == 1 else shape for shape in shapes]
+        what = f"data, indices and indptr have lengths {lengths}, which do not fit "
+        what += f"{matrix.layout.upper()} of shape {matrix.shape}"
+        raise InputError(what, where=matrix.label, fix=COPY_AGAIN)
+    if any(part.dtype.kind not in "iuf" for part in parts[1:]):
+        raise InputError("indices and indptr are not numbers", where=matrix.label, fix=COPY_AGAIN)
 
 
 def runs(sorted_ids: Sequence[int] | NDArray[np.int64]) -> Iterator[tuple[int, int]]:

@@ -7,8 +7,15 @@ from typing import Any
 
 import h5py
 
-from cellucid_dask.errors import CellucidDaskError, MachineError, ReadError, TextError, refuse_fault
-from cellucid_dask.source.elements import find, names_in
+from cellucid_dask.errors import (
+    CellucidDaskError,
+    InputError,
+    MachineError,
+    ReadError,
+    TextError,
+    refuse_fault,
+)
+from cellucid_dask.source.elements import find, is_array, names_in
 from cellucid_dask.source.store import COPY_AGAIN, DAMAGE, Store, said
 from cellucid_dask.source.utf8 import NAME_NOT_UTF8, readable
 
@@ -62,6 +69,8 @@ def members(store: Store, base: str, root: Any, name: str, make: Make) -> dict[s
     """
 
     def each(_store: Store, folder: str, group: Any) -> dict[str, Any]:
+        if is_array(group):
+            raise InputError("is an array, not a group", where=f"{store.path}, {folder}")
         made = {inner: member(store, folder, group, inner, make) for inner in names_in(group)}
         what = "has no metadata of zarr, so it is not known what it is"
         return {
@@ -83,7 +92,14 @@ def _target(group: Any, name: str) -> str:
     for end in range(1, len(parts) + 1):
         way = "/".join(parts[:end])
         link = group.get(way, getlink=True)
-        if isinstance(link, h5py.SoftLink | h5py.ExternalLink) and group.get(way) is None:
+        if isinstance(link, h5py.SoftLink | h5py.ExternalLink) and not _leads_somewhere(group, way):
             file = getattr(link, "filename", "")
             return f"{link.path} in {file}" if file else str(link.path)
     return ""
+
+
+def _leads_somewhere(group: h5py.Group, way: str) -> bool:
+    try:
+        return group.get(way) is not None
+    except DAMAGE:  # links that lead to one another
+        return False

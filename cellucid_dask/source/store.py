@@ -22,7 +22,7 @@ from zlib_ng import zlib_ng
 
 from cellucid_dask.errors import InputError, ReadError, refuse_fault
 from cellucid_dask.source import hdf5
-from cellucid_dask.source.elements import need, open_group
+from cellucid_dask.source.elements import is_array, need, open_group
 from cellucid_dask.source.kinds import (
     EXPECTED,
     MARKS,
@@ -193,7 +193,16 @@ class FileArray:
 
     @classmethod
     def of(cls, store: Store, key: str, element: Any) -> FileArray:
-        """Describe `element`, an open h5py.Dataset or zarr.Array."""
+        """Describe `element`, an open h5py.Dataset or zarr.Array.
+
+        Raises
+        ------
+        ReadError
+            When it is a group.
+        """
+        if not is_array(element):
+            what = "is a group, not an array"
+            raise ReadError(what, where=f"{store.path}, {key}", fix=COPY_AGAIN)
         chunks = element.chunks  # within the shards of a zarr, which may be of 1 GB
         dtype = element.dtype
         return cls(store, key, tuple(element.shape), np.dtype(dtype), chunks and tuple(chunks))
