@@ -168,17 +168,25 @@ def work() -> None:
     A worker that lost its scheduler would first wait for the task that it works on.
     """
     run = int(os.environ.get(RUN, 0))
-    if os.getppid() == run:  # not so where Python itself is started by a script
-        threading.Thread(target=_end_with, args=(run,), daemon=True).start()
+    if run:
+        threading.Thread(target=_end_with, args=(run, os.getppid()), daemon=True).start()
     from distributed.cli.dask_spec import main  # `dask spec` would load all its plugins
 
     main()
 
 
-def _end_with(run: int) -> None:
-    while os.getppid() == run:
+def _end_with(run: int, parent: int) -> None:
+    """End this process with the run, which need not be its parent and may have ended already."""
+    while os.getppid() == parent and _is_running(run):
         time.sleep(LOOK)
     os._exit(1)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 if __name__ == "__main__":

@@ -189,7 +189,9 @@ def test_two_runs_into_one_folder(
     """The second is refused, and the first does not notice."""
     with Running("export", pair[0], "-o", "out", folder=tmp_path) as running:
         running.wait_for("points:")
+        running.signal(signal.SIGSTOP, group=True)  # it must not be done before the second looks
         second = here(capfd, "export", pair[1], "-o", tmp_path / "out")
+        running.signal(signal.SIGCONT, group=True)
         assert second.code == 2, second.err
         assert "another run is making this export" in second.err
         assert running.wait(60) == 0

@@ -100,7 +100,7 @@ def test_a_server_that_is_given_its_data_twice_or_not(folder: Path) -> None:
     with pytest.raises(CellucidDaskError, match="'data', 'data_dir': are two names of one"):
         CellucidServer(folder / "export", data_dir=folder / "export")
     for function in (CellucidServer, AnnDataServer, show):
-        with pytest.raises(CellucidDaskError, match="'data': there is nothing to serve"):
+        with pytest.raises(CellucidDaskError, match="data: there is nothing to serve"):
             function()
 
 
