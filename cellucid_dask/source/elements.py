@@ -20,7 +20,10 @@ def open_group(store: Any, path: str = "") -> Any:
     import zarr
 
     refuse_cut_blosc()
-    return zarr.open_group(store, path=path, mode="r", use_consolidated=False)
+    try:
+        return zarr.open_group(store, path=path, mode="r", use_consolidated=False)
+    except AttributeError as error:
+        raise ValueError("its metadata are no JSON object") from error
 
 
 def find(group: Any, key: str) -> Any:
@@ -51,6 +54,8 @@ def find(group: Any, key: str) -> Any:
         )
     except FileNotFoundError:
         return None
+    except AttributeError as error:  # zarr takes whatever JSON there is for an object
+        raise ValueError(f"the metadata of {path} are no JSON object") from error
 
 
 def need(group: Any, key: str) -> Any:
@@ -83,6 +88,18 @@ def names_in(group: Any) -> list[Any]:
 
     # Iterating over the group itself would read the metadata of every member.
     return sorted({n for n in sync(listed()) if n[:1] not in ("", ".") and n != "zarr.json"})
+
+
+def holds_files(group: Any, name: str) -> bool:
+    """Whether a folder of that name holds anything; only zarr has folders that are no elements."""
+    if isinstance(group, h5py.Group):
+        return False
+    from zarr.core.sync import sync
+
+    async def anything() -> bool:
+        return bool([_ async for _ in group.store.list_dir(f"{group.path}/{name}".strip("/"))])
+
+    return sync(anything())
 
 
 def is_array(element: Any) -> bool:

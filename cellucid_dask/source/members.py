@@ -15,7 +15,7 @@ from cellucid_dask.errors import (
     TextError,
     refuse_fault,
 )
-from cellucid_dask.source.elements import find, is_array, names_in
+from cellucid_dask.source.elements import find, holds_files, is_array, names_in
 from cellucid_dask.source.store import COPY_AGAIN, DAMAGE, Store, said
 from cellucid_dask.source.utf8 import NAME_NOT_UTF8, readable
 
@@ -51,7 +51,9 @@ def _refusal(group: Any, name: str, where: str, error: Exception | None) -> Read
     if target := _target(group, name):
         return ReadError(f"is a link to {target}, which is not there", where=where)
     if error is None:
-        return None
+        if not holds_files(group, name):
+            return None
+        return ReadError("has no metadata of zarr, so it is not known what it is", where=where)
     what, fix = said(error)
     # Whoever asks for what is damaged says how to do without it.
     return ReadError(what, where=where, fix="" if fix == COPY_AGAIN else fix)
@@ -71,13 +73,8 @@ def members(store: Store, base: str, root: Any, name: str, make: Make) -> dict[s
     def each(_store: Store, folder: str, group: Any) -> dict[str, Any]:
         if is_array(group):
             raise InputError("is an array, not a group", where=f"{store.path}, {folder}")
-        made = {inner: member(store, folder, group, inner, make) for inner in names_in(group)}
-        what = "has no metadata of zarr, so it is not known what it is"
         return {
-            readable(inner): ReadError(what, where=f"{store.path}, {folder}/{readable(inner)}")
-            if element is None
-            else element
-            for inner, element in made.items()
+            readable(inner): member(store, folder, group, inner, make) for inner in names_in(group)
         }
 
     found = member(store, base, root, name, each)
