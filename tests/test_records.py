@@ -121,3 +121,32 @@ def test_an_array_that_is_no_table(tmp_path: Path) -> None:
     path = write(tmp_path / "a.h5ad", "only", obs=np.zeros((60, 2)))
     with pytest.raises(CellucidDaskError, match="obs: is no table of AnnData"):
         check(path)
+
+
+@pytest.mark.parametrize(
+    ("key", "chunk", "told"),
+    [
+        ("obs", 1, "obs: missing chunks: 1 of 4 (first: 1); 15 rows read as (b'"),
+        ("var", 3, "var: missing chunks: 1 of 4 (first: 3); 3 rows read as (b'"),
+        ("raw.var", 0, "raw.var: missing chunks: 1 of 4 (first: 0); 3 rows read as (b'"),
+        ("uns/two_categories", 0, "uns/two_categories: missing chunks: 1 of 4 (first: 0)"),
+    ],
+)
+def test_rows_that_are_missing(tmp_path: Path, key: str, chunk: int, told: str) -> None:
+    """They would read as rows of zeros."""
+    names = np.array([b"ctrl", b"stim", b"rest", b"more"])
+    path = write(tmp_path / "atlas.zarr", b"all", **{"uns/two_categories": names})
+    assert not check(path).problems
+    root = zarr.open_group(path, mode="r+")
+    values = root[key][...]
+    made = root.create_array(
+        key, shape=values.shape, dtype=values.dtype, chunks=(len(values) // 4,), overwrite=True
+    )
+    made[...] = values
+    assert not check(path, raw=key.startswith("raw")).problems
+    (path / key / str(chunk)).unlink()
+    found = check(path, raw=key.startswith("raw"), rename_duplicates=True)
+    assert told in "\n".join(map(str, (*found.problems, *found.warnings)))
+    assert found.problems or key.startswith("uns")
+    if key == "raw.var":
+        assert not check(path).problems, "nobody asks for it"

@@ -15,9 +15,11 @@ from cellucid_dask.source.array_uses import (
     uses_of_column,
     uses_of_ids,
     uses_of_matrix,
+    uses_of_records,
 )
 from cellucid_dask.source.core import Source
 from cellucid_dask.source.missing_chunks import find_missing_chunks
+from cellucid_dask.source.store import locate
 
 
 def survey_chunks(source: Source, options: ExportOptions, catalog: Any) -> None:
@@ -28,8 +30,10 @@ def survey_chunks(source: Source, options: ExportOptions, catalog: Any) -> None:
     if source.path is None:  # nothing is read from disk
         return
     whole = source.whole or source  # chunks hold cells that are left out as well
-    uses, accept = _uses(whole, options, catalog), options.accept_missing_chunks
-    catalog.missing_chunks = found = find_missing_chunks(uses, accept=accept)
+    records = uses_of_records(locate(source.path), raw=options.raw)
+    uses = [*records, *_uses(whole, options, catalog)]
+    found = find_missing_chunks(uses, accept=options.accept_missing_chunks)
+    catalog.missing_chunks = found
     catalog.problems[:0] = found.problems
     catalog.warnings += found.warnings
 

@@ -8,7 +8,9 @@ from enum import Enum, auto
 from typing import Any, TypeAlias
 
 from cellucid_dask.source.columns import CategoricalColumn, Column, WholeColumn
+from cellucid_dask.source.elements import find, is_array, names_in
 from cellucid_dask.source.matrix import Matrix, SparseMatrix
+from cellucid_dask.source.records import CATEGORIES
 from cellucid_dask.source.selected import SelectedColumn
 from cellucid_dask.source.store import FileArray, Store
 
@@ -29,6 +31,7 @@ class Part(Enum):
     COLUMN = auto()
     POINTS = auto()
     AXES = auto()
+    RECORDS = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,19 @@ def uses_of_ids(column: Column) -> Iterator[Use]:
     for use in uses_of_column(column):
         part = Part.IDS if use.part in (Part.COLUMN, Part.CODES) else use.part
         yield Use(use.store, use.key, part)
+
+
+def uses_of_records(store: Store, *, raw: bool) -> Iterator[Use]:
+    """Name the tables that are arrays of records, as of anndata 0.6, and their categories."""
+    with store.open() as root:
+        keys = "obs", "raw.var" if raw else "var", "obsm"
+        tables = [key for key in keys if is_array(find(root, key))]
+        yield from (Use(store, key, Part.RECORDS) for key in tables)
+        uns = find(root, "uns") if tables else None
+        if uns is not None and not is_array(uns):
+            for name in names_in(uns):
+                if isinstance(name, str) and name.endswith(CATEGORIES):
+                    yield Use(store, f"uns/{name}", Part.CATEGORIES)
 
 
 def uses_of_array(array: Any, part: Part) -> Iterator[Use]:

@@ -108,6 +108,8 @@ def verdict_on(lacking: Lacking) -> Verdict | None:
         verdict = Verdict(what, wrong=not lacking.chosen)
     elif part is Part.IDS:
         verdict = Verdict(f"{lacking.rows} ids read as {lacking.shown}", wrong=True)
+    elif part is Part.RECORDS:  # with the names of the rows
+        verdict = Verdict(f"{lacking.rows} rows read as {lacking.shown}", wrong=True)
     elif part is Part.CATEGORIES:
         return _on_categories(lacking)
     else:

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+import numpy as np
+
 from cellucid_dask.errors import Problem, refuse_fault
 from cellucid_dask.source.array_uses import Part, Use
 from cellucid_dask.source.chunk_files import ChunkFiles
@@ -89,7 +91,7 @@ def _fill(element: Any) -> Any:
     fill = element.fillvalue if hasattr(element, "fillvalue") else element.fill_value
     if fill is not None:
         return fill
-    return "" if element.dtype.kind in "OST" else element.dtype.type()
+    return "" if element.dtype.kind in "OST" else np.zeros((), element.dtype)[()]
 
 
 def _judge(lacking: Lacking, found: Findings, *, accept: bool) -> None:

@@ -21,7 +21,7 @@ from cellucid_dask.source.members import member
 from cellucid_dask.source.store import Store
 from cellucid_dask.source.utf8 import decoded
 
-_ENDING = "_categories"  # of the names of categories in uns
+CATEGORIES = "_categories"  # ending of the names of categories in uns
 
 
 def records_frame(store: Store, key: str, element: Any) -> Frame:
@@ -50,9 +50,9 @@ def _categories(store: Store, root: Any) -> Mapping[str, Any]:
     uns = find(root, "uns")
     names = [] if uns is None or is_array(uns) else names_in(uns)
     return {
-        name.removesuffix(_ENDING): member(store, "uns", uns, name, _values)
+        name.removesuffix(CATEGORIES): member(store, "uns", uns, name, _values)
         for name in names
-        if isinstance(name, str) and name.endswith(_ENDING)
+        if isinstance(name, str) and name.endswith(CATEGORIES)
     }
 
 
