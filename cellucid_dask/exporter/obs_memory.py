@@ -11,6 +11,7 @@ from cellucid_dask.exporter.spaces import CELL_BYTES, SUMMED_BYTES, summed_cells
 STEP_BYTES: Final = 6 << 20  # of a step of arithmetic, and of what else a task needs
 RANK_BYTES: Final = 44  # of a cell while one column is ranked: keys, their order, distances
 VALUE_BYTES: Final = 12  # of a cell while a continuous column is encoded
+LEFT_OUT_BYTES: Final = 16  # of a stored cell while those that are left out go from a column
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,9 @@ class ObsMemory:
         """Plan for the columns and spaces of `catalog`."""
         n_cells, blocks = catalog.n_cells, catalog.blocks
         shown = max((b.n_bytes for key, b in blocks.items() if key != catalog.latent), default=0)
+        if catalog.source.kept is not None:
+            read = catalog.source.kept.n_stored * LEFT_OUT_BYTES + n_cells * VALUE_BYTES
+            shown = max(shown, read)
         if not catalog.categorical:
             return cls(max(n_cells * VALUE_BYTES, shown) + STEP_BYTES)
         latent = blocks.get(catalog.latent)

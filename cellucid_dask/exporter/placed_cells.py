@@ -27,7 +27,7 @@ def find_placed_cells(embeddings: Sequence[da.Array]) -> KeptRows | None:
     """
     if not embeddings:
         return None
-    dropped = np.zeros(0, np.int64)
+    unplaced = np.zeros(int(embeddings[0].shape[0]), bool)
     for array in embeddings:
         whole_rows = array.rechunk({1: -1})
         blocks = map(dask.delayed(unplaced_rows), whole_rows.to_delayed().ravel())
@@ -36,9 +36,10 @@ def find_placed_cells(embeddings: Sequence[da.Array]) -> KeptRows | None:
         except CellucidDaskError:
             return None  # whoever reads it next says why
         starts = np.cumsum([0, *whole_rows.chunks[0][:-1]])
-        rows = [start + bad for start, bad in zip(starts, found, strict=True)]
-        dropped = np.union1d(dropped, np.concatenate(rows)).astype(np.int64)
-    kept = KeptRows(int(embeddings[0].shape[0]), dropped)
+        for start, rows in zip(starts, found, strict=True):
+            unplaced[start + rows] = True
+    dropped = np.flatnonzero(unplaced)
+    kept = KeptRows(unplaced.size, dropped)
     return kept if dropped.size and kept.n_kept else None
 
 

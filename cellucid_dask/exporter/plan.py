@@ -107,9 +107,10 @@ def make_plan(catalog: Catalog, options: ExportOptions, worker_bytes: int, slots
     ReadError
         When the row pointers of the matrix are damaged.
     """
-    need = least_bytes(catalog, options)
+    need, left_out = least_bytes(catalog, options), left_out_bytes(catalog)
     if worker_bytes < need:
-        raise NotEnoughError(need, _cause(catalog, need))
+        raise NotEnoughError(need, _cause(catalog, need - left_out))
+    worker_bytes, need = worker_bytes - left_out, need - left_out  # the rest is for tasks
     genes, room = catalog.genes, worker_bytes - vector_bytes(catalog, options)
     way: Way = "none"
     chunks: tuple[tuple[int, int], ...] = ()
@@ -238,7 +239,7 @@ def _merge(ends: NDArray[np.int64], rows: int) -> tuple[tuple[int, int], ...]:
 def _bytes_per_nnz(matrix: SparseMatrix) -> int:
     """Peak of reading and transposing a chunk: two copies of the values and of the indices."""
     value, index = matrix.dtype.itemsize, np.dtype(matrix.indices.dtype).itemsize
-    return 2 * max(value, 4) + index + 4 + (4 if index > 4 else 0) + 6
+    return 2 * max(value, 4) + index + 4 + (4 if index > 4 else 0) + 6 + matrix.selecting_bytes
 
 
 def _cut(matrix: SparseMatrix, limit: int) -> tuple[tuple[int, int], ...]:
@@ -307,7 +308,13 @@ def least_bytes(catalog: Catalog, options: ExportOptions) -> int:
             row = matrix.shape[1] * (matrix.dtype.itemsize + 14)
             row *= matrix.chunks[0] if matrix.chunks else 1
             largest = max(largest, vector + 16 * MiB, min(row, 256 * MiB))
-    return max(largest, ObsMemory.of(catalog).least)
+    return max(largest, ObsMemory.of(catalog).least) + left_out_bytes(catalog)
+
+
+def left_out_bytes(catalog: Catalog) -> int:
+    """Memory that a process needs all the time to leave out cells; 0 where none is left out."""
+    kept = catalog.source.kept
+    return 0 if kept is None else kept.n_bytes
 
 
 def _largest(
@@ -376,9 +383,8 @@ def describe(plan: Plan, catalog: Catalog, engine: str, tasks: Mapping[str, int]
         facts["gene blocks"] = f"{n_blocks:,} of about {decimal(each)}"
     facts["tasks"] = _tasks(plan, tasks)
     facts["runs on"] = engine
-    facts["memory per worker"] = (
-        f"{decimal(plan.peak_bytes)} projected of {decimal(plan.worker_bytes)} allowed"
-    )
+    projected, allowed = (n + left_out_bytes(catalog) for n in (plan.peak_bytes, plan.worker_bytes))
+    facts["memory per worker"] = f"{decimal(projected)} projected of {decimal(allowed)} allowed"
     facts["scratch"] = decimal(plan.scratch_bytes)
     facts["output"] = f"{plan.n_files:,} files, about {decimal(plan.output_bytes)}"
     return facts

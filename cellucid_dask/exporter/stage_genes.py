@@ -142,6 +142,7 @@ def column_bytes(matrix: Any, columns: NDArray[np.int64]) -> NDArray[np.int64]:
     """(len(columns),) bytes that reading each column of a CSC matrix takes."""
     lengths = np.concatenate([np.diff(pointers) for _, pointers in matrix.pointers()])
     width = 2 * (matrix.dtype.itemsize + np.dtype(matrix.indices.dtype).itemsize)
+    width += matrix.selecting_bytes
     weights: NDArray[np.int64] = lengths[columns] * width
     return weights
 

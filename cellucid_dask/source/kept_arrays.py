@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,9 @@ from numpy.typing import NDArray
 
 from cellucid_dask.source.kept_rows import KeptRows, Ranges
 from cellucid_dask.source.matrix import SparseMatrix
-from cellucid_dask.source.store import ROWS
+from cellucid_dask.source.row_blocks import block_rows
 
-STEP = 1 << 21  # stored items of a one-dimensional array that are read at a time
+STEP = 1 << 20  # stored items of a one-dimensional array that are read at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +55,11 @@ class RowsOfArray:
     def __getitem__(self, index: Any) -> NDArray[Any]:
         rows, *rest = index if isinstance(index, tuple) else (index,)
         start, stop, _ = rows.indices(self.shape[0])
-        chunks = self.chunks
-        height = chunks[0] if chunks else ROWS
-        step = max(1, ROWS // height) * height  # whole chunks, so that none is read twice
+        widths = [len(range(n)[part]) for n, part in zip(self.shape[1:], rest, strict=False)]
+        row_bytes = self.dtype.itemsize * prod([*widths, *self.shape[1 + len(widths) :]])
+        height = self.chunks[0] if self.chunks else 1
+        step = block_rows(row_bytes, height)
+        step -= step % height if step > height else 0  # whole chunks, so that none is read twice
         return self.kept.ranges.read(self.array, start, stop, step, tuple(rest))
 
 
@@ -93,13 +96,12 @@ class RowPointers:
     def _find(self) -> Ranges:
         """Read indptr once, in pieces, for its entries at both ends of every range of rows."""
         rows = self.kept.ranges
-        edges = np.stack([rows.starts, rows.stops], axis=1)
-        found = np.empty_like(edges)
+        starts, stops = np.empty_like(rows.starts), np.empty_like(rows.stops)
         for first, piece in self.matrix.pointers():
-            for side in (0, 1):
-                a, b = np.searchsorted(edges[:, side], (first, first + piece.size))
-                found[a:b, side] = piece[edges[a:b, side] - first]
-        return Ranges(found[:, 0], found[:, 1])
+            for ends, places in ((rows.starts, starts), (rows.stops, stops)):
+                a, b = np.searchsorted(ends, (first, first + piece.size))
+                places[a:b] = piece[ends[a:b] - first]
+        return Ranges(starts, stops)
 
     def __getitem__(self, rows: slice) -> NDArray[np.int64]:
         start, stop, _ = rows.indices(self.shape[0])
@@ -143,4 +145,7 @@ class RowValues:
 
     def __getitem__(self, places: slice) -> NDArray[Any]:
         start, stop, _ = places.indices(self.shape[0])
-        return self.pointers.values.read(self.array, start, stop, STEP)
+        chunk = self.chunks[0] if self.chunks else 1
+        # Whole chunks, so that none is read twice, unless that takes too much memory.
+        step = max(1, STEP // chunk) * chunk if chunk <= 4 * STEP else STEP
+        return self.pointers.values.read(self.array, start, stop, step)

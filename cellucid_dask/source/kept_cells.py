@@ -130,6 +130,11 @@ class KeptMinor(SparseMatrix):
     kept: KeptRows
 
     @property
+    def selecting_bytes(self) -> int:
+        """Its new number, how many values before it stay, and whether it does."""
+        return 9 + 4 * (self.nnz >= 2**31)
+
+    @property
     def n_minor(self) -> int:
         """Stored length of the other axis."""
         return self.kept.n_stored
@@ -138,7 +143,8 @@ class KeptMinor(SparseMatrix):
         """As of any matrix, without the values of the cells that are left out."""
         part = super(KeptMinor, self).major(start, stop)
         there, indices = self.kept.renumber(part.indices)
-        before = np.concatenate([[0], np.cumsum(there)]).astype(part.indptr.dtype)
+        before = np.zeros(there.size + 1, part.indptr.dtype)
+        np.cumsum(there, dtype=before.dtype, out=before[1:])
         parts = (part.data[there], indices, before[part.indptr])
         n, length = self.kept.n_kept, stop - start
         shape = (length, n) if self.layout == "csr" else (n, length)

@@ -6,6 +6,7 @@ kept rows is read as one range of the store, without the rows between.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 import zlib
@@ -19,6 +20,9 @@ from dask.base import is_dask_collection
 from numpy.typing import NDArray
 
 from cellucid_dask.source.matrix import computed
+
+RANGE_BYTES = 24  # of a range: its start, its stop, and the kept place of its start
+READ_BYTES = 32 << 20  # of what is read at a time, and of what is kept of it
 
 
 class Ranges:
@@ -121,6 +125,37 @@ class KeptRows:
         some = starts < stops
         return Ranges(starts[some], stops[some])
 
+    @property
+    def n_bytes(self) -> int:
+        """Memory that every process needs for these rows, while it reads what is kept.
+
+        Ranges are counted three times: those of rows, and those of values of two matrices.
+        """
+        numbers = self.n_stored * np.dtype(self._number_type).itemsize
+        ranges = 3 * RANGE_BYTES * self.ranges.starts.size
+        return self.dropped.nbytes + numbers + ranges + READ_BYTES
+
+    @property
+    def _number_type(self) -> type[np.signedinteger[Any]]:
+        return np.int32 if self.n_stored < 2**31 else np.int64
+
+    @cached_property
+    def _numbers(self) -> NDArray[Any]:
+        """(n_stored,) number of each row among those that are kept; -1 for all others."""
+        numbers = np.ones(self.n_stored, self._number_type)
+        numbers[self.dropped] = 0
+        np.cumsum(numbers, dtype=numbers.dtype, out=numbers)
+        numbers -= 1
+        numbers[self.dropped] = -1
+        return numbers
+
+    @cached_property
+    def _digest(self) -> str:
+        return hashlib.blake2b(self.dropped.data, digest_size=16).hexdigest()
+
+    def __dask_tokenize__(self) -> tuple[Any, ...]:
+        return type(self).__name__, self.n_stored, self._digest
+
     def of(self, values: Any) -> Any:
         """Take the kept rows of a whole array, or of a list."""
         return np.delete(np.asarray(values), self.dropped, axis=0)
@@ -137,9 +172,9 @@ class KeptRows:
         -------
         (n,) whether each is kept; and the new numbers of those that are, in the same order.
         """
-        before = np.searchsorted(self.dropped, stored)
-        kept = np.append(self.dropped, -1)[before] != stored
-        return kept, stored[kept] - before[kept].astype(stored.dtype)
+        numbers = self._numbers[stored]
+        kept = numbers >= 0
+        return kept, numbers[kept].astype(stored.dtype, copy=False)
 
     def once(self, key: Any, find: Callable[[], Any]) -> Any:
         """Find something that follows from these rows, once in each process."""

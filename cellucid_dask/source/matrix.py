@@ -62,6 +62,11 @@ class SparseMatrix:
         return int(self.data.shape[0])
 
     @property
+    def selecting_bytes(self) -> int:
+        """Memory of a stored value, beside itself and a copy, while values are left out."""
+        return 0
+
+    @property
     def n_major(self) -> int:
         """Length of the axis along which values are contiguous."""
         return self.shape[0] if self.layout == "csr" else self.shape[1]
