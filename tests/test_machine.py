@@ -6,6 +6,7 @@ import asyncio
 import errno
 import io
 import os
+import resource
 import signal
 import sys
 import threading
@@ -148,6 +149,16 @@ def test_no_more_threads(folder: Path, tmp_path: Path, workers: int) -> None:
     assert ended.code == 2, ended
     told_once(ended.err, "no more threads can be started", "ulimit -u")
     assert tree(tmp_path) == {}
+
+
+def test_the_first_file_cannot_be_opened(folder: Path) -> None:
+    few, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, most))
+    try:
+        with pytest.raises(MachineError, match="too many files are open in this process"):
+            locate(folder / "a.h5ad")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (few, most))
 
 
 @pytest.mark.parametrize("more", [1, 2, 3, 5, 8])

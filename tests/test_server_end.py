@@ -35,6 +35,15 @@ PROGRAMS = {
         "show('export', **quiet)\n"
         "sys.exit(3)"
     ),
+    "an index under way": (
+        "import time\n"
+        "server = AnnDataServer('genes.h5ad', port=0, quiet=True)\n"
+        "server.start_background()\n"
+        "progress = server.opened.index_progress\n"
+        "while progress()['blocks_done'] < 1:\n"
+        "    time.sleep(0.0001)\n"
+        "assert progress()['state'] == 'building', progress()"
+    ),
     "a slow reader": (
         "server = CellucidServer('export', port=0, quiet=True)\n"
         "server.start_background()\n"
@@ -50,6 +59,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An export, with points that take long to read, and the file it is of."""
     folder = tmp_path_factory.mktemp("programs")
     export(save(atlas(), folder / "atlas.h5ad"), folder / "short", quiet=True)
+    save(atlas(20, 160_000), folder / "genes.h5ad")
     with_long_payload(folder / "short", folder, 40_000_000)
     return folder
 

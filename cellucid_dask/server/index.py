@@ -233,7 +233,10 @@ class GeneIndex:
         except Stopped:
             self._state = "off"
         except Exception as error:  # noqa: BLE001  it is told; genes are scanned for
-            self._give_up(error)
+            if interpreter_ends(error):
+                self._state = "off"
+            else:
+                self._give_up(error)
         finally:
             self._build = None
 
@@ -266,6 +269,15 @@ class GeneIndex:
         if not same:
             what = "changed while the gene index was being built"
             raise ReadError(what, where=self._mark.path, fix="run it again")
+
+
+def interpreter_ends(error: Exception) -> bool:
+    """Whether a pool of threads refused work because the program ends; it says so in words only.
+
+    Thread pools, such as zarr's, are closed before the main thread counts as ended, and so before
+    servers in the background are stopped.
+    """
+    return isinstance(error, RuntimeError) and "cannot schedule new futures" in str(error)
 
 
 def plain_reason(error: Exception) -> str:

@@ -167,6 +167,8 @@ def _store_of_file(where: str, full: Path) -> Store:
 
 
 def _unreadable(where: str, error: Exception) -> InputError:
+    if not isinstance(error, PermissionError):
+        refuse_fault(error, where)
     what = getattr(error, "strerror", None) or str(error)
     return InputError(f"cannot be opened ({what})", where=where, fix="check it and its permissions")
 
