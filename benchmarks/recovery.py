@@ -32,9 +32,9 @@ import click
 import psutil
 
 from cellucid_dask import clean
-from cellucid_dask.exporter.earlier import staging_of
-from cellucid_dask.exporter.journal import JOURNAL, read_journal
-from cellucid_dask.exporter.lock import MARK, OWNER
+from cellucid_dask.exporter.recovery.journal import JOURNAL, read_journal
+from cellucid_dask.exporter.recovery.lock import MARK, OWNER
+from cellucid_dask.exporter.recovery.previous_run import staging_of
 from cellucid_dask.synthetic import AtlasSpec, write_h5ad
 
 LAYOUTS = ("csr", "csc", "dense")

@@ -16,12 +16,12 @@ from typing import Any
 from rich.filesize import decimal
 from scaling_atlas import VALUES, Hollow
 
-from cellucid_dask.engine import GROWTH_BYTES
-from cellucid_dask.exporter.check import survey
+from cellucid_dask.compute.engine import GROWTH_BYTES
+from cellucid_dask.compute.local_cluster import WORKER_BYTES
+from cellucid_dask.exporter.checks.survey import survey
 from cellucid_dask.exporter.plan import Plan, make_plan, spill_bytes
-from cellucid_dask.exporter.stage_tasks import count_tasks
-from cellucid_dask.local_workers import WORKER_BYTES
-from cellucid_dask.options import ExportOptions
+from cellucid_dask.exporter.stages.task_counts import count_tasks
+from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.source.core import open_source
 
 READ_BYTES = 12  # float32 values and int64 indices, as they are where nothing compresses them

@@ -19,14 +19,14 @@ from scaling_runs import Run, clear, export, warm_all
 from scipy.optimize import nnls
 
 from cellucid_dask.encode import Range
-from cellucid_dask.exporter.check import survey
-from cellucid_dask.exporter.edges import write_edges
-from cellucid_dask.exporter.files import PARTS, Receipt
-from cellucid_dask.exporter.journal import Journal
+from cellucid_dask.exporter.checks.survey import survey
 from cellucid_dask.exporter.plan import make_plan
-from cellucid_dask.exporter.stage_genes import spilled_bytes
-from cellucid_dask.exporter.transpose import Spill
-from cellucid_dask.options import ExportOptions
+from cellucid_dask.exporter.recovery.journal import Journal
+from cellucid_dask.exporter.stages.edges import write_edges
+from cellucid_dask.exporter.stages.genes.driver import spilled_bytes
+from cellucid_dask.exporter.stages.genes.transpose import Spill
+from cellucid_dask.files import PARTS, Receipt
+from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.source.core import open_source
 from cellucid_dask.synthetic import AtlasSpec
 

@@ -18,7 +18,7 @@ import psutil
 from measure import run, warm
 from scaling_cluster import Start
 
-from cellucid_dask.exporter.earlier import staging_of
+from cellucid_dask.exporter.recovery.previous_run import staging_of
 
 STAGES = ("transpose", "genes")
 WORKER_MB, FIXED_MB = 1300, 400  # of --memory: for each worker, and beside them

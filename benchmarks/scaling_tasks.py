@@ -15,13 +15,13 @@ from typing import Any
 import psutil
 from scaling_cluster import Cluster, cluster
 
+from cellucid_dask.compute.engine import Engine
+from cellucid_dask.compute.progress import Reporter
 from cellucid_dask.encode import Range
-from cellucid_dask.engine import Engine
-from cellucid_dask.exporter.files import Receipt
-from cellucid_dask.exporter.genes import GeneSettings
-from cellucid_dask.exporter.transpose import Spill
-from cellucid_dask.progress import Reporter
-from cellucid_dask.run_options import RunOptions
+from cellucid_dask.exporter.stages.genes.blocks import GeneSettings
+from cellucid_dask.exporter.stages.genes.transpose import Spill
+from cellucid_dask.files import Receipt
+from cellucid_dask.options.run import RunOptions
 
 SECONDS = 0.05  # between looks at the memory
 SCRATCH = "/scratch/project/atlases/.atlas.cellucid-staging/cellucid-dask-scratch-0123abcd"

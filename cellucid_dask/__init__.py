@@ -7,9 +7,9 @@ if TYPE_CHECKING:
     from cellucid_dask.api import CheckResult, check, export
     from cellucid_dask.datasets import catalog
     from cellucid_dask.errors import CellucidDaskError
+    from cellucid_dask.exporter.recovery.staging import clean
     from cellucid_dask.exporter.result import ExportResult
-    from cellucid_dask.exporter.staging import clean
-    from cellucid_dask.notebook import show, show_anndata
+    from cellucid_dask.notebook.show import show, show_anndata
     from cellucid_dask.prepare_arrays import prepare
     from cellucid_dask.previewer.draw import preview
     from cellucid_dask.server.lifetime import (
@@ -51,15 +51,15 @@ _HOMES = {
     "ExportResult": "exporter.result",
     "catalog": "datasets",
     "check": "api",
-    "clean": "exporter.staging",
+    "clean": "exporter.recovery.staging",
     "create_app": "server.lifetime",
     "export": "api",
     "prepare": "prepare_arrays",
     "preview": "previewer.draw",
     "serve": "server.lifetime",
     "serve_anndata": "server.lifetime",
-    "show": "notebook",
-    "show_anndata": "notebook",
+    "show": "notebook.show",
+    "show_anndata": "notebook.show",
 }
 
 

@@ -8,16 +8,16 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line; a Ctrl-C while it is being imported ends the process without a word."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from cellucid_dask import endings
+    from cellucid_dask.commands import signals
 
-    endings.open_streams()
-    atexit.register(endings.end_here)  # the first to be registered is the last to run
-    from cellucid_dask import cli
+    signals.open_streams()
+    atexit.register(signals.end_here)  # the first to be registered is the last to run
+    from cellucid_dask.commands.main import main as run_command
 
     try:
-        cli.main(arguments)
+        run_command(arguments)
     except SystemExit as ending:
-        endings.leave(ending)
+        signals.leave(ending)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from cellucid_dask.serve_options import HOST as DEFAULT_HOST
-from cellucid_dask.serve_options import PORT as DEFAULT_PORT
+from cellucid_dask.options.serve import HOST as DEFAULT_HOST
+from cellucid_dask.options.serve import PORT as DEFAULT_PORT
 from cellucid_dask.server.lifetime import AnnDataServer, serve_anndata
 
 __all__ = [

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from cellucid_dask.arguments.boundary import in_arguments, settle, worded_all, worded_problem
 from cellucid_dask.errors import CellucidDaskError, Problem
 from cellucid_dask.exporter.result import ExportResult
-from cellucid_dask.run_options import read
+from cellucid_dask.options.run import read
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -43,8 +43,8 @@ def export(
         Show no progress.
     **options
         Fields of `cellucid_dask.options.ExportOptions` (what is exported) and of
-        `cellucid_dask.run_options.RunOptions` (how it is done); with ``slurm=True``, also of
-        `cellucid_dask.run_options.SlurmOptions`.
+        `cellucid_dask.options.RunOptions` (how it is done); with ``slurm=True``, also of
+        `cellucid_dask.options.SlurmOptions`.
 
     Returns
     -------
@@ -77,10 +77,10 @@ def start(
 ) -> ExportResult:
     """Do what `export` does; `problems` of a command line are told with all others."""
     # numpy, dask and the rest take a second to import: only where there is work for them.
-    from cellucid_dask.engine import engine_problems
-    from cellucid_dask.exporter.fit import output_problems, refuse
+    from cellucid_dask.compute.engine import engine_problems
+    from cellucid_dask.compute.progress import Reporter
+    from cellucid_dask.exporter.resources import output_problems, refuse
     from cellucid_dask.exporter.run import run_export
-    from cellucid_dask.progress import Reporter
     from cellucid_dask.source.core import open_source
 
     what, how, wrong = read(options)
@@ -148,7 +148,7 @@ def check(data: Data, **options: Any) -> CheckResult:
 
 def look(data: Data, options: Mapping[str, Any], problems: list[Problem]) -> CheckResult:
     """Do what `check` does; `problems` of a command line are told with all others."""
-    from cellucid_dask.exporter.check import survey
+    from cellucid_dask.exporter.checks.survey import survey
     from cellucid_dask.source.core import open_source
 
     what, _, wrong = read(options)

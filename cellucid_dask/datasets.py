@@ -10,8 +10,7 @@ from typing import Any
 
 from cellucid_dask import format as fmt
 from cellucid_dask.arguments.boundary import in_arguments, typed
-from cellucid_dask.errors import InputError, OutputError, Problem
-from cellucid_dask.options import suggest
+from cellucid_dask.errors import InputError, OutputError, Problem, suggest
 
 SET_ASIDE = re.compile(r"^\.|\.before-\d{8}T\d{6}Z(-\d+)?$")  # hidden, or kept by --force
 
@@ -88,7 +87,7 @@ def _entries(folder: Path) -> tuple[list[dict[str, Any]], list[Problem]]:
 
 
 def _save(path: Path, text: str) -> None:
-    from cellucid_dask.exporter.files import write_beside
+    from cellucid_dask.files import write_beside
 
     try:
         if path.is_dir():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -30,6 +30,20 @@ class Problem:
     def __str__(self) -> str:
         text = f"{self.where}: {self.what}" if self.where else self.what
         return f"{text}\n    {self.fix}" if self.fix else text
+
+
+def suggest(word: object, known: Sequence[str], *, noun: str = "there are") -> str:
+    """Say which of `known` names is nearest to `word`, or list them when none is near."""
+    from difflib import get_close_matches  # takes a while to import, and is seldom needed
+
+    known = list(dict.fromkeys(known))
+    near = get_close_matches(str(word), known, n=3, cutoff=0.6)
+    if near:
+        return "did you mean " + " or ".join(repr(name) for name in near) + "?"
+    if not known:
+        return f"{noun} none"
+    rest = f", and {len(known) - 12} more" if len(known) > 12 else ""
+    return f"{noun}: " + ", ".join(repr(name) for name in known[:12]) + rest
 
 
 class CellucidDaskError(Exception):

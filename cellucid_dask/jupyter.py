@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
 from cellucid_dask.arguments.boundary import in_arguments
-from cellucid_dask.notebook import View, in_kernel
-from cellucid_dask.notebook import show as show_view
-from cellucid_dask.notebook import show_anndata as show_anndata_view
-from cellucid_dask.serve_options import PORT as DEFAULT_PORT
+from cellucid_dask.notebook.show import View, in_kernel
+from cellucid_dask.notebook.show import show as show_view
+from cellucid_dask.notebook.show import show_anndata as show_anndata_view
+from cellucid_dask.options.serve import PORT as DEFAULT_PORT
 from cellucid_dask.server.lifetime import CellucidServer
 
 __all__ = [

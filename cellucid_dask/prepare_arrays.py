@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from cellucid_dask.arguments.boundary import Words, in_arguments, settle
 from cellucid_dask.errors import InputError, Problem
 from cellucid_dask.exporter.result import ExportResult
-from cellucid_dask.options import ExportOptions, unknown
-from cellucid_dask.run_options import RunOptions, SlurmOptions, read
+from cellucid_dask.options.export import ExportOptions, unknown
+from cellucid_dask.options.run import RunOptions, SlurmOptions, read
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -142,7 +142,7 @@ def prepare(
     quiet
         Show no progress.
     **options
-        Fields of `cellucid_dask.run_options.RunOptions`, such as ``memory="4GB"``, and those of
+        Fields of `cellucid_dask.options.RunOptions`, such as ``memory="4GB"``, and those of
         `cellucid_dask.options.ExportOptions` that no argument above stands for, such as
         ``rename_duplicates=True``.
 
@@ -157,9 +157,9 @@ def prepare(
         raise NotImplementedError("the viewer shows 1, 2 or 3 dimensions; X_umap_4d is reserved")
     given = dict(locals())
     # numpy, dask and the rest take a second to import: only where there is work for them.
+    from cellucid_dask.compute.progress import Reporter
     from cellucid_dask.exporter.run import run_export
-    from cellucid_dask.progress import Reporter
-    from cellucid_dask.source.memory import source_of_arrays
+    from cellucid_dask.source.inputs.in_memory import source_of_arrays
 
     wrong = settle(prepare, given)
     embeddings = {f"X_umap_{d}d": given[f"X_umap_{d}d"] for d in (1, 2, 3)}

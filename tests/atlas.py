@@ -22,8 +22,8 @@ from forks import Forked, fork, run_forked
 from scipy import sparse
 from versions import write_zarr
 
-from cellucid_dask.cli import main
-from cellucid_dask.exporter.journal import JOURNAL, read_journal
+from cellucid_dask.commands.main import main
+from cellucid_dask.exporter.recovery.journal import JOURNAL, read_journal
 from cellucid_dask.synthetic import AtlasSpec, write_h5ad
 
 STAMP = ("--created-at", "2026-01-31T12:00:00Z")

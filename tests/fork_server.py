@@ -26,9 +26,9 @@ MODULES = (
     "distributed.deploy.subprocess",
     "cellucid_dask.api",
     "cellucid_dask.exporter.run",
-    "cellucid_dask.server.index_command",
+    "cellucid_dask.server.build_index",
     "cellucid_dask.server.lifetime",
-    "cellucid_dask.server.live",
+    "cellucid_dask.server.datasets.live",
     "cellucid_dask.verify.compare",
 )
 

@@ -17,9 +17,9 @@ from atlas import STAMP, Outcome, here, leftovers, tree
 from forks import Forked, fork
 
 from cellucid_dask import export
-from cellucid_dask.exporter.earlier import staging_of
-from cellucid_dask.exporter.journal import JOURNAL, Done, read_journal
-from cellucid_dask.exporter.lock import MARK, OWNER
+from cellucid_dask.exporter.recovery.journal import JOURNAL, Done, read_journal
+from cellucid_dask.exporter.recovery.lock import MARK, OWNER
+from cellucid_dask.exporter.recovery.previous_run import staging_of
 
 NAMES = {"dataset_id": "d", "dataset_name": "d", "created_at": STAMP[1]}
 FACTS = ("--dataset-id", "d", "--dataset-name", "d", *STAMP)

@@ -16,10 +16,10 @@ import pytest
 
 import cellucid_dask
 from cellucid_dask import CheckResult, ExportResult, check, export, prepare
-from cellucid_dask.cli import cli
-from cellucid_dask.options import ExportOptions
-from cellucid_dask.run_options import RunOptions, SlurmOptions
-from cellucid_dask.serve_options import ServeOptions
+from cellucid_dask.commands.main import cli
+from cellucid_dask.options.export import ExportOptions
+from cellucid_dask.options.run import RunOptions, SlurmOptions
+from cellucid_dask.options.serve import ServeOptions
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "cellucid_dask"

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, Final, ParamSpec, TypeVar
 
-from cellucid_dask.arguments.types import convert, hints_of, type_problem
 from cellucid_dask.errors import CellucidDaskError, OptionError, Problem, machine_error
+from cellucid_dask.options.argument_types import convert, hints_of, type_problem
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -16,11 +16,11 @@ from types import NoneType
 from typing import Any, Final
 
 from cellucid_dask.arguments.boundary import Words
-from cellucid_dask.arguments.names import NEGATIVE, option_of
-from cellucid_dask.arguments.types import hints_of, kinds_of
-from cellucid_dask.options import ExportOptions
-from cellucid_dask.run_options import RunOptions, SlurmOptions
-from cellucid_dask.serve_options import ServeOptions
+from cellucid_dask.options.argument_names import NEGATIVE, option_of
+from cellucid_dask.options.argument_types import hints_of, kinds_of
+from cellucid_dask.options.export import ExportOptions
+from cellucid_dask.options.run import RunOptions, SlurmOptions
+from cellucid_dask.options.serve import ServeOptions
 
 # Options for which no class has a field: the argument, and its type.
 FURTHER: Final[Mapping[str, tuple[str, Any]]] = {

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from cellucid_dask.engine import Engine
-from cellucid_dask.exporter.check import Catalog
-from cellucid_dask.exporter.files import Receipt
-from cellucid_dask.exporter.journal import Done, Journal
+from cellucid_dask.compute.engine import Engine
+from cellucid_dask.exporter.checks.survey import Catalog
 from cellucid_dask.exporter.plan import SMALL, Plan
-from cellucid_dask.exporter.staging import Staging
-from cellucid_dask.options import ExportOptions
+from cellucid_dask.exporter.recovery.journal import Done, Journal
+from cellucid_dask.exporter.recovery.staging import Staging
+from cellucid_dask.files import Receipt
+from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.source.core import Source
 
 

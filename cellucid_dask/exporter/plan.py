@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from rich.filesize import decimal
 
 from cellucid_dask.errors import PlanError
-from cellucid_dask.exporter.check import Catalog
-from cellucid_dask.exporter.check_genes import Genes
-from cellucid_dask.exporter.disk import FileKind, edge_scratch, obs_scratch, output_files
-from cellucid_dask.exporter.obs_memory import ObsMemory, size_of_sums
+from cellucid_dask.exporter.checks.genes import Genes
+from cellucid_dask.exporter.checks.survey import Catalog
+from cellucid_dask.exporter.disk_usage import FileKind, edge_scratch, obs_scratch, output_files
+from cellucid_dask.exporter.stages.obs.memory import ObsMemory, size_of_sums
 from cellucid_dask.format import value_dtype
-from cellucid_dask.options import ExportOptions
+from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.source.matrix import DenseMatrix, SparseMatrix
 
 MiB = 1 << 20

@@ -10,30 +10,35 @@ from concurrent.futures import CancelledError, Future
 from pathlib import Path
 
 from cellucid_dask.arguments.boundary import worded, worded_all
-from cellucid_dask.engine import Engine, engine_problems
+from cellucid_dask.compute.engine import Engine, engine_problems
+from cellucid_dask.compute.memory_watch import MemoryWatch
+from cellucid_dask.compute.progress import Reporter
 from cellucid_dask.errors import OutputError, Problem, VerifyError
-from cellucid_dask.exporter.check import survey
-from cellucid_dask.exporter.earlier import Earlier, Origin, look
-from cellucid_dask.exporter.edges import Edges, write_edges
-from cellucid_dask.exporter.faults import explained
-from cellucid_dask.exporter.files import Receipt, write_beside
-from cellucid_dask.exporter.fit import disk_problems, fitting_plan, output_problems, refuse
+from cellucid_dask.exporter.checks.survey import survey
 from cellucid_dask.exporter.job import Job
-from cellucid_dask.exporter.origin import origin_of, refuse_changed
 from cellucid_dask.exporter.plan import describe, is_small
+from cellucid_dask.exporter.recovery.faults import explained
+from cellucid_dask.exporter.recovery.previous_run import Earlier, Origin, look
+from cellucid_dask.exporter.recovery.provenance import origin_of, refuse_changed
+from cellucid_dask.exporter.recovery.resume_stages import go_on, progress_of
+from cellucid_dask.exporter.recovery.staging import Workplace, staging
+from cellucid_dask.exporter.resources import (
+    disk_problems,
+    fitting_plan,
+    output_problems,
+    refuse,
+)
 from cellucid_dask.exporter.result import ExportResult
-from cellucid_dask.exporter.stage_final import finish, settle, verified
-from cellucid_dask.exporter.stage_genes import write_genes
-from cellucid_dask.exporter.stage_manifests import save_rest
-from cellucid_dask.exporter.stage_obs import make_obs
-from cellucid_dask.exporter.stage_preview import pictured
-from cellucid_dask.exporter.stage_resume import go_on, progress_of
-from cellucid_dask.exporter.stage_tasks import count_tasks
-from cellucid_dask.exporter.staging import Workplace, staging
-from cellucid_dask.memory_watch import MemoryWatch
-from cellucid_dask.options import ExportOptions
-from cellucid_dask.progress import Reporter
-from cellucid_dask.run_options import RunOptions
+from cellucid_dask.exporter.stages.edges import Edges, write_edges
+from cellucid_dask.exporter.stages.final import finish, settle, verified
+from cellucid_dask.exporter.stages.genes.driver import write_genes
+from cellucid_dask.exporter.stages.manifests.driver import save_rest
+from cellucid_dask.exporter.stages.obs.driver import make_obs
+from cellucid_dask.exporter.stages.preview import pictured
+from cellucid_dask.exporter.stages.task_counts import count_tasks
+from cellucid_dask.files import Receipt, write_beside
+from cellucid_dask.options.export import ExportOptions
+from cellucid_dask.options.run import RunOptions
 from cellucid_dask.source.core import Source
 
 

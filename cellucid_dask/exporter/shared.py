@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from cellucid_dask.exporter.files import write_beside
+from cellucid_dask.files import write_beside
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cellucid_dask.previewer.shades import MISSING, Shades
+from cellucid_dask.previewer.colors import MISSING, Shades
 
 Array: TypeAlias = NDArray[np.generic]
 Pixels: TypeAlias = NDArray[np.uint32]

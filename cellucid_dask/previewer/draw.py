@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Final
 
 from cellucid_dask.arguments.boundary import Words, in_arguments, typed
-from cellucid_dask.errors import CellucidDaskError, OptionError, Problem
-from cellucid_dask.previewer.choose import Field, choose
-from cellucid_dask.previewer.library import defaults, require_matplotlib
-from cellucid_dask.previewer.opening import Opened, open_export, telling
-from cellucid_dask.previewer.target import save, target_problems
-from cellucid_dask.verify.contents import Contents
+from cellucid_dask.errors import CellucidDaskError, OptionError, OutputError, Problem
+from cellucid_dask.files import write_beside
+from cellucid_dask.options.preview_path import target_problems
+from cellucid_dask.previewer.matplotlib_setup import defaults, require_matplotlib
+from cellucid_dask.previewer.open_export import Opened, open_export, telling
+from cellucid_dask.previewer.select_panels import Field, choose
+from cellucid_dask.verify.export_folder.contents import Contents
 
 SIDE: Final = 320  # pixels of a thumbnail
 STRIP: Final = 150  # height of one in 1D
@@ -72,7 +73,7 @@ def preview(
         raise OptionError.of(problems)
     with telling(folder):
         drawn = _drawn(opened, fields, dim, columns, target.suffix[1:].lower())
-    save(target, drawn)
+    _write_sheet(target, drawn)
     return target
 
 
@@ -97,9 +98,9 @@ def _drawn(
 ) -> bytes:
     """Bytes of a sheet; the fields are read one after the other."""
     from cellucid_dask.previewer.canvas import place
-    from cellucid_dask.previewer.letters import Letters
     from cellucid_dask.previewer.panels import make_panel
     from cellucid_dask.previewer.sheet import Layout, Sheet
+    from cellucid_dask.previewer.text_layout import Letters
 
     several: list[Field | None] = [*fields] or [None]
     columns = min(len(several), columns or (3 if len(several) > 6 else 2))
@@ -115,6 +116,14 @@ def _drawn(
         for index, panel in enumerate(panels):
             sheet.add(index, panel)
         return sheet.encoded(ending)
+
+
+def _write_sheet(path: Path, drawn: bytes) -> None:
+    try:
+        write_beside(Path(os.path.realpath(path)), [drawn], durable=True)  # through a link
+    except OSError as error:
+        what = f"the preview cannot be written ({error.strerror})"
+        raise OutputError(what, where=str(path)) from error
 
 
 def _facts(opened: Opened, dim: int) -> list[str]:

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from cellucid_dask import format as fmt
 from cellucid_dask.previewer.canvas import NONE, Canvas, Pixels, blocks
-from cellucid_dask.previewer.choose import Field
-from cellucid_dask.previewer.opening import Opened
-from cellucid_dask.previewer.shades import MISSING, PLAIN, Shades, category_shades, value_shades
-from cellucid_dask.verify.contents import Category, Values
+from cellucid_dask.previewer.colors import MISSING, PLAIN, Shades, category_shades, value_shades
+from cellucid_dask.previewer.open_export import Opened
+from cellucid_dask.previewer.select_panels import Field
+from cellucid_dask.verify.export_folder.contents import Category, Values
 
 LEVELS: Final = 255  # steps of a colour scale
 

@@ -16,9 +16,9 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from cellucid_dask.previewer.letters import Letters, cut, number
+from cellucid_dask.previewer.colors import value_shades
 from cellucid_dask.previewer.panels import Entry, Panel
-from cellucid_dask.previewer.shades import value_shades
+from cellucid_dask.previewer.text_layout import Letters, cut, number
 
 DPI: Final = 110
 EDGE: Final = 28  # around the sheet, and between thumbnails

@@ -7,16 +7,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cellucid_dask.serve_options import HOST as DEFAULT_HOST
-    from cellucid_dask.serve_options import PORT as DEFAULT_PORT
+    from cellucid_dask.options.serve import HOST as DEFAULT_HOST
+    from cellucid_dask.options.serve import PORT as DEFAULT_PORT
     from cellucid_dask.server.lifetime import CellucidServer, serve
 
 __all__ = ["DEFAULT_HOST", "DEFAULT_PORT", "CORSRequestHandler", "CellucidServer", "serve"]
 
 _HOMES = {
     "CellucidServer": ("server.lifetime", "CellucidServer"),
-    "DEFAULT_HOST": ("serve_options", "HOST"),
-    "DEFAULT_PORT": ("serve_options", "PORT"),
+    "DEFAULT_HOST": ("options.serve", "HOST"),
+    "DEFAULT_PORT": ("options.serve", "PORT"),
     "serve": ("server.lifetime", "serve"),
 }
 

@@ -28,17 +28,17 @@ from werkzeug.exceptions import (
 from werkzeug.routing import RequestRedirect
 
 from cellucid_dask.errors import CellucidDaskError, InputError, OutputError
-from cellucid_dask.serve_options import ServeOptions
-from cellucid_dask.server.announce import tell
-from cellucid_dask.server.content import Content, ReplacedError, text
-from cellucid_dask.server.deliver import Answer, Environ, Headers, deliver, wants_gzip
-from cellucid_dask.server.guard import Hosts, Token, cross_origin, named_hosts
-from cellucid_dask.server.opening import Opened, emptied
-from cellucid_dask.server.pages import page_file
-from cellucid_dask.server.places import BusyError
+from cellucid_dask.options.serve import ServeOptions
+from cellucid_dask.server.datasets.opening import Opened, emptied
+from cellucid_dask.server.http.announce import tell
+from cellucid_dask.server.http.content import Content, ReplacedError, text
+from cellucid_dask.server.http.deliver import Answer, Environ, Headers, deliver, wants_gzip
+from cellucid_dask.server.http.guard import Hosts, Token, cross_origin, named_hosts
+from cellucid_dask.server.http.pages import page_file
+from cellucid_dask.server.http.thread_quota import BusyError
 
 if TYPE_CHECKING:
-    from cellucid_dask.server.hosted import HostedPage
+    from cellucid_dask.server.hosted.page import HostedPage
 
 log = logging.getLogger("cellucid_dask.server")
 
@@ -292,7 +292,7 @@ def _forgotten() -> Opened:
 def _hosted(serving: ServeOptions) -> HostedPage | None:
     if serving.viewer != "hosted":
         return None
-    from cellucid_dask.server.hosted import HostedPage  # with an HTTP client
+    from cellucid_dask.server.hosted.page import HostedPage  # with an HTTP client
 
     folder = serving.viewer_cache
     return HostedPage(serving.viewer_url, None if folder is None else Path(folder).absolute())

@@ -3,7 +3,7 @@
 CACHE/genes/atlas.h5ad-X-HASH/     one for each (path, element)
     FINGERPRINT.v1/                one for each version of the file; older ones are removed
         lock                       held by the process that builds
-        index.zarr/                as `cellucid_dask.server.index_store` has it
+        index.zarr/                as `cellucid_dask.server.gene_index.store` has it
         spill-*/                   while it is being built
 """
 
@@ -20,7 +20,7 @@ from pathlib import Path
 import platformdirs
 
 from cellucid_dask.format import safe
-from cellucid_dask.source.fingerprint import Fingerprint, short_digest
+from cellucid_dask.source.storage.fingerprint import Fingerprint, short_digest
 
 VERSION = 1  # of the layout; part of the name, so that programs of two versions share nothing
 LOCK = "lock"

@@ -12,12 +12,12 @@ from typing import Any, Final, Self, TypeVar
 
 from cellucid_dask.arguments.boundary import in_arguments
 from cellucid_dask.errors import InputError, Problem
-from cellucid_dask.serve_options import HOST, PORT, choose_data, read_serving
-from cellucid_dask.server.announce import has_browser, reachable_name, tell, tunnel
+from cellucid_dask.options.serve import HOST, PORT, choose_data, read_serving
 from cellucid_dask.server.app import App
-from cellucid_dask.server.guard import Token
-from cellucid_dask.server.listener import Listener, bind
-from cellucid_dask.server.opening import Opened, open_data
+from cellucid_dask.server.datasets.opening import Opened, open_data
+from cellucid_dask.server.http.announce import has_browser, reachable_name, tell, tunnel
+from cellucid_dask.server.http.guard import Token
+from cellucid_dask.server.http.listener import Listener, bind
 
 S = TypeVar("S", bound="CellucidServer")
 LOOK_AGAIN: Final = 0.2  # seconds until the main thread is asked again whether it has ended
@@ -32,7 +32,7 @@ def create_app(data: Any, **options: Any) -> App:
     data
         Path of an export, of a folder of exports, of an .h5ad, .zarr or .zarr.zip, or an AnnData.
     **options
-        Fields of `cellucid_dask.serve_options.ServeOptions` (how it is served) and, for live
+        Fields of `cellucid_dask.options.ServeOptions` (how it is served) and, for live
         data, of `cellucid_dask.options.ExportOptions` (what is served); ``quantize`` is 8, 16 or
         None.
         The host is the one that the Host header of requests may name.

@@ -16,9 +16,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cellucid_dask.errors import InputError, ReadError, refuse_fault
-from cellucid_dask.source.elements import attribute, encoding_of, is_array, need
-from cellucid_dask.source.store import COPY_AGAIN, DAMAGE, FileArray, Store
-from cellucid_dask.source.utf8 import decoded
+from cellucid_dask.source.storage.elements import attribute, encoding_of, is_array, need
+from cellucid_dask.source.storage.store import COPY_AGAIN, DAMAGE, FileArray, Store
+from cellucid_dask.source.storage.utf8 import decoded
 
 STRING_STEP = 1 << 18
 # What anndata raises on an encoding that it does not know, or for which a package is missing.

@@ -16,7 +16,6 @@ from scipy import sparse
 
 from cellucid_dask.errors import CellucidDaskError, InputError, MachineError, refuse_fault
 from cellucid_dask.source.columns import Column, SeriesColumn, masked_in_store
-from cellucid_dask.source.elements import encoding_of, is_array, list_attribute, need
 from cellucid_dask.source.matrix import (
     NUMBERS,
     Matrix,
@@ -24,11 +23,12 @@ from cellucid_dask.source.matrix import (
     matrix_in_memory,
     matrix_in_store,
 )
-from cellucid_dask.source.row_blocks import SPARSE_BLOCKS, STORED_VALUE_BYTES, block_rows
-from cellucid_dask.source.store import DAMAGE, FileArray, Store
+from cellucid_dask.source.rows.row_blocks import SPARSE_BLOCKS, STORED_VALUE_BYTES, block_rows
+from cellucid_dask.source.storage.elements import encoding_of, is_array, list_attribute, need
+from cellucid_dask.source.storage.store import DAMAGE, FileArray, Store
 
 if TYPE_CHECKING:
-    from cellucid_dask.source.kept_rows import KeptRows
+    from cellucid_dask.source.rows.kept_rows import KeptRows
 
 ARGUMENTS = "arguments"  # where loose arrays are
 Refused: TypeAlias = CellucidDaskError
@@ -124,8 +124,8 @@ def open_source(data: Any, modality: str | None = None) -> Source:
     ReadError
         When the file is damaged.
     """
-    from cellucid_dask.source.memory import source_in_memory
-    from cellucid_dask.source.stored import source_in_store
+    from cellucid_dask.source.inputs.anndata_file import source_in_store
+    from cellucid_dask.source.inputs.in_memory import source_in_memory
 
     if isinstance(data, str | os.PathLike):
         return source_in_store(data, modality)

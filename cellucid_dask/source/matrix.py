@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from cellucid_dask.errors import InputError, ReadError
-from cellucid_dask.source.elements import (
+from cellucid_dask.source.storage.elements import (
     attribute,
     encoding_of,
     find,
     is_array,
     text_attribute,
 )
-from cellucid_dask.source.store import COPY_AGAIN, FileArray, Store
+from cellucid_dask.source.storage.store import COPY_AGAIN, FileArray, Store
 
 ArrayLike: TypeAlias = Any  # FileArray, numpy or dask array: shape, dtype, slicing
 INDPTR_STEP = 1 << 20

@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any
 from cellucid_dask import format as fmt
 from cellucid_dask.arguments.boundary import in_arguments, typed, worded_all
 from cellucid_dask.errors import InputError, OptionError
-from cellucid_dask.verify.agree import disagreements
-from cellucid_dask.verify.check import tree_problems
-from cellucid_dask.verify.checksums import read_checksums
-from cellucid_dask.verify.contents import Contents, read_contents
-from cellucid_dask.verify.files import Reader
+from cellucid_dask.verify.export_folder.arrays import Reader
+from cellucid_dask.verify.export_folder.checks import tree_problems
+from cellucid_dask.verify.export_folder.checksums import read_checksums
+from cellucid_dask.verify.export_folder.consistency import disagreements
+from cellucid_dask.verify.export_folder.contents import Contents, read_contents
+from cellucid_dask.verify.export_folder.manifests import read_manifests
+from cellucid_dask.verify.export_folder.tree import Files
 from cellucid_dask.verify.inspection import Threads, inspect, inspect_rest
-from cellucid_dask.verify.manifests import read_manifests
 from cellucid_dask.verify.parallel import Progress, cores, unseen
-from cellucid_dask.verify.tree import Files
 
 if TYPE_CHECKING:
     from cellucid_dask.verify.compare import Comparison
@@ -218,7 +218,7 @@ def _source(against: str | os.PathLike[str] | None, modality: str | None) -> Ite
     if against is None:
         yield None
         return
-    from cellucid_dask.verify.data import opened  # anndata takes a second
+    from cellucid_dask.verify.source_data.anndata_file import opened  # anndata takes a second
 
     with opened(against, modality) as data:
         yield data
@@ -228,7 +228,7 @@ def _comparison(
     contents: Contents, data: Any, choice: tuple[Any, ...], sample: int | None
 ) -> Comparison:
     from cellucid_dask.verify.compare import Comparison
-    from cellucid_dask.verify.source import Choice
+    from cellucid_dask.verify.source_data.discovery import Choice
 
     return Comparison(contents, data, Choice(*choice), sample)
 

@@ -12,13 +12,13 @@ from scipy import sparse
 
 from cellucid_dask import format as fmt
 from cellucid_dask.errors import ReadError, TextError
-from cellucid_dask.verify import source
-from cellucid_dask.verify.columns import columns
-from cellucid_dask.verify.contents import Category, Contents, Values
-from cellucid_dask.verify.data import UNREADABLE, Data
-from cellucid_dask.verify.files import Array, decode, groups
-from cellucid_dask.verify.missing import MissingChunks, find_missing_chunks
-from cellucid_dask.verify.tables import NO_FAULT
+from cellucid_dask.verify.export_folder.arrays import Array, decode, groups
+from cellucid_dask.verify.export_folder.contents import Category, Contents, Values
+from cellucid_dask.verify.source_data import discovery
+from cellucid_dask.verify.source_data.anndata_file import UNREADABLE, Data
+from cellucid_dask.verify.source_data.gene_columns import columns
+from cellucid_dask.verify.source_data.missing_chunks import MissingChunks, find_missing_chunks
+from cellucid_dask.verify.source_data.tables import NO_FAULT
 
 Float32 = NDArray[np.float32]
 
@@ -47,22 +47,22 @@ class Comparison:
     """
 
     def __init__(
-        self, contents: Contents, data: Data, choice: source.Choice, sample: int | None
+        self, contents: Contents, data: Data, choice: discovery.Choice, sample: int | None
     ) -> None:
         self.contents, self.data, self.choice = contents, data, choice
-        self._matrix, var = source.expression(data, choice)
+        self._matrix, var = discovery.expression(data, choice)
         self._unread: dict[str, str] = {}
         self._errors: list[float] = []  # one list of all threads, so that none is lost
         self._compared: list[str] = []
         self._beyond: list[str] = []
         self.differing: list[str] = []
         self._keys = {
-            dim: source.embedding_key(data, dim, choice.embeddings) for dim in contents.points
+            dim: discovery.embedding_key(data, dim, choice.embeddings) for dim in contents.points
         }
-        self._latent_key = source.latent_key(data, contents.latent_key, choice.latent)
+        self._latent_key = discovery.latent_key(data, contents.latent_key, choice.latent)
         self._placed = self._find_placed() if choice.drop_unplaced else None
         latent = data.obsm.get(self._latent_key)
-        self._latent = None if latent is None else self._rows(source.float32(latent))
+        self._latent = None if latent is None else self._rows(discovery.float32(latent))
         self.gene_obstacle = ""
         self.obstacle = self._count_cells()
         self._sampled = self._sample(sample)
@@ -98,7 +98,7 @@ class Comparison:
         placed = np.ones(len(self.data.obs), bool)
         for key in self._keys.values():
             if key is not None:
-                placed &= np.isfinite(source.float32(self.data.obsm[key])).all(axis=1)
+                placed &= np.isfinite(discovery.float32(self.data.obsm[key])).all(axis=1)
         return placed
 
     def _rows(self, values: Any) -> Any:
@@ -128,7 +128,7 @@ class Comparison:
         """
         contents, data = self.contents, self.data
         vectors = [
-            source.vector_key(data, field, dim)
+            discovery.vector_key(data, field, dim)
             for field, dims in contents.vectors.items()
             for dim in dims
         ]
@@ -138,7 +138,7 @@ class Comparison:
         keys += [f"obs/{field.key}" for field in contents.categorical]
         if contents.edges is not None:
             keys.append(f"obsp/{self.choice.graph or 'connectivities'}")
-        matrix, ids = source.expression_keys(data, self.choice, contents.gene_id_column)
+        matrix, ids = discovery.expression_keys(data, self.choice, contents.gene_id_column)
         keys += [matrix, ids] if self._sampled else []
         return find_missing_chunks(data, keys, ids)
 
@@ -159,7 +159,7 @@ class Comparison:
             self.gene_obstacle = f"{where}: there is no var[{column!r}]"
         else:
             try:
-                return source.gene_positions(var, column)
+                return discovery.gene_positions(var, column)
             except TextError as error:
                 self._leave_out(fmt.VAR_MANIFEST, error)
                 self._sampled = set()
@@ -209,23 +209,23 @@ class Comparison:
             what = f"obsm[{key!r}] is no such embedding" if key else "obsm has no UMAP of this size"
             yield f"{path}: {what}; {fix}"
             return
-        for text in _unequal(path, found, source.normalized(raw)[0]):
+        for text in _unequal(path, found, discovery.normalized(raw)[0]):
             yield f"{text}, obsm[{key!r}]; if it is not the one, {fix}"
 
     def _embedding(self, dim: int) -> Float32 | None:
         key = self._keys[dim]
-        raw = source.float32(self.data.obsm[key]) if key else None
+        raw = discovery.float32(self.data.obsm[key]) if key else None
         return self._rows(raw) if raw is not None and raw.shape[1:] == (dim,) else None
 
     def vectors(self, field: str, dim: int, found: Array) -> Iterator[str]:
         """Compare a vector field, if its embedding is known."""
         path, raw = self.contents.vectors[field][dim].path, self._embedding(dim)
-        key = source.vector_key(self.data, field, dim)
+        key = discovery.vector_key(self.data, field, dim)
         if key is None:
             yield f"{path}: obsm has no such vector field"
         elif raw is not None:
-            scale = np.float32(source.normalized(raw)[1])
-            wanted = self._rows(source.float32(self.data.obsm[key]).reshape(-1, dim)) * scale
+            scale = np.float32(discovery.normalized(raw)[1])
+            wanted = self._rows(discovery.float32(self.data.obsm[key]).reshape(-1, dim)) * scale
             yield from _unequal(path, found, wanted)
 
     def values(self, field: Values, found: Array) -> Iterator[str]:
@@ -233,10 +233,10 @@ class Comparison:
         path, column = field.resource.path, self._column(field)
         if isinstance(column, str):
             yield f"{path}: {column}"
-        elif column is not None and not source.is_continuous(column):
+        elif column is not None and not discovery.is_continuous(column):
             yield f"{path}: obs[{field.key!r}] is of type {column.dtype}"
         elif column is not None:
-            yield from self._stored(field, found, source.numbers(column))
+            yield from self._stored(field, found, discovery.numbers(column))
 
     def category(self, field: Category, codes: Array, outliers: Array) -> Iterator[str]:
         """Compare the codes of a categorical column, and its outlier quantiles as stored."""
@@ -246,7 +246,7 @@ class Comparison:
         if isinstance(column, str):
             yield f"{path}: {column}"
             return
-        if source.is_continuous(column):
+        if discovery.is_continuous(column):
             yield f"{path}: obs[{field.key!r}] is of type {column.dtype}"
             return
         categorical = column.astype("category").cat
@@ -293,7 +293,7 @@ class Comparison:
         graph = self.data.obsp[key]
         if self._placed is not None:
             graph = sparse.csr_array(graph)[self._placed][:, self._placed]
-        src, dst, most = source.graph_pairs(graph)
+        src, dst, most = discovery.graph_pairs(graph)
         if said is None or said != (src.size, most):
             yield (
                 f"{fmt.CONNECTIVITY_MANIFEST}: (n_edges, max_neighbors) is {said}, but"
@@ -327,7 +327,7 @@ class Comparison:
             return
         if not finite.all():
             stored, wanted = stored[finite], wanted[finite]
-        span = source.span(wanted)
+        span = discovery.span(wanted)
         if field.span not in span:
             yield f"{path}: the range is {field.span}, in the data {span[0]}"
             return

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from cellucid_dask.verify import check
-from cellucid_dask.verify.contents import Category, Values
-from cellucid_dask.verify.files import Array, Reader
+from cellucid_dask.verify.export_folder import checks
+from cellucid_dask.verify.export_folder.arrays import Array, Reader
+from cellucid_dask.verify.export_folder.contents import Category, Values
+from cellucid_dask.verify.export_folder.tree import Files, noticing
 from cellucid_dask.verify.parallel import Progress, in_order
-from cellucid_dask.verify.tree import Files, noticing
 
 if TYPE_CHECKING:
     from cellucid_dask.verify.compare import Comparison, Float32
@@ -56,7 +56,7 @@ class Inspection:
 
     def _points(self, dim: int) -> Iterator[str]:
         path, found = self.contents.points[dim].path, self.reader.points(dim)
-        wrong = list(check.point_problems(path, found))
+        wrong = list(checks.point_problems(path, found))
         yield from wrong
         if not wrong:
             self._good_points[dim] = found
@@ -70,7 +70,7 @@ class Inspection:
 
     def _values(self, field: Values) -> Iterator[str]:
         stored = self.reader.stored(field)
-        yield from check.value_problems(field, stored)
+        yield from checks.value_problems(field, stored)
         if self.against is not None:
             yield from self.against.values(field, stored)
 
@@ -80,22 +80,24 @@ class Inspection:
             yield f"{field.resource.path}: has code {codes.max()} of {n} categories"
             return
         outliers = self.reader.stored(field.outliers)
-        yield from check.category_problems(self.contents, field, codes, outliers, self._good_points)
+        yield from checks.category_problems(
+            self.contents, field, codes, outliers, self._good_points
+        )
         if self.against is not None:
             yield from self.against.category(field, codes, outliers)
 
     def _edges(self) -> Iterator[str]:
         if self.against is None:
-            pieces = self.reader.edge_pieces(check.STEP)
-            yield from check.edge_problems(self.contents, pieces)
+            pieces = self.reader.edge_pieces(checks.STEP)
+            yield from checks.edge_problems(self.contents, pieces)
             return
         src, dst = self.reader.edges()
-        yield from check.edge_problems(self.contents, check.slices(src, dst))
+        yield from checks.edge_problems(self.contents, checks.slices(src, dst))
         yield from self.against.edges(src, dst)
 
     def _gene(self, gene: Values, compared: bool, wanted: Float32 | None) -> Iterator[str]:
         stored = self.reader.stored(gene)
-        yield from check.value_problems(gene, stored)
+        yield from checks.value_problems(gene, stored)
         if self.against is not None and compared:
             yield from self.against.gene(gene, stored, wanted)
 

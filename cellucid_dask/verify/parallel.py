@@ -13,7 +13,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 # Called with the name of a stage, the number of its steps and what they are; the context gives a
-# function that says one more is done. `cellucid_dask.progress.Reporter.stage` is one.
+# function that says one more is done. `cellucid_dask.compute.progress.Reporter.stage` is one.
 Progress: TypeAlias = Callable[[str, int, str], AbstractContextManager[Callable[[], object]]]
 
 

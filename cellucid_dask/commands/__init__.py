@@ -1,0 +1,1 @@
+"""The command line: options, commands, what they print, and signals."""

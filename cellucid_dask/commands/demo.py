@@ -1,0 +1,49 @@
+"""A synthetic atlas, exported and verified: what a newcomer runs first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from cellucid_dask.api import export
+from cellucid_dask.errors import CellucidDaskError, OutputError
+from cellucid_dask.exporter.recovery.staging import clean
+from cellucid_dask.exporter.result import ExportResult
+from cellucid_dask.synthetic import AtlasSpec, write_h5ad
+from cellucid_dask.verify import verify
+
+
+def run_demo(
+    folder: Path, cells: int, genes: int, say: Callable[[str], None]
+) -> tuple[ExportResult, str]:
+    """Make ``demo.h5ad`` in `folder`, export it to ``demo`` beside it, and verify that.
+
+    Returns
+    -------
+    The result of the export, and a sentence on the verification.
+
+    Raises
+    ------
+    CellucidDaskError
+        When the folder cannot be written, or the export is not what it should be.
+    """
+    data, out = folder / "demo.h5ad", folder / "demo"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_h5ad(AtlasSpec(cells=cells, genes=genes), data)
+    except OSError as error:
+        raise OutputError(f"cannot be written ({error})", where=str(folder)) from error
+    say(f"made {data}: {cells:,} cells, {genes:,} genes")
+    try:
+        result = export(data, out, force=True, restart=True)
+    except BaseException as error:
+        clean(out)  # the atlas is made anew each time: there is nothing to go on with
+        error.__notes__ = []
+        raise
+    report = verify(out, data)
+    if not report.ok:
+        raise CellucidDaskError("the export is wrong: " + "; ".join(report.problems[:10]))
+    return result, (
+        f"verified: {report.files:,} files, {report.genes_compared:,} genes compared with "
+        f"{data.name}, largest error {report.largest_error:.2f} quantization steps"
+    )

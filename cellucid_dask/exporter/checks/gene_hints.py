@@ -1,0 +1,78 @@
+"""What most likely is better than the genes that were chosen, told in one line with the option."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from cellucid_dask.errors import CellucidDaskError
+from cellucid_dask.options.export import ExportOptions
+from cellucid_dask.source.core import Frame, Source
+from cellucid_dask.source.matrix import Matrix, SparseMatrix
+
+SYMBOLS = ("feature_name", "gene_symbols", "gene_name", "gene_short_name", "symbol")
+ENSEMBL = re.compile(r"ENS[A-Z]{0,4}G\d{11}(\.\d+)?")
+SAMPLE = 1 << 18  # values of a matrix that are looked at
+
+
+def hint_at_symbols(ids: Sequence[str], table: Frame, options: ExportOptions, catalog: Any) -> None:
+    """Name the column with gene symbols when the genes go by Ensembl ids."""
+    if options.gene_id_column != "index" or not ids:
+        return
+    if 2 * sum(ENSEMBL.fullmatch(gene) is not None for gene in ids) < len(ids):
+        return
+    for name in SYMBOLS:
+        column = table.columns.get(name)
+        if column is None or isinstance(column, CellucidDaskError) or column.kind != "category":
+            continue
+        try:
+            symbols = column.strings()
+        except CellucidDaskError:
+            continue  # nobody asked for it
+        use = f"--gene-id-column {shlex.quote(name)}"
+        if len(set(symbols)) < len(symbols):
+            use += " --rename-duplicates"
+        catalog.warnings.append(
+            f"genes go by Ensembl ids; var[{name!r}] has their symbols: use {use} to search by them"
+        )
+        return
+
+
+def hint_at_raw(source: Source, matrix: Matrix, options: ExportOptions, catalog: Any) -> None:
+    """Name ``--raw`` when it holds more genes than X, or X was scaled.
+
+    Whether X has negative values is told from its first values alone: a scaled matrix has them
+    everywhere.
+    """
+    raw, raw_var = source.matrices.get("raw/X"), source.raw_var
+    if options.raw or options.layer or isinstance(raw, CellucidDaskError | None):
+        return
+    n = matrix.shape[1]
+    if isinstance(raw_var, Frame) and raw_var.length > n:
+        catalog.warnings.append(
+            f"raw holds {raw_var.length:,} genes, X only {n:,}: use --raw to take those of raw"
+        )
+    elif has_negative(matrix):
+        catalog.warnings.append(
+            "X has negative values, as scaled data do: use --raw for the values of raw"
+        )
+
+
+def has_negative(matrix: Matrix) -> bool:
+    """Whether some of the first values of a matrix are negative; False for what dask computes."""
+    if matrix.layout == "rows":
+        return False
+    try:
+        if isinstance(matrix, SparseMatrix):
+            values: Any = matrix.data[: min(SAMPLE, matrix.nnz)]
+        else:
+            rows = max(1, SAMPLE // max(1, matrix.shape[1]))
+            values = matrix.read(slice(0, min(rows, matrix.shape[0])), slice(None))
+    except CellucidDaskError:
+        return False  # whoever reads it for its values says what is wrong
+    with np.errstate(invalid="ignore"):
+        return bool((np.asarray(values) < 0).any())

@@ -1,0 +1,63 @@
+"""Which array of obsm is the latent space, and how the arrays that are used are read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import dask.array as da
+
+from cellucid_dask.errors import Problem, suggest
+from cellucid_dask.options.export import ExportOptions
+from cellucid_dask.source.core import Source
+from cellucid_dask.source.discover import latent_key, named_latent_key
+from cellucid_dask.source.rows.row_blocks import RowBlocks
+
+
+def survey_latent(
+    source: Source, options: ExportOptions, arrays: Mapping[str, da.Array], catalog: Any
+) -> None:
+    """Choose the latent space, and describe the blocks of what is used of obsm.
+
+    Parameters
+    ----------
+    arrays
+        Those of obsm that can be read.
+    """
+    blocks = {key: RowBlocks.of(array) for key, array in arrays.items()}
+    if options.latent_key is not None:
+        if options.latent_key not in source.obsm:
+            fix = suggest(options.latent_key, list(source.obsm))
+            what = f"there is no obsm key {options.latent_key!r}"
+            catalog.problems.append(Problem(what, "--latent-key", fix))
+        catalog.latent = options.latent_key
+        if catalog.latent in source.obsm:
+            catalog.notes.append(f"latent    obsm/{catalog.latent}")
+    else:
+        catalog.latent = _found(blocks, arrays, catalog)
+    vectors = [key for dims in catalog.found.vectors.values() for key in dims.values()]
+    used = {catalog.latent, *catalog.found.embeddings.values(), *vectors}
+    catalog.blocks = {key: blocks[key] for key in blocks if key in used}
+
+
+def _found(blocks: Mapping[str, RowBlocks], arrays: Mapping[str, da.Array], catalog: Any) -> str:
+    """Key of the latent space by name or by guess, else of an embedding; "" if there is none."""
+    embeddings = catalog.found.embeddings
+    shapes = {key: array.shape for key, array in arrays.items()}
+    sparse = [key for key, block in blocks.items() if block.sparse]
+    latent = latent_key(shapes, embeddings.values(), sparse)
+    if latent is not None:
+        catalog.notes.append(f"latent    obsm/{latent}")
+        if named_latent_key(shapes, embeddings.values()) is None:
+            catalog.notes[-1] += ", a guess: the first array that is no embedding (--latent-key)"
+        return latent
+    if not embeddings:
+        return ""
+    shown: str = embeddings[max(embeddings)]
+    told = f"no latent space in obsm: outlier quantiles are computed on {shown}"
+    left = [key for key in shapes if key not in embeddings.values()]
+    if left:
+        told += f"; sparse and very wide arrays are not guessed: {', '.join(left)}"
+    catalog.warnings.append(told)
+    catalog.notes.append(f"latent    obsm/{shown}")
+    return shown

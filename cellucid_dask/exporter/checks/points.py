@@ -1,0 +1,212 @@
+"""Embeddings and vector fields that an export shows, and what is wrong with them."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import dask
+import dask.array as da
+import numpy as np
+from numpy.typing import NDArray
+
+from cellucid_dask import format as fmt
+from cellucid_dask.encode import Box
+from cellucid_dask.errors import CellucidDaskError, Problem, suggest
+from cellucid_dask.exporter.checks.placed_cells import unplaced_rows
+from cellucid_dask.options.export import ExportOptions
+from cellucid_dask.source.core import Source
+from cellucid_dask.source.discover import Shapes, discover, other_embedding
+
+SAMPLE = 1024  # rows of a block that the usual size of coordinates is told from
+FAR = 1e6  # times the usual size, beyond which a coordinate is a placeholder
+NAMED = 10  # rows that a message names
+
+
+def show_other(shapes: Shapes, catalog: Any) -> None:
+    """Show the array of obsm that is most likely an embedding, when there is no UMAP."""
+    other = other_embedding(shapes)
+    if other is None:
+        return
+    dim, key = other
+    catalog.found = discover(shapes, {dim: key})
+    catalog.warnings.append(
+        f"there is no UMAP in obsm: {key} is shown as {dim}d; choose another with --embedding"
+    )
+
+
+def survey_embeddings(
+    source: Source, options: ExportOptions, arrays: Mapping[str, da.Array], catalog: Any
+) -> None:
+    """Check the embeddings that were found or chosen, and find the box of each."""
+    known = list(source.obsm)
+    for dim, key in options.embeddings.items():
+        if key not in known:
+            catalog.problems.append(
+                Problem(f"there is no obsm key {key!r}", f"--embedding {dim}d", suggest(key, known))
+            )
+        elif key in arrays and arrays[key].shape[1] != dim:
+            catalog.problems.append(
+                Problem(
+                    f"has shape {arrays[key].shape}, not ({source.n_cells}, {dim})", f"obsm/{key}"
+                )
+            )
+            catalog.found.embeddings.pop(dim, None)
+    if not catalog.found.embeddings and not catalog.problems:
+        shapes = ", ".join(f"{k} {a.shape}" for k, a in arrays.items()) or "nothing"
+        other = other_embedding({key: array.shape for key, array in arrays.items()})
+        fix = "compute one with scanpy.tl.umap"
+        if other is not None:
+            fix = f"use --embedding {other[0]}d={shlex.quote(other[1])}, or {fix}"
+        catalog.problems.append(
+            Problem(
+                "no embedding found: obsm has none of X_umap_1d, X_umap_2d, X_umap_3d, X_umap "
+                f"with 1 to 3 columns; it holds {shapes}",
+                source.where,
+                fix,
+            )
+        )
+    for dim, key in catalog.found.embeddings.items():
+        catalog.notes.append(f"embedding obsm/{key} as {dim}d")
+        _bounds(dim, key, arrays[key], catalog)
+    for key, why in catalog.found.ignored.items():
+        catalog.warnings.append(f"obsm/{key} is ignored: {why}")
+
+
+def _by_block(
+    array: da.Array, work: Callable[[NDArray[Any]], Any]
+) -> tuple[NDArray[np.int64], tuple[Any, ...]]:
+    """Do `work` on whole rows, block by block.
+
+    Returns
+    -------
+    (n_blocks,) first row of each block, and what `work` returned of each.
+    """
+    whole_rows = array.rechunk({1: -1})
+    blocks = map(dask.delayed(work), whole_rows.to_delayed().ravel())
+    found = dask.compute(*blocks, scheduler="threads")
+    return np.cumsum([0, *whole_rows.chunks[0][:-1]]), found
+
+
+def _rows_in(starts: NDArray[np.int64], rows: Sequence[NDArray[np.int64]]) -> tuple[int, str]:
+    """Count rows that were found in blocks, and list the first of them."""
+    total = sum(part.size for part in rows)
+    found = [start + part[:NAMED] for start, part in zip(starts, rows, strict=True)]
+    first = np.concatenate(found)[:NAMED]
+    return total, ", ".join(map(str, first)) + (", ..." if total > first.size else "")
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """What is known of a block of coordinates.
+
+    Parameters
+    ----------
+    lo, hi
+        (d,) float32 corners.
+    bad
+        Rows that are not finite.
+    sample
+        (n, d) rows at even distances, at most about `SAMPLE`.
+    """
+
+    lo: NDArray[np.float32]
+    hi: NDArray[np.float32]
+    bad: NDArray[np.int64]
+    sample: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, block: NDArray[Any]) -> Self:
+        with np.errstate(over="ignore"):
+            values = block.astype(np.float32)
+        bad = unplaced_rows(values)
+        empty = np.full(values.shape[1], np.inf, np.float32)
+        if not len(values):
+            return cls(empty, -empty, bad, values)
+        sample = values[:: -(-len(values) // SAMPLE)]
+        return cls(values.min(axis=0), values.max(axis=0), bad, sample)
+
+
+def _bounds(dim: int, key: str, array: da.Array, catalog: Any) -> None:
+    """One reduction over row blocks: the box, and rows that are not finite."""
+    if not catalog.n_cells:
+        return
+    try:
+        starts, found = _by_block(array, _Block.of)
+    except CellucidDaskError as error:
+        catalog.problems.extend(error.problems)
+        return
+    n_bad, rows = _rows_in(starts, [block.bad for block in found])
+    if n_bad:
+        catalog.problems.append(
+            Problem(
+                f"{n_bad} of {catalog.n_cells} cells have NaN or Inf (rows {rows})",
+                f"obsm/{key}",
+                "leave them out with --drop-cells-without-embedding, or compute it again",
+            )
+        )
+        return
+    lo = np.min([block.lo for block in found], axis=0)
+    hi = np.max([block.hi for block in found], axis=0)
+    with np.errstate(over="ignore"):
+        extent = hi - lo
+    if not np.isfinite(extent).all():
+        catalog.problems.append(Problem("has coordinates beyond the range of float32", key))
+        return
+    catalog.boxes[dim] = Box.of(lo, hi)
+    sample = np.concatenate([block.sample for block in found])
+    # Rounded inwards, so that of a few cells a single one does not count.
+    low = np.quantile(sample, 0.01, axis=0, method="higher")
+    usual = np.maximum(np.abs(low), np.abs(np.quantile(sample, 0.99, axis=0, method="lower")))
+    limit = np.where(usual > 0, usual.astype(np.float64) * FAR, np.inf)
+    if (np.maximum(np.abs(lo), np.abs(hi)) > limit).any():
+        _warn_of_placeholders(key, array, limit, catalog)
+
+
+def _warn_of_placeholders(
+    key: str, array: da.Array, limit: NDArray[np.float64], catalog: Any
+) -> None:
+    def far(block: NDArray[Any]) -> NDArray[np.int64]:
+        return np.flatnonzero((np.abs(block.astype(np.float32)) > limit).any(axis=1))
+
+    n, rows = _rows_in(*_by_block(array, far))
+    catalog.warnings.append(
+        f"obsm/{key}: {n} cells lie more than a million times as far out as nearly all others "
+        f"(rows {rows}): is that a placeholder? All others are shown as one point"
+    )
+
+
+def survey_vectors(options: ExportOptions, arrays: Mapping[str, da.Array], catalog: Any) -> None:
+    """Check the vector fields that were found."""
+    if not options.vectors:
+        catalog.found.vectors = {}
+    for field_id, dims in catalog.found.vectors.items():
+        if fmt.safe(field_id) != field_id:
+            catalog.problems.append(
+                Problem(
+                    f"the vector field id {field_id!r} has characters that a path cannot hold",
+                    "obsm",
+                    f"rename it, for example to {fmt.safe(field_id)!r}, or use --no-vectors",
+                )
+            )
+        for dim, key in list(dims.items()):
+            if key in arrays:
+                catalog.notes.append(f"vectors   obsm/{key} as {field_id} {dim}d")
+                _warn_of_unknown_vectors(key, arrays[key], catalog)
+            else:
+                del dims[dim]
+
+
+def _warn_of_unknown_vectors(key: str, array: da.Array, catalog: Any) -> None:
+    """Warn of vectors that are not finite; who reads damaged ones for an answer says so."""
+    try:
+        starts, found = _by_block(array, unplaced_rows)
+    except CellucidDaskError:
+        return
+    n, rows = _rows_in(starts, found)
+    if n:
+        catalog.warnings.append(
+            f"obsm/{key}: the vectors of {n} cells have NaN or Inf (rows {rows})"
+        )

@@ -1,0 +1,234 @@
+"""Everything that can be wrong with an input, found before anything is written.
+
+`survey` makes the `Catalog`: what an export will hold, by which keys. It collects problems
+instead of stopping at the first.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import dask.array as da
+
+from cellucid_dask import format as fmt
+from cellucid_dask.encode import Box
+from cellucid_dask.errors import (
+    CellucidDaskError,
+    InputError,
+    Problem,
+    ReadError,
+    TextError,
+    suggest,
+)
+from cellucid_dask.exporter.checks.chunks import survey_chunks
+from cellucid_dask.exporter.checks.genes import Genes, survey_genes
+from cellucid_dask.exporter.checks.latent_space import survey_latent
+from cellucid_dask.exporter.checks.obs import ObsField, survey_obs
+from cellucid_dask.exporter.checks.placed_cells import find_placed_cells
+from cellucid_dask.exporter.checks.points import show_other, survey_embeddings, survey_vectors
+from cellucid_dask.options.export import ExportOptions
+from cellucid_dask.source.chunks.missing import Findings
+from cellucid_dask.source.core import ARGUMENTS, Source
+from cellucid_dask.source.discover import Found, discover, named_latent_key
+from cellucid_dask.source.matrix import Matrix
+from cellucid_dask.source.rows.kept_cells import keep_cells
+from cellucid_dask.source.rows.kept_rows import KeptRows
+from cellucid_dask.source.rows.row_blocks import RowBlocks
+
+_POINTS = re.compile(r"X_umap(_[123]d)?")  # what discovery takes for an embedding
+_VECTORS = re.compile(r"(?!X_).*_umap(_[123]d)?")  # and for a vector field
+
+
+@dataclass(slots=True)
+class Catalog:
+    """What an export will hold.
+
+    Parameters
+    ----------
+    source
+        What is exported: the input, or those of its cells that have a place in every embedding.
+    boxes
+        Bounding box by dimension.
+    latent
+        obsm key of the latent space.
+    blocks
+        How the arrays of obsm that are used are read, by key.
+    graph
+        Neighbour graph, and the key it was found under; None without one.
+    missing_chunks
+        What was found of chunks that the store lacks; among `warnings` and `problems` as well.
+    notes
+        What was discovered, and what was ignored and why, for the plan.
+    warnings
+        What the user should know although it stops nothing.
+    """
+
+    n_cells: int
+    found: Found
+    source: Source
+    boxes: dict[int, Box] = field(default_factory=dict)
+    latent: str = ""
+    blocks: dict[str, RowBlocks] = field(default_factory=dict)
+    obs: list[ObsField] = field(default_factory=list)
+    genes: Genes | None = None
+    graph: Matrix | None = None
+    graph_key: str = ""
+    missing_chunks: Findings = field(default_factory=Findings)
+    notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def categorical(self) -> list[ObsField]:
+        """Categorical columns, in order."""
+        return [column for column in self.obs if column.code is not None]
+
+
+def survey(
+    source: Source,
+    options: ExportOptions,
+    vectors: Mapping[str, Mapping[int, str]] | None = None,
+    *,
+    show_any: bool = False,
+) -> Catalog:
+    """Find what will be exported, and every problem there is with it.
+
+    Parameters
+    ----------
+    vectors
+        obsm keys by field and dimension, where they are known rather than discovered.
+    show_any
+        Show another array of obsm that has 2 or 3 columns when there is no UMAP.
+    """
+    catalog = Catalog(source.n_cells, Found(), source)
+    catalog.notes += source.notes
+    catalog.warnings += source.warnings
+    if not source.n_cells:
+        catalog.problems.append(Problem("has no cells", source.where))
+    arrays = _usable_obsm(source, options, catalog)
+    shapes = {key: array.shape for key, array in arrays.items()}
+    chosen = {d: key for d, key in options.embeddings.items() if key in arrays}
+    catalog.found = discover(shapes, chosen, vectors)
+    if show_any and not options.embeddings and not catalog.found.embeddings:
+        show_other(shapes, catalog)
+    if options.drop_cells_without_embedding and source.kept is None:
+        kept = find_placed_cells([arrays[key] for key in catalog.found.embeddings.values()])
+        if kept is not None:
+            return survey(keep_cells(source, kept), options, vectors, show_any=show_any)
+    if source.kept is not None:
+        catalog.warnings.append(left_out(source.kept))
+    survey_embeddings(source, options, arrays, catalog)
+    survey_vectors(options, arrays, catalog)
+    survey_latent(source, options, arrays, catalog)
+    survey_obs(source, options, catalog)
+    if options.expression:
+        catalog.genes = survey_genes(source, options, catalog)
+    if options.connectivity:
+        _graph(source, options, catalog)
+    _unused(source, catalog)
+    _file_names(catalog)
+    survey_chunks(source, options, catalog)
+    return catalog
+
+
+def left_out(kept: KeptRows) -> str:
+    """Say how many cells are left out."""
+    return (
+        f"{kept.dropped.size:,} of {kept.n_stored:,} cells have NaN or Inf in an embedding and are "
+        "left out"
+    )
+
+
+def _usable_obsm(source: Source, options: ExportOptions, catalog: Catalog) -> dict[str, da.Array]:
+    """obsm arrays that can be used; those that are asked for and cannot be are problems."""
+    usable: dict[str, da.Array] = {}
+    unfit: dict[str, tuple[Problem, ...]] = {}
+    for key, array in source.obsm.items():
+        if isinstance(array, CellucidDaskError):
+            unfit[key] = array.problems
+        elif array.shape[0] != source.n_cells:
+            what = f"has shape {array.shape}, but obs has {source.n_cells} cells"
+            if array.shape[1] == source.n_cells:
+                what += "; it looks transposed"
+            unfit[key] = (Problem(what, f"obsm/{key}"),)
+        else:
+            usable[key] = array
+    asked = _asked_for(source, options, unfit)
+    for key, problems in unfit.items():
+        if key in asked:
+            catalog.problems.extend(Problem(p.what, p.where, p.fix or asked[key]) for p in problems)
+            continue
+        if not isinstance(source.obsm[key], InputError) or isinstance(source.obsm[key], TextError):
+            catalog.warnings.append(f"obsm/{key} is not used: it {problems[0].what}")
+        else:
+            catalog.warnings.append(f"obsm/{key} is ignored: {problems[0].what}")
+    return usable
+
+
+def _asked_for(source: Source, options: ExportOptions, unfit: Iterable[str]) -> dict[str, str]:
+    """Keys among `unfit` without which the export is not what was asked for, and what to do."""
+    keys = set(unfit)
+    asked = dict.fromkeys(keys if source.where == ARGUMENTS else (), "")
+    if options.vectors:
+        asked |= dict.fromkeys(filter(_VECTORS.fullmatch, keys), "repair it, or use --no-vectors")
+    if not options.embeddings:
+        fix = "repair it, or name what is shown with --embedding 2d=KEY"
+        asked |= dict.fromkeys(filter(_POINTS.fullmatch, keys), fix)
+    if options.latent_key is None:
+        latent = named_latent_key(source.obsm)
+        asked |= {latent: "repair it, or name another with --latent-key"} if latent in keys else {}
+    asked |= dict.fromkeys((*options.embeddings.values(), options.latent_key or ""), "")
+    return asked
+
+
+def _unused(source: Source, catalog: Catalog) -> None:
+    """Warn of matrices that are damaged, where that stops nothing."""
+    told = {problem.where for problem in catalog.problems}
+    for key, matrix in source.matrices.items():
+        if isinstance(matrix, ReadError | TextError) and matrix.problems[0].where not in told:
+            catalog.warnings.append(f"{key} is not used: it {matrix.problems[0].what}")
+
+
+def _graph(source: Source, options: ExportOptions, catalog: Catalog) -> None:
+    key = options.graph or "connectivities"
+    graph = source.matrices.get(f"obsp/{key}")
+    if graph is None:
+        catalog.notes.append(f"no graph  obsp has no {key!r}")
+        if options.graph is not None:
+            catalog.problems.append(
+                Problem(
+                    f"there is no obsp key {key!r}", "--graph", suggest(key, source.keys("obsp"))
+                )
+            )
+        return
+    if isinstance(graph, CellucidDaskError):
+        fix = "repair it, or use --no-graph"
+        catalog.problems.extend(Problem(p.what, p.where, p.fix or fix) for p in graph.problems)
+    elif graph.shape != (source.n_cells, source.n_cells):
+        catalog.problems.append(
+            Problem(f"has shape {graph.shape}, but there are {source.n_cells} cells", f"obsp/{key}")
+        )
+    else:
+        catalog.graph, catalog.graph_key = graph, key
+        catalog.notes.append(f"graph     obsp/{key}")
+
+
+def _file_names(catalog: Catalog) -> None:
+    """Keys of one kind whose files would be the same, or whose names no disk can hold."""
+    genes = catalog.genes.ids if catalog.genes else []
+    for kind, keys, fix in (
+        ("obs columns", [c.key for c in catalog.obs], "rename them, or choose with --obs-key"),
+        ("genes", genes, "choose with --genes-file, or other ids with --gene-id-column"),
+    ):
+        for group in fmt.collisions(dict.fromkeys(keys)):
+            names = ", ".join(map(repr, group))
+            catalog.problems.append(
+                Problem(f"{names} would share the file name {fmt.safe(group[0])!r}", kind, fix)
+            )
+        longest = 255 - len(".outliers.u16.gz") - 20  # a file that is being written has a suffix
+        for key in keys:
+            if len(fmt.safe(key)) > longest:
+                what = f"{key[:60]!r}... is too long for a file name ({len(key)} characters)"
+                catalog.problems.append(Problem(what, kind, fix))

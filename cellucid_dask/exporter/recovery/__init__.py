@@ -1,0 +1,1 @@
+"""Resuming and publishing: the staging folder, its lock and journal, and the final rename."""

@@ -1,0 +1,60 @@
+"""What becomes of errors of the system in the middle of a run: one sentence, and what to do."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cellucid_dask.errors import (
+    CellucidDaskError,
+    EngineError,
+    MachineError,
+    OutputError,
+    machine_error,
+)
+from cellucid_dask.exporter.recovery.previous_run import staging_of
+
+AGAIN = "then run the same command again"
+
+
+@contextmanager
+def explained(out: Path) -> Iterator[None]:
+    """Tell of errors of the system in the words of this package, with the notes they have."""
+    folder = staging_of(out)
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        told = _told(error, folder)
+        if told is None:
+            raise
+        raise _noted(told, error) from error
+    except MemoryError as error:
+        what = f"a task got no more memory ({error})" if str(error) else "a task got no more memory"
+        fix = f"give less --memory or fewer --workers, or a larger machine, {AGAIN}"
+        raise _noted(EngineError(what, fix=fix), error) from error
+
+
+def _told(error: OSError | RuntimeError, folder: Path) -> CellucidDaskError | None:
+    missing = isinstance(error, OSError) and error.errno == errno.ENOENT
+    if missing and not any(folder.glob("export-*")):
+        return OutputError(
+            "the folder in which the export is made was removed while the run was going on",
+            where=str(folder),
+            fix="run the same command again",
+        )
+    fault = machine_error(error, str(getattr(error, "filename", None) or folder))
+    if fault is not None:
+        (problem,) = fault.problems
+        return MachineError(problem.what, where=problem.where, fix=f"{problem.fix}, {AGAIN}")
+    if not isinstance(error, OSError):
+        return None
+    what = f"a file could not be read or written ({error.strerror or error})"
+    return OutputError(what, where=str(error.filename or folder), fix=f"see to it, {AGAIN}")
+
+
+def _noted(told: CellucidDaskError, error: BaseException) -> CellucidDaskError:
+    for note in getattr(error, "__notes__", ()):
+        told.add_note(note)
+    return told

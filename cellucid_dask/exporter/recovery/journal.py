@@ -1,0 +1,227 @@
+"""What of an export is done: a line for every finished piece, each with its own checksum.
+
+A run that dies at any moment leaves whole lines and perhaps a torn one, which counts as not
+written. That a line stands there proves little about the files it tells of after a crash of the
+machine: `cellucid_dask.exporter.recovery.resume` reads them before it believes it.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cellucid_dask import format as fmt
+from cellucid_dask.encode import Range
+from cellucid_dask.exporter.stages.edges import Edges
+from cellucid_dask.exporter.stages.genes.transpose import Spill
+from cellucid_dask.files import Receipt, write_all
+
+JOURNAL = "journal.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class ObsFiles:
+    """What the obs stages made.
+
+    Parameters
+    ----------
+    arrays
+        Receipts of points and vectors.
+    columns
+        Of the values or codes of each column, by its name.
+    outliers
+        Of the outlier quantiles.
+    manifest
+        Of ``obs_manifest.json``.
+    warnings
+        What was noticed meanwhile.
+    """
+
+    arrays: list[Receipt]
+    columns: dict[str, Receipt]
+    outliers: list[Receipt]
+    manifest: Receipt
+    warnings: list[str]
+
+    @property
+    def receipts(self) -> list[Receipt]:
+        """All of them."""
+        return [*self.arrays, *self.columns.values(), *self.outliers, self.manifest]
+
+
+@dataclass(slots=True)
+class Done:
+    """What a journal says is done.
+
+    Parameters
+    ----------
+    obs, edges
+        None while they are not.
+    spills
+        Spilled chunks.
+    genes
+        Receipts by the number of the gene in the export.
+    published
+        What the report says of the export, and the crc32 of its checksums, once it was complete.
+    """
+
+    obs: ObsFiles | None = None
+    edges: Edges | None = None
+    spills: list[Spill] = field(default_factory=list)
+    genes: dict[int, Receipt] = field(default_factory=dict)
+    published: dict[str, Any] | None = None
+
+    @property
+    def files(self) -> list[Receipt]:
+        """Receipts of all files of the export."""
+        found = list(self.genes.values())
+        if self.obs is not None:
+            found += self.obs.receipts
+        if self.edges is not None:
+            found += self.edges.receipts
+        return found
+
+    @property
+    def n(self) -> int:
+        """Number of files."""
+        return len(self.files) + len(self.spills)
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes on disk."""
+        return sum(r.size for r in self.files) + sum(s.size for s in self.spills)
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """A journal as it was read: what its export is made of, and its records."""
+
+    origin: Mapping[str, Any]
+    records: Sequence[Mapping[str, Any]]
+
+    def done(self) -> Done:
+        """Understand the records; later ones count."""
+        done = Done()
+        for record in self.records:
+            with suppress(LookupError, TypeError, ValueError, AttributeError):  # no run wrote it
+                _understand(record, done)
+        return done
+
+
+def _understand(record: Mapping[str, Any], done: Done) -> None:
+    match record:
+        case {"obs": found}:
+            done.obs = _obs(found)
+        case {"edges": found}:
+            src, dst = map(_receipt, found["receipts"])
+            done.edges = Edges((src, dst), found["n_edges"], found["max_neighbors"])
+        case {"chunk": found}:
+            done.spills.append(Spill(**found))
+        case {"block": first, "genes": found}:
+            done.genes |= {first + i: _receipt(r) for i, r in enumerate(found)}
+        case {"published": found}:
+            done.published = {**found, "crc32": int(found["crc32"])}
+
+
+def _obs(found: Mapping[str, Any]) -> ObsFiles:
+    return ObsFiles(
+        [_receipt(r) for r in found["arrays"]],
+        {key: _receipt(r) for key, r in found["columns"].items()},
+        [_receipt(r) for r in found["outliers"]],
+        _receipt(found["manifest"]),
+        found["warnings"],
+    )
+
+
+def _receipt(found: Mapping[str, Any]) -> Receipt:
+    if found["path"] not in fmt.MANIFESTS:
+        fmt.parse(found["path"])  # refuses what leads out of the export
+    span = found["span"]
+    return Receipt(**{**found, "span": None if span is None else Range(**span)})
+
+
+def read_journal(path: Path) -> Entries | None:
+    """Read a journal; None where there is none, or none that says what it is of.
+
+    Lines that are torn or damaged are passed over, what they told of is done again.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError:
+        return None
+    lines = list(_lines(raw))
+    if not lines or not isinstance(lines[0].get("origin"), dict):
+        return None
+    return Entries(lines[0]["origin"], lines[1:])
+
+
+def _lines(raw: bytes) -> Iterator[dict[str, Any]]:
+    for line in raw.split(b"\n"):
+        crc, _, text = line.partition(b" ")
+        if crc == b"%08x" % zlib.crc32(text):
+            with suppress(ValueError, RecursionError):
+                if isinstance(found := json.loads(text), dict):
+                    yield found
+
+
+class Journal:
+    """A journal that is being written; any thread may add to it.
+
+    Parameters
+    ----------
+    path
+        Its file; None keeps none, for a run that cannot be resumed.
+    n
+        Records there are.
+    """
+
+    def __init__(self, path: Path | None, n: int = 0) -> None:
+        self.n = n
+        self._path = path
+        self._lock = threading.Lock()
+
+    def begin(self, origin: Mapping[str, Any]) -> None:
+        """Start anew."""
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+            self._write({"origin": origin})
+
+    def obs(self, found: ObsFiles) -> None:
+        """Note that the obs stages are done."""
+        self._add({"obs": asdict(found)})
+
+    def edges(self, found: Edges) -> None:
+        """Note that the graph is done."""
+        self._add({"edges": asdict(found)})
+
+    def chunk(self, found: Spill) -> None:
+        """Note a spilled chunk."""
+        self._add({"chunk": asdict(found)})
+
+    def block(self, first: int, found: Sequence[Receipt]) -> None:
+        """Note the files of a block of genes, the first of which is gene `first`."""
+        self._add({"block": first, "genes": [asdict(receipt) for receipt in found]})
+
+    def published(self, facts: Mapping[str, Any]) -> None:
+        """Note that the export is complete and about to get its name."""
+        self._add({"published": facts})
+
+    def _add(self, record: Mapping[str, Any]) -> None:
+        if self._path is not None:
+            with self._lock:
+                self._write(record)
+                self.n += 1
+
+    def _write(self, record: Mapping[str, Any]) -> None:
+        text = json.dumps(record, default=lambda number: number.item()).encode()
+        assert self._path is not None
+        # From a new line on: the last one may be torn.
+        line = b"\n%08x %s\n" % (zlib.crc32(text), text)
+        with self._path.open("ab", buffering=0) as file:
+            write_all(file, line)

@@ -1,0 +1,222 @@
+"""Which run may work in a staging folder, on this machine or any other that sees the disk.
+
+The kernel's lock tells of runs on this machine, and ends with the process. File systems that are
+shared may keep such locks apart for each machine, or have none: so the owner of a folder also
+leaves a record there and changes its time every few seconds. A record whose time stands still
+is that of a dead run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import platform
+import secrets
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from cellucid_dask.errors import OutputError
+from cellucid_dask.files import write_beside
+
+MARK = "cellucid-dask.staging"
+OWNER = "owner.json"
+BEAT = 2.0  # seconds between signs of life
+SILENCE = 12.0  # seconds without one after which a run on another machine is dead
+LONG_AGO = 90.0  # seconds, by the clock of the file system, after which nobody needs to watch
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Who works in a folder.
+
+    Parameters
+    ----------
+    machine
+        Tells this start of this machine from all others.
+    host, pid
+        For the user.
+    token
+        Tells this run from all others.
+    """
+
+    machine: str
+    host: str
+    pid: int
+    token: str
+
+
+def _machine() -> str:
+    with contextlib.suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return platform.node()
+
+
+class RunLock:
+    """The right to work in a staging folder; `take` gives it.
+
+    Parameters
+    ----------
+    folder
+        The staging folder.
+    file
+        Its mark, held open and locked where the file system can.
+    """
+
+    def __init__(self, folder: Path, file: IO[str]) -> None:
+        self.file = file
+        self._path = folder / OWNER
+        self._owner = Owner(_machine(), platform.node(), os.getpid(), secrets.token_hex(8))
+        self._ended = threading.Event()
+        self._beating = threading.Thread(target=self._beat, daemon=True)
+
+    def hold(self) -> None:
+        """Say that this run works here, and go on saying it."""
+        write_beside(self._path, [json.dumps(asdict(self._owner)).encode()])
+        self._beating.start()
+
+    def _beat(self) -> None:
+        while not self._ended.wait(BEAT):
+            with contextlib.suppress(OSError):
+                os.utime(self._path)
+
+    def ours(self) -> bool:
+        """Whether no other run took the folder, having seen no sign of this one for long."""
+        return _owner(self._path) in (self._owner, None)
+
+    def release(self) -> None:
+        """Let another run work here."""
+        self._ended.set()
+        if self._beating.is_alive():
+            self._beating.join()
+        if _owner(self._path) == self._owner:
+            self._path.unlink(missing_ok=True)
+        self.file.close()
+
+
+@contextlib.contextmanager
+def taken(folder: Path, out: Path) -> Iterator[RunLock]:
+    """Have the right to work in `folder`, which is made if it is not there.
+
+    Raises
+    ------
+    OutputError
+        When a run that lives has it.
+    """
+    lock = RunLock(folder, _open(folder, out))
+    try:
+        lock.hold()
+        yield lock
+    finally:
+        lock.release()
+
+
+def busy(folder: Path) -> bool:
+    """Whether a run on this machine works in `folder`; changes nothing."""
+    try:
+        with (folder / MARK).open() as file:
+            return _flock(file) is False
+    except OSError:
+        return False
+
+
+def _open(folder: Path, out: Path) -> IO[str]:
+    """Open and lock the mark, once no other run lives."""
+    while True:
+        folder.mkdir(exist_ok=True)
+        if folder.is_symlink() or (any(folder.iterdir()) and not (folder / MARK).exists()):
+            raise OutputError(
+                "is no staging folder of this package", where=str(folder), fix="move it away"
+            )
+        try:
+            file = (folder / MARK).open("a+")
+        except FileNotFoundError:  # who had it has just removed the folder
+            continue
+        try:
+            locked = _flock(file)
+            if locked is not False and not same_file(file, folder / MARK):
+                file.close()
+                continue
+            _refuse_living(folder / OWNER, file, locked, out)
+        except BaseException:
+            file.close()
+            raise
+        return file
+
+
+def _refuse_living(path: Path, file: IO[str], locked: bool | None, out: Path) -> None:
+    """Raise when the owner lives; `locked` is None where the file system has no locks."""
+    owner = _owner(path)
+    if owner is None and locked is not False:
+        return
+    here = owner is None or owner.machine == _machine()
+    if here and locked:
+        return  # the kernel has released the lock of a dead run
+    silent = not (here and locked is False) and owner is not None and _silent(path, file)
+    if silent and locked is not False:
+        return
+    who = f" (process {owner.pid} on {owner.host})" if owner is not None else ""
+    if silent:
+        raise OutputError(
+            f"the file server still keeps the lock of a run that is dead{who}",
+            where=str(out),
+            fix="try again in a minute or two",
+        )
+    raise OutputError(
+        f"another run is making this export{who}", where=str(out), fix="wait until it has ended"
+    )
+
+
+def _silent(path: Path, file: IO[str]) -> bool:
+    """Whether the owner gives no sign of life; watches it for a while unless its last is old."""
+    os.utime(file.fileno())  # the clock of the file system, which may be another than ours
+    last = _changed(path)
+    if os.fstat(file.fileno()).st_mtime - last > LONG_AGO:
+        return True
+    end = time.monotonic() + SILENCE
+    while time.monotonic() < end:
+        time.sleep(BEAT / 4)
+        if _changed(path) != last:
+            return False
+    return True
+
+
+def _changed(path: Path) -> float:
+    """Time of the record; by opening it, since a file server may keep the times of names."""
+    try:
+        with path.open() as file:
+            return os.fstat(file.fileno()).st_mtime
+    except OSError:
+        return 0.0
+
+
+def _owner(path: Path) -> Owner | None:
+    """Read the record; None where there is none, or none that was written whole."""
+    try:
+        return Owner(**json.loads(path.read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _flock(file: IO[str]) -> bool | None:
+    """Whether the lock was free and is ours now; None where there are no locks."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def same_file(file: IO[Any], path: Path) -> bool:
+    """Whether an open file is still what `path` names; its folder may have been removed."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,120 @@
+"""What the bytes of an export depend on: its input, the options, and the software."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+from cellucid_dask.errors import InputError
+from cellucid_dask.exporter.checks.survey import Catalog
+from cellucid_dask.options.export import ExportOptions
+from cellucid_dask.source.core import Source
+from cellucid_dask.source.matrix import Matrix, SparseMatrix
+from cellucid_dask.source.storage.fingerprint import fingerprint, short_digest
+
+SOFTWARE = ("cellucid-dask", "numpy", "zlib-ng")
+LONG = 160  # characters of a value beyond which a digest stands for it
+
+
+def origin_of(source: Source, catalog: Catalog, options: ExportOptions) -> dict[str, str] | None:
+    """Facts by name; runs for which they are the same may go on with one another's files.
+
+    None for data that lives in memory, which has no fingerprint.
+
+    Raises
+    ------
+    InputError
+        When the input is gone.
+    """
+    if source.path is None or source.local:
+        return None
+    return {**_input(source.path), **_shapes(source, catalog), **_options(options), **_software()}
+
+
+def differences(was: Mapping[str, str], now: Mapping[str, str] | None) -> list[str]:
+    """Say what is not the same; all of it when there is nothing `now`."""
+    if now is None:
+        return [f"input was {was.get('input', 'another')}, is in memory"]
+    return [
+        f"{name} was {was.get(name, 'not there')}, is {now.get(name, 'not there')}"
+        for name in dict.fromkeys([*was, *now])
+        if was.get(name) != now.get(name)
+    ]
+
+
+def refuse_changed(source: Source, origin: Mapping[str, str] | None) -> None:
+    """Refuse to publish what was read partly before and partly after a change of the input.
+
+    Raises
+    ------
+    InputError
+        With what is not as it was.
+    """
+    if origin is None or source.path is None:
+        return
+    now = _input(source.path)
+    if found := differences({name: origin.get(name, "") for name in now}, now):
+        raise InputError(
+            f"was changed while it was being exported: {'; '.join(found)}",
+            where=source.path,
+            fix="run again with --restart once nobody writes to it",
+        )
+
+
+def _input(path: str) -> dict[str, str]:
+    try:
+        found = fingerprint(path)
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", where=path) from error
+    facts = {"input": found.path, "size": f"{found.size:,} bytes", "mtime": _time(found.mtime_ns)}
+    return facts | ({"times of its files": found.digest} if found.digest else {})
+
+
+def _time(ns: int) -> str:
+    moment = datetime.fromtimestamp(ns // 10**9, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{ns % 10**9:09d}Z"
+
+
+def _shapes(source: Source, catalog: Catalog) -> dict[str, str]:
+    """Encodings and shapes of all that is read."""
+    facts = {"cells": str(catalog.n_cells)}
+    found = catalog.found
+    vectors = {key for dims in found.vectors.values() for key in dims.values()}
+    for key in sorted({*found.embeddings.values(), *vectors, catalog.latent} - {""}):
+        array: Any = source.obsm[key]
+        facts[f"obsm/{key}"] = f"{array.dtype} {array.shape}"
+    for column in catalog.obs:
+        kind = "continuous"
+        if column.code is not None:
+            kind = f"{len(column.categories)} categories ({short_digest(column.categories)})"
+        facts[f"obs/{column.key}"] = kind
+    if catalog.genes is not None:
+        facts["expression"] = _matrix(catalog.genes.matrix)
+        facts["genes"] = _text(catalog.genes.ids)
+    if catalog.graph is not None:
+        facts[f"obsp/{catalog.graph_key}"] = _matrix(catalog.graph)
+    return facts
+
+
+def _matrix(matrix: Matrix) -> str:
+    stored = f", {matrix.nnz:,} values" if isinstance(matrix, SparseMatrix) else ""
+    return f"{matrix.layout} {matrix.dtype} {matrix.shape}{stored}"
+
+
+def _options(options: ExportOptions) -> dict[str, str]:
+    facts = {f"option {f.name}": _text(getattr(options, f.name)) for f in fields(options)}
+    return facts | {"option created_at": options.fixed_timestamp() or "the present"}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, Mapping):
+        value = sorted(value.items())
+    text = repr(value)
+    return text if len(text) <= LONG else f"{text[:60]}... ({len(value)}, {short_digest(value)})"
+
+
+def _software() -> dict[str, str]:
+    return {name: version(name) for name in SOFTWARE}

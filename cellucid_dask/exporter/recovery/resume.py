@@ -1,0 +1,104 @@
+"""Going on with what an earlier run left: what its journal tells of is read, and kept if whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cellucid_dask.exporter.recovery.journal import Done
+from cellucid_dask.exporter.stages.genes.transpose import Spill
+from cellucid_dask.files import Receipt, file_crc32
+
+BATCH_BYTES, BATCH_FILES = 256 << 20, 256  # of one task
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A file that should be there; `size` bytes with this crc32."""
+
+    path: str
+    size: int
+    crc32: int
+
+
+def claims_of(done: Done, export: str, *, spills: bool) -> list[Claim]:
+    """What has to be there for `done` to be true; the chunks only if there is use for them."""
+    found = [Claim(f"{export}/{r.path}", r.size, r.crc32) for r in done.files]
+    if spills:
+        found += [Claim(s.path, s.size, s.crc32) for s in done.spills]
+    return found
+
+
+def batches(claims: Sequence[Claim]) -> Iterator[tuple[Claim, ...]]:
+    """Cut claims into tasks."""
+    batch: list[Claim] = []
+    n_bytes = 0
+    for claim in claims:
+        if batch and (n_bytes + claim.size > BATCH_BYTES or len(batch) == BATCH_FILES):
+            yield tuple(batch)
+            batch, n_bytes = [], 0
+        batch.append(claim)
+        n_bytes += claim.size
+    if batch:
+        yield tuple(batch)
+
+
+def check_files(batch: Sequence[Claim]) -> list[bool]:
+    """Whether each file is there as it should be."""
+    return [_holds(claim) for claim in batch]
+
+
+def _holds(claim: Claim) -> bool:
+    try:
+        return file_crc32(claim.path) == (claim.size, claim.crc32)
+    except OSError:
+        return False
+
+
+def true_part(done: Done, export: str, sound: set[str]) -> Done:
+    """What of `done` is true, given the files that are `sound`."""
+
+    def there(receipts: Sequence[Receipt]) -> bool:
+        return all(f"{export}/{receipt.path}" in sound for receipt in receipts)
+
+    return Done(
+        obs=done.obs if done.obs is not None and there(done.obs.receipts) else None,
+        edges=done.edges if done.edges is not None and there(done.edges.receipts) else None,
+        spills=_apart([spill for spill in done.spills if spill.path in sound]),
+        genes={i: receipt for i, receipt in done.genes.items() if there([receipt])},
+    )
+
+
+def _apart(spills: Sequence[Spill]) -> list[Spill]:
+    """Chunks in the order of their cells, none of which overlap."""
+    kept: list[Spill] = []
+    for spill in sorted(spills, key=lambda spill: spill.first):
+        if spill.first >= (kept[-1].first + kept[-1].n_rows if kept else 0):
+            kept.append(spill)
+    return kept
+
+
+def remove_others(export: Path, done: Done) -> None:
+    """Remove files from the export that is being made that are not part of what is done."""
+    kept = {receipt.path for receipt in done.files}
+    for path in export.rglob("*"):
+        if not path.is_dir() and path.relative_to(export).as_posix() not in kept:
+            path.unlink()
+
+
+def missing_rows(
+    chunks: Sequence[tuple[int, int]], spills: Sequence[Spill]
+) -> list[tuple[int, int]]:
+    """Rows of each planned chunk that are not spilled; (start, stop) in rising order."""
+    found = []
+    for start, stop in chunks:
+        low = start
+        for spill in spills:
+            if spill.first < stop and low < spill.first + spill.n_rows:
+                if spill.first > low:
+                    found.append((low, spill.first))
+                low = max(low, spill.first + spill.n_rows)
+        if low < stop:
+            found.append((low, stop))
+    return found

@@ -1,0 +1,102 @@
+"""The end of an export: read once more if asked for, then given its name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from cellucid_dask.compute.machine import available_memory, cores
+from cellucid_dask.errors import OutputError, Problem, VerifyError
+from cellucid_dask.exporter.job import Job
+from cellucid_dask.exporter.recovery.journal import Done
+from cellucid_dask.exporter.recovery.publish import publish
+from cellucid_dask.exporter.recovery.staging import Workplace, clean, remove_spill
+from cellucid_dask.exporter.result import ExportResult
+from cellucid_dask.files import Receipt, has_size
+from cellucid_dask.options.run import RunOptions
+
+FACTS = ("n_cells", "n_genes", "n_obs_fields", "n_edges", "files", "bytes", "verified", "warnings")
+CELL_BYTES = 64  # of memory, for each cell of a field that is verified
+
+
+def finish(
+    job: Job, place: Workplace, result: ExportResult, receipts: Sequence[Receipt], run: RunOptions
+) -> None:
+    """Give the export its name; the last of its `receipts` is that of its checksums."""
+    if run.verify:
+        verify_staged(job, result)
+    with job.engine.reporter.stage("publish", 1, "exports") as advance:
+        refuse_lost(place, receipts, force=run.force)
+        facts = {name: getattr(result, name) for name in FACTS}
+        job.journal.published({**facts, "crc32": receipts[-1].crc32})
+        remove_spill(place)  # before the disk is told to keep what was written
+        aside = publish(job.folders.export, place.out)
+        advance()
+    result.written = True
+    _tell_aside(aside, result)
+
+
+def refuse_lost(place: Workplace, receipts: Sequence[Receipt], *, force: bool) -> None:
+    """Refuse to publish what others have meanwhile taken, removed or replaced.
+
+    Raises
+    ------
+    OutputError
+        With what was done.
+    """
+    out, export = place.out, place.folders.export
+    if not place.lock.ours():
+        what = "another run took this one for dead and makes the export now"
+        raise OutputError(what, where=str(out), fix="wait until it has ended")
+    gone = [r.path for r in receipts if not has_size(export / r.path, r.size)]
+    if gone:
+        listed = ", ".join(gone[:3]) + (", ..." if len(gone) > 3 else "")
+        what = f"files were removed or changed while the run was going on ({len(gone)}: {listed})"
+        raise OutputError(what, where=str(export), fix="run the same command again")
+    if not force and out.is_dir() and any(out.iterdir()):
+        fix = "move it away, or replace it with --force: the same command goes on"
+        raise OutputError("was made by others while the run was going on", where=str(out), fix=fix)
+
+
+def _tell_aside(aside: Path | None, result: ExportResult) -> None:
+    if aside is not None:
+        result.warnings.append(f"what was there before held other files and is now {aside}")
+
+
+def verify_staged(job: Job, result: ExportResult) -> None:
+    """Read all that was written, by code that shares nothing with what wrote it.
+
+    Raises
+    ------
+    VerifyError
+        When anything is wrong.
+    """
+    room = available_memory() // 2
+    if not job.engine.elsewhere:
+        room = job.plan.worker_bytes * job.engine.slots  # which no task takes any more
+    workers = max(1, min(cores(), room // max(1, CELL_BYTES * job.catalog.n_cells)))
+    with job.engine.reporter.stage("verify", 1, "exports") as advance:
+        whole = verified(job.folders.export, result, workers)
+        advance()
+    if not whole:
+        assert result.verified is not None
+        raise VerifyError.of(Problem(problem) for problem in result.verified["problems"])
+
+
+def verified(export: Path, result: ExportResult, workers: int = 1) -> bool:
+    """Whether nothing is wrong with an export; what was found goes to the result."""
+    from cellucid_dask.verify import verify
+
+    report = verify(export, workers=workers)
+    result.verified = report.as_dict()
+    return report.ok
+
+
+def settle(done: Done, out: Path, result: ExportResult) -> None:
+    """Tidy up after a run that was killed when its export had its name already."""
+    cleaned = clean(out)
+    for name, value in (done.published or {}).items():
+        if name in FACTS and (name != "verified" or result.verified is None):
+            setattr(result, name, value)
+    result.written = True
+    _tell_aside(cleaned.aside, result)

@@ -1,0 +1,162 @@
+"""The gene stages in their order: transpose where the layout asks for it, then the blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellucid_dask.exporter.checks.genes import Genes
+from cellucid_dask.exporter.job import Job
+from cellucid_dask.exporter.plan import MiB, blocks, strip_bytes, strip_width
+from cellucid_dask.exporter.recovery.resume import missing_rows
+from cellucid_dask.exporter.shared import Shared, share
+from cellucid_dask.exporter.stages.genes.blocks import (
+    GeneSettings,
+    write_columns,
+    write_spilled,
+    write_strip,
+)
+from cellucid_dask.exporter.stages.genes.transpose import Spill, transpose_chunk
+from cellucid_dask.files import Receipt, bytes_of, read_vector, write_beside
+from cellucid_dask.source.matrix import DenseMatrix, SparseMatrix, runs
+
+Cut = tuple[int, int]
+GROUP = 64  # spill files whose sizes are one task
+PIECE = 128 << 10  # bytes of a block in a spill file, below which reading them is slow
+
+
+def write_genes(job: Job) -> list[Receipt]:
+    """Write all genes by the way the plan chose; receipts in the order of the genes.
+
+    Those that are done already are left as they are.
+    """
+    genes = job.catalog.genes
+    if genes is None or not genes.ids:
+        return []
+    found = dict(job.done.genes)
+    todo = list(runs(np.array([i for i in range(len(genes.ids)) if i not in found], np.int64)))
+    if todo:
+        _write(job, genes, todo, found)
+    return [found[i] for i in range(len(genes.ids))]
+
+
+def _write(job: Job, genes: Genes, todo: Sequence[Cut], found: dict[int, Receipt]) -> None:
+    """Write the genes of the runs `todo`, and put their receipts into `found`."""
+    settings = GeneSettings(
+        job.export,
+        str(job.folders.parts),
+        job.catalog.n_cells,
+        job.options.var_quantization,
+        job.level,
+    )
+    work: Any
+    here = job.source.local
+    tasks: list[tuple[Any, ...]]
+    if job.plan.way == "transpose":
+        work, here, spills = write_spilled, False, _spill(job, genes)
+        every = share(job.scratch, "spills", spills)
+        cuts = gene_blocks(job, _spilled(job, spills, every, len(genes.ids)), todo, len(spills))
+        tasks = [(settings, every, a, genes.ids[a:b]) for a, b in cuts]
+    else:
+        if isinstance(genes.matrix, SparseMatrix):
+            work = write_columns
+            cuts = gene_blocks(job, column_bytes(genes.matrix, genes.columns), todo)
+        else:
+            work, cuts = write_strip, gene_strips(job, genes, todo)
+        tasks = [(settings, genes.matrix, genes.columns[a:b], genes.ids[a:b]) for a, b in cuts]
+
+    def note(number: int, receipts: Sequence[Receipt]) -> None:
+        first = cuts[number][0]
+        job.journal.block(first, receipts)
+        found.update(enumerate(receipts, first))
+
+    n = sum(b - a for a, b in todo)
+    job.engine.run("genes", work, tasks, here=here, unit="genes", weigh=len, total=n, note=note)
+
+
+def _spill(job: Job, genes: Genes) -> list[Spill]:
+    """Run the first pass over the cells that are not spilled yet; all chunks in their order."""
+    columns = None if genes.whole else share(job.scratch, "columns", genes.columns)
+    cuts = missing_rows(job.plan.row_chunks, job.done.spills)
+    chunks = [(genes.matrix, *rows, columns, job.scratch) for rows in cuts]
+    made = job.engine.run(
+        "transpose",
+        transpose_chunk,
+        chunks,
+        here=job.source.local,
+        unit="chunks",
+        note=lambda _, spill: job.journal.chunk(spill),
+    )
+    return sorted([*job.done.spills, *made], key=lambda spill: spill.first)
+
+
+def gene_blocks(
+    job: Job, weights: NDArray[np.int64], todo: Sequence[Cut], n_files: int = 1
+) -> list[Cut]:
+    """Blocks of genes of about equal weight, each read from `n_files`."""
+    left = sum(int(weights[a:b].sum()) for a, b in todo)
+    limit = balanced(left, job.plan.block_bytes, job.engine.slots, n_files)
+    return [(a + low, a + high) for a, b in todo for low, high in blocks(weights[a:b], limit)]
+
+
+def gene_strips(job: Job, genes: Genes, todo: Sequence[Cut]) -> list[Cut]:
+    """Blocks of genes that are strips of columns of a dense matrix."""
+    assert isinstance(genes.matrix, DenseMatrix)
+    left = sum(b - a for a, b in todo) * strip_bytes(genes.matrix)
+    step = strip_width(genes, balanced(left, job.plan.block_bytes, job.engine.slots))
+    return [(low, min(low + step, b)) for a, b in todo for low in range(a, b, step)]
+
+
+def _spilled(
+    job: Job, spills: Sequence[Spill], every: Shared[list[Spill]], n_genes: int
+) -> NDArray[np.int64]:
+    """(n_genes,) bytes of each gene in the spill; by the workers when it has many files."""
+    if len(spills) <= GROUP:
+        return spilled_bytes(spills, n_genes)
+    tasks = [
+        (every, start, start + GROUP, n_genes, job.scratch)
+        for start in range(0, len(spills), GROUP)
+    ]
+    paths = job.engine.run("spill sizes", sum_sizes, tasks, unit="groups")
+    total = np.zeros(n_genes, np.int64)
+    for path in paths:
+        total += read_vector(path, "<i8")
+    return total
+
+
+def sum_sizes(every: Shared[list[Spill]], start: int, stop: int, n_genes: int, folder: str) -> str:
+    """Write the bytes of each gene in some of the spill files; returns the path."""
+    path = Path(folder, f"sizes-{start}.i8")
+    write_beside(path, [bytes_of(spilled_bytes(every.load()[start:stop], n_genes))])
+    return str(path)
+
+
+def spilled_bytes(spills: Sequence[Spill], n_genes: int) -> NDArray[np.int64]:
+    """(n_genes,) bytes of each gene in the spill; read file by file."""
+    total = np.zeros(n_genes, np.int64)
+    for spill in spills:
+        total += spill.counts() * (4 if spill.nnz < 0 else 6)
+    return total
+
+
+def column_bytes(matrix: Any, columns: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(len(columns),) bytes that reading each column of a CSC matrix takes."""
+    lengths = np.concatenate([np.diff(pointers) for _, pointers in matrix.pointers()])
+    width = 2 * (matrix.dtype.itemsize + np.dtype(matrix.indices.dtype).itemsize)
+    width += matrix.selecting_bytes
+    weights: NDArray[np.int64] = lengths[columns] * width
+    return weights
+
+
+def balanced(total: int, block_bytes: int, slots: int, n_files: int = 1) -> int:
+    """Block size with which every slot gets several blocks, within what memory allows.
+
+    Six blocks a slot even out how long they take; two where the pieces that a block reads from
+    each of `n_files` would otherwise be small.
+    """
+    wanted = max(total // (6 * slots), min(total // (2 * slots), n_files * PIECE), MiB)
+    return min(block_bytes, wanted)

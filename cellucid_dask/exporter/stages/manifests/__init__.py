@@ -1,0 +1,1 @@
+"""The manifests of an export, built from receipts alone."""

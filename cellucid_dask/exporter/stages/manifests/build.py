@@ -1,0 +1,168 @@
+"""Manifests of an export, from receipts alone: none can name what was not written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from zlib_ng import zlib_ng
+
+from cellucid_dask import format as fmt
+from cellucid_dask.exporter.checks.obs import ObsField
+from cellucid_dask.exporter.checks.survey import Catalog
+from cellucid_dask.exporter.stages.edges import Edges
+from cellucid_dask.files import Receipt, write_beside
+from cellucid_dask.options.export import ExportOptions
+
+
+def save(folder: Path, name: str, payload: Mapping[str, Any]) -> Receipt:
+    """Write one manifest."""
+    text, receipt = encoded(name, payload)
+    write_beside(folder / name, [text])
+    return receipt
+
+
+def encoded(
+    name: str, payload: Mapping[str, Any], *, pretty: bool = False
+) -> tuple[bytes, Receipt]:
+    """Bytes of a manifest, and the receipt it will have."""
+    text = fmt.dumps(payload, pretty=pretty).encode()
+    return text, Receipt(name, len(text), zlib_ng.crc32(text))
+
+
+def obs_manifest(
+    catalog: Catalog,
+    options: ExportOptions,
+    receipts: Mapping[str, Receipt],
+    ranked: Mapping[str, tuple[Receipt, str]],
+    latent: str,
+) -> dict[str, Any]:
+    """``obs_manifest.json``.
+
+    Parameters
+    ----------
+    receipts
+        Of the values or codes of each column.
+    ranked
+        Of the outlier quantiles of each categorical column, with its centroids file.
+    """
+    quantized = options.obs_quantization is not None
+    continuous, categorical = [], []
+    for column in catalog.obs:
+        receipt = receipts[column.key]
+        if column.code is None:
+            continuous.append([column.key, *_range(receipt, quantized=quantized)])
+            continue
+        outliers, centroids = ranked[column.key]
+        entry = [column.key, list(column.categories), column.code.dtype, column.code.missing]
+        entry.append(_centroids(column, centroids, sorted(catalog.boxes)))
+        categorical.append([*entry, *_range(outliers, quantized=quantized)])
+    return fmt.obs_manifest(
+        n_cells=catalog.n_cells,
+        centroid_quantile=options.centroid_quantile,
+        latent_key=latent,
+        compression=options.compression,
+        bits=options.obs_quantization,
+        continuous=continuous,
+        categorical=categorical,
+    )
+
+
+def _range(receipt: Receipt, *, quantized: bool) -> list[float]:
+    if not quantized or receipt.span is None:
+        return []
+    return [receipt.span.lo, receipt.span.hi]
+
+
+def _centroids(column: ObsField, path: str, dims: Sequence[int]) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {}
+    with np.load(path) as arrays:
+        for dim in dims:
+            name = str(dim)
+            if f"n-{name}" not in arrays:
+                found[name] = []
+                continue
+            counts, positions = arrays[f"n-{name}"], arrays[f"position-{name}"]
+            rows = np.flatnonzero(counts)
+            # 7 decimals are finer than float32 points in [-1, 1], and a third of the text.
+            found[name] = [
+                {"category": column.categories[i], "position": position, "n_points": n}
+                for i, position, n in zip(
+                    rows.tolist(),
+                    np.round(positions[rows], 7).tolist(),
+                    counts[rows].tolist(),
+                    strict=True,
+                )
+            ]
+    return found
+
+
+def var_manifest(
+    catalog: Catalog, options: ExportOptions, ids: Sequence[str], receipts: Sequence[Receipt]
+) -> dict[str, Any]:
+    """``var_manifest.json``."""
+    quantized = options.var_quantization is not None
+    return fmt.var_manifest(
+        n_cells=catalog.n_cells,
+        gene_id_column=options.gene_id_column,
+        compression=options.compression,
+        bits=options.var_quantization,
+        fields=[
+            [gene, *_range(receipt, quantized=quantized)]
+            for gene, receipt in zip(ids, receipts, strict=True)
+        ],
+    )
+
+
+def _description(catalog: Catalog, options: ExportOptions) -> str:
+    """What the user says of the dataset, and how many cells of the input are not in it."""
+    kept = catalog.source.kept
+    if kept is None:
+        return options.description
+    left_out = f"{kept.dropped.size} of {kept.n_stored} cells, which have no place in an embedding"
+    return f"{options.description} Without {left_out}.".strip()
+
+
+def identity(
+    catalog: Catalog, options: ExportOptions, folder_name: str, n_genes: int, edges: Edges | None
+) -> dict[str, Any]:
+    """``dataset_identity.json``."""
+    name = options.dataset_name or folder_name
+    entries: list[dict[str, Any]] = []
+    for column in catalog.obs:
+        entry: dict[str, Any] = {"key": column.key, "kind": "continuous"}
+        if column.code is not None:
+            entry |= {"kind": "category", "n_categories": len(column.categories)}
+        entries.append(entry)
+    return fmt.identity(
+        dataset={
+            "id": options.dataset_id or fmt.safe(name),
+            "name": name,
+            "description": _description(catalog, options),
+            "created_at": options.timestamp(),
+        },
+        version=version("cellucid-dask"),
+        stats={
+            "n_cells": catalog.n_cells,
+            "n_genes": n_genes,
+            "n_edges": None if edges is None else edges.n_edges,
+        },
+        embeddings=fmt.embeddings_entry(
+            list(catalog.boxes), options.compression, catalog.found.resolution
+        ),
+        obs_fields=entries,
+        settings={
+            "compression": options.compression or None,
+            "var_quantization": options.var_quantization,
+            "obs_continuous_quantization": options.obs_quantization,
+            "obs_categorical_dtype": options.categorical_dtype,
+        },
+        source=options.source(),
+        vector_fields=fmt.vector_fields_entry(
+            {name: list(dims) for name, dims in catalog.found.vectors.items()},
+            options.compression,
+        ),
+    )

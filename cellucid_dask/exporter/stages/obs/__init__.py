@@ -1,0 +1,1 @@
+"""The obs stages: points, columns, centroids and outlier quantiles."""

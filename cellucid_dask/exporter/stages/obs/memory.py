@@ -1,0 +1,81 @@
+"""Memory of the obs stages, from the width of the latent space and the numbers of categories."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from cellucid_dask.exporter.checks.survey import Catalog
+from cellucid_dask.exporter.stages.obs.spaces import CELL_BYTES, SUMMED_BYTES, summed_cells
+
+STEP_BYTES: Final = 6 << 20  # of a step of arithmetic, and of what else a task needs
+RANK_BYTES: Final = 44  # of a cell while one column is ranked: keys, their order, distances
+VALUE_BYTES: Final = 12  # of a cell while a continuous column is encoded
+LEFT_OUT_BYTES: Final = 16  # of a stored cell while those that are left out go from a column
+
+
+@dataclass(frozen=True, slots=True)
+class ObsMemory:
+    """What tasks of the obs stages take.
+
+    Parameters
+    ----------
+    column_bytes
+        Largest task that works on a whole column, or on the points of an embedding.
+    piece_bytes
+        A block of the latent space and a piece of cells, while coordinates are summed.
+    sums
+        Bytes of the sums by category of each categorical column, in all spaces.
+    """
+
+    column_bytes: int
+    piece_bytes: int = 0
+    sums: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, catalog: Catalog) -> ObsMemory:
+        """Plan for the columns and spaces of `catalog`."""
+        n_cells, blocks = catalog.n_cells, catalog.blocks
+        shown = max((b.n_bytes for key, b in blocks.items() if key != catalog.latent), default=0)
+        if catalog.source.kept is not None:
+            read = catalog.source.kept.n_stored * LEFT_OUT_BYTES + n_cells * VALUE_BYTES
+            shown = max(shown, read)
+        if not catalog.categorical:
+            return cls(max(n_cells * VALUE_BYTES, shown) + STEP_BYTES)
+        latent = blocks.get(catalog.latent)
+        width = (latent.width if latent else 0) + sum(catalog.boxes) + 1
+        counts = [len(column.categories) for column in catalog.categorical]
+        sums = tuple(8 * width * n for n in counts)
+        cells = min(summed_cells(width, max(counts)), max(n_cells, 1))
+        piece = cells * (SUMMED_BYTES * width + CELL_BYTES) + max(counts) * CELL_BYTES
+        piece += (latent.n_bytes if latent else 0) + STEP_BYTES
+        column = max(n_cells * RANK_BYTES + max(sums), shown) + STEP_BYTES
+        return cls(column, piece, sums)
+
+    @property
+    def reduction_bytes(self) -> int:
+        """Least memory of summing coordinates by category, one column at a time.
+
+        Sums are held twice, of all cells and of a block of them; those of one column twice more,
+        while a piece is added to them.
+        """
+        return self.piece_bytes + 4 * max(self.sums, default=0)
+
+    @property
+    def least(self) -> int:
+        """Least memory with which every task can run."""
+        return max(self.column_bytes, self.reduction_bytes)
+
+    def group_bytes(self, worker_bytes: int) -> int:
+        """Bytes of the sums of columns that are reduced together; of one column at least."""
+        widest = max(self.sums, default=0)
+        room = (worker_bytes - self.piece_bytes - 2 * widest) // 2
+        return max(widest, min(worker_bytes // 4, room))
+
+
+def size_of_sums(catalog: Catalog) -> str:
+    """Say what makes the sums by category large."""
+    width = catalog.blocks[catalog.latent].width
+    column = max(catalog.categorical, key=lambda column: len(column.categories))
+    n = len(column.categories)
+    return f"obsm/{catalog.latent} has {width:,} columns, obs[{column.key!r}] {n:,} categories"

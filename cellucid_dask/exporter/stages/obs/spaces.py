@@ -1,0 +1,133 @@
+"""Spaces in which cells have coordinates, read beside one another a piece at a time.
+
+The cells of a piece follow from the width of the spaces and the number of categories, never from
+the memory or the workers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellucid_dask.encode import Float32
+from cellucid_dask.exporter.stages.embeddings import rows_of
+from cellucid_dask.files import read_vector
+from cellucid_dask.source.storage.store import ROWS
+
+if TYPE_CHECKING:
+    import dask.array as da
+
+PIECE_BYTES: Final = 32 << 20  # of the coordinates of a piece, in the forms it is held in
+LARGE_PIECE_BYTES: Final = 128 << 20
+SUMMED_BYTES: Final = 14  # of a coordinate: as float64, as float32, and whether it is finite
+MEASURED_BYTES: Final = 8  # of a coordinate as float32, twice
+CELL_BYTES: Final = 48  # of a cell: its codes, their places, its distances
+CACHED_CELLS: Final = 1 << 12  # of a step of arithmetic on float32, which stay in the caches
+CACHED_BYTES: Final = 4 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """A space in which distances are measured: the latent space, or the points of an embedding.
+
+    Parameters
+    ----------
+    name
+        ``latent`` or the dimension.
+    array
+        (n_cells, d) latent space; None where `path` has (n_cells, `width`) float32 points.
+    """
+
+    name: str
+    width: int
+    array: da.Array | None = None
+    path: str = ""
+
+    def read_points(self, start: int, stop: int) -> Float32:
+        """Points of cells `start` to `stop`."""
+        flat = read_vector(self.path, "float32", start * self.width, (stop - start) * self.width)
+        return flat.reshape(-1, self.width)
+
+
+def total_width(spaces: Sequence[Space]) -> int:
+    """Coordinates of a cell in all `spaces`."""
+    return sum(space.width for space in spaces)
+
+
+def summed_cells(width: int, n_categories: int) -> int:
+    """Cells that are summed at a time, each with `width` coordinates.
+
+    Each time takes a walk through the sums of all categories: of many, more cells share one.
+    """
+    each = SUMMED_BYTES * width + CELL_BYTES
+    cells = max(PIECE_BYTES // each, min(16 * n_categories, LARGE_PIECE_BYTES // each))
+    return max(1, min(cells, ROWS))
+
+
+def measured_cells(width: int) -> int:
+    """Cells that are measured at a time."""
+    return max(1, min(PIECE_BYTES // (MEASURED_BYTES * width + CELL_BYTES), ROWS))
+
+
+def cached_cells(width: int) -> int:
+    """Cells of a step of arithmetic."""
+    return max(1, min(CACHED_CELLS, CACHED_BYTES // (4 * max(width, 1))))
+
+
+class SpaceReader:
+    """Reads the coordinates of cells in all spaces; each block of a dask array once.
+
+    Pieces must be asked for in the order of the cells.
+    """
+
+    def __init__(self, spaces: Sequence[Space]) -> None:
+        self._spaces = spaces
+        self._blocks = [None if s.array is None else _BlockReader(s.array) for s in spaces]
+
+    def fill(self, buffer: NDArray[Any], start: int, stop: int) -> NDArray[Any]:
+        """Read cells `start` to `stop` in all spaces, beside one another, into `buffer`.
+
+        One buffer for all pieces: memory that is mapped anew costs more than the arithmetic on it.
+        """
+        done = 0
+        for space, blocks in zip(self._spaces, self._blocks, strict=True):
+            columns = buffer[:, done : done + space.width]
+            done += space.width
+            if blocks is None:
+                columns[:] = space.read_points(start, stop)
+                continue
+            for row, part in blocks.parts(start, stop):
+                with np.errstate(over="ignore"):  # float32, as the reference takes them
+                    rounded = part.astype(np.float32, copy=False)
+                columns[row - start : row - start + len(part)] = rounded
+        return buffer
+
+
+class _BlockReader:
+    """Rows of a dask array; a block is computed whole, so the last one is held."""
+
+    def __init__(self, array: da.Array) -> None:
+        self._array = array
+        self._ends = np.cumsum(array.chunks[0])
+        self._first = self._last = 0
+        self._block: NDArray[Any] | None = None
+
+    def parts(self, start: int, stop: int) -> Iterator[tuple[int, NDArray[Any]]]:
+        """Rows `start` to `stop` in parts, each with the number of its first row."""
+        while start < stop:
+            if self._block is None or not self._first <= start < self._last:
+                self._load(start)
+            assert self._block is not None
+            end = min(stop, self._last)
+            yield start, self._block[start - self._first : end - self._first]
+            start = end
+
+    def _load(self, row: int) -> None:
+        self._block = None  # before the next one takes memory
+        i = int(np.searchsorted(self._ends, row, side="right"))
+        self._first, self._last = int(self._ends[i - 1]) if i else 0, int(self._ends[i])
+        self._block = rows_of(self._array, self._first, self._last)

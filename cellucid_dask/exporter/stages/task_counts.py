@@ -1,0 +1,77 @@
+"""How many tasks each stage submits, counted by the code that cuts the work: a run that is dry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellucid_dask.compute.engine import Engine
+from cellucid_dask.exporter.checks.genes import Genes
+from cellucid_dask.exporter.checks.survey import Catalog
+from cellucid_dask.exporter.job import Job
+from cellucid_dask.exporter.plan import Plan, gene_bytes
+from cellucid_dask.exporter.recovery.staging import Staging
+from cellucid_dask.exporter.stages.genes.driver import GROUP, column_bytes, gene_blocks, gene_strips
+from cellucid_dask.exporter.stages.obs.driver import reduce_obs, write_obs
+from cellucid_dask.options.export import ExportOptions
+from cellucid_dask.source.core import Source
+from cellucid_dask.source.matrix import SparseMatrix
+
+
+@dataclass(slots=True)
+class _Counting:
+    """Stands where the engine does, and counts what it is asked to run."""
+
+    slots: int
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def run(
+        self, stage: str, _work: Callable[..., Any], tasks: Iterable[Any], **_: Any
+    ) -> list[int]:
+        """Count tasks; every one answers 0."""
+        n = sum(1 for _ in tasks)
+        self.counts[stage] = self.counts.get(stage, 0) + n
+        return [0] * n
+
+
+def count_tasks(
+    source: Source, catalog: Catalog, options: ExportOptions, plan: Plan, slots: int
+) -> dict[str, int]:
+    """Tasks of each stage of a run that finds nothing done, in the order of the stages.
+
+    Those of ``genes`` are what they will be where the bytes of each gene are known: of CSC and
+    dense matrices. For a spill that is not written yet all genes count as equal.
+    """
+    engine, nowhere = _Counting(slots), Staging(Path(), Path(), Path())
+    job = Job(source, catalog, options, cast(Engine, engine), plan, nowhere)
+    reduce_obs(job, write_obs(job))
+    counts = dict(engine.counts)
+    if catalog.genes is not None and catalog.genes.ids:
+        if plan.way == "transpose":
+            counts["transpose"] = len(plan.row_chunks)
+            if len(plan.row_chunks) > GROUP:
+                counts["spill sizes"] = -(-len(plan.row_chunks) // GROUP)
+        counts["genes"] = len(_cuts(job, catalog.genes))
+    if catalog.graph is not None:
+        counts["edges"] = 1
+    return counts
+
+
+def _cuts(job: Job, genes: Genes) -> list[tuple[int, int]]:
+    every = [(0, len(genes.ids))]
+    if job.plan.way == "strips":
+        return gene_strips(job, genes, every)
+    return gene_blocks(job, _weights(job, genes), every, max(len(job.plan.row_chunks), 1))
+
+
+def _weights(job: Job, genes: Genes) -> NDArray[np.int64]:
+    """(n_genes,) bytes of each gene as far as they are known."""
+    if job.plan.way == "columns":
+        assert isinstance(genes.matrix, SparseMatrix)
+        return column_bytes(genes.matrix, genes.columns)
+    return np.full(len(genes.ids), gene_bytes(genes) // len(genes.ids), np.int64)

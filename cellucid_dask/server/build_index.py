@@ -1,0 +1,95 @@
+"""Building a gene index beforehand, with all the workers a user gives."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cellucid_dask.compute.engine import Engine
+from cellucid_dask.compute.progress import Reporter
+from cellucid_dask.errors import CellucidDaskError, InputError, Problem, suggest
+from cellucid_dask.exporter.plan import SMALL
+from cellucid_dask.exporter.resources import refuse
+from cellucid_dask.options.run import RunOptions
+from cellucid_dask.server.cache_folder import default_cache_dir, index_folder
+from cellucid_dask.server.datasets.live import state_of
+from cellucid_dask.server.gene_index.lookup import GeneIndex
+from cellucid_dask.source.chunks.array_uses import uses_of_matrix
+from cellucid_dask.source.chunks.missing import find_missing_chunks
+from cellucid_dask.source.core import Source, open_source
+from cellucid_dask.source.matrix import Matrix, SparseMatrix
+
+
+@dataclass(frozen=True, slots=True)
+class IndexResult:
+    """What was done about a gene index.
+
+    Parameters
+    ----------
+    folder
+        Where it is; None when the matrix needs none.
+    made
+        Whether it was made now.
+    layout
+        Layout of the matrix.
+    warnings
+        What the user should know of the matrix.
+    """
+
+    folder: Path | None
+    made: bool
+    layout: str
+    warnings: tuple[str, ...] = ()
+
+
+def build_index(
+    data: str | os.PathLike[str],
+    run: RunOptions,
+    *,
+    modality: str | None,
+    layer: str | None,
+    raw: bool,
+    cache_dir: str | None,
+    quiet: bool,
+    accept_missing_chunks: bool = False,
+    problems: Sequence[Problem] = (),
+) -> IndexResult:
+    """Build the gene index of a file, unless it is there.
+
+    Raises
+    ------
+    CellucidDaskError
+        When the data cannot be read, or the index cannot be written.
+    """
+    try:
+        source = open_source(data, modality)
+        matrix = _matrix(source, layer, raw=raw)
+    except CellucidDaskError as error:
+        raise InputError.of([*problems, *error.problems]) from error
+    missing = find_missing_chunks(uses_of_matrix(matrix), accept=accept_missing_chunks)
+    refuse([*problems, *missing.problems])
+    mark, warnings = state_of(matrix), tuple(missing.warnings)
+    if matrix.layout != "csr" or mark is None:
+        return IndexResult(None, False, matrix.layout, warnings)
+    assert isinstance(matrix, SparseMatrix)
+    folder = index_folder(cache_dir or default_cache_dir(), mark)
+    reporter, small = Reporter(quiet=quiet), matrix.nnz < SMALL
+    with Engine(run, reporter, local=False, small=small) as engine:
+        share = engine.share(run.memory_bytes())
+        index = GeneIndex(matrix, folder, room=share, threads=engine.slots, mark=mark)
+        return IndexResult(folder, index.build(engine, share), matrix.layout, warnings)
+
+
+def _matrix(source: Source, layer: str | None, *, raw: bool) -> Matrix:
+    key = "raw/X" if raw else "X" if layer is None else f"layers/{layer}"
+    matrix = source.matrices.get(key)
+    if isinstance(matrix, CellucidDaskError):
+        raise matrix
+    if matrix is None and layer is not None:
+        fix = suggest(layer, source.keys("layers"), noun="layers has")
+        raise InputError(f"there is no layer {layer!r}", where="--layer", fix=fix)
+    if matrix is None:
+        raise InputError(f"there is no {'raw matrix' if raw else 'X'}", where=source.where)
+    return matrix

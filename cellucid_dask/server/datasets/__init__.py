@@ -1,0 +1,1 @@
+"""What a server serves: live data, exports, and folders of exports."""

@@ -1,0 +1,173 @@
+"""One gene of a matrix, read the shortest way its layout has."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from threading import BoundedSemaphore, Event
+from typing import Any, Protocol
+
+import numpy as np
+
+from cellucid_dask.compute.machine import cores
+from cellucid_dask.encode import Range
+from cellucid_dask.exporter.stages.genes.blocks import Piece, csc_columns, dense_columns
+from cellucid_dask.server.datasets.gene_ranges import ReadColumns, gene_ranges
+from cellucid_dask.server.gene_index.lookup import GeneIndex
+from cellucid_dask.server.http.cache import Once
+from cellucid_dask.source.matrix import Matrix, SparseMatrix
+from cellucid_dask.source.rows.kept_rows import KeptRows
+from cellucid_dask.source.storage.fingerprint import Fingerprint
+from cellucid_dask.source.storage.open_arrays import hold
+
+
+class GeneReader(Protocol):
+    """Reads genes of one matrix; shared by threads."""
+
+    def pieces(self, column: int) -> list[Piece]:
+        """Stored values of a gene, as `cellucid_dask.encode.encode_gene` takes them."""
+
+    def ranges(self) -> list[Range]:
+        """Range of every gene, as quantization takes it; reads the whole matrix once."""
+
+    def start(self) -> None:
+        """Begin to build an index, where there is one to build."""
+
+    def stop(self) -> None:
+        """Stop building."""
+
+    def progress(self) -> dict[str, Any]:
+        """What there is of an index, as plain data."""
+
+
+class _Ranged:
+    """What all readers do alike: the ranges, found once."""
+
+    def __init__(self, matrix: Matrix, room: int) -> None:
+        self._matrix, self._room = matrix, room
+        self._once, self._stopped = Once(), Event()
+
+    def ranges(self) -> list[Range]:
+        """Range of every gene."""
+        return self._once(("ranges",), self._find_ranges)
+
+    def stop(self) -> None:
+        """Stop searching."""
+        self._stopped.set()
+
+    def _find_ranges(self) -> list[Range]:
+        found = gene_ranges(self._matrix, self._room, cores(), self._stopped)
+        return [Range(lo, hi) for lo, hi in found]
+
+
+class DirectReader(_Ranged):
+    """Genes that lie together on disk, or as near as their chunks allow.
+
+    Parameters
+    ----------
+    matrix
+        CSC or dense.
+    read
+        How its columns are read.
+    """
+
+    def __init__(self, matrix: Matrix, read: ReadColumns, room: int) -> None:
+        super().__init__(matrix, room)
+        self._read, self._open = read, ExitStack()
+        self._busy = BoundedSemaphore(max(2, cores()))  # each read takes memory
+
+    def pieces(self, column: int) -> list[Piece]:
+        """Stored values of a gene."""
+        matrix = self._once(("open",), lambda: hold(self._matrix, self._open))
+        with self._busy:
+            return [piece for _, piece in self._read(matrix, np.asarray([column]))]
+
+    def start(self) -> None:
+        """Nothing to build."""
+
+    def stop(self) -> None:
+        """Close the file."""
+        self._stopped.set()
+        self._open.close()
+
+    def progress(self) -> dict[str, Any]:
+        """No index is needed."""
+        return {"state": "not needed"}
+
+
+class IndexedReader(_Ranged):
+    """Genes of a matrix that lies cell by cell: from the index, or from a scan until it is there.
+
+    Parameters
+    ----------
+    matrix
+        CSR, or a dask array of row blocks.
+    folder
+        Of the index; None scans for every gene and writes nothing.
+    room
+        Bytes of memory for building and scanning.
+    mark
+        Fingerprint of the data, where they have a file.
+    """
+
+    def __init__(
+        self, matrix: Matrix, folder: Path | None, room: int, mark: Fingerprint | None
+    ) -> None:
+        super().__init__(matrix, room)
+        self._index = GeneIndex(matrix, folder, room=room, threads=cores(), mark=mark)
+        self.pieces, self.progress = self._index.pieces, self._index.progress
+        self.start = self._index.start
+
+    def stop(self) -> None:
+        """Stop building and searching."""
+        self._stopped.set()
+        self._index.stop()
+
+
+class KeptReader:
+    """Genes of the cells that are kept, from a reader of all cells.
+
+    Parameters
+    ----------
+    reader
+        Of the matrix of all cells.
+    matrix
+        Matrix of the kept cells.
+    kept
+        Those cells.
+    room
+        Bytes of memory for finding the ranges.
+    """
+
+    def __init__(self, reader: GeneReader, matrix: Matrix, kept: KeptRows, room: int) -> None:
+        self._reader, self._kept = reader, kept
+        self._ranges = _Ranged(matrix, room)
+        self.start, self.progress = reader.start, reader.progress
+
+    def pieces(self, column: int) -> list[Piece]:
+        """Stored values of a gene in the kept cells."""
+        found = []
+        for first, cells, values in self._reader.pieces(column):
+            places = np.arange(cells.start or 0, len(values)) if isinstance(cells, slice) else cells
+            there, numbers = self._kept.renumber(places.astype(np.int64) + first)
+            found.append((0, numbers, values[there]))
+        return found
+
+    def ranges(self) -> list[Range]:
+        """Range of every gene in the kept cells."""
+        return self._ranges.ranges()
+
+    def stop(self) -> None:
+        """Stop building and searching."""
+        self._ranges.stop()
+        self._reader.stop()
+
+
+def reader_of(
+    matrix: Matrix, folder: Path | None, room: int, mark: Fingerprint | None = None
+) -> GeneReader:
+    """Make the reader for the layout of `matrix`."""
+    if matrix.layout in ("csr", "rows"):
+        return IndexedReader(matrix, folder, room, mark)
+    read: Any = csc_columns if isinstance(matrix, SparseMatrix) else dense_columns
+    return DirectReader(matrix, read, room)

@@ -1,0 +1,1 @@
+"""One reader for each kind of input, each of which makes a `Source`."""

@@ -1,0 +1,132 @@
+"""A `Source` from what is in memory: an AnnData, also a backed one, or loose arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cellucid_dask.errors import InputError, ReadError
+from cellucid_dask.source.core import ARGUMENTS, Refused, Source, attempt, frame_of, obsm_array
+from cellucid_dask.source.matrix import Matrix, matrix_in_memory, matrix_in_store
+from cellucid_dask.source.storage.elements import encoding_of, find, need
+from cellucid_dask.source.storage.store import DAMAGE, Store, locate, said
+from cellucid_dask.versions import layer_names
+
+HERE = "AnnData in memory"
+_UNREADABLE: tuple[type[Exception], ...] = (*DAMAGE, AttributeError)  # also of old encodings
+
+
+def source_in_memory(adata: Any) -> Source:
+    """Describe an AnnData; of a backed one, X and raw are read from its file.
+
+    Raises
+    ------
+    InputError
+        For a view of a backed AnnData, whose rows are not those of the file.
+    """
+    store = _store_behind(adata)
+    found: dict[str, Any] = {}
+    if adata.X is not None:
+        found["X"] = _matrix(adata.X, "X", store)
+    raw_var = None
+    if adata.raw is not None:
+        found["raw/X"] = _matrix(adata.raw.X, "raw/X", store)
+        raw_var = frame_of(_table(adata.raw.var))
+    for name in layer_names(adata):
+        found[f"layers/{name}"] = _matrix(adata.layers[name], f"layers/{name}", store)
+    for name in adata.obsp:
+        found[f"obsp/{name}"] = _matrix(adata.obsp[name], f"obsp/{name}", store)
+    return Source(
+        name=Path(store.path).stem if store else "dataset",
+        where=store.path if store else HERE,
+        path=store.path if store else None,
+        obs=frame_of(_table(adata.obs)),
+        var=frame_of(_table(adata.var)),
+        obsm={str(k): attempt(obsm_array, _plain(v), f"obsm/{k}") for k, v in adata.obsm.items()},
+        matrices=found,
+        raw_var=raw_var,
+        local=True,
+    )
+
+
+def source_of_arrays(
+    obs: pd.DataFrame,
+    var: pd.DataFrame,
+    obsm: Mapping[str, Any],
+    matrices: Mapping[str, Any],
+    name: str,
+) -> Source:
+    """Describe loose arrays as if an AnnData held them; used by `cellucid_dask.prepare`."""
+    made: dict[str, Matrix | Refused] = {
+        key: attempt(matrix_in_memory, value, key) for key, value in matrices.items()
+    }
+    arrays = {key: attempt(obsm_array, value, key) for key, value in obsm.items()}
+    return Source(name, ARGUMENTS, None, frame_of(obs), frame_of(var), arrays, made, local=True)
+
+
+def _store_behind(adata: Any) -> Store | None:
+    if not adata.isbacked:
+        return None
+    if adata.is_view:
+        raise InputError(
+            "is a view of a backed AnnData",
+            where=str(adata.filename),
+            fix="call .to_memory() on it, or write it to a file and export that",
+        )
+    return locate(adata.filename)
+
+
+def _matrix(value: Any, key: str, store: Store | None) -> Any:
+    """In memory, or for what anndata left on disk its place there."""
+    if store is None or (not hasattr(value, "file") and not hasattr(value, "group")):
+        return attempt(matrix_in_memory, _plain(value), key)
+    with store.open() as root:
+        # Its own name: raw.X before anndata 0.7, and mod/NAME/X of a MuData.
+        there = getattr(value, "group", value).name.strip("/")
+        return attempt(matrix_in_store, store, there, need(root, there))
+
+
+def read_whole(store: Store) -> Any:
+    """Read an AnnData file into memory, but for what is never shown, such as ``uns``.
+
+    Raises
+    ------
+    ReadError
+        When anndata cannot read it.
+    """
+    import anndata
+
+    try:
+        with store.open() as root:
+            if encoding_of(root) == "anndata":
+                return _read_parts(root)
+            if store.kind != "hdf5":
+                return anndata.read_zarr(root)
+        return anndata.read_h5ad(store.path)
+    except _UNREADABLE as error:
+        what, fix = said(error)
+        raise ReadError(what, where=store.path, fix=fix) from error
+
+
+def _read_parts(root: Any) -> Any:
+    import anndata
+
+    read = anndata.io.read_elem
+    names = ("X", "obs", "var", "obsm", "obsp", "layers")
+    parts = {name: read(need(root, name)) for name in names if find(root, name) is not None}
+    if find(root, "raw/X") is not None:
+        parts["raw"] = {name: read(need(root, f"raw/{name}")) for name in ("X", "var")}
+    return anndata.AnnData(**parts)
+
+
+def _plain(value: Any) -> Any:
+    """What anndata.experimental.read_lazy holds in place of a DataFrame, as one."""
+    return value.to_memory() if hasattr(value, "to_memory") else value
+
+
+def _table(value: Any) -> pd.DataFrame:
+    table: pd.DataFrame = _plain(value)
+    return table

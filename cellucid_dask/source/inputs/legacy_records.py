@@ -1,0 +1,72 @@
+"""A `Source` from a file of anndata 0.6: obs and var are arrays of records.
+
+Categorical columns are numbers there, and their categories lie in uns, a single one as a scalar,
+which anndata itself does not read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cellucid_dask.errors import CellucidDaskError
+from cellucid_dask.source.columns import TEXT, Column, SeriesColumn
+from cellucid_dask.source.core import Frame, Refused, attempt, obsm_array
+from cellucid_dask.source.storage.elements import find, is_array, names_in
+from cellucid_dask.source.storage.members import member
+from cellucid_dask.source.storage.store import Store
+from cellucid_dask.source.storage.utf8 import decoded
+
+CATEGORIES = "_categories"  # ending of the names of categories in uns
+
+
+def records_frame(store: Store, key: str, element: Any) -> Frame:
+    """Describe the table `element`, whose first column has the row names; it is read whole."""
+    records = np.asarray(element[...])
+    with store.open() as root:
+        categories = {} if key == "raw.var" else _categories(store, root)
+    first, *names = records.dtype.names or ()
+    where = f"{store.path}, {key}"
+    columns: dict[str, Column | Refused] = {
+        name: attempt(_column, records[name], f"{where}/{name}", categories.get(name))
+        for name in names
+    }
+    return Frame(len(records), attempt(_column, records[first], f"{where}/{first}", None), columns)
+
+
+def records_obsm(store: Store, key: str, element: Any) -> dict[str, Any]:
+    """Describe the arrays of obsm, where it is an array of records, too; it is read whole."""
+    records = np.asarray(element[...])
+    names = records.dtype.names or ()
+    return {n: attempt(obsm_array, records[n], f"{store.path}, {key}/{n}") for n in names}
+
+
+def _categories(store: Store, root: Any) -> Mapping[str, Any]:
+    """Categories by column, or why they cannot be read."""
+    uns = find(root, "uns")
+    names = [] if uns is None or is_array(uns) else names_in(uns)
+    return {
+        name.removesuffix(CATEGORIES): member(store, "uns", uns, name, _values)
+        for name in names
+        if isinstance(name, str) and name.endswith(CATEGORIES)
+    }
+
+
+def _values(store: Store, key: str, element: Any) -> NDArray[Any]:
+    values = np.atleast_1d(np.asarray(element[...]))
+    return decoded(values, f"{store.path}, {key}") if values.dtype.kind in TEXT else values
+
+
+def _column(values: NDArray[Any], where: str, categories: Any) -> Column:
+    if isinstance(categories, CellucidDaskError):
+        raise categories
+    if values.dtype.kind in TEXT:
+        values = decoded(values, where)
+    codes = categories is not None and values.dtype.kind in "iu"
+    if codes and values.max(initial=-1) < len(categories):  # else they are of the other table
+        return SeriesColumn(pd.Series(pd.Categorical.from_codes(values, categories)))
+    return SeriesColumn(pd.Series(values))

@@ -1,0 +1,1 @@
+"""Rows of a source: blocks of them, and selections of them."""

@@ -1,0 +1,1 @@
+"""The files of an export, read without any of the code that writes them."""

@@ -1,0 +1,216 @@
+"""Where the manifests of an export contradict one another or the format."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from reprlib import repr as short
+from typing import Any
+
+from cellucid_dask import format as fmt
+from cellucid_dask.verify.export_folder.contents import Contents
+from cellucid_dask.verify.export_folder.manifests import Json
+
+
+def disagreements(manifests: Mapping[str, Json], contents: Contents) -> Iterator[str]:
+    """Everything in the manifests that is not as the rest of them and the format want it."""
+    identity = manifests[fmt.IDENTITY]
+    wanted = {
+        fmt.IDENTITY: _identity(identity, contents),
+        fmt.OBS_MANIFEST: _obs(contents),
+        fmt.VAR_MANIFEST: _var(contents),
+        fmt.CONNECTIVITY_MANIFEST: _graph(contents),
+    }
+    for name, manifest in manifests.items():
+        yield from _differences(manifest, wanted[name], name)
+    yield from _missing_manifests(manifests, contents)
+    yield from _obs_fields(identity, contents)
+    yield from _resolution(identity, contents)
+    for name, dims in contents.vectors.items():
+        if not dims.keys() <= contents.points.keys():
+            yield f"{fmt.IDENTITY}, vector_fields, {name!r}: not all of {[*dims]} have points"
+    yield from _ranges(contents)
+    yield from _categories(contents)
+    yield from _shared_files(contents)
+    if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", identity["created_at"]):
+        yield f"{fmt.IDENTITY}, created_at: is {short(identity['created_at'])}"
+    if contents.ours and contents.quantile is not None and not 0.5 < contents.quantile < 1:
+        yield f"{fmt.OBS_MANIFEST}, centroid_outlier_quantile: is {contents.quantile}"
+
+
+def _differences(found: Any, wanted: Any, where: str) -> Iterator[str]:
+    """Say where `found` is not `wanted`; keys that only `found` has are not looked at."""
+    if isinstance(wanted, dict) and isinstance(found, dict):
+        for key, value in wanted.items():
+            yield from _differences(found.get(key), value, f"{where}, {key}")
+    elif found != wanted or isinstance(found, bool) != isinstance(wanted, bool):
+        yield f"{where}: is {short(found)}, not {short(wanted)}"
+
+
+def _identity(identity: Json, contents: Contents) -> Json:
+    n_genes = len(contents.genes)
+    if not contents.ours:  # the reference counts the genes of its input, exported or not
+        n_genes = max(n_genes, identity["stats"]["n_genes"])
+    n_continuous, n_categorical = len(contents.continuous), len(contents.categorical)
+    wanted: Json = {
+        "version": 2,
+        "stats": {
+            "n_cells": contents.n_cells,
+            "n_genes": n_genes,
+            "n_obs_fields": n_continuous + n_categorical,
+            "n_categorical_fields": n_categorical,
+            "n_continuous_fields": n_continuous,
+            "has_connectivity": contents.edges is not None,
+            "n_edges": contents.edges[0] if contents.edges else None,
+        },
+        "embeddings": _dimensions(contents.points),
+        "export_settings": {"compression": contents.compression},
+    }
+    if contents.genes:
+        wanted["export_settings"]["var_quantization"] = contents.var_bits
+    if contents.vectors:
+        names = contents.vectors
+        wanted["vector_fields"] = {
+            "default_field": "velocity_umap" if "velocity_umap" in names else min(names),
+            "fields": {
+                name: _dimensions(dims)
+                | {"label": fmt.vector_label(name)}
+                | {"basis": "umap" if name.endswith("_umap") else None}
+                for name, dims in names.items()
+            },
+        }
+    return wanted
+
+
+def _dimensions(resources: Mapping[int, fmt.Resource]) -> Json:
+    return {
+        "available_dimensions": sorted(resources),
+        "default_dimension": max(resources, default=None),
+        "files": {f"{dim}d": resource.path for dim, resource in resources.items()},
+    }
+
+
+def _values_schema(folder: str, bits: int | None, contents: Contents) -> Json:
+    ext, gz = fmt.value_ext(bits), ".gz" if contents.gz else ""
+    return {
+        "pathPattern": f"{folder}/{{key}}.values.{ext}{gz}",
+        "ext": ext,
+        "dtype": fmt.value_dtype(bits),
+        "quantized": bits is not None,
+        "quantizationBits": bits,
+    }
+
+
+def _obs(contents: Contents) -> Json:
+    bits, gz = contents.obs_bits, ".gz" if contents.gz else ""
+    ext = fmt.value_ext(bits)
+    categorical = {
+        "codesPathPattern": f"obs/{{key}}.codes.{{ext}}{gz}",
+        "outlierPathPattern": f"obs/{{key}}.outliers.{ext}{gz}",
+        "outlierExt": ext,
+        "outlierDtype": fmt.value_dtype(bits),
+        "outlierQuantized": bits is not None,
+    }
+    return {
+        "_format": fmt.COMPACT,
+        "n_points": contents.n_cells,
+        "compression": contents.compression,
+        "_obsSchemas": {
+            "continuous": _values_schema("obs", bits, contents) if contents.continuous else None,
+            "categorical": categorical if contents.categorical else None,
+        },
+    }
+
+
+def _var(contents: Contents) -> Json:
+    return {
+        "_format": fmt.COMPACT,
+        "n_points": contents.n_cells,
+        "compression": contents.compression,
+        "_varSchema": {
+            "kind": "continuous",
+            **_values_schema("var", contents.var_bits, contents),
+        },
+    }
+
+
+def _graph(contents: Contents) -> Json:
+    dtype = fmt.index_dtype(contents.n_cells)
+    return {
+        "format": "edge_pairs",
+        "n_cells": contents.n_cells,
+        "index_dtype": dtype,
+        "index_bytes": int(dtype.removeprefix("uint")) // 8,
+        "sourcesPath": contents.src.path,
+        "destinationsPath": contents.dst.path,
+        "compression": contents.compression,
+    }
+
+
+def _missing_manifests(manifests: Mapping[str, Json], contents: Contents) -> Iterator[str]:
+    stats = manifests[fmt.IDENTITY]["stats"]
+    if stats["n_genes"] and fmt.VAR_MANIFEST not in manifests:
+        yield f"{fmt.VAR_MANIFEST}: is missing, but there are {stats['n_genes']} genes"
+    if stats["has_connectivity"] and contents.edges is None:
+        yield f"{fmt.CONNECTIVITY_MANIFEST}: is missing, but there is a graph"
+
+
+def _obs_fields(identity: Json, contents: Contents) -> Iterator[str]:
+    entries: list[Json] = identity["obs_fields"]
+    found = {
+        kind: [(e["key"], e.get("n_categories")) for e in entries if e["kind"] == kind]
+        for kind in ("continuous", "category")
+    }
+    wanted = {
+        "continuous": [(field.key, None) for field in contents.continuous],
+        "category": [(field.key, len(field.labels)) for field in contents.categorical],
+    }
+    yield from _differences(found, wanted, f"{fmt.IDENTITY}, obs_fields")
+    for entry in entries:
+        if entry["kind"] not in wanted:
+            yield f"{fmt.IDENTITY}, obs_fields, {entry['key']!r}: is a {short(entry['kind'])}"
+
+
+def _resolution(identity: Json, contents: Contents) -> Iterator[str]:
+    entry = identity["embeddings"].get("umap_resolution")
+    if not entry:
+        return
+    where, dim = f"{fmt.IDENTITY}, embeddings, umap_resolution", entry.get("dim")
+    if entry.get("action") not in ("used_as", "ignored"):
+        yield f"{where}: the action is {short(entry.get('action'))}"
+    elif entry["action"] == "used_as" and dim not in [*contents.points]:
+        yield f"{where}: names {short(dim)} dimensions, of which there are no points"
+    if dim is not None and type(dim) is not int:
+        yield f"{where}: {short(dim)} is no number of dimensions"
+    elif dim is not None and entry.get("alias_key") != f"X_umap_{dim}d":
+        yield f"{where}: {short(dim)} dimensions have the alias {short(entry.get('alias_key'))}"
+
+
+def _ranges(contents: Contents) -> Iterator[str]:
+    outliers = [field.outliers for field in contents.categorical]
+    for field in contents.continuous + outliers + contents.genes:
+        lo, hi = field.span
+        if field.bits and not lo < hi:
+            yield f"{field.resource.path}: its range of {lo} to {hi} is empty"
+
+
+def _categories(contents: Contents) -> Iterator[str]:
+    for field in contents.categorical:
+        n, wanted = len(field.labels), (field.code.dtype, field.code.missing)
+        if field.said != wanted:
+            yield f"{field.resource.path}: {n} categories need {wanted}, not {field.said}"
+        if n > field.code.missing - contents.ours:
+            yield f"{field.resource.path}: {n} categories are too many for {field.code.dtype}"
+        extra = field.centroids.keys() - contents.points.keys()
+        absent = contents.points.keys() - field.centroids.keys()
+        if extra or (absent and contents.quantile is not None):
+            dims = sorted(field.centroids)
+            yield f"{fmt.OBS_MANIFEST}, {field.key!r}: has centroids for dimensions {dims}"
+
+
+def _shared_files(contents: Contents) -> Iterator[str]:
+    """Say which keys share a file name; on some file systems case makes no difference."""
+    paths = (resource.path for resource in contents.resources())
+    counts = Counter(path.casefold() if contents.ours else path for path in paths)
+    yield from (f"{path}: is the file of {n} keys" for path, n in counts.items() if n > 1)

@@ -1,0 +1,244 @@
+"""What the manifests of an export promise: every array, its type and its range."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from cellucid_dask import format as fmt
+from cellucid_dask.verify.export_folder.manifests import (
+    CENTROID,
+    VECTOR_FIELD,
+    Json,
+    is_ours,
+    misfits,
+)
+
+NO_SPAN: Final = (math.nan, math.nan)
+_NUMBER: Final = int | float
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """A number per cell: a continuous obs column, outlier quantiles or a gene.
+
+    Parameters
+    ----------
+    bits
+        8, 16 or None for float32.
+    span
+        ``lo, hi`` of quantized values, else ``NO_SPAN``.
+    """
+
+    key: str
+    resource: fmt.Resource
+    bits: int | None
+    span: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    """A categorical obs column.
+
+    Parameters
+    ----------
+    said
+        Dtype and marker of missing codes as the manifest has them; `code` is what they must be.
+    centroids
+        By dimension, as the manifest has them.
+    """
+
+    key: str
+    labels: list[str]
+    code: fmt.Code
+    said: tuple[str, int]
+    resource: fmt.Resource
+    outliers: Values
+    centroids: dict[int, list[Json]]
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """Everything the manifests promise.
+
+    Parameters
+    ----------
+    ours
+        Whether this package wrote the export, so that its stricter rules hold.
+    obs_bits, var_bits
+        Quantization of obs columns and of genes.
+    quantile
+        Quantile of distances that centroids were made with; None for no centroids.
+    vectors
+        By field and dimension.
+    edges
+        ``n_edges, max_neighbors`` of the graph, if there is one.
+    """
+
+    ours: bool
+    n_cells: int
+    compression: int | None
+    obs_bits: int | None
+    var_bits: int | None
+    latent_key: str
+    gene_id_column: str
+    quantile: float | None
+    points: dict[int, fmt.Resource]
+    vectors: dict[str, dict[int, fmt.Resource]]
+    continuous: list[Values]
+    categorical: list[Category]
+    genes: list[Values]
+    edges: tuple[int, int] | None
+
+    @property
+    def gz(self) -> bool:
+        """Whether binary files are gzip members."""
+        return bool(self.compression)
+
+    @property
+    def src(self) -> fmt.Resource:
+        """Lower cell of every edge."""
+        return fmt.Resource("src", gz=self.gz)
+
+    @property
+    def dst(self) -> fmt.Resource:
+        """Higher cell of every edge."""
+        return fmt.Resource("dst", gz=self.gz)
+
+    def resources(self) -> Iterator[fmt.Resource]:
+        """Every binary file there must be, as often as it is promised."""
+        yield from self.points.values()
+        for dims in self.vectors.values():
+            yield from dims.values()
+        yield from (field.resource for field in self.continuous + self.genes)
+        for field in self.categorical:
+            yield field.resource
+            yield field.outliers.resource
+        if self.edges is not None:
+            yield self.src
+            yield self.dst
+
+
+def read_contents(manifests: Mapping[str, Json], problems: list[str]) -> Contents | None:
+    """Contents from manifests whose shape is right; None when they make no sense."""
+    wrong: list[str] = []
+    bits = _settings(manifests, wrong)
+    if not wrong:
+        wrong.extend(_rows(manifests, *bits))
+    problems.extend(wrong)
+    return None if wrong else _contents(manifests, *bits)
+
+
+def _settings(manifests: Mapping[str, Json], problems: list[str]) -> tuple[int | None, int | None]:
+    """Bits of obs and of genes, when they and other settings are ones the format has."""
+    identity, var = manifests[fmt.IDENTITY], manifests.get(fmt.VAR_MANIFEST, {})
+    settings, dims = identity["export_settings"], identity["embeddings"]["available_dimensions"]
+    bits = (settings["obs_continuous_quantization"], var.get("quantization"))
+    for where, value, known in (
+        (f"{fmt.IDENTITY}, obs_continuous_quantization", bits[0], (None, 8, 16)),
+        (f"{fmt.VAR_MANIFEST}, quantization", bits[1], (None, 8, 16)),
+        (f"{fmt.IDENTITY}, compression", settings["compression"], (None, *range(10))),
+        (
+            f"{fmt.IDENTITY}, obs_categorical_dtype",
+            settings["obs_categorical_dtype"],
+            ("auto", "uint8", "uint16"),
+        ),
+    ):
+        if value not in known:
+            problems.append(f"{where}: is {value!r}, none of {', '.join(map(repr, known))}")
+    if not dims or dims != sorted(set(dims) & set(fmt.DIMENSIONS)):
+        problems.append(f"{fmt.IDENTITY}, embeddings, available_dimensions: is {dims!r}")
+    return bits
+
+
+def _rows(
+    manifests: Mapping[str, Json], obs_bits: int | None, var_bits: int | None
+) -> Iterator[str]:
+    """Say which rows have not the shape that the settings give them."""
+    identity, obs = manifests[fmt.IDENTITY], manifests[fmt.OBS_MANIFEST]
+    closed = is_ours(identity)
+    span = (_NUMBER, _NUMBER) if obs_bits else ()
+    for key, shape in (
+        ("_continuousFields", (str, *span)),
+        ("_categoricalFields", (str, [str], str, int, dict, *span)),
+    ):
+        yield from misfits(obs[key], [shape], f"{fmt.OBS_MANIFEST}, {key}", closed=closed)
+    for row in obs["_categoricalFields"]:
+        centroids = row[4] if len(row) > 4 and isinstance(row[4], dict) else {}
+        for dim, entries in centroids.items():
+            where = f"{fmt.OBS_MANIFEST}, centroids of {row[0]!r}, {dim}"
+            yield from misfits(entries, [CENTROID], where, closed=closed)
+            if dim not in {str(d) for d in identity["embeddings"]["available_dimensions"]}:
+                yield f"{where}: is not a dimension that has points"
+    if fmt.VAR_MANIFEST in manifests:
+        span = (_NUMBER, _NUMBER) if var_bits else ()
+        fields = manifests[fmt.VAR_MANIFEST]["fields"]
+        yield from misfits(fields, [(str, *span)], f"{fmt.VAR_MANIFEST}, fields", closed=closed)
+    for name, entry in identity.get("vector_fields", {}).get("fields", {}).items():
+        where = f"{fmt.IDENTITY}, vector_fields, {name!r}"
+        yield from misfits(entry, VECTOR_FIELD, where, closed=closed)
+        if fmt.safe(name) != name:
+            yield f"{where}: is not a safe name"
+
+
+def _contents(
+    manifests: Mapping[str, Json], obs_bits: int | None, var_bits: int | None
+) -> Contents:
+    identity, obs = manifests[fmt.IDENTITY], manifests[fmt.OBS_MANIFEST]
+    var, graph = manifests.get(fmt.VAR_MANIFEST), manifests.get(fmt.CONNECTIVITY_MANIFEST)
+    # What is said in several manifests is taken as most say it, so that one wrong number does
+    # not make every file look wrong; `agree` reports the odd one.
+    others = [manifest for name, manifest in manifests.items() if name != fmt.IDENTITY]
+    counts = [m["n_points"] if "n_points" in m else m["n_cells"] for m in others]
+    levels = [m["compression"] for m in (*others, identity["export_settings"])]
+    level: int | None = statistics.mode(levels)
+    gz = bool(level)
+    dtype = identity["export_settings"]["obs_categorical_dtype"]
+    fields = identity.get("vector_fields", {}).get("fields", {})
+    return Contents(
+        ours=is_ours(identity),
+        n_cells=statistics.mode([*counts, identity["stats"]["n_cells"]]),
+        compression=level,
+        obs_bits=obs_bits,
+        var_bits=var_bits,
+        latent_key=obs["latent_key"],
+        gene_id_column=var["var_gene_id_column"] if var else "index",
+        quantile=obs["centroid_outlier_quantile"],
+        points={
+            dim: fmt.Resource("points", dim=dim, gz=gz)
+            for dim in identity["embeddings"]["available_dimensions"]
+        },
+        vectors={
+            name: {
+                dim: fmt.Resource("vectors", name, dim, gz=gz)
+                for dim in entry["available_dimensions"]
+            }
+            for name, entry in fields.items()
+        },
+        continuous=[_values("values", row, obs_bits, gz) for row in obs["_continuousFields"]],
+        categorical=[_category(row, dtype, obs_bits, gz) for row in obs["_categoricalFields"]],
+        genes=[_values("gene", row, var_bits, gz) for row in (var["fields"] if var else [])],
+        edges=(graph["n_edges"], graph["max_neighbors"]) if graph else None,
+    )
+
+
+def _values(kind: fmt.Kind, row: list[Any], bits: int | None, gz: bool) -> Values:
+    resource = fmt.Resource(kind, fmt.safe(row[0]), ext=fmt.value_ext(bits), gz=gz)
+    return Values(row[0], resource, bits, (row[-2], row[-1]) if bits else NO_SPAN)
+
+
+def _category(row: list[Any], dtype: str, bits: int | None, gz: bool) -> Category:
+    key, labels, said, missing, centroids = row[:5]
+    code = fmt.category_code(len(labels), dtype)
+    return Category(
+        key=key,
+        labels=labels,
+        code=code,
+        said=(said, missing),
+        resource=fmt.Resource("codes", fmt.safe(key), ext=code.ext, gz=gz),
+        outliers=_values("outliers", [key, *row[5:]], bits, gz),
+        centroids={int(dim): entries for dim, entries in centroids.items()},
+    )

@@ -1,0 +1,172 @@
+"""Manifests of an export as strict JSON of the right shape.
+
+Part of `cellucid_dask.verify`, which says why nothing here imports the code that writes exports.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from reprlib import repr as short
+from types import UnionType
+from typing import Any, Final, TypeAlias
+
+from cellucid_dask import format as fmt
+from cellucid_dask.verify.export_folder.tree import DamagedError, Files
+
+Json: TypeAlias = dict[str, Any]
+
+
+_MOST: Final = 1 << 53  # integers beyond are no numbers that another JSON reader could hold
+
+# Shapes: a type; {key: shape}, a key ending in "?" may be absent; [shape] for a list of any
+# length; (shape, ...) for a list of exactly these. An int is a count and never negative.
+VECTOR_FIELD: Final = {
+    "label": str,
+    "available_dimensions": [int],
+    "default_dimension": int,
+    "files": dict,
+    "basis?": str,
+}
+_IDENTITY: Final = {
+    **dict.fromkeys(("id", "name", "description", "created_at", "cellucid_data_version"), str),
+    "version": int,
+    "stats": {
+        **dict.fromkeys(("n_cells", "n_genes", "n_obs_fields", "n_categorical_fields"), int),
+        "n_continuous_fields": int,
+        "has_connectivity": bool,
+        "n_edges": int | None,
+    },
+    "embeddings": {
+        "available_dimensions": [int],
+        "default_dimension": int,
+        "files": dict,
+        "umap_resolution?": dict,
+    },
+    "obs_fields": [{"key": str, "kind": str, "n_categories?": int | None}],
+    "export_settings": {
+        "compression": int | None,
+        "var_quantization": int | None,
+        "obs_continuous_quantization": int | None,
+        "obs_categorical_dtype": str,
+    },
+    "source?": {"name?": str, "url?": str, "citation?": str},
+    "vector_fields?": {"default_field": str, "fields": dict},
+}
+_OBS: Final = {
+    "_format": str,
+    "n_points": int,
+    "centroid_outlier_quantile": int | float | None,
+    "latent_key": str,
+    "compression": int | None,
+    "_obsSchemas": dict,
+    "_continuousFields": [list],
+    "_categoricalFields": [list],
+}
+_VAR: Final = {
+    "_format": str,
+    "n_points": int,
+    "var_gene_id_column": str,
+    "compression": int | None,
+    "quantization": int | None,
+    "_varSchema": dict,
+    "fields": [list],
+}
+_GRAPH: Final = {
+    **dict.fromkeys(("n_cells", "n_edges", "max_neighbors", "index_bytes"), int),
+    **dict.fromkeys(("format", "index_dtype", "sourcesPath", "destinationsPath"), str),
+    "compression": int | None,
+}
+CENTROID: Final = {"category": str, "position": [int | float], "n_points": int}
+_SHAPES: Final[Mapping[str, Json]] = {
+    fmt.IDENTITY: _IDENTITY,
+    fmt.OBS_MANIFEST: _OBS,
+    fmt.VAR_MANIFEST: _VAR,
+    fmt.CONNECTIVITY_MANIFEST: _GRAPH,
+}
+
+
+def read_manifests(files: Files, problems: list[str]) -> dict[str, Json] | None:
+    """Manifests of an export by file name; None when one cannot be used."""
+    manifests: dict[str, Json] = {}
+    wrong: list[str] = []
+    needed = {fmt.IDENTITY, fmt.OBS_MANIFEST, *(files.listed or ())}
+    for name in fmt.MANIFESTS:
+        if name not in files and name not in needed:
+            continue
+        try:
+            manifests[name] = strict_json(files.read(name, problems))
+        except DamagedError as damage:
+            wrong.append(str(damage))
+        except (ValueError, RecursionError) as error:
+            wrong.append(f"{name}: is not strict JSON ({error})")
+    ours = is_ours(manifests.get(fmt.IDENTITY, {}))
+    for name, manifest in manifests.items():
+        wrong.extend(misfits(manifest, _SHAPES[name], name, closed=ours))
+    if ours and fmt.CHECKSUMS not in files:
+        problems.append(f"{fmt.CHECKSUMS}: is missing")
+    problems.extend(wrong)
+    return None if wrong else manifests
+
+
+def is_ours(identity: Json) -> bool:
+    """Whether this package wrote the export, so that its stricter rules hold."""
+    return str(identity.get("cellucid_data_version")).startswith("cellucid-dask")
+
+
+def strict_json(raw: bytes) -> Json:
+    """Object of a JSON text in UTF-8 that has no NaN, no Infinity and no key twice.
+
+    Raises
+    ------
+    ValueError
+        When it is anything else.
+    """
+
+    def refuse(literal: str) -> float:
+        raise ValueError(f"it holds {literal}")
+
+    def number(literal: str) -> float:
+        return float(literal) if math.isfinite(float(literal)) else refuse(literal)
+
+    def unique(pairs: list[tuple[str, Any]]) -> Json:
+        twice = [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
+        return dict(pairs) if not twice else _fail(f"it has the key {twice[0]!r} twice")
+
+    value = json.loads(
+        raw.decode(), parse_constant=refuse, parse_float=number, object_pairs_hook=unique
+    )
+    return value if isinstance(value, dict) else _fail("it is no object")
+
+
+def _fail(text: str) -> Json:
+    raise ValueError(text)
+
+
+def misfits(value: Any, shape: Any, where: str, *, closed: bool) -> Iterator[str]:
+    """Say where `value` is not of `shape`; `closed` objects have no keys but the known ones."""
+    if isinstance(shape, type | UnionType):
+        fits = isinstance(value, shape) and (not isinstance(value, bool) or shape is bool)
+        count = shape in (int, int | None)
+        if not fits or (isinstance(value, int) and not (-_MOST, 0)[count] <= value <= _MOST):
+            yield f"{where}: is {short(value)}"
+    elif isinstance(shape, dict):
+        if not isinstance(value, dict):
+            yield f"{where}: is {short(value)}"
+            return
+        known = {key.removesuffix("?"): inner for key, inner in shape.items()}
+        missing = [key for key in shape if not key.endswith("?") and key not in value]
+        yield from (f"{where}: lacks {key!r}" for key in missing)
+        yield from (
+            f"{where}: has an unknown {key!r}" for key in value if closed and key not in known
+        )
+        for key in value.keys() & known.keys():
+            yield from misfits(value[key], known[key], f"{where}, {key}", closed=closed)
+    elif not isinstance(value, list) or (isinstance(shape, tuple) and len(value) != len(shape)):
+        yield f"{where}: is {short(value)}"
+    else:
+        shapes = shape if isinstance(shape, tuple) else shape * len(value)
+        for i, (item, inner) in enumerate(zip(value, shapes, strict=True)):
+            yield from misfits(item, inner, f"{where}[{i}]", closed=closed)

@@ -1,0 +1,66 @@
+"""Sparse matrices of numbers that scipy, and so anndata, does not know: made what it knows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from scipy import sparse
+
+from cellucid_dask.verify.source_data.attributes import text
+
+_PARTS: Final = ("data", "indices", "indptr")
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignSparse:
+    """CSR or CSC of half precision, or of the other byte order; read by rows or by columns.
+
+    Parameters
+    ----------
+    group
+        The open group that holds its parts.
+    format
+        ``csr`` or ``csc``.
+    shape
+        (n_cells, n_genes).
+    """
+
+    group: Any
+    format: str
+    shape: tuple[int, int]
+
+    def __getitem__(self, index: Any) -> Any:
+        """Read a range of rows of a CSR, ``[a:b]``, or of columns of a CSC, ``[:, a:b]``."""
+        along = index if isinstance(index, slice) else index[1]
+        axis = 0 if self.format == "csr" else 1
+        start, stop, _ = along.indices(self.shape[axis])
+        pointers = self._part("indptr", slice(start, stop + 1))
+        entries = slice(int(pointers[0]), int(pointers[-1]))
+        parts = (*(self._part(name, entries) for name in _PARTS[:2]), pointers - pointers[0])
+        if axis == 0:
+            return sparse.csr_matrix(parts, shape=(stop - start, self.shape[1]))
+        return sparse.csc_matrix(parts, shape=(self.shape[0], stop - start))
+
+    def whole(self) -> Any:
+        """Read all of it."""
+        return self[:] if self.format == "csr" else self[:, :]
+
+    def _part(self, name: str, where: slice) -> Any:
+        values = np.asarray(self.group[name][where])
+        if values.dtype == np.float16:
+            return values.astype(np.float32)
+        return values.astype(values.dtype.newbyteorder("="), copy=False)
+
+
+def foreign_sparse(element: Any) -> ForeignSparse | None:
+    """Return what reads the sparse matrix `element`; None when anndata can, or it is no such."""
+    encoding = text(element, "encoding-type")
+    if encoding not in ("csr_matrix", "csc_matrix") or any(p not in element for p in _PARTS):
+        return None
+    types = [np.dtype(element[name].dtype) for name in _PARTS]
+    if all(kind.isnative and kind != np.float16 for kind in types):
+        return None
+    n_rows, n_columns = (int(n) for n in element.attrs["shape"])
+    return ForeignSparse(element, encoding[:3], (n_rows, n_columns))

@@ -1,0 +1,102 @@
+"""The genes of a matrix one by one, whichever way it lies, in few passes and bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellucid_dask.verify.source_data.discovery import float32
+
+Float32 = NDArray[np.float32]
+
+_BAND_BYTES: Final = 1 << 28  # of a matrix that are read together
+_RUN_BYTES: Final = 1 << 30  # of genes that are collected in one pass
+_ENTRY_BYTES: Final = 8  # row and value
+
+
+def columns(matrix: Any, chosen: Sequence[int]) -> Iterator[Float32]:
+    """(n_cells,) float32 of each of the `chosen` genes, in their order."""
+    layout = getattr(matrix, "format", "")
+    if layout == "csc":
+        yield from _sliced(matrix, chosen)
+    elif layout == "csr":
+        for genes in _runs(matrix, chosen):
+            yield from _collected(matrix, genes)
+    else:
+        yield from _dense(matrix, chosen)
+
+
+def _sliced(matrix: Any, chosen: Sequence[int]) -> Iterator[Float32]:
+    """Columns of a CSC matrix; neighbours are read together, as they share chunks."""
+    width = max(1, matrix.shape[1] * (_BAND_BYTES // _ENTRY_BYTES) // max(1, _stored(matrix)))
+    start = 0
+    for stop in range(1, len(chosen) + 1):
+        ends = stop == len(chosen) or chosen[stop] != chosen[stop - 1] + 1
+        if ends or stop - start == width:
+            block = matrix[:, chosen[start] : chosen[stop - 1] + 1]
+            yield from (float32(block[:, i : i + 1])[:, 0] for i in range(stop - start))
+            start = stop
+
+
+def _bands(matrix: Any) -> Iterator[tuple[int, Any]]:
+    """First row and rows of every band of a CSR matrix, one pass over all of it."""
+    n_cells = matrix.shape[0]
+    height = max(1, n_cells * (_BAND_BYTES // _ENTRY_BYTES) // max(1, _stored(matrix)))
+    for top in range(0, n_cells, height):
+        yield top, matrix[top : top + height]
+
+
+def _stored(matrix: Any) -> int:
+    """Entries of a sparse matrix, in memory or on disk."""
+    return int(matrix.group["indices"].shape[0] if hasattr(matrix, "group") else matrix.nnz)
+
+
+def _runs(matrix: Any, chosen: Sequence[int]) -> Iterator[Sequence[int]]:
+    """Genes to collect together: as many as fit, which takes a pass of its own to know."""
+    most, (n_cells, n_genes) = _RUN_BYTES // _ENTRY_BYTES, matrix.shape
+    if min(_stored(matrix), n_cells * len(chosen)) <= most:
+        yield chosen
+        return
+    counts = np.zeros(n_genes, np.int64)
+    for _, band in _bands(matrix):
+        counts += np.bincount(band.indices, minlength=n_genes)
+    start = held = 0
+    for i, gene in enumerate(chosen):
+        if i > start and held + counts[gene] > most:
+            yield chosen[start:i]
+            start, held = i, 0
+        held += int(counts[gene])
+    yield chosen[start:]
+
+
+def _collected(matrix: Any, genes: Sequence[int]) -> Iterator[Float32]:
+    """Columns of a CSR matrix: one pass collects their entries, then each is made dense."""
+    pieces, every = [], list(genes) == list(range(matrix.shape[1]))
+    for top, band in _bands(matrix):
+        piece = (band if every else band[:, list(genes)]).tocsc()
+        piece.sum_duplicates()
+        pieces.append((top, piece.indptr, piece.indices, float32(piece.data)))
+    for i in range(len(genes)):
+        column = np.zeros(matrix.shape[0], np.float32)
+        for top, indptr, indices, values in pieces:
+            entries = slice(indptr[i], indptr[i + 1])
+            column[top + indices[entries]] = values[entries]
+        yield column
+
+
+def _dense(matrix: Any, chosen: Sequence[int]) -> Iterator[Float32]:
+    """Columns of a dense matrix, of which a rectangle is read at a time."""
+    n_cells = matrix.shape[0]
+    width = max(1, _BAND_BYTES // (4 * n_cells))
+    for start in range(0, len(chosen), width):
+        genes = np.asarray(chosen[start : start + width])
+        first, last = int(genes.min()), int(genes.max()) + 1
+        height = max(1, _BAND_BYTES // (8 * (last - first)))
+        block = np.empty((n_cells, genes.size), np.float32, order="F")
+        for top in range(0, n_cells, height):
+            rows = matrix[top : top + height, first:last]
+            block[top : top + height] = float32(rows[:, genes - first])
+        yield from block.T
