@@ -1,0 +1,1 @@
+"""Benchmarks and comparisons: ``python -m benchmarks --help`` lists them."""
