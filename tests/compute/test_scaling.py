@@ -3,39 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmarks.scaling import hollow_atlas, model, runs
+from benchmarks.scaling import rates as scaling_rates
 from cellucid_dask import export
 
 ROOT = Path(__file__).resolve().parents[2]
-PARTS = ("scaling_atlas", "scaling_model", "scaling_rates", "scaling_runs")
 
 
 @pytest.fixture
-def parts(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
-    """Modules of the benchmark."""
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    return {name: import_module(name) for name in PARTS}
-
-
-@pytest.fixture
-def hollow(parts: dict[str, Any], tmp_path: Path) -> tuple[Any, Path]:
+def hollow(tmp_path: Path) -> tuple[Any, Path]:
     """A hollow atlas of 210 million stored values, in a few hundred kB."""
     path = tmp_path / "hollow.zarr"
-    spec = parts["scaling_atlas"].Hollow(300_000, 2000, 700, categorical=2, continuous=1, latent=4)
-    parts["scaling_atlas"].write_hollow(spec, path)
+    spec = hollow_atlas.Hollow(300_000, 2000, 700, categorical=2, continuous=1, latent=4)
+    hollow_atlas.write_hollow(spec, path)
     assert sum(p.stat().st_size for p in path.rglob("*") if p.is_file()) < 1_000_000
     return spec, path
 
 
-def planner(parts: dict[str, Any], hollow: tuple[Any, Path], memory: int = 2 * 10**9) -> Any:
-    model = parts["scaling_model"]
+def planner(hollow: tuple[Any, Path], memory: int = 2 * 10**9) -> Any:
     return model.Planner(hollow[1], hollow[0], model.Machine(memory, 10**10, 10_000))
 
 
@@ -51,24 +42,20 @@ def test_a_hollow_atlas_has_the_plan_of_a_real_one(
     assert not (tmp_path / "out").exists()
 
 
-def test_the_model_counts_what_the_plan_does(
-    parts: dict[str, Any], hollow: tuple[Any, Path], tmp_path: Path
-) -> None:
-    counts = planner(parts, hollow).plan(4)
+def test_the_model_counts_what_the_plan_does(hollow: tuple[Any, Path], tmp_path: Path) -> None:
+    counts = planner(hollow).plan(4)
     assert counts.tasks["transpose"] == counts.chunks == len(counts.plan.row_chunks)
     assert counts.requests == 3 * counts.opens == 3 * counts.tasks["genes"] * counts.chunks
     assert counts.plan.n_files == 2000 + (1 + 3 + 2) + 2 + 5  # genes, cells, edges, manifests
     assert counts.spilled > 6 * hollow[0].nnz
     assert counts.read == 12 * hollow[0].nnz
-    more = planner(parts, hollow).plan(16)
+    more = planner(hollow).plan(16)
     assert more.tasks["genes"] > counts.tasks["genes"]
 
 
-def test_the_model_takes_the_longest_of_what_bounds_a_stage(
-    parts: dict[str, Any], hollow: tuple[Any, Path]
-) -> None:
-    model, rates = parts["scaling_model"], parts["scaling_rates"].saved()
-    counts = planner(parts, hollow).plan(4)
+def test_the_model_takes_the_longest_of_what_bounds_a_stage(hollow: tuple[Any, Path]) -> None:
+    rates = scaling_rates.saved()
+    counts = planner(hollow).plan(4)
     found = model.predicted(counts, rates)
     assert set(counts.tasks) <= {*found.stages, "obs means"}
     assert found.stages["transpose"].bound == "workers"
@@ -82,24 +69,24 @@ def test_the_model_takes_the_longest_of_what_bounds_a_stage(
 
 
 @pytest.mark.parametrize(("tasks", "workers", "share"), [(8, 4, 0.25), (9, 4, 1 / 3), (1, 4, 1)])
-def test_tasks_run_in_waves(parts: dict[str, Any], tasks: int, workers: int, share: float) -> None:
-    assert parts["scaling_model"].waves(tasks, workers) == pytest.approx(share)
+def test_tasks_run_in_waves(tasks: int, workers: int, share: float) -> None:
+    assert model.waves(tasks, workers) == pytest.approx(share)
 
 
-def test_the_fit_finds_what_it_was_given(parts: dict[str, Any]) -> None:
+def test_the_fit_finds_what_it_was_given() -> None:
     rows = [(1e8, 1e9), (4e8, 1e9), (1e8, 5e9)]
-    found, error = parts["scaling_rates"].fitted(rows, [2e-8 * a + 1e-9 * b for a, b in rows])
+    found, error = scaling_rates.fitted(rows, [2e-8 * a + 1e-9 * b for a, b in rows])
     assert found == pytest.approx([2e-8, 1e-9])
     assert error < 1e-9
 
 
-def test_efficiency(parts: dict[str, Any]) -> None:
-    assert parts["scaling_runs"].efficiency(10, 5) == 1
-    assert parts["scaling_runs"].efficiency(10, 10) == 0.5
+def test_efficiency() -> None:
+    assert runs.efficiency(10, 5) == 1
+    assert runs.efficiency(10, 10) == 0.5
 
 
-def test_rates_say_where_and_when(parts: dict[str, Any]) -> None:
-    rates = json.loads((ROOT / "benchmarks" / "scaling-rates.json").read_text())
-    assert rates == parts["scaling_rates"].saved()
+def test_rates_say_where_and_when() -> None:
+    rates = json.loads((ROOT / "benchmarks" / "scaling" / "rates.json").read_text())
+    assert rates == scaling_rates.saved()
     assert "cores" in rates["machine"]
     assert rates["scheduler"]["tasks"] == 20_000

@@ -1,6 +1,6 @@
 """Kill exports with SIGKILL at random moments, run them again, and compare what they make.
 
-    python benchmarks/recovery.py --kills 100
+    python -m benchmarks recovery --kills 100
 
 Makes small synthetic atlases in a temporary folder, and of each an export that runs through. Then,
 round after round, the same command runs with other numbers of workers, memory and scratch folders,
@@ -481,7 +481,7 @@ def _leftovers(tally: Tally) -> str:
     return str(sum("is left" in w or "still runs" in w for w in tally.wrong) or "none")
 
 
-@click.command(help=__doc__.split("\n")[0])
+@click.command("recovery", help=__doc__.split("\n")[0])
 @click.option("--kills", type=click.IntRange(1), default=100, show_default=True)
 @click.option("--seed", type=int, help="Of the choices; the moments are the machine's.")
 @click.option("--cells", type=click.IntRange(1000), default=140_000, show_default=True)
@@ -493,7 +493,7 @@ def _leftovers(tally: Tally) -> str:
     multiple=True,
     help="Of the matrix; by default all in turn.",
 )
-def main(kills: int, seed: int | None, cells: int, genes: int, layouts: tuple[str, ...]) -> None:
+def command(kills: int, seed: int | None, cells: int, genes: int, layouts: tuple[str, ...]) -> None:
     """Kill, run again, compare, and print the table."""
     seed = random.SystemRandom().randrange(1 << 32) if seed is None else seed
     print(f"seed {seed}; {cells:,} cells, {genes:,} genes\n", flush=True)
@@ -516,7 +516,3 @@ def main(kills: int, seed: int | None, cells: int, genes: int, layouts: tuple[st
                     process.kill()
     show(tally)
     sys.exit(1 if tally.wrong else 0)
-
-
-if __name__ == "__main__":
-    main()

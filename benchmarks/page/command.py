@@ -1,7 +1,7 @@
 """Time the page that `cellucid-dask serve` shows, in a real Chromium, and print a table.
 
-    python benchmarks/page.py --work FOLDER --repeat 5 --json FILE
-    python benchmarks/page.py --work FOLDER --quick        # 50,000 cells, once, under a minute
+    python -m benchmarks page --work FOLDER --repeat 5 --json FILE
+    python -m benchmarks page --work FOLDER --quick        # 50,000 cells, once, under a minute
 
 It opens an export and live data (a CSC h5ad) of `--cells` cells and an export of `--many`, in 2D
 and 3D. Every round has a fresh server and a fresh browser with an empty profile; files are in the
@@ -14,9 +14,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-import shlex
 import statistics
-import sys
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,10 +22,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-from page_browser import Page, browsing, memory, version
-from run import make_atlas
-from serve import free_port, ours, serving
 
+from benchmarks.page.browser import Page, browsing, memory, version
+from benchmarks.serve.command import free_port, ours, serving
+from benchmarks.shared.atlases import find_or_make_atlas
+from benchmarks.shared.machine import count_cores, describe_command
 from cellucid_dask import export
 from cellucid_dask.synthetic import AtlasSpec
 
@@ -56,7 +55,7 @@ def make_cases(work: Path, cells: int, many: int) -> Iterator[Case]:
         if not n:
             continue
         spec = AtlasSpec(n, genes, density=0.03, latent=2, neighbors=0, layout="csc")
-        atlas = make_atlas("page", spec, work)
+        atlas = find_or_make_atlas("page", spec, work)
         exported = atlas.with_suffix("")
         if not (exported / "dataset_identity.json").exists():
             export(atlas, exported, quiet=True)
@@ -152,16 +151,15 @@ def table(runs: dict[str, Runs]) -> Iterator[str]:
 def remarks(runs: dict[str, Runs]) -> Iterator[str]:
     """Say what the figures were measured on, and how."""
     loads = [run["load_average"] for each in runs.values() for run in each]
-    cores = len(os.sched_getaffinity(0))
     yield (
-        f"- {cores} cores, {platform.system()}, Python {platform.python_version()}, {version()}, "
-        f"SwiftShader (no graphics card), window 1280 x 720"
+        f"- {count_cores()} cores, {platform.system()}, Python {platform.python_version()}, "
+        f"{version()}, SwiftShader (no graphics card), window 1280 x 720"
     )
     yield f"- load average before each run: {min(loads):.1f} to {max(loads):.1f}"
-    yield f"- command: `python benchmarks/page.py {shlex.join(sys.argv[1:])}`"
+    yield f"- command: `{describe_command()}`"
 
 
-@click.command(help=__doc__.split("\n")[0])
+@click.command("page", help=__doc__.split("\n")[0])
 @click.option("--work", type=click.Path(path_type=Path), required=True, help="Where the data is.")
 @click.option("--cells", type=click.IntRange(1000), default=1_000_000, show_default=True)
 @click.option("--many", type=click.IntRange(0), default=5_000_000, show_default=True)
@@ -169,7 +167,7 @@ def remarks(runs: dict[str, Runs]) -> Iterator[str]:
 @click.option("--genes", type=click.IntRange(1), default=5, show_default=True, help="A round.")
 @click.option("--quick", is_flag=True, help="50,000 cells, one round, to try it.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write all runs here.")
-def main(
+def command(
     work: Path,
     cells: int,
     many: int,
@@ -192,7 +190,3 @@ def main(
     click.echo("\n" + "\n".join(remarks(runs)))
     if json_path:
         json_path.write_text(json.dumps(runs, indent=2), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,7 +1,7 @@
 """Load `cellucid-dask serve` and the server of cellucid 0.0.9 side by side, and print a table.
 
-    python benchmarks/serve.py load --work FOLDER         # needs wrk (Debian: apt install wrk)
-    python benchmarks/serve.py first --work FOLDER        # needs 14 GB to make its CSC store
+    python -m benchmarks serve load --work FOLDER         # needs wrk (Debian: apt install wrk)
+    python -m benchmarks serve first --work FOLDER        # needs 14 GB to make its CSC store
 
 `load`: 16 keep-alive clients ask for all genes of 100,000 cells x 2,000 genes in turn, of an
 export and of a live CSC zarr. The servers take turns, a fresh process each time. `first`: how
@@ -30,8 +30,8 @@ from pathlib import Path
 
 import click
 import psutil
-from run import make_atlas
 
+from benchmarks.shared.atlases import find_or_make_atlas
 from cellucid_dask import export
 from cellucid_dask.synthetic import AtlasSpec
 
@@ -82,7 +82,10 @@ def free_port() -> int:
 def serving(command: list[str], port: int) -> Iterator[tuple[psutil.Process, float]]:
     """Run a server; yields its process and the seconds until its first identity."""
     began = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    quiet = {**os.environ, "PYTHONWARNINGS": os.environ.get("PYTHONWARNINGS", "ignore")}
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=quiet
+    )
     try:
         while not _answers(port, "/dataset_identity.json"):
             if process.poll() is not None:
@@ -152,12 +155,12 @@ def _figures(told: str) -> tuple[float, float, float, int]:
     )
 
 
-@click.group()
-def cli() -> None:
+@click.group("serve")
+def command() -> None:
     """Benchmarks of the server."""
 
 
-@cli.command()
+@command.command()
 @click.option("--work", type=click.Path(path_type=Path), required=True)
 @click.option("--seconds", default=20, show_default=True)
 @click.option("--repeat", default=3, show_default=True)
@@ -166,7 +169,7 @@ def load(work: Path, seconds: int, repeat: int) -> None:
     if shutil.which("wrk") is None:
         raise click.ClickException("wrk is not here: install it, for example apt install wrk")
     work.mkdir(parents=True, exist_ok=True)
-    atlas = make_atlas("serve", LOAD, work)
+    atlas = find_or_make_atlas("serve", LOAD, work)
     exported, store = work / "serve-export", work / "serve-csc.zarr"
     if not exported.exists():
         export(atlas, exported, quiet=True)
@@ -181,8 +184,8 @@ def load(work: Path, seconds: int, repeat: int) -> None:
         for _ in range(repeat):
             for name, done in runs.items():
                 port = free_port()
-                command = ours(path, port) if name == "ours" else theirs(kind, path, port)
-                with serving(command, port) as (process, _):
+                words = ours(path, port) if name == "ours" else theirs(kind, path, port)
+                with serving(words, port) as (process, _):
                     hammer(port, paths, 5, process)  # warm-up
                     done.append(hammer(port, paths, seconds, process))
         _print_load(kind, runs)
@@ -226,14 +229,18 @@ def as_csc_zarr(atlas: Path, store: Path) -> None:
     adata.write_zarr(store)
 
 
-@cli.command()
+@command.command()
 @click.option("--work", type=click.Path(path_type=Path), required=True)
 @click.option("--genes", default=300, show_default=True, help="Genes that are asked for.")
 @click.option("--repeat", default=3, show_default=True)
 def first(work: Path, genes: int, repeat: int) -> None:
     """Measure the first answer, uncached genes and memory at 1,000,000 cells."""
     work.mkdir(parents=True, exist_ok=True)
-    atlas, store, cache = make_atlas("first", FIRST, work), work / "first-csc.zarr", work / "cache"
+    atlas, store, cache = (
+        find_or_make_atlas("first", FIRST, work),
+        work / "first-csc.zarr",
+        work / "cache",
+    )
     as_csc_zarr(atlas, store)
     began = time.perf_counter()
     program = str(Path(sys.executable).with_name("cellucid-dask"))
@@ -250,8 +257,8 @@ def first(work: Path, genes: int, repeat: int) -> None:
 
 def _first(path: Path, cache: Path, genes: int) -> tuple[float, float, float, float]:
     port = free_port()
-    command = ours(path, port, "--cache-dir", str(cache))
-    with serving(command, port) as (process, seconds):
+    words = ours(path, port, "--cache-dir", str(cache))
+    with serving(words, port) as (process, seconds):
         peak, done = [process.memory_info().rss], threading.Event()
 
         def watch() -> None:
@@ -284,8 +291,3 @@ def _inflated(body: bytes) -> bytes:
     import gzip
 
     return gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body
-
-
-if __name__ == "__main__":
-    os.environ.setdefault("PYTHONWARNINGS", "ignore")
-    cli()

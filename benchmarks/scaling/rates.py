@@ -14,10 +14,10 @@ from typing import Any
 
 import click
 import numpy as np
-from scaling_cluster import by_dask
-from scaling_runs import Run, clear, export, warm_all
 from scipy.optimize import nnls
 
+from benchmarks.scaling.cluster import by_dask
+from benchmarks.scaling.runs import Run, clear, export, warm_all
 from cellucid_dask.encode import Range
 from cellucid_dask.exporter.checks.survey import survey
 from cellucid_dask.exporter.plan import make_plan
@@ -30,7 +30,7 @@ from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.source.core import open_source
 from cellucid_dask.synthetic import AtlasSpec
 
-FILE = Path(__file__).with_name("scaling-rates.json")
+FILE = Path(__file__).with_name("rates.json")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """How the export scales: with workers, with tasks, and to atlases that nobody here can hold.
 
-    python benchmarks/scaling.py workers --work FOLDER
+    python -m benchmarks scaling workers --work FOLDER
 
 `workers` compares one and two worker processes, `scheduler` measures what tasks cost, `rates` what
 one core does in a second, kept as JSON; `hollow` makes atlases without values for ``--dry-run``,
@@ -14,14 +14,14 @@ from pathlib import Path
 
 import click
 from dask.utils import parse_bytes
-from run import machine
-from scaling_atlas import ATLASES, write_hollow
-from scaling_cluster import by_dask, by_slurm
-from scaling_model import Machine, Planner, predicted, tables
-from scaling_rates import all_rates, plan_rate, save, saved
-from scaling_runs import rounds, table
-from scaling_tasks import load
 
+from benchmarks.scaling.cluster import by_dask, by_slurm
+from benchmarks.scaling.hollow_atlas import ATLASES, write_hollow
+from benchmarks.scaling.model import Machine, Planner, predicted, tables
+from benchmarks.scaling.rates import all_rates, plan_rate, save, saved
+from benchmarks.scaling.runs import rounds, table
+from benchmarks.scaling.tasks import load
+from benchmarks.shared.machine import describe_machine
 from cellucid_dask.synthetic import AtlasSpec, write_h5ad
 
 work = click.option(
@@ -33,8 +33,8 @@ work = click.option(
 )
 
 
-@click.group(help=__doc__.split("\n")[0])
-def main() -> None:
+@click.group("scaling", help=__doc__.split("\n")[0])
+def command() -> None:
     """Run one of the benchmarks."""
 
 
@@ -56,7 +56,7 @@ def made(spec: AtlasSpec, ending: str, work: Path) -> Path:
     return other
 
 
-@main.command()
+@command.command()
 @work
 @click.option("--repeat", type=click.IntRange(1), default=5, show_default=True)
 @click.option("--cells", default=600_000, show_default=True)
@@ -75,10 +75,10 @@ def workers(
     for ending in formats:
         data = made(AtlasSpec(cells, genes, neighbors=0), ending, work)
         found += table(ending, rounds(data, work, start, repeat))
-    click.echo("\n".join([*found, "", f"measured on: {machine()}"]))
+    click.echo("\n".join([*found, "", f"measured on: {describe_machine()}"]))
 
 
-@main.command()
+@command.command()
 @click.option("--tasks", default=20_000, show_default=True)
 @click.option("--workers", default=2, show_default=True)
 @click.option("--genes", default=9, show_default=True, help="Genes of a task.")
@@ -91,12 +91,12 @@ def scheduler(tasks: int, workers: int, genes: int, spills: int, json_path: Path
     found = load(tasks, genes, spills, workers).as_dict()
     for name, value in found.items():
         click.echo(f"{name:>24}  {value:,.6g}" if value < 1 else f"{name:>24}  {value:,.0f}")
-    click.echo(f"measured on: {machine()}")
+    click.echo(f"measured on: {describe_machine()}")
     if json_path is not None:
         json_path.write_text(json.dumps(found, indent=2), encoding="utf-8")
 
 
-@main.command()
+@command.command()
 @work
 @click.option("--repeat", type=click.IntRange(1), default=3, show_default=True)
 @click.option("--tasks", default=20_000, show_default=True, help="Tasks for the scheduler.")
@@ -105,7 +105,7 @@ def rates(work: Path, repeat: int, tasks: int) -> None:
     work.mkdir(parents=True, exist_ok=True)
     largest = list(ATLASES)[-1]
     found = {
-        "machine": machine(),
+        "machine": describe_machine(),
         "scheduler": load(tasks, 9, 0, 2).as_dict(),
         **plan_rate(found_or_made(largest, work), ATLASES[largest].cells),
         **all_rates(work, made, repeat),
@@ -114,7 +114,7 @@ def rates(work: Path, repeat: int, tasks: int) -> None:
     click.echo(json.dumps(found, indent=2))
 
 
-@main.command()
+@command.command()
 @work
 def hollow(work: Path) -> None:
     """Make the atlases of which there is nothing but shapes and pointers."""
@@ -131,7 +131,7 @@ def found_or_made(name: str, work: Path) -> Path:
     return path
 
 
-@main.command()
+@command.command()
 @work
 @click.option("--memory", default="8GB", show_default=True, help="Of a worker.")
 @click.option("--bandwidth", default="20GB", show_default=True, help="Of the files, in a second.")
@@ -146,7 +146,3 @@ def model(work: Path, memory: str, bandwidth: str, opens: int, counts: tuple[int
         planner = Planner(found_or_made(name, work), spec, there)
         models = [predicted(planner.plan(n), saved()) for n in counts]
         click.echo("\n".join([f"### {name}", "", *tables(models), ""]))
-
-
-if __name__ == "__main__":
-    main()

@@ -6,8 +6,9 @@ import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from cases import Case
 from dask.utils import parse_bytes
+
+from benchmarks.export.cases import Case
 
 HEADER = (
     "| case | | cellucid 0.0.9 | cellucid-dask | ratio | target |",

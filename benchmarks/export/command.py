@@ -1,6 +1,6 @@
 """Time cellucid-dask against cellucid 0.0.9, both in fresh processes, and print a table.
 
-    python benchmarks/run.py genes obs small --repeat 3 --work FOLDER
+    python -m benchmarks export genes obs small --repeat 3 --work FOLDER
 
 A case's atlas is made once and kept in the working folder. The two then take turns; before each
 run the atlas is read once, so that both find it in the page cache. Memory is resident memory
@@ -9,11 +9,7 @@ summed over the process tree, looked at every 50 ms. Figures are medians over th
 
 from __future__ import annotations
 
-import hashlib
-import importlib.metadata
 import json
-import os
-import platform
 import shlex
 import shutil
 import sys
@@ -22,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import click
-import psutil
-from cases import CASES, Case
-from measure import CommandError, run, warm
-from table import HEADER, Result, notes, rows
 
-from cellucid_dask.synthetic import AtlasSpec, write_h5ad
+from benchmarks.export.cases import CASES, Case
+from benchmarks.export.table import HEADER, Result, notes, rows
+from benchmarks.shared.atlases import find_or_make_atlas
+from benchmarks.shared.machine import describe_command, describe_machine
+from benchmarks.shared.processes import CommandError, run, warm
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,20 +44,10 @@ def tree_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def make_atlas(name: str, spec: AtlasSpec, work: Path) -> Path:
-    """Make the atlas of a case, or find the one made before from an equal spec."""
-    digest = hashlib.sha256(json.dumps(asdict(spec)).encode()).hexdigest()[:8]
-    path = work / f"{name}-{digest}.h5ad"
-    if not path.exists():
-        click.echo(f"making {path}: {spec.cells:,} cells x {spec.genes:,} genes", err=True)
-        write_h5ad(spec, path)
-    return path
-
-
 def run_oracle(data: Path, case: Case, settings: Settings, out: Path) -> Result:
     """Run the oracle once, and add what it was spared to its figures."""
     report = out.with_suffix(".json")
-    command = [sys.executable, str(Path(__file__).with_name("oracle.py")), str(data), str(out)]
+    command = [sys.executable, str(Path(__file__).with_name("reference.py")), str(data), str(out)]
     command += ["--report", str(report)]
     columns = settings.oracle_columns or case.columns
     if not case.spec.genes:
@@ -134,21 +120,6 @@ def clean(out: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def machine() -> str:
-    """Say what the figures were measured on."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    memory = psutil.virtual_memory().total / 1e9
-    versions = {
-        name: importlib.metadata.version(name)
-        for name in ("anndata", "numpy", "scipy", "h5py", "dask")
-    }
-    packages = ", ".join(f"{name} {version}" for name, version in versions.items())
-    return (
-        f"{cores} cores, {memory:.0f} GB, {platform.system()}, "
-        f"Python {platform.python_version()}, {packages}"
-    )
-
-
 def adjusted(case: Case, scale: float, memory: str | None, oracle: str) -> Case:
     """Make a case smaller, change its bound, or decide on the oracle."""
     spec = replace(case.spec, cells=max(50, round(case.spec.cells * scale)))
@@ -156,7 +127,7 @@ def adjusted(case: Case, scale: float, memory: str | None, oracle: str) -> Case:
     return replace(case, spec=spec, memory=memory or case.memory, no_oracle=reason)
 
 
-@click.command(help=__doc__.split("\n")[0])
+@click.command("export", help=__doc__.split("\n")[0])
 @click.argument("cases", nargs=-1, type=click.Choice(list(CASES)))
 @click.option(
     "--work",
@@ -208,7 +179,7 @@ def adjusted(case: Case, scale: float, memory: str | None, oracle: str) -> Case:
     "--timeout", type=float, default=3600.0, show_default=True, help="Seconds a run may take."
 )
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write all runs here.")
-def main(
+def command(
     cases: tuple[str, ...],
     scale: float,
     memory: str | None,
@@ -227,7 +198,7 @@ def main(
     for name in cases or CASES:
         case = adjusted(CASES[name], scale, memory, oracle)
         own = data if name == "small" else None
-        path = own or make_atlas(name, case.spec, settings.work)
+        path = own or find_or_make_atlas(name, case.spec, settings.work)
         try:
             results = take_turns(name, path, case, settings)
         except CommandError as error:
@@ -240,14 +211,10 @@ def main(
         )
     for out in made:
         clean(out)
-    remarks.append(f"- measured on: {machine()}")
-    remarks.append(f"- command: `python benchmarks/run.py {shlex.join(sys.argv[1:])}`")
+    remarks.append(f"- measured on: {describe_machine()}")
+    remarks.append(f"- command: `{describe_command()}`")
     if scale != 1:
         remarks.append(f"- cells of every case multiplied by {scale:g}: targets mean nothing")
     print("\n".join([*HEADER, *table, "", *remarks]))
     if json_path:
         json_path.write_text(json.dumps(every, indent=2), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()

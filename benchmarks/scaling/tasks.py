@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from scaling_cluster import Cluster, cluster
 
+from benchmarks.scaling.cluster import Cluster, cluster
 from cellucid_dask.compute.engine import Engine
 from cellucid_dask.compute.progress import Reporter
 from cellucid_dask.encode import Range

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import click
 import psutil
-from measure import run, warm
-from scaling_cluster import Start
 
+from benchmarks.scaling.cluster import Start
+from benchmarks.shared.processes import run, warm
 from cellucid_dask.exporter.recovery.previous_run import staging_of
 
 STAGES = ("transpose", "genes")

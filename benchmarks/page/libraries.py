@@ -1,9 +1,9 @@
 """Compare rendering libraries with what the page draws cells with: size and time of a frame.
 
-    python benchmarks/page_libraries.py --work FOLDER      # needs npm and Chromium
+    python -m benchmarks page-libraries --work FOLDER      # needs npm and Chromium
 
 npm installs the versions below into the folder, nothing of the project changes. esbuild makes one
-minified file of each entry in page_libraries/ with what it imports and nothing else of a library,
+minified file of each entry in library_entries/ with what it imports and nothing else of a library,
 which is the least that a page would have to keep. All draw the same points of 3 pixels on a canvas
 of 1000 x 650 by SwiftShader, on the processor; libraries take turns in one browser.
 """
@@ -14,11 +14,9 @@ import functools
 import gzip
 import json
 import os
-import shlex
 import shutil
 import statistics
 import subprocess
-import sys
 import threading
 from dataclasses import dataclass
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -26,11 +24,12 @@ from pathlib import Path
 from typing import Any
 
 import click
-from page_browser import browsing
 
 import cellucid_dask
+from benchmarks.page.browser import browsing
+from benchmarks.shared.machine import describe_command
 
-ENTRIES = Path(__file__).with_name("page_libraries")
+ENTRIES = Path(__file__).with_name("library_entries")
 PAGE = Path(cellucid_dask.__file__).with_name("server") / "page"
 ESBUILD = "esbuild@0.28.2"
 FRAMES = 6
@@ -45,7 +44,7 @@ class Library:
     packages
         To install, with versions; the first gives name and date.
     entry
-        File in page_libraries, or an import that is only weighed.
+        File in library_entries, or an import that is only weighed.
     files
         Files that npm has ready for pages, which need no build.
     dimensions
@@ -105,8 +104,8 @@ LIBRARIES = {
 
 def npm(*arguments: str, work: Path) -> str:
     """Run npm in the folder; returns what it prints."""
-    command = ["npm", *arguments, "--silent"]
-    return subprocess.run(command, cwd=work, check=True, capture_output=True, text=True).stdout
+    words = ["npm", *arguments, "--silent"]
+    return subprocess.run(words, cwd=work, check=True, capture_output=True, text=True).stdout
 
 
 def install(work: Path) -> None:
@@ -206,12 +205,12 @@ def _medians(runs: list[dict[str, Any]], what: str) -> str:
     return f"{statistics.median(each):,.0f} ({min(each):,.0f} to {max(each):,.0f})"
 
 
-@click.command(help=__doc__.split("\n")[0])
+@click.command("page-libraries", help=__doc__.split("\n")[0])
 @click.option("--work", type=click.Path(path_type=Path), required=True)
 @click.option("--points", type=click.IntRange(1000), default=1_000_000, show_default=True)
 @click.option("--repeat", type=click.IntRange(0), default=5, show_default=True, help="0: sizes.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write all runs here.")
-def main(work: Path, points: int, repeat: int, json_path: Path | None) -> None:
+def command(work: Path, points: int, repeat: int, json_path: Path | None) -> None:
     """Print both tables."""
     if shutil.which("npm") is None:
         raise click.ClickException("npm is not here (Debian: apt install npm)")
@@ -234,10 +233,6 @@ def main(work: Path, points: int, repeat: int, json_path: Path | None) -> None:
         f"\n- medians of {repeat} rounds, each of up to {FRAMES} frames and 4 changes of colour"
     )
     click.echo(f"- load average before each: {min(loads):.1f} to {max(loads):.1f}")
-    click.echo(f"- command: `python benchmarks/page_libraries.py {shlex.join(sys.argv[1:])}`")
+    click.echo(f"- command: `{describe_command()}`")
     if json_path:
         json_path.write_text(json.dumps(found, indent=2), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from rich.filesize import decimal
-from scaling_atlas import VALUES, Hollow
 
+from benchmarks.scaling.hollow_atlas import VALUES, Hollow
 from cellucid_dask.compute.engine import GROWTH_BYTES
 from cellucid_dask.compute.local_cluster import WORKER_BYTES
 from cellucid_dask.exporter.checks.survey import survey

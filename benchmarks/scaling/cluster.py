@@ -90,8 +90,8 @@ def cluster(n_workers: int) -> Iterator[Cluster]:
 
 
 def environment() -> dict[str, str]:
-    """Environment of the processes, which find the modules of the benchmarks."""
-    paths = [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    """Environment of the processes, in which the benchmarks can be imported."""
+    paths = [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {**os.environ, **ENVIRONMENT, "PYTHONPATH": os.pathsep.join(paths)}
 
 

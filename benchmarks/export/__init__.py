@@ -1,0 +1,1 @@
+"""Time exports and compare them with those of cellucid 0.0.9."""

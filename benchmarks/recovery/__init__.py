@@ -1,0 +1,1 @@
+"""Kill exports at random moments, resume them, and compare what they write."""

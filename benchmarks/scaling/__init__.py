@@ -1,0 +1,1 @@
+"""Measure and model how an export scales with workers, tasks and cells."""

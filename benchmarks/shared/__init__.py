@@ -1,0 +1,1 @@
+"""Helpers that several benchmarks use: atlases, processes, and the description of a machine."""
