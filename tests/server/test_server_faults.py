@@ -164,3 +164,32 @@ def test_a_target_of_absolute_form_names_a_host(data: Path, key: str) -> None:
             assert told[0][:3] == status, target
     finally:
         app.close()
+
+
+# ------------------------------------------------------------------------- cookies of other pages
+
+
+def test_a_cookie_that_is_not_utf8_is_no_internal_error(data: Path) -> None:
+    """Cookies know no ports: another server of this machine may set any bytes."""
+    token = "a-token_of.tests~1"
+    app = create_app(data, index=False, token=token)
+    assert app.token is not None
+    own = f"{app.token.cookie}={token}"
+    try:
+        for cookie, expected in (
+            (f"{app.token.cookie}=\xff", "401"),
+            ("\xff=\xff; \xfe", "401"),
+            (f"other=\xe9; {own}", "200"),
+            (own, "200"),
+        ):
+            statuses: list[str] = []
+            environ = {
+                "REQUEST_METHOD": "GET",
+                "PATH_INFO": "/_cellucid/info",
+                "HTTP_HOST": "localhost",
+                "HTTP_COOKIE": cookie,
+            }
+            app(environ, lambda line, _, statuses=statuses: statuses.append(line[:3]))
+            assert statuses == [expected], cookie
+    finally:
+        app.close()

@@ -13,7 +13,7 @@ from typing import Final
 from urllib.parse import parse_qs
 
 import psutil
-from werkzeug.http import parse_cookie
+from werkzeug.sansio.http import parse_cookie
 
 from cellucid_dask.options.serve import ServeOptions
 from cellucid_dask.server.http.deliver import Environ, Headers
@@ -146,7 +146,9 @@ class Token:
         kind, _, given = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
         if kind.casefold() == "bearer" and self._same(given.strip()):
             return []
-        if any(self._same(value) for value in parse_cookie(environ).getlist(self.cookie)):
+        # Not werkzeug.http.parse_cookie: it raises when a cookie, of whatever server, is not UTF-8.
+        cookies = parse_cookie(environ.get("HTTP_COOKIE"))
+        if any(map(self._same, cookies.getlist(self.cookie))):
             return []
         query = environ.get("QUERY_STRING", "")
         if "token=" in query and any(map(self._same, parse_qs(query).get("token", ()))):
