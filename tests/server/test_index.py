@@ -507,7 +507,7 @@ def test_stop_in_the_middle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 BUILD = """
 import sys, time
 from pathlib import Path
-from cellucid_dask.server import index_build
+from cellucid_dask.server.gene_index import build as index_build
 from cellucid_dask.server.gene_index.lookup import GeneIndex
 from cellucid_dask.source.matrix import matrix_in_store
 from cellucid_dask.source.storage.store import locate

@@ -988,7 +988,7 @@ def test_programs_of_slurm_that_answer_oddly(
         text = texts[kind].format(real=shutil.which(name), once=tmp_path / f"once-{kind}")
         folder = program(tmp_path / "programs" / kind / name, text).parent
         lines = first(PATH=f"{folder}{os.pathsep}{os.environ['PATH']}")
-        lines += "from cellucid_dask.slurm import sbatch\nsbatch.ANSWER_SECONDS = 3\n"
+        lines += "from cellucid_dask.compute.slurm import sbatch\nsbatch.ANSWER_SECONDS = 3\n"
         delay = ("--slurm-directive", "--begin=now+4") if kind == "stale" else ()
         began[kind] = begin(launcher, place_for(tmp_path / kind), data, *delay, first=lines)
     for kind, started in began.items():

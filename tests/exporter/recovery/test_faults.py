@@ -214,7 +214,7 @@ def test_input_that_cannot_be_read_in_the_middle(
 
 
 HUNGRY = """
-from cellucid_dask.exporter import stage_genes
+from cellucid_dask.exporter.stages.genes import driver as stage_genes
 def work(*arguments):
     import resource, psutil
     from cellucid_dask.exporter.stages.genes.blocks import write_spilled
@@ -247,7 +247,8 @@ def test_workers_that_get_no_more_memory(scene: Scene) -> None:
 
 BUSY = """
 import dask, os
-from cellucid_dask.exporter import plan, stage_genes
+from cellucid_dask.exporter import plan
+from cellucid_dask.exporter.stages.genes import driver as stage_genes
 plan.CHUNK_NNZ = 10**9
 def work(*_):
     import os, time
@@ -320,7 +321,7 @@ def test_sigterm_at_any_moment(scene: Scene, everybody: bool) -> None:
 
 def test_sigterm_in_a_task_that_does_not_end(scene: Scene) -> None:
     """A thread that reads from a disk that hangs cannot be stopped: the process ends without it."""
-    hang = "import time\nfrom cellucid_dask.exporter import stage_genes\n"
+    hang = "import time\nfrom cellucid_dask.exporter.stages.genes import driver as stage_genes\n"
     hang += "stage_genes.write_spilled = lambda *_: time.sleep(60)\n"
     running = scene.launcher.start(*scene.words(), cwd=scene.at, first=scene.first + hang)
     running.until(lambda: "transpose:" in running.said)

@@ -655,7 +655,7 @@ def test_a_scratch_folder_that_is_gone(small: Scene, now: Callable[[Path], None]
 
 TWO_RENAMES = """
 import ctypes, types
-from cellucid_dask.exporter import publish
+from cellucid_dask.exporter.recovery import publish
 class Library:
     def __init__(self, *arguments, **more):
         self.real = ctypes.CDLL(*arguments, **more)
@@ -667,7 +667,7 @@ publish.ctypes = types.SimpleNamespace(CDLL=Library)
 ENDING = """
 import os, signal, sys
 end, seen, nth = False, 0, {nth}
-from cellucid_dask.exporter import journal
+from cellucid_dask.exporter.recovery import journal
 note = journal.Journal.published
 def published(self, facts):
     global end
@@ -941,7 +941,7 @@ def test_a_run_that_wakes_up_after_another_made_the_export(small: Scene) -> None
     sleeping = small.launcher.start(*small.words(), cwd=small.at, first=first + stop)
     try:
         assert sleeping.until(lambda: sleeping.stopped)
-        quick = first + "from cellucid_dask.exporter import lock\nlock.SILENCE = 1.5\n"
+        quick = first + "from cellucid_dask.exporter.recovery import lock\nlock.SILENCE = 1.5\n"
         other = small.launcher.run(*small.words(), cwd=small.at, first=quick)
         assert other.code == 0, other.err
         assert tree(small.out) == small.whole

@@ -82,7 +82,7 @@ def test_the_terminal_warns(folder: Path, capsys: pytest.CaptureFixture[str]) ->
 def test_one_that_comes_later_is_told_of_once(
     folder: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(f"{CellucidServer.__module__.rpartition('.')[0]}.collection.LIST_AGAIN", 0)
+    monkeypatch.setattr("cellucid_dask.server.datasets.collection.LIST_AGAIN", 0)
     with serving(folder) as server:
         assert len(entries(server)) == 3
         assert caplog.messages == []
