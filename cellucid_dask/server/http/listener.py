@@ -1,7 +1,7 @@
-"""The HTTP server around the application: granian's, in threads of this process.
+"""The HTTP server around the application: its socket, its limits and its end.
 
-Sockets are ours: granian would bind with SO_REUSEPORT, with which a second server takes half of
-the connections of the first without a word.
+The socket is ours: granian would bind with SO_REUSEPORT, and a second server on the same port then
+takes half of the connections of the first, and nobody sees an error.
 """
 
 from __future__ import annotations
@@ -17,12 +17,9 @@ from contextlib import suppress
 from typing import Any, Final
 
 import psutil
-from granian._granian import SocketHolder
-from granian.constants import HTTPModes, Interfaces, RuntimeModes
-from granian.http import HTTP1Settings
-from granian.server import MTServer
 
 from cellucid_dask.errors import OptionError
+from cellucid_dask.server.http.granian_threads import GranianThreads
 
 TRIES: Final = 100  # ports after the one that was asked for
 BACKLOG: Final = 1024  # connections the kernel holds until they are taken
@@ -81,33 +78,8 @@ def _tuned(listener: socket.socket) -> socket.socket:
     return listener
 
 
-def only_headers(app: Callable[..., Any]) -> Callable[..., Any]:
-    """Keep environment variables of this process from passing for headers of a request.
-
-    granian starts from the process's environment, as CGI had it.
-    """
-    names = [name for name in os.environ if name.startswith("HTTP_") or name in _ASKED]
-    stray = [(name, os.environ[name]) for name in names if name != "HTTP_PROXY"]
-    if not stray:
-        return app
-
-    def guarded(environ: dict[str, Any], start_response: Any) -> Any:
-        for name, value in stray:
-            if environ.get(name) == value:
-                del environ[name]
-        return app(environ, start_response)
-
-    return guarded
-
-
-_ASKED: Final = ("CONTENT_LENGTH", "CONTENT_TYPE")
-
-
-class Listener(MTServer):  # type: ignore[misc]
+class Listener:
     """Serves a WSGI application on a socket until it is stopped.
-
-    granian's server of threads, without its main loop: that one takes the signals and the main
-    thread, which here belong to the command, or to a notebook.
 
     Parameters
     ----------
@@ -118,59 +90,45 @@ class Listener(MTServer):  # type: ignore[misc]
     """
 
     def __init__(self, app: Callable[..., Any], listening: socket.socket) -> None:
-        super().__init__(
-            "cellucid_dask",
-            interface=Interfaces.WSGI,
-            http=HTTPModes.http1,
-            http1_settings=HTTP1Settings(header_read_timeout=IDLE_MS, max_buffer_size=HEADERS),
-            runtime_threads=1,
-            blocking_threads=THREADS,
-            backlog=BACKLOG,
-            backpressure=CONNECTIONS,
-            websockets=False,
-            log_enabled=False,
-            workers_kill_timeout=None,
-        )
-        self.runtime_mode = RuntimeModes.mt
         self._port: int = listening.getsockname()[1]
-        holder: Any = SocketHolder(listening.detach(), False, BACKLOG)  # type: ignore[call-arg]
-        self._ssp, self._shd = None, holder
         self._others = _native_threads()
-        self._spawn_workers(self._spawn_wsgi_worker, only_headers(app))
+        self._threads = GranianThreads(
+            app,
+            listening,
+            backlog=BACKLOG,
+            connections=CONNECTIONS,
+            threads=THREADS,
+            header_bytes=HEADERS,
+            idle_ms=IDLE_MS,
+        )
 
     @property
     def alive(self) -> bool:
         """Whether requests are answered."""
-        return any(worker.is_alive() for worker in self.wrks)
+        return self._threads.accepts_requests()
 
     def stop(self) -> bool:
-        """Take no more requests; whether all answers under way went out within the grace.
+        """Accept no more requests; whether all running responses were sent within the grace.
 
-        Those that did not are cut off: a client that reads slowly must not keep the process.
+        The others are cut off: a client that reads slowly must not keep the process.
         """
-        for worker in self.wrks:
-            worker.terminate()
-        if self._ended(GRACE):
+        self._threads.stop_accepting()
+        if self._threads.wait(GRACE):
             return True
         _cut_connections(self._port)
-        self._ended(CUT)
+        self._threads.wait(CUT)
         return False
 
     def wait_for_threads(self) -> None:
-        """Wait until the threads of a listener that was stopped are gone.
+        """Wait until the threads of a stopped listener have ended.
 
-        granian has threads that Python does not wait for. One that calls Python while the
-        interpreter is being ended aborts the process.
+        granian has threads that Python does not wait for. If one calls Python while the interpreter
+        ends, the process aborts.
         """
         left = _native_threads() - self._others - {threading.get_native_id()}
         end = time.monotonic() + LINGER
         while left & _native_threads() and time.monotonic() < end:
             time.sleep(0.01)
-
-    def _ended(self, seconds: float) -> bool:
-        for worker in self.wrks:
-            worker.join(seconds)
-        return not any(worker.inner.is_alive() for worker in self.wrks)
 
 
 def _native_threads() -> set[int]:
