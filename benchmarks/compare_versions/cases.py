@@ -68,6 +68,7 @@ READING = {  # input: sets of options for it, besides none
     "mudata.h5mu": ("--modality rna", "--modality prot", "--modality absent"),
     "mudata.zarr": ("--modality rna", "--modality prot"),
     "missing-x-chunk.zarr": ("--accept-missing-chunks",),
+    "missing-values-chunk.zarr": ("--accept-missing-chunks",),
     "missing-points-chunk.zarr": ("--accept-missing-chunks",),
     "nan-points.h5ad": (
         "--drop-cells-without-embedding",

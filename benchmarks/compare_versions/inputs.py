@@ -130,9 +130,9 @@ def _container_inputs() -> dict[str, Make]:
         del proteins.raw
         stores.write_mudata(path, {"rna": make_atlas(), "prot": proteins})
 
-    def write_with_missing_chunk(key: str, path: Path) -> None:
-        stores.write_zarr(make_atlas(make_counts()), path, "v2-small-chunks")
-        stores.remove_chunk(path, key, 1, 0)
+    def write_without_chunk(matrix: Any, path: Path, key: str, *index: int) -> None:
+        stores.write_zarr(make_atlas(matrix), path, "v2-small-chunks")
+        stores.remove_chunk(path, key, *index)
 
     def write_with_user_block(path: Path) -> None:
         plain = path.with_name("without-user-block")
@@ -152,8 +152,11 @@ def _container_inputs() -> dict[str, Make]:
     return {
         "mudata.h5mu": write_mudata,
         "mudata.zarr": write_mudata,
-        "missing-x-chunk.zarr": partial(write_with_missing_chunk, "X"),
-        "missing-points-chunk.zarr": partial(write_with_missing_chunk, "obsm/X_umap_2d"),
+        "missing-x-chunk.zarr": lambda path: write_without_chunk(make_counts(), path, "X", 1, 0),
+        "missing-values-chunk.zarr": lambda path: write_without_chunk(None, path, "X/data", 1),
+        "missing-points-chunk.zarr": lambda path: write_without_chunk(
+            None, path, "obsm/X_umap_2d", 1, 0
+        ),
         "user-block.h5ad": write_with_user_block,
         "no-matrix.h5ad": write_without_matrix,
     }
