@@ -1,4 +1,4 @@
-"""The benchmarks that have a name, and what is to be reached in each."""
+"""The named cases of the benchmark ``export``, and the target of each."""
 
 from __future__ import annotations
 
@@ -9,48 +9,48 @@ from cellucid_dask.synthetic import AtlasSpec
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One benchmark.
+    """One case.
 
     Parameters
     ----------
     spec
-        The atlas.
+        The synthetic atlas.
     memory
-        What cellucid-dask is told to stay within; None leaves it to its default.
-    faster
-        Target: the oracle's seconds over ours, end to end.
-    obs_faster
-        Target: the same of the stages of obs alone.
-    within
-        Target: our seconds, end to end.
-    columns
-        Categorical columns the oracle is timed on, next to a run without any; a rest is
-        extrapolated. None times no columns by themselves.
-    no_oracle
-        Why the oracle is not run; empty if it is.
+        Value of ``--memory`` for cellucid-dask; None leaves its default.
+    min_speedup
+        Target: seconds of the reference over those of cellucid-dask, end to end.
+    min_obs_speedup
+        Target: the same ratio for the obs stages alone.
+    max_seconds
+        Target: seconds of cellucid-dask, end to end.
+    sampled_columns
+        Categorical columns on which the reference is timed, beside a run without any; the rest is
+        extrapolated. None does not time columns separately.
+    reference_skipped
+        Why the reference does not run; empty if it runs.
     """
 
     spec: AtlasSpec
     memory: str | None = None
-    faster: float | None = None
-    obs_faster: float | None = None
-    within: float | None = None
-    columns: int | None = None
-    no_oracle: str = ""
+    min_speedup: float | None = None
+    min_obs_speedup: float | None = None
+    max_seconds: float | None = None
+    sampled_columns: int | None = None
+    reference_skipped: str = ""
 
 
 CASES = {
-    "genes": Case(AtlasSpec(200_000, 10_000), memory="2GB", faster=8),
+    "genes": Case(AtlasSpec(200_000, 10_000), memory="2GB", min_speedup=8),
     "big": Case(
         AtlasSpec(1_000_000, 10_000),
         memory="3GB",
-        no_oracle="not run: it holds the matrix (5.6 GB) and a CSC copy of it (5.6 GB), the bound "
-        "is 3 GB; `--oracle always` runs it",
+        reference_skipped="not run: it holds the matrix (5.6 GB) and a CSC copy of it (5.6 GB), "
+        "the bound is 3 GB; `--reference always` runs it",
     ),
     "obs": Case(
         AtlasSpec(1_000_000, 0, categoricals=(10_000,) * 10, continuous=0, latent=50, neighbors=0),
-        obs_faster=20,
-        columns=10,
+        min_obs_speedup=20,
+        sampled_columns=10,
     ),
     "small": Case(
         AtlasSpec(
@@ -62,6 +62,6 @@ CASES = {
             dimensions=(2,),
             layout="dense",
         ),
-        within=4,
+        max_seconds=4,
     ),
 }

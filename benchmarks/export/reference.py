@@ -1,8 +1,8 @@
-"""Export a file the way a user of cellucid 0.0.9 does, and report where the time went.
+"""Export a file with cellucid 0.0.9, as its users do, and report where the time went.
 
-The whole job may take very long, so genes and categorical columns can be sampled: the report then
-holds what was measured and, apart from it, what the rest would have added at that rate. Columns are
-timed by a second run without any, which is then no part of the job.
+The full job may take very long, so genes and categorical columns can be sampled: the report then
+holds what was measured and, separately, what the rest would have added at that rate. Columns are
+timed by a second run without any of them, which is no part of the job.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ EMBEDDINGS = {dim: f"X_umap_{dim}d" for dim in (1, 2, 3)}
 
 
 class GeneClock:
-    """Stands in for the progress bar of the gene loop and takes its time."""
+    """Replaces the progress bar of the gene loop, and measures the time of the loop."""
 
     seconds = 0.0
 
@@ -38,7 +38,7 @@ class GeneClock:
 
 
 def find_embeddings(adata: anndata.AnnData) -> dict[str, np.ndarray]:
-    """Explicit embeddings, else ``X_umap`` for the dimension of its width."""
+    """Find explicit embeddings, else ``X_umap`` for the dimension of its width."""
     found = {key: np.asarray(adata.obsm[key]) for key in EMBEDDINGS.values() if key in adata.obsm}
     if "X_umap" in adata.obsm:
         umap = np.asarray(adata.obsm["X_umap"])
@@ -46,13 +46,18 @@ def find_embeddings(adata: anndata.AnnData) -> dict[str, np.ndarray]:
     return found
 
 
-def tree_bytes(folder: Path) -> int:
-    """Bytes in all files below a folder."""
+def count_bytes(folder: Path) -> int:
+    """Sum the bytes of all files below a folder."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def prepare(adata: anndata.AnnData, out_dir: Path, **changed: Any) -> float:
-    """Run the oracle on everything in `adata` but for what is `changed`; seconds it took."""
+def time_prepare(adata: anndata.AnnData, out_dir: Path, **changes: Any) -> float:
+    """Run ``prepare`` on everything in `adata`, with `changes` of its arguments.
+
+    Returns
+    -------
+    Seconds that it took.
+    """
     arguments = {
         "latent_space": adata.obsm["X_pca"],
         "obs": adata.obs,
@@ -66,12 +71,12 @@ def prepare(adata: anndata.AnnData, out_dir: Path, **changed: Any) -> float:
         "compression": 6,
     }
     start = time.perf_counter()
-    cellucid.prepare(**(arguments | changed))
+    cellucid.prepare(**(arguments | changes))
     return time.perf_counter() - start
 
 
-def parse() -> argparse.Namespace:
-    """Read the command line."""
+def parse_arguments() -> argparse.Namespace:
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
@@ -81,68 +86,70 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--columns", type=int, help="export this many categorical columns")
     args = parser.parse_args()
     if args.columns and not args.no_genes:
-        parser.error("--columns needs --no-genes, so that nothing but columns makes the difference")
+        parser.error("--columns needs --no-genes: else the difference holds more than columns")
     return args
 
 
 def sample_genes(adata: anndata.AnnData, count: int | None) -> list[str] | None:
-    """Evenly spaced genes, or None for all."""
+    """Choose evenly spaced genes; None stands for all."""
     if count is None or count >= adata.n_vars:
         return None
     return [str(adata.var_names[i * adata.n_vars // count]) for i in range(count)]
 
 
-def rest_of_genes(adata: anndata.AnnData, count: int, seconds: float, out: Path) -> dict[str, Any]:
-    """Extrapolate from `count` genes that took `seconds` to all of them."""
+def extrapolate_genes(
+    adata: anndata.AnnData, count: int, seconds: float, out: Path
+) -> dict[str, Any]:
+    """Estimate what all other genes would have added, from `count` genes."""
     left = adata.n_vars - count
     return {
-        "added_seconds": left * seconds / count,
-        "added_bytes": left * tree_bytes(out / "var") / count,
-        "how": f"{count} of {adata.n_vars} genes at {1e3 * seconds / count:.2f} ms each",
+        "seconds": left * seconds / count,
+        "bytes": left * count_bytes(out / "var") / count,
+        "sample": f"{count} of {adata.n_vars} genes at {1e3 * seconds / count:.2f} ms each",
     }
 
 
-def rest_of_columns(
+def extrapolate_columns(
     adata: anndata.AnnData, count: int, seconds: float, out: Path
 ) -> dict[str, Any]:
-    """Extrapolate from `count` categorical columns that took `seconds` to all of them."""
+    """Estimate what all other categorical columns would have added, from `count` columns."""
     total = adata.obs.select_dtypes("category").shape[1]
     sampled = [path for path in out.glob("obs/*") if ".values." not in path.name]
     sampled.append(out / "obs_manifest.json")
     return {
-        "added_seconds": (total - count) * seconds / count,
-        "added_bytes": (total - count) * sum(p.stat().st_size for p in sampled) / count,
-        "how": f"{count} of {total} categorical columns at {seconds / count:.1f} s each",
+        "seconds": (total - count) * seconds / count,
+        "bytes": (total - count) * sum(p.stat().st_size for p in sampled) / count,
+        "sample": f"{count} of {total} categorical columns at {seconds / count:.1f} s each",
     }
 
 
 def main() -> None:
-    """Read, prepare, report."""
-    args = parse()
+    """Read the file, run ``prepare``, and write the report."""
+    args = parse_arguments()
     start = time.perf_counter()
     adata = anndata.read_h5ad(args.data)
-    report: dict[str, Any] = {"seconds": {"read": time.perf_counter() - start}, "added": []}
+    report: dict[str, Any] = {"seconds": {"read": time.perf_counter() - start}, "rest": []}
     clock = GeneClock()
     prepare_data.tqdm = clock
-    changed: dict[str, Any] = {}
+    changes: dict[str, Any] = {}
     if args.no_genes or adata.X is None:
-        changed = {"gene_expression": None, "var": None}
-    genes = None if "var" in changed else sample_genes(adata, args.genes)
-    changed["gene_identifiers"] = genes
+        changes = {"gene_expression": None, "var": None}
+    genes = None if "var" in changes else sample_genes(adata, args.genes)
+    changes["gene_identifiers"] = genes
     if args.columns:
         categorical = adata.obs.select_dtypes("category").columns
         other = [key for key in adata.obs.columns if key not in categorical]
-        fixed = args.out.with_name(args.out.name + ".fixed")
-        fixed_seconds = prepare(adata, fixed, **changed, obs_keys=other)
-        report["seconds"]["prepare_without_columns"] = fixed_seconds
-        changed["obs_keys"] = [*other, *categorical[: args.columns]]
-    seconds = prepare(adata, args.out, **changed)
+        without = args.out.with_name(args.out.name + ".fixed")
+        without_seconds = time_prepare(adata, without, **changes, obs_keys=other)
+        report["seconds"]["prepare_without_columns"] = without_seconds
+        changes["obs_keys"] = [*other, *categorical[: args.columns]]
+    seconds = time_prepare(adata, args.out, **changes)
     report["seconds"] |= {"prepare": seconds, "genes": clock.seconds}
     if genes is not None:
-        report["added"].append(rest_of_genes(adata, len(genes), clock.seconds, args.out))
+        report["rest"].append(extrapolate_genes(adata, len(genes), clock.seconds, args.out))
     if args.columns and args.columns < len(categorical):
-        columns = rest_of_columns(adata, args.columns, seconds - fixed_seconds, args.out)
-        report["added"].append(columns)
+        spent = seconds - without_seconds
+        report["rest"].append(extrapolate_columns(adata, args.columns, spent, args.out))
     args.report.write_text(json.dumps(report, indent=2), encoding="utf-8")
 
 

@@ -17,7 +17,8 @@ import numpy as np
 from scipy.optimize import nnls
 
 from benchmarks.scaling.cluster import by_dask
-from benchmarks.scaling.runs import Run, clear, export, warm_all
+from benchmarks.scaling.runs import Run, clear, export
+from benchmarks.shared.processes import read_into_cache
 from cellucid_dask.encode import Range
 from cellucid_dask.exporter.checks.survey import survey
 from cellucid_dask.exporter.plan import make_plan
@@ -95,7 +96,7 @@ def measured(shape: Shape, data: Path, work: Path, repeat: int) -> Counted:
 
 def _one(data: Path, work: Path, *options: str) -> Run:
     out = work / "scaling-rates"
-    warm_all(data)
+    read_into_cache(data)
     try:
         return export(data, 1, by_dask, out, *options)
     finally:

@@ -17,7 +17,7 @@ import click
 import psutil
 
 from benchmarks.scaling.cluster import Start
-from benchmarks.shared.processes import run, warm
+from benchmarks.shared.processes import read_into_cache, run_command
 from cellucid_dask.exporter.recovery.previous_run import staging_of
 
 STAGES = ("transpose", "genes")
@@ -66,7 +66,7 @@ def export(data: Path, n_workers: int, start: Start, out: Path, *options: str) -
         command = [*program, "-o", str(out), "--report", str(report), "--memory", memory]
         before = _busy(there.scheduler)
         with clocked(log, there.workers) as busy:
-            run([*command, *there.options, *options], log, timeout=3600)
+            run_command([*command, *there.options, *options], log, timeout=3600)
         scheduler = _busy(there.scheduler) - before
     told = json.loads(report.read_text())
     return Run(told["seconds"], told["plan"], told["files"], told["bytes"], busy, scheduler)
@@ -113,18 +113,11 @@ def _busy(processes: tuple[psutil.Process, ...]) -> float:
     return sum(sum(process.cpu_times()[:2]) for process in processes)
 
 
-def warm_all(data: Path) -> None:
-    """Read a file or a folder, so that it is in the page cache."""
-    for path in [data] if data.is_file() else data.rglob("*"):
-        if path.is_file():
-            warm(path) if path == data else path.read_bytes()
-
-
 def rounds(data: Path, work: Path, start: Start, repeat: int) -> list[tuple[Run, Run]]:
     """Export with one and with two workers in turn, `repeat` times each."""
     found: list[tuple[Run, Run]] = []
     made: list[Path] = []
-    warm_all(data)
+    read_into_cache(data)
     for turn in range(repeat):
         pair: dict[int, Run] = {}
         for n_workers in (1, 2) if turn % 2 == 0 else (2, 1):

@@ -1,4 +1,4 @@
-"""Run a command and watch the memory of all its processes."""
+"""Run a command and measure the memory of all its processes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 INTERVAL = 0.05  # seconds between samples
-READ = 1 << 24
+READ_BYTES = 1 << 24
 
 
 class CommandError(Exception):
@@ -22,24 +22,24 @@ class CommandError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """What a command took.
+class Usage:
+    """What a command used.
 
     Parameters
     ----------
     seconds
-        From its start to its end, the interpreter's start included.
+        From its start to its end, the start of the interpreter included.
     peak_bytes
-        Most resident memory summed over it and all its descendants at one moment; a page shared
-        by two processes counts twice.
+        Largest sample of the resident memory of it and its descendants; a page that two
+        processes share counts twice.
     """
 
     seconds: float
     peak_bytes: int
 
 
-def summed_memory(process: psutil.Process) -> int:
-    """Resident bytes of a process and its descendants, without those that have just ended."""
+def sum_memory(process: psutil.Process) -> int:
+    """Sum the resident bytes of a process and its descendants; those that just ended count 0."""
     total = 0
     with contextlib.suppress(psutil.NoSuchProcess):
         for member in (process, *process.children(recursive=True)):
@@ -48,21 +48,28 @@ def summed_memory(process: psutil.Process) -> int:
     return total
 
 
-def warm(path: Path) -> None:
-    """Read a file so that it is in the page cache, and let earlier writes reach the disk."""
+def read_into_cache(path: Path) -> None:
+    """Read a file, or all files of a folder, into the page cache; write out earlier changes."""
     os.sync()
-    with path.open("rb", buffering=0) as file:
-        while file.read(READ):
-            pass
+    for file_path in [path] if path.is_file() else path.rglob("*"):
+        if file_path.is_file():
+            with file_path.open("rb", buffering=0) as file:
+                while file.read(READ_BYTES):
+                    pass
 
 
-def run(command: Sequence[str], log: Path, *, timeout: float) -> Measured:
-    """Run a command in a session of its own, its output in `log`.
+def count_bytes(folder: Path) -> int:
+    """Sum the bytes of all files below a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def run_command(command: Sequence[str], log: Path, *, timeout: float) -> Usage:
+    """Run a command in its own session, its output in `log`.
 
     Raises
     ------
     CommandError
-        It ended with another code than 0, with the end of its output, or passed `timeout` seconds.
+        The exit code is not 0, with the end of the output, or it ran for over `timeout` seconds.
     """
     peak = 0
     start = time.perf_counter()
@@ -73,7 +80,7 @@ def run(command: Sequence[str], log: Path, *, timeout: float) -> Measured:
         try:
             process = psutil.Process(child.pid)
             while child.poll() is None:
-                peak = max(peak, summed_memory(process))
+                peak = max(peak, sum_memory(process))
                 if time.perf_counter() - start > timeout:
                     raise CommandError(f"no end after {timeout:.0f} s: {' '.join(command)}")
                 with contextlib.suppress(subprocess.TimeoutExpired):
@@ -86,4 +93,4 @@ def run(command: Sequence[str], log: Path, *, timeout: float) -> Measured:
     if child.returncode:
         tail = log.read_text(errors="replace")[-3000:]
         raise CommandError(f"exit code {child.returncode}: {' '.join(command)}\n{tail}")
-    return Measured(seconds, peak)
+    return Usage(seconds, peak)
