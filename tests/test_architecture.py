@@ -49,7 +49,7 @@ LAYERS: dict[str, str] = {
     "api": "arguments compute errors exporter exporter.checks options source",
     "prepare_arrays": "arguments compute errors exporter options source",
     "server.cache_folder": "format source",
-    "server.http": "arguments errors options",
+    "server.http": "errors options",
     "server.hosted": "format options server.cache_folder server.http",
     "server.gene_index": "compute encode errors exporter exporter.checks server.cache_folder "
     "source",

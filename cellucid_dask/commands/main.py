@@ -166,9 +166,9 @@ def serve(path: str, **given: Any) -> None:
         "cellucid_dask.server.lifetime",
     )
     from cellucid_dask import CellucidServer
-    from cellucid_dask.server.http.allocator import give_back
+    from cellucid_dask.server.http.allocator import return_freed_memory
 
-    give_back()
+    return_freed_memory()
     values, problems = named(given)
     server = CellucidServer(path, problems=problems, **values)
     _until_stopped(server)

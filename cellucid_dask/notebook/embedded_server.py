@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from cellucid_dask.errors import Problem
-from cellucid_dask.server.http.guard import AnyHost
+from cellucid_dask.server.http.guard import AnyHostPolicy
 from cellucid_dask.server.lifetime import CellucidServer
 
 FIXED: Final = ("allowed_hosts", "base_path", "host", "token", "verbose")
@@ -47,7 +47,7 @@ class FramedServer(CellucidServer):
         super().__init__(
             data, port, quiet=True, problems=[*problems, *refused], **{**kept, **fixed}
         )
-        self.app.hosts = AnyHost()
+        self.app.hosts = AnyHostPolicy()
 
     def stop(self) -> bool:
         """Stop for good, and let go of the data: a notebook keeps what its cells have shown."""

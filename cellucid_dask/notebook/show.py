@@ -18,9 +18,9 @@ from cellucid_dask.notebook.embedded_server import FIXED, FramedServer
 from cellucid_dask.notebook.proxy import proxy_prefix
 from cellucid_dask.options.export import unknown
 from cellucid_dask.options.serve import BOTH, OF_REFERENCE, choose_data
+from cellucid_dask.server.announce import has_browser, write_lines
 from cellucid_dask.server.datasets.collection import looks_like_export
 from cellucid_dask.server.datasets.opening import holds_exports
-from cellucid_dask.server.http.announce import has_browser, tell
 
 HELD: Final = 3  # data in memory that are served at a time, each as large as it is
 TALLEST: Final = 10_000  # px
@@ -185,7 +185,7 @@ def _shown(
     server = _server_of(data if path is None else path, options, problems)
     view = View(server, _name(server, path), prefix, height)
     if not kernel and not quiet:
-        tell(sys.stdout, [f"open {view.url}"])
+        write_lines(sys.stdout, [f"open {view.url}"])
     if browser and prefix is None and has_browser():
         webbrowser.open(view.url)
     return view

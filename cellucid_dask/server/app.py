@@ -29,11 +29,11 @@ from werkzeug.routing import RequestRedirect
 
 from cellucid_dask.errors import CellucidDaskError, InputError, OutputError
 from cellucid_dask.options.serve import ServeOptions
+from cellucid_dask.server.announce import write_lines
 from cellucid_dask.server.datasets.opening import Opened, emptied
-from cellucid_dask.server.http.announce import tell
-from cellucid_dask.server.http.content import Content, ReplacedError, text
+from cellucid_dask.server.http.content import Content, ReplacedError, text_content
 from cellucid_dask.server.http.deliver import Answer, Environ, Headers, deliver, wants_gzip
-from cellucid_dask.server.http.guard import Hosts, Token, cross_origin, named_hosts
+from cellucid_dask.server.http.guard import HostPolicy, Token, cors_headers, requested_hosts
 from cellucid_dask.server.http.pages import page_file
 from cellucid_dask.server.http.thread_quota import BusyError
 
@@ -70,7 +70,7 @@ class App:
     ) -> None:
         self._open, self.opened = opened, opened()
         self.serving, self.token = serving, token
-        self.hosts = Hosts(serving.host, serving.allowed_hosts)
+        self.hosts = HostPolicy(serving.host, serving.allowed_hosts)
         self._base = serving.base_path
         self.hosted = _hosted(serving)
         self._started = self._closed = False
@@ -142,7 +142,7 @@ class App:
                 "internal error: %s: %s", type(error).__name__, error, exc_info=shown
             )
             answer = _line("500 Internal Server Error", "internal error; see the server's log")
-        answer.headers += cross_origin(environ)
+        answer.headers += cors_headers(environ)
         if environ["REQUEST_METHOD"] == "HEAD":
             answer.body = []
         if self.serving.verbose:
@@ -151,7 +151,7 @@ class App:
         return answer.body
 
     def _answer(self, environ: Environ) -> Answer:
-        if not all(map(self.hosts.accepts, named_hosts(environ))):
+        if not all(map(self.hosts.accepts, requested_hosts(environ))):
             raise MisdirectedRequest("this server has another name: see --allowed-host")
         method, path = environ["REQUEST_METHOD"], self._path(environ)
         if method == "OPTIONS":
@@ -256,7 +256,7 @@ class App:
         return facts
 
     def _health(self) -> Content:
-        return text(json.dumps({"status": "ok", **self._facts()}))
+        return text_content(json.dumps({"status": "ok", **self._facts()}))
 
     def _info(self) -> Content:
         cache = self.opened.cache
@@ -264,10 +264,10 @@ class App:
         facts |= {"datasets": len(self.opened.datasets.list())}
         if self.opened.live is not None:
             facts["index"] = self.opened.index_progress()
-        return text(json.dumps(facts))
+        return text_content(json.dumps(facts))
 
     def _datasets(self) -> Content:
-        return text(json.dumps({"datasets": self.opened.datasets.list()}))
+        return text_content(json.dumps({"datasets": self.opened.datasets.list()}))
 
     def _posted(self, environ: Environ, path: str) -> Answer:
         """Events of a viewer inside a notebook: heard, but there is nobody to pass them to."""
@@ -281,7 +281,7 @@ class App:
         # The body is not read: a client that sends it slowly would hold a thread for it.
         return deliver(
             {"REQUEST_METHOD": "GET"},
-            text(json.dumps({"status": "not_found", "delivered": False})),
+            text_content(json.dumps({"status": "not_found", "delivered": False})),
         )
 
 
@@ -339,4 +339,4 @@ def _note(environ: Environ, answer: Answer, seconds: float) -> None:
     size = dict(answer.headers).get("Content-Length", "0")
     path = ascii(environ.get("PATH_INFO", "")).strip("'")
     line = f"{environ['REQUEST_METHOD']} {path} {answer.status[:3]} {size} {seconds * 1e3:.1f} ms"
-    tell(sys.stderr, [line])
+    write_lines(sys.stderr, [line])

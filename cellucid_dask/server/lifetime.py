@@ -13,9 +13,9 @@ from typing import Any, Final, Self, TypeVar
 from cellucid_dask.arguments.boundary import in_arguments
 from cellucid_dask.errors import InputError, Problem
 from cellucid_dask.options.serve import HOST, PORT, choose_data, read_serving
+from cellucid_dask.server.announce import has_browser, reachable_name, tunnel_command, write_lines
 from cellucid_dask.server.app import App
 from cellucid_dask.server.datasets.opening import Opened, open_data
-from cellucid_dask.server.http.announce import has_browser, reachable_name, tell, tunnel
 from cellucid_dask.server.http.guard import Token
 from cellucid_dask.server.http.listener import Listener, bind
 
@@ -223,7 +223,7 @@ class CellucidServer:
     def _tell(self, asked: int) -> None:
         if self.app.serving.quiet:
             if self.app.serving.token == "auto":  # noqa: S105  nobody else could tell it
-                tell(sys.stdout, [self.viewer_url])
+                write_lines(sys.stdout, [self.viewer_url])
             return
         lines = self.opened.describe(str(self._data))
         verb = "open" if self._has_page() else "no page, data only:"
@@ -234,13 +234,13 @@ class CellucidServer:
         if self.port != asked and asked:
             lines.append(f"port {asked} is taken: using {self.port}")
         lines.append(f"{verb} {self.viewer_url}")
-        command = tunnel(self.host, self.port)
+        command = tunnel_command(self.host, self.port)
         if command is not None:
             here = f"http://localhost:{self.port}{self.app.serving.base_path}"
             local = self.viewer_url.replace(self.url, here, 1)
             lines += ["on your own computer:", f"    {command}", f"    then {verb} {local}"]
         lines.append("Ctrl-C stops it")
-        tell(sys.stdout, lines)
+        write_lines(sys.stdout, lines)
 
 
 class AnnDataServer(CellucidServer):
@@ -328,5 +328,5 @@ def _blocking(server: S) -> S:
         server.start()
     except KeyboardInterrupt:
         if not server.app.serving.quiet:
-            tell(sys.stdout, ["stopped"])
+            write_lines(sys.stdout, ["stopped"])
     return server

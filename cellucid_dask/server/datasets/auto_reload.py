@@ -22,7 +22,7 @@ from cellucid_dask.server.datasets.collection import One
 from cellucid_dask.server.datasets.live import LiveDataset
 from cellucid_dask.server.datasets.opening import ROOM, Opened
 from cellucid_dask.server.datasets.zarr_files import ZarrFiles
-from cellucid_dask.server.http.cache import AnswerCache
+from cellucid_dask.server.http.cache import ContentCache
 from cellucid_dask.server.http.content import Content, ReplacedError
 from cellucid_dask.source.core import Source, open_source
 from cellucid_dask.source.inputs.anndata_file import dataset_name
@@ -151,7 +151,7 @@ def open_live(
     data: Any,
     options: ExportOptions,
     serving: ServeOptions,
-    cache: AnswerCache,
+    cache: ContentCache,
     problems: Sequence[Problem],
 ) -> Opened:
     """Open live data; as `cellucid_dask.server.datasets.opening.open_data`."""

@@ -17,8 +17,8 @@ from cellucid_dask import format as fmt
 from cellucid_dask.datasets import SET_ASIDE
 from cellucid_dask.errors import CellucidDaskError, InputError
 from cellucid_dask.server.datasets.exported import ExportedDataset
-from cellucid_dask.server.http.cache import AnswerCache
-from cellucid_dask.server.http.content import Content, stored, text
+from cellucid_dask.server.http.cache import ContentCache
+from cellucid_dask.server.http.content import Content, read_file_content, text_content
 
 log = logging.getLogger("cellucid_dask.server")
 
@@ -111,7 +111,7 @@ class Folder:
         When there is no export in it at all.
     """
 
-    def __init__(self, root: Path, cache: AnswerCache) -> None:
+    def __init__(self, root: Path, cache: ContentCache) -> None:
         self.root = root.resolve()
         self._cache = cache
         self._lock = Lock()
@@ -201,7 +201,7 @@ class Folder:
         return next((self._good[folder] for folder in listed if listed[folder] == name), None)
 
     def _catalog(self) -> Content | None:
-        written = stored(self.root / fmt.DATASETS, media="application/json")
+        written = read_file_content(self.root / fmt.DATASETS, media="application/json")
         if written is not None and (self.root / fmt.DATASETS).resolve().parent == self.root:
             return written
         ids = _unique_ids(self._good)
@@ -210,7 +210,7 @@ class Folder:
         ]
         if not entries:
             return None
-        return text(fmt.dumps(fmt.datasets(entries, str(entries[0]["id"])), pretty=True))
+        return text_content(fmt.dumps(fmt.datasets(entries, str(entries[0]["id"])), pretty=True))
 
     def list(self) -> list[dict[str, Any]]:
         """Entries of ``/_cellucid/datasets``; a broken one comes with its ``error``."""

@@ -14,14 +14,14 @@ from weakref import ref
 
 from cellucid_dask import format as fmt
 from cellucid_dask.errors import InputError
-from cellucid_dask.server.http.cache import AnswerCache
+from cellucid_dask.server.http.cache import ContentCache
 from cellucid_dask.server.http.content import (
     BINARY,
     JSON,
     Content,
     ReplacedError,
-    file_tag,
-    stored,
+    file_etag,
+    read_file_content,
 )
 
 LOOK_AGAIN: Final = 1.0  # seconds until the manifests are asked whether they changed
@@ -52,7 +52,7 @@ class ExportedDataset:
         When its manifests cannot be read or do not fit together.
     """
 
-    def __init__(self, folder: Path, cache: AnswerCache) -> None:
+    def __init__(self, folder: Path, cache: ContentCache) -> None:
         self._path, self._cache = folder, cache
         self._tags: dict[str, _Known] = {}
         self._refused: InputError | None = None
@@ -141,7 +141,11 @@ class ExportedDataset:
             inside = place.is_relative_to(self.folder) and place.is_file()
         except (OSError, RuntimeError):  # a loop of links
             inside = False
-        found = stored(place, media=JSON if path in fmt.MANIFESTS else BINARY) if inside else None
+        found = (
+            read_file_content(place, media=JSON if path in fmt.MANIFESTS else BINARY)
+            if inside
+            else None
+        )
         if found is None or found.etag != tag:
             raise ReplacedError(path) if found is not None else FileNotFoundError(path)
         return found
@@ -150,7 +154,7 @@ class ExportedDataset:
 def _tag(path: str) -> str:
     """Entity tag of a file; empty where there is none."""
     try:
-        return file_tag(os.stat(path))  # noqa: PTH116  of many files in turn
+        return file_etag(os.stat(path))  # noqa: PTH116  of many files in turn
     except (OSError, ValueError):
         return ""
 

@@ -14,7 +14,7 @@ from cellucid_dask.encode import Range
 from cellucid_dask.exporter.stages.genes.blocks import Piece, csc_columns, dense_columns
 from cellucid_dask.server.datasets.gene_ranges import ReadColumns, gene_ranges
 from cellucid_dask.server.gene_index.lookup import GeneIndex
-from cellucid_dask.server.http.cache import Once
+from cellucid_dask.server.http.cache import OncePerKey
 from cellucid_dask.source.matrix import Matrix, SparseMatrix
 from cellucid_dask.source.rows.kept_rows import KeptRows
 from cellucid_dask.source.storage.fingerprint import Fingerprint
@@ -45,7 +45,7 @@ class _Ranged:
 
     def __init__(self, matrix: Matrix, room: int) -> None:
         self._matrix, self._room = matrix, room
-        self._once, self._stopped = Once(), Event()
+        self._once, self._stopped = OncePerKey(), Event()
 
     def ranges(self) -> list[Range]:
         """Range of every gene."""

@@ -46,8 +46,8 @@ from cellucid_dask.options.run import RunOptions
 from cellucid_dask.server.cache_folder import index_folder
 from cellucid_dask.server.datasets.gene_reader import GeneReader, KeptReader, reader_of
 from cellucid_dask.server.datasets.temporary_folder import make_folder, naming_the_disk
-from cellucid_dask.server.http.cache import AnswerCache, Once
-from cellucid_dask.server.http.content import IN_MEMORY, Content, ReplacedError, text
+from cellucid_dask.server.http.cache import ContentCache, OncePerKey
+from cellucid_dask.server.http.content import IN_MEMORY, Content, ReplacedError, text_content
 from cellucid_dask.source.core import Source
 from cellucid_dask.source.matrix import Matrix
 from cellucid_dask.source.storage.fingerprint import Fingerprint, fingerprint
@@ -93,7 +93,7 @@ class LiveDataset:
         self,
         source: Source,
         options: ExportOptions,
-        cache: AnswerCache,
+        cache: ContentCache,
         *,
         room: int,
         memory: int,
@@ -109,7 +109,7 @@ class LiveDataset:
         refuse(list(memory_problems(self.catalog, memory)))
         # Fixed now, so that the identity is the same whenever it is asked for.
         self.options = replace(options, created_at=options.timestamp())
-        self._cache, self._once, self._still = cache, Once(), still
+        self._cache, self._once, self._still = cache, OncePerKey(), still
         self._room = max(room, least_bytes(replace(self.catalog, genes=None), options))
         self._slots = max(1, min(cores(), memory // ObsMemory.of(self.catalog).least))
         self._busy = BoundedSemaphore(max(2, cores()))  # what is made at once, each in memory
@@ -318,7 +318,7 @@ class LiveDataset:
             return None
 
         def make() -> Content:
-            made = text(fmt.dumps(makers[name](), pretty=name == fmt.IDENTITY))
+            made = text_content(fmt.dumps(makers[name](), pretty=name == fmt.IDENTITY))
             if not self._still():
                 raise ReplacedError(name)
             return made

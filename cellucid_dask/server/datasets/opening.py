@@ -14,7 +14,7 @@ from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.options.serve import ServeOptions
 from cellucid_dask.server.datasets.collection import Folder, Nothing, One, looks_like_export
 from cellucid_dask.server.datasets.exported import ExportedDataset
-from cellucid_dask.server.http.cache import AnswerCache
+from cellucid_dask.server.http.cache import ContentCache
 
 if TYPE_CHECKING:
     from cellucid_dask.server.datasets.auto_reload import WatchedData
@@ -48,7 +48,7 @@ class Opened:
 
     datasets: One | Folder | Nothing
     type: str
-    cache: AnswerCache
+    cache: ContentCache
     format: str = ""
     backed: bool = False
     live: WatchedData | LiveDataset | None = None
@@ -99,7 +99,7 @@ class Opened:
 
 def emptied(opened: Opened) -> Opened:
     """What is left to tell of data that are not served any more."""
-    return replace(opened, datasets=Nothing(), cache=AnswerCache(0), live=None, zarr=None)
+    return replace(opened, datasets=Nothing(), cache=ContentCache(0), live=None, zarr=None)
 
 
 def open_data(
@@ -120,7 +120,7 @@ def open_data(
         With everything that is wrong.
     """
     try:
-        cache = AnswerCache(max(serving.cache_bytes(), 16_000_000) * (ROOM - 1) // ROOM)
+        cache = ContentCache(max(serving.cache_bytes(), 16_000_000) * (ROOM - 1) // ROOM)
         if holds_exports(data):
             return _exports(Path(data), options, cache, problems)
         from cellucid_dask.server.datasets.auto_reload import (
@@ -142,7 +142,7 @@ def holds_exports(data: Any) -> bool:
 
 
 def _exports(
-    folder: Path, options: ExportOptions, cache: AnswerCache, problems: Sequence[Problem]
+    folder: Path, options: ExportOptions, cache: ContentCache, problems: Sequence[Problem]
 ) -> Opened:
     usual = ExportOptions(compression=0, var_quantization=None, obs_quantization=None)
     chosen = [f.name for f in fields(options) if getattr(options, f.name) != getattr(usual, f.name)]

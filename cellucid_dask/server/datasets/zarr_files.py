@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 from typing import Final
 
-from cellucid_dask.server.http.content import BINARY, JSON, Content, stored
+from cellucid_dask.server.http.content import BINARY, JSON, Content, read_file_content
 from cellucid_dask.source.storage.fingerprint import METADATA
 from cellucid_dask.source.storage.store import Store
 
@@ -68,7 +68,7 @@ class ZarrFiles:
         place = (self._root / key).resolve()
         if not place.is_relative_to(self._root) or not place.is_file():
             return None
-        return stored(place, media=media)
+        return read_file_content(place, media=media)
 
     def _member(self, key: str, media: str) -> Content | None:
         with zipfile.ZipFile(self._root) as archive:

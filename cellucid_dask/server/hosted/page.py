@@ -33,8 +33,8 @@ from cellucid_dask.server.hosted.upstream import (
     Upstream,
     UpstreamError,
 )
-from cellucid_dask.server.http.content import Content, made
-from cellucid_dask.server.http.pages import FRAMED_BY, with_banner
+from cellucid_dask.server.http.content import Content, bytes_content
+from cellucid_dask.server.http.pages import FRAMED_BY, page_with_banner
 
 SITE: Final = "https://www.cellucid.com"
 INDEX_BYTES: Final = 2_000_000
@@ -103,7 +103,7 @@ class HostedPage:
                 shown = "built-in" if kept is None else "kept"
                 self._tell(f"{self.url} {error}; shown is the {shown} page")
                 if kept is None:
-                    return with_banner(
+                    return page_with_banner(
                         f"The page of {urlsplit(self.url).netloc} could not be loaded: it {error}. "
                         "This is the built-in page."
                     )
@@ -252,6 +252,6 @@ class HostedPage:
 
 
 def _answer(body: bytes, media: str) -> Content:
-    content = made(body, media)
+    content = bytes_content(body, media)
     content.headers.extend((POLICY, REFERRER))  # also of scripts: a worker has that of its file
     return content

@@ -8,7 +8,7 @@ import sys
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 
 
-def give_back() -> None:
+def return_freed_memory() -> None:
     """Have freed memory returned at once; for a process that is a server and nothing else.
 
     By default each of the server's threads has a heap of its own, and glibc raises the size from

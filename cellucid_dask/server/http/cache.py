@@ -17,7 +17,7 @@ def _weight(content: Content) -> int:
     return (len(content.body) if isinstance(content.body, bytes) else 0) + ENTRY
 
 
-class AnswerCache:
+class ContentCache:
     """Contents by key, the least recently used given up first; shared by threads.
 
     Parameters
@@ -47,7 +47,7 @@ class AnswerCache:
         self._get.cache_clear()
 
 
-class Once:
+class OncePerKey:
     """Results of steps that are done at most once each, however many threads ask."""
 
     def __init__(self) -> None:

@@ -96,7 +96,7 @@ class Content:
             file = path.open("rb")
         except FileNotFoundError as error:
             raise ReplacedError(path.name) from error
-        if self.modified is not None and file_tag(os.fstat(file.fileno())) != self.etag:
+        if self.modified is not None and file_etag(os.fstat(file.fileno())) != self.etag:
             file.close()
             raise ReplacedError(path.name)
         return file
@@ -179,7 +179,7 @@ class Paced:
         self._done()
 
 
-def stored(path: Path, *, media: str = BINARY) -> Content | None:
+def read_file_content(path: Path, *, media: str = BINARY) -> Content | None:
     """Content of a file as it is, None where there is none; small ones are read at once."""
     try:
         if not path.is_file():  # a pipe would be waited for
@@ -190,19 +190,19 @@ def stored(path: Path, *, media: str = BINARY) -> Content | None:
     except (OSError, ValueError):
         return None
     size = len(body) if isinstance(body, bytes) else facts.st_size
-    return Content(body, size, file_tag(facts), media, modified=facts.st_mtime)
+    return Content(body, size, file_etag(facts), media, modified=facts.st_mtime)
 
 
-def file_tag(facts: os.stat_result) -> str:
+def file_etag(facts: os.stat_result) -> str:
     """Entity tag of a file: another one after any replacement of it."""
     return f"{facts.st_mtime_ns:x}-{facts.st_size:x}-{facts.st_ino:x}"
 
 
-def text(body: str, media: str = JSON) -> Content:
+def text_content(body: str, media: str = JSON) -> Content:
     """Content of a text made here."""
-    return made(body.encode(), media)
+    return bytes_content(body.encode(), media)
 
 
-def made(body: bytes, media: str) -> Content:
+def bytes_content(body: bytes, media: str) -> Content:
     """Content of bytes that are no file's."""
     return Content(body, len(body), f"{crc32(body):08x}-{len(body):x}", media)

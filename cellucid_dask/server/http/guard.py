@@ -26,7 +26,7 @@ CORS: Final = (
 LOOPBACK: Final = ("localhost", "127.0.0.1", "[::1]")
 
 
-def named_hosts(environ: Environ) -> list[str]:
+def requested_hosts(environ: Environ) -> list[str]:
     """Hosts that a request names: in its Host header, and in its target of absolute form."""
     hosts = [environ.get("HTTP_HOST", "")]
     for key in ("RAW_URI", "REQUEST_URI"):  # no standard: as gunicorn, uWSGI and others have it
@@ -39,7 +39,7 @@ def named_hosts(environ: Environ) -> list[str]:
 _ABSOLUTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)")
 
 
-class Hosts:
+class HostPolicy:
     """Names the Host header may have, against DNS rebinding.
 
     Parameters
@@ -67,7 +67,7 @@ class Hosts:
         return True
 
 
-class AnyHost(Hosts):
+class AnyHostPolicy(HostPolicy):
     """Accepts every name: for a server whose paths begin with a secret.
 
     A page that came to this address by DNS rebinding does not know the secret, so it gets 404s,
@@ -103,7 +103,7 @@ _HERE: Final = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?
 _CELLUCID: Final = re.compile(r"https://([a-z0-9-]+\.)*cellucid\.com(:443)?")
 
 
-def may_read(origin: str) -> bool:
+def is_allowed_origin(origin: str) -> bool:
     """Whether pages of `origin` may read answers: those of this machine and of Cellucid."""
     here = _HERE.fullmatch(origin)
     if here is not None:
@@ -111,10 +111,10 @@ def may_read(origin: str) -> bool:
     return _CELLUCID.fullmatch(origin) is not None
 
 
-def cross_origin(environ: Environ) -> Headers:
+def cors_headers(environ: Environ) -> Headers:
     """CORS headers of the answer to a request."""
     origin = environ.get("HTTP_ORIGIN")
-    if not origin or not may_read(origin):
+    if not origin or not is_allowed_origin(origin):
         return []
     return [("Access-Control-Allow-Origin", origin), *CORS]
 

@@ -7,7 +7,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Final
 
-from cellucid_dask.server.http.content import Content, made
+from cellucid_dask.server.http.content import Content, bytes_content
 
 MEDIA = {
     ".html": "text/html; charset=utf-8",
@@ -15,10 +15,10 @@ MEDIA = {
     ".css": "text/css; charset=utf-8",
     ".svg": "image/svg+xml",
 }
-# Who may show the page in a frame: notebooks. Pages of this machine may read all answers anyway
-# (see `may_read`), and the page changes nothing, so there is no click to steal. VS Code shows an
-# output in a webview inside its own window, and every page around a frame is asked. Of a Jupyter
-# on another machine the proxy makes this page one of the same origin.
+# Who may show the page in a frame: notebooks. Pages of this machine may read every response
+# anyway (see `is_allowed_origin`), and the page changes nothing, so there is no click to steal.
+# VS Code shows an output in a webview inside its own window, and browsers check every page around a
+# frame. A Jupyter on another machine uses its proxy, which gives this page the same origin.
 FRAMED_BY: Final = (
     "'self' http://localhost:* https://localhost:* http://127.0.0.1:* https://127.0.0.1:* "
     "vscode-webview: vscode-file:"
@@ -40,7 +40,7 @@ def _pages() -> dict[str, Content]:
 
 
 def _made(body: bytes, media: str) -> Content:
-    content = made(body, media)
+    content = bytes_content(body, media)
     if media.startswith("text/html"):
         content.headers.append(POLICY)
     return content
@@ -51,7 +51,7 @@ def page_file(name: str) -> Content | None:
     return _pages().get(name)
 
 
-def with_banner(line: str) -> Content:
+def page_with_banner(line: str) -> Content:
     """Content of the page with a line of text on top."""
     plain = _pages()["index.html"]
     assert isinstance(plain.body, bytes)

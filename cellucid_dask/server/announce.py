@@ -18,7 +18,7 @@ from cellucid_dask.options.serve import is_loopback
 EVERYWHERE = ("0.0.0.0", "::", "[::]", "")  # noqa: S104  compared, not bound
 
 
-def tell(stream: TextIO | None, lines: Iterable[str]) -> None:
+def write_lines(stream: TextIO | None, lines: Iterable[str]) -> None:
     """Write lines to a stream, also to one that cannot write all letters.
 
     A program without a console has no streams, and nobody may read one any more: a server serves
@@ -39,7 +39,7 @@ def reachable_name(host: str) -> str:
     return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 
-def tunnel(host: str, port: int, environ: Mapping[str, str] = os.environ) -> str | None:
+def tunnel_command(host: str, port: int, environ: Mapping[str, str] = os.environ) -> str | None:
     """Command for the user's own computer that makes the server reachable there; None if none.
 
     Parameters
