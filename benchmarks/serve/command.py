@@ -2,41 +2,48 @@
 
     python -m benchmarks serve load --work FOLDER         # needs wrk (Debian: apt install wrk)
     python -m benchmarks serve first --work FOLDER        # needs 14 GB to make its CSC store
+    python -m benchmarks serve http-servers --work FOLDER # needs wrk, waitress and cheroot
 
 `load`: 16 keep-alive clients ask for all genes of 100,000 cells x 2,000 genes in turn, of an
 export and of a live CSC zarr. The servers take turns, a fresh process each time. `first`: how
 soon a server of 1,000,000 cells x 10,000 genes answers, and how long an uncached gene takes.
+`http-servers`: the same application on other HTTP servers.
 """
 
 from __future__ import annotations
 
 import http.client
 import json
-import os
 import re
-import shutil
-import signal
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
 import psutil
 
+from benchmarks.serve.http_servers import http_servers
+from benchmarks.serve.server_processes import (
+    GENES,
+    LOAD,
+    as_csc_zarr,
+    free_port,
+    genes_of,
+    ours,
+    require_wrk,
+    serving,
+)
 from benchmarks.shared.atlases import find_or_make_atlas
 from cellucid_dask import export
 from cellucid_dask.synthetic import AtlasSpec
 
 CLIENTS = 16
-LOAD, FIRST = AtlasSpec(100_000, 2_000), AtlasSpec(1_000_000, 10_000)
+FIRST = AtlasSpec(1_000_000, 10_000)
 ORACLE = """
 import sys
 from cellucid.server import CellucidServer
@@ -45,18 +52,6 @@ kind, path, port = sys.argv[1:]
 server = (CellucidServer if kind == "export" else AnnDataServer)(path, port=int(port), quiet=True)
 server.web_proxy = False
 server.start()
-"""
-# Every client walks through the genes from a place of its own; wrk keeps connections open where
-# the server lets it.
-GENES = """
-local paths, n = {}, 0
-function init(args)
-  for line in io.lines(args[1]) do paths[#paths + 1] = line end
-end
-function request()
-  n = n + 1
-  return wrk.format("GET", paths[(n * 7919) % #paths + 1], {["Accept-Encoding"] = "gzip"})
-end
 """
 
 
@@ -69,47 +64,6 @@ class Load:
     p99_ms: float
     errors: int
     memory: list[int] = field(default_factory=list)
-
-
-def free_port() -> int:
-    """Find a port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
-def serving(command: list[str], port: int) -> Iterator[tuple[psutil.Process, float]]:
-    """Run a server; yields its process and the seconds until its first identity."""
-    began = time.perf_counter()
-    quiet = {**os.environ, "PYTHONWARNINGS": os.environ.get("PYTHONWARNINGS", "ignore")}
-    process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=quiet
-    )
-    try:
-        while not _answers(port, "/dataset_identity.json"):
-            if process.poll() is not None:
-                raise click.ClickException(f"the server ended: {' '.join(command)}")
-            time.sleep(0.01)
-        yield psutil.Process(process.pid), time.perf_counter() - began
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(20)
-
-
-def _answers(port: int, path: str) -> bool:
-    try:
-        client = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        client.request("GET", path)
-        return client.getresponse().status == 200
-    except OSError:
-        return False
-
-
-def ours(path: Path, port: int, *more: str) -> list[str]:
-    """Command of our server."""
-    program = str(Path(sys.executable).with_name("cellucid-dask"))
-    return [program, "serve", str(path), "-p", str(port), "--no-browser", "-q", *more]
 
 
 def theirs(kind: str, path: Path, port: int) -> list[str]:
@@ -160,23 +114,23 @@ def command() -> None:
     """Benchmarks of the server."""
 
 
+command.add_command(http_servers)
+
+
 @command.command()
 @click.option("--work", type=click.Path(path_type=Path), required=True)
 @click.option("--seconds", default=20, show_default=True)
 @click.option("--repeat", default=3, show_default=True)
 def load(work: Path, seconds: int, repeat: int) -> None:
     """Measure requests per second beside the reference."""
-    if shutil.which("wrk") is None:
-        raise click.ClickException("wrk is not here: install it, for example apt install wrk")
+    require_wrk()
     work.mkdir(parents=True, exist_ok=True)
     atlas = find_or_make_atlas("serve", LOAD, work)
     exported, store = work / "serve-export", work / "serve-csc.zarr"
     if not exported.exists():
         export(atlas, exported, quiet=True)
     as_csc_zarr(atlas, store)
-    genes = [
-        field[0] for field in json.loads((exported / "var_manifest.json").read_text())["fields"]
-    ]
+    genes = genes_of(exported)
     click.echo(HEADER)
     for kind, path, ending in (("export", exported, "u8.gz"), ("live", store, "f32")):
         paths = [f"/var/{gene}.values.{ending}" for gene in genes]
@@ -215,18 +169,6 @@ def _print_load(kind: str, runs: dict[str, list[Load]]) -> None:
     rates = {name: ", ".join(f"{run.requests:,.0f}" for run in done) for name, done in runs.items()}
     click.echo(f"\n{kind}: requests per second, in the order run: {rates}", err=True)
     click.echo(f"{kind}: our resident memory after warm-up, each second, MB: {series}\n", err=True)
-
-
-def as_csc_zarr(atlas: Path, store: Path) -> None:
-    """Write the atlas as zarr with a CSC matrix, unless it is there."""
-    if store.exists():
-        return
-    import anndata
-    from scipy import sparse
-
-    adata = anndata.read_h5ad(atlas)
-    adata.X = sparse.csc_matrix(adata.X)
-    adata.write_zarr(store)
 
 
 @command.command()

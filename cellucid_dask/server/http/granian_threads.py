@@ -5,11 +5,14 @@ thread and its signals; here the threads of one process share a cache, also in a
 `granian.server.embed.Server` runs ASGI in an event loop and not WSGI, and it binds its own socket
 with SO_REUSEPORT: a second server on the same port then takes half of the connections.
 
-The private path stays because of its speed. For genes and other answers of less than 100 kB it
-serves two to five times as many requests per second as the fastest server with a public API that
-passes the safety tests (`python -m benchmarks serve http-servers`; docs/benchmarks.md has the
-figures). pyproject.toml limits granian to the tested minor version, and
-tests/server/test_granian_threads.py fails when an upgrade changes what this module uses.
+The private path stays because of its speed. For genes, with 16 or 64 clients, it serves 2.4 to 3.0
+times as many requests per second as the embedded server of granian, the fastest server with a
+public API that can pass the safety tests, and 4 to 8 times as many as waitress and cheroot
+(`python -m benchmarks serve http-servers`; docs/benchmarks.md). The gain is about two for one
+client, and 1.0 to 1.5 for long responses.
+
+pyproject.toml limits granian to the tested minor version, and tests/server/test_granian_threads.py
+fails when an upgrade changes what this module uses.
 """
 
 from __future__ import annotations
