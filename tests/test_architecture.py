@@ -39,30 +39,46 @@ LAYERS: dict[str, str] = {
     "arguments": "errors options",
     "synthetic": "errors",
     "source": "errors format versions",
-    "compute": "arguments errors options",
+    "compute": "arguments errors files options",
     "verify": "arguments errors format versions",
     "previewer": "arguments errors files format options verify",
     "datasets": "arguments errors files format",
     "exporter.checks": "encode errors format options source",
-    "exporter": "arguments compute encode errors exporter.checks files format options previewer "
-    "source verify",
-    "api": "arguments compute errors exporter exporter.checks options source",
-    "prepare_arrays": "arguments compute errors exporter options source",
+    "exporter.receipts": "files",
+    "exporter.obs_memory": "exporter.checks source",
+    "exporter.disk_usage": "exporter.checks format options source",
+    "exporter.plan": "errors exporter.checks exporter.disk_usage exporter.obs_memory format "
+    "options source",
+    "exporter.recovery": "arguments encode errors exporter.checks exporter.receipts files format "
+    "options source",
+    "exporter.result": "",
+    "exporter.job": "compute exporter.checks exporter.plan exporter.recovery files options source",
+    "exporter.stages": "compute encode errors exporter.checks exporter.job exporter.obs_memory "
+    "exporter.plan exporter.receipts exporter.recovery exporter.result files format options "
+    "previewer source verify",
+    "exporter": "arguments compute errors exporter.checks exporter.disk_usage exporter.job "
+    "exporter.plan exporter.receipts exporter.recovery exporter.result exporter.stages files "
+    "options source",
+    "api": "arguments compute errors exporter exporter.checks exporter.result options source",
+    "prepare_arrays": "arguments compute errors exporter exporter.result options source",
     "server.cache_folder": "format source",
     "server.http": "errors options",
     "server.hosted": "format options server.cache_folder server.http",
-    "server.gene_index": "compute encode errors exporter exporter.checks server.cache_folder "
-    "source",
-    "server.datasets": "compute datasets encode errors exporter exporter.checks files format "
-    "options server.cache_folder server.gene_index server.http source",
-    "server": "arguments compute errors exporter options "
-    "server.cache_folder server.datasets server.gene_index server.hosted server.http source",
+    "server.gene_index": "compute encode errors exporter.checks exporter.plan exporter.receipts "
+    "exporter.recovery exporter.stages server.cache_folder source",
+    "server.datasets": "compute datasets encode errors exporter exporter.checks exporter.job "
+    "exporter.obs_memory exporter.plan exporter.receipts exporter.recovery "
+    "exporter.stages files format options server.cache_folder server.gene_index "
+    "server.http source",
+    "server": "arguments compute errors exporter exporter.plan options server.cache_folder "
+    "server.datasets server.gene_index server.hosted server.http source",
     "notebook": "arguments errors options server server.datasets server.http",
     "anndata_server": "options server",
     "jupyter": "arguments notebook options server",
-    "": "api datasets errors exporter notebook prepare_arrays previewer server",
-    "commands": "package api arguments compute errors exporter format options previewer server "
-    "server.datasets server.http synthetic verify",
+    "": "api datasets errors exporter.recovery exporter.result notebook prepare_arrays previewer "
+    "server",
+    "commands": "package api arguments compute errors exporter.recovery exporter.result format "
+    "options previewer server server.datasets server.http synthetic verify",
     "__main__": "commands",
 }
 # The independent decoder may know how messages name arguments, which decides no byte.

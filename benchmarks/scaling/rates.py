@@ -22,10 +22,10 @@ from benchmarks.shared.processes import read_into_cache
 from cellucid_dask.encode import Range
 from cellucid_dask.exporter.checks.survey import survey
 from cellucid_dask.exporter.plan import make_plan
+from cellucid_dask.exporter.receipts import Spill
 from cellucid_dask.exporter.recovery.journal import Journal
 from cellucid_dask.exporter.stages.edges import write_edges
 from cellucid_dask.exporter.stages.genes.driver import spilled_bytes
-from cellucid_dask.exporter.stages.genes.transpose import Spill
 from cellucid_dask.files import PARTS, Receipt
 from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.source.core import open_source

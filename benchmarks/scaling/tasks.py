@@ -18,8 +18,8 @@ from benchmarks.scaling.cluster import Cluster, cluster
 from cellucid_dask.compute.engine import Engine
 from cellucid_dask.compute.progress import Reporter
 from cellucid_dask.encode import Range
+from cellucid_dask.exporter.receipts import Spill
 from cellucid_dask.exporter.stages.genes.blocks import GeneSettings
-from cellucid_dask.exporter.stages.genes.transpose import Spill
 from cellucid_dask.files import Receipt
 from cellucid_dask.options.run import RunOptions
 

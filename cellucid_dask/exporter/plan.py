@@ -18,7 +18,7 @@ from cellucid_dask.errors import PlanError
 from cellucid_dask.exporter.checks.genes import Genes
 from cellucid_dask.exporter.checks.survey import Catalog
 from cellucid_dask.exporter.disk_usage import FileKind, edge_scratch, obs_scratch, output_files
-from cellucid_dask.exporter.stages.obs.memory import ObsMemory, size_of_sums
+from cellucid_dask.exporter.obs_memory import ObsMemory, size_of_sums
 from cellucid_dask.format import value_dtype
 from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.source.matrix import DenseMatrix, SparseMatrix

@@ -17,10 +17,10 @@ from cellucid_dask.errors import OutputError, Problem, VerifyError
 from cellucid_dask.exporter.checks.survey import survey
 from cellucid_dask.exporter.job import Job
 from cellucid_dask.exporter.plan import describe, is_small
+from cellucid_dask.exporter.receipts import Edges
 from cellucid_dask.exporter.recovery.faults import explained
 from cellucid_dask.exporter.recovery.previous_run import Earlier, Origin, look
 from cellucid_dask.exporter.recovery.provenance import origin_of, refuse_changed
-from cellucid_dask.exporter.recovery.resume_stages import go_on, progress_of
 from cellucid_dask.exporter.recovery.staging import Workplace, staging
 from cellucid_dask.exporter.resources import (
     disk_problems,
@@ -29,12 +29,13 @@ from cellucid_dask.exporter.resources import (
     refuse,
 )
 from cellucid_dask.exporter.result import ExportResult
-from cellucid_dask.exporter.stages.edges import Edges, write_edges
+from cellucid_dask.exporter.stages.edges import write_edges
 from cellucid_dask.exporter.stages.final import finish, settle, verified
 from cellucid_dask.exporter.stages.genes.driver import write_genes
 from cellucid_dask.exporter.stages.manifests.driver import save_rest
 from cellucid_dask.exporter.stages.obs.driver import make_obs
 from cellucid_dask.exporter.stages.preview import pictured
+from cellucid_dask.exporter.stages.resume import go_on, progress_of
 from cellucid_dask.exporter.stages.task_counts import count_tasks
 from cellucid_dask.files import Receipt, write_beside
 from cellucid_dask.options.export import ExportOptions

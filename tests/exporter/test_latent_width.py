@@ -20,7 +20,8 @@ from serving import Served, ask, serving
 
 from cellucid_dask import export
 from cellucid_dask.errors import InputError
-from cellucid_dask.exporter.stages.obs.spaces import Space, summed_cells
+from cellucid_dask.exporter.obs_memory import summed_cells
+from cellucid_dask.exporter.stages.obs.spaces import Space
 from cellucid_dask.exporter.stages.obs.tasks import Coded, sum_span
 from cellucid_dask.files import read_vector, write_raw
 from cellucid_dask.format import U8

@@ -28,10 +28,10 @@ from oracle import assert_parity, make_atlas, silent
 from scipy import sparse
 
 from cellucid_dask import format as fmt
+from cellucid_dask.compute.shared import share
 from cellucid_dask.encode import encode_gene, encode_values, quantize, value_range
 from cellucid_dask.exporter.checks.genes import Genes
 from cellucid_dask.exporter.plan import blocks, row_chunks, spans
-from cellucid_dask.exporter.shared import share
 from cellucid_dask.exporter.stages.edges import write_edges
 from cellucid_dask.exporter.stages.genes.transpose import transpose_chunk
 from cellucid_dask.exporter.stages.obs.tasks import outlier_quantiles

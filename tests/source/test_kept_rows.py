@@ -16,8 +16,8 @@ from scipy import sparse
 from cellucid_dask import CellucidDaskError, export
 from cellucid_dask.exporter.checks.placed_cells import find_placed_cells
 from cellucid_dask.exporter.checks.survey import survey
+from cellucid_dask.exporter.obs_memory import ObsMemory
 from cellucid_dask.exporter.plan import least_bytes
-from cellucid_dask.exporter.stages.obs.memory import ObsMemory
 from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.source.core import lazy, open_source
 from cellucid_dask.source.matrix import SparseMatrix

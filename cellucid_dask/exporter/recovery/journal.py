@@ -18,8 +18,7 @@ from typing import Any
 
 from cellucid_dask import format as fmt
 from cellucid_dask.encode import Range
-from cellucid_dask.exporter.stages.edges import Edges
-from cellucid_dask.exporter.stages.genes.transpose import Spill
+from cellucid_dask.exporter.receipts import Edges, Spill
 from cellucid_dask.files import Receipt, write_all
 
 JOURNAL = "journal.jsonl"

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cellucid_dask.exporter.receipts import Spill
 from cellucid_dask.exporter.recovery.journal import Done
-from cellucid_dask.exporter.stages.genes.transpose import Spill
 from cellucid_dask.files import Receipt, file_crc32
 
 BATCH_BYTES, BATCH_FILES = 256 << 20, 256  # of one task

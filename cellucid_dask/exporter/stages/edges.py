@@ -11,7 +11,6 @@ from __future__ import annotations
 import itertools
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +19,13 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from cellucid_dask.encode import packed
-from cellucid_dask.files import Receipt, bytes_of, named, read_vector, write
+from cellucid_dask.exporter.receipts import Edges
+from cellucid_dask.files import bytes_of, named, read_vector, write
 from cellucid_dask.format import Kind, Resource, index_dtype
 from cellucid_dask.source.matrix import Matrix, SparseMatrix
 
 SHIFT, LOW = np.uint64(32), np.uint64(0xFFFFFFFF)
 CHUNK = 1_000_000  # entries read at a time
-
-
-@dataclass(frozen=True, slots=True)
-class Edges:
-    """What was written of the graph."""
-
-    receipts: tuple[Receipt, Receipt]
-    n_edges: int
-    max_neighbors: int
 
 
 def write_edges(folder: str, scratch: str, graph: Matrix, level: int, room: int) -> Edges:

@@ -28,16 +28,17 @@ from cellucid_dask.errors import Problem
 from cellucid_dask.exporter.checks.genes import expression_key
 from cellucid_dask.exporter.checks.survey import Catalog, survey
 from cellucid_dask.exporter.job import Job
+from cellucid_dask.exporter.obs_memory import ObsMemory, size_of_sums
 from cellucid_dask.exporter.plan import Plan, least_bytes, spans
+from cellucid_dask.exporter.receipts import Edges
 from cellucid_dask.exporter.recovery.publish import FOLDERS
 from cellucid_dask.exporter.recovery.staging import Staging
 from cellucid_dask.exporter.resources import refuse
-from cellucid_dask.exporter.stages.edges import Edges, write_edges
+from cellucid_dask.exporter.stages.edges import write_edges
 from cellucid_dask.exporter.stages.embeddings import write_points, write_vectors
 from cellucid_dask.exporter.stages.genes.blocks import gene_resource
 from cellucid_dask.exporter.stages.manifests import build
 from cellucid_dask.exporter.stages.obs.driver import points_path, reduce_obs
-from cellucid_dask.exporter.stages.obs.memory import ObsMemory, size_of_sums
 from cellucid_dask.exporter.stages.obs.tasks import Coded, write_column
 from cellucid_dask.files import PARTS, Receipt, read_vector, write_beside
 from cellucid_dask.format import Resource

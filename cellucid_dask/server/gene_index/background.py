@@ -9,7 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from cellucid_dask.exporter.stages.genes.transpose import Spill, transpose_chunk
+from cellucid_dask.exporter.receipts import Spill
+from cellucid_dask.exporter.stages.genes.transpose import transpose_chunk
 from cellucid_dask.server.gene_index.build import check_disk, plan_blocks, spill_folder, write_block
 from cellucid_dask.server.gene_index.lock import Stopped
 from cellucid_dask.server.gene_index.store import IndexStore

@@ -21,7 +21,8 @@ from rich.filesize import decimal
 
 from cellucid_dask.compute.engine import Engine
 from cellucid_dask.exporter.plan import blocks, spill_bytes
-from cellucid_dask.exporter.stages.genes.transpose import Spill, narrow, transpose_chunk
+from cellucid_dask.exporter.receipts import Spill
+from cellucid_dask.exporter.stages.genes.transpose import narrow, transpose_chunk
 from cellucid_dask.server.gene_index.lock import OTHER_FOLDER, NoIndexError
 from cellucid_dask.server.gene_index.scan import chunks_of, genes_of
 from cellucid_dask.server.gene_index.store import IndexStore, save_block

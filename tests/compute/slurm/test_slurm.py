@@ -31,6 +31,7 @@ from scenes import FACTS, NAMES, PIECES, Launcher, Started
 from slurm_local import Slurm, call
 
 from cellucid_dask import export
+from cellucid_dask.compute import shared
 from cellucid_dask.compute.local_cluster import NANNY_BYTES, WORKER_BYTES, spawn_workers
 from cellucid_dask.compute.progress import Reporter
 from cellucid_dask.compute.slurm.jobs import Jobs, jobqueue, jobs_of, log_pattern
@@ -41,7 +42,6 @@ from cellucid_dask.compute.slurm.workers import _job_class, submit_workers
 from cellucid_dask.compute.tasks import RETRIES, submit
 from cellucid_dask.compute.worker_check import checked, expected, look, refuse
 from cellucid_dask.errors import EngineError, OptionError
-from cellucid_dask.exporter import shared
 from cellucid_dask.options.run import RunOptions, SlurmOptions, read
 
 MiB, GiB = 1 << 20, 1 << 30

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cellucid_dask.compute.shared import Shared
 from cellucid_dask.encode import as_exported, encode_gene
-from cellucid_dask.exporter.shared import Shared
-from cellucid_dask.exporter.stages.genes.transpose import Spill
+from cellucid_dask.exporter.receipts import Spill
 from cellucid_dask.files import Receipt, own_folder, write
 from cellucid_dask.format import Resource, safe, value_ext
 from cellucid_dask.source.matrix import DenseMatrix, SparseMatrix, runs

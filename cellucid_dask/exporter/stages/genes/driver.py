@@ -9,18 +9,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cellucid_dask.compute.shared import Shared, share
 from cellucid_dask.exporter.checks.genes import Genes
 from cellucid_dask.exporter.job import Job
 from cellucid_dask.exporter.plan import MiB, blocks, strip_bytes, strip_width
+from cellucid_dask.exporter.receipts import Spill
 from cellucid_dask.exporter.recovery.resume import missing_rows
-from cellucid_dask.exporter.shared import Shared, share
 from cellucid_dask.exporter.stages.genes.blocks import (
     GeneSettings,
     write_columns,
     write_spilled,
     write_strip,
 )
-from cellucid_dask.exporter.stages.genes.transpose import Spill, transpose_chunk
+from cellucid_dask.exporter.stages.genes.transpose import transpose_chunk
 from cellucid_dask.files import Receipt, bytes_of, read_vector, write_beside
 from cellucid_dask.source.matrix import DenseMatrix, SparseMatrix, runs
 

@@ -13,7 +13,7 @@ from zlib_ng import zlib_ng
 from cellucid_dask import format as fmt
 from cellucid_dask.exporter.checks.obs import ObsField
 from cellucid_dask.exporter.checks.survey import Catalog
-from cellucid_dask.exporter.stages.edges import Edges
+from cellucid_dask.exporter.receipts import Edges
 from cellucid_dask.files import Receipt, write_beside
 from cellucid_dask.options.export import ExportOptions
 

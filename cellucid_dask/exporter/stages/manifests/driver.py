@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from cellucid_dask import format as fmt
 from cellucid_dask.exporter.job import Job
+from cellucid_dask.exporter.receipts import Edges
 from cellucid_dask.exporter.recovery.journal import ObsFiles
-from cellucid_dask.exporter.stages.edges import Edges
 from cellucid_dask.exporter.stages.manifests import build
 from cellucid_dask.files import Receipt, write_beside
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from cellucid_dask.exporter.job import Job
+from cellucid_dask.exporter.obs_memory import ObsMemory
 from cellucid_dask.exporter.recovery.journal import ObsFiles
 from cellucid_dask.exporter.stages.embeddings import write_points, write_vectors
 from cellucid_dask.exporter.stages.manifests.driver import save_obs
-from cellucid_dask.exporter.stages.obs.memory import ObsMemory
 from cellucid_dask.exporter.stages.obs.spaces import Space, total_width
 from cellucid_dask.exporter.stages.obs.tasks import (
     Coded,

@@ -1,14 +1,10 @@
-"""Spaces in which cells have coordinates, read beside one another a piece at a time.
-
-The cells of a piece follow from the width of the spaces and the number of categories, never from
-the memory or the workers.
-"""
+"""Spaces in which cells have coordinates, read side by side, one piece of cells at a time."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,18 +12,9 @@ from numpy.typing import NDArray
 from cellucid_dask.encode import Float32
 from cellucid_dask.exporter.stages.embeddings import rows_of
 from cellucid_dask.files import read_vector
-from cellucid_dask.source.storage.store import ROWS
 
 if TYPE_CHECKING:
     import dask.array as da
-
-PIECE_BYTES: Final = 32 << 20  # of the coordinates of a piece, in the forms it is held in
-LARGE_PIECE_BYTES: Final = 128 << 20
-SUMMED_BYTES: Final = 14  # of a coordinate: as float64, as float32, and whether it is finite
-MEASURED_BYTES: Final = 8  # of a coordinate as float32, twice
-CELL_BYTES: Final = 48  # of a cell: its codes, their places, its distances
-CACHED_CELLS: Final = 1 << 12  # of a step of arithmetic on float32, which stay in the caches
-CACHED_BYTES: Final = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,26 +43,6 @@ class Space:
 def total_width(spaces: Sequence[Space]) -> int:
     """Coordinates of a cell in all `spaces`."""
     return sum(space.width for space in spaces)
-
-
-def summed_cells(width: int, n_categories: int) -> int:
-    """Cells that are summed at a time, each with `width` coordinates.
-
-    Each time takes a walk through the sums of all categories: of many, more cells share one.
-    """
-    each = SUMMED_BYTES * width + CELL_BYTES
-    cells = max(PIECE_BYTES // each, min(16 * n_categories, LARGE_PIECE_BYTES // each))
-    return max(1, min(cells, ROWS))
-
-
-def measured_cells(width: int) -> int:
-    """Cells that are measured at a time."""
-    return max(1, min(PIECE_BYTES // (MEASURED_BYTES * width + CELL_BYTES), ROWS))
-
-
-def cached_cells(width: int) -> int:
-    """Cells of a step of arithmetic."""
-    return max(1, min(CACHED_CELLS, CACHED_BYTES // (4 * max(width, 1))))
 
 
 class SpaceReader:

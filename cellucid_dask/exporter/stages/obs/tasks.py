@@ -21,14 +21,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from cellucid_dask.encode import Float32, encode_values, packed
-from cellucid_dask.exporter.stages.obs.spaces import (
-    Space,
-    SpaceReader,
-    cached_cells,
-    measured_cells,
-    summed_cells,
-    total_width,
-)
+from cellucid_dask.exporter.obs_memory import cached_cells, measured_cells, summed_cells
+from cellucid_dask.exporter.stages.obs.spaces import Space, SpaceReader, total_width
 from cellucid_dask.files import Receipt, bytes_of, named, read_vector, write, write_raw
 from cellucid_dask.format import Code, Resource, safe, value_ext
 from cellucid_dask.source.storage.store import ROWS

@@ -1,4 +1,8 @@
-"""Memory of the obs stages, from the width of the latent space and the numbers of categories."""
+"""How many cells the obs stages read at a time, and how much memory their tasks need.
+
+The number of cells depends on the width of the spaces and the number of categories, never on the
+memory or the workers: the order in which coordinates are added decides the last bits of a sum.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from cellucid_dask.exporter.checks.survey import Catalog
-from cellucid_dask.exporter.stages.obs.spaces import CELL_BYTES, SUMMED_BYTES, summed_cells
+from cellucid_dask.source.storage.store import ROWS
 
+PIECE_BYTES: Final = 32 << 20  # of the coordinates of a piece, in the forms it is held in
+LARGE_PIECE_BYTES: Final = 128 << 20
+SUMMED_BYTES: Final = 14  # of a coordinate: as float64, as float32, and whether it is finite
+MEASURED_BYTES: Final = 8  # of a coordinate as float32, twice
+CELL_BYTES: Final = 48  # of a cell: its codes, their places, its distances
+CACHED_CELLS: Final = 1 << 12  # of a step of arithmetic on float32, which stay in the caches
+CACHED_BYTES: Final = 4 << 20
 STEP_BYTES: Final = 6 << 20  # of a step of arithmetic, and of what else a task needs
 RANK_BYTES: Final = 44  # of a cell while one column is ranked: keys, their order, distances
 VALUE_BYTES: Final = 12  # of a cell while a continuous column is encoded
@@ -79,3 +90,23 @@ def size_of_sums(catalog: Catalog) -> str:
     column = max(catalog.categorical, key=lambda column: len(column.categories))
     n = len(column.categories)
     return f"obsm/{catalog.latent} has {width:,} columns, obs[{column.key!r}] {n:,} categories"
+
+
+def summed_cells(width: int, n_categories: int) -> int:
+    """Cells that are summed at a time, each with `width` coordinates.
+
+    Each time takes a walk through the sums of all categories: of many, more cells share one.
+    """
+    each = SUMMED_BYTES * width + CELL_BYTES
+    cells = max(PIECE_BYTES // each, min(16 * n_categories, LARGE_PIECE_BYTES // each))
+    return max(1, min(cells, ROWS))
+
+
+def measured_cells(width: int) -> int:
+    """Cells that are measured at a time."""
+    return max(1, min(PIECE_BYTES // (MEASURED_BYTES * width + CELL_BYTES), ROWS))
+
+
+def cached_cells(width: int) -> int:
+    """Cells of a step of arithmetic."""
+    return max(1, min(CACHED_CELLS, CACHED_BYTES // (4 * max(width, 1))))
