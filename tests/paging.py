@@ -64,7 +64,7 @@ const look = () => {
 };
 look();
 """
-COVERS = ("tools", "selection", "hover", "error", "notice")
+COVERS = ("tools", "selection", "tooltip", "error", "notice")
 HIDE = "for (const id of arguments[0]) document.getElementById(id).style.visibility = arguments[1]"
 
 

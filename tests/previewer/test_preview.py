@@ -138,12 +138,12 @@ def test_high_values_lie_on_top_and_missing_ones_beneath(root: Path, tmp_path: P
 
 def test_colours_are_those_of_the_page() -> None:
     """The table and the rule of the viewer page, read from its script."""
-    page = Path(cellucid_dask.__file__).parent / "server" / "page" / "colours.js"
+    page = Path(cellucid_dask.__file__).parent / "server" / "page" / "colors.js"
     text = page.read_text()
-    found = re.findall(r"\b[0-9a-f]{6}\b", text.partition("const MAPS")[0])
+    found = re.findall(r"\b[0-9a-f]{6}\b", text.partition("const COLORMAPS")[0])
     assert [bytes(row).hex() for row in colors.category_shades(len(found))] == found
     assert " ".join(found) == colors.CATEGORIES
-    viridis = text.partition("viridis: ")[2].partition("]")[0].partition("cividis")[0]
+    viridis = text.partition("viridis: ")[2].partition("cividis")[0]
     assert " ".join(re.findall(r"\b[0-9a-f]{6}\b", viridis)) == colors.VIRIDIS
     lights, turn, vivid = ", ".join(map(str, colors.LIGHTS)), colors.TURN, colors.VIVID
     for piece in (f"[{lights}][index % 3]", f"index * {turn}", f"{vivid} * Math.min(light"):

@@ -1,29 +1,35 @@
-// Where the view is: a centre and a zoom in every dimension, and a turn in 3D.
+// The viewpoint: a center and a zoom in every dimension, and a rotation in 3D.
 //
-// "Plane" units are those of the embedding after the turn and the perspective, before centre and
-// zoom: a view or an outline kept in them is the same in a window of any size.
+// "Plane" coordinates are those of the embedding after rotation and perspective, before center and
+// zoom. A viewpoint or an outline in plane coordinates is the same in a window of any size.
 
-export const EYE = 3.5; // how far away the eye is in 3D
-const KEYS = { ArrowLeft: [-30, 0], ArrowRight: [30, 0], ArrowUp: [0, -30], ArrowDown: [0, 30] };
-const ZOOMS = { "+": 1.25, "=": 1.25, "-": 0.8 };
-const START = { zoom: 1, centre: [0, 0], yaw: 0.5, rise: 0.4 };
+export const EYE_DISTANCE = 3.5; // of the eye from the origin in 3D, in units of the embedding
+const MOVE_KEYS = {
+  ArrowLeft: [-30, 0], ArrowRight: [30, 0], ArrowUp: [0, -30], ArrowDown: [0, 30],
+};
+const ZOOM_KEYS = { "+": 1.25, "=": 1.25, "-": 0.8 };
+const START = { zoom: 1, center: [0, 0], yaw: 0.5, pitch: 0.4 };
 
-/** To right, up and towards the eye from x, y, z, which is up: a mat3, column by column. */
-export function turn(dimension, yaw, rise) {
+/** Rotation of x, y, z (z is up) to right, up and towards the eye: a mat3 in column-major order. */
+export function rotationMatrix(dimension, yaw, pitch) {
   if (dimension < 3) return [1, 0, 0, 0, 1, 0, 0, 0, 1];
-  const [c, s] = [Math.cos(yaw), Math.sin(yaw)];
-  const [near, high] = [Math.cos(rise), Math.sin(rise)];
-  return [c, s * high, -s * near, -s, c * high, -c * near, 0, near, high];
+  const [cosYaw, sinYaw] = [Math.cos(yaw), Math.sin(yaw)];
+  const [cosPitch, sinPitch] = [Math.cos(pitch), Math.sin(pitch)];
+  return [
+    cosYaw, sinYaw * sinPitch, -sinYaw * cosPitch,
+    -sinYaw, cosYaw * sinPitch, -cosYaw * cosPitch,
+    0, cosPitch, sinPitch,
+  ];
 }
 
 /** A camera that listens to the pointers, the wheel and the keys of a canvas. */
 export class Camera {
   dimension = 2;
-  drags = true; // else somebody else takes what is drawn with the pointer
+  isDragEnabled = true; // false while the lasso uses the pointer
   #pointers = new Map();
 
-  constructor(canvas, changed) {
-    Object.assign(this, { canvas, changed });
+  constructor(canvas, onChange) {
+    Object.assign(this, { canvas, onChange });
     this.reset();
     this.#listen();
   }
@@ -32,99 +38,101 @@ export class Camera {
     this.set({});
   }
 
-  /** The view as numbers: centre, zoom, and the turn in 3D; null for that of the start. */
-  get numbers() {
-    const { centre, zoom, yaw, rise } = this;
-    const found = [...centre, zoom, ...(this.dimension === 3 ? [yaw, rise] : [])];
-    const start = [0, 0, 1, START.yaw, START.rise];
-    return found.every((x, i) => x === start[i]) ? null : found;
+  /** Center x and y, zoom, and in 3D yaw and pitch, as an array; null at the start. */
+  get viewpoint() {
+    const { center, zoom, yaw, pitch } = this;
+    const viewpoint = [...center, zoom, ...(this.dimension === 3 ? [yaw, pitch] : [])];
+    const start = [...START.center, START.zoom, START.yaw, START.pitch];
+    return viewpoint.every((x, i) => x === start[i]) ? null : viewpoint;
   }
 
-  set numbers(given) {
-    const [x = 0, y = 0, zoom, yaw, rise] = given ?? [];
-    this.set({ centre: [x, y], zoom, yaw, rise });
+  set viewpoint(viewpoint) {
+    const [x = 0, y = 0, zoom, yaw, pitch] = viewpoint ?? [];
+    this.set({ center: [x, y], zoom, yaw, pitch });
   }
 
-  set({ centre = START.centre, zoom = START.zoom, yaw = START.yaw, rise = START.rise }) {
-    Object.assign(this, { centre, zoom, yaw, rise });
-    this.changed();
+  set({ center = START.center, zoom = START.zoom, yaw = START.yaw, pitch = START.pitch }) {
+    Object.assign(this, { center, zoom, yaw, pitch });
+    this.onChange();
   }
 
   /** Width and height of the canvas in CSS pixels. */
-  get extent() {
+  get canvasSize() {
     return [Math.max(1, this.canvas.clientWidth), Math.max(1, this.canvas.clientHeight)];
   }
 
-  get matrix() {
-    return turn(this.dimension, this.yaw, this.rise);
+  get rotation() {
+    return rotationMatrix(this.dimension, this.yaw, this.pitch);
   }
 
-  get eye() {
-    return this.dimension === 3 ? EYE : 0;
+  /** 0 without perspective, which is in 1D and 2D. */
+  get eyeDistance() {
+    return this.dimension === 3 ? EYE_DISTANCE : 0;
   }
 
   /** Clip units per plane unit, so that -1 to 1 fits into the canvas. */
   get scale() {
-    const side = this.dimension === 1 ? this.extent[0] : Math.min(...this.extent);
-    const share = this.dimension === 3 ? 0.78 : 0.94; // what is near looks larger
-    return this.extent.map((length) => (share * this.zoom * side) / length);
+    const side = this.dimension === 1 ? this.canvasSize[0] : Math.min(...this.canvasSize);
+    const share = this.dimension === 3 ? 0.78 : 0.94; // perspective enlarges what is near
+    return this.canvasSize.map((length) => (share * this.zoom * side) / length);
   }
 
   get pan() {
-    return this.scale.map((scale, i) => -scale * this.centre[i]);
+    return this.scale.map((scale, i) => -scale * this.center[i]);
   }
 
   /** Plane coordinates of a CSS pixel of the canvas. */
   toPlane(x, y) {
-    const [width, height] = this.extent;
+    const [width, height] = this.canvasSize;
     const clip = [(2 * x) / width - 1, 1 - (2 * y) / height];
-    return this.scale.map((scale, i) => clip[i] / scale + this.centre[i]);
+    return this.scale.map((scale, i) => clip[i] / scale + this.center[i]);
   }
 
   /** CSS pixel of the canvas of plane coordinates. */
   toPixel(x, y) {
-    const [[width, height], scale] = [this.extent, this.scale];
+    const [[width, height], scale] = [this.canvasSize, this.scale];
     return [
-      ((scale[0] * (x - this.centre[0]) + 1) * width) / 2,
-      ((1 - scale[1] * (y - this.centre[1])) * height) / 2,
+      ((scale[0] * (x - this.center[0]) + 1) * width) / 2,
+      ((1 - scale[1] * (y - this.center[1])) * height) / 2,
     ];
   }
 
-  /** Moves by CSS pixels; in 3D that turns, unless `slide`. */
-  move(dx, dy, slide) {
-    if (this.dimension === 3 && !slide) {
+  /** Moves by CSS pixels; in 3D this rotates, unless `panOnly`. */
+  move(dx, dy, panOnly) {
+    if (this.dimension === 3 && !panOnly) {
       this.yaw += dx / 150;
-      this.rise = Math.min(Math.PI / 2, Math.max(-Math.PI / 2, this.rise + dy / 150));
+      this.pitch = Math.min(Math.PI / 2, Math.max(-Math.PI / 2, this.pitch + dy / 150));
     } else {
-      const [[width, height], scale] = [this.extent, this.scale];
-      const [x, y] = this.centre;
-      this.centre = [x - (2 * dx) / width / scale[0], y + (2 * dy) / height / scale[1]];
+      const [[width, height], scale] = [this.canvasSize, this.scale];
+      const [x, y] = this.center;
+      this.center = [x - (2 * dx) / width / scale[0], y + (2 * dy) / height / scale[1]];
     }
-    this.changed();
+    this.onChange();
   }
 
-  /** Zooms; what is at the CSS pixel (x, y) of the canvas stays there. */
+  /** Zooms around the CSS pixel (x, y) of the canvas: what is there stays there. */
   zoomAt(factor, x, y) {
     const before = this.toPlane(x, y);
     this.zoom = Math.min(2000, Math.max(0.2, this.zoom * factor));
     const after = this.toPlane(x, y);
-    this.centre = this.centre.map((centre, i) => centre + before[i] - after[i]);
-    this.changed();
+    this.center = this.center.map((center, i) => center + before[i] - after[i]);
+    this.onChange();
   }
 
   #listen() {
     const on = (type, listener) => this.canvas.addEventListener(type, listener);
-    const at = ({ clientX, clientY }) => [clientX, clientY];
+    const clientPosition = ({ clientX, clientY }) => [clientX, clientY];
     on("pointerdown", (event) => {
-      this.#pointers.set(event.pointerId, at(event)); // movementX has other pixels in some browsers
+      // Not movementX: some browsers give it in other pixels.
+      this.#pointers.set(event.pointerId, clientPosition(event));
       this.canvas.setPointerCapture(event.pointerId);
     });
     for (const type of ["pointerup", "pointercancel"]) {
       on(type, (event) => this.#pointers.delete(event.pointerId));
     }
-    on("pointermove", (event) => this.#moved(event, at(event)));
+    on("pointermove", (event) => this.#onPointerMove(event, clientPosition(event)));
     on("contextmenu", (event) => event.preventDefault());
-    on("dblclick", () => this.drags && this.reset());
+    on("dblclick", () => this.isDragEnabled && this.reset());
     on("wheel", (event) => {
       event.preventDefault();
       const pixels = event.deltaY * (event.deltaMode ? 30 : 1) * (event.ctrlKey ? 5 : 1);
@@ -132,30 +140,30 @@ export class Camera {
       this.zoomAt(factor, event.offsetX, event.offsetY);
     });
     on("keydown", (event) => {
-      const [width, height] = this.extent;
+      const [width, height] = this.canvasSize;
       if (event.ctrlKey || event.metaKey || event.altKey) return;
-      if (KEYS[event.key]) this.move(...KEYS[event.key], event.shiftKey);
-      else if (ZOOMS[event.key]) this.zoomAt(ZOOMS[event.key], width / 2, height / 2);
+      if (MOVE_KEYS[event.key]) this.move(...MOVE_KEYS[event.key], event.shiftKey);
+      else if (ZOOM_KEYS[event.key]) this.zoomAt(ZOOM_KEYS[event.key], width / 2, height / 2);
       else if (event.key === "0") this.reset();
       else return;
       event.preventDefault();
     });
   }
 
-  #moved(event, now) {
+  #onPointerMove(event, now) {
     const last = this.#pointers.get(event.pointerId);
-    if (!last || !this.drags) return;
+    if (!last || !this.isDragEnabled) return;
     this.#pointers.set(event.pointerId, now);
     const others = [...this.#pointers].filter(([id]) => id !== event.pointerId);
     if (!others.length) {
       this.move(now[0] - last[0], now[1] - last[1], event.shiftKey || event.buttons > 1);
       return;
     }
-    const [, other] = others[0]; // two fingers: pinch to zoom, and move by half of each
-    const apart = ([x, y]) => Math.max(1, Math.hypot(x - other[0], y - other[1]));
+    const [, other] = others[0]; // two fingers: pinch to zoom, and move by half of each move
+    const distance = ([x, y]) => Math.max(1, Math.hypot(x - other[0], y - other[1]));
     const box = this.canvas.getBoundingClientRect();
     const middle = [(now[0] + other[0]) / 2 - box.left, (now[1] + other[1]) / 2 - box.top];
     this.move((now[0] - last[0]) / 2, (now[1] - last[1]) / 2, true);
-    this.zoomAt(apart(now) / apart(last), ...middle);
+    this.zoomAt(distance(now) / distance(last), ...middle);
   }
 }

@@ -1,105 +1,113 @@
-// Columns: one code or value for every cell, with what is needed to read it.
+// Columns: one code or value for every cell, and how to decode it.
 
-const ABSENT = Math.fround(3e38); // stands for NaN and Inf, which shaders may not tell
-const LEAST = 1e-38; // that has a logarithm; a link may hold a range with less
+const MISSING_VALUE = Math.fround(3e38); // replaces NaN and Inf, which a shader may not recognize
+const SMALLEST = 1e-38; // of which a logarithm is taken; the range of a link may have less
 
 /** Codes of a categorical field: the category of every cell. */
-export class Categories {
-  constructor(key, names, codes, missing, centroids) {
-    Object.assign(this, { key, names, codes, missing, centroids });
-    this.categorical = true;
-    this.counts = new Uint32Array(missing + 1);
-    for (let i = 0; i < codes.length; i++) this.counts[codes[i]]++;
-    this.rows = names.map((name, code) => ({ name, code, cells: this.counts[code] }));
-    const rest = this.rows.reduce((left, { cells }) => left - cells, codes.length);
-    if (rest) this.rows.push({ name: "missing", code: missing, cells: rest });
+export class CategoricalColumn {
+  isCategorical = true;
+
+  constructor(key, names, codes, missingCode, centroids) {
+    Object.assign(this, { key, names, codes, missingCode, centroids });
+    const counts = new Uint32Array(missingCode + 1);
+    for (let i = 0; i < codes.length; i++) counts[codes[i]]++;
+    this.categories = names.map((name, code) => ({ name, code, cellCount: counts[code] }));
+    const missingCount =
+      this.categories.reduce((left, { cellCount }) => left - cellCount, codes.length);
+    if (missingCount) {
+      this.categories.push({ name: "missing", code: missingCode, cellCount: missingCount });
+    }
   }
 
-  /** Name of the category of a cell. */
-  text(i) {
+  /** Name of the category of cell `i`. */
+  formatValue(i) {
     return this.names[this.codes[i]] ?? "missing";
   }
 
-  above() {
-    return true; // later cells lie on earlier ones
+  isAbove() {
+    return true; // later cells are drawn over earlier ones
   }
 }
 
-/** Values of a field or a gene: origin + code * step; codes from `absent` up have no value. */
-export class Values {
-  constructor(key, codes, { origin, step, absent, lo, hi }) {
-    Object.assign(this, { key, codes, origin, step, absent, lo, hi });
-    this.categorical = false;
-    this.missing = 0;
-    for (let i = 0; i < codes.length; i++) if (codes[i] >= absent) this.missing++;
-    this.empty = this.missing === codes.length;
+/** Values of a continuous field or a gene: origin + code * step; missing if code >= missingCode. */
+export class ContinuousColumn {
+  isCategorical = false;
+
+  constructor(key, codes, { origin, step, missingCode, lo, hi }) {
+    Object.assign(this, { key, codes, origin, step, missingCode, lo, hi });
+    this.missingCount = 0;
+    for (let i = 0; i < codes.length; i++) if (codes[i] >= missingCode) this.missingCount++;
+    this.isEmpty = this.missingCount === codes.length;
   }
 
-  /** Of codes from 0 to `most`, as an export has them; `most` + 1 is missing. */
-  static quantized(key, codes, most, lo, hi) {
-    const step = (hi - lo) / most;
-    return new Values(key, codes, { origin: lo, step, absent: most + 1, lo, hi });
+  /** From quantized codes 0 to `maxCode`, as in an export; `maxCode` + 1 is missing. */
+  static fromCodes(key, codes, maxCode, lo, hi) {
+    const step = (hi - lo) / maxCode;
+    const decoding = { origin: lo, step, missingCode: maxCode + 1, lo, hi };
+    return new ContinuousColumn(key, codes, decoding);
   }
 
-  /** Of float32 values, which are changed: NaN and Inf become a number that means missing. */
-  static measured(key, values) {
+  /** From float32 values. Changes them: NaN and Inf become MISSING_VALUE. */
+  static fromFloats(key, values) {
     let [lo, hi] = [Infinity, -Infinity];
     for (let i = 0; i < values.length; i++) {
       const value = values[i];
       if (!Number.isFinite(value)) {
-        values[i] = ABSENT;
+        values[i] = MISSING_VALUE;
         continue;
       }
       if (value < lo) lo = value;
       if (value > hi) hi = value;
     }
     if (lo > hi) [lo, hi] = [0, 1];
-    return new Values(key, values, { origin: 0, step: 1, absent: ABSENT, lo, hi });
+    const decoding = { origin: 0, step: 1, missingCode: MISSING_VALUE, lo, hi };
+    return new ContinuousColumn(key, values, decoding);
   }
 
-  /** Value of a cell, NaN where it has none. */
+  /** Value of cell `i`; NaN if it is missing. */
   value(i) {
     const code = this.codes[i];
-    return code >= this.absent ? NaN : this.origin + code * this.step;
+    return code >= this.missingCode ? NaN : this.origin + code * this.step;
   }
 
-  text(i) {
+  formatValue(i) {
     const value = this.value(i);
     return Number.isNaN(value) ? "no value" : String(Number(value.toPrecision(6)));
   }
 
-  above(i, j) {
-    const at = (k) => (this.codes[k] >= this.absent ? -1 : this.codes[k]);
-    return at(i) > at(j) || (at(i) === at(j) && i > j);
+  /** Whether cell `i` is drawn over cell `j` at the same position: the higher value, the later. */
+  isAbove(i, j) {
+    const rank = (k) => (this.codes[k] >= this.missingCode ? -1 : this.codes[k]);
+    return rank(i) > rank(j) || (rank(i) === rank(j) && i > j);
   }
 
-  /** How values lie on the scale: as they are, or by their logarithm. */
-  scaled(value, logarithmic) {
-    return logarithmic ? Math.log(Math.max(value + this.shift, LEAST)) : value;
+  /** Position of a value on the color scale: the value itself, or its logarithm. */
+  toScale(value, useLog) {
+    return useLog ? Math.log(Math.max(value + this.logShift, SMALLEST)) : value;
   }
 
-  /** Inverse of `scaled`. */
-  unscaled(at, logarithmic) {
-    return logarithmic ? Math.exp(at) - this.shift : at;
+  /** Inverse of `toScale`. */
+  fromScale(position, useLog) {
+    return useLog ? Math.exp(position) - this.logShift : position;
   }
 
-  /** Added before the logarithm: nothing where all are positive, else what makes the least 1. */
-  get shift() {
+  /** Added before the logarithm: 0 if all values are positive, else what makes the lowest 1. */
+  get logShift() {
     return this.lo > 0 ? 0 : 1 - this.lo;
   }
 }
 
-/** Outlier quantiles of a categorical field, as codes; from `marker` up a cell has none. */
-export class Outliers {
-  constructor(codes, { lo, step, marker }) {
-    Object.assign(this, { codes, lo, step, marker });
+/** Outlier quantiles of a categorical field, as codes; codes >= missingCode have no quantile. */
+export class OutlierQuantiles {
+  constructor(codes, { lo, step, missingCode }) {
+    Object.assign(this, { codes, lo, step, missingCode });
     if (!(codes instanceof Float32Array)) return;
-    for (let i = 0; i < codes.length; i++) if (!(codes[i] <= 1)) codes[i] = marker;
+    for (let i = 0; i < codes.length; i++) if (!(codes[i] <= 1)) codes[i] = missingCode;
   }
 
-  /** The largest code that is shown with a filter at a quantile. */
-  most(quantile) {
-    const slack = quantile + 1e-6; // a quantile of exactly the slider's stays
-    return this.step ? Math.floor((slack - this.lo) / this.step) : Math.fround(slack);
+  /** The largest code that a filter at `quantile` still shows. */
+  maxVisibleCode(quantile) {
+    const limit = quantile + 1e-6; // keeps a quantile that is equal to the value of the slider
+    return this.step ? Math.floor((limit - this.lo) / this.step) : Math.fround(limit);
   }
 }

@@ -1,119 +1,130 @@
-// The controls around the cells: they show what is wanted and say what is asked for.
+// The controls around the cells: they show the view and call actions when the user changes it.
 
-import { split } from "./data.js";
-import { $, button, count, element } from "./elements.js";
-import { GeneInput } from "./genes.js";
+import { splitColumnId } from "./dataset.js";
+import { $, createButton, createElement, formatCount } from "./dom.js";
+import { GeneInput } from "./gene-input.js";
 
-/** "a b" of "/a%20b/"; as it is where it is no UTF-8. */
-function folder(path) {
+/** "a b" of the path "/a%20b/"; without decoding if it is not UTF-8. */
+function folderName(path) {
+  const name = path.slice(1, -1);
   try {
-    return decodeURIComponent(path.slice(1, -1));
+    return decodeURIComponent(name);
   } catch {
-    return path.slice(1, -1);
+    return name;
   }
 }
 
-/** Listens to all controls; `act` holds what they do. */
+/** Listens to all controls and calls `actions`. */
 export class Controls {
-  constructor(act) {
-    this.act = act;
-    const gene = (name) => act.ask({ color: `gene:${name}` });
-    this.genes = new GeneInput($("gene"), $("matches"), gene);
-    const on = (id, type, listener) => $(id).addEventListener(type, listener);
-    on("color", "change", () => act.ask({ color: $("color").value }));
-    on("datasets", "change", () => act.changeDataset($("datasets").value));
-    on("size", "input", () => this.#slide(() => act.painted({ size: Number($("size").value) })));
-    on("opacity", "input", () =>
-      this.#slide(() => act.painted({ opacity: Number($("opacity").value) })));
-    on("labels", "change", () => act.painted({ labels: $("labels").checked }));
-    on("edges", "change", () => act.ask({ edges: $("edges").checked }));
-    on("vectors", "change", () => act.ask({ vectors: $("vectors").value }));
-    on("theme", "change", () => {
-      act.painted({ theme: $("theme").value });
-      act.themed();
-    });
-    on("lasso", "click", () => {
-      const pressed = act.lasso();
-      $("lasso").ariaPressed = String(Boolean(pressed));
-    });
-    on("reset", "click", act.reset);
-    on("copy", "click", act.copyLink);
-    on("picture", "click", act.savePicture);
-    on("retry", "click", act.retry);
-    on("controls", "submit", (event) => event.preventDefault());
-    $("notice").lastElementChild.addEventListener("click", () => {
-      $("notice").hidden = true;
-    });
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", act.themed);
+  constructor(actions) {
+    this.actions = actions;
+    const chooseGene = (name) => actions.changeAndLoad({ color: `gene:${name}` });
+    this.geneInput = new GeneInput($("gene"), $("gene-matches"), chooseGene);
+    this.#listenToViewControls();
+    this.#listenToButtons();
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", actions.applyTheme);
   }
 
-  /** Datasets to switch between. */
-  set entries(entries) {
-    $("switcher").hidden = entries.length < 2;
+  #listenToViewControls() {
+    const { actions } = this;
+    const onInput = (id, listener) => $(id).addEventListener("input", listener);
+    const onChange = (id, listener) => $(id).addEventListener("change", listener);
+    onInput("size", () => {
+      this.#updateSliderValues();
+      actions.changeAppearance({ size: Number($("size").value) });
+    });
+    onInput("opacity", () => {
+      this.#updateSliderValues();
+      actions.changeAppearance({ opacity: Number($("opacity").value) });
+    });
+    onChange("color", () => actions.changeAndLoad({ color: $("color").value }));
+    onChange("datasets", () => actions.changeDataset($("datasets").value));
+    onChange("labels", () => actions.changeAppearance({ labels: $("labels").checked }));
+    onChange("edges", () => actions.changeAndLoad({ edges: $("edges").checked }));
+    onChange("vectors", () => actions.changeAndLoad({ vectors: $("vectors").value }));
+    onChange("theme", () => {
+      actions.changeAppearance({ theme: $("theme").value });
+      actions.applyTheme();
+    });
+    $("controls").addEventListener("submit", (event) => event.preventDefault());
+  }
+
+  #listenToButtons() {
+    const { actions } = this;
+    const onClick = (element, listener) => element.addEventListener("click", listener);
+    onClick($("lasso"), () => {
+      $("lasso").ariaPressed = String(Boolean(actions.toggleLasso()));
+    });
+    onClick($("reset"), actions.resetCamera);
+    onClick($("copy-link"), actions.copyLink);
+    onClick($("save-picture"), actions.savePicture);
+    onClick($("retry"), actions.reloadDataset);
+    onClick($("notice").lastElementChild, () => {
+      $("notice").hidden = true;
+    });
+  }
+
+  /** Lists the datasets to choose from. */
+  showEntries(entries) {
+    $("dataset-control").hidden = entries.length < 2;
     $("datasets").replaceChildren(...entries.map(({ name, path, error }) => {
-      const alone = entries.filter((entry) => entry.name === name).length === 1;
-      const more = [alone ? "" : folder(path), error].filter(Boolean).join(": ");
-      const option = new Option(more ? `${name} (${more})` : name, path);
+      const isUnique = entries.filter((entry) => entry.name === name).length === 1;
+      const details = [isUnique ? "" : folderName(path), error].filter(Boolean).join(": ");
+      const option = new Option(details ? `${name} (${details})` : name, path);
       return Object.assign(option, { disabled: Boolean(error) });
     }));
   }
 
-  clear(name) {
-    this.genes.names = [];
-    for (const id of ["counts", "dimensions", "color", "legend"]) $(id).replaceChildren();
-    $("name").textContent = name;
+  clear(datasetName) {
+    this.geneInput.names = [];
+    for (const id of ["dataset-counts", "dimensions", "color", "legend"]) $(id).replaceChildren();
+    $("dataset-name").textContent = datasetName;
   }
 
   showDataset({ identity, nCells, nEdges, vectorFields }) {
-    $("name").textContent = document.title = identity.name;
-    $("name").title = identity.description ?? "";
-    $("counts").textContent = `${count(nCells)} cells · ${count(identity.stats.n_genes)} genes`;
+    $("dataset-name").textContent = document.title = identity.name;
+    $("dataset-name").title = identity.description ?? "";
+    const nGenes = identity.stats.n_genes;
+    $("dataset-counts").textContent =
+      `${formatCount(nCells)} cells · ${formatCount(nGenes)} genes`;
     $("dimensions").replaceChildren(...identity.embeddings.available_dimensions.map((d) => {
-      const made = button("", "", () => this.act.ask({ d }), `${d}D`);
-      return Object.assign(made, { value: d });
+      const button = createButton("", "", () => this.actions.changeAndLoad({ d }), `${d}D`);
+      return Object.assign(button, { value: d });
     }));
     $("edges-control").hidden = !nEdges;
     $("vectors-control").hidden = !Object.keys(vectorFields).length;
-    const fields = Object.entries(vectorFields).map(([id, { label, available_dimensions }]) =>
+    const options = Object.entries(vectorFields).map(([id, { label, available_dimensions }]) =>
       Object.assign(new Option(label ?? id, id), { dimensions: available_dimensions }));
-    $("vectors").replaceChildren(new Option("None", ""), ...fields);
+    $("vectors").replaceChildren(new Option("None", ""), ...options);
   }
 
   showFields({ categorical, continuous, genes }) {
-    const group = (label, keys) => {
+    const createGroup = (label, keys) => {
       const options = [...keys].map((key) => new Option(key, `obs:${key}`));
-      const made = element("optgroup", "", ...options);
-      return options.length ? [Object.assign(made, { label })] : [];
+      const group = createElement("optgroup", "", ...options);
+      return options.length ? [Object.assign(group, { label })] : [];
     };
     $("color").replaceChildren(new Option("None", ""),
-      ...group("Categorical", categorical.keys()), ...group("Continuous", continuous.keys()));
-    this.genes.names = [...genes.keys()];
+      ...createGroup("Categorical", categorical.keys()),
+      ...createGroup("Continuous", continuous.keys()));
+    this.geneInput.names = [...genes.keys()];
     if (!genes.size) $("gene").placeholder = "no genes";
   }
 
-  /** [drawn, all] where not all edges are drawn. */
-  set edgesShown(numbers) {
-    const [drawn, all] = numbers ?? [];
-    $("edges-shown").textContent = numbers ? `${count(drawn)} of ${count(all)}` : "";
+  /** Shows how many edges of a sample are drawn; null if there is no sample. */
+  showEdgeSample(nDrawn, nEdges) {
+    $("edges-count").textContent =
+      nDrawn === null ? "" : `${formatCount(nDrawn)} of ${formatCount(nEdges)}`;
   }
 
-  /** Says what is wanted, also while it is on its way. */
-  show({ d, color, size, opacity, labels, edges, vectors, theme, dataset }) {
+  /** Shows the view, also while it is loading. */
+  showView({ d, color, size, opacity, labels, edges, vectors, theme, dataset }) {
     $("datasets").value = dataset;
-    for (const each of $("dimensions").children) {
-      each.ariaPressed = String(Number(each.value) === d);
+    for (const button of $("dimensions").children) {
+      button.ariaPressed = String(Number(button.value) === d);
     }
-    const [kind, key] = split(color ?? "");
-    if (kind === "gene") {
-      const group = $("gene-group") ?? element("optgroup");
-      $("color").append(Object.assign(group, { id: "gene-group", label: "Genes" }));
-      if (![...group.children].some(({ value }) => value === color)) {
-        group.append(new Option(key, color));
-      }
-    }
-    $("color").value = color ?? "";
-    $("gene").value = kind === "gene" ? key : "";
-    $("size").value = size ?? this.act.size();
+    this.#showColor(color);
+    $("size").value = size ?? this.actions.pointSize();
     $("opacity").value = opacity;
     $("labels").checked = labels;
     $("edges").checked = edges;
@@ -122,12 +133,25 @@ export class Controls {
     }
     $("vectors").value = vectors;
     $("theme").value = theme;
-    this.#slide(() => {});
+    this.#updateSliderValues();
   }
 
-  #slide(changed) {
-    $("size-shown").value = `${$("size").value} px`;
-    $("opacity-shown").value = `${Math.round(100 * $("opacity").value)}%`;
-    changed();
+  /** Shows the column in the list of columns, to which genes are added when they are chosen. */
+  #showColor(color) {
+    const [kind, key] = splitColumnId(color ?? "");
+    if (kind === "gene") {
+      const group = $("gene-group") ?? createElement("optgroup");
+      $("color").append(Object.assign(group, { id: "gene-group", label: "Genes" }));
+      if (![...group.children].some(({ value }) => value === color)) {
+        group.append(new Option(key, color));
+      }
+    }
+    $("color").value = color ?? "";
+    $("gene").value = kind === "gene" ? key : "";
+  }
+
+  #updateSliderValues() {
+    $("size-value").value = `${$("size").value} px`;
+    $("opacity-value").value = `${Math.round(100 * $("opacity").value)}%`;
   }
 }

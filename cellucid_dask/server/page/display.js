@@ -1,49 +1,52 @@
-// Shows what is loaded: cells in their colours, the legend, and what lies over the cells.
+// Draws what is loaded: the cells in their colors, the legend, and what is over the cells.
 
-import { css } from "./colours.js";
-import { split } from "./data.js";
-import { $ } from "./elements.js";
-import { hover } from "./hover.js";
+import {
+  cellAppearance, columnPalette, createVisibilityTest, edgeColor, readThemeColors, visibleEdges,
+} from "./appearance.js";
+import { showCategoryLegend } from "./category-legend.js";
+import { cssColor } from "./colors.js";
+import { splitColumnId } from "./dataset.js";
+import { $ } from "./dom.js";
 import { Lasso } from "./lasso.js";
-import { showCategories } from "./legend.js";
-import { arrows, paintArrows, paintLabels, paintOutline } from "./overlay.js";
-import { picture } from "./picture.js";
-import { place } from "./project.js";
-import { showValues } from "./scale.js";
+import { createArrows, drawArrows, drawLabels, drawOutline } from "./overlay.js";
+import { createPicture } from "./picture.js";
+import { project } from "./projection.js";
 import { Scatter } from "./scatter.js";
-import { edgeColour, look, palette, seenEdges, theme, visibility } from "./shown.js";
-import { have, state, view } from "./state.js";
+import { loaded, published, view } from "./state.js";
+import { addTooltip } from "./tooltip.js";
+import { showValueLegend } from "./value-legend.js";
 
-const every = () => true;
-
-/** The stage; `act` says what follows from what the user does on it. */
+/** The scatter plot with its overlay and legend; calls `actions` for what the user does there. */
 export class Display {
-  colours = theme();
+  colors = readThemeColors();
   #arrows = [];
   #labels = [];
 
-  constructor(act) {
-    this.act = act;
-    this.over = $("overlay").getContext("2d"); // what is drawn over the cells
-    this.scatter = new Scatter($("cells"), () => this.#follow());
-    const draw = () => this.scatter.draw();
-    this.lasso = new Lasso(this.scatter, { changed: draw, done: act.lassoed });
-    hover(this.scatter, {
-      tell: (i) => have.column && `${have.column.key}: ${have.column.text(i)}`,
-      seen: (i) => !have.seen || have.seen(i),
-      above: (i, j) => {
-        if (have.marks && have.marks[i] !== have.marks[j]) return have.marks[i] > 0;
-        return have.column ? have.column.above(i, j) : i > j;
+  constructor(actions) {
+    this.actions = actions;
+    this.overlay = $("overlay").getContext("2d");
+    this.scatter = new Scatter($("cells"), () => this.#onPictureStart());
+    this.lasso = new Lasso(this.scatter, {
+      onChange: () => this.scatter.draw(), onComplete: actions.addLasso,
+    });
+    addTooltip(this.scatter, {
+      describeCell: (i) =>
+        loaded.column && `${loaded.column.key}: ${loaded.column.formatValue(i)}`,
+      isVisible: (i) => !loaded.isVisible || loaded.isVisible(i),
+      isAbove: (i, j) => {
+        const { column, selectionMask: mask } = loaded;
+        if (mask && mask[i] !== mask[j]) return mask[i] > 0;
+        return column ? column.isAbove(i, j) : i > j;
       },
     });
-    state.at = (i) => this.#pixel(i);
-    state.rests = () => this.scatter.rests;
+    published.at = (i) => this.#pixelOfCell(i);
+    published.rests = () => this.scatter.isIdle;
   }
 
   /** CSS pixel of a cell on the canvas. */
-  #pixel(i) {
+  #pixelOfCell(i) {
     const { points, width, camera } = this.scatter;
-    const [x, y] = place([...points.subarray(width * i, width * i + width)], camera);
+    const [x, y] = project([...points.subarray(width * i, width * i + width)], camera);
     return camera.toPixel(x, y);
   }
 
@@ -54,108 +57,122 @@ export class Display {
     this.scatter.draw();
   }
 
-  /** Sends the column to the card, and shows its legend. */
-  showColumn() {
-    const { column, colour } = have;
-    state.colorBy = colour || null;
+  /** Sends the column to the graphics card, and shows its legend. */
+  updateColumn() {
+    const { column, columnId } = loaded;
+    published.colorBy = columnId || null;
     this.scatter.codes = column?.codes ?? null;
     this.scatter.outliers = null;
-    this.showLegend();
-    this.showCells();
+    this.updateLegend();
+    this.updateCells();
   }
 
-  showLegend() {
-    const { column, dataset, hidden } = have;
-    const parts = () => [...$("legend").querySelectorAll("button, input, select")];
-    const focused = parts().indexOf(document.activeElement);
+  updateLegend() {
+    const { column } = loaded;
+    const findControls = () => [...$("legend").querySelectorAll("button, input, select")];
+    const focused = findControls().indexOf(document.activeElement);
     $("legend").inert = false;
     if (!column) $("legend").replaceChildren();
-    else if (column.categorical) {
-      const can = dataset.obs._obsSchemas.categorical.outlierPathPattern;
-      const filter = (quantile) => this.act[have.outliers ? "seen" : "ask"]({ outliers: quantile });
-      showCategories($("legend"), column, hidden, {
-        changed: () => this.act.seen({ hide: [...hidden] }),
-        quantile: view.outliers,
-        filter: can && filter,
-      });
-    } else {
-      showValues($("legend"), column, view, (change, anew) => {
-        this.act.painted(change);
-        if (anew) this.showLegend(); // the bar has other ends or colours
+    else if (column.isCategorical) this.#showCategoryLegend();
+    else {
+      showValueLegend($("legend"), column, view, (change, needsNewLegend) => {
+        this.actions.changeAppearance(change);
+        if (needsNewLegend) this.updateLegend();
       });
     }
-    if (focused >= 0) parts()[focused]?.focus();
+    if (focused >= 0) findControls()[focused]?.focus();
   }
 
-  /** Which cells are seen and in which colours, and what follows from that. */
-  showCells() {
-    const { dataset, column, hidden, outliers, vectors, edges, dimension } = have;
+  #showCategoryLegend() {
+    const { column, dataset, hidden } = loaded;
+    const { actions } = this;
+    const setQuantile = (quantile) => {
+      const change = { outliers: quantile };
+      if (loaded.outliers) actions.changeVisibility(change);
+      else actions.changeAndLoad(change);
+    };
+    showCategoryLegend($("legend"), column, hidden, {
+      onHiddenChange: () => actions.changeVisibility({ hide: [...hidden] }),
+      quantile: view.outliers,
+      onQuantileChange: dataset.hasOutliers ? setQuantile : null,
+    });
+  }
+
+  /** Updates which cells are visible and their colors, and everything that depends on it. */
+  updateCells() {
+    const { dataset, column, hidden, outliers, vectors, edges, dimension } = loaded;
     const { scatter } = this;
-    have.seen = visibility(column, hidden, outliers, view.outliers);
-    const seen = have.seen ?? every;
-    state.drawn = have.seen ? this.#count() : dataset.nCells;
+    loaded.isVisible = createVisibilityTest(column, hidden, outliers, view.outliers);
+    const isVisible = loaded.isVisible ?? (() => true);
+    published.drawn = loaded.isVisible ? this.#countVisible() : dataset.nCells;
     this.#arrows = view.vectors && vectors
-      ? arrows(scatter.points, scatter.width, vectors, dimension, seen) : [];
-    const pairs = view.edges && edges ? seenEdges(edges, seen) : null;
+      ? createArrows(scatter.points, scatter.width, vectors, dimension, isVisible) : [];
+    const pairs = view.edges && edges ? visibleEdges(edges, isVisible) : null;
     scatter.edges = pairs;
-    if (pairs) scatter.look.edge = edgeColour(pairs.length / 2, this.colours);
-    this.paint();
-    this.act.shown(pairs && pairs.length / 2);
+    if (pairs) scatter.appearance.edge = edgeColor(pairs.length / 2, this.colors);
+    this.updateAppearance();
+    this.actions.onCellsUpdated(pairs && pairs.length / 2);
   }
 
-  #count() {
-    const { column, hidden, outliers, seen } = have;
+  #countVisible() {
+    const { column, hidden, outliers, isVisible } = loaded;
     if (!outliers || view.outliers === 1) {
-      return column.rows.reduce((n, { code, cells }) => n + (hidden.has(code) ? 0 : cells), 0);
+      const visible = column.categories.filter(({ code }) => !hidden.has(code));
+      return visible.reduce((n, { cellCount }) => n + cellCount, 0);
     }
     let n = 0;
-    for (let i = 0; i < column.codes.length; i++) n += Number(seen(i));
+    for (let i = 0; i < column.codes.length; i++) n += Number(isVisible(i));
     return n;
   }
 
-  paint() {
-    const { scatter, colours } = this;
-    this.#labels = this.#namesInSight();
-    Object.assign(scatter.look, look(have, view, colours), { pointSize: this.size });
-    scatter.palette = palette(have.column, have.hidden, view, colours);
+  /** Updates colors, sizes and labels; the cells that are visible stay the same. */
+  updateAppearance() {
+    const { scatter, colors } = this;
+    this.#labels = this.#visibleLabels();
+    Object.assign(scatter.appearance, cellAppearance(loaded, view, colors));
+    scatter.appearance.pointSize = this.pointSize;
+    scatter.palette = columnPalette(loaded.column, loaded.hidden, view.map, colors);
     scatter.draw();
   }
 
-  /** Diameter of cells in CSS pixels: what is asked for, else the smaller the more there are. */
-  get size() {
-    const usual = Math.round(120 / (have.dataset?.nCells || 1) ** 0.28) / 2;
+  /** Diameter of cells in CSS pixels: of the view, else the smaller the more cells there are. */
+  get pointSize() {
+    const usual = Math.round(120 / (loaded.dataset?.nCells || 1) ** 0.28) / 2;
     return view.size ?? Math.min(7, Math.max(1.5, usual));
   }
 
-  /** When a picture begins: what lies over the cells follows them. */
-  #follow() {
-    const { over, scatter } = this;
+  /** Draws the overlay for the same camera as the picture. */
+  #onPictureStart() {
+    const { overlay, scatter } = this;
     const { width, height } = scatter.canvas;
-    const { canvas } = over;
-    const fits = canvas.width === width && canvas.height === height;
-    if (!fits) Object.assign(canvas, { width, height });
-    const ratio = width / scatter.camera.extent[0];
-    over.setTransform(1, 0, 0, 1, 0, 0);
-    over.globalCompositeOperation = "copy"; // Chromium 156 forgets clearRect if nothing follows it
-    over.fillStyle = "transparent";
-    over.fillRect(0, 0, width, height);
-    over.globalCompositeOperation = "source-over";
-    over.scale(ratio, ratio);
-    this.#paintOver(over);
-    this.act.moved();
+    const { canvas } = overlay;
+    const isSameSize = canvas.width === width && canvas.height === height;
+    if (!isSameSize) Object.assign(canvas, { width, height });
+    const ratio = width / scatter.camera.canvasSize[0];
+    overlay.setTransform(1, 0, 0, 1, 0, 0);
+    // Not clearRect: Chromium 156 drops it if nothing follows.
+    overlay.globalCompositeOperation = "copy";
+    overlay.fillStyle = "transparent";
+    overlay.fillRect(0, 0, width, height);
+    overlay.globalCompositeOperation = "source-over";
+    overlay.scale(ratio, ratio);
+    this.#drawOverlay(overlay);
+    this.actions.onPictureStart();
   }
 
-  #paintOver(context) {
-    const { scatter: { camera }, colours, lasso } = this;
-    const [text, ground, accent] = ["text", "canvas", "accent"].map((name) => css(colours[name]));
-    if (this.#arrows.length) paintArrows(context, camera, this.#arrows, { text, ground });
-    state.labels = paintLabels(context, camera, this.#labels, { text, ground });
-    if (lasso?.outline.length > 1) paintOutline(context, camera, lasso.outline, { accent });
+  #drawOverlay(context) {
+    const { scatter: { camera }, colors, lasso } = this;
+    const [text, background, accent] =
+      ["text", "canvas", "accent"].map((name) => cssColor(colors[name]));
+    if (this.#arrows.length) drawArrows(context, camera, this.#arrows, { text, background });
+    published.labels = drawLabels(context, camera, this.#labels, { text, background });
+    if (lasso?.outline.length > 1) drawOutline(context, camera, lasso.outline, { accent });
   }
 
-  #namesInSight() {
-    const { column, dimension, hidden } = have;
-    if (!view.labels || !column?.categorical) return [];
+  /** [{text, position}] of the categories that are not hidden, the largest first. */
+  #visibleLabels() {
+    const { column, dimension, hidden } = loaded;
+    if (!view.labels || !column?.isCategorical) return [];
     const codes = new Map(column.names.map((name, code) => [name, code]));
     return (column.centroids[dimension] ?? [])
       .filter(({ category }) => !hidden.has(codes.get(category)))
@@ -165,21 +182,23 @@ export class Display {
       }));
   }
 
-  /** The picture as a PNG with the legend, and a name for it. */
-  async picture(scale) {
-    const { column, dataset, colour, hidden } = have;
-    const { text, soft, missing } = this.colours;
-    const inks = { text: css(text), soft: css(soft), missing };
-    const legend = column && { column, hidden, ...view, ...inks };
-    const blob = await picture(this.scatter, (over) => this.#paintOver(over), legend, scale);
-    return [blob, `${[dataset.identity.id, split(colour ?? "")[1]].filter(Boolean).join("-")}.png`];
+  /** [blob, file name] of a PNG of the cells and the legend. */
+  async createPicture(scale) {
+    const { column, dataset, columnId, hidden } = loaded;
+    const colors = Object.fromEntries(
+      ["text", "muted", "missing"].map((name) => [name, cssColor(this.colors[name])]));
+    const legend = column && { column, hidden, ...view, ...colors };
+    const drawOverlay = (context) => this.#drawOverlay(context);
+    const blob = await createPicture(this.scatter, drawOverlay, legend, scale);
+    const parts = [dataset.identity.id, splitColumnId(columnId ?? "")[1]];
+    return [blob, `${parts.filter(Boolean).join("-")}.png`];
   }
 
-  /** Takes the colours of the theme that holds now. */
-  themed() {
-    this.colours = theme();
-    if (!have.dimension) return;
-    this.showLegend();
-    this.showCells();
+  /** Takes the colors of the current theme. */
+  updateTheme() {
+    this.colors = readThemeColors();
+    if (!loaded.dimension) return;
+    this.updateLegend();
+    this.updateCells();
   }
 }

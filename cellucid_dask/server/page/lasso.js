@@ -1,80 +1,84 @@
-// Draws an outline around cells with the pointer.
+// The lasso: draws an outline around cells with the pointer.
 
-import { short } from "./link.js";
+import { round6 } from "./link.js";
 
-const APART = 4; // CSS pixels between two corners
-const MOST = 120; // corners, so that the outline fits into a link
+const MIN_STEP = 4; // CSS pixels between two corners
+const MAX_CORNERS = 120; // so that the outline fits into a link
 
-/** While it is `on`, what is drawn on the canvas goes to `done(lasso, add)`. */
+/**
+ * While it is active, the user draws outlines on the canvas.
+ *
+ * Calls `onComplete(lasso, add)` for each; `add` says whether it extends the selection.
+ */
 export class Lasso {
-  outline = []; // plane coordinates, while it is drawn
-  #last = null;
-  #pointer = null; // that draws: another finger does not
+  outline = []; // plane coordinates of the outline that is being drawn
+  #lastPixel = null;
+  #pointerId = null; // of the pointer that draws: another finger does not
 
-  constructor(scatter, { changed, done }) {
-    Object.assign(this, { scatter, changed, done });
+  constructor(scatter, { onChange, onComplete }) {
+    Object.assign(this, { scatter, onChange, onComplete });
     const { canvas } = scatter;
     canvas.addEventListener("pointerdown", (event) => {
-      if (this.on && event.button === 0 && !this.#last) this.#begin(event);
+      if (this.isActive && event.button === 0 && !this.#lastPixel) this.#begin(event);
     });
-    const draws = ({ pointerId }) => this.#last && pointerId === this.#pointer;
-    canvas.addEventListener("pointermove", (event) => draws(event) && this.#go(event));
-    canvas.addEventListener("pointerup", (event) => draws(event) && this.#end(event));
-    canvas.addEventListener("pointercancel", (event) => draws(event) && this.#clear());
+    const isDrawing = ({ pointerId }) => this.#lastPixel && pointerId === this.#pointerId;
+    canvas.addEventListener("pointermove", (event) => isDrawing(event) && this.#addCorner(event));
+    canvas.addEventListener("pointerup", (event) => isDrawing(event) && this.#complete(event));
+    canvas.addEventListener("pointercancel", (event) => isDrawing(event) && this.#clear());
     canvas.addEventListener("keydown", (event) => {
       if (event.key === "Escape") this.#clear();
-      else if (event.key === "Enter" && this.on) this.#all(event.shiftKey);
+      else if (event.key === "Enter" && this.isActive) this.#selectAllInView(event.shiftKey);
     });
   }
 
-  set on(on) {
-    this.scatter.camera.drags = !on;
-    this.scatter.canvas.classList.toggle("choosing", on);
+  set isActive(isActive) {
+    this.scatter.camera.isDragEnabled = !isActive;
+    this.scatter.canvas.classList.toggle("lasso-active", isActive);
     this.#clear();
   }
 
-  get on() {
-    return !this.scatter.camera.drags;
+  get isActive() {
+    return !this.scatter.camera.isDragEnabled;
   }
 
   #begin(event) {
     this.#clear();
-    this.#last = [-Infinity, 0];
-    this.#pointer = event.pointerId;
-    this.#go(event);
+    this.#lastPixel = [-Infinity, 0];
+    this.#pointerId = event.pointerId;
+    this.#addCorner(event);
   }
 
-  #go({ offsetX: x, offsetY: y }) {
-    if (Math.hypot(x - this.#last[0], y - this.#last[1]) < APART) return;
-    this.#last = [x, y];
-    this.outline.push(this.scatter.camera.toPlane(x, y).map(short));
-    this.changed();
+  #addCorner({ offsetX: x, offsetY: y }) {
+    if (Math.hypot(x - this.#lastPixel[0], y - this.#lastPixel[1]) < MIN_STEP) return;
+    this.#lastPixel = [x, y];
+    this.outline.push(this.scatter.camera.toPlane(x, y).map(round6));
+    this.onChange();
   }
 
-  #end({ shiftKey }) {
+  #complete({ shiftKey }) {
     const { outline } = this;
     this.#clear();
     if (outline.length < 3) return;
-    const step = Math.ceil(outline.length / MOST);
-    this.#tell(outline.filter((_, i) => i % step === 0), shiftKey);
+    const step = Math.ceil(outline.length / MAX_CORNERS);
+    this.#report(outline.filter((_, i) => i % step === 0), shiftKey);
   }
 
-  /** With the keyboard: all that the view shows. */
-  #all(add) {
+  /** For the keyboard: an outline around the whole canvas. */
+  #selectAllInView(add) {
     const { camera } = this.scatter;
-    const [w, h] = camera.extent;
+    const [w, h] = camera.canvasSize;
     const corners = [[0, 0], [w, 0], [w, h], [0, h]];
-    this.#tell(corners.map((corner) => camera.toPlane(...corner).map(short)), add);
+    this.#report(corners.map((corner) => camera.toPlane(...corner).map(round6)), add);
   }
 
-  #tell(outline, add) {
-    const { dimension: d, yaw, rise } = this.scatter.camera;
-    this.done({ d, yaw: short(yaw), rise: short(rise), outline }, add);
+  #report(outline, add) {
+    const { dimension: d, yaw, pitch } = this.scatter.camera;
+    this.onComplete({ d, yaw: round6(yaw), pitch: round6(pitch), outline }, add);
   }
 
   #clear() {
-    this.#last = null;
+    this.#lastPixel = null;
     this.outline = [];
-    this.changed();
+    this.onChange();
   }
 }

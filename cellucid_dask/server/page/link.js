@@ -1,22 +1,23 @@
-// The whole state of the page as text for the end of a link, and back.
+// The whole view as text for the end of a link, and back. Links are shared and kept: the names of
+// the parts never change.
 
-import { MAP_NAMES } from "./colours.js";
+import { COLORMAP_NAMES } from "./colors.js";
 
-/** What is seen where a link says nothing. */
-export const START = Object.freeze({
+/** The view of a link that says nothing. */
+export const DEFAULT_VIEW = Object.freeze({
   dataset: null, d: 0, color: null, hide: [], outliers: 1, range: null, log: false, map: "viridis",
   labels: true, vectors: "", edges: false, size: null, opacity: 1, theme: "", at: null, lasso: [],
 });
-const MOST_HIDDEN = 65535;
+const MAX_HIDDEN_CODE = 65535;
 
-/** A number with as many digits as an outline needs. */
-export const short = (x) => Number(x.toPrecision(6));
+/** Rounds to 6 digits, enough for outlines and ranges. */
+export const round6 = (x) => Number(x.toPrecision(6));
 
-/** And as a view needs, that edges and arrows are drawn at the same pixels. */
-const exact = (x) => Number(x.toPrecision(10));
+/** Rounds to 10 digits, so that the edges and arrows of a viewpoint fall on the same pixels. */
+const round10 = (x) => Number(x.toPrecision(10));
 
 /** "0-3,7" of [0, 1, 2, 3, 7]. */
-function ranges(codes) {
+function formatCodes(codes) {
   const sorted = [...codes].sort((a, b) => a - b);
   const runs = [];
   for (const code of sorted) {
@@ -24,88 +25,90 @@ function ranges(codes) {
     if (last && last[1] === code - 1) last[1] = code;
     else runs.push([code, code]);
   }
-  return runs.map(([a, b]) => (a === b ? a : `${a}-${b}`)).join(",");
+  return runs.map(([first, last]) => (first === last ? first : `${first}-${last}`)).join(",");
 }
 
-function codes(text) {
-  const hidden = new Uint8Array(MOST_HIDDEN + 1); // however often a link names a code
+function parseCodes(text) {
+  const isListed = new Uint8Array(MAX_HIDDEN_CODE + 1); // a link may name a code many times
   for (const part of text.split(",")) {
     if (!/^\d{1,5}(-\d{1,5})?$/.test(part)) continue;
     const [first, last = first] = part.split("-").map(Number);
-    hidden.fill(1, first, last + 1);
+    isListed.fill(1, first, last + 1);
   }
-  return [...hidden.keys()].filter((code) => hidden[code]);
+  return [...isListed.keys()].filter((code) => isListed[code]);
 }
 
-const numbers = (text) => text.split(",").map((part) => (part.trim() ? Number(part) : NaN));
+const parseNumbers = (text) =>
+  text.split(",").map((part) => (part.trim() ? Number(part) : NaN));
 
-/** `values` where they are so many finite numbers, else null. */
-function finite(text, ...lengths) {
-  const found = numbers(text);
-  return lengths.includes(found.length) && found.every(Number.isFinite) ? found : null;
+/** Finite numbers, as many as one of `lengths` says; else null. */
+function parseFinite(text, ...lengths) {
+  const numbers = parseNumbers(text);
+  return lengths.includes(numbers.length) && numbers.every(Number.isFinite) ? numbers : null;
 }
 
-function within(text, low, high) {
-  const [value] = numbers(text);
+function parseBetween(text, low, high) {
+  const [value] = parseNumbers(text);
   return value >= low && value <= high ? value : null;
 }
 
-function lasso(text) {
-  const [d, yaw, rise, ...flat] = numbers(text);
-  const usable = [1, 2, 3].includes(d) && flat.length >= 6 && flat.length % 2 === 0;
-  if (!usable || ![yaw, rise, ...flat].every(Number.isFinite)) return null;
+function parseLasso(text) {
+  const [d, yaw, pitch, ...flat] = parseNumbers(text);
+  const isUsable = [1, 2, 3].includes(d) && flat.length >= 6 && flat.length % 2 === 0;
+  if (!isUsable || ![yaw, pitch, ...flat].every(Number.isFinite)) return null;
   const outline = Array.from({ length: flat.length / 2 }, (_, i) => flat.slice(2 * i, 2 * i + 2));
-  return { d, yaw, rise, outline };
+  return { d, yaw, pitch, outline };
 }
 
-function camera(text) {
-  const found = finite(text, 3, 5);
-  return found && found[2] >= 0.2 && found[2] <= 2000 ? found : null;
+function parseViewpoint(text) {
+  const numbers = parseFinite(text, 3, 5);
+  return numbers && numbers[2] >= 0.2 && numbers[2] <= 2000 ? numbers : null;
 }
 
-/** How each part is written, and read: null for what cannot be used. */
+/** [format, parse] of each part; `parse` returns null for what cannot be used. */
 const PARTS = {
   dataset: [String, String],
   d: [String, (text) => (/^[123]$/.test(text) ? Number(text) : null)],
   color: [String, String],
-  hide: [ranges, codes],
-  outliers: [String, (text) => within(text, 0, 1)],
-  range: [(ends) => ends.map(short).join(), (text) => {
-    const ends = finite(text, 2);
+  hide: [formatCodes, parseCodes],
+  outliers: [String, (text) => parseBetween(text, 0, 1)],
+  range: [(ends) => ends.map(round6).join(), (text) => {
+    const ends = parseFinite(text, 2);
     return ends && ends[0] < ends[1] ? ends : null;
   }],
   log: [Number, (text) => text === "1"],
-  map: [String, (text) => (MAP_NAMES.includes(text) ? text : null)],
+  map: [String, (text) => (COLORMAP_NAMES.includes(text) ? text : null)],
   labels: [Number, (text) => text !== "0"],
   vectors: [String, String],
   edges: [Number, (text) => text === "1"],
-  size: [String, (text) => within(text, 0.5, 15)],
-  opacity: [String, (text) => within(text, 0.05, 1)],
+  size: [String, (text) => parseBetween(text, 0.5, 15)],
+  opacity: [String, (text) => parseBetween(text, 0.05, 1)],
   theme: [String, (text) => (["light", "dark"].includes(text) ? text : null)],
-  at: [(found) => found.map(exact).join(), camera],
+  at: [(viewpoint) => viewpoint.map(round10).join(), parseViewpoint],
 };
 
-/** What is not as at the start, as "d=2&color=gene:CD3E". */
-export function write(view) {
-  const found = new URLSearchParams();
-  for (const [name, [print]] of Object.entries(PARTS)) {
+/** The parts that differ from the default view, as "d=2&color=gene:CD3E". */
+export function formatView(view) {
+  const parameters = new URLSearchParams();
+  for (const [name, [format]] of Object.entries(PARTS)) {
     const value = view[name];
-    const usual = value === START[name] || (Array.isArray(value) && !value.length);
-    if (!usual && value !== null) found.set(name, print(value));
+    const isDefault = value === DEFAULT_VIEW[name] || (Array.isArray(value) && !value.length);
+    if (!isDefault && value !== null) parameters.set(name, format(value));
   }
-  for (const { d, yaw, rise, outline } of view.lasso) {
-    found.append("lasso", [d, yaw, rise, ...outline.flat()].map(short).join());
+  for (const { d, yaw, pitch, outline } of view.lasso) {
+    const numbers = [d, yaw, pitch, ...outline.flat()];
+    parameters.append("lasso", numbers.map(round6).join());
   }
-  return String(found).replaceAll("%3A", ":").replaceAll("%2C", ",");
+  return String(parameters).replaceAll("%3A", ":").replaceAll("%2C", ",");
 }
 
-/** The view that a text tells of; what it does not say, or says wrongly, is as at the start. */
-export function read(text) {
-  const view = { ...START };
-  const found = new URLSearchParams(text);
+/** The view of a text; parts that are absent or not valid have their default. */
+export function parseView(text) {
+  const view = { ...DEFAULT_VIEW };
+  const parameters = new URLSearchParams(text);
   for (const [name, [, parse]] of Object.entries(PARTS)) {
-    if (found.has(name)) view[name] = parse(found.get(name)) ?? START[name];
+    if (parameters.has(name)) view[name] = parse(parameters.get(name)) ?? DEFAULT_VIEW[name];
   }
-  view.lasso = found.getAll("lasso").map(lasso).filter(Boolean);
+  view.lasso = parameters.getAll("lasso").map(parseLasso).filter(Boolean);
   return view;
 }

@@ -1,55 +1,61 @@
 // What is drawn over the cells with a 2D context: arrows, labels and the outline of a lasso.
 //
-// All functions take a camera and draw in CSS pixels: a picture scales its context before.
+// All functions draw in CSS pixels; for a picture the caller scales the context.
 
-import { place } from "./project.js";
+import { project } from "./projection.js";
 
-const MOST_LABELS = 3000; // more are not even looked at
-const BINS = { 1: 90, 2: 42, 3: 16 }; // on the side of the embedding that arrows are means over
+const MAX_LABELS = 3000;
+const BINS_PER_SIDE = { 1: 90, 2: 42, 3: 16 }; // by dimension; an arrow is the mean of a bin
 const FONT = '600 12px system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif';
 
 const toPixel = (camera, position) => {
-  const [x, y] = place(position, camera);
+  const [x, y] = project(position, camera);
   return camera.toPixel(x, y);
 };
 
-/** Labels [{text, position}], the most important first; none over another. */
-export function paintLabels(context, camera, labels, { text, ground }) {
-  const [width, height] = camera.extent;
-  const taken = [];
+/**
+ * Draws labels [{text, position}], the most important first; leaves out one that would overlap.
+ *
+ * Returns how many are drawn. `text` and `background` are CSS colors.
+ */
+export function drawLabels(context, camera, labels, { text, background }) {
+  const [width, height] = camera.canvasSize;
+  const boxes = []; // of the labels that are drawn
   context.font = FONT;
   context.textAlign = "center";
   context.textBaseline = "middle";
   context.lineJoin = "round";
   context.lineWidth = 3.5;
-  for (const { text: name, position } of labels.slice(0, MOST_LABELS)) {
+  for (const { text: name, position } of labels.slice(0, MAX_LABELS)) {
     const [x, y] = toPixel(camera, position);
     if (x < 0 || y < 0 || x > width || y > height) continue;
-    const shown = name.length > 32 ? `${name.slice(0, 31)}…` : name;
-    const half = context.measureText(shown).width / 2 + 2;
-    const box = [x - half, y - 8, x + half, y + 8];
-    const over = (o) => box[0] <= o[2] && box[2] >= o[0] && box[1] <= o[3] && box[3] >= o[1];
-    if (taken.some(over)) continue;
-    taken.push(box);
-    context.strokeStyle = ground;
-    context.strokeText(shown, x, y);
+    const label = name.length > 32 ? `${name.slice(0, 31)}…` : name;
+    const halfWidth = context.measureText(label).width / 2 + 2;
+    const box = [x - halfWidth, y - 8, x + halfWidth, y + 8];
+    const overlaps = (other) => box[0] <= other[2] && box[2] >= other[0]
+      && box[1] <= other[3] && box[3] >= other[1];
+    if (boxes.some(overlaps)) continue;
+    boxes.push(box);
+    context.strokeStyle = background;
+    context.strokeText(label, x, y);
     context.fillStyle = text;
-    context.fillText(shown, x, y);
+    context.fillText(label, x, y);
   }
-  return taken.length;
+  return boxes.length;
 }
 
 /**
- * Arrows of a vector field: means over the visible cells of boxes of the embedding.
+ * Arrows of a vector field [{from, to}], in units of the embedding.
  *
- * points: (n, width) as drawn; vectors: (n, d); gives [{from, to}] in units of the embedding.
+ * An arrow is the mean of the vectors of all visible cells in a bin, a small box of the embedding.
+ * points: (n, width) as drawn; vectors: (n, d).
  */
-export function arrows(points, width, vectors, d, seen) {
-  const side = BINS[d];
+export function createArrows(points, width, vectors, d, isVisible) {
+  const side = BINS_PER_SIDE[d];
   const sums = new Map();
   const n = vectors.length / d;
   for (let i = 0; i < n; i++) {
-    if (!seen(i)) continue;
+    if (!isVisible(i)) continue;
     let bin = 0;
     for (let k = 0; k < d; k++) {
       bin = bin * side + Math.min(side - 1, Math.floor(((points[width * i + k] + 1) / 2) * side));
@@ -65,18 +71,18 @@ export function arrows(points, width, vectors, d, seen) {
   }
   const means = [...sums.values()].map((sum) => Array.from(sum, (x) => x / sum[2 * d]));
   const lengths = means.map((mean) => Math.hypot(...mean.slice(d, 2 * d))).sort((a, b) => a - b);
-  const usual = lengths[Math.floor(0.95 * (lengths.length - 1))] || 1;
-  const stretch = 2.2 / side / usual; // all but the longest stay within about a box
-  const up = d === 1 ? [0.17] : []; // above the band of cells
+  const longLength = lengths[Math.floor(0.95 * (lengths.length - 1))] || 1; // without outliers
+  const stretch = 2.2 / side / longLength; // nearly all arrows stay within about one bin
+  const y = d === 1 ? [0.17] : []; // in 1D: above the band of cells
   return means.map((mean) => ({
-    from: [...mean.slice(0, d), ...up],
-    to: [...mean.slice(0, d).map((x, k) => x + stretch * mean[d + k]), ...up],
+    from: [...mean.slice(0, d), ...y],
+    to: [...mean.slice(0, d).map((x, k) => x + stretch * mean[d + k]), ...y],
   }));
 }
 
-export function paintArrows(context, camera, list, { text, ground }) {
+export function drawArrows(context, camera, arrows, { text, background }) {
   const path = new Path2D();
-  for (const { from, to } of list) {
+  for (const { from, to } of arrows) {
     const [[x, y], [u, v]] = [toPixel(camera, from), toPixel(camera, to)];
     const [dx, dy] = [u - x, v - y];
     const length = Math.hypot(dx, dy);
@@ -90,15 +96,15 @@ export function paintArrows(context, camera, list, { text, ground }) {
     }
   }
   context.lineCap = "round";
-  for (const [colour, width] of [[ground, 2.4], [text, 1.1]]) {
-    context.strokeStyle = colour;
+  for (const [color, width] of [[background, 2.4], [text, 1.1]]) {
+    context.strokeStyle = color;
     context.lineWidth = width;
     context.stroke(path);
   }
 }
 
-/** Outline of plane coordinates, while it is drawn. */
-export function paintOutline(context, camera, outline, { accent }) {
+/** Draws the outline of a lasso, in plane coordinates, while the user draws it. */
+export function drawOutline(context, camera, outline, { accent }) {
   context.beginPath();
   outline.forEach(([x, y]) => context.lineTo(...camera.toPixel(x, y)));
   context.closePath();

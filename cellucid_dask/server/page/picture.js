@@ -1,99 +1,113 @@
-// The picture to save: the cells as they are seen, at a multiple of their size, and the legend.
+// The picture to save: the cells as on the screen, at a multiple of that size, and the legend.
 
-import { categoryColour, css, mapStops } from "./colours.js";
-import { count, number } from "./elements.js";
+import { categoryCssColor, colormapStops, cssColor } from "./colors.js";
+import { formatCount, formatNumber } from "./dom.js";
 
-const LEGEND = 230; // CSS pixels
+const LEGEND_WIDTH = 230; // CSS pixels, as all lengths here
 const MARGIN = 16;
-const LINE = 20;
-const family = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif';
+const LINE_HEIGHT = 20;
+const DOT_RADIUS = 5.5;
+const DOT_X = 6;
+const TEXT_X = 18;
+const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif';
 
-/** PNG of `scale` pixels for each CSS pixel. `legend` is as `paintLegend` takes it, or null. */
-export async function picture(scatter, paintOver, legend, scale) {
-  const [width, height] = scatter.camera.extent;
+/**
+ * A PNG as a blob, with `scale` pixels per CSS pixel.
+ *
+ * drawOverlay(context): draws what is over the cells; legend: null, or what `drawLegend` takes.
+ */
+export async function createPicture(scatter, drawOverlay, legend, scale) {
+  const [width, height] = scatter.camera.canvasSize;
   const canvas = document.createElement("canvas");
-  canvas.width = Math.round((width + (legend ? LEGEND : 0)) * scale);
+  canvas.width = Math.round((width + (legend ? LEGEND_WIDTH : 0)) * scale);
   canvas.height = Math.round(height * scale);
   const context = canvas.getContext("2d");
-  context.fillStyle = css(scatter.look.ground);
+  context.fillStyle = cssColor(scatter.appearance.background);
   context.fillRect(0, 0, canvas.width, canvas.height);
-  scatter.paintTo(context, scale);
+  scatter.drawTo(context, scale);
   context.save();
   context.beginPath();
   context.rect(0, 0, Math.round(width * scale), canvas.height);
   context.clip();
   context.scale(scale, scale);
-  paintOver(context);
+  drawOverlay(context);
   context.restore();
   context.scale(scale, scale);
   context.translate(width + MARGIN, 0);
-  if (legend) paintLegend(context, legend, height);
+  if (legend) drawLegend(context, legend, height);
   const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
   if (blob) return blob;
   throw new Error("The picture is too large for this browser; choose a smaller size.");
 }
 
-function paintLegend(context, { column, hidden, map, range, log, text, soft, missing }, height) {
+/** `text`, `muted` and `missing` are CSS colors. */
+function drawLegend(context, legend, height) {
+  const { column, text } = legend;
   context.textBaseline = "middle";
   context.fillStyle = text;
-  context.font = `600 14px ${family}`;
-  context.fillText(cut(context, column.key, LEGEND - 2 * MARGIN), 0, MARGIN + 8);
-  context.font = `12px ${family}`;
+  context.font = `600 14px ${FONT}`;
+  context.fillText(shortenToFit(context, column.key, LEGEND_WIDTH - 2 * MARGIN), 0, MARGIN + 8);
+  context.font = `12px ${FONT}`;
   const top = MARGIN + 34;
-  const paint = column.categorical ? paintRows : paintBar;
-  paint(context, { column, hidden, map, range, log, text, soft, missing, top, height });
+  if (column.isCategorical) drawCategories(context, legend, top, height);
+  else drawColorScale(context, legend, top);
 }
 
-function paintRows(context, { column, hidden, text, soft, missing, top, height }) {
-  const rows = column.rows.filter(({ code }) => !hidden.has(code));
-  const room = Math.max(1, Math.floor((height - top - MARGIN) / LINE));
-  const shown = rows.length > room ? rows.slice(0, room - 1) : rows;
-  const right = LEGEND - 2 * MARGIN;
-  shown.forEach(({ name, code, cells }, i) => {
-    const y = top + i * LINE;
-    context.beginPath();
-    context.arc(6, y, 5.5, 0, 2 * Math.PI);
-    context.fillStyle = code === column.missing ? css(missing) : categoryColour(code);
-    context.fill();
-    const n = count(cells);
-    context.fillStyle = soft;
+function drawCategories(context, { column, hidden, text, muted, missing }, top, height) {
+  const categories = column.categories.filter(({ code }) => !hidden.has(code));
+  const maxLines = Math.max(1, Math.floor((height - top - MARGIN) / LINE_HEIGHT));
+  const shown = categories.length > maxLines ? categories.slice(0, maxLines - 1) : categories;
+  const right = LEGEND_WIDTH - 2 * MARGIN;
+  shown.forEach(({ name, code, cellCount }, i) => {
+    const y = top + i * LINE_HEIGHT;
+    drawDot(context, y, code === column.missingCode ? missing : categoryCssColor(code));
+    const count = formatCount(cellCount);
+    context.fillStyle = muted;
     context.textAlign = "right";
-    context.fillText(n, right, y);
+    context.fillText(count, right, y);
     context.textAlign = "left";
     context.fillStyle = text;
-    context.fillText(cut(context, name, right - 26 - context.measureText(n).width), 18, y);
+    const room = right - 26 - context.measureText(count).width;
+    context.fillText(shortenToFit(context, name, room), TEXT_X, y);
   });
-  const more = rows.length - shown.length;
-  if (more) context.fillText(`and ${count(more)} more`, 18, top + shown.length * LINE);
+  const more = categories.length - shown.length;
+  if (more) {
+    context.fillText(`and ${formatCount(more)} more`, TEXT_X, top + shown.length * LINE_HEIGHT);
+  }
 }
 
-function paintBar(context, { column, map, range, log, text, soft, missing, top }) {
-  const width = LEGEND - 2 * MARGIN;
-  const colours = context.createLinearGradient(0, 0, width, 0);
-  mapStops(map).forEach(([at, colour]) => colours.addColorStop(at, colour));
-  context.fillStyle = colours;
+function drawColorScale(context, { column, map, range, log, text, muted, missing }, top) {
+  const width = LEGEND_WIDTH - 2 * MARGIN;
+  const gradient = context.createLinearGradient(0, 0, width, 0);
+  colormapStops(map).forEach(([offset, color]) => gradient.addColorStop(offset, color));
+  context.fillStyle = gradient;
   context.fillRect(0, top - 7, width, 14);
   context.fillStyle = text;
-  const [lo, hi] = (range ?? [column.lo, column.hi]).map(number);
+  const [lo, hi] = (range ?? [column.lo, column.hi]).map(formatNumber);
   context.fillText(lo, 0, top + 20);
   context.textAlign = "right";
   context.fillText(hi, width, top + 20);
   context.textAlign = "center";
-  context.fillStyle = soft;
+  context.fillStyle = muted;
   if (log) context.fillText("log", width / 2, top + 20);
   context.textAlign = "left";
-  if (!column.missing) return;
-  context.fillText(`${count(column.missing)} cells without a value`, 18, top + 46);
+  if (!column.missingCount) return;
+  const line = `${formatCount(column.missingCount)} cells without a value`;
+  context.fillText(line, TEXT_X, top + 46);
+  drawDot(context, top + 46, missing);
+}
+
+function drawDot(context, y, color) {
   context.beginPath();
-  context.arc(6, top + 46, 5.5, 0, 2 * Math.PI);
-  context.fillStyle = css(missing);
+  context.arc(DOT_X, y, DOT_RADIUS, 0, 2 * Math.PI);
+  context.fillStyle = color;
   context.fill();
 }
 
-/** As much of a text as there is room for. */
-function cut(context, text, width) {
+/** The text, or its start with "…", so that it is not wider than `width`. */
+function shortenToFit(context, text, width) {
   if (context.measureText(text).width <= width) return text;
-  let end = Math.min(text.length, 100); // more never fit
+  let end = Math.min(text.length, 100); // no more characters can fit
   while (end > 1 && context.measureText(`${text.slice(0, end)}…`).width > width) end--;
   return `${text.slice(0, end)}…`;
 }

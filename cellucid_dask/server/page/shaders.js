@@ -1,63 +1,63 @@
-// The programs of the graphics card: cells as round points, and edges as lines.
+// The WebGL programs: cells as round points, and edges as lines.
 
-const PLACE = `
-uniform mat3 turn;
+const PROJECTION = `
+uniform mat3 rotation;
 uniform vec2 scale, pan;
-uniform float eye; // how far away it is, 0 in flat views
-uniform vec4 tile; // scale and shift of the part of the picture that is drawn
+uniform float eyeDistance;         // 0 in 1D and 2D
+uniform vec4 tile;                 // scale and shift of the part of the picture that is drawn
 
-vec2 tiled(vec2 clip) { return clip * tile.xy + tile.zw; }
-float nearness(vec3 p) { return eye > 0. ? eye / (eye - p.z) : 1.; }
+vec2 toTile(vec2 clip) { return clip * tile.xy + tile.zw; }
+float perspective(vec3 p) { return eyeDistance > 0. ? eyeDistance / (eyeDistance - p.z) : 1.; }
 `;
 
 const CELL_VERTEX = `#version 300 es
 in vec3 position;
 in float code, outlier, selected;
-uniform float size;
-uniform int kind;                  // 0 one colour, 1 categories, 2 values
-uniform vec4 decode;               // origin and step of values, code of the missing, shift of logs
-uniform vec2 range;                // of values, after the logarithm
-uniform bool logarithmic, choosing;
-uniform vec2 filtered;             // codes between the two are of outliers, which are hidden
-uniform vec3 plain, missing, ground;
-uniform vec3 order;                // of the first cell, from cell to cell, and its share of depth
-uniform int part;                  // 0 all cells, 1 those beneath, 2 the others
+uniform float size;                // diameter of a cell in pixels, before the perspective
+uniform int columnKind;            // 0 no column, 1 categories, 2 values
+uniform vec4 decoding;             // origin and step of values, missing code, shift of logarithms
+uniform vec2 range;                // of values on the color scale, after the logarithm
+uniform bool useLog, hasSelection;
+uniform vec2 hiddenOutliers;       // cells with an outlier code between the two are hidden
+uniform vec3 plain, missing, background; // colors of cells without a column, missing cells, canvas
+uniform vec3 order;                // rank of the first cell, step of ranks, their share of depth
+uniform int layerPass;             // 0 all cells, 1 only those of layer 0, 2 only the others
 uniform sampler2D palette;
-flat out vec3 shade;
+flat out vec3 color;
 flat out float radius;
-${PLACE}
+${PROJECTION}
 void main() {
-  float layer = 1.; // 0 is beneath all others; in flat views high layers lie on top
-  bool hidden = outlier > filtered.x && outlier < filtered.y;
-  shade = plain;
-  if (kind == 1) {
-    int at = int(min(code, decode.z));
-    vec4 found = texelFetch(palette, ivec2(at & 255, at >> 8), 0);
-    shade = found.rgb;
-    layer = found.a > .5 ? 1. : 0.;
-    hidden = hidden || found.a == 0.;
-  } else if (kind == 2 && code >= decode.z) {
-    shade = missing;
+  float layer = 1.; // 0 is below all others; in 1D and 2D higher layers are drawn on top
+  bool isHidden = outlier > hiddenOutliers.x && outlier < hiddenOutliers.y;
+  color = plain;
+  if (columnKind == 1) {
+    int index = int(min(code, decoding.z));
+    vec4 entry = texelFetch(palette, ivec2(index & 255, index >> 8), 0);
+    color = entry.rgb;
+    layer = entry.a > .5 ? 1. : 0.;
+    isHidden = isHidden || entry.a == 0.;
+  } else if (columnKind == 2 && code >= decoding.z) {
+    color = missing;
     layer = 0.;
-  } else if (kind == 2) {
-    float value = decode.x + code * decode.y;
-    float at = logarithmic ? log(value + decode.w) : value;
-    float t = clamp((at - range.x) / max(range.y - range.x, 1e-30), 0., 1.);
-    shade = texelFetch(palette, ivec2(int(t * 255. + .5), 0), 0).rgb;
+  } else if (columnKind == 2) {
+    float value = decoding.x + code * decoding.y;
+    float scaled = useLog ? log(value + decoding.w) : value;
+    float t = clamp((scaled - range.x) / max(range.y - range.x, 1e-30), 0., 1.);
+    color = texelFetch(palette, ivec2(int(t * 255. + .5), 0), 0).rgb;
     layer = .01 + .98 * t;
   }
-  if (choosing && selected < .5) {
-    shade = mix(ground, shade, .15);
+  if (hasSelection && selected < .5) {
+    color = mix(background, color, .15);
     layer = 0.;
   }
-  if (part > 0) hidden = hidden || (layer > 0.) == (part == 1);
-  vec3 p = turn * position;
-  float near = nearness(p);
-  float later = order.x + float(gl_VertexID) * order.y; // in flat views a later cell lies on top
-  float height = layer * (1. - order.z) + later * order.z;
-  float depth = eye > 0. ? -p.z / 2. : 1. - 2. * height;
+  if (layerPass > 0) isHidden = isHidden || (layer > 0.) == (layerPass == 1);
+  vec3 p = rotation * position;
+  float near = perspective(p);
+  float rank = order.x + float(gl_VertexID) * order.y; // in 1D and 2D later cells are on top
+  float height = layer * (1. - order.z) + rank * order.z;
+  float depth = eyeDistance > 0. ? -p.z / 2. : 1. - 2. * height;
   depth = depth / 2. + (layer == 0. ? .5 : -.5);
-  gl_Position = hidden ? vec4(2, 2, 2, 1) : vec4(tiled(p.xy * scale * near + pan), depth, 1);
+  gl_Position = isHidden ? vec4(2, 2, 2, 1) : vec4(toTile(p.xy * scale * near + pan), depth, 1);
   gl_PointSize = size * near;
   radius = gl_PointSize / 2.;
 }`;
@@ -65,55 +65,55 @@ void main() {
 const CELL_FRAGMENT = `#version 300 es
 precision highp float;
 uniform float opacity;
-flat in vec3 shade;
+flat in vec3 color;
 flat in float radius;
 out vec4 pixel;
 
 void main() {
-  float inside = (1. - length(gl_PointCoord * 2. - 1.)) * radius + .5;
-  if (inside < .25) discard;
-  pixel = vec4(shade, clamp(inside, 0., 1.) * opacity);
+  float coverage = (1. - length(gl_PointCoord * 2. - 1.)) * radius + .5;
+  if (coverage < .25) discard;
+  pixel = vec4(color, clamp(coverage, 0., 1.) * opacity);
 }`;
 
 const EDGE_VERTEX = `#version 300 es
 in vec3 position;
-${PLACE}
+${PROJECTION}
 void main() {
-  vec3 p = turn * position;
-  gl_Position = vec4(tiled(p.xy * scale * nearness(p) + pan), .999, 1);
+  vec3 p = rotation * position;
+  gl_Position = vec4(toTile(p.xy * scale * perspective(p) + pan), .999, 1); // behind all cells
 }`;
 
 const EDGE_FRAGMENT = `#version 300 es
 precision highp float;
-uniform vec4 colour;
+uniform vec4 color;
 out vec4 pixel;
 
-void main() { pixel = colour; }`;
+void main() { pixel = color; }`;
 
-/** Attributes have the place of their name in this list, in both programs. */
+/** Names of the vertex attributes; the index of a name is its location in both programs. */
 export const ATTRIBUTES = ["position", "code", "outlier", "selected"];
 
-/** A program with `at`, the places of its uniforms by name. */
-function program(gl, sources) {
-  const made = gl.createProgram();
-  for (const [kind, source] of sources) {
-    const shader = gl.createShader(kind);
+/** Returns {program, uniforms}: a linked program and its uniform locations by name. */
+function createProgram(gl, vertexSource, fragmentSource) {
+  const program = gl.createProgram();
+  const sources = [[gl.VERTEX_SHADER, vertexSource], [gl.FRAGMENT_SHADER, fragmentSource]];
+  for (const [type, source] of sources) {
+    const shader = gl.createShader(type);
     gl.shaderSource(shader, source);
     gl.compileShader(shader);
-    gl.attachShader(made, shader);
+    gl.attachShader(program, shader);
   }
-  ATTRIBUTES.forEach((name, at) => gl.bindAttribLocation(made, at, name));
-  gl.linkProgram(made);
-  if (!gl.getProgramParameter(made, gl.LINK_STATUS)) {
-    throw new Error(`WebGL2 refused the shaders. ${gl.getProgramInfoLog(made)}`);
+  ATTRIBUTES.forEach((name, location) => gl.bindAttribLocation(program, location, name));
+  gl.linkProgram(program);
+  if (!gl.getProgramParameter(program, gl.LINK_STATUS)) {
+    throw new Error("The graphics driver refused the WebGL2 shaders of this page. Update the " +
+      `browser, or try another one. ${gl.getProgramInfoLog(program)}`);
   }
-  const uniforms = gl.getProgramParameter(made, gl.ACTIVE_UNIFORMS);
-  const names = Array.from({ length: uniforms }, (_, i) => gl.getActiveUniform(made, i).name);
-  const at = Object.fromEntries(names.map((name) => [name, gl.getUniformLocation(made, name)]));
-  return { made, at };
+  const count = gl.getProgramParameter(program, gl.ACTIVE_UNIFORMS);
+  const names = Array.from({ length: count }, (_, i) => gl.getActiveUniform(program, i).name);
+  const locations = names.map((name) => [name, gl.getUniformLocation(program, name)]);
+  return { program, uniforms: Object.fromEntries(locations) };
 }
 
-export const cellProgram = (gl) =>
-  program(gl, [[gl.VERTEX_SHADER, CELL_VERTEX], [gl.FRAGMENT_SHADER, CELL_FRAGMENT]]);
-export const edgeProgram = (gl) =>
-  program(gl, [[gl.VERTEX_SHADER, EDGE_VERTEX], [gl.FRAGMENT_SHADER, EDGE_FRAGMENT]]);
+export const createCellProgram = (gl) => createProgram(gl, CELL_VERTEX, CELL_FRAGMENT);
+export const createEdgeProgram = (gl) => createProgram(gl, EDGE_VERTEX, EDGE_FRAGMENT);

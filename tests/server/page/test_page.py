@@ -55,8 +55,8 @@ def test_cells_appear_in_the_colours_of_the_legend(page: Page, served: Any) -> N
         "dimension": 2,
     }
     assert page.texts("h1") == ["Atlas uint8"]
-    assert page.texts("#counts") == [f"{CELLS} cells · 30 genes"]
-    assert not page.seen("#switcher")
+    assert page.texts("#dataset-counts") == [f"{CELLS} cells · 30 genes"]
+    assert not page.seen("#dataset-control")
     names = [*GROUPS, "missing"]
     assert page.texts(".entry .text") == names
     cells = [int(text) for text in page.texts(".entry .number")]
@@ -89,18 +89,18 @@ def test_live_data_looks_like_its_export(page: Page, serve: Any, served: Any) ->
 
 
 DECODE = """
-const [folder, colour, done] = arguments;
+const [folder, columnId, done] = arguments;
 (async () => {
   const part = (name) => import(new URL(`_cellucid/page/${name}.js`, document.baseURI));
-  const [{ Dataset }, { Reader }] = await Promise.all([part("data"), part("reader")]);
+  const [{ Dataset }, { Reader }] = await Promise.all([part("dataset"), part("reader")]);
   const { signal } = new AbortController();
   const reader = new Reader(new URL(folder, document.baseURI), signal, () => {});
-  const dataset = new Dataset(await reader.json("dataset_identity.json"));
+  const dataset = new Dataset(await reader.readJson("dataset_identity.json"));
   await Promise.all([dataset.readFields(reader), dataset.readGenes(reader)]);
-  const column = await dataset.colour(reader, colour);
+  const column = await dataset.readColumn(reader, columnId);
   const values = [...column.codes.keys()].map((i) => column.value(i));
-  const { lo, hi, missing } = column;
-  done({ values, lo, hi, missing, edges: [...(await dataset.edges(reader, 1e6))] });
+  const { lo, hi, missingCount } = column;
+  done({ values, lo, hi, missingCount, edges: [...(await dataset.readEdges(reader, 1e6))] });
 })();
 """
 
@@ -118,7 +118,7 @@ def test_all_forms_are_decoded(page: Page, serve: Any, exports: Path) -> None:
             found = page.driver.execute_async_script(DECODE, f"{form}/", colour)
             lo, hi = np.nanmin(values), np.nanmax(values)
             assert (found["lo"], found["hi"]) == pytest.approx((lo, hi))
-            assert found["missing"] == np.isnan(values).sum()
+            assert found["missingCount"] == np.isnan(values).sum()
             bits = options["var_quantization"]
             step = (hi - lo) / (2**bits - 2) if bits else 1e-9
             read = np.array(found["values"], float)
@@ -167,7 +167,7 @@ def test_values_on_the_scale(page: Page, served: Any) -> None:
             assert np.abs(found[which] - colour).max(initial=0) <= 3, (name, colour)
         steps = np.abs(np.diff(found[there][np.argsort(values[there])], axis=0)).sum(axis=1)
         assert steps.max() < 400 if log else 800
-        drawn = [float(text.replace(",", "")) for text in page.texts(".ends span")]
+        drawn = [float(text.replace(",", "")) for text in page.texts(".range-limits span")]
         assert drawn == pytest.approx([low, high], rel=1e-3)
 
     seen(lo, hi, log=False, name="viridis")
@@ -190,12 +190,12 @@ def test_values_on_the_scale(page: Page, served: Any) -> None:
     seen(*ends, log=True, name="viridis")
     assert float(low.get_attribute("aria-valuetext")) == pytest.approx(ends[0], rel=1e-3)
     low.send_keys(Keys.END)  # stops below the other
-    assert page.texts(".ends span")[0] < page.texts(".ends span")[1]
-    page.click("#legend .all")
+    assert page.texts(".range-limits span")[0] < page.texts(".range-limits span")[1]
+    page.click("#legend .small-button")
     seen(lo, hi, log=True, name="viridis")
 
     page.hold(".handle:nth-of-type(2)", 1, 0.8, 1.05, 0.5)  # by the pointer, there and back
-    middle = float(page.texts(".ends span")[1])
+    middle = float(page.texts(".range-limits span")[1])
     assert middle == pytest.approx(np.sqrt(lo * hi), rel=0.05)
     seen(lo, middle, log=True, name="viridis")
 
@@ -223,15 +223,15 @@ def test_categories_are_hidden_and_shown(page: Page, served: Any) -> None:
     assert colours["b"] not in page.colours()
     page.show(2)
     page.mouse.move_to_element(page.entry("c")).perform()
-    page.click(".only[title^='Only c']")
+    page.click(".only[title^='Show only c']")
     seen("c")
-    page.click(".only[title^='Only c']")
+    page.click(".only[title^='Show only c']")
     seen(*colours)
-    page.click(".all[title='Hide all']")
+    page.click(".small-button[title='Hide all']")
     seen()
     page.entry("missing").click()
     seen("missing")
-    page.click(".all[title='Show all']")
+    page.click(".small-button[title='Show all']")
     seen(*colours)
 
     # With the keyboard: one stop, arrows from row to row, Shift+Enter alone.
@@ -261,7 +261,7 @@ def test_a_category_is_found_among_many(page: Page, served: Any) -> None:
     page.entry("kind 31").click()
     assert page.state()["drawn"] == CELLS - 10
     find.send_keys("x")
-    assert page.texts("#legend .note") == ["no such category"]
+    assert page.texts("#legend .note") == ["no category matches"]
     find.send_keys(*[Keys.BACKSPACE] * 7)
     assert page.texts(".entry .text") == names
     assert page.entry("kind 31").get_attribute("aria-pressed") == "false"
@@ -286,8 +286,8 @@ def test_what_lies_on_top(page: Page, serve: Any, tmp_path: Path) -> None:
         found = pixels_at(page.picture(), page.places())
         assert (found == MAPS["viridis"][2]).all(), "the end of the colour bar"
         page.point(page.places()[30])
-        page.until("!document.getElementById('hover').hidden")
-        assert page.one("#hover").text.endswith(" · value: 9"), "the cell on top"
+        page.until("!document.getElementById('tooltip').hidden")
+        assert page.one("#tooltip").text.endswith(" · value: 9"), "the cell on top"
         page.slide("#opacity", 0.5)
         found = pixels_at(page.picture(), page.places()).astype(int)
         assert (found[:, 2] < 140).all(), "what is missing is beneath"
@@ -376,27 +376,27 @@ def test_genes_are_completed(page: Page, serve: Any, exports: Path) -> None:
     page.open(serve(folder), "d=2")
     gene = page.one("#gene")
     gene.send_keys("made-5")
-    matches = page.texts("#matches [role='option']")
+    matches = page.texts("#gene-matches [role='option']")
     assert len(matches) == 30
     assert matches[0] == "MADE-5"
     gene.send_keys(Keys.ARROW_DOWN, Keys.ARROW_DOWN, Keys.ARROW_UP)
-    assert page.texts("#matches [aria-selected='true']") == [matches[1]]
+    assert page.texts("#gene-matches [aria-selected='true']") == [matches[1]]
     assert gene.get_attribute("aria-activedescendant") == "match-1"
     gene.send_keys("x")
-    assert page.texts("#matches *") == ["no such gene"]
-    assert page.texts("#matches [aria-selected='true']") == []
+    assert page.texts("#gene-matches *") == ["no gene matches"]
+    assert page.texts("#gene-matches [aria-selected='true']") == []
     gene.send_keys(Keys.ENTER, Keys.ESCAPE)
-    assert not page.seen("#matches")
+    assert not page.seen("#gene-matches")
     assert page.state()["colorBy"] == "obs:the group (x)", "nothing was chosen"
     gene.clear()
     gene.send_keys(real.lower())
-    assert page.texts("#matches [role='option']")[0] == real
-    assert page.click("#matches [role='option']")["colorBy"] == f"gene:{real}"
+    assert page.texts("#gene-matches [role='option']")[0] == real
+    assert page.click("#gene-matches [role='option']")["colorBy"] == f"gene:{real}"
     found = pixels_at(page.picture(), page.places())
     values = atlas()[:, real].X.toarray().ravel()
     assert tuple(found[values.argmax()]) == MAPS["viridis"][2]
     assert (found[values == 0] == MAPS["viridis"][0]).all()
-    lo, hi = (float(text) for text in page.texts(".ends span"))
+    lo, hi = (float(text) for text in page.texts(".range-limits span"))
     assert (lo, hi) == pytest.approx((0, values.max()), rel=1e-3)
     state = page.keys("#gene", other, Keys.ENTER)
     assert state["colorBy"] == f"gene:{other}", "typed over the last one"
@@ -412,4 +412,4 @@ def test_an_export_without_genes(page: Page, serve: Any, tmp_path: Path) -> None
     export(atlas(), tmp_path / "export", quiet=True, expression=False)
     assert page.open(serve(tmp_path / "export"))["ready"]
     assert not page.one("#gene").is_enabled()
-    assert page.texts("#counts") == [f"{CELLS} cells · 0 genes"]
+    assert page.texts("#dataset-counts") == [f"{CELLS} cells · 0 genes"]

@@ -70,9 +70,11 @@ def test_several_datasets(page: Page, serve: Any, exports: Path) -> None:
 
     state = page.open(server, "dataset=nowhere")
     assert state["ready"]
-    assert page.texts("#notice p") == ["There is no dataset nowhere here."]
+    assert page.texts("#notice p") == [
+        'This server has no dataset "nowhere". The page shows "Atlas float32".'
+    ]
     page.open(server, "dataset=small&d=1&color=gene:gene")
-    assert page.texts("#notice p") == ["This dataset has no 1D embedding."]
+    assert page.texts("#notice p") == ["This dataset has no 1D embedding. The page shows 3D."]
     assert page.state()["colorBy"] == "gene:gene"
 
 
@@ -155,7 +157,7 @@ def test_progress_and_the_last_of_two_choices(page: Page, served: Any) -> None:
     page.driver.execute_async_script("setTimeout(arguments[0], 50)")
     assert page.state()["colorBy"] == "obs:quarter"
     assert page.texts("h2")[0] == "quarter"
-    assert page.texts(".bar") == []
+    assert page.texts(".color-bar") == []
     assert page.choose("#color", "score")["colorBy"] == "obs:score"
 
 
@@ -181,7 +183,7 @@ def test_a_broken_file_is_told_and_tried_again(page: Page, serve: Any, exports: 
         path = paths[key].relative_to(folder).as_posix()
         assert state["error"]["path"] == path
         assert state["error"]["status"] == (404 if word == "404" else 0)
-        told = page.one("#problem").text
+        told = page.one("#error-message").text
         assert path in told
         assert word in told
         assert (state["colorBy"], page.texts("#legend *")) == (None, [])
@@ -231,7 +233,7 @@ def test_what_is_shown_besides_is_missing(page: Page, serve: Any, exports: Path)
         before = page.picture()
         state = wish()
         assert state["error"]["path"] == name
-        assert name in page.one("#problem").text
+        assert name in page.one("#error-message").text
         assert len(page.texts(".entry")) == 4
         hidden = page.picture()
         assert np.array_equal(hidden, before), "the cells stay as they were"
@@ -250,7 +252,7 @@ def test_what_the_page_needs_is_missing(page: Page, served: Any, name: str) -> N
     try:
         state = page.reload()
         assert state["error"]["path"] == name
-        assert f"{name}: no answer from the server" in page.one("#problem").text
+        assert f"{name}: no answer from the server" in page.one("#error-message").text
         assert page.texts("h1") == ["Atlas uint8"]
     finally:
         page.cdp("Network.setBlockedURLs", urls=[])
@@ -267,7 +269,7 @@ def test_a_browser_without_webgl(page: Page, served: Any) -> None:
     try:
         state = page.open(served("uint8"))
         assert "WebGL2" in state["error"]["message"]
-        assert "WebGL2" in page.one("#problem").text
+        assert "WebGL2" in page.one("#error-message").text
     finally:
         page.cdp("Page.removeScriptToEvaluateOnNewDocument", **script)
 
@@ -384,7 +386,7 @@ def test_every_control_has_a_name_and_a_turn(page: Page, served: Any) -> None:
         roles = [(n["role"]["value"], n.get("name", {}).get("value", "")) for n in focusable]
         assert [role for role, name in roles if not name.strip()] == []
         told = {name for _, name in roles}
-        for name in ("Colour by", "Gene", "Lasso", "Reset view", "Copy link", "Save picture"):
+        for name in ("Color by", "Gene", "Lasso", "Reset view", "Copy link", "Save picture"):
             assert name in told, told
         # From the top to the bottom on the left, then the stage, by the Tab key.
         page.js("document.activeElement.blur(); document.body.focus()")
@@ -400,13 +402,13 @@ def test_every_control_has_a_name_and_a_turn(page: Page, served: Any) -> None:
             stops.append(stop)
         expected = ["theme", "dimensions", "dimensions", "dimensions", "color", "gene"]
         if "score" in link:
-            expected += ["Whole range", "handle", "handle", "log", "map"]
+            expected += ["Reset to the whole range", "handle", "handle", "log", "map"]
         else:
             expected += ["Show all", "Hide all", "ä/1", "outliers"]
         expected += ["display", "size", "opacity", "labels", "edges", "vectors", "cells"]
-        expected += ["lasso", "reset", "copy", "picture", "picture-scale"]
+        expected += ["lasso", "reset", "copy-link", "save-picture", "picture-scale"]
         if "lasso" in link:
-            expected += ["rows", "unselect", "count-by", "counted"]
+            expected += ["download-rows", "clear-selection", "count-by", "category-counts"]
         assert [re.sub("^handle.*", "handle", stop) for stop in stops] == expected
 
 
@@ -415,10 +417,11 @@ LAYOUT = """
     const { left, top, right, bottom } = each.getBoundingClientRect();
     return [left, top, right, bottom].map(Math.round);
   };
-  const wanted = "header > *, #controls .control, #legend .heading, .entries, #legend .scale, "
-    + "#display, #stage, #tools button, #tools select, footer > *, #selection";
+  const wanted = "header > *, #controls .control, #legend .heading, .entries, "
+    + "#legend .range-slider, #display, #stage, #tools button, #tools select, footer > *, "
+    + "#selection";
   const found = [...document.querySelectorAll(wanted)].filter((each) => each.checkVisibility());
-  const texts = "button, .label, label, #counts, .text, h2:not([title])";
+  const texts = "button, .label, label, #dataset-counts, .text, h2:not([title])";
   const cut = [...document.querySelectorAll(texts)]
     .filter((each) => each.checkVisibility() && each.scrollWidth > each.clientWidth + 1
       && getComputedStyle(each).display !== "inline");

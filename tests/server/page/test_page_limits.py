@@ -82,7 +82,7 @@ def test_more_than_the_identity_declares_is_not_held(
     before = peaks(found)
     state = page.open(serve(folder), link)
     assert state["error"]["path"] == path
-    assert "holds more than" in state["error"]["message"]
+    assert "contains more than" in state["error"]["message"]
     grown = {pid: n - before.get(pid, 0) for pid, n in peaks(processes(page.driver)).items()}
     assert max(grown.values()) < BOMB // 3
 

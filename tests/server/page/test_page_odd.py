@@ -34,7 +34,7 @@ def test_a_picture_of_large_cells_zoomed_far(page: Page, served: Any, tmp_path: 
     arrived = page.downloads(tmp_path / "pictures")
     page.open(served("uint8"), "d=2&color=&size=15&at=0,0,2000")
     page.choose("#picture-scale", "4×")
-    page.click("#picture")
+    page.click("#save-picture")
     assert decoded(arrived("uint8.png")).shape[1] > 2000
 
 
@@ -70,12 +70,14 @@ def test_retry_after_another_export(page: Page, serve: Any, exports: Path) -> No
 ON_TOP = """
 const [flat, width, codes, done] = arguments;
 (async () => {
-  const { layers, onTop } = await import(new URL("_cellucid/page/top.js", document.baseURI));
-  const look = { kind: 2, decode: [0, 1, 200, 1], range: [0, 99], filtered: [1e9, 1e9] };
-  const layer = layers(look, { code: Uint8Array.from(codes) });
-  const view = { yaw: 0, rise: 0, scale: [1, 1], pan: [0, 0] };
-  const given = { extent: [20, 10], radius: 2, layer, share: 1 / 256 };
-  done([...onTop(Float32Array.from(flat), width, view, given)]);
+  const url = new URL("_cellucid/page/topmost.js", document.baseURI);
+  const { createLayerOf, topmostCells } = await import(url);
+  const appearance = {
+    columnKind: 2, decoding: [0, 1, 200, 1], range: [0, 99], hiddenOutliers: [1e9, 1e9] };
+  const layerOf = createLayerOf(appearance, { code: Uint8Array.from(codes) });
+  const camera = { yaw: 0, pitch: 0, scale: [1, 1], pan: [0, 0] };
+  const canvas = { size: [20, 10], radius: 2, layerOf, orderShare: 1 / 256 };
+  done([...topmostCells(Float32Array.from(flat), width, camera, canvas)]);
 })();
 """
 
@@ -85,7 +87,7 @@ def test_the_cells_on_top_of_a_pixel(page: Page, served: Any, width: int) -> Non
     rng = np.random.default_rng(width)
     points = rng.uniform(-1.15, 1.15, (3000, width)).astype("f4")
     if width == 3:
-        points[:, 1] *= 0.3  # with yaw and rise 0 this is towards the eye
+        points[:, 1] *= 0.3  # with yaw and pitch 0 this is towards the eye
     codes = rng.integers(100, size=3000)
     codes[rng.random(3000) < 0.3] = 200  # without a value
     page.open(served("uint8"))
@@ -128,8 +130,9 @@ const done = arguments[0];
     i % 10 ? (points[2 * i] > 0) + 2 * (points[2 * i + 1] > 0) : 4);
   const scatter = new Scatter(canvas, () => {});
   scatter.setPoints(points, 2);
-  const look = { kind: 1, decode: [0, 0, 5, 0], filtered: [1e9, 1e9], pointSize: 3 };
-  Object.assign(scatter.look, look);
+  const appearance = {
+    columnKind: 1, decoding: [0, 0, 5, 0], hiddenOutliers: [1e9, 1e9], pointSize: 3 };
+  Object.assign(scatter.appearance, appearance);
   scatter.codes = codes;
   scatter.palette = Uint8Array.from(
     [[200, 0, 0, 255], [0, 200, 0, 255], [0, 0, 200, 255], [9, 9, 9, 255], [99, 99, 99, 0]].flat());
@@ -141,7 +144,7 @@ const done = arguments[0];
   };
   await scatter.draw();
   const [first, drawn] = [read(), tops];
-  while (!scatter.rests) await new Promise(requestAnimationFrame);
+  while (!scatter.isIdle) await new Promise(requestAnimationFrame);
   done([first, read(), drawn, tops]);
 })();
 """

@@ -158,15 +158,15 @@ def test_the_cell_under_the_pointer_is_told(page: Page, served: Any) -> None:
 
     def told(places: Places, cell: int) -> str:
         page.point((0, 0))
-        page.until("document.getElementById('hover').hidden")
+        page.until("document.getElementById('tooltip').hidden")
         page.point(places[cell])
-        page.until("!document.getElementById('hover').hidden")
-        return page.one("#hover").text
+        page.until("!document.getElementById('tooltip').hidden")
+        return page.one("#tooltip").text
 
     places = page.places()
     for cell in (0, 77, 399):
         assert told(places, cell) == f"cell {cell} · {GROUP}: {known[cell]}"
-    box, stage = page.one("#hover").rect, page.one("#stage").rect
+    box, stage = page.one("#tooltip").rect, page.one("#stage").rect
     assert box["x"] + box["width"] <= stage["x"] + stage["width"]
     assert box["y"] + box["height"] <= stage["y"] + stage["height"]
 
@@ -174,7 +174,7 @@ def test_the_cell_under_the_pointer_is_told(page: Page, served: Any) -> None:
     hidden = int(np.flatnonzero(known == "b")[5])
     page.point(places[hidden])
     page.until("performance.now() > (window.later ??= performance.now() + 120)")
-    assert not page.seen("#hover")
+    assert not page.seen("#tooltip")
 
     page.choose("#color", "score")
     cell, name = told(places, 77).split(" · ")
@@ -198,16 +198,17 @@ def test_lasso(page: Page, served: Any, tmp_path: Path) -> None:
     def chosen(expected: Any) -> None:
         """The panel, the counts, the file and the picture tell of the same cells."""
         n = int(expected.sum())
-        assert page.one("#selected").text == f"{n} cell{'s' * (n != 1)} selected"
+        assert page.one("#selection-size").text == f"{n} cell{'s' * (n != 1)} selected"
         for key, each in (("quarter", quarters), (GROUP, known)):
             page.choose("#count-by", key)
             counts = pd.Series(each[expected]).value_counts()
             shown = (
-                "[...document.querySelectorAll('.counted')].map(e => e.innerText.split('\\n')[0])"
+                "[...document.querySelectorAll('.category-count')]"
+                ".map(e => e.innerText.split('\\n')[0])"
             )
             wanted = json.dumps("|".join(sorted(counts.index)))
             page.until(f"{shown}.sort().join('|') === {wanted}")
-            lines = [text.split("\n") for text in page.texts(".counted")]
+            lines = [text.split("\n") for text in page.texts(".category-count")]
             found = dict(lines)
             everywhere = pd.Series(each).value_counts()
             assert found == {
@@ -215,7 +216,7 @@ def test_lasso(page: Page, served: Any, tmp_path: Path) -> None:
             }
             assert [int(text.split()[0]) for text in found.values()] == sorted(counts)[::-1]
         (tmp_path / "rows" / "uint8-rows.txt").unlink(missing_ok=True)
-        page.click("#rows")
+        page.click("#download-rows")
         assert [int(row) for row in arrived("uint8-rows.txt").split()] == np.flatnonzero(
             expected
         ).tolist()
@@ -243,7 +244,7 @@ def test_lasso(page: Page, served: Any, tmp_path: Path) -> None:
     page.entry("b").click()  # what is hidden is not selected
     page.state()
     chosen(both & (known != "b"))
-    page.click(".all[title='Show all']")
+    page.click(".small-button[title='Show all']")
     page.drag(*second)
     chosen(within(places, second))
 
@@ -260,7 +261,7 @@ def test_lasso(page: Page, served: Any, tmp_path: Path) -> None:
     page.click("#lasso")
     page.drag((200, 200), (260, 230))  # and when it is turned
     chosen(turned)
-    page.click("#unselect")
+    page.click("#clear-selection")
     assert not page.seen("#selection")
     there = ((page.places() > 0) & (page.places() < image_size)).all(axis=1)
     found = pixels_at(page.picture(), page.places()[there]) == colours[there]
@@ -300,7 +301,7 @@ def test_edges(page: Page, served: Any) -> None:
     page.slide("#opacity", 1)
     page.entry("b").click()
     assert np.array_equal(seen(), joined() & (known[pairs()] != "b").all(axis=1))
-    page.click(".all[title='Show all']")
+    page.click(".small-button[title='Show all']")
     page.show(3)
     assert page.one("#edges").is_selected()
     page.click("#edges")
@@ -336,9 +337,9 @@ def test_vectors_point_where_the_field_points(page: Page, served: Any) -> None:
     shares = [dark(*step, image) for step in ((0, -2), (0, 2), (2, 0), (-2, 0))]
     assert shares[0] > 0.65, shares
     assert max(shares[1:]) < 0.2, shares
-    page.click(".all[title='Hide all']")  # arrows are of what is seen
+    page.click(".small-button[title='Hide all']")  # arrows are of what is seen
     assert (page.picture() == page.ground()).all()
-    page.click(".all[title='Show all']")
+    page.click(".small-button[title='Show all']")
     page.show(3)
     assert page.js(options)[2] == ["Drift (UMAP)", True], "there is none in 3D"
     page.choose("#vectors", "None")
@@ -359,7 +360,7 @@ def test_size_and_opacity(page: Page, served: Any) -> None:
     page.click("#display summary")
     for size in (4, 9):
         page.slide("#size", size)
-        assert page.one("#size-shown").text == f"{size} px"
+        assert page.one("#size-value").text == f"{size} px"
         image = page.picture()
         for step in ((1, 0), (-1, 0), (0, 1), (0, -1)):
             edge = np.array(step) * size / 2
@@ -368,7 +369,7 @@ def test_size_and_opacity(page: Page, served: Any) -> None:
             assert (inner == colours).all()
             assert (outer == ground).all()
     page.slide("#opacity", 0.4)
-    assert page.one("#opacity-shown").text == "40%"
+    assert page.one("#opacity-value").text == "40%"
     mixed = 0.4 * colours + 0.6 * ground
     assert np.abs(pixels_at(page.picture(), places) - mixed).max() <= 1
     page.keys("#opacity", Keys.END)
@@ -384,7 +385,7 @@ def test_pictures(page: Page, served: Any, tmp_path: Path) -> None:
     def saved(name: str, scale: int) -> Pixels:
         (tmp_path / "pictures" / name).unlink(missing_ok=True)
         page.choose("#picture-scale", f"{scale}×")
-        page.click("#picture")
+        page.click("#save-picture")
         return decoded(arrived(name))
 
     page.open(served("uint16"), "d=2&color=obs:quarter&hide=3&edges=1&theme=dark")
@@ -430,9 +431,9 @@ def copied(page: Page) -> str:
     """The link that the page copies."""
     allowed = ["clipboardReadWrite", "clipboardSanitizedWrite"]
     page.cdp("Browser.grantPermissions", permissions=allowed)
-    page.click("#copy")
+    page.click("#copy-link")
     page.until("!document.getElementById('notice').hidden")
-    assert page.texts("#notice p") == ["The link is copied."]
+    assert page.texts("#notice p") == ["Link copied."]
     page.click("#notice button")
     assert not page.seen("#notice")
     return page.driver.execute_async_script("navigator.clipboard.readText().then(arguments[0])")
@@ -440,8 +441,8 @@ def copied(page: Page) -> str:
 
 def same_elsewhere(page: Page, link: str) -> None:
     """A copied link shows the same in another tab."""
-    told = ["#status", ".entry .number", ".ends span", "#counts"]
-    told += ["#selected", ".counted"] * page.seen("#selection")
+    told = ["#status", ".entry .number", ".range-limits span", "#dataset-counts"]
+    told += ["#selection-size", ".category-count"] * page.seen("#selection")
     before = page.picture(), page.state(), [page.texts(each) for each in told]
     here = page.driver.current_window_handle
     page.driver.switch_to.new_window("tab")
@@ -494,7 +495,7 @@ def test_a_copied_link_shows_the_same(page: Page, serve: Any, made: Path) -> Non
     assert "token" not in link
     same_elsewhere(page, link)
 
-    page.click("#unselect")
+    page.click("#clear-selection")
     page.show(3)
     page.choose("#color", "score")
     page.keys("#log", Keys.SPACE)
@@ -518,8 +519,10 @@ def test_a_copied_link_shows_the_same(page: Page, serve: Any, made: Path) -> Non
 
 ROUND_TRIP = """
 const [views, texts, done] = arguments;
-import(new URL("_cellucid/page/link.js", document.baseURI)).then(({ read, write, START }) => {
-  done([views.map((view) => read(write({ ...START, ...view }))), texts.map(read), START]);
+import(new URL("_cellucid/page/link.js", document.baseURI)).then((link) => {
+  const { parseView, formatView, DEFAULT_VIEW } = link;
+  const read = views.map((view) => parseView(formatView({ ...DEFAULT_VIEW, ...view })));
+  done([read, texts.map(parseView), DEFAULT_VIEW]);
 });
 """
 
@@ -553,7 +556,7 @@ def a_view(rng: random.Random) -> dict[str, Any]:
             {
                 "d": rng.choice([1, 2, 3]),
                 "yaw": number(-9, 9),
-                "rise": number(-1, 1),
+                "pitch": number(-1, 1),
                 "outline": [[number(-1, 1), number(-1e-5, 1)] for _ in range(rng.randrange(3, 9))],
             }
             for _ in range(rng.randrange(1, 4))
@@ -590,11 +593,11 @@ def test_a_link_written_by_hand(page: Page, served: Any) -> None:
     page.js("window.cellucid = null; location.hash = 'd=2&color=obs:score&map=nomap'")
     state = page.state()
     assert (state["dimension"], state["colorBy"]) == (2, "obs:score")
-    assert page.seen(".bar")
+    assert page.seen(".color-bar")
 
     page.open(server, "d=2&color=gene:nothing&vectors=none")
     page.state()
-    assert page.texts("#notice p") == ["This dataset has nothing called nothing."]
+    assert page.texts("#notice p") == ['This dataset has no gene "nothing". Choose another one.']
     assert page.state()["colorBy"] == f"obs:{GROUP}"
     page.click("#notice button")
     assert not page.seen("#notice")

@@ -1,0 +1,47 @@
+// Keeps the view in the address of the page, so that it can be copied as a link.
+
+import { formatView } from "./link.js";
+import { showNotice } from "./messages.js";
+import { loaded, view, wantedEntry } from "./state.js";
+
+const DELAY_MS = 250; // browsers limit how often the address may change
+let timer = 0;
+
+/** Writes the view into the address a little later; `readViewpoint()` gives that of the camera. */
+export function updateAddressSoon(readViewpoint) {
+  clearTimeout(timer);
+  timer = setTimeout(() => updateAddress(readViewpoint), DELAY_MS);
+}
+
+export function updateAddress(readViewpoint) {
+  clearTimeout(timer);
+  if (!loaded.dimension || loaded.dimension !== view.d) return;
+  view.at = readViewpoint();
+  const dataset = loaded.entries.length > 1 ? nameInLink(wantedEntry()) : null;
+  const url = new URL(location);
+  url.hash = formatView({ ...view, dataset });
+  replaceAddress(url);
+}
+
+/** Takes the token out of the address: the server has set a cookie. */
+export function removeToken() {
+  const url = new URL(location);
+  url.searchParams.delete("token");
+  replaceAddress(url);
+}
+
+export async function copyLink() {
+  const copied = navigator.clipboard?.writeText(location.href) ?? Promise.reject();
+  await copied.then(
+    () => showNotice("Link copied."),
+    () => showNotice(`The browser did not allow copying. Copy this link: ${location.href}`));
+}
+
+function replaceAddress(url) {
+  if (url.href !== location.href) history.replaceState(null, "", url);
+}
+
+/** The id of a dataset, as in older links; its path if several datasets have the same id. */
+function nameInLink({ id, path }) {
+  return loaded.entries.filter((entry) => entry.id === id).length > 1 ? path : id;
+}

@@ -1,0 +1,110 @@
+// From the view and the loaded data to what is drawn: which cells are visible, in which colors.
+
+import { categoryPalette, colormapPalette } from "./colors.js";
+import { maskInside } from "./projection.js";
+import { EDGE_SLICES, toDrawnPoints } from "./renderer.js";
+
+const THEME_COLORS = ["canvas", "text", "muted", "missing", "cells", "accent"]; // CSS variables
+const MAX_EDGE_OPACITY = 0.3;
+const MIN_EDGE_OPACITY = 0.02;
+const FEW_EDGES = 5000; // up to here edges have the largest opacity
+
+/** Colors of the current theme by name, as [r, g, b]. */
+export function readThemeColors() {
+  const probe = document.body.appendChild(document.createElement("i"));
+  probe.style.forcedColorAdjust = "none"; // else all colors are the same in high contrast mode
+  const colors = THEME_COLORS.map((name) => {
+    probe.style.color = `var(--${name})`;
+    const channels = getComputedStyle(probe).color.match(/[\d.]+/g).slice(0, 3).map(Number);
+    return [name, channels];
+  });
+  probe.remove();
+  return Object.fromEntries(colors);
+}
+
+/** A function from the index of a cell to whether it is visible; null if all cells are. */
+export function createVisibilityTest(column, hidden, outliers, quantile) {
+  const hidesCategories = column?.isCategorical && hidden.size;
+  const hidesOutliers = column?.isCategorical && outliers && quantile < 1;
+  if (!hidesCategories && !hidesOutliers) return null;
+  const { codes, missingCode } = column;
+  const isHidden = new Uint8Array(missingCode + 1);
+  const nCategories = column.names.length;
+  for (let code = 0; code <= missingCode; code++) {
+    isHidden[code] = Number(hidden.has(code < nCategories ? code : missingCode));
+  }
+  if (!hidesOutliers) return (i) => !isHidden[codes[i]];
+  const maxCode = outliers.maxVisibleCode(quantile);
+  const { codes: outlierCodes, missingCode: noQuantile } = outliers;
+  return (i) =>
+    !isHidden[codes[i]] && (outlierCodes[i] <= maxCode || outlierCodes[i] >= noQuantile);
+}
+
+/** The appearance that the scatter plot takes; `colors` are those of the theme. */
+export function cellAppearance({ column, outliers }, view, colors) {
+  const { log, range, opacity, outliers: quantile } = view;
+  const appearance = {
+    columnKind: 0, opacity, background: colors.canvas, plain: colors.cells,
+    missing: colors.missing, hasMissing: false, hiddenOutliers: [1e9, 1e9],
+  };
+  if (!column) return appearance;
+  const { missingCode } = column;
+  if (column.isCategorical) {
+    if (outliers && quantile < 1) {
+      appearance.hiddenOutliers = [outliers.maxVisibleCode(quantile), outliers.missingCode];
+    }
+    const hasMissing = column.categories.at(-1)?.code === missingCode;
+    return { ...appearance, columnKind: 1, hasMissing, decoding: [0, 0, missingCode, 0] };
+  }
+  const { origin, step, logShift, lo, hi } = column;
+  return {
+    ...appearance,
+    columnKind: 2,
+    hasMissing: column.missingCount > 0,
+    decoding: [origin, step, missingCode, logShift],
+    range: (range ?? [lo, hi]).map((end) => column.toScale(end, log)),
+    useLog: log,
+  };
+}
+
+/** RGBA bytes of the codes of a column. */
+export function columnPalette(column, hidden, colormap, colors) {
+  if (!column) return new Uint8Array(4);
+  return column.isCategorical
+    ? categoryPalette(column, hidden, colors.missing) : colormapPalette(colormap);
+}
+
+/** A byte per cell, 1 inside any of the outlines; null without outlines. */
+export async function createSelectionMask(nCells, lassos, readPoints) {
+  if (!lassos.length) return null;
+  const mask = new Uint8Array(nCells);
+  for (const { d, yaw, pitch, outline } of lassos) {
+    const points = toDrawnPoints(await readPoints(d), d);
+    maskInside(points, Math.max(2, d), { yaw, pitch }, outline, mask);
+  }
+  return mask;
+}
+
+/** The pairs whose two cells are visible, in an order in which each slice is an even sample. */
+export function visibleEdges(pairs, isVisible) {
+  const n = pairs.length / 2;
+  const visible = new Uint32Array(pairs.length);
+  let end = 0;
+  for (let first = 0; first < EDGE_SLICES; first++) {
+    for (let i = first; i < n; i += EDGE_SLICES) {
+      const source = pairs[2 * i];
+      const destination = pairs[2 * i + 1];
+      if (!isVisible(source) || !isVisible(destination)) continue;
+      visible[end++] = source;
+      visible[end++] = destination;
+    }
+  }
+  return visible.subarray(0, end);
+}
+
+/** RGBA of edges, 0 to 1: the more edges, the fainter. */
+export function edgeColor(nEdges, colors) {
+  const faintness = Math.max(1, Math.sqrt(nEdges / FEW_EDGES));
+  const opacity = Math.max(MIN_EDGE_OPACITY, MAX_EDGE_OPACITY / faintness);
+  return [...colors.muted.map((byte) => byte / 255), opacity];
+}

@@ -1,0 +1,97 @@
+// Colors of categories and values, as palettes (tables of RGBA bytes) in which the shader looks up
+// codes.
+//
+// The alpha byte of a category is the layer of its cells: 0 hides them, 1 draws them below all
+// others (missing), 255 draws them on top.
+
+const parseColors = (text) => text.split(" ").map(parseHex);
+const CATEGORY_COLORS = parseColors(
+  "3b82c4 f08a24 3fa34d d9484a 8e63c7 9a6a4f e377b9 b0a828 22b1c4 a11d5b " +
+  "7fb3e6 f9b96b 8fd18a f29a98 bfa3e0 c9a58f 2c6e63 6b7a1c 7fdce6 5b4fd6",
+);
+// 17 colors at equal steps of the colormap of the same name in matplotlib (cividis: Nuñez 2018;
+// viridis, magma, plasma: Smith and van der Walt 2015; coolwarm: Moreland 2009). People with color
+// blindness can read all of them.
+const COLORMAPS = {
+  viridis: parseColors(
+    "440154 48186a 472d7b 424086 3b528b 33638d 2c728e 26828e 21918c 1fa088 28ae80 " +
+    "3fbc73 5ec962 84d44b addc30 d8e219 fde725",
+  ),
+  cividis: parseColors(
+    "00224e 002e6a 1a386f 32436d 434e6c 535a6d 61656f 6f7073 7d7c78 8c8878 9b9476 " +
+    "aba072 bcae6c cdbb63 dec958 f0d846 fee838",
+  ),
+  magma: parseColors(
+    "000004 0a0822 1d1147 36106b 51127c 6a1c81 832681 9c2e7f b73779 d0416f e75263 " +
+    "f56b5c fc8961 fea772 fec488 fde2a3 fcfdbf",
+  ),
+  plasma: parseColors(
+    "0d0887 310597 4c02a1 6600a7 7e03a8 9511a1 aa2395 bc3587 cc4778 da5a6a e66c5c " +
+    "f0804e f89540 fdac33 fdc527 f8df25 f0f921",
+  ),
+  coolwarm: parseColors(
+    "3b4cc0 4e68d8 6282ea 779af7 8db0fe a3c2fe b9d0f9 ccd9ed dddcdc ecd3c5 f5c4ac " +
+    "f7b093 f4987a eb7d62 dd5f4b ca3b37 b40426",
+  ),
+  greys: parseColors("e6e6e6 111111"),
+};
+const [HIDDEN, BOTTOM, TOP] = [0, 1, 255];
+
+export const COLORMAP_NAMES = Object.keys(COLORMAPS);
+
+/** [r, g, b] of "rrggbb" or "#rrggbb". */
+function parseHex(hex) {
+  return [-6, -4, -2].map((at) => parseInt(hex.slice(at, at + 2 || undefined), 16));
+}
+
+export const cssColor = (rgb) => `rgb(${rgb.join(" ")})`;
+
+/** [r, g, b] of the category at `index`; past the table, hues a golden angle apart. */
+function categoryRgb(index) {
+  if (index < CATEGORY_COLORS.length) return CATEGORY_COLORS[index];
+  const light = [0.45, 0.6, 0.7][index % 3];
+  return [0, 8, 4].map((shift) => {
+    const k = (shift + index * 4.58359) % 12;
+    const wave = Math.max(-1, Math.min(k - 3, 9 - k, 1));
+    return Math.round(255 * (light - 0.6 * Math.min(light, 1 - light) * wave));
+  });
+}
+
+/** [r, g, b] of a colormap at `t` from 0 to 1, interpolated between its `stops`. */
+function interpolate(stops, t) {
+  const at = Math.min(t * (stops.length - 1), stops.length - 1.001);
+  const next = stops[Math.floor(at) + 1];
+  return stops[Math.floor(at)].map((from, i) => Math.round(from + (at % 1) * (next[i] - from)));
+}
+
+export const categoryCssColor = (index) => cssColor(categoryRgb(index));
+
+/** CSS image of a colormap that runs from `start` to `end` (0 to 1) of the width of its box. */
+export function colormapGradient(name, start = 0, end = 1) {
+  const stops = COLORMAPS[name];
+  const percent = (i) => `${100 * (start + ((end - start) * i) / (stops.length - 1))}%`;
+  return `linear-gradient(to right, ${stops.map((rgb, i) => `${cssColor(rgb)} ${percent(i)}`)})`;
+}
+
+/** [[offset from 0 to 1, CSS color], ...] of a colormap. */
+export const colormapStops = (name) =>
+  COLORMAPS[name].map((rgb, i, { length }) => [i / (length - 1), cssColor(rgb)]);
+
+/** RGBA bytes of every code of a categorical field; a code without a category is missing. */
+export function categoryPalette({ categories, missingCode }, hidden, missingRgb) {
+  const table = new Uint32Array(missingCode + 1);
+  const pack = (code, [r, g, b], layer) => (
+    ((hidden.has(code) ? HIDDEN : layer) << 24) | (b << 16) | (g << 8) | r) >>> 0;
+  table.fill(pack(missingCode, missingRgb, BOTTOM));
+  for (const { code } of categories) {
+    if (code !== missingCode) table[code] = pack(code, categoryRgb(code), TOP);
+  }
+  return new Uint8Array(table.buffer);
+}
+
+/** RGBA bytes of 256 levels of a colormap. */
+export function colormapPalette(name) {
+  const table = new Uint8Array(4 * 256);
+  for (let i = 0; i < 256; i++) table.set([...interpolate(COLORMAPS[name], i / 255), TOP], 4 * i);
+  return table;
+}

@@ -1,0 +1,33 @@
+// Helpers for all parts of the page: DOM elements, formatted numbers, files to save.
+
+export const $ = (id) => document.getElementById(id);
+export const formatCount = (n) => n.toLocaleString("en");
+export const formatNumber = (x) => {
+  const isPlain = x === 0 || (Math.abs(x) >= 1e-4 && Math.abs(x) < 1e9);
+  const notation = isPlain ? "standard" : "scientific"; // else a number is wider than the page
+  return x.toLocaleString("en", { maximumSignificantDigits: 4, notation });
+};
+
+/** An element of a class, with texts or elements as children. */
+export function createElement(tag, className, ...children) {
+  const element = document.createElement(tag);
+  if (className) element.className = className;
+  element.append(...children);
+  return element;
+}
+
+export function createButton(className, title, onClick, ...children) {
+  const button = createElement("button", className, ...children);
+  button.addEventListener("click", onClick);
+  return Object.assign(button, { type: "button", title });
+}
+
+/** Saves a blob as a download; characters that file names may not have become "_". */
+export function saveFile(blob, name) {
+  const link = Object.assign(document.createElement("a"), {
+    href: URL.createObjectURL(blob),
+    download: name.replace(/[^\w.-]+/g, "_"),
+  });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}

@@ -1,0 +1,84 @@
+// Projects cells to plane coordinates on the CPU, for what the graphics card does not answer: which
+// cell is under the pointer, which cells are inside an outline. Each answer goes through all cells,
+// which takes about as long as a frame and needs no memory.
+
+import { EYE_DISTANCE, rotationMatrix } from "./camera.js";
+
+/**
+ * Calls `visit(i, x, y, depth)` for every cell with its plane coordinates.
+ *
+ * points: (n, width) float32, width 2 or 3; depth is towards the eye, 0 in 1D and 2D.
+ */
+export function forEachProjected(points, width, { yaw, pitch }, visit) {
+  const n = points.length / width;
+  if (width === 2) {
+    for (let i = 0; i < n; i++) visit(i, points[2 * i], points[2 * i + 1], 0);
+    return;
+  }
+  const m = rotationMatrix(3, yaw, pitch);
+  for (let i = 0; i < n; i++) {
+    const x = points[3 * i];
+    const y = points[3 * i + 1];
+    const z = points[3 * i + 2];
+    const depth = m[2] * x + m[5] * y + m[8] * z;
+    const perspective = EYE_DISTANCE / (EYE_DISTANCE - depth);
+    const right = (m[0] * x + m[3] * y + m[6] * z) * perspective;
+    visit(i, right, (m[1] * x + m[4] * y + m[7] * z) * perspective, depth);
+  }
+}
+
+/** Plane coordinates of one position of the embedding. */
+export function project(position, camera) {
+  const [x, y = 0, z] = position;
+  let projected;
+  forEachProjected(z === undefined ? [x, y] : [x, y, z], z === undefined ? 2 : 3, camera,
+    (_, ...coordinates) => { projected = coordinates; });
+  return projected;
+}
+
+/** Whether (x, y) is inside the outline [[x, y], ...], by the even-odd rule. */
+function isInside(outline, x, y) {
+  let inside = false;
+  for (let i = 0, j = outline.length - 1; i < outline.length; j = i++) {
+    const [ax, ay] = outline[i];
+    const [bx, by] = outline[j];
+    if (ay > y !== by > y && x < ((bx - ax) * (y - ay)) / (by - ay) + ax) inside = !inside;
+  }
+  return inside;
+}
+
+/** Sets `mask` (a byte per cell) to 1 for the cells inside an outline of plane coordinates. */
+export function maskInside(points, width, camera, outline, mask) {
+  const [xs, ys] = [outline.map(([x]) => x), outline.map(([, y]) => y)];
+  const [left, right] = [Math.min(...xs), Math.max(...xs)];
+  const [bottom, top] = [Math.min(...ys), Math.max(...ys)];
+  forEachProjected(points, width, camera, (i, x, y) => {
+    const inBox = x >= left && x <= right && y >= bottom && y <= top;
+    if (inBox && isInside(outline, x, y)) mask[i] = 1;
+  });
+}
+
+/**
+ * Index of the cell at a position of the plane, -1 if there is none.
+ *
+ * Among cells that cover the position: the one on top, which is the nearest to the eye, and at the
+ * same depth the one that `isAbove(i, j)` says. If none covers it: the nearest within `reach`.
+ * radius(depth): of a cell. All lengths are in plane units.
+ */
+export function cellAt(points, width, camera, [px, py], { radius, reach, isVisible, isAbove }) {
+  let [best, bestDistance, bestDepth, isCovered] = [-1, reach, -Infinity, false];
+  const limit = Math.max(reach, radius(1));
+  forEachProjected(points, width, camera, (i, x, y, depth) => {
+    const dx = x - px;
+    const dy = y - py;
+    if (dx > limit || dx < -limit || dy > limit || dy < -limit) return;
+    if (!isVisible(i)) return;
+    const distance = Math.hypot(dx, dy);
+    if (distance <= radius(depth)) {
+      const isBelow = depth < bestDepth || (depth === bestDepth && !isAbove(i, best));
+      if (isCovered && isBelow) return;
+      [best, bestDepth, isCovered] = [i, depth, true];
+    } else if (!isCovered && distance < bestDistance) [best, bestDistance] = [i, distance];
+  });
+  return best;
+}

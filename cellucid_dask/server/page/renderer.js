@@ -1,0 +1,246 @@
+// The WebGL2 side of the scatter plot: a context, its buffers, and drawing a part of the cells or
+// edges. The graphics card holds positions, codes and palettes, so a change of colors, range,
+// filter or view sends a few numbers and no cells.
+
+import { ATTRIBUTES, createCellProgram, createEdgeProgram } from "./shaders.js";
+
+const CELLS_PER_STEP = 50_000; // cells of a large dataset that one call draws
+const MAX_SLICES = 21; // the stride of an attribute is at most 255 bytes, and a position has 12
+export const EDGE_SLICES = 16; // edges are in an order in which each slice is an even sample
+const [POSITION, CODE, OUTLIER, SELECTED] = ATTRIBUTES.keys();
+const INDEX_ARRAYS = ["edges", "topmost"];
+
+/** How cells and edges look; the uniforms of the shaders explain the parts. */
+const DEFAULT_APPEARANCE = {
+  columnKind: 0, decoding: [0, 0, 0, 0], range: [0, 1], useLog: false, opacity: 1,
+  hiddenOutliers: [2, 2], plain: [0, 0, 0], missing: [0, 0, 0], background: [255, 255, 255],
+  edge: [0, 0, 0, 0], pointSize: 3, hasMissing: false,
+};
+
+/** Draws parts of the cells and edges. Whoever extends it sets `camera`. */
+export class Renderer {
+  appearance = { ...DEFAULT_APPEARANCE };
+  points = new Float32Array(0); // as drawn: (n, width)
+  width = 2;
+  arrays = {}; // what the graphics card holds, by name, to upload it again after a context loss
+  buffers = {};
+
+  constructor(canvas) {
+    this.canvas = canvas;
+    this.#createContext();
+  }
+
+  get nCells() {
+    return this.points.length / this.width;
+  }
+
+  /** Shows (n, dimension) positions. */
+  setPoints(points, dimension) {
+    this.points = toDrawnPoints(points, dimension);
+    this.width = Math.max(2, dimension);
+    this.camera.dimension = dimension;
+    this.upload("position", this.points);
+  }
+
+  /** Codes of all cells, uint8, uint16 or float32; null for none. */
+  set codes(codes) {
+    this.upload("code", codes);
+  }
+
+  /** Outlier codes of all cells; null for none. */
+  set outliers(codes) {
+    this.upload("outlier", codes);
+  }
+
+  /** A byte for every cell, 1 if it is selected; null for no selection. */
+  set selected(mask) {
+    this.upload("selected", mask);
+  }
+
+  /** RGBA bytes of codes. */
+  set palette(palette) {
+    this.upload("palette", palette);
+  }
+
+  /** Indices of cells, two for every edge; null for no edges. */
+  set edges(pairs) {
+    this.upload("edges", pairs);
+  }
+
+  /** Radius of a cell in CSS pixels, before the perspective. */
+  get radius() {
+    return this.cellSize(1) / 2;
+  }
+
+  /** Diameter of a cell in pixels, before the perspective. */
+  cellSize(pixelRatio) {
+    return this.appearance.pointSize * pixelRatio * this.camera.zoom ** 0.35;
+  }
+
+  /** Number of parts in which the cells are drawn. */
+  get nSlices() {
+    return Math.max(1, Math.min(MAX_SLICES, Math.ceil(this.nCells / CELLS_PER_STEP)));
+  }
+
+  /** Part of the depth in 1D and 2D that is for the order of cells. */
+  get orderShare() {
+    return this.appearance.columnKind === 2 ? 1 / 256 : 1;
+  }
+
+  /** Creates a new context with the same data, after the browser lost the old one. */
+  restoreContext() {
+    this.#createContext();
+    Object.entries(this.arrays).forEach(([name, array]) => this.upload(name, array));
+  }
+
+  #createContext() {
+    const gl = this.canvas.getContext("webgl2", {
+      alpha: false, antialias: false, preserveDrawingBuffer: true, // a picture takes many frames
+    });
+    if (!gl) {
+      throw new Error("This browser does not offer WebGL2, which this page needs to draw the " +
+        "cells. Use a browser of 2024 or later, or allow WebGL in the settings of this one.");
+    }
+    this.cellProgram = createCellProgram(gl);
+    this.edgeProgram = createEdgeProgram(gl);
+    gl.enable(gl.BLEND); // for smooth rims of cells; multisampling would take three times as long
+    gl.blendFunc(gl.SRC_ALPHA, gl.ONE_MINUS_SRC_ALPHA);
+    gl.depthFunc(gl.LEQUAL);
+    gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
+    gl.bindTexture(gl.TEXTURE_2D, gl.createTexture());
+    for (const filter of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER]) {
+      gl.texParameteri(gl.TEXTURE_2D, filter, gl.NEAREST);
+    }
+    this.gl = gl;
+    this.buffers = {};
+  }
+
+  /** Sends an array to the graphics card; null or an empty one removes what is there. */
+  upload(name, array) {
+    const { gl } = this;
+    this.arrays[name] = array;
+    if (name === "palette") {
+      this.#uploadPalette(array);
+      return;
+    }
+    const target = INDEX_ARRAYS.includes(name) ? gl.ELEMENT_ARRAY_BUFFER : gl.ARRAY_BUFFER;
+    gl.deleteBuffer(this.buffers[name]);
+    delete this.buffers[name];
+    if (!array?.length) return;
+    gl.bindBuffer(target, (this.buffers[name] = gl.createBuffer()));
+    gl.bufferData(target, array, gl.STATIC_DRAW);
+  }
+
+  /** As a texture with 256 colors in a row. */
+  #uploadPalette(palette) {
+    const { gl } = this;
+    const rows = Math.ceil(palette.length / 1024);
+    const padded = new Uint8Array(1024 * rows);
+    padded.set(palette);
+    gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA8, 256, rows, 0, gl.RGBA, gl.UNSIGNED_BYTE, padded);
+  }
+
+  clear(width, height) {
+    const { gl, appearance } = this;
+    gl.viewport(0, 0, width, height);
+    gl.clearColor(...appearance.background.map((byte) => byte / 255), 1);
+    gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
+    if (appearance.opacity < 1) gl.disable(gl.DEPTH_TEST);
+    else gl.enable(gl.DEPTH_TEST);
+  }
+
+  /** Draws one slice of the edges; their depth is behind all cells. */
+  drawEdges(slice, tile) {
+    const { gl, edgeProgram: { program, uniforms } } = this;
+    gl.useProgram(program);
+    this.#setProjection(uniforms, tile);
+    gl.uniform4fv(uniforms.color, this.appearance.edge);
+    this.#bindAttribute(POSITION, this.width, 0, 1);
+    [CODE, OUTLIER, SELECTED].forEach((location) => gl.disableVertexAttribArray(location));
+    gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, this.buffers.edges);
+    const nEdges = this.arrays.edges.length / 2;
+    const [from, to] = [slice, slice + 1].map((i) => Math.floor((i * nEdges) / EDGE_SLICES));
+    gl.drawElements(gl.LINES, 2 * (to - from), gl.UNSIGNED_INT, 8 * from);
+  }
+
+  /** Draws one slice of the cells: every `nSlices`th cell, from the `slice`th on. */
+  drawCells(layerPass, slice, nSlices, pixelRatio, tile) {
+    const { gl } = this;
+    this.#useCellProgram(layerPass, slice, nSlices, pixelRatio, tile);
+    gl.drawArrays(gl.POINTS, 0, Math.ceil((this.nCells - slice) / nSlices));
+  }
+
+  /** Functions (pixelRatio, tile) that draw the cells of these indices, some in each call. */
+  createTopmostSteps(indices) {
+    const { gl } = this;
+    this.upload("topmost", indices);
+    const length = Math.ceil(indices.length / CELLS_PER_STEP);
+    return Array.from({ length }, (_, i) => (pixelRatio, tile) => {
+      this.#useCellProgram(0, 0, 1, pixelRatio, tile);
+      gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, this.buffers.topmost);
+      const n = Math.min(CELLS_PER_STEP, indices.length - i * CELLS_PER_STEP);
+      gl.drawElements(gl.POINTS, n, gl.UNSIGNED_INT, 4 * i * CELLS_PER_STEP);
+    });
+  }
+
+  #setProjection(uniforms, tile) {
+    const { gl, camera } = this;
+    gl.uniformMatrix3fv(uniforms.rotation, false, camera.rotation);
+    gl.uniform2fv(uniforms.scale, camera.scale);
+    gl.uniform2fv(uniforms.pan, camera.pan);
+    gl.uniform1f(uniforms.eyeDistance, camera.eyeDistance);
+    gl.uniform4fv(uniforms.tile, tile);
+  }
+
+  #useCellProgram(layerPass, slice, nSlices, pixelRatio, tile) {
+    const { gl, appearance, cellProgram: { program, uniforms } } = this;
+    gl.useProgram(program);
+    this.#setProjection(uniforms, tile);
+    gl.uniform1i(uniforms.layerPass, layerPass);
+    gl.uniform1f(uniforms.size, this.cellSize(pixelRatio));
+    gl.uniform1i(uniforms.columnKind, appearance.columnKind);
+    gl.uniform4fv(uniforms.decoding, appearance.decoding);
+    gl.uniform2fv(uniforms.range, appearance.range);
+    gl.uniform1i(uniforms.useLog, Number(appearance.useLog));
+    gl.uniform1i(uniforms.hasSelection, Number(Boolean(this.buffers.selected)));
+    gl.uniform2fv(uniforms.hiddenOutliers, appearance.hiddenOutliers);
+    gl.uniform1f(uniforms.opacity, appearance.opacity);
+    for (const name of ["plain", "missing", "background"]) {
+      gl.uniform3fv(uniforms[name], appearance[name].map((byte) => byte / 255));
+    }
+    this.#bindAttribute(POSITION, this.width, slice, nSlices);
+    for (const location of [CODE, OUTLIER, SELECTED]) {
+      this.#bindAttribute(location, 1, slice, nSlices);
+    }
+    gl.uniform3f(uniforms.order, slice / this.nCells, nSlices / this.nCells, this.orderShare);
+  }
+
+  /** Reads the attribute from its buffer, for every `nSlices`th cell; 0 if there is no buffer. */
+  #bindAttribute(location, width, slice, nSlices) {
+    const { gl } = this;
+    const name = ATTRIBUTES[location];
+    if (!this.buffers[name]) {
+      gl.disableVertexAttribArray(location);
+      gl.vertexAttrib1f(location, 0);
+      return;
+    }
+    const { BYTES_PER_ELEMENT: itemBytes } = this.arrays[name];
+    const type = { 1: gl.UNSIGNED_BYTE, 2: gl.UNSIGNED_SHORT, 4: gl.FLOAT }[itemBytes];
+    gl.bindBuffer(gl.ARRAY_BUFFER, this.buffers[name]);
+    gl.enableVertexAttribArray(location);
+    const bytes = width * itemBytes;
+    gl.vertexAttribPointer(location, width, type, false, nSlices * bytes, slice * bytes);
+  }
+}
+
+/** (n, 2) or (n, 3) positions to draw; 1D cells get heights that look random and never change. */
+export function toDrawnPoints(points, dimension) {
+  if (dimension > 1) return points;
+  const drawn = new Float32Array(2 * points.length);
+  for (let i = 0; i < points.length; i++) {
+    const hash = Math.imul(Math.imul(i + 1, 0x9e3779b1) ^ (i >>> 7), 0x85ebca6b);
+    drawn[2 * i] = points[i];
+    drawn[2 * i + 1] = ((hash ^ (hash >>> 15)) >>> 0) / 2 ** 34 - 0.125;
+  }
+  return drawn;
+}
