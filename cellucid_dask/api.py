@@ -63,10 +63,10 @@ def export(
     """
     given: dict[str, Any] = {"out_dir": out_dir, "dry_run": dry_run, "quiet": quiet}
     problems = settle(export, given)
-    return start(data, options=options, problems=problems, **given)
+    return run_export_command(data, options=options, problems=problems, **given)
 
 
-def start(
+def run_export_command(
     data: Data,
     out_dir: str | os.PathLike[str] | None,
     options: Mapping[str, Any],
@@ -139,14 +139,14 @@ def check(data: Data, **options: Any) -> CheckResult:
     CellucidDaskError
         When the input cannot be opened at all.
     """
-    found = look(data, options, [])
+    found = run_check(data, options, [])
     problems = tuple(map(worded_problem, found.problems))
     return CheckResult(
         problems, tuple(worded_all(found.warnings)), tuple(worded_all(found.discovered))
     )
 
 
-def look(data: Data, options: Mapping[str, Any], problems: list[Problem]) -> CheckResult:
+def run_check(data: Data, options: Mapping[str, Any], problems: list[Problem]) -> CheckResult:
     """Do what `check` does; `problems` of a command line are told with all others."""
     from cellucid_dask.exporter.checks.survey import survey
     from cellucid_dask.source.core import open_source

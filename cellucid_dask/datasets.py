@@ -87,12 +87,12 @@ def _entries(folder: Path) -> tuple[list[dict[str, Any]], list[Problem]]:
 
 
 def _save(path: Path, text: str) -> None:
-    from cellucid_dask.files import write_beside
+    from cellucid_dask.files import write_atomically
 
     try:
         if path.is_dir():
             raise IsADirectoryError(21, "it is a folder")
-        write_beside(path, [text.encode()])
+        write_atomically(path, [text.encode()])
     except OSError as error:
         what, fix = f"cannot be written ({error.strerror})", "check the permissions of the folder"
         raise OutputError(what, where=str(path), fix=fix) from error

@@ -47,7 +47,7 @@ class Receipt:
     span: Range | None = None
 
 
-def write(
+def write_file(
     folder: str,
     resource: Resource,
     parts: Iterable[bytes | memoryview],
@@ -64,11 +64,11 @@ def write(
     """
     # Not in the export, where a worker that is killed would leave it to be published.
     beside = beside or os.path.join(os.path.dirname(folder), PARTS)  # noqa: PTH118, PTH120
-    size, crc = write_beside(f"{folder}/{resource.path}", parts, beside)
+    size, crc = write_atomically(f"{folder}/{resource.path}", parts, beside)
     return Receipt(resource.path, size, crc, span)
 
 
-def write_beside(
+def write_atomically(
     path: str | Path,
     parts: Iterable[bytes | memoryview],
     beside: str | None = None,
@@ -118,9 +118,9 @@ def write_all(file: FileIO, part: bytes | memoryview) -> None:
         rest = rest[file.write(rest) :]
 
 
-def write_raw(path: str | Path, arrays: Iterable[NDArray[Any]]) -> None:
+def write_arrays(path: str | Path, arrays: Iterable[NDArray[Any]]) -> None:
     """Write arrays one after the other into a scratch file, in place of what was there."""
-    with named(path), Path(path).open("wb") as file:
+    with name_path_in_errors(path), Path(path).open("wb") as file:
         file.writelines(bytes_of(array) for array in arrays)
 
 
@@ -130,7 +130,7 @@ def bytes_of(array: NDArray[Any]) -> memoryview:
 
 
 @contextmanager
-def named(path: str | Path) -> Iterator[None]:
+def name_path_in_errors(path: str | Path) -> Iterator[None]:
     """Let errors say which file they are of."""
     try:
         yield
@@ -140,7 +140,7 @@ def named(path: str | Path) -> Iterator[None]:
 
 
 @contextmanager
-def own_folder(parent: str, name: str) -> Iterator[str]:
+def task_folder(parent: str, name: str) -> Iterator[str]:
     """Have a folder for the unfinished files of one task.
 
     Tasks that make files in one folder wait for one another at each, and ext4 looks for an inode
@@ -180,7 +180,7 @@ def sync_folder(path: Path) -> None:
         os.close(handle)
 
 
-def read_vector(
+def read_array(
     file: str | FileIO, dtype: str, start: int = 0, count: int = -1, *, skip: int = 0
 ) -> NDArray[Any]:
     """Read `count` items of a raw array from item `start`, which begins after `skip` bytes.

@@ -111,7 +111,7 @@ def tree(folder: Path) -> dict[str, str]:
 
 
 def unfinished(folder: Path) -> list[Path]:
-    """Staging folders in `folder` that the next run can go on with."""
+    """StagingFolders folders in `folder` that the next run can go on with."""
     found = sorted(folder.rglob(".*.cellucid-staging"))
     return [path for path in found if (entries := read_journal(path / JOURNAL)) and entries.records]
 

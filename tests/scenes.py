@@ -17,9 +17,9 @@ from atlas import STAMP, Outcome, here, leftovers, tree
 from forks import Forked, fork
 
 from cellucid_dask import export
-from cellucid_dask.exporter.recovery.journal import JOURNAL, Done, read_journal
+from cellucid_dask.exporter.recovery.journal import JOURNAL, FinishedWork, read_journal
 from cellucid_dask.exporter.recovery.lock import MARK, OWNER
-from cellucid_dask.exporter.recovery.previous_run import staging_of
+from cellucid_dask.exporter.recovery.previous_run import staging_folder
 
 NAMES = {"dataset_id": "d", "dataset_name": "d", "created_at": STAMP[1]}
 FACTS = ("--dataset-id", "d", "--dataset-name", "d", *STAMP)
@@ -158,14 +158,14 @@ def end_family(folder: Path) -> None:
 def noted(out: Path) -> int:
     """Lines of the journal beside `out`."""
     with suppress(OSError):
-        return (staging_of(out) / JOURNAL).read_bytes().count(b"\n") // 2
+        return (staging_folder(out) / JOURNAL).read_bytes().count(b"\n") // 2
     return 0
 
 
-def done_at(out: Path) -> Done:
+def done_at(out: Path) -> FinishedWork:
     """What the journal beside `out` says is done."""
-    entries = read_journal(staging_of(out) / JOURNAL)
-    return Done() if entries is None else entries.done()
+    entries = read_journal(staging_folder(out) / JOURNAL)
+    return FinishedWork() if entries is None else entries.finished_work()
 
 
 # --------------------------------------------------------------------------- scenes
@@ -183,7 +183,7 @@ class Scene:
     def __init__(self, folder: Path, data: Path, launcher: Launcher, first: str) -> None:
         self.data, self.launcher, self.first = data, launcher, first
         self.at, self._kept = folder / "place", folder / "kept"
-        self.out, self.staging = self.at / "out", staging_of(self.at / "out")
+        self.out, self.staging = self.at / "out", staging_folder(self.at / "out")
         self.reset()
         self.make()
         self.whole = tree(self.out)

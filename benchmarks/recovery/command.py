@@ -34,7 +34,7 @@ import psutil
 from cellucid_dask import clean
 from cellucid_dask.exporter.recovery.journal import JOURNAL, read_journal
 from cellucid_dask.exporter.recovery.lock import MARK, OWNER
-from cellucid_dask.exporter.recovery.previous_run import staging_of
+from cellucid_dask.exporter.recovery.previous_run import staging_folder
 from cellucid_dask.synthetic import AtlasSpec, write_h5ad
 
 LAYOUTS = ("csr", "csc", "dense")
@@ -213,12 +213,12 @@ def place(atlas: Atlas, out: Path, run: Run | None = None, *, again: bool = Fals
         return "start"
     if again and not re.search(r"^(goes on|resume|points|transpose|genes)", said, re.MULTILINE):
         return "resume"
-    entries = read_journal(staging_of(out) / JOURNAL)
+    entries = read_journal(staging_folder(out) / JOURNAL)
     if entries is None:
         return "tidy" if (out / "checksums.json").exists() and "manifests:" in said else "start"
-    done = entries.done()
+    done = entries.finished_work()
     if done.published is not None:
-        made = any(staging_of(out).glob("export-*/dataset_identity.json"))
+        made = any(staging_folder(out).glob("export-*/dataset_identity.json"))
         return "publish" if made and not _same_identity(out, atlas.new) else "tidy"
     if done.obs is None:
         return "obs"
@@ -238,8 +238,8 @@ def _same_identity(one: Path, other: Path) -> bool:
 
 def noted_genes(out: Path) -> int:
     """Genes that the journal says are done."""
-    entries = read_journal(staging_of(out) / JOURNAL)
-    return 0 if entries is None else len(entries.done().genes)
+    entries = read_journal(staging_folder(out) / JOURNAL)
+    return 0 if entries is None else len(entries.finished_work().genes)
 
 
 # --------------------------------------------------------------------------- the atlases
@@ -297,7 +297,7 @@ class Rounds:
         left = min(rng.randint(1, MOST_KILLS), self._goal - tally.kills.total())
         killed: list[str] = []
         while True:
-            again, noted = staging_of(out).exists(), noted_genes(out)
+            again, noted = staging_folder(out).exists(), noted_genes(out)
             run, how = self._start(atlas, folder, force=replacing)
             if left > 0:
                 hits = self._attack(atlas, out, run, again=again)
@@ -325,7 +325,7 @@ class Rounds:
 
         Then it is as if it had ended, and the same command is refused without ``--force``.
         """
-        left = {path.name for path in staging_of(out).rglob("*")}
+        left = {path.name for path in staging_folder(out).rglob("*")}
         return left <= {MARK, OWNER} and tree(out) == atlas.trees[0]
 
     def _start(self, atlas: Atlas, folder: Path, *, force: bool) -> tuple[Run, str]:

@@ -18,7 +18,7 @@ import psutil
 
 from benchmarks.scaling.cluster import Start
 from benchmarks.shared.processes import read_into_cache, run_command
-from cellucid_dask.exporter.recovery.previous_run import staging_of
+from cellucid_dask.exporter.recovery.previous_run import staging_folder
 
 STAGES = ("transpose", "genes")
 WORKER_MB, FIXED_MB = 1300, 400  # of --memory: for each worker, and beside them
@@ -74,7 +74,7 @@ def export(data: Path, n_workers: int, start: Start, out: Path, *options: str) -
 
 def clear(out: Path) -> None:
     """Remove an export, and what a run that was stopped has left of it."""
-    for folder in (out, staging_of(out)):
+    for folder in (out, staging_folder(out)):
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -64,7 +64,7 @@ def export(data: str, out: str | None, **given: Any) -> None:
 
     dry_run, quiet = given.pop("dry_run"), given.pop("quiet")
     values, problems = named(given)
-    result = api.start(data, out, values, problems, dry_run=dry_run, quiet=quiet)
+    result = api.run_export_command(data, out, values, problems, dry_run=dry_run, quiet=quiet)
     if dry_run or not quiet:
         print_lines(told(result))
 
@@ -78,7 +78,7 @@ def check(data: str, **given: Any) -> None:
     _load(*_READING, "cellucid_dask.exporter.checks.survey")
     from cellucid_dask import api
 
-    found = api.look(data, *named(given))
+    found = api.run_check(data, *named(given))
     for line in found.discovered:
         click.echo(f"  {line}")
     for line in found.warnings:

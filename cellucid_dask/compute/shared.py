@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from cellucid_dask.files import write_beside
+from cellucid_dask.files import write_atomically
 
 T = TypeVar("T")
 
@@ -31,7 +31,7 @@ class Shared(Generic[T]):
 def share(folder: str, name: str, value: T) -> Shared[T]:
     """Write a value into `folder`, where all workers see it."""
     path = Path(folder, f"{name}.pickle")
-    write_beside(path, [pickle.dumps(value, protocol=5)])
+    write_atomically(path, [pickle.dumps(value, protocol=5)])
     return Shared(str(path))
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from cellucid_dask.compute.engine import Engine
 from cellucid_dask.exporter.checks.survey import Catalog
 from cellucid_dask.exporter.plan import SMALL, Plan
-from cellucid_dask.exporter.recovery.journal import Done, Journal
-from cellucid_dask.exporter.recovery.staging import Staging
+from cellucid_dask.exporter.recovery.journal import FinishedWork, Journal
+from cellucid_dask.exporter.recovery.staging import StagingFolders
 from cellucid_dask.files import Receipt
 from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.source.core import Source
@@ -24,8 +24,8 @@ class Job:
         Receipts of points and vectors, and of the values or codes of each obs column.
     journal
         Where finished pieces are noted.
-    done
-        What an earlier run has left, and is whole.
+    finished
+        What a previous run has finished, verified by reading it.
     """
 
     source: Source
@@ -33,9 +33,9 @@ class Job:
     options: ExportOptions
     engine: Engine
     plan: Plan
-    folders: Staging
+    folders: StagingFolders
     journal: Journal = field(default_factory=lambda: Journal(None))
-    done: Done = field(default_factory=Done)
+    finished: FinishedWork = field(default_factory=FinishedWork)
     arrays: list[Receipt] = field(default_factory=list)
     columns: dict[str, Receipt] = field(default_factory=dict)
 

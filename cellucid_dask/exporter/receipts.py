@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cellucid_dask.files import Receipt, read_vector
+from cellucid_dask.files import Receipt, read_array
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +46,22 @@ class Spill:
 
     def pointers(self, start: int, stop: int) -> NDArray[np.int64]:
         """Where the values of genes `start` to `stop` begin and end."""
-        return read_vector(self.path, "<i8", start, stop - start + 1)
+        return read_array(self.path, "<i8", start, stop - start + 1)
 
     def read(self, start: int, stop: int) -> SpillBlock:
         """Read genes `start` to `stop`: one opening and three reads, wherever the file is."""
         with open(self.path, "rb", buffering=0) as file:  # noqa: PTH123
             if self.nnz < 0:
                 n = (stop - start) * self.n_rows
-                values = read_vector(file, "<f4", start * self.n_rows, n)
+                values = read_array(file, "<f4", start * self.n_rows, n)
                 pointers = np.arange(stop - start + 1, dtype=np.int64) * self.n_rows
                 return SpillBlock(self.first, pointers, None, values)
-            pointers = read_vector(file, "<i8", start, stop - start + 1)
+            pointers = read_array(file, "<i8", start, stop - start + 1)
             low, n = int(pointers[0]), int(pointers[-1] - pointers[0])
             head = 8 * (self.n_genes + 1)
-            rows = read_vector(file, "<u2", head // 2 + low, n)
+            rows = read_array(file, "<u2", head // 2 + low, n)
             tail = head + 2 * self.nnz
-            values = read_vector(file, self.dtype, low, n, skip=tail)
+            values = read_array(file, self.dtype, low, n, skip=tail)
             return SpillBlock(self.first, pointers - low, rows, values)
 
 

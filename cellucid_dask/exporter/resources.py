@@ -13,7 +13,7 @@ from cellucid_dask.errors import InputError, Problem
 from cellucid_dask.exporter.checks.survey import Catalog
 from cellucid_dask.exporter.disk_usage import Disk, FileKind, run_files
 from cellucid_dask.exporter.plan import NotEnoughError, Plan, make_plan
-from cellucid_dask.exporter.recovery.journal import Done
+from cellucid_dask.exporter.recovery.journal import FinishedWork
 from cellucid_dask.exporter.recovery.previous_run import STAGING
 from cellucid_dask.options.export import ExportOptions, writable
 from cellucid_dask.options.run import RunOptions
@@ -30,7 +30,9 @@ def refuse(problems: Sequence[Problem]) -> None:
         raise InputError.of(dict.fromkeys(problems))
 
 
-def fitting_plan(catalog: Catalog, options: ExportOptions, run: RunOptions, engine: Engine) -> Plan:
+def plan_within_memory(
+    catalog: Catalog, options: ExportOptions, run: RunOptions, engine: Engine
+) -> Plan:
     """Plan for the memory there is, with fewer workers when the user left their number open.
 
     Raises
@@ -129,7 +131,9 @@ def _data_problems(out: Path, where: str, run: RunOptions, data: str | None) -> 
     return found
 
 
-def disk_problems(plan: Plan, out: Path, run: RunOptions, done: Done, slots: int) -> list[Problem]:
+def disk_problems(
+    plan: Plan, out: Path, run: RunOptions, done: FinishedWork, slots: int
+) -> list[Problem]:
     """Say where a disk has less room than the plan needs beside what is `done`, in bytes or files.
 
     Parameters

@@ -18,14 +18,18 @@ from cellucid_dask.exporter.checks.survey import survey
 from cellucid_dask.exporter.job import Job
 from cellucid_dask.exporter.plan import describe, is_small
 from cellucid_dask.exporter.receipts import Edges
-from cellucid_dask.exporter.recovery.faults import explained
-from cellucid_dask.exporter.recovery.previous_run import Earlier, Origin, look
-from cellucid_dask.exporter.recovery.provenance import origin_of, refuse_changed
-from cellucid_dask.exporter.recovery.staging import Workplace, staging
+from cellucid_dask.exporter.recovery.faults import translate_os_errors
+from cellucid_dask.exporter.recovery.previous_run import (
+    PreviousRun,
+    Provenance,
+    inspect_previous_run,
+)
+from cellucid_dask.exporter.recovery.provenance import collect_provenance, refuse_changed_input
+from cellucid_dask.exporter.recovery.staging import Workspace, staging
 from cellucid_dask.exporter.resources import (
     disk_problems,
-    fitting_plan,
     output_problems,
+    plan_within_memory,
     refuse,
 )
 from cellucid_dask.exporter.result import ExportResult
@@ -34,10 +38,10 @@ from cellucid_dask.exporter.stages.final import finish, settle, verified
 from cellucid_dask.exporter.stages.genes.driver import write_genes
 from cellucid_dask.exporter.stages.manifests.driver import save_rest
 from cellucid_dask.exporter.stages.obs.driver import make_obs
-from cellucid_dask.exporter.stages.preview import pictured
-from cellucid_dask.exporter.stages.resume import go_on, progress_of
+from cellucid_dask.exporter.stages.preview import write_preview_after
+from cellucid_dask.exporter.stages.resume import describe_progress, resume
 from cellucid_dask.exporter.stages.task_counts import count_tasks
-from cellucid_dask.files import Receipt, write_beside
+from cellucid_dask.files import Receipt, write_atomically
 from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.options.run import RunOptions
 from cellucid_dask.source.core import Source
@@ -65,47 +69,49 @@ def run_export(
         What is already known to be wrong, to be told with the rest.
     """
     result = ExportResult(str(out.absolute()))
-    with accounted(result, run, reporter), pictured(result, run, reporter):
+    with record_usage(result, run, reporter), write_preview_after(result, run, reporter):
         with reporter.stage("check", 1, "inputs") as advance:
             catalog = survey(source, options, vectors)
             advance()
         source = catalog.source
         result.warnings, result.discovered = catalog.warnings, catalog.notes
         wrong = [*problems, *catalog.problems]
-        origin = None if wrong else origin_of(source, catalog, options)
-        earlier = Earlier() if wrong else look(out, origin, restart=run.restart)
-        if earlier.complete and (not run.verify or verified(out, result)):
+        provenance = None if wrong else collect_provenance(source, catalog, options)
+        previous = (
+            PreviousRun() if wrong else inspect_previous_run(out, provenance, restart=run.restart)
+        )
+        if previous.complete and (not run.verify or verified(out, result)):
             result.resumed = "all of it"
             if not dry_run:
-                settle(earlier.there, out, result)
+                settle(previous.recorded, out, result)
             return result
-        wrong += [*output_problems(out, run, source.path), *earlier.problems]
+        wrong += [*output_problems(out, run, source.path), *previous.problems]
         refuse([*wrong, *engine_problems(run, out, local=source.local)])
         with Engine(run, reporter, local=source.local, small=is_small(catalog)) as engine:
-            plan = fitting_plan(catalog, options, run, engine)
-            refuse(disk_problems(plan, out, run, earlier.there, engine.slots))
+            plan = plan_within_memory(catalog, options, run, engine)
+            refuse(disk_problems(plan, out, run, previous.recorded, engine.slots))
             tasks = count_tasks(source, catalog, options, plan, engine.slots)
             result.plan = describe(plan, catalog, worded(engine.kind), tasks)
             if engine.elsewhere:
                 result.peak_memory_of = "this process, without the workers"
             if dry_run:
-                result.resumed = progress_of(earlier.done, catalog)
+                result.resumed = describe_progress(previous.resumable, catalog)
                 return result
-            with at_work(engine, run, out, origin) as place:
+            with at_work(engine, run, out, provenance) as place:
                 folders, journal = place.folders, place.journal
                 job = Job(source, catalog, options, engine, plan, folders, journal)
                 engine.probe([path for path in (source.path, job.export, job.scratch) if path])
-                result.resumed = go_on(job, place)
+                result.resumed = resume(job, place)
                 if source.kept is not None:
                     source.kept.share(job.scratch)
                 receipts = make(job, result, latent_name or catalog.latent, place.out.name)
-                refuse_changed(source, origin)
+                refuse_changed_input(source, provenance)
                 finish(job, place, result, receipts, run)
     return result
 
 
 @contextlib.contextmanager
-def accounted(result: ExportResult, run: RunOptions, reporter: Reporter) -> Iterator[None]:
+def record_usage(result: ExportResult, run: RunOptions, reporter: Reporter) -> Iterator[None]:
     """Note the time and memory of a run, and write its report; also of one that was not verified.
 
     Raises
@@ -136,7 +142,7 @@ def write_report(result: ExportResult, path: Path) -> None:
         When it cannot be written, with what became of the export.
     """
     try:
-        write_beside(path, [json.dumps(result.as_dict(), indent=2).encode()])
+        write_atomically(path, [json.dumps(result.as_dict(), indent=2).encode()])
     except OSError as error:
         there = "the export itself is complete" if result.written else "there is no export"
         what = f"the report cannot be written ({error.strerror}); {there}"
@@ -145,13 +151,13 @@ def write_report(result: ExportResult, path: Path) -> None:
 
 @contextlib.contextmanager
 def at_work(
-    engine: Engine, run: RunOptions, out: Path, origin: Origin | None
-) -> Iterator[Workplace]:
+    engine: Engine, run: RunOptions, out: Path, provenance: Provenance | None
+) -> Iterator[Workspace]:
     """Have a place to work in, with what an earlier run left there, and workers."""
     scratch = None if run.scratch is None else Path(run.scratch)
     with (
-        explained(out),
-        staging(out, scratch, origin, restart=run.restart) as place,
+        translate_os_errors(out),
+        staging(out, scratch, provenance, restart=run.restart) as place,
         engine.working(place.folders.scratch),
     ):
         yield place
@@ -167,7 +173,7 @@ def make(job: Job, result: ExportResult, latent_name: str, name: str) -> list[Re
     graph = begin_graph(job)  # one task, beside the many of the other stages
     obs = make_obs(job, latent_name)
     genes = write_genes(job)
-    edges = job.engine.finish("edges", graph, unit="graphs")[0] if graph else job.done.edges
+    edges = job.engine.finish("edges", graph, unit="graphs")[0] if graph else job.finished.edges
     with job.engine.reporter.stage("manifests", 1, "exports") as advance:
         receipts = save_rest(job, obs, genes, edges, name)
         advance()
@@ -182,7 +188,7 @@ def make(job: Job, result: ExportResult, latent_name: str, name: str) -> list[Re
 
 def begin_graph(job: Job) -> list[Future[Edges]]:
     """Start on the neighbour graph, where there is one that is not done."""
-    if job.catalog.graph is None or job.done.edges is not None:
+    if job.catalog.graph is None or job.finished.edges is not None:
         return []
     task = (job.export, job.scratch, job.catalog.graph, job.level, job.plan.worker_bytes)
     futures = job.engine.begin(write_edges, [task], here=job.source.local)

@@ -9,7 +9,7 @@ from typing import Final
 
 from cellucid_dask.arguments.boundary import Words, in_arguments, typed
 from cellucid_dask.errors import CellucidDaskError, OptionError, OutputError, Problem
-from cellucid_dask.files import write_beside
+from cellucid_dask.files import write_atomically
 from cellucid_dask.options.preview_path import target_problems
 from cellucid_dask.previewer.matplotlib_setup import defaults, require_matplotlib
 from cellucid_dask.previewer.open_export import Opened, open_export, telling
@@ -120,7 +120,7 @@ def _drawn(
 
 def _write_sheet(path: Path, drawn: bytes) -> None:
     try:
-        write_beside(Path(os.path.realpath(path)), [drawn], durable=True)  # through a link
+        write_atomically(Path(os.path.realpath(path)), [drawn], durable=True)  # through a link
     except OSError as error:
         what = f"the preview cannot be written ({error.strerror})"
         raise OutputError(what, where=str(path)) from error

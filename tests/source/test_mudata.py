@@ -20,7 +20,7 @@ from serving import Client, serving
 from cellucid_dask import check, export
 from cellucid_dask.errors import CellucidDaskError
 from cellucid_dask.exporter.checks.survey import survey
-from cellucid_dask.exporter.recovery.provenance import differences, origin_of
+from cellucid_dask.exporter.recovery.provenance import collect_provenance, differences
 from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.options.run import RunOptions
 from cellucid_dask.server.build_index import build_index
@@ -237,7 +237,7 @@ def test_a_run_does_not_go_on_with_that_of_another_modality(tmp_path: Path) -> N
     for name in ("rna", "prot"):
         options = ExportOptions(modality=name, created_at=FIXED["created_at"])
         source = open_source(path, name)
-        found[name] = origin_of(source, survey(source, options), options)
+        found[name] = collect_provenance(source, survey(source, options), options)
         assert source.name == f"a-{name}", "two modalities get two folders and two ids"
     assert differences(found["rna"] or {}, found["rna"]) == []
     (told,) = differences(found["rna"] or {}, found["prot"])

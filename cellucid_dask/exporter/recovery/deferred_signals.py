@@ -14,7 +14,7 @@ LONGEST: Final = 5.0  # seconds that a signal waits; what takes longer hangs
 
 
 @contextmanager
-def postponed() -> Iterator[None]:
+def defer_signals() -> Iterator[None]:
     """Let signals wait until the block has ended; the first of them is then sent again.
 
     Elsewhere than in the main thread nothing is done: Python raises only there.

@@ -14,29 +14,29 @@ from cellucid_dask.errors import (
     OutputError,
     machine_error,
 )
-from cellucid_dask.exporter.recovery.previous_run import staging_of
+from cellucid_dask.exporter.recovery.previous_run import staging_folder
 
 AGAIN = "then run the same command again"
 
 
 @contextmanager
-def explained(out: Path) -> Iterator[None]:
+def translate_os_errors(out: Path) -> Iterator[None]:
     """Tell of errors of the system in the words of this package, with the notes they have."""
-    folder = staging_of(out)
+    folder = staging_folder(out)
     try:
         yield
     except (OSError, RuntimeError) as error:
-        told = _told(error, folder)
+        told = _translate(error, folder)
         if told is None:
             raise
-        raise _noted(told, error) from error
+        raise _with_notes(told, error) from error
     except MemoryError as error:
         what = f"a task got no more memory ({error})" if str(error) else "a task got no more memory"
         fix = f"give less --memory or fewer --workers, or a larger machine, {AGAIN}"
-        raise _noted(EngineError(what, fix=fix), error) from error
+        raise _with_notes(EngineError(what, fix=fix), error) from error
 
 
-def _told(error: OSError | RuntimeError, folder: Path) -> CellucidDaskError | None:
+def _translate(error: OSError | RuntimeError, folder: Path) -> CellucidDaskError | None:
     missing = isinstance(error, OSError) and error.errno == errno.ENOENT
     if missing and not any(folder.glob("export-*")):
         return OutputError(
@@ -54,7 +54,7 @@ def _told(error: OSError | RuntimeError, folder: Path) -> CellucidDaskError | No
     return OutputError(what, where=str(error.filename or folder), fix=f"see to it, {AGAIN}")
 
 
-def _noted(told: CellucidDaskError, error: BaseException) -> CellucidDaskError:
+def _with_notes(told: CellucidDaskError, error: BaseException) -> CellucidDaskError:
     for note in getattr(error, "__notes__", ()):
         told.add_note(note)
     return told

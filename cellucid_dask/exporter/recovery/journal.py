@@ -55,7 +55,7 @@ class ObsFiles:
 
 
 @dataclass(slots=True)
-class Done:
+class FinishedWork:
     """What a journal says is done.
 
     Parameters
@@ -101,19 +101,19 @@ class Done:
 class Entries:
     """A journal as it was read: what its export is made of, and its records."""
 
-    origin: Mapping[str, Any]
+    provenance: Mapping[str, Any]
     records: Sequence[Mapping[str, Any]]
 
-    def done(self) -> Done:
+    def finished_work(self) -> FinishedWork:
         """Understand the records; later ones count."""
-        done = Done()
+        done = FinishedWork()
         for record in self.records:
             with suppress(LookupError, TypeError, ValueError, AttributeError):  # no run wrote it
                 _understand(record, done)
         return done
 
 
-def _understand(record: Mapping[str, Any], done: Done) -> None:
+def _understand(record: Mapping[str, Any], done: FinishedWork) -> None:
     match record:
         case {"obs": found}:
             done.obs = _obs(found)
@@ -185,11 +185,11 @@ class Journal:
         self._path = path
         self._lock = threading.Lock()
 
-    def begin(self, origin: Mapping[str, Any]) -> None:
+    def begin(self, provenance: Mapping[str, Any]) -> None:
         """Start anew."""
         if self._path is not None:
             self._path.unlink(missing_ok=True)
-            self._write({"origin": origin})
+            self._write({"origin": provenance})
 
     def obs(self, found: ObsFiles) -> None:
         """Note that the obs stages are done."""

@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from cellucid_dask.errors import OutputError
-from cellucid_dask.files import write_beside
+from cellucid_dask.files import write_atomically
 
 MARK = "cellucid-dask.staging"
 OWNER = "owner.json"
-BEAT = 2.0  # seconds between signs of life
+HEARTBEAT = 2.0  # seconds between signs of life
 SILENCE = 12.0  # seconds without one after which a run on another machine is dead
 LONG_AGO = 90.0  # seconds, by the clock of the file system, after which nobody needs to watch
 
@@ -73,34 +73,34 @@ class RunLock:
         self._path = folder / OWNER
         self._owner = Owner(_machine(), platform.node(), os.getpid(), secrets.token_hex(8))
         self._ended = threading.Event()
-        self._beating = threading.Thread(target=self._beat, daemon=True)
+        self._heartbeat = threading.Thread(target=self._keep_alive, daemon=True)
 
-    def hold(self) -> None:
+    def start_heartbeat(self) -> None:
         """Say that this run works here, and go on saying it."""
-        write_beside(self._path, [json.dumps(asdict(self._owner)).encode()])
-        self._beating.start()
+        write_atomically(self._path, [json.dumps(asdict(self._owner)).encode()])
+        self._heartbeat.start()
 
-    def _beat(self) -> None:
-        while not self._ended.wait(BEAT):
+    def _keep_alive(self) -> None:
+        while not self._ended.wait(HEARTBEAT):
             with contextlib.suppress(OSError):
                 os.utime(self._path)
 
-    def ours(self) -> bool:
+    def is_held(self) -> bool:
         """Whether no other run took the folder, having seen no sign of this one for long."""
         return _owner(self._path) in (self._owner, None)
 
     def release(self) -> None:
         """Let another run work here."""
         self._ended.set()
-        if self._beating.is_alive():
-            self._beating.join()
+        if self._heartbeat.is_alive():
+            self._heartbeat.join()
         if _owner(self._path) == self._owner:
             self._path.unlink(missing_ok=True)
         self.file.close()
 
 
 @contextlib.contextmanager
-def taken(folder: Path, out: Path) -> Iterator[RunLock]:
+def acquire(folder: Path, out: Path) -> Iterator[RunLock]:
     """Have the right to work in `folder`, which is made if it is not there.
 
     Raises
@@ -110,13 +110,13 @@ def taken(folder: Path, out: Path) -> Iterator[RunLock]:
     """
     lock = RunLock(folder, _open(folder, out))
     try:
-        lock.hold()
+        lock.start_heartbeat()
         yield lock
     finally:
         lock.release()
 
 
-def busy(folder: Path) -> bool:
+def is_locked(folder: Path) -> bool:
     """Whether a run on this machine works in `folder`; changes nothing."""
     try:
         with (folder / MARK).open() as file:
@@ -180,7 +180,7 @@ def _silent(path: Path, file: IO[str]) -> bool:
         return True
     end = time.monotonic() + SILENCE
     while time.monotonic() < end:
-        time.sleep(BEAT / 4)
+        time.sleep(HEARTBEAT / 4)
         if _changed(path) != last:
             return False
     return True

@@ -11,35 +11,35 @@ from pathlib import Path
 from zlib_ng import zlib_ng
 
 from cellucid_dask.errors import OutputError, Problem
-from cellucid_dask.exporter.recovery.journal import JOURNAL, Done, Entries, read_journal
-from cellucid_dask.exporter.recovery.lock import busy
+from cellucid_dask.exporter.recovery.journal import JOURNAL, Entries, FinishedWork, read_journal
+from cellucid_dask.exporter.recovery.lock import is_locked
 from cellucid_dask.exporter.recovery.provenance import differences
 from cellucid_dask.files import has_size
 from cellucid_dask.format import CHECKSUMS
 from cellucid_dask.source.storage.fingerprint import short_digest
 
 STAGING = ".{}.cellucid-staging"
-Origin = Mapping[str, str]
+Provenance = Mapping[str, str]
 
 
-def staging_of(out: Path) -> Path:
+def staging_folder(out: Path) -> Path:
     """Staging folder of the export `out`."""
     out = out.absolute()
     return out.with_name(STAGING.format(out.name))
 
 
-def export_in(folder: Path, origin: Origin | None) -> Path:
-    """Where in a staging folder an export of `origin` is made.
+def staged_export_folder(folder: Path, provenance: Provenance | None) -> Path:
+    """Where in a staging folder an export of `provenance` is made.
 
     Workers of a run that was killed live on for seconds: what they still write must not get into
     an export of something else.
     """
-    facts = () if origin is None else sorted(origin.items())
+    facts = () if provenance is None else sorted(provenance.items())
     return folder / f"export-{short_digest(facts)}"
 
 
 @dataclass(frozen=True, slots=True)
-class Earlier:
+class PreviousRun:
     """What an earlier run left at a place.
 
     Parameters
@@ -54,60 +54,60 @@ class Earlier:
         Whether all was done and published but for tidying up.
     """
 
-    done: Done = field(default_factory=Done)
-    there: Done = field(default_factory=Done)
+    resumable: FinishedWork = field(default_factory=FinishedWork)
+    recorded: FinishedWork = field(default_factory=FinishedWork)
     problems: tuple[Problem, ...] = ()
     complete: bool = False
 
-    def refuse(self) -> None:
+    def raise_problems(self) -> None:
         """Raise the problems, if there are any."""
         if self.problems:
             raise OutputError.of(self.problems)
 
 
-def look(out: Path, origin: Origin | None, *, restart: bool) -> Earlier:
-    """Find out whether a run of `origin` could begin at `out`."""
+def inspect_previous_run(out: Path, provenance: Provenance | None, *, restart: bool) -> PreviousRun:
+    """Find out whether a run of `provenance` could begin at `out`."""
     if not out.absolute().name:
-        return Earlier()  # the root, which is refused
-    if busy(staging_of(out)):
+        return PreviousRun()  # the root, which is refused
+    if is_locked(staging_folder(out)):
         fix = "wait until it has ended"
         problem = Problem("another run is making this export", str(out), fix)
-        return Earlier(problems=(problem,))
-    return found(out, origin, restart=restart)
+        return PreviousRun(problems=(problem,))
+    return read_previous_run(out, provenance, restart=restart)
 
 
-def found(out: Path, origin: Origin | None, *, restart: bool) -> Earlier:
-    """Say what a run of `origin` finds at `out`, if no other run works there."""
-    folder = staging_of(out)
+def read_previous_run(out: Path, provenance: Provenance | None, *, restart: bool) -> PreviousRun:
+    """Say what a run of `provenance` finds at `out`, if no other run works there."""
+    folder = staging_folder(out)
     entries = None if os.path.islink(folder) else read_journal(folder / JOURNAL)  # noqa: PTH114
     if entries is None or not entries.records:
-        return Earlier()
-    there, export = entries.done(), export_in(folder, entries.origin)
+        return PreviousRun()
+    recorded, export = entries.finished_work(), staged_export_folder(folder, entries.provenance)
     if restart:
-        return Earlier(there=there)
+        return PreviousRun(recorded=recorded)
     # By its files alone the old export, which has the name yet, might be an equal one.
-    waiting = there.published is None or _published(there, export)
-    complete = not waiting and _published(there, out)
-    if other := _other(entries, out, origin):
+    waiting = recorded.published is None or _published(recorded, export)
+    complete = not waiting and _published(recorded, out)
+    if other := _other(entries, out, provenance):
         # Of an export that is complete there is nothing to lose.
-        return Earlier(there=there, problems=() if complete else (other,))
-    return Earlier(there if waiting else Done(), there, complete=complete)
+        return PreviousRun(recorded=recorded, problems=() if complete else (other,))
+    return PreviousRun(recorded if waiting else FinishedWork(), recorded, complete=complete)
 
 
-def _other(entries: Entries, out: Path, origin: Origin | None) -> Problem | None:
+def _other(entries: Entries, out: Path, provenance: Provenance | None) -> Problem | None:
     """Say what differs, when the journal is of another export than the one to be made."""
-    unlike = differences(entries.origin, origin)
+    unlike = differences(entries.provenance, provenance)
     if not unlike:
         return None
     shown = "; ".join(unlike[:8]) + (f"; and {len(unlike) - 8} more" if len(unlike) > 8 else "")
     return Problem(
         f"an unfinished export of other input or options is there: {shown}",
-        str(staging_of(out)),
+        str(staging_folder(out)),
         "run it with the same input and options to go on, or add --restart to discard it",
     )
 
 
-def _published(done: Done, folder: Path) -> bool:
+def _published(done: FinishedWork, folder: Path) -> bool:
     """Whether `folder` is the export that the journal says was complete, by names and sizes."""
     if done.published is None or folder.is_symlink():
         return False

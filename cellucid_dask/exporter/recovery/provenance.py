@@ -19,7 +19,9 @@ SOFTWARE = ("cellucid-dask", "numpy", "zlib-ng")
 LONG = 160  # characters of a value beyond which a digest stands for it
 
 
-def origin_of(source: Source, catalog: Catalog, options: ExportOptions) -> dict[str, str] | None:
+def collect_provenance(
+    source: Source, catalog: Catalog, options: ExportOptions
+) -> dict[str, str] | None:
     """Facts by name; runs for which they are the same may go on with one another's files.
 
     None for data that lives in memory, which has no fingerprint.
@@ -45,7 +47,7 @@ def differences(was: Mapping[str, str], now: Mapping[str, str] | None) -> list[s
     ]
 
 
-def refuse_changed(source: Source, origin: Mapping[str, str] | None) -> None:
+def refuse_changed_input(source: Source, provenance: Mapping[str, str] | None) -> None:
     """Refuse to publish what was read partly before and partly after a change of the input.
 
     Raises
@@ -53,10 +55,10 @@ def refuse_changed(source: Source, origin: Mapping[str, str] | None) -> None:
     InputError
         With what is not as it was.
     """
-    if origin is None or source.path is None:
+    if provenance is None or source.path is None:
         return
     now = _input(source.path)
-    if found := differences({name: origin.get(name, "") for name in now}, now):
+    if found := differences({name: provenance.get(name, "") for name in now}, now):
         raise InputError(
             f"was changed while it was being exported: {'; '.join(found)}",
             where=source.path,

@@ -27,7 +27,7 @@ def discard(folder: Path, out: Path) -> Path | None:
     """
     if not folder.exists():
         return None
-    if only_export(folder):
+    if holds_only_export_files(folder):
         shutil.rmtree(folder, ignore_errors=True)
         return None
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
@@ -59,7 +59,7 @@ def publish(export: Path, out: Path) -> Path | None:
     return discard(export, out)
 
 
-def only_export(folder: Path) -> bool:
+def holds_only_export_files(folder: Path) -> bool:
     """Whether every file in `folder` is one that an export has, be it half written."""
     for path in folder.rglob("*"):
         if path.is_symlink():

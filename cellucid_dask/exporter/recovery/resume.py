@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cellucid_dask.exporter.receipts import Spill
-from cellucid_dask.exporter.recovery.journal import Done
+from cellucid_dask.exporter.recovery.journal import FinishedWork
 from cellucid_dask.files import Receipt, file_crc32
 
 BATCH_BYTES, BATCH_FILES = 256 << 20, 256  # of one task
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class ExpectedFile:
     """A file that should be there; `size` bytes with this crc32."""
 
     path: str
@@ -22,17 +22,17 @@ class Claim:
     crc32: int
 
 
-def claims_of(done: Done, export: str, *, spills: bool) -> list[Claim]:
+def expected_files(done: FinishedWork, export: str, *, spills: bool) -> list[ExpectedFile]:
     """What has to be there for `done` to be true; the chunks only if there is use for them."""
-    found = [Claim(f"{export}/{r.path}", r.size, r.crc32) for r in done.files]
+    found = [ExpectedFile(f"{export}/{r.path}", r.size, r.crc32) for r in done.files]
     if spills:
-        found += [Claim(s.path, s.size, s.crc32) for s in done.spills]
+        found += [ExpectedFile(s.path, s.size, s.crc32) for s in done.spills]
     return found
 
 
-def batches(claims: Sequence[Claim]) -> Iterator[tuple[Claim, ...]]:
+def batches(claims: Sequence[ExpectedFile]) -> Iterator[tuple[ExpectedFile, ...]]:
     """Cut claims into tasks."""
-    batch: list[Claim] = []
+    batch: list[ExpectedFile] = []
     n_bytes = 0
     for claim in claims:
         if batch and (n_bytes + claim.size > BATCH_BYTES or len(batch) == BATCH_FILES):
@@ -44,25 +44,25 @@ def batches(claims: Sequence[Claim]) -> Iterator[tuple[Claim, ...]]:
         yield tuple(batch)
 
 
-def check_files(batch: Sequence[Claim]) -> list[bool]:
+def check_files(batch: Sequence[ExpectedFile]) -> list[bool]:
     """Whether each file is there as it should be."""
     return [_holds(claim) for claim in batch]
 
 
-def _holds(claim: Claim) -> bool:
+def _holds(claim: ExpectedFile) -> bool:
     try:
         return file_crc32(claim.path) == (claim.size, claim.crc32)
     except OSError:
         return False
 
 
-def true_part(done: Done, export: str, sound: set[str]) -> Done:
+def intact_part(done: FinishedWork, export: str, sound: set[str]) -> FinishedWork:
     """What of `done` is true, given the files that are `sound`."""
 
     def there(receipts: Sequence[Receipt]) -> bool:
         return all(f"{export}/{receipt.path}" in sound for receipt in receipts)
 
-    return Done(
+    return FinishedWork(
         obs=done.obs if done.obs is not None and there(done.obs.receipts) else None,
         edges=done.edges if done.edges is not None and there(done.edges.receipts) else None,
         spills=_apart([spill for spill in done.spills if spill.path in sound]),
@@ -79,7 +79,7 @@ def _apart(spills: Sequence[Spill]) -> list[Spill]:
     return kept
 
 
-def remove_others(export: Path, done: Done) -> None:
+def remove_unrecorded_files(export: Path, done: FinishedWork) -> None:
     """Remove files from the export that is being made that are not part of what is done."""
     kept = {receipt.path for receipt in done.files}
     for path in export.rglob("*"):

@@ -20,11 +20,21 @@ from typing import IO
 
 from cellucid_dask.arguments.boundary import in_arguments, typed
 from cellucid_dask.errors import OutputError
-from cellucid_dask.exporter.recovery.deferred_signals import postponed
-from cellucid_dask.exporter.recovery.journal import JOURNAL, Done, Journal, read_journal
-from cellucid_dask.exporter.recovery.lock import MARK, OWNER, RunLock, busy, taken
-from cellucid_dask.exporter.recovery.previous_run import Origin, export_in, found, staging_of
-from cellucid_dask.exporter.recovery.publish import FOLDERS, discard, only_export, restore_previous
+from cellucid_dask.exporter.recovery.deferred_signals import defer_signals
+from cellucid_dask.exporter.recovery.journal import JOURNAL, FinishedWork, Journal, read_journal
+from cellucid_dask.exporter.recovery.lock import MARK, OWNER, RunLock, acquire, is_locked
+from cellucid_dask.exporter.recovery.previous_run import (
+    Provenance,
+    read_previous_run,
+    staged_export_folder,
+    staging_folder,
+)
+from cellucid_dask.exporter.recovery.publish import (
+    FOLDERS,
+    discard,
+    holds_only_export_files,
+    restore_previous,
+)
 from cellucid_dask.files import PARTS
 
 SPILL = "cellucid-dask-scratch-"
@@ -32,7 +42,7 @@ BELONGS = "cellucid-dask.spill"  # file in a spill folder: the staging folder it
 
 
 @dataclass(frozen=True, slots=True)
-class Staging:
+class StagingFolders:
     """The folders of a run.
 
     Parameters
@@ -51,7 +61,7 @@ class Staging:
 
 
 @dataclass(frozen=True, slots=True)
-class Workplace:
+class Workspace:
     """What a run works in.
 
     Parameters
@@ -62,7 +72,7 @@ class Workplace:
         Where files go.
     journal
         Where it notes what is done.
-    done
+    finished
         What an earlier run noted, not looked at yet.
     lock
         The right to be here.
@@ -71,18 +81,18 @@ class Workplace:
     """
 
     out: Path
-    folders: Staging
+    folders: StagingFolders
     journal: Journal
-    done: Done
+    finished: FinishedWork
     lock: RunLock
     older: tuple[Path, ...]
 
 
 @contextlib.contextmanager
 def staging(
-    out: Path, scratch: Path | None, origin: Origin | None, *, restart: bool
-) -> Iterator[Workplace]:
-    """Have the folders of a run beside `out`, with what an earlier run of the same `origin` left.
+    out: Path, scratch: Path | None, provenance: Provenance | None, *, restart: bool
+) -> Iterator[Workspace]:
+    """Make the folders of a run beside `out`, with what a run of the same `provenance` left.
 
     They are gone when the block ends well. When it fails, they stay if the journal tells of
     anything, which is then added to the error as a note.
@@ -90,21 +100,21 @@ def staging(
     Raises
     ------
     OutputError
-        When another run is making the same export, or one of another origin left its work and
+        When another run is making the same export, or one of another provenance left its work and
         is not to be discarded.
     """
     out = out.absolute()
     made = [parent for parent in out.parents if not parent.exists()]
-    folder = staging_of(out)
+    folder = staging_folder(out)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with (
-            taken(folder, out) as lock,
-            _folders(lock, out, scratch, origin, made, restart) as place,
+            acquire(folder, out) as lock,
+            _folders(lock, out, scratch, provenance, made, restart) as place,
         ):
             yield place
     except BaseException:
-        with postponed():
+        with defer_signals():
             _abandon(folder, made)
         raise
 
@@ -114,43 +124,43 @@ def _folders(
     lock: RunLock,
     out: Path,
     scratch: Path | None,
-    origin: Origin | None,
+    provenance: Provenance | None,
     made: list[Path],
     restart: bool,
-) -> Iterator[Workplace]:
+) -> Iterator[Workspace]:
     """Have the folders of a run in a staging folder that is its own; as `staging`."""
-    folder = staging_of(out)
+    folder = staging_folder(out)
     restore_previous(out)
-    earlier = found(out, origin, restart=restart)
-    earlier.refuse()
+    previous = read_previous_run(out, provenance, restart=restart)
+    previous.raise_problems()
     spill = (scratch or folder).absolute() / f"{SPILL}{secrets.token_hex(4)}"
-    folders = Staging(export_in(folder, origin), folder / PARTS, spill)
-    done = earlier.done if only_export(folders.export) else Done()
-    if not done.n:
+    folders = StagingFolders(staged_export_folder(folder, provenance), folder / PARTS, spill)
+    finished = previous.resumable if holds_only_export_files(folders.export) else FinishedWork()
+    if not finished.n:
         _clear(folder, lock.file, out)
-    journal = Journal(None if origin is None else folder / JOURNAL, done.n)
+    journal = Journal(None if provenance is None else folder / JOURNAL, finished.n)
     older = tuple(_spills(lock.file, folder))
     try:
         _make(folders, lock.file)
-        if not done.n and origin is not None:
-            journal.begin(origin)
-        yield Workplace(out, folders, journal, done, lock, older)
+        if not finished.n and provenance is not None:
+            journal.begin(provenance)
+        yield Workspace(out, folders, journal, finished, lock, older)
     except BaseException as error:
-        with postponed():
-            if journal.n and lock.ours():
-                error.add_note(kept(out))
+        with defer_signals():
+            if journal.n and lock.is_held():
+                error.add_note(resume_hint(out))
                 shutil.rmtree(folders.parts, ignore_errors=True)
-                sweep([folders.scratch], _noted(folder))
+                remove_spills_except([folders.scratch], _noted(folder))
             else:
                 _remove(folder, lock, out, made)
         raise
-    with postponed():
+    with defer_signals():
         _remove(folder, lock, out, made)
 
 
 def _abandon(folder: Path, made: Iterable[Path]) -> None:
     """Remove a staging folder that was made and not used, and those above it that were made."""
-    if not _holds_more(folder, {MARK}) and not busy(folder):
+    if not _holds_more(folder, {MARK}) and not is_locked(folder):
         _remove_parents(folder, made)
 
 
@@ -165,15 +175,15 @@ def _holds_more(folder: Path, known: Container[str]) -> bool:
     return any(name not in known and not fnmatch(name, f"{OWNER}.*.part") for name in names)
 
 
-def kept(out: Path) -> str:
+def resume_hint(out: Path) -> str:
     """Say what becomes of a run that did not end."""
     return (
-        f"what is done is kept in {staging_of(out)}: the same command goes on from there; "
+        f"what is done is kept in {staging_folder(out)}: the same command goes on from there; "
         f"'cellucid-dask clean {shlex.quote(str(out))}' removes it"
     )
 
 
-def _make(folders: Staging, mark: IO[str]) -> None:
+def _make(folders: StagingFolders, mark: IO[str]) -> None:
     mark.write(f"{folders.scratch}\n")
     mark.flush()
     folders.scratch.mkdir(mode=0o700)  # what is unpickled there must be from this user
@@ -215,10 +225,12 @@ def _belongs(spill: Path, folder: Path) -> bool:
 def _noted(folder: Path) -> set[str]:
     """Paths of the spilled chunks that the journal tells of."""
     entries = read_journal(folder / JOURNAL)
-    return {spill.path for spill in entries.done().spills} if entries is not None else set()
+    return (
+        {spill.path for spill in entries.finished_work().spills} if entries is not None else set()
+    )
 
 
-def sweep(spills: Iterable[Path], chunks: Container[str]) -> None:
+def remove_spills_except(spills: Iterable[Path], chunks: Container[str]) -> None:
     """Remove all from spill folders but the files of `chunks`."""
     for spill in spills:
         if not spill.is_dir():
@@ -232,12 +244,12 @@ def sweep(spills: Iterable[Path], chunks: Container[str]) -> None:
             shutil.rmtree(spill, ignore_errors=True)
 
 
-def remove_spill(place: Workplace) -> None:
+def remove_finished_spill(place: Workspace) -> None:
     """Remove what no task needs any more, so that it is never written to the disk."""
     for path in place.folders.scratch.iterdir():
         if path.is_file() and path.suffix != ".log" and path.name != BELONGS:
             path.unlink()
-    sweep(place.older, ())
+    remove_spills_except(place.older, ())
 
 
 def _clear(folder: Path, mark: IO[str], out: Path) -> Path | None:
@@ -259,7 +271,7 @@ def _clear(folder: Path, mark: IO[str], out: Path) -> Path | None:
 
 def _remove(folder: Path, lock: RunLock, out: Path, made: Iterable[Path]) -> Path | None:
     """Leave nothing, unless another run took the place; as `_clear` returns."""
-    if not lock.ours():
+    if not lock.is_held():
         return None
     aside = _clear(folder, lock.file, out)
     _remove_parents(folder, made)
@@ -315,12 +327,12 @@ def clean(out: str | os.PathLike[str]) -> Cleaned:
     place = Path(out).absolute()
     if not place.name:
         raise OutputError("is no place of an export", where=str(out), fix="name the export")
-    folder = staging_of(place)
+    folder = staging_folder(place)
     try:
         if not folder.is_dir():
             restore_previous(place)
             return Cleaned(0)
-        with taken(folder, place) as lock:
+        with acquire(folder, place) as lock:
             restore_previous(place)
             apart = [
                 spill for spill in _spills(lock.file, folder) if not spill.is_relative_to(folder)

@@ -20,7 +20,7 @@ from scipy import sparse
 
 from cellucid_dask.encode import packed
 from cellucid_dask.exporter.receipts import Edges
-from cellucid_dask.files import bytes_of, named, read_vector, write
+from cellucid_dask.files import bytes_of, name_path_in_errors, read_array, write_file
 from cellucid_dask.format import Kind, Resource, index_dtype
 from cellucid_dask.source.matrix import Matrix, SparseMatrix
 
@@ -46,7 +46,7 @@ def write_edges(folder: str, scratch: str, graph: Matrix, level: int, room: int)
             ends = _Ends(Path(own), graph.shape[0], name)
             _both_sides(graph, ends, Path(own), room)
         source, target = (
-            write(folder, Resource(kind, gz=level > 0), packed(_pieces(path, name), level))
+            write_file(folder, Resource(kind, gz=level > 0), packed(_pieces(path, name), level))
             for kind, path in ends.paths.items()
         )
     return Edges((source, target), ends.n_edges, int(ends.degree.max(initial=0)))
@@ -69,7 +69,7 @@ class _Ends:
         """Take edges, which go on where the last ones ended."""
         self.n_edges += low.size
         for path, cells in zip(self.paths.values(), (low, high), strict=True):
-            with named(path), path.open("ab") as file:
+            with name_path_in_errors(path), path.open("ab") as file:
                 file.write(bytes_of(cells.astype(self._dtype)))
 
 
@@ -131,7 +131,7 @@ def _pieces(path: Path, dtype: str) -> Iterator[NDArray[Any]]:
     """Read a raw file in pieces of one size, since a gzip member may depend on their ends."""
     n = path.stat().st_size // np.dtype(dtype).itemsize if path.exists() else 0
     for start in range(0, n, CHUNK):
-        yield read_vector(str(path), dtype, start, min(CHUNK, n - start))
+        yield read_array(str(path), dtype, start, min(CHUNK, n - start))
 
 
 def _stored(graph: Matrix) -> int:
@@ -195,7 +195,7 @@ class _Buckets:
         for i, (low, high) in enumerate(itertools.pairwise(cuts)):
             for kind, part in (("keys", keys), ("values", values)):
                 path = self.scratch / f"edges-{i}.{kind}"
-                with named(path), path.open("ab") as file:
+                with name_path_in_errors(path), path.open("ab") as file:
                     file.write(bytes_of(part[low:high]))
 
     def unique(self) -> Iterator[NDArray[np.uint64]]:

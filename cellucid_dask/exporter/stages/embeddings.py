@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellucid_dask.encode import Box, packed
-from cellucid_dask.files import Receipt, bytes_of, named, write
+from cellucid_dask.files import Receipt, bytes_of, name_path_in_errors, write_file
 from cellucid_dask.format import Resource
 from cellucid_dask.source.matrix import computed
 from cellucid_dask.source.storage.store import ROWS
@@ -44,15 +44,18 @@ def write_points(folder: str, array: da.Array, box: Box, level: int, raw: str | 
             yield box.normalize(rows_of(array, start, start + STEP))
 
     if raw is None:
-        return write(folder, resource, packed(blocks(), level))
-    with named(raw), Path(raw).open("wb") as file:  # anew, also where a lost worker began it
+        return write_file(folder, resource, packed(blocks(), level))
+    with (
+        name_path_in_errors(raw),
+        Path(raw).open("wb") as file,
+    ):  # anew, also where a lost worker began it
 
         def kept() -> Iterator[NDArray[np.float32]]:
             for points in blocks():
                 file.write(bytes_of(points))
                 yield points
 
-        return write(folder, resource, packed(kept(), level))
+        return write_file(folder, resource, packed(kept(), level))
 
 
 def write_vectors(folder: str, array: da.Array, field: str, box: Box, level: int) -> Receipt:
@@ -62,4 +65,4 @@ def write_vectors(folder: str, array: da.Array, field: str, box: Box, level: int
         rows_of(array, start, start + STEP).astype(np.float32) * box.scale
         for start in range(0, array.shape[0], STEP)
     )
-    return write(folder, resource, packed(blocks, level))
+    return write_file(folder, resource, packed(blocks, level))

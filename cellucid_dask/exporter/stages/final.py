@@ -8,9 +8,9 @@ from pathlib import Path
 from cellucid_dask.compute.machine import available_memory, cores
 from cellucid_dask.errors import OutputError, Problem, VerifyError
 from cellucid_dask.exporter.job import Job
-from cellucid_dask.exporter.recovery.journal import Done
+from cellucid_dask.exporter.recovery.journal import FinishedWork
 from cellucid_dask.exporter.recovery.publish import publish
-from cellucid_dask.exporter.recovery.staging import Workplace, clean, remove_spill
+from cellucid_dask.exporter.recovery.staging import Workspace, clean, remove_finished_spill
 from cellucid_dask.exporter.result import ExportResult
 from cellucid_dask.files import Receipt, has_size
 from cellucid_dask.options.run import RunOptions
@@ -20,7 +20,7 @@ CELL_BYTES = 64  # of memory, for each cell of a field that is verified
 
 
 def finish(
-    job: Job, place: Workplace, result: ExportResult, receipts: Sequence[Receipt], run: RunOptions
+    job: Job, place: Workspace, result: ExportResult, receipts: Sequence[Receipt], run: RunOptions
 ) -> None:
     """Give the export its name; the last of its `receipts` is that of its checksums."""
     if run.verify:
@@ -29,14 +29,14 @@ def finish(
         refuse_lost(place, receipts, force=run.force)
         facts = {name: getattr(result, name) for name in FACTS}
         job.journal.published({**facts, "crc32": receipts[-1].crc32})
-        remove_spill(place)  # before the disk is told to keep what was written
+        remove_finished_spill(place)  # before the disk is told to keep what was written
         aside = publish(job.folders.export, place.out)
         advance()
     result.written = True
     _tell_aside(aside, result)
 
 
-def refuse_lost(place: Workplace, receipts: Sequence[Receipt], *, force: bool) -> None:
+def refuse_lost(place: Workspace, receipts: Sequence[Receipt], *, force: bool) -> None:
     """Refuse to publish what others have meanwhile taken, removed or replaced.
 
     Raises
@@ -45,7 +45,7 @@ def refuse_lost(place: Workplace, receipts: Sequence[Receipt], *, force: bool) -
         With what was done.
     """
     out, export = place.out, place.folders.export
-    if not place.lock.ours():
+    if not place.lock.is_held():
         what = "another run took this one for dead and makes the export now"
         raise OutputError(what, where=str(out), fix="wait until it has ended")
     gone = [r.path for r in receipts if not has_size(export / r.path, r.size)]
@@ -92,7 +92,7 @@ def verified(export: Path, result: ExportResult, workers: int = 1) -> bool:
     return report.ok
 
 
-def settle(done: Done, out: Path, result: ExportResult) -> None:
+def settle(done: FinishedWork, out: Path, result: ExportResult) -> None:
     """Tidy up after a run that was killed when its export had its name already."""
     cleaned = clean(out)
     for name, value in (done.published or {}).items():

@@ -12,7 +12,9 @@ from cellucid_dask.options.run import RunOptions
 
 
 @contextmanager
-def pictured(result: ExportResult, run: RunOptions, reporter: Reporter) -> Iterator[None]:
+def write_preview_after(
+    result: ExportResult, run: RunOptions, reporter: Reporter
+) -> Iterator[None]:
     """Draw what was published in the block, if it was asked for.
 
     The export is complete by then, and whoever waits for it must not take it for failed: what goes

@@ -4,43 +4,43 @@ from __future__ import annotations
 
 from cellucid_dask.exporter.checks.survey import Catalog
 from cellucid_dask.exporter.job import Job
-from cellucid_dask.exporter.recovery.journal import Done
+from cellucid_dask.exporter.recovery.journal import FinishedWork
 from cellucid_dask.exporter.recovery.resume import (
     batches,
     check_files,
-    claims_of,
-    remove_others,
-    true_part,
+    expected_files,
+    intact_part,
+    remove_unrecorded_files,
 )
-from cellucid_dask.exporter.recovery.staging import Workplace, sweep
+from cellucid_dask.exporter.recovery.staging import Workspace, remove_spills_except
 from cellucid_dask.exporter.stages.genes.blocks import gene_resource
 
 
-def go_on(job: Job, place: Workplace) -> str:
+def resume(job: Job, place: Workspace) -> str:
     """Take over what is whole of an earlier run's work, and remove the rest of it.
 
     Returns
     -------
     What is done, for the user; empty when it is nothing.
     """
-    noted, ids = place.done, job.catalog.genes.ids if job.catalog.genes is not None else []
+    noted, ids = place.finished, job.catalog.genes.ids if job.catalog.genes is not None else []
     noted.genes = {
         i: receipt
         for i, receipt in noted.genes.items()
         if i in range(len(ids)) and receipt.path == _path(job, ids[i])
     }
     spilled = job.plan.way == "transpose" and len(noted.genes) < len(ids)
-    tasks = [(batch,) for batch in batches(claims_of(noted, job.export, spills=spilled))]
+    tasks = [(batch,) for batch in batches(expected_files(noted, job.export, spills=spilled))]
     sound: set[str] = set()
     if tasks:
         total = sum(len(batch) for (batch,) in tasks)
         answers = job.engine.run("resume", check_files, tasks, unit="files", weigh=len, total=total)
         for (batch,), whole in zip(tasks, answers, strict=True):
             sound |= {claim.path for claim, good in zip(batch, whole, strict=True) if good}
-    job.done = true_part(noted, job.export, sound)
-    remove_others(job.folders.export, job.done)
-    sweep(place.older, {spill.path for spill in job.done.spills})
-    text = progress_of(job.done, job.catalog)
+    job.finished = intact_part(noted, job.export, sound)
+    remove_unrecorded_files(job.folders.export, job.finished)
+    remove_spills_except(place.older, {spill.path for spill in job.finished.spills})
+    text = describe_progress(job.finished, job.catalog)
     if text:
         job.engine.reporter.say(f"goes on with an earlier run, of which is done: {text}")
     return text
@@ -50,7 +50,7 @@ def _path(job: Job, gene: str) -> str:
     return gene_resource(gene, job.options.var_quantization, job.level).path
 
 
-def progress_of(done: Done, catalog: Catalog) -> str:
+def describe_progress(done: FinishedWork, catalog: Catalog) -> str:
     """Say how much is done; empty when it is nothing."""
     found = ["points and obs"] if done.obs is not None else []
     found += ["the graph"] if done.edges is not None else []

@@ -15,7 +15,7 @@ from cellucid_dask.exporter.checks.genes import Genes
 from cellucid_dask.exporter.checks.survey import Catalog
 from cellucid_dask.exporter.job import Job
 from cellucid_dask.exporter.plan import Plan, gene_bytes
-from cellucid_dask.exporter.recovery.staging import Staging
+from cellucid_dask.exporter.recovery.staging import StagingFolders
 from cellucid_dask.exporter.stages.genes.driver import GROUP, column_bytes, gene_blocks, gene_strips
 from cellucid_dask.exporter.stages.obs.driver import reduce_obs, write_obs
 from cellucid_dask.options.export import ExportOptions
@@ -47,7 +47,7 @@ def count_tasks(
     Those of ``genes`` are what they will be where the bytes of each gene are known: of CSC and
     dense matrices. For a spill that is not written yet all genes count as equal.
     """
-    engine, nowhere = _Counting(slots), Staging(Path(), Path(), Path())
+    engine, nowhere = _Counting(slots), StagingFolders(Path(), Path(), Path())
     job = Job(source, catalog, options, cast(Engine, engine), plan, nowhere)
     reduce_obs(job, write_obs(job))
     counts = dict(engine.counts)

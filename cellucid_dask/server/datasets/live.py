@@ -32,7 +32,7 @@ from cellucid_dask.exporter.obs_memory import ObsMemory, size_of_sums
 from cellucid_dask.exporter.plan import Plan, least_bytes, spans
 from cellucid_dask.exporter.receipts import Edges
 from cellucid_dask.exporter.recovery.publish import FOLDERS
-from cellucid_dask.exporter.recovery.staging import Staging
+from cellucid_dask.exporter.recovery.staging import StagingFolders
 from cellucid_dask.exporter.resources import refuse
 from cellucid_dask.exporter.stages.edges import write_edges
 from cellucid_dask.exporter.stages.embeddings import write_points, write_vectors
@@ -40,7 +40,7 @@ from cellucid_dask.exporter.stages.genes.blocks import gene_resource
 from cellucid_dask.exporter.stages.manifests import build
 from cellucid_dask.exporter.stages.obs.driver import points_path, reduce_obs
 from cellucid_dask.exporter.stages.obs.tasks import Coded, write_column
-from cellucid_dask.files import PARTS, Receipt, read_vector, write_beside
+from cellucid_dask.files import PARTS, Receipt, read_array, write_atomically
 from cellucid_dask.format import Resource
 from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.options.run import RunOptions
@@ -229,7 +229,7 @@ class LiveDataset:
         if size <= IN_CACHE:
             return b"".join(coded)
         whole = file.with_name(file.name + ".gz")
-        self._once(("gz", path), lambda: write_beside(whole, coded))
+        self._once(("gz", path), lambda: write_atomically(whole, coded))
         return whole
 
     def _written(self, resource: Resource, which: Any) -> None:
@@ -410,15 +410,15 @@ def coded_text(plain: Content) -> Content:
     )
 
 
-def _work_folders(root: Path) -> Staging:
-    staging = Staging(root / "export", root / PARTS, root / "scratch")
+def _work_folders(root: Path) -> StagingFolders:
+    staging = StagingFolders(root / "export", root / PARTS, root / "scratch")
     for folder in (staging.parts, staging.scratch, *(staging.export / name for name in FOLDERS)):
         folder.mkdir(parents=True)
     return staging
 
 
 def _job(
-    source: Source, catalog: Catalog, options: ExportOptions, staging: Staging, room: int
+    source: Source, catalog: Catalog, options: ExportOptions, staging: StagingFolders, room: int
 ) -> Job:
     plan = Plan("none", (), 0, spans(catalog.n_cells), room, room)
     engine: Any = None  # made where it is needed
@@ -428,4 +428,4 @@ def _job(
 def _blocks(file: Path) -> Iterable[NDArray[Any]]:
     size, step = file.stat().st_size, 1 << 24
     for start in range(0, size, step):
-        yield read_vector(str(file), "uint8", start, min(step, size - start))
+        yield read_array(str(file), "uint8", start, min(step, size - start))

@@ -26,7 +26,7 @@ from scenes import GENE, PIECES, SPILLED, done_at
 from slurm_local import NONE, OVER, NoSlurmError, Slurm, call
 
 from cellucid_dask import export
-from cellucid_dask.exporter.recovery.journal import Done
+from cellucid_dask.exporter.recovery.journal import FinishedWork
 
 SCRIPTS = Path(str(files("cellucid_dask"))) / "compute" / "slurm" / "scripts"
 GENES = 60
@@ -219,7 +219,7 @@ class Scenario:
 
     def done(self) -> dict[str, set[str]]:
         """Names of what the journal says is done."""
-        done: Done = done_at(self.out)
+        done: FinishedWork = done_at(self.out)
         return {
             "spill": {Path(spill.path).name for spill in done.spills},
             "gene": {Path(receipt.path).name for receipt in done.genes.values()},

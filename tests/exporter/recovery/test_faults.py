@@ -36,7 +36,7 @@ from scenes import (
 )
 
 from cellucid_dask.exporter.recovery.journal import JOURNAL
-from cellucid_dask.exporter.recovery.previous_run import staging_of
+from cellucid_dask.exporter.recovery.previous_run import staging_folder
 
 SECONDS = 10  # within which a run must have ended after SIGTERM
 needs_mount = pytest.mark.skipif(not can_mount(), reason="only root may mount a small disk")
@@ -94,7 +94,7 @@ def stopped_at(scene: Scene, condition: str, nth: int, *more: object, first: str
     return running
 
 
-def go_on(running: Started) -> Started:
+def continue_process(running: Started) -> Started:
     running.signal(signal.SIGCONT)
     return running
 
@@ -141,7 +141,13 @@ def test_a_disk_that_becomes_full(scene: Scene, disk: Path, where: str, event: s
     more = ["-o", disk / "out"] if where == "out" else ["--scratch", disk]
     running = stopped_at(scene, event, 4, *more)
     fill(forks().seen(disk))
-    failed(go_on(running), "the disk is full", str(disk), "make room", "the same command goes on")
+    failed(
+        continue_process(running),
+        "the disk is full",
+        str(disk),
+        "make room",
+        "the same command goes on",
+    )
     forks().shell(f"mount -o remount,size=96m {disk}")
     out = forks().seen(disk / "out") if where == "out" else scene.out
     said = resumes(scene, *more, out=out)
@@ -155,7 +161,7 @@ def test_a_disk_without_room_for_more_files(scene: Scene, disk: Path) -> None:
     forks().shell(f"mount -t tmpfs -o size=64m,nr_inodes=2000 tmpfs {disk}")
     running = stopped_at(scene, GENE, 80, "-o", disk / "out")
     fill_inodes(forks().seen(disk) / "ballast")
-    failed(go_on(running), "the disk is full", "the same command goes on from there")
+    failed(continue_process(running), "the disk is full", "the same command goes on from there")
     assert 0 < len(done_at(forks().seen(disk / "out")).genes) < 200
     forks().shell(f"mount -o remount,nr_inodes=4000 {disk}")
     assert " genes" in resumes(scene, "-o", disk / "out", out=forks().seen(disk / "out"))
@@ -167,7 +173,7 @@ def test_a_scratch_disk_that_is_taken_away(scene: Scene, disk: Path) -> None:
     forks().shell(f"mount -t tmpfs -o size=64m tmpfs {disk}")
     running = stopped_at(scene, GENE, 80, "--scratch", disk)
     forks().shell(f"umount -l {disk}")
-    failed(go_on(running), str(disk), "the same command goes on from there")
+    failed(continue_process(running), str(disk), "the same command goes on from there")
     said = resumes(scene, "--scratch", disk)
     assert " genes" in said
     assert "transposed" not in said
@@ -181,7 +187,7 @@ def test_a_scratch_folder_that_is_removed(scene: Scene) -> None:
     running = stopped_at(scene, GENE, 80, "--scratch", spill)
     for path in spill.iterdir():
         shutil.rmtree(path)
-    failed(go_on(running), str(spill), "the same command goes on from there")
+    failed(continue_process(running), str(spill), "the same command goes on from there")
     assert " genes" in resumes(scene, "--scratch", spill)
     assert list(spill.iterdir()) == []
 
@@ -357,7 +363,7 @@ def test_sigterm_when_a_worker_hangs(scene: Scene) -> None:
 @pytest.mark.parametrize("what", ["staging", "export", "parts", "journal", "parent"])
 def test_a_folder_that_is_removed_while_it_runs(scene: Scene, event: str, what: str) -> None:
     out = scene.at / "deep" / "out"
-    folder = staging_of(out)
+    folder = staging_folder(out)
     running = stopped_at(scene, event, 5, "-o", out)
     if what == "journal":
         (folder / JOURNAL).unlink()
@@ -368,7 +374,7 @@ def test_a_folder_that_is_removed_while_it_runs(scene: Scene, event: str, what: 
             "export": next(folder.glob("export-*")),
         }
         shutil.rmtree(named.get(what, folder / what))
-    if go_on(running).wait() != 0:
+    if continue_process(running).wait() != 0:
         failed(running)
     resumes(scene, "-o", out, "--force", out=out)
 
@@ -378,7 +384,7 @@ def test_the_old_export_is_removed_while_it_runs(scene: Scene) -> None:
     scene.make(description="old")
     running = stopped_at(scene, GENE, 5, "--force")
     shutil.rmtree(scene.out)
-    assert go_on(running).wait() == 0, running.said
+    assert continue_process(running).wait() == 0, running.said
     assert tree(scene.out) == scene.whole
     assert leftovers(scene.at) == []
 
@@ -388,7 +394,7 @@ def test_files_that_appear_under_the_name_while_it_runs(scene: Scene) -> None:
     running = stopped_at(scene, GENE, 5)
     scene.out.mkdir()
     (scene.out / "letter.txt").write_text("years of work")
-    if go_on(running).wait() != 0:
+    if continue_process(running).wait() != 0:
         failed(running)
     assert [path.read_text() for path in scene.at.rglob("letter.txt")] == ["years of work"]
 

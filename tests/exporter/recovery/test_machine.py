@@ -24,7 +24,7 @@ from cellucid_dask import CellucidDaskError, CellucidServer, export
 from cellucid_dask.compute.local_cluster import _worker_class
 from cellucid_dask.compute.progress import Reporter
 from cellucid_dask.errors import MachineError, machine_error, refuse_fault
-from cellucid_dask.exporter.recovery.deferred_signals import postponed
+from cellucid_dask.exporter.recovery.deferred_signals import defer_signals
 from cellucid_dask.source.core import attempt
 from cellucid_dask.source.storage.store import FileArray, locate
 
@@ -269,7 +269,7 @@ def test_signals_wait_while_folders_are_removed() -> None:
     done = []
 
     def remove() -> None:
-        with postponed():
+        with defer_signals():
             signal.raise_signal(signal.SIGINT)
             signal.raise_signal(signal.SIGINT)
             done.append("removed")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from cellucid_dask.compute.shared import Shared
 from cellucid_dask.encode import as_exported, encode_gene
 from cellucid_dask.exporter.receipts import Spill
-from cellucid_dask.files import Receipt, own_folder, write
+from cellucid_dask.files import Receipt, task_folder, write_file
 from cellucid_dask.format import Resource, safe, value_ext
 from cellucid_dask.source.matrix import DenseMatrix, SparseMatrix, runs
 
@@ -50,7 +50,7 @@ def write_spilled(
 ) -> list[Receipt]:
     """Write genes that were spilled; the first of `ids` is gene `start` of the spill files."""
     blocks = [spill.read(start, start + len(ids)) for spill in spills.load()]
-    with own_folder(settings.parts, f"genes-{start}") as beside:
+    with task_folder(settings.parts, f"genes-{start}") as beside:
         return [
             _write_gene(settings, gene, [block.gene(i) for block in blocks], beside)
             for i, gene in enumerate(ids)
@@ -80,7 +80,7 @@ def _write_read(
     """Write genes as they are read; receipts in the order of `ids`."""
     position = {int(column): i for i, column in enumerate(columns)}
     receipts: dict[int, Receipt] = {}
-    with own_folder(settings.parts, f"columns-{columns[0]}") as beside:
+    with task_folder(settings.parts, f"columns-{columns[0]}") as beside:
         for column, piece in read:
             i = position[column]
             receipts[i] = _write_gene(settings, ids[i], [piece], beside)
@@ -115,4 +115,4 @@ def dense_columns(matrix: DenseMatrix, columns: NDArray[np.int64]) -> Iterator[t
 def _write_gene(settings: GeneSettings, gene: str, pieces: Sequence[Piece], beside: str) -> Receipt:
     encoded = encode_gene(pieces, settings.n_cells, settings.bits, settings.level)
     resource = gene_resource(gene, settings.bits, settings.level)
-    return write(settings.folder, resource, [encoded.payload], encoded.span, beside=beside)
+    return write_file(settings.folder, resource, [encoded.payload], encoded.span, beside=beside)

@@ -22,7 +22,7 @@ from cellucid_dask.exporter.stages.genes.blocks import (
     write_strip,
 )
 from cellucid_dask.exporter.stages.genes.transpose import transpose_chunk
-from cellucid_dask.files import Receipt, bytes_of, read_vector, write_beside
+from cellucid_dask.files import Receipt, bytes_of, read_array, write_atomically
 from cellucid_dask.source.matrix import DenseMatrix, SparseMatrix, runs
 
 Cut = tuple[int, int]
@@ -38,7 +38,7 @@ def write_genes(job: Job) -> list[Receipt]:
     genes = job.catalog.genes
     if genes is None or not genes.ids:
         return []
-    found = dict(job.done.genes)
+    found = dict(job.finished.genes)
     todo = list(runs(np.array([i for i in range(len(genes.ids)) if i not in found], np.int64)))
     if todo:
         _write(job, genes, todo, found)
@@ -82,7 +82,7 @@ def _write(job: Job, genes: Genes, todo: Sequence[Cut], found: dict[int, Receipt
 def _spill(job: Job, genes: Genes) -> list[Spill]:
     """Run the first pass over the cells that are not spilled yet; all chunks in their order."""
     columns = None if genes.whole else share(job.scratch, "columns", genes.columns)
-    cuts = missing_rows(job.plan.row_chunks, job.done.spills)
+    cuts = missing_rows(job.plan.row_chunks, job.finished.spills)
     chunks = [(genes.matrix, *rows, columns, job.scratch) for rows in cuts]
     made = job.engine.run(
         "transpose",
@@ -92,7 +92,7 @@ def _spill(job: Job, genes: Genes) -> list[Spill]:
         unit="chunks",
         note=lambda _, spill: job.journal.chunk(spill),
     )
-    return sorted([*job.done.spills, *made], key=lambda spill: spill.first)
+    return sorted([*job.finished.spills, *made], key=lambda spill: spill.first)
 
 
 def gene_blocks(
@@ -125,14 +125,14 @@ def _spilled(
     paths = job.engine.run("spill sizes", sum_sizes, tasks, unit="groups")
     total = np.zeros(n_genes, np.int64)
     for path in paths:
-        total += read_vector(path, "<i8")
+        total += read_array(path, "<i8")
     return total
 
 
 def sum_sizes(every: Shared[list[Spill]], start: int, stop: int, n_genes: int, folder: str) -> str:
     """Write the bytes of each gene in some of the spill files; returns the path."""
     path = Path(folder, f"sizes-{start}.i8")
-    write_beside(path, [bytes_of(spilled_bytes(every.load()[start:stop], n_genes))])
+    write_atomically(path, [bytes_of(spilled_bytes(every.load()[start:stop], n_genes))])
     return str(path)
 
 

@@ -17,7 +17,7 @@ from scipy import sparse
 from cellucid_dask.compute.shared import Shared
 from cellucid_dask.encode import as_exported
 from cellucid_dask.exporter.receipts import Spill
-from cellucid_dask.files import write_beside
+from cellucid_dask.files import write_atomically
 from cellucid_dask.source.matrix import Matrix, SparseMatrix
 
 
@@ -45,7 +45,7 @@ def transpose_chunk(
     bits = turned.reshape(-1).view(np.uint32)  # by its bits, so that -0.0 keeps its sign
     n_genes, nnz = turned.shape[0], int(np.count_nonzero(bits))
     if nnz > turned.size // 2:
-        written = write_beside(path, [turned.reshape(-1).view(np.uint8).data])
+        written = write_atomically(path, [turned.reshape(-1).view(np.uint8).data])
         return Spill(str(path), start, n_rows, n_genes, -1, "float32", *written)
     places = np.flatnonzero(bits)
     pointers = np.searchsorted(places, np.arange(n_genes + 1, dtype=np.int64) * n_rows)
@@ -79,7 +79,7 @@ def _write(
         places.astype("<u2"),
         stored.astype(stored.dtype.newbyteorder("<"), copy=False),
     )
-    written = write_beside(path, (part.view(np.uint8).data for part in parts))
+    written = write_atomically(path, (part.view(np.uint8).data for part in parts))
     n_genes, dtype = pointers.size - 1, stored.dtype.name
     return Spill(str(path), start, n_rows, n_genes, values.size, dtype, *written)
 

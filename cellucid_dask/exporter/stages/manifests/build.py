@@ -14,14 +14,14 @@ from cellucid_dask import format as fmt
 from cellucid_dask.exporter.checks.obs import ObsField
 from cellucid_dask.exporter.checks.survey import Catalog
 from cellucid_dask.exporter.receipts import Edges
-from cellucid_dask.files import Receipt, write_beside
+from cellucid_dask.files import Receipt, write_atomically
 from cellucid_dask.options.export import ExportOptions
 
 
 def save(folder: Path, name: str, payload: Mapping[str, Any]) -> Receipt:
     """Write one manifest."""
     text, receipt = encoded(name, payload)
-    write_beside(folder / name, [text])
+    write_atomically(folder / name, [text])
     return receipt
 
 

@@ -10,7 +10,7 @@ from cellucid_dask.exporter.job import Job
 from cellucid_dask.exporter.receipts import Edges
 from cellucid_dask.exporter.recovery.journal import ObsFiles
 from cellucid_dask.exporter.stages.manifests import build
-from cellucid_dask.files import Receipt, write_beside
+from cellucid_dask.files import Receipt, write_atomically
 
 
 def save_obs(job: Job, ranked: Mapping[str, tuple[Receipt, str]], latent_name: str) -> Receipt:
@@ -59,5 +59,5 @@ def save_rest(
     receipts.append(receipt)
     sums = fmt.checksums({r.path: (r.size, r.crc32) for r in receipts})
     receipts.append(build.save(folder, fmt.CHECKSUMS, sums))
-    write_beside(folder / fmt.IDENTITY, [identity])
+    write_atomically(folder / fmt.IDENTITY, [identity])
     return receipts

@@ -27,9 +27,9 @@ from cellucid_dask.files import Receipt
 def make_obs(job: Job, latent_name: str) -> ObsFiles:
     """All files of obs and obsm and the manifest of them, or those that an earlier run made."""
     told = job.catalog.warnings
-    if job.done.obs is not None:
-        told += job.done.obs.warnings
-        return job.done.obs
+    if job.finished.obs is not None:
+        told += job.finished.obs.warnings
+        return job.finished.obs
     before = len(told)
     columns = write_obs(job)
     ranked = reduce_obs(job, columns)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cellucid_dask.encode import Float32
 from cellucid_dask.exporter.stages.embeddings import rows_of
-from cellucid_dask.files import read_vector
+from cellucid_dask.files import read_array
 
 if TYPE_CHECKING:
     import dask.array as da
@@ -36,7 +36,7 @@ class Space:
 
     def read_points(self, start: int, stop: int) -> Float32:
         """Points of cells `start` to `stop`."""
-        flat = read_vector(self.path, "float32", start * self.width, (stop - start) * self.width)
+        flat = read_array(self.path, "float32", start * self.width, (stop - start) * self.width)
         return flat.reshape(-1, self.width)
 
 

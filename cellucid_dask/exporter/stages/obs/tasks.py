@@ -23,7 +23,14 @@ from scipy import sparse
 from cellucid_dask.encode import Float32, encode_values, packed
 from cellucid_dask.exporter.obs_memory import cached_cells, measured_cells, summed_cells
 from cellucid_dask.exporter.stages.obs.spaces import Space, SpaceReader, total_width
-from cellucid_dask.files import Receipt, bytes_of, named, read_vector, write, write_raw
+from cellucid_dask.files import (
+    Receipt,
+    bytes_of,
+    name_path_in_errors,
+    read_array,
+    write_arrays,
+    write_file,
+)
 from cellucid_dask.format import Code, Resource, safe, value_ext
 from cellucid_dask.source.storage.store import ROWS
 
@@ -54,7 +61,7 @@ class Coded:
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Codes of cells `start` to `stop`; those of missing ones are the highest."""
-        return read_vector(self.path, self.code.dtype, start, stop - start)
+        return read_array(self.path, self.code.dtype, start, stop - start)
 
 
 # ------------------------------------------------------------------------- values and codes
@@ -73,16 +80,16 @@ def write_values(folder: str, key: str, column: Column, bits: int | None, level:
     """Write a continuous column."""
     encoded = encode_values(column.values(), bits, level)
     resource = Resource("values", safe(key), ext=value_ext(bits), gz=level > 0)
-    return write(folder, resource, [encoded.payload], encoded.span)
+    return write_file(folder, resource, [encoded.payload], encoded.span)
 
 
 def write_codes(folder: str, column: Column, coded: Coded, level: int) -> Receipt:
     """Write the codes of a categorical column, and again uncompressed to scratch."""
     codes = column.codes()
     stored = np.where(codes < 0, coded.code.missing, codes).astype(coded.code.dtype)
-    write_raw(coded.path, [stored])
+    write_arrays(coded.path, [stored])
     resource = Resource("codes", safe(coded.key), ext=coded.code.ext, gz=level > 0)
-    return write(folder, resource, packed([stored], level))
+    return write_file(folder, resource, packed([stored], level))
 
 
 # -------------------------------------------------------------------------- sums by category
@@ -126,7 +133,7 @@ def sum_span(
                 sums[i] = _sum_cells(column, codes, rows)
         for total, more in zip(totals, sums, strict=True):
             total += more
-    write_raw(path, totals)
+    write_arrays(path, totals)
     return n_bad
 
 
@@ -161,7 +168,7 @@ def mean_of_spans(paths: Sequence[str], width: int, path: str) -> None:
         total += np.fromfile(other).reshape(-1, width)
     with np.errstate(invalid="ignore", divide="ignore"):
         total[:, :-1] /= total[:, -1:]
-    write_raw(path, [total])
+    write_arrays(path, [total])
 
 
 # --------------------------------------------------------------------------------- distances
@@ -204,7 +211,7 @@ def measure(
                 distances = _distances(column, start, stop, rows, centers, spaces)
                 for space, distance in zip(spaces, distances, strict=True):
                     file = files[i, space.name]
-                    with named(str(file.name)):
+                    with name_path_in_errors(str(file.name)):
                         file.write(bytes_of(distance))
 
 
@@ -296,21 +303,21 @@ def rank_column(
     """
     codes = column.read(0, settings.n_cells)
     counts = np.bincount(codes, minlength=column.code.missing + 1)[: column.n_categories]
-    distance = read_vector(distance_path(settings.scratch, number, "latent"), "float32")
+    distance = read_array(distance_path(settings.scratch, number, "latent"), "float32")
     ranks = outlier_quantiles(codes, distance, counts, settings.min_points)
     # Ranks are spread evenly: a full search for repeats takes its time and finds none.
     encoded = encode_values(ranks, settings.bits, settings.level, runs=settings.bits is not None)
     ext, gz = value_ext(settings.bits), settings.level > 0
     resource = Resource("outliers", safe(column.key), ext=ext, gz=gz)
-    receipt = write(settings.folder, resource, [encoded.payload], encoded.span)
+    receipt = write_file(settings.folder, resource, [encoded.payload], encoded.span)
     del ranks, encoded
     path, width, base = means
-    table = read_vector(path, "float64", base * width, column.n_categories * width)
+    table = read_array(path, "float64", base * width, column.n_categories * width)
     centers = table.reshape(-1, width)[:, :-1]
     done = centers.shape[1] - sum(space.width for space in points)
     found: dict[str, NDArray[Any]] = {}
     for space in points:
-        distance = read_vector(distance_path(settings.scratch, number, space.name), "float32")
+        distance = read_array(distance_path(settings.scratch, number, space.name), "float32")
         mean = centers[:, done : done + space.width]
         done += space.width
         position, n = _centroids(settings, space, codes, distance, counts, mean)
