@@ -16,7 +16,7 @@ import pytest
 
 import cellucid_dask
 from cellucid_dask import CheckResult, ExportResult, check, export, prepare
-from cellucid_dask.commands.main import cli
+from cellucid_dask.commands.cli import cli
 from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.options.run import RunOptions, SlurmOptions
 from cellucid_dask.options.serve import ServeOptions

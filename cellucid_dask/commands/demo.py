@@ -37,7 +37,7 @@ def run_demo(
     try:
         result = export(data, out, force=True, restart=True)
     except BaseException as error:
-        clean(out)  # the atlas is made anew each time: there is nothing to go on with
+        clean(out)  # the atlas is generated anew each time: there is nothing to resume
         error.__notes__ = []
         raise
     report = verify(out, data)

@@ -1,4 +1,4 @@
-"""What a command did, in lines to print."""
+"""Results of commands as lines of text."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def print_lines(lines: Iterable[str]) -> None:
-    """Print as many lines as can be: `head` closes the pipe early, the disk of a log may be full.
+    """Print lines until the output closes, as `head` does, or the disk of a log is full.
 
-    What was done is done: left to click, or as an error, that would be exit code 1.
+    The work is done by then: an error here must not become exit code 1.
     """
     try:
         for line in lines:
@@ -28,15 +28,15 @@ def print_lines(lines: Iterable[str]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def told(result: ExportResult) -> Iterator[str]:
-    """Say the plan of a dry run, or what a run did."""
+def format_result(result: ExportResult) -> Iterator[str]:
+    """Lines that tell the plan of a dry run, or what a run did."""
     from rich.filesize import decimal
 
     if not result.written:
         for name, value in result.plan.items():
             yield f"{name:>18}  {value}"
         if result.resumed:
-            yield f"{'is done already':>18}  {result.resumed}"
+            yield f"{'done already':>18}  {result.resumed}"
         yield "inputs"
         for line in result.discovered:
             yield f"  {line}"
@@ -58,7 +58,7 @@ def told(result: ExportResult) -> Iterator[str]:
         f"{result.files:,} files, {decimal(result.bytes)}"
     )
     if result.verified is not None:
-        yield "verified: all of it was read, and is what it should be"
+        yield "verified: every file was read and is correct"
     if result.preview is not None:
         yield f"preview: {_short(Path(result.preview))}"
     slow = ", ".join(
@@ -78,14 +78,14 @@ def _short(path: Path) -> str:
     return shlex.quote(str(path) if near.startswith("../..") else near)
 
 
-def verdict(export: str, against: str | None, report: VerifyReport) -> str:
-    """Make one sentence of what was found."""
+def format_verification(export: str, against: str | None, report: VerifyReport) -> str:
+    """One sentence that sums up a verification."""
     from rich.filesize import decimal
 
     if not report.ok:
         count = len(report.problems)
-        return f"{export} is NOT whole: {count:,} problem{'s' if count > 1 else ''}"
-    text = f"{export} is whole: {report.files:,} files, {decimal(report.bytes)}"
+        return f"{export} is damaged: {count:,} problem{'s' if count > 1 else ''}"
+    text = f"{export} is intact: {report.files:,} files, {decimal(report.bytes)}"
     if against is None:
         return text
     return (

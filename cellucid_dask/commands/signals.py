@@ -1,7 +1,7 @@
-"""How the process ends: it unwinds at signals, and is gone within seconds when all is done.
+"""Signals and exit: a signal unwinds the command, and the process exits within seconds after it.
 
-Threads of libraries may outlive what used them, wait for a peer that never answers, or be unknown
-to those who would end them since a signal came while they were started.
+Threads of libraries may outlive their users, wait for a peer that never answers, or be unknown to
+the code that should stop them because a signal arrived while they started.
 """
 
 from __future__ import annotations
@@ -15,30 +15,30 @@ from typing import Any
 
 INTERRUPTED = 130
 ENDING = (signal.SIGTERM, signal.SIGHUP)
-LEAVING = 3  # seconds for threads to end, when all is done
-STOPPING = 8  # seconds for tasks to end after a signal
+EXIT_SECONDS = 3  # for threads to end after the command
+STOP_SECONDS = 8  # for tasks to end after a signal
 _codes: list[int] = []  # the exit code, once the command has ended
 
 
 def handle(handler: Any, *numbers: signal.Signals) -> None:
-    """Handle signals, but not those that this process was started to ignore, as by nohup."""
+    """Set a signal handler, except for signals that the parent set to be ignored (nohup)."""
     for number in numbers:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, handler)
 
 
 def open_streams() -> None:
-    """Open the standard streams that this process was started without, on nothing.
+    """Open missing standard streams on the null device.
 
-    The next file to be opened would get the number of the one that is missing, and what a library
-    writes to standard error would go into that file.
+    Otherwise the next file that is opened gets the descriptor of the missing stream, and what a
+    library writes to standard error goes into that file.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)
         except OSError:
             null = os.open(os.devnull, os.O_RDWR)  # the lowest number is free
-            os.dup2(null, number)  # which programs inherit that this one starts
+            os.dup2(null, number)  # inherited by child processes
             if null != number:
                 os.close(null)
         if getattr(sys, name) is None:
@@ -46,54 +46,56 @@ def open_streams() -> None:
 
 
 def die_at_signals() -> None:
-    """End without a word at a signal, as while there is nothing yet to tidy."""
+    """Exit at a signal without a message, while there is nothing to clean up yet."""
     handle(signal.SIG_DFL, signal.SIGINT, *ENDING)
 
 
 def unwind_at_signals() -> None:
-    """Raise at a signal, so that workers end and folders are tidied.
+    """Raise an exception at a signal, so that workers end and folders are cleaned up.
 
-    Raised within an import, an exception may be lost, or come out as another one: not before all
-    is imported.
+    Call it after all imports: an exception that is raised within an import may be lost or replaced
+    by another one.
     """
-    sys.unraisablehook = _repeat
+    sys.unraisablehook = _resend_signal
     handle(_interrupt, signal.SIGINT)
     handle(_terminate, *ENDING)
 
 
 def _interrupt(number: int, _: object) -> None:
-    """Unwind like an error."""
-    _end_within_seconds(number)
+    """Unwind as at Ctrl-C."""
+    _exit_after_timeout(number)
     raise KeyboardInterrupt
 
 
 def _terminate(number: int, _: object) -> None:
-    """Unwind likewise; exit as a shell would."""
-    _end_within_seconds(number)
+    """Unwind; exit with 128 + signal, as a shell does."""
+    _exit_after_timeout(number)
     raise SystemExit(128 + number)
 
 
-def _end_within_seconds(number: int) -> None:
-    """End the process a while after a signal whatever still runs, which a journal survives.
+def _exit_after_timeout(number: int) -> None:
+    """Exit some seconds after a signal even if tasks still run; the journal survives that.
 
-    By an alarm, not by a thread: one cannot be started from within the start of another.
+    This uses an alarm, not a thread: a thread cannot be started while another one starts.
     """
 
     def end(*_: object) -> None:
         with suppress(OSError):
-            os.write(2, b"\nstopped before all tasks had ended; what an export has done is kept\n")
+            os.write(
+                2, b"\nstopped before all tasks had ended; finished work of an export is kept\n"
+            )
         os._exit(128 + number)
 
     if signal.getitimer(signal.ITIMER_REAL)[0] == 0:
         signal.signal(signal.SIGALRM, end)
-        signal.setitimer(signal.ITIMER_REAL, STOPPING)
+        signal.setitimer(signal.ITIMER_REAL, STOP_SECONDS)
 
 
-def _repeat(ignored: sys.UnraisableHookArgs) -> None:
-    """Send a signal again whose exception came where Python cannot raise it.
+def _resend_signal(ignored: sys.UnraisableHookArgs) -> None:
+    """Send a signal again when Python could not raise its exception.
 
-    In a finalizer or the callback of a weak reference, as every import has one, it would be printed
-    and forgotten.
+    In a finalizer or in the callback of a weak reference, which every import has, the exception
+    would only be printed.
     """
     ending = ignored.exc_value
     if isinstance(ending, KeyboardInterrupt):
@@ -105,25 +107,25 @@ def _repeat(ignored: sys.UnraisableHookArgs) -> None:
         return
     timer = threading.Timer(0.05, os.kill, (os.getpid(), number))
     timer.daemon = True
-    with suppress(RuntimeError):  # no more threads: the signal must be sent again
+    with suppress(RuntimeError):  # no more threads: the user must send the signal again
         timer.start()
 
 
-def leave(ending: SystemExit) -> None:
-    """Exit, all being cleaned up, also where a thread keeps the process."""
+def exit_process(ending: SystemExit) -> None:
+    """Exit after the cleanup, also when a thread keeps the process alive."""
     code = ending.code if isinstance(ending.code, int) else int(ending.code is not None)
-    signal.setitimer(signal.ITIMER_REAL, 0)  # no task is left for which it would have to end
+    signal.setitimer(signal.ITIMER_REAL, 0)  # no task is left to wait for
     _codes.append(code)
     _flush()
-    firmly = threading.Timer(LEAVING, os._exit, [code])
-    firmly.daemon = True
-    with suppress(RuntimeError):  # no more threads, so none was left behind either
-        firmly.start()
+    exit_timer = threading.Timer(EXIT_SECONDS, os._exit, [code])
+    exit_timer.daemon = True
+    with suppress(RuntimeError):  # no more threads, so none keeps the process alive
+        exit_timer.start()
     raise ending
 
 
-def end_here() -> None:
-    """End the process when its command has: what finalizers wait for may never come."""
+def exit_now() -> None:
+    """Exit once the command has ended: finalizers may wait for ever."""
     if _codes:
         _flush()
         os._exit(_codes[0])
@@ -131,6 +133,6 @@ def end_here() -> None:
 
 def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
-        if stream is not None:  # it was closed when this process was started
-            with suppress(OSError, ValueError):  # nobody reads it any more
+        if stream is not None:  # the stream was closed at start
+            with suppress(OSError, ValueError):  # the reader is gone
                 stream.flush()

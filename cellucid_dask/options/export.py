@@ -267,7 +267,7 @@ def file_problems(path: Path, option: str) -> Iterator[Problem]:
     elif path.is_dir():
         yield Problem(f"{str(path)!r} is a folder", option, "name a file")
     elif path.exists() and not path.is_file():
-        yield Problem(f"{str(path)!r} is no regular file", option, "name another file")
+        yield Problem(f"{str(path)!r} is not a regular file", option, "name another file")
     elif not writable(folder):
         yield Problem(f"the folder {str(folder)!r} cannot be written", option, "name another file")
 

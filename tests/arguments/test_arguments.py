@@ -33,7 +33,7 @@ from cellucid_dask import (
 )
 from cellucid_dask.arguments.boundary import USUAL, Words
 from cellucid_dask.arguments.wording import FURTHER, arguments, translate
-from cellucid_dask.commands.main import cli
+from cellucid_dask.commands.cli import cli
 from cellucid_dask.errors import Problem
 from cellucid_dask.options.argument_names import NEGATIVE, option_of
 from cellucid_dask.options.argument_types import convert, hints_of

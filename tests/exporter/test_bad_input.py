@@ -353,7 +353,12 @@ def test_genes_files(refuse: Refuse, data: Path, tmp_path: Path) -> None:
     (tmp_path / "folder.txt").mkdir()
     base = ("export", data.name, "-o", "out", "--genes-file")
     says(refuse(*base, "none.txt"), "none.txt")
-    says(refuse(*base, "empty.txt"), "empty.txt", "names no gene", "one gene id a line")
+    says(
+        refuse(*base, "empty.txt"),
+        "empty.txt",
+        "holds no gene id",
+        "write one gene id on each line",
+    )
     says(refuse(*base, "binary.txt"), "binary.txt", "cannot be read")
     says(refuse(*base, "twice.txt"), "'Gene1'", "twice")
     says(refuse(*base, "folder.txt"), "folder.txt")

@@ -618,7 +618,7 @@ def test_bad_calls(exports: dict[Any, Path], atlas: Path, tmp_path: Path) -> Non
     with pytest.raises(ReadError, match="no AnnData"):
         verify(export, tmp_path)
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(InputError, match="is no regular file"):
+    with pytest.raises(InputError, match="is not a regular file"):
         verify(export, tmp_path / "pipe")
     with pytest.raises(OptionError, match="sample"):
         verify(export, atlas, sample=-1)

@@ -376,7 +376,7 @@ def test_whole_exports(capfd: Any, root: Path, kind: str) -> None:
     done = here(capfd, "verify", root / kind, "--quiet")
     assert (done.code, done.err) == (0, "")
     size = sum((root / kind / name).stat().st_size for name in files_of(root / kind))
-    assert done.out == f"{root / kind} is whole: 18 files, {size / 1000:.1f} kB\n"
+    assert done.out == f"{root / kind} is intact: 18 files, {size / 1000:.1f} kB\n"
     done = here(capfd, "verify", root / kind, "--against", root / "a.h5ad", "--workers", 2)
     assert done.code == 0
     assert f"6 genes compared with {root / 'a.h5ad'}, largest error " in done.out
@@ -434,9 +434,9 @@ def test_problems_one_a_line(capfd: Any, root: Path, tmp_path: Path) -> None:
     (folder / "var/Gene1.values.u8").unlink()
     done = here(capfd, "verify", folder, "-q")
     assert (done.code, done.err) == (1, "")
-    assert done.out == (f"  var/Gene1.values.u8: is missing\n{folder} is NOT whole: 1 problem\n")
+    assert done.out == (f"  var/Gene1.values.u8: is missing\n{folder} is damaged: 1 problem\n")
     (folder / "var/Gene2.values.u8").unlink()
-    assert f"{folder} is NOT whole: 2 problems" in here(capfd, "verify", folder).out
+    assert f"{folder} is damaged: 2 problems" in here(capfd, "verify", folder).out
 
 
 def test_json(capfd: Any, root: Path, tmp_path: Path) -> None:
@@ -468,7 +468,7 @@ def test_exports_of_the_reference(capfd: Any, tmp_path: Path) -> None:
     data, folder = save(adata, tmp_path / "a.h5ad"), tmp_path / "reference"
     reference(adata, folder, 8, 6)
     done = here(capfd, "verify", folder, "--against", data, "-q")
-    assert (done.code, "is whole" in done.out) == (0, True)
+    assert (done.code, "is intact" in done.out) == (0, True)
     (folder / "var_manifest.json").unlink()
     assert here(capfd, "verify", folder, "-q").code == 1
 

@@ -162,7 +162,7 @@ def _tag(path: str) -> str:
 def _manifest(folder: Path, name: str) -> dict[str, Any]:
     try:
         if not stat.S_ISREG((folder / name).stat().st_mode):  # a pipe would be waited for
-            raise InputError(f"{name} is no regular file", where=folder.name)
+            raise InputError(f"{name} is not a regular file", where=folder.name)
         content = json.loads((folder / name).read_text("utf-8"))
     except FileNotFoundError as error:
         what = f"has no {name}"

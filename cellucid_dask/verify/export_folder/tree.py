@@ -39,7 +39,7 @@ class Files:
     sizes
         Bytes of every regular file, by its path relative to `folder`, sorted.
     odd
-        What is wrong with everything that is no regular file, by path. Folders of an export are
+        What is wrong with everything that is not a regular file, by path. Folders of an export are
         good, also empty ones.
     listed
         (bytes, crc32) by path, as ``checksums.json`` has them; None without one.

@@ -105,7 +105,7 @@ def opened(path: str | os.PathLike[str], modality: str | None = None) -> Iterato
     except (OSError, ValueError) as error:
         raise InputError("does not exist", where=str(where)) from error
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-        raise InputError("is no regular file", where=str(where))
+        raise InputError("is not a regular file", where=str(where))
     with ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")  # of names and old encodings, which are no matter here

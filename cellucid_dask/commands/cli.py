@@ -1,0 +1,293 @@
+"""The commands: each parses its options, calls one function and prints what it returns."""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import sys
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cellucid_dask import format as fmt
+from cellucid_dask.commands.export_options import export_options
+from cellucid_dask.commands.output import format_result, format_verification, print_lines
+from cellucid_dask.commands.serve_options import serve_options
+from cellucid_dask.commands.shared_options import (
+    accept_missing_chunks,
+    cache_dir,
+    debug,
+    input_options,
+    modality,
+    worker_options,
+)
+from cellucid_dask.commands.signals import ENDING, handle, unwind_at_signals
+from cellucid_dask.commands.tool_options import preview_options, script_options, verify_options
+from cellucid_dask.commands.values import parse_arguments, parse_embeddings
+from cellucid_dask.errors import CellucidDaskError, Problem
+
+if TYPE_CHECKING:
+    from cellucid_dask.server.lifetime import CellucidServer
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="cellucid-dask")
+def cli() -> None:
+    """Export single-cell atlases to the Cellucid viewer, out of core and in parallel."""
+
+
+@cli.command()
+@click.argument("data", type=click.Path())
+@export_options
+@input_options
+@debug
+def export(data: str, out: str | None, **given: Any) -> None:
+    """Export DATA: an .h5ad file, a .zarr folder or a .zarr.zip."""
+    _import(*_INPUT_MODULES, "rich.progress", "distributed", "cellucid_dask.exporter.run")
+    from cellucid_dask import api
+
+    dry_run, quiet = given.pop("dry_run"), given.pop("quiet")
+    values, problems = parse_arguments(given)
+    result = api.run_export_command(data, out, values, problems, dry_run=dry_run, quiet=quiet)
+    if dry_run or not quiet:
+        print_lines(format_result(result))
+
+
+@cli.command()
+@click.argument("data", type=click.Path())
+@input_options
+@debug
+def check(data: str, **given: Any) -> None:
+    """List every problem and warning of DATA at once; write nothing."""
+    _import(*_INPUT_MODULES, "cellucid_dask.exporter.checks.survey")
+    from cellucid_dask import api
+
+    result = api.run_check(data, *parse_arguments(given))
+    for line in result.discovered:
+        click.echo(f"  {line}")
+    for line in result.warnings:
+        click.echo(f"warning: {line}")
+    if not result.ok:
+        raise CellucidDaskError.of(result.problems)
+    click.echo(f"{data} can be exported (warnings: {len(result.warnings)})")
+
+
+@cli.command()
+@click.option(
+    "--cells", type=click.IntRange(50), default=5000, show_default=True, help="Number of cells."
+)
+@click.option(
+    "--genes", type=click.IntRange(10), default=1000, show_default=True, help="Number of genes."
+)
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(),
+    default="cellucid-demo",
+    show_default=True,
+    metavar="DIR",
+    help="Folder to work in.",
+)
+@debug
+def demo(cells: int, genes: int, out: str) -> None:
+    """Make a synthetic atlas, export it, and verify what was written."""
+    _import(*_INPUT_MODULES, "rich.progress", "distributed", "cellucid_dask.exporter.run")
+    from cellucid_dask.commands.demo import run_demo
+
+    result, checked = run_demo(Path(out), cells, genes, click.echo)
+    print_lines(format_result(result))
+    click.echo(checked)
+
+
+@cli.command()
+@click.argument("out", type=click.Path())
+@debug
+def clean(out: str) -> None:
+    """Remove what an interrupted run left for resuming; OUT itself stays."""
+    _import("cellucid_dask.exporter.recovery.staging")
+    from rich.filesize import decimal
+
+    from cellucid_dask import clean as remove
+
+    done = remove(out)
+    click.echo(f"removed {decimal(done.bytes)}" if done.bytes else "there is nothing to remove")
+    if done.aside is not None:
+        click.echo(f"warning: what was there before held other files and is now {done.aside}")
+
+
+@cli.command()
+@click.argument("root", type=click.Path())
+@click.option("--default", metavar="ID", help="Dataset that is shown first. [default: the first]")
+@debug
+def catalog(root: str, default: str | None) -> None:
+    """Write datasets.json for the exports in the folders of ROOT."""
+    _import("cellucid_dask.datasets")
+    from cellucid_dask import catalog as write_catalog
+
+    payload = write_catalog(root, default=default)
+    for entry in payload["datasets"]:
+        mark = " (default)" if entry["id"] == payload["default"] else ""
+        click.echo(f"  {entry['id']}: {entry['name']}, {entry.get('n_cells', 0):,} cells{mark}")
+    click.echo(f"wrote {Path(root) / 'datasets.json'} (datasets: {len(payload['datasets'])})")
+
+
+@cli.command()
+@click.argument("path", type=click.Path())
+@serve_options
+@input_options
+@debug
+def serve(path: str, **given: Any) -> None:
+    """Serve PATH: an export, a folder of exports, an .h5ad file, a .zarr folder or a .zarr.zip."""
+    from cellucid_dask.server.datasets.opening import holds_exports
+
+    if not holds_exports(path):
+        _import(*_INPUT_MODULES, "cellucid_dask.server.datasets.auto_reload")
+    _import(*_SERVER_MODULES)
+    from cellucid_dask import CellucidServer
+    from cellucid_dask.server.http.allocator import return_freed_memory
+
+    return_freed_memory()
+    values, problems = parse_arguments(given)
+    server = CellucidServer(path, problems=problems, **values)
+    _serve_until_signal(server)
+
+
+@cli.command()
+@click.argument("data", type=click.Path())
+@worker_options
+@cache_dir
+@modality
+@click.option("--layer", metavar="NAME", help="Index this layer in place of X.")
+@click.option("--raw", is_flag=True, help="Index raw in place of X.")
+@accept_missing_chunks
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
+@debug
+def index(data: str, workers: int | None, memory: str | None, **given: Any) -> None:
+    """Build the gene index that `serve` uses when the matrix of DATA is stored by cell (CSR)."""
+    _import(*_INPUT_MODULES, "rich.progress", "distributed", "cellucid_dask.server.build_index")
+    from cellucid_dask.options.run import read
+    from cellucid_dask.server.build_index import build_index
+
+    _, run, problems = read({"workers": workers, "memory": memory})
+    if given["layer"] is not None and given["raw"]:
+        fix = "leave one of them out"
+        problems.append(Problem("--layer and --raw cannot both be given", fix=fix))
+    result = build_index(data, run, problems=problems, **given)
+    if given["quiet"]:
+        return
+    print_lines([f"warning: {line}" for line in result.warnings])
+    if result.folder is None:
+        click.echo(f"{data} needs no index: its matrix is {result.layout}")
+    else:
+        click.echo(f"{'wrote' if result.made else 'exists already:'} {result.folder}")
+
+
+@cli.command()
+@click.argument("export", type=click.Path())
+@verify_options
+@debug
+def verify(export: str, against: str | None, **given: Any) -> int:
+    """Report everything that is wrong with EXPORT; with --against, also what differs from DATA.
+
+    Exit code 0 when nothing is wrong, 1 when something is.
+    """
+    reading = (*_INPUT_MODULES, "cellucid_dask.verify.compare") if against is not None else ()
+    _import(*reading, "rich.progress", "cellucid_dask.verify")
+    from cellucid_dask.compute.progress import Reporter
+    from cellucid_dask.verify import verify as verify_export
+
+    as_json, quiet = given.pop("as_json"), given.pop("quiet")
+    problems: list[Problem] = []
+    given["embeddings"] = parse_embeddings(given["embeddings"], problems)
+    if problems:
+        raise CellucidDaskError.of(problems)
+    progress = Reporter(quiet=quiet).stage
+    report = verify_export(export, against, progress=progress, **given)
+    if as_json:
+        summary = {"export": export, "against": against, **report.as_dict()}
+        print_lines([fmt.dumps(summary, pretty=True)])
+    else:
+        lines = [*report.problems, *(f"not compared: {text}" for text in report.not_compared)]
+        print_lines(
+            [*(f"  {line}" for line in lines), format_verification(export, against, report)]
+        )
+    return 0 if report.ok else 1
+
+
+@cli.command()
+@click.argument("export", type=click.Path())
+@preview_options
+@debug
+def preview(export: str, **given: Any) -> None:
+    """Draw EXPORT on a sheet of thumbnails, for a log or a mail."""
+    from cellucid_dask.previewer.matplotlib_setup import require_matplotlib
+
+    require_matplotlib()
+    _import("scipy.ndimage", "cellucid_dask.previewer.sheet", "cellucid_dask.files")
+    from rich.filesize import decimal
+
+    from cellucid_dask import preview as draw
+
+    written = draw(export, **given)
+    print_lines([f"wrote {written}: {decimal(written.stat().st_size)}"])
+
+
+@cli.command("slurm-script")
+@click.argument("kind")
+@script_options
+@click.argument("more", nargs=-1, metavar="[-- OPTIONS]")
+@debug
+def slurm_script(kind: str, **given: Any) -> None:
+    """Print a batch script: export-node, export-nodes, export-array or serve-node.
+
+    OPTIONS after -- are passed on to the command of the script.
+    """
+    from cellucid_dask.compute.slurm.script import Choices, write_script
+
+    click.echo(write_script(kind, Choices(**given)), nl=False)
+
+
+def _serve_until_signal(server: CellucidServer) -> None:
+    """Serve until a signal arrives; open requests get a second, then the process ends.
+
+    From here on signals are queued, not raised: an exception in the middle of starting or stopping
+    would leave threads that keep serving and keep the process alive.
+    """
+    received: queue.SimpleQueue[int] = queue.SimpleQueue()
+    handle(lambda number, _: received.put(number), signal.SIGINT, *ENDING)
+    server.start_background()
+    number = None
+    while number is None:
+        # With a timeout: a signal that arrives just before the wait begins does not end it.
+        with suppress(queue.Empty):
+            number = received.get(timeout=0.2)
+    code = 0 if number == signal.SIGINT else 128 + number  # Ctrl-C is the usual way to stop it
+    if not server.stop():
+        sys.stdout.flush()
+        os._exit(code)  # a thread that still answers would keep the process alive
+    sys.exit(code)
+
+
+_INPUT_MODULES = (
+    "anndata",
+    "dask.array",
+    "h5py",
+    "zarr",
+    "cellucid_dask.source.inputs.anndata_file",
+)
+_SERVER_MODULES = (
+    "dask.utils",
+    "cellucid_dask.server.http.allocator",
+    "cellucid_dask.server.lifetime",
+)
+
+
+def _import(*modules: str) -> None:
+    """Import what a command needs; from then on a signal unwinds the command."""
+    for name in modules:
+        import_module(name)
+    unwind_at_signals()
