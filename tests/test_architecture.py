@@ -85,7 +85,10 @@ LAYERS: dict[str, str] = {
 WORDING = {"arguments.boundary"}
 STAGES = {
     "stages.embeddings",
-    "stages.obs.tasks",
+    "stages.obs.columns",
+    "stages.obs.means",
+    "stages.obs.distances",
+    "stages.obs.ranks",
     "stages.genes.transpose",
     "stages.genes.blocks",
     "stages.edges",

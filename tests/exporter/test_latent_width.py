@@ -21,8 +21,9 @@ from serving import Served, ask, serving
 from cellucid_dask import export
 from cellucid_dask.errors import InputError
 from cellucid_dask.exporter.obs_memory import summed_cells
+from cellucid_dask.exporter.stages.obs.columns import CodedColumn
+from cellucid_dask.exporter.stages.obs.means import sum_by_category
 from cellucid_dask.exporter.stages.obs.spaces import Space
-from cellucid_dask.exporter.stages.obs.tasks import Coded, sum_span
 from cellucid_dask.files import read_array, write_arrays
 from cellucid_dask.format import U8
 from cellucid_dask.source.core import lazy, obsm_array, open_source
@@ -210,9 +211,9 @@ def test_cells_are_added_one_after_the_other(tmp_path: Path) -> None:
     array, codes = dense(width, cells) * 1000, RNG.integers(0, k, cells).astype("u1")
     assert summed_cells(width + 1, k) < cells, "the cells come in several pieces"
     write_arrays(tmp_path / "codes", [codes])
-    column = Coded("kind", k, U8, str(tmp_path / "codes"))
+    column = CodedColumn("kind", k, U8, str(tmp_path / "codes"))
     space = Space("latent", width, lazy(array, 997))
-    sum_span([column], [space], (0, cells), str(tmp_path / "sums"))
+    sum_by_category([column], [space], (0, cells), str(tmp_path / "sums"))
     found = read_array(str(tmp_path / "sums"), "float64").reshape(k, width + 1)
     for kind in range(k):
         inside = array[codes == kind].astype("f8")
@@ -306,7 +307,7 @@ def test_a_block_of_a_dask_array_is_computed_once(tmp_path: Path) -> None:
     )
     assert RowBlocks.of(obsm_array(array, "obsm/x")).n_bytes == 2 * 30_000 * 300 * 4
     write_arrays(tmp_path / "codes", [np.zeros(60_000, "u1")])
-    column = Coded("kind", 1, U8, str(tmp_path / "codes"))
+    column = CodedColumn("kind", 1, U8, str(tmp_path / "codes"))
     space = Space("latent", 300, obsm_array(array, "obsm/x"))
-    sum_span([column], [space], (0, 60_000), str(tmp_path / "sums"))
+    sum_by_category([column], [space], (0, 60_000), str(tmp_path / "sums"))
     assert computed == [0, 1]

@@ -34,7 +34,7 @@ from cellucid_dask.exporter.checks.genes import Genes
 from cellucid_dask.exporter.plan import blocks, row_chunks, spans
 from cellucid_dask.exporter.stages.edges import write_edges
 from cellucid_dask.exporter.stages.genes.transpose import transpose_chunk
-from cellucid_dask.exporter.stages.obs.tasks import outlier_quantiles
+from cellucid_dask.exporter.stages.obs.outliers import outlier_quantiles
 from cellucid_dask.source import matrix as source_matrix
 from cellucid_dask.source.matrix import matrix_in_memory
 from cellucid_dask.source.storage.store import FileArray, Store

@@ -38,8 +38,8 @@ from cellucid_dask.exporter.stages.edges import write_edges
 from cellucid_dask.exporter.stages.embeddings import write_points, write_vectors
 from cellucid_dask.exporter.stages.genes.blocks import gene_resource
 from cellucid_dask.exporter.stages.manifests import build
+from cellucid_dask.exporter.stages.obs.columns import CodedColumn, write_column
 from cellucid_dask.exporter.stages.obs.driver import points_path, reduce_obs
-from cellucid_dask.exporter.stages.obs.tasks import Coded, write_column
 from cellucid_dask.files import PARTS, Receipt, read_array, write_atomically
 from cellucid_dask.format import Resource
 from cellucid_dask.options.export import ExportOptions
@@ -138,12 +138,12 @@ class LiveDataset:
 
     # ------------------------------------------------------------------------------ what is there
 
-    def _all_coded(self) -> list[tuple[str, Coded | None]]:
-        found: list[tuple[str, Coded | None]] = []
+    def _all_coded(self) -> list[tuple[str, CodedColumn | None]]:
+        found: list[tuple[str, CodedColumn | None]] = []
         for i, column in enumerate(self.catalog.obs):
             path = str(self._staging.scratch / f"codes-{i}")
             n = len(column.categories)
-            coded = None if column.code is None else Coded(column.key, n, column.code, path)
+            coded = None if column.code is None else CodedColumn(column.key, n, column.code, path)
             found.append((column.key, coded))
         return found
 

@@ -11,16 +11,11 @@ from cellucid_dask.exporter.obs_memory import ObsMemory
 from cellucid_dask.exporter.recovery.journal import ObsFiles
 from cellucid_dask.exporter.stages.embeddings import write_points, write_vectors
 from cellucid_dask.exporter.stages.manifests.driver import save_obs
+from cellucid_dask.exporter.stages.obs.columns import CodedColumn, write_column
+from cellucid_dask.exporter.stages.obs.distances import measure_distances
+from cellucid_dask.exporter.stages.obs.means import sum_by_category, write_means
+from cellucid_dask.exporter.stages.obs.ranks import RankSettings, rank_column
 from cellucid_dask.exporter.stages.obs.spaces import Space, total_width
-from cellucid_dask.exporter.stages.obs.tasks import (
-    Coded,
-    RankSettings,
-    mean_of_spans,
-    measure,
-    rank_column,
-    sum_span,
-    write_column,
-)
 from cellucid_dask.files import Receipt
 
 
@@ -42,7 +37,7 @@ def make_obs(job: Job, latent_name: str) -> ObsFiles:
     return found
 
 
-def write_obs(job: Job) -> list[tuple[str, Coded | None]]:
+def write_obs(job: Job) -> list[tuple[str, CodedColumn | None]]:
     """Points, vectors, values and codes; returns the columns with their codes in scratch."""
     catalog, engine = job.catalog, job.engine
     here, arrays = job.obs_here, job.source.obsm
@@ -66,12 +61,12 @@ def write_obs(job: Job) -> list[tuple[str, Coded | None]]:
     if vectors:
         receipts += engine.run("vectors", write_vectors, vectors, here=here, unit="files")
     job.arrays += receipts
-    columns: list[tuple[str, Coded | None]] = []
+    columns: list[tuple[str, CodedColumn | None]] = []
     for i, column in enumerate(catalog.obs):
         path = str(Path(job.scratch, f"codes-{i}"))
         coded = None
         if column.code is not None:
-            coded = Coded(column.key, len(column.categories), column.code, path)
+            coded = CodedColumn(column.key, len(column.categories), column.code, path)
         columns.append((column.key, coded))
     tasks = [
         (job.export, column.column, coded, column.key, job.options.obs_quantization, job.level)
@@ -88,7 +83,7 @@ def points_path(job: Job, dim: int) -> str:
 
 
 def reduce_obs(
-    job: Job, columns: Sequence[tuple[str, Coded | None]]
+    job: Job, columns: Sequence[tuple[str, CodedColumn | None]]
 ) -> dict[str, tuple[Receipt, str]]:
     """Centroids and outlier quantiles of all categorical columns; receipts by column."""
     coded = [(i, column) for i, (_, column) in enumerate(columns) if column is not None]
@@ -108,7 +103,7 @@ def reduce_obs(
         for group, mean in zip(groups, means, strict=True)
         for span in job.plan.spans
     ]
-    job.engine.run("obs distances", measure, parts, here=job.obs_here, unit="spans")
+    job.engine.run("obs distances", measure_distances, parts, here=job.obs_here, unit="spans")
     tasks, settings = [], rank_settings(job)
     for group, mean in zip(groups, means, strict=True):
         base = 0
@@ -121,7 +116,7 @@ def reduce_obs(
 
 def _means(
     job: Job,
-    groups: Sequence[Sequence[tuple[int, Coded]]],
+    groups: Sequence[Sequence[tuple[int, CodedColumn]]],
     spaces: Sequence[Space],
     width: int,
 ) -> list[str]:
@@ -136,7 +131,7 @@ def _means(
         for group, paths in zip(groups, sums, strict=True)
         for span, path in zip(spans, paths, strict=True)
     ]
-    bad = job.engine.run("obs sums", sum_span, tasks, here=job.obs_here, unit="spans")
+    bad = job.engine.run("obs sums", sum_by_category, tasks, here=job.obs_here, unit="spans")
     if n_bad := sum(bad[: len(spans)]):
         job.catalog.warnings.append(
             f"{n_bad} cells have NaN or Inf in the latent space {job.catalog.latent}: the outlier "
@@ -144,7 +139,7 @@ def _means(
         )
     means = [str(Path(job.scratch, f"means-{g}")) for g in range(len(groups))]
     adds = [(paths, width, mean) for paths, mean in zip(sums, means, strict=True)]
-    job.engine.run("obs means", mean_of_spans, adds, here=job.obs_here, unit="groups")
+    job.engine.run("obs means", write_means, adds, here=job.obs_here, unit="groups")
     return means
 
 
@@ -163,10 +158,10 @@ def rank_settings(job: Job) -> RankSettings:
 
 
 def group_columns(
-    coded: Sequence[tuple[int, Coded]], width: int, limit: int
-) -> list[list[tuple[int, Coded]]]:
+    coded: Sequence[tuple[int, CodedColumn]], width: int, limit: int
+) -> list[list[tuple[int, CodedColumn]]]:
     """Columns whose sums take at most `limit` bytes, so that a pass serves as many as it can."""
-    groups: list[list[tuple[int, Coded]]] = [[]]
+    groups: list[list[tuple[int, CodedColumn]]] = [[]]
     held = 0
     for i, column in coded:
         size = 8 * width * column.n_categories

@@ -1,0 +1,77 @@
+"""How far from the mean of its category a cell is: ranks and quantiles of distances, by sorting."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellucid_dask.encode import Float32
+
+
+def order_by_distance(codes: NDArray[Any], distance: Float32) -> NDArray[np.intp]:
+    """Order of the cells by code, then by distance; (n,) uint8 or uint16, and float32.
+
+    The bits of non-negative float32 rise with their value, those of NaN lie above all. Three
+    stable sorts of 16 bits, which numpy does by radix, take a third of one sort of 64 bits.
+    """
+    bits = np.where(np.isnan(distance), np.float32(np.nan), distance).view(np.uint32)
+    order = np.argsort(bits.astype(np.uint16), kind="stable")
+    high = (bits >> np.uint32(16)).astype(np.uint16)
+    order = order[np.argsort(high[order], kind="stable")]
+    return order[np.argsort(codes[order], kind="stable")]
+
+
+def outlier_quantiles(
+    codes: NDArray[Any],
+    distance: Float32,
+    counts: NDArray[np.int64],
+    min_points: int,
+) -> Float32:
+    """(n,) share of the cells of a category that are no farther from its mean than this one.
+
+    NaN where the category has fewer than `min_points` cells, or the cell none.
+
+    Parameters
+    ----------
+    codes
+        (n,) uint8 or uint16; codes of cells without category are above all others.
+    distance
+        (n,) to the mean of the category.
+    counts
+        (K,) cells of each category.
+    """
+    out = np.full(codes.size, np.nan, np.float32)
+    order = order_by_distance(codes, distance)[: int(counts.sum())]
+    if not order.size:
+        return out
+    category, ordered = codes[order], distance[order]
+    same = ordered[1:] == ordered[:-1]
+    same |= np.isnan(ordered[1:]) & np.isnan(ordered[:-1])
+    ends = np.append(np.flatnonzero(~same | (category[1:] != category[:-1])), order.size - 1)
+    starts = np.cumsum(counts) - counts
+    # Cells that tie share the last of their ranks.
+    rank = np.repeat(ends + 1, np.diff(ends, prepend=-1)) - starts[category]
+    size = counts.astype(np.float32)[category]
+    shares = rank.astype(np.float32) / size
+    out[order] = np.where(size >= min_points, shares, np.float32(np.nan))
+    return out
+
+
+def quantile_distances(
+    codes: NDArray[Any], distance: Float32, counts: NDArray[np.int64], quantile: float
+) -> NDArray[np.float64]:
+    """(K,) quantile of the distances in each category, exact, with linear interpolation."""
+    ordered = distance[order_by_distance(codes, distance)]
+    starts = np.cumsum(counts) - counts
+    last = np.maximum(counts - 1, 0)
+    place = last * quantile
+    whole = np.rint(place)  # 0.7 of 90 is 63, not the 62.99999999999999 of the machine
+    place = np.where(np.abs(place - whole) < 1e-9 * np.maximum(whole, 1), whole, place)
+    low = np.floor(place).astype(np.int64)
+    top = max(ordered.size - 1, 0)
+    below = ordered[np.minimum(starts + low, top)].astype(np.float64)
+    above = ordered[np.minimum(starts + np.minimum(low + 1, last), top)].astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        return below + (above - below) * (place - low)
