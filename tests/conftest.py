@@ -20,7 +20,7 @@ from oracle import make_atlas, silent
 from zarr_reads import Ranges
 
 with suppress(ImportError):  # the tests that drive a browser skip where there is no selenium
-    from paging import browser, exports, made, page, serve, served  # noqa: F401
+    from paging import all_exports, browser, exports, page, serve, served  # noqa: F401
 
 # Started in the background of a shell, or by nohup, this process ignores signals, and so would
 # every command that a test interrupts.

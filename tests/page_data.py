@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from cellucid_dask import export
 
 ACROSS, DOWN = 25, 16
 CELLS = ACROSS * DOWN
+GROUP = "the group (x)"
 MISSING = 40  # the first so many cells have no group, as many last ones no score
 GENES = 30
 GROUPS = ("ä/1", "b", "c")
@@ -22,6 +24,16 @@ FORMS = {
     "uint8": {"var_quantization": 8, "obs_quantization": 8, "compression": 6},
     "uint16": {"var_quantization": 16, "obs_quantization": 16, "compression": 1},
     "float32": {"var_quantization": None, "obs_quantization": None, "compression": 0},
+}
+
+# The two ends and the middle of the maps of these names in matplotlib.
+MAPS = {
+    "viridis": ((68, 1, 84), (33, 145, 140), (253, 231, 37)),
+    "cividis": ((0, 34, 78), (125, 124, 120), (254, 232, 56)),
+    "magma": ((0, 0, 4), (183, 55, 121), (252, 253, 191)),
+    "plasma": ((13, 8, 135), (204, 71, 120), (240, 249, 33)),
+    "coolwarm": ((59, 76, 192), (221, 220, 220), (180, 4, 38)),
+    "greys": ((230, 230, 230), (124, 124, 124), (17, 17, 17)),
 }
 
 
@@ -107,3 +119,16 @@ def stacked(*, upside_down: bool) -> AnnData:
         places = np.random.default_rng(0).random((20, dimension), "f4")
         adata.obsm[f"X_umap_{dimension}d"] = places.repeat(3, axis=0)
     return adata
+
+
+def codes(key: str = "the group (x)") -> NDArray[Any]:
+    return atlas().obs[key].cat.codes.to_numpy()
+
+
+def score() -> NDArray[Any]:
+    return atlas().obs["score"].to_numpy()
+
+
+def names(key: str = GROUP) -> Any:
+    """Category of each cell."""
+    return np.array(atlas().obs[key].astype(object).where(atlas().obs[key].notna(), "missing"))

@@ -1,4 +1,4 @@
-"""The page in a real headless Chromium: a driver of it, and fixtures that start few of them."""
+"""Drive the viewer page in a real headless Chromium; the fixtures share one browser."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from page_data import export_all
+from page_data import GROUP, export_all, names
 from PIL import Image
 from selenium import webdriver
 from selenium.common.exceptions import JavascriptException
@@ -35,45 +35,48 @@ needs_browser = [
     pytest.mark.skipif(DRIVER is None, reason="there is no chromedriver"),
 ]
 
+BARE = "d=2&labels=0"
 PATIENCE = 60  # seconds; a page that hangs fails the test, one on a busy machine does not
-SIZE = (900, 560)  # of the window: each pixel is drawn by software
-SPOILED = "Failed to load resource"
+SIZE = (900, 560)  # of the window; small, because software draws each pixel
+FAILED_REQUEST = "Failed to load resource"
 
 Pixels = NDArray[np.uint8]
 Places = NDArray[np.float64]
-Colour = tuple[int, ...]
+Color = tuple[int, ...]
 
-WAIT = """
+WAIT_UNTIL = """
 const [ends, done] = arguments;
-const look = () => {{
+const check = () => {{
   const found = {};
-  if (found || Date.now() > ends) done(found); else setTimeout(look, 10);
+  if (found || Date.now() > ends) done(found); else setTimeout(check, 10);
 }};
-look();
+check();
 """
-# The page is there, or says why not, and all that it drew is to be seen.
-SETTLED = """
+# Resolves with the state of the page, once it is ready or has an error, and has drawn everything.
+WAIT_UNTIL_IDLE = """
 const [ends, done] = arguments;
-const look = () => {
+const check = () => {
   const state = window.cellucid;
   const rests = !state?.rests || state.rests();
   if (state && (state.ready || state.error) && rests) {
     const { at, rests, labels, ...told } = state;
     requestAnimationFrame(() => requestAnimationFrame(() => done(told)));
-  } else if (Date.now() > ends) done(null); else setTimeout(look, 10);
+  } else if (Date.now() > ends) done(null); else setTimeout(check, 10);
 };
-look();
+check();
 """
-COVERS = ("tools", "selection", "tooltip", "error", "notice")
-HIDE = "for (const id of arguments[0]) document.getElementById(id).style.visibility = arguments[1]"
+COVERING_IDS = ("tools", "selection", "tooltip", "error", "notice")
+SET_VISIBILITY = (
+    "for (const id of arguments[0]) document.getElementById(id).style.visibility = arguments[1]"
+)
 
 
-def rgb(text: str) -> Colour:
+def rgb(text: str) -> Color:
     """Channels of ``rgb(1, 2, 3)`` or ``rgba(1, 2, 3, 1)``."""
     return tuple(int(part) for part in re.findall(r"\d+", text)[:3])
 
 
-def decoded(png: bytes) -> Pixels:
+def decode_png(png: bytes) -> Pixels:
     """(height, width, 3) of a PNG."""
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
 
@@ -84,33 +87,33 @@ def pixels_at(image: Pixels, places: Places, scale: float = 1) -> Pixels:
     return image[y, x]
 
 
-def counted(image: Pixels) -> Counter[Colour]:
-    """How many pixels have which colour."""
+def count_colors(image: Pixels) -> Counter[Color]:
+    """Count the pixels of each color."""
     found, n = np.unique(image.reshape(-1, 3), axis=0, return_counts=True)
     return Counter(dict(zip(map(tuple, found.tolist()), n.tolist(), strict=True)))
 
 
-def alone(places: Places, apart: float = 9) -> NDArray[np.bool_]:
-    """Which cells are seen by themselves: no other is nearer than so many CSS pixels."""
+def far_from_others(places: Places, apart: float = 9) -> NDArray[np.bool_]:
+    """Which cells have no other cell within `apart` CSS pixels."""
     far = np.hypot(*(places[:, None] - places[None]).transpose(2, 0, 1))
     np.fill_diagonal(far, np.inf)
     return far.min(axis=1) > apart
 
 
 class Page:
-    """The page, with the words in which the tests speak of it."""
+    """The viewer page in a browser."""
 
     def __init__(self, driver: webdriver.Chrome) -> None:
         self.driver = driver
-        self.spoiled: tuple[str, ...] = ()  # what errors the test makes say
-        self.roots: list[str] = []
+        self.expected_errors: tuple[str, ...] = ()  # parts of error messages that the test causes
+        self.allowed_urls: list[str] = []
 
-    # ------------------------------------------------------------------------ what there is
+    # ------------------------------------------------------------------------ read the page
 
     def open(self, server: CellucidServer, link: str = "", url: str = "") -> dict[str, Any]:
-        """State of the page of a server, once it is there; `link` is the end of its address."""
-        self.roots.append(server.url + "/")
-        self.driver.execute_script("window.cellucid = null")  # of a page that was there before
+        """Open the page of a server and return its state; `link` is the part after the `#`."""
+        self.allowed_urls.append(server.url + "/")
+        self.driver.execute_script("window.cellucid = null")  # of the previous page
         self.driver.get((url or server.viewer_url) + (f"#{link}" if link else ""))
         return self.state()
 
@@ -125,76 +128,76 @@ class Page:
         return self.driver.execute_cdp_cmd(command, parameters)
 
     def state(self) -> dict[str, Any]:
-        """What the page says of itself, once nothing is on its way and all is drawn."""
-        found = self._patiently(SETTLED)
-        assert found, "the page does not come to rest"
+        """State that the page publishes, once everything is loaded and drawn."""
+        found = self._run_until_true(WAIT_UNTIL_IDLE)
+        assert found, "the page is still loading or drawing"
         return found
 
-    def until(self, expression: str) -> Any:
+    def wait_until(self, expression: str) -> Any:
         """Value of a JavaScript expression, once it is true."""
-        found = self._patiently(WAIT.format(expression))
-        assert found, f"never so: {expression}"
+        found = self._run_until_true(WAIT_UNTIL.format(expression))
+        assert found, f"never true: {expression}"
         return found
 
-    def _patiently(self, script: str, *arguments: Any) -> Any:
+    def _run_until_true(self, script: str, *arguments: Any) -> Any:
         end = time.time() + PATIENCE - 5
         while True:
             try:
                 return self.driver.execute_async_script(script, *arguments, 1000 * end)
-            except JavascriptException:  # another page came
+            except JavascriptException:  # the browser opened another page
                 if time.time() > end:
                     raise
 
-    def one(self, selector: str) -> WebElement:
+    def find(self, selector: str) -> WebElement:
         return self.driver.find_element(By.CSS_SELECTOR, selector)
 
     def texts(self, selector: str) -> list[str]:
         script = "return [...document.querySelectorAll(arguments[0])].map((e) => e.innerText)"
         return [text.strip() for text in self.js(script, selector)]
 
-    def seen(self, selector: str) -> bool:
-        return self.one(selector).is_displayed()
+    def is_shown(self, selector: str) -> bool:
+        return self.find(selector).is_displayed()
 
     def entry(self, name: str) -> WebElement:
         """Row of the legend."""
-        return self.one(f".entry[title='{name}']")
+        return self.find(f".entry[title='{name}']")
 
-    def swatch(self, name: str) -> Colour:
-        """Colour of a category in the legend."""
+    def swatch(self, name: str) -> Color:
+        """Color of a category in the legend."""
         script = "return getComputedStyle(arguments[0].querySelector('.swatch')).backgroundColor"
         return rgb(self.js(script, self.entry(name)))
 
     def hash(self) -> str:
         return self.js("return location.hash.slice(1)")
 
-    # -------------------------------------------------------------------------- what is done
+    # ------------------------------------------------------------------------- use the page
 
     def choose(self, selector: str, text: str) -> dict[str, Any]:
-        Select(self.one(selector)).select_by_visible_text(text)
+        Select(self.find(selector)).select_by_visible_text(text)
         return self.state()
 
     def click(self, selector: str) -> dict[str, Any]:
-        self.one(selector).click()
+        self.find(selector).click()
         return self.state()
 
-    def show(self, dimension: int) -> dict[str, Any]:
+    def show_dimension(self, dimension: int) -> dict[str, Any]:
         return self.click(f"#dimensions button[value='{dimension}']")
 
-    def keys(self, selector: str, *keys: str) -> dict[str, Any]:
-        self.one(selector).send_keys(*keys)
+    def press_keys(self, selector: str, *keys: str) -> dict[str, Any]:
+        self.find(selector).send_keys(*keys)
         return self.state()
 
-    def slide(self, selector: str, value: float) -> dict[str, Any]:
-        """Set a slider, as a drag does."""
+    def set_slider(self, selector: str, value: float) -> dict[str, Any]:
+        """Set a slider, as a user does who drags it."""
         script = (
             "arguments[0].value = arguments[1];"
             "arguments[0].dispatchEvent(new Event('input', { bubbles: true }))"
         )
-        self.js(script, self.one(selector), value)
+        self.js(script, self.find(selector), value)
         return self.state()
 
-    def display(self) -> None:
-        """Open the part of the controls on how things are displayed."""
+    def open_display(self) -> None:
+        """Open the Display section of the controls."""
         self.js("document.getElementById('display').open = true")
 
     @property
@@ -202,21 +205,21 @@ class Page:
         return ActionChains(self.driver, duration=0)
 
     def drag(self, *places: Sequence[float], shift: bool = False) -> dict[str, Any]:
-        """Press at the first place of the canvas, go along the others, release at the last."""
+        """Press at the first pixel of the canvas, move to the others, release at the last."""
         chain = self.mouse
         if shift:
             chain.key_down("\ue008")
-        chain = self._to(chain, places[0]).click_and_hold()
+        chain = self._move_to(chain, places[0]).click_and_hold()
         for place in places[1:]:
-            self._to(chain, place)
+            self._move_to(chain, place)
         chain.release()
         if shift:
             chain.key_up("\ue008")
         chain.perform()
         return self.state()
 
-    def hold(self, slider: str, *parts: float) -> None:
-        """Drag a slider by its thumb to parts of its way, and let the page draw at each."""
+    def drag_slider(self, slider: str, *parts: float) -> None:
+        """Drag a slider by its thumb to fractions of its length, and wait for the page at each."""
         script = """
           const slider = document.querySelector(arguments[0]);
           const { x, y, width, height } = slider.getBoundingClientRect();
@@ -229,47 +232,47 @@ class Page:
             self.cdp("Input.dispatchMouseEvent", type=kind, x=left + part * way, y=y, **held)
             self.state()
 
-    def point(self, place: Sequence[float]) -> None:
-        """Move the pointer to a place of the canvas."""
-        self._to(self.mouse, place).perform()
+    def move_pointer(self, place: Sequence[float]) -> None:
+        """Move the pointer to a pixel of the canvas."""
+        self._move_to(self.mouse, place).perform()
 
-    def _to(self, chain: ActionChains, place: Sequence[float]) -> ActionChains:
-        cells = self.one("#cells")
+    def _move_to(self, chain: ActionChains, place: Sequence[float]) -> ActionChains:
+        cells = self.find("#cells")
         middle = [length // 2 for length in (cells.size["width"], cells.size["height"])]
         x, y = (round(at) - half for at, half in zip(place, middle, strict=True))
         return chain.move_to_element_with_offset(cells, x, y)
 
-    # --------------------------------------------------------------------------- what is seen
+    # ------------------------------------------------------------------- look at the drawing
 
-    def places(self) -> Places:
-        """(n, 2): where on the canvas cells are, in CSS pixels."""
+    def cell_pixels(self) -> Places:
+        """(n, 2): CSS pixel of each cell on the canvas."""
         script = "return Array.from({ length: cellucid.nCells }, (_, i) => cellucid.at(i))"
         return np.array(self.js(script))
 
-    def picture(self, hide: Sequence[str] = COVERS) -> Pixels:
-        """(height, width, 3): the cells as they are seen, without what may cover them."""
+    def picture(self, hide: Sequence[str] = COVERING_IDS) -> Pixels:
+        """(height, width, 3): screenshot of the cells, without the elements that may cover them."""
         self.state()
-        self.js(HIDE, hide, "hidden")
-        png = base64.b64decode(self.one("#cells").screenshot_as_base64)
-        self.js(HIDE, hide, "")
-        return decoded(png)
+        self.js(SET_VISIBILITY, hide, "hidden")
+        png = base64.b64decode(self.find("#cells").screenshot_as_base64)
+        self.js(SET_VISIBILITY, hide, "")
+        return decode_png(png)
 
-    def colours(self) -> Counter[Colour]:
-        """How many pixels have which colour, without the background."""
-        found = counted(self.picture())
-        del found[self.ground()]
+    def color_counts(self) -> Counter[Color]:
+        """Count the pixels of each color, without the background."""
+        found = count_colors(self.picture())
+        del found[self.background()]
         return found
 
-    def ground(self) -> Colour:
-        return rgb(self.one("#stage").value_of_css_property("background-color"))
+    def background(self) -> Color:
+        return rgb(self.find("#stage").value_of_css_property("background-color"))
 
     def resize(self, width: int, height: int) -> None:
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self.cdp("Emulation.setDeviceMetricsOverride", **metrics)
-        self.until(f"innerWidth === {width} && innerHeight === {height}")
+        self.wait_until(f"innerWidth === {width} && innerHeight === {height}")
 
     def downloads(self, folder: Path) -> Callable[[str], bytes]:
-        """Let files be saved there; gives what waits for one by its name."""
+        """Save downloads to a folder; return a function that waits for one by its name."""
         folder.mkdir(exist_ok=True)
         self.cdp("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
 
@@ -282,19 +285,33 @@ class Page:
 
         return arrived
 
-    def check(self) -> None:
-        """No errors in the console, no request to anybody else."""
+    def assert_no_errors(self) -> None:
+        """No errors in the console, and no requests to other hosts."""
         errors = [
             entry["message"]
             for entry in self.driver.get_log("browser")
             if entry["level"] == "SEVERE"
-            and not any(expected in entry["message"] for expected in self.spoiled)
+            and not any(expected in entry["message"] for expected in self.expected_errors)
         ]
         assert not errors, "\n".join(errors)
         entries = "return performance.getEntriesByType('resource').map((entry) => entry.name)"
         asked = self.js(entries)
         assert asked
-        assert [url for url in asked if not url.startswith((*self.roots, "blob:"))] == []
+        assert [url for url in asked if not url.startswith((*self.allowed_urls, "blob:"))] == []
+
+
+def moved_by(places: Places, dx: float, dy: float) -> Places:
+    return places + np.array((dx, dy))
+
+
+def near(found: Places, expected: Any, *, pixels: float = 0.1) -> bool:
+    return bool(np.abs(found - expected).max() < pixels)
+
+
+def swatches(page: Page, key: str = GROUP) -> Pixels:
+    """(n, 3): the color of each cell, as the legend has it."""
+    colors = {name: page.swatch(name) for name in page.texts(".entry .text")}
+    return np.array([colors[name] for name in names(key)])
 
 
 # ------------------------------------------------------------------------------------- fixtures
@@ -330,19 +347,19 @@ def browser() -> Iterator[webdriver.Chrome]:
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Exports of one atlas in several forms."""
+def all_exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Exports of one atlas with several quantizations and compressions."""
     return export_all(tmp_path_factory.mktemp("exports"))
 
 
 @pytest.fixture
-def exports(made: Path, tmp_path: Path) -> Path:
-    """A copy of them that a test may spoil."""
-    return shutil.copytree(made, tmp_path / "exports")
+def exports(all_exports: Path, tmp_path: Path) -> Path:
+    """A copy of these exports that a test may damage."""
+    return shutil.copytree(all_exports, tmp_path / "exports")
 
 
 def start(data: Any, kind: type[CellucidServer] = CellucidServer, **given: Any) -> Any:
-    """A server that was started."""
+    """Start a server."""
     server = kind(data, port=0, quiet=True, open_browser=False, **given)
     server.start_background()
     return server
@@ -363,13 +380,13 @@ def serve() -> Iterator[Callable[..., Any]]:
 
 
 @pytest.fixture(scope="session")
-def served(made: Path) -> Iterator[Callable[[str], CellucidServer]]:
-    """Servers of the exports by their name, one for all tests."""
+def served(all_exports: Path) -> Iterator[Callable[[str], CellucidServer]]:
+    """Servers of the exports by name, shared by all tests."""
     running: dict[str, CellucidServer] = {}
 
     def find(name: str) -> CellucidServer:
         if name not in running:
-            running[name] = start(made / name if name else made)
+            running[name] = start(all_exports / name if name else all_exports)
         return running[name]
 
     yield find
@@ -379,10 +396,10 @@ def served(made: Path) -> Iterator[Callable[[str], CellucidServer]]:
 
 @pytest.fixture
 def page(browser: webdriver.Chrome) -> Iterator[Page]:
-    """An open browser, which must have nothing to complain of after the test."""
+    """A browser; after the test its console must have no errors."""
     browser.get_log("browser")
     page = Page(browser)
     page.resize(*SIZE)
     yield page
-    page.check()
+    page.assert_no_errors()
     browser.get("about:blank")

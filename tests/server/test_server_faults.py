@@ -114,15 +114,15 @@ def test_the_page_says_what_it_costs(
     without = serve(data, cache_dir=tmp_path / "file" / "cache")
     _settled(without)
     page.open(without)
-    page.until("!document.getElementById('index-note').hidden")
+    page.wait_until("!document.getElementById('index-note').hidden")
     (line,) = page.texts("#index-note")
     assert line == f"No gene index (the cache folder cannot be written (Not a directory)): {COST}."
     page.open(without, "color=gene:Gene1")
-    page.until("!document.getElementById('index-note').hidden")
+    page.wait_until("!document.getElementById('index-note').hidden")
     built = serve(data, cache_dir=tmp_path / "cache")
     _settled(built)
     page.open(built, "color=gene:Gene1")
-    assert not page.seen("#index-note")
+    assert not page.is_shown("#index-note")
 
 
 def test_a_port_that_is_taken_is_a_line_of_its_own(

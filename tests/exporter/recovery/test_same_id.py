@@ -104,7 +104,7 @@ def test_the_page_shows_each(request: pytest.FixtureRequest, folder: Path) -> No
     (folder / "e" / "dataset_identity.json").write_text("{")
     server = serve(folder)
     assert page.open(server)["nCells"] == 60
-    texts = [option.text for option in Select(page.one("#datasets")).options]
+    texts = [option.text for option in Select(page.find("#datasets")).options]
     assert texts[:3] == [f"{NAME} (a b)", f"{NAME} (b)", "Other"]
     assert texts[3].startswith("e (")
     assert page.choose("#datasets", f"{NAME} (b)")["nCells"] == 61

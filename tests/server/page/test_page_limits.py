@@ -20,7 +20,7 @@ from cellucid_dask.synthetic import AtlasSpec, make_anndata
 
 pytest.importorskip("selenium", reason="selenium, which drives the browser, is not installed")
 
-from paging import SPOILED, Page, needs_browser
+from paging import FAILED_REQUEST, Page, needs_browser
 
 pytestmark = needs_browser
 
@@ -160,7 +160,7 @@ def test_slow_readers_of_the_same_address_give_way(
     page: Page, serve: Any, long: Path, hasty: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Such as others behind the same proxy or the same tunnel."""
-    page.spoiled = (SPOILED,)
+    page.expected_errors = (FAILED_REQUEST,)
     server = serve(long)
     with slow_readers(server, "/points_3d.bin"):
         monkeypatch.setattr(hasty, "SLOW_AFTER", 0.1)
@@ -169,12 +169,14 @@ def test_slow_readers_of_the_same_address_give_way(
 
 
 def test_the_page_asks_again(page: Page, serve: Any, long: Path, hasty: Any) -> None:
-    page.spoiled = (SPOILED,)
+    page.expected_errors = (FAILED_REQUEST,)
     server = serve(long)
-    page.roots.append(server.url + "/")
+    page.allowed_urls.append(server.url + "/")
     with slow_readers(server, "/points_3d.bin"):
         page.driver.get(f"{server.viewer_url}#d=2")
-        page.until("document.getElementById('status').textContent.startsWith('The server is busy')")
-        assert not page.seen("#error")
+        page.wait_until(
+            "document.getElementById('status').textContent.startsWith('The server is busy')"
+        )
+        assert not page.is_shown("#error")
     state = page.state()
     assert (state["error"], state["drawn"]) == (None, CELLS_OF_LONG)

@@ -1,71 +1,18 @@
-"""What a careless or a hostile user does to the page."""
+"""How the page draws many cells: the topmost ones first."""
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from page_data import CELLS, GROUPS
 
 pytest.importorskip("selenium", reason="selenium, which drives the browser, is not installed")
 
-from paging import Page, decoded, needs_browser
-
-from cellucid_dask import export
-from cellucid_dask.synthetic import AtlasSpec, make_anndata
+from paging import Page, needs_browser
 
 pytestmark = needs_browser
 
-
-def test_links_that_harm(page: Page, served: Any) -> None:
-    server = served("uint8")
-    long = "d=2&hide=" + ",".join(["0-65535"] * 12_500)  # of 100 kB
-    assert page.open(server, long)["drawn"] == 0
-    state = page.open(server, "d=constructor&color=obs:gone&hide=0-2&log=1")
-    assert (state["dimension"], state["drawn"]) == (3, CELLS), "what is hidden is of another field"
-    page.open(server, "d=2&labels=0&color=obs:score&log=1&range=-100,-90")
-    assert page.colours()[(0xFD, 0xE7, 0x25)] > 300, "all are above such a range"
-
-
-def test_a_picture_of_large_cells_zoomed_far(page: Page, served: Any, tmp_path: Path) -> None:
-    arrived = page.downloads(tmp_path / "pictures")
-    page.open(served("uint8"), "d=2&color=&size=15&at=0,0,2000")
-    page.choose("#picture-scale", "4×")
-    page.click("#save-picture")
-    assert decoded(arrived("uint8.png")).shape[1] > 2000
-
-
-def test_high_contrast_keeps_the_colours(page: Page, served: Any) -> None:
-    page.cdp(
-        "Emulation.setEmulatedMedia",
-        features=[
-            {"name": "forced-colors", "value": "active"},
-            {"name": "prefers-color-scheme", "value": "dark"},
-        ],
-    )
-    try:
-        page.open(served("uint8"), "d=2&labels=0")
-        colours = page.colours()
-        assert all(colours[page.swatch(name)] > 300 for name in GROUPS)
-        assert sum(page.picture()[0, 0].tolist()) < 100, "the ground is dark"
-    finally:
-        page.cdp("Emulation.setEmulatedMedia", features=[])
-
-
-def test_retry_after_another_export(page: Page, serve: Any, exports: Path) -> None:
-    folder = exports / "uint8"
-    page.open(serve(folder), "d=2")
-    shutil.rmtree(folder)
-    export(make_anndata(AtlasSpec(cells=300, genes=5)), folder, quiet=True)
-    assert page.show(3)["error"]["path"].startswith("points_3d")
-    state = page.click("#retry")
-    assert (state["error"], state["drawn"]) == (None, 300)
-
-
-# ------------------------------------------------------------------------------------ many cells
 
 ON_TOP = """
 const [flat, width, codes, done] = arguments;
@@ -83,7 +30,7 @@ const [flat, width, codes, done] = arguments;
 
 
 @pytest.mark.parametrize("width", [2, 3])
-def test_the_cells_on_top_of_a_pixel(page: Page, served: Any, width: int) -> None:
+def test_topmost_cell_of_each_pixel_is_found(page: Page, served: Any, width: int) -> None:
     rng = np.random.default_rng(width)
     points = rng.uniform(-1.15, 1.15, (3000, width)).astype("f4")
     if width == 3:
@@ -150,11 +97,11 @@ const done = arguments[0];
 """
 
 
-def test_many_cells_are_there_before_all_are_drawn(page: Page, served: Any) -> None:
-    """The picture of the cells on top of each pixel has the colours of the one of all cells."""
+def test_topmost_cells_are_drawn_before_all_others(page: Page, served: Any) -> None:
+    """The picture of the cells on top of each pixel has the colors of the one of all cells."""
     page.open(served("uint8"))
     first, last, drawn, tops = page.driver.execute_async_script(MANY)
     assert 20_000 < drawn == tops < 100_000, "one cell for each pixel, and each of them once"
     quarters = [(0, 0, 200), (9, 9, 9), (200, 0, 0), (0, 200, 0), (255, 255, 255)]
     for found in (first, last):
-        assert [list(colour) * 25 for colour in quarters] == found
+        assert [list(color) * 25 for color in quarters] == found

@@ -1,0 +1,149 @@
+"""Columns of the page: quantized and live values, edges of any width, the gene input."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from page_data import (
+    CELLS,
+    FORMS,
+    MAPS,
+    atlas,
+    outlier_quantiles,
+    score,
+)
+
+from cellucid_dask import AnnDataServer, export
+
+pytest.importorskip("selenium", reason="selenium, which drives the browser, is not installed")
+
+from paging import Page, needs_browser, pixels_at
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import Select
+
+pytestmark = needs_browser
+
+
+def test_live_data_looks_like_its_export(page: Page, serve: Any, served: Any) -> None:
+    page.open(served("float32"), "edges=1&vectors=velocity_umap&outliers=0.9")
+    exported = page.picture()
+    state = page.open(serve(atlas(), AnnDataServer), page.hash())
+    assert state["drawn"] == CELLS - (outlier_quantiles(atlas(), "the group (x)") > 0.9).sum()
+    assert np.array_equal(page.picture(), exported)
+    assert page.choose("#color", "score")["colorBy"] == "obs:score"
+
+
+DECODE = """
+const [folder, columnId, done] = arguments;
+(async () => {
+  const part = (name) => import(new URL(`_cellucid/page/${name}.js`, document.baseURI));
+  const [{ Dataset }, { Reader }] = await Promise.all([part("dataset"), part("reader")]);
+  const { signal } = new AbortController();
+  const reader = new Reader(new URL(folder, document.baseURI), signal, () => {});
+  const dataset = new Dataset(await reader.readJson("dataset_identity.json"));
+  await Promise.all([dataset.readFields(reader), dataset.readGenes(reader)]);
+  const column = await dataset.readColumn(reader, columnId);
+  const values = [...column.codes.keys()].map((i) => column.value(i));
+  const { lo, hi, missingCount } = column;
+  done({ values, lo, hi, missingCount, edges: [...(await dataset.readEdges(reader, 1e6))] });
+})();
+"""
+
+
+def test_all_quantizations_and_compressions_are_decoded(
+    page: Page, serve: Any, exports: Path
+) -> None:
+    """Quantized and float32 values, compressed or not, and edges of any width."""
+    adata = atlas()
+    for name, dtype in (("uint16", "uint32"), ("float32", "uint64")):
+        widen_edges(exports / name, dtype)
+    page.open(serve(exports), "dataset=uint8")
+    expected = edges_of(exports / "float32", "uint64").ravel().tolist()
+    columns = {"obs:score": score(), "gene:Gene7": adata[:, "Gene7"].X.toarray().ravel()}
+    for form, options in FORMS.items():
+        for color, values in columns.items():
+            found = page.driver.execute_async_script(DECODE, f"{form}/", color)
+            lo, hi = np.nanmin(values), np.nanmax(values)
+            assert (found["lo"], found["hi"]) == pytest.approx((lo, hi))
+            assert found["missingCount"] == np.isnan(values).sum()
+            bits = options["var_quantization"]
+            step = (hi - lo) / (2**bits - 2) if bits else 1e-9
+            read = np.array(found["values"], float)
+            assert np.array_equal(np.isnan(read), np.isnan(values))
+            assert np.nanmax(np.abs(read - values)) <= 1.01 * step, (form, color)
+        assert found["edges"] == expected
+
+
+def edges_of(folder: Path, dtype: str) -> np.ndarray[Any, Any]:
+    parts = (np.fromfile(folder / f"connectivity/edges.{end}.bin", dtype) for end in ("src", "dst"))
+    return np.column_stack(list(parts))
+
+
+def widen_edges(folder: Path, dtype: str) -> None:
+    """Rewrite an export of few cells as one of many has its edges."""
+    manifest = json.loads((folder / "connectivity_manifest.json").read_text())
+    for key in ("sourcesPath", "destinationsPath"):
+        stored = (folder / manifest[key]).read_bytes()
+        raw = gzip.decompress(stored) if manifest[key].endswith(".gz") else stored
+        wide = np.frombuffer(raw, manifest["index_dtype"]).astype(dtype).tobytes()
+        (folder / manifest[key]).write_bytes(
+            gzip.compress(wide) if manifest[key].endswith(".gz") else wide
+        )
+    manifest.update(index_dtype=dtype, index_bytes=np.dtype(dtype).itemsize)
+    (folder / "connectivity_manifest.json").write_text(json.dumps(manifest))
+
+
+def test_gene_input_completes_names(page: Page, serve: Any, exports: Path) -> None:
+    folder = exports / "uint8"
+    path = folder / "var_manifest.json"
+    manifest = json.loads(path.read_text())
+    real, other = (field[0] for field in manifest["fields"][3:5])
+    manifest["fields"] += [[f"MADE-{i}", 0, 1] for i in range(60_000)]
+    path.write_text(json.dumps(manifest))
+    page.open(serve(folder), "d=2")
+    gene = page.find("#gene")
+    gene.send_keys("made-5")
+    matches = page.texts("#gene-matches [role='option']")
+    assert len(matches) == 30
+    assert matches[0] == "MADE-5"
+    gene.send_keys(Keys.ARROW_DOWN, Keys.ARROW_DOWN, Keys.ARROW_UP)
+    assert page.texts("#gene-matches [aria-selected='true']") == [matches[1]]
+    assert gene.get_attribute("aria-activedescendant") == "match-1"
+    gene.send_keys("x")
+    assert page.texts("#gene-matches *") == ["no gene matches"]
+    assert page.texts("#gene-matches [aria-selected='true']") == []
+    gene.send_keys(Keys.ENTER, Keys.ESCAPE)
+    assert not page.is_shown("#gene-matches")
+    assert page.state()["colorBy"] == "obs:the group (x)", "nothing was chosen"
+    gene.clear()
+    gene.send_keys(real.lower())
+    assert page.texts("#gene-matches [role='option']")[0] == real
+    assert page.click("#gene-matches [role='option']")["colorBy"] == f"gene:{real}"
+    found = pixels_at(page.picture(), page.cell_pixels())
+    values = atlas()[:, real].X.toarray().ravel()
+    assert tuple(found[values.argmax()]) == MAPS["viridis"][2]
+    assert (found[values == 0] == MAPS["viridis"][0]).all()
+    lo, hi = (float(text) for text in page.texts(".range-limits span"))
+    assert (lo, hi) == pytest.approx((0, values.max()), rel=1e-3)
+    state = page.press_keys("#gene", other, Keys.ENTER)
+    assert state["colorBy"] == f"gene:{other}", "typed over the last one"
+    assert page.texts("#gene-group option") == [real, other]
+    assert page.choose("#color", real)["colorBy"] == f"gene:{real}"
+    assert gene.get_attribute("value") == real
+    page.choose("#color", "score")
+    assert gene.get_attribute("value") == ""
+    assert Select(page.find("#color")).first_selected_option.text == "score"
+
+
+def test_export_without_genes_disables_the_gene_input(
+    page: Page, serve: Any, tmp_path: Path
+) -> None:
+    export(atlas(), tmp_path / "export", quiet=True, expression=False)
+    assert page.open(serve(tmp_path / "export"))["ready"]
+    assert not page.find("#gene").is_enabled()
+    assert page.texts("#dataset-counts") == [f"{CELLS} cells · 0 genes"]

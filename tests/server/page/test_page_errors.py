@@ -1,0 +1,213 @@
+"""What the page shows while it loads, and when something cannot be loaded or drawn."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from page_data import (
+    CELLS,
+    GROUP,
+)
+
+from cellucid_dask import export
+from cellucid_dask.synthetic import AtlasSpec, make_anndata
+
+pytest.importorskip("selenium", reason="selenium, which drives the browser, is not installed")
+
+from paging import FAILED_REQUEST, Page, count_colors, decode_png, needs_browser, pixels_at
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import Select
+
+pytestmark = needs_browser
+
+
+HOLD = """
+const real = window.fetch;
+const held = new Promise((release) => { window.release = release; });
+window.fetch = async (url, options) => {
+  if (!url.pathname.includes(arguments_[0])) return real(url, options);
+  const response = await real(url); // also when the page has lost interest in it
+  const body = await response.arrayBuffer();
+  await held;
+  return new Response(body);
+};
+""".replace("arguments_", "given")
+
+
+def hold(page: Page, part: str) -> None:
+    """Hold back answers for paths with this part until ``release()``."""
+    page.js(f"const given = arguments; {HOLD}", part)
+
+
+def test_last_of_two_choices_wins_and_progress_is_shown(page: Page, served: Any) -> None:
+    page.open(served("uint8"), "d=2&labels=0")
+    assert not page.is_shown("#progress")
+    hold(page, "score")
+    Select(page.find("#color")).select_by_visible_text("score")
+    assert page.is_shown("#progress")
+    assert page.find("#status").text == "Loading obs/score.values.u8.gz…"
+    state = page.js("return cellucid.ready")
+    assert not state
+    shown = page.cell_pixels()
+    assert len(shown) == CELLS, "the cells stay meanwhile"
+    page.driver.execute_async_script("setTimeout(arguments[0], 100)")
+    image = decode_png(base64.b64decode(page.find("#cells").screenshot_as_base64))
+    assert count_colors(image)[page.swatch("b")] > 300, "and their colors, and the legend"
+    assert page.js("return document.getElementById('legend').inert"), "which takes no clicks"
+    assert page.choose("#color", "quarter")["colorBy"] == "obs:quarter"
+    assert not page.is_shown("#progress")
+    assert not page.js("return document.getElementById('legend').inert")
+    page.js("window.release()")
+    page.driver.execute_async_script("setTimeout(arguments[0], 50)")
+    assert page.state()["colorBy"] == "obs:quarter"
+    assert page.texts("h2")[0] == "quarter"
+    assert page.texts(".color-bar") == []
+    assert page.choose("#color", "score")["colorBy"] == "obs:score"
+
+
+def test_broken_file_is_an_error_until_a_retry_succeeds(
+    page: Page, serve: Any, exports: Path
+) -> None:
+    """Missing, cut short, no gzip, of another length."""
+    page.expected_errors = (FAILED_REQUEST,)
+    folder = exports / "uint8"
+    cases = {"score": "404", "quarter": "cut short", "many": "damaged", "Gene3": "398 bytes"}
+    paths = {key: next(folder.glob(f"*/{key}.[vc]*")) for key in cases}
+    good = {key: path.read_bytes() for key, path in paths.items()}
+    paths["score"].unlink()
+    paths["quarter"].write_bytes(good["quarter"][: len(good["quarter"]) // 2])
+    paths["many"].write_bytes(b"no gzip")
+    paths["Gene3"].write_bytes(gzip.compress(gzip.decompress(good["Gene3"])[:-2]))
+    page.open(serve(folder), "d=2&labels=0")
+    for key, word in cases.items():
+        gene = key == "Gene3"
+        state = page.press_keys("#gene", key, Keys.ENTER) if gene else page.choose("#color", key)
+        assert not state["ready"]
+        path = paths[key].relative_to(folder).as_posix()
+        assert state["error"]["path"] == path
+        assert state["error"]["status"] == (404 if word == "404" else 0)
+        told = page.find("#error-message").text
+        assert path in told
+        assert word in told
+        assert (state["colorBy"], page.texts("#legend *")) == (None, [])
+        plain = pixels_at(page.picture(), page.cell_pixels())
+        assert (plain == plain[0]).all(), "the cells stay"
+        assert tuple(plain[0]) != page.background()
+    for key, path in paths.items():
+        path.write_bytes(good[key])
+    seen_by_server(folder)
+    retried(page)
+    assert page.state()["colorBy"] == "gene:Gene3"
+    assert page.choose("#color", "score")["colorBy"] == "obs:score"
+
+
+def seen_by_server(folder: Path) -> None:
+    """Touch an export as whoever exports again does last."""
+    identity = folder / "dataset_identity.json"
+    identity.write_bytes(identity.read_bytes())
+
+
+def retried(page: Page) -> None:
+    """Press retry until it helps: a server looks once a second whether there is another export."""
+    page.wait_until(
+        "cellucid.ready || (cellucid.error && !document.getElementById('retry').click() && false)"
+    )
+    page.state()
+    assert not page.is_shown("#error")
+
+
+def test_cells_stay_if_outliers_vectors_or_edges_are_broken(
+    page: Page, serve: Any, exports: Path
+) -> None:
+    """Outliers, vectors and edges: the cells stay, and a retry shows them."""
+    folder = exports / "uint8"
+    page.expected_errors = (FAILED_REQUEST,)
+    page.open(serve(folder), "d=2&labels=0")
+    page.open_display()
+    wishes = {
+        f"obs/{next((folder / 'obs').glob('the_group*outliers*')).name}": lambda: page.set_slider(
+            "#outliers", 0.8
+        ),
+        "vectors/velocity_umap_2d.bin.gz": lambda: page.choose("#vectors", "Velocity (UMAP)"),
+        "connectivity/edges.dst.bin.gz": lambda: page.click("#edges"),
+    }
+    for number, (name, wish) in enumerate(wishes.items()):
+        good = (folder / name).read_bytes()
+        (folder / name).write_bytes(b"noise") if number else (folder / name).unlink()
+        seen_by_server(folder)
+        before = page.picture()
+        state = wish()
+        assert state["error"]["path"] == name
+        assert name in page.find("#error-message").text
+        assert len(page.texts(".entry")) == 4
+        hidden = page.picture()
+        assert np.array_equal(hidden, before), "the cells stay as they were"
+        (folder / name).write_bytes(good)
+        seen_by_server(folder)
+        retried(page)
+        assert not np.array_equal(page.picture(), before), "what was asked for is seen"
+
+
+@pytest.mark.parametrize("name", ["points_3d.bin.gz", "obs_manifest.json"])
+def test_retry_loads_a_required_file_that_was_missing(page: Page, served: Any, name: str) -> None:
+    page.open(served("uint8"))
+    page.cdp("Network.enable")
+    page.cdp("Network.setBlockedURLs", urls=[f"*/{name}"])
+    page.expected_errors = (FAILED_REQUEST,)
+    try:
+        state = page.reload()
+        assert state["error"]["path"] == name
+        assert f"{name}: no answer from the server" in page.find("#error-message").text
+        assert page.texts("h1") == ["Atlas uint8"]
+    finally:
+        page.cdp("Network.setBlockedURLs", urls=[])
+        page.cdp("Network.disable")
+    state = page.click("#retry")
+    assert state["ready"]
+    assert (state["drawn"], state["colorBy"]) == (CELLS, f"obs:{GROUP}")
+    assert page.color_counts()[page.swatch("b")] > 500
+
+
+def test_retry_shows_a_new_export(page: Page, serve: Any, exports: Path) -> None:
+    folder = exports / "uint8"
+    page.open(serve(folder), "d=2")
+    shutil.rmtree(folder)
+    export(make_anndata(AtlasSpec(cells=300, genes=5)), folder, quiet=True)
+    assert page.show_dimension(3)["error"]["path"].startswith("points_3d")
+    state = page.click("#retry")
+    assert (state["error"], state["drawn"]) == (None, 300)
+
+
+def test_browser_without_webgl2_gets_an_error(page: Page, served: Any) -> None:
+    hide = "HTMLCanvasElement.prototype.getContext = () => null"
+    script = page.cdp("Page.addScriptToEvaluateOnNewDocument", source=hide)
+    try:
+        state = page.open(served("uint8"))
+        assert "WebGL2" in state["error"]["message"]
+        assert "WebGL2" in page.find("#error-message").text
+    finally:
+        page.cdp("Page.removeScriptToEvaluateOnNewDocument", **script)
+
+
+def test_picture_is_the_same_after_a_webgl_context_loss(page: Page, served: Any) -> None:
+    page.open(served("uint8"), "d=2&outliers=0.9&edges=1&lasso=2,0,0,-1,-1,1,-1,1,1")
+    before = page.picture()
+    page.js(
+        "window.lose = document.getElementById('cells').getContext('webgl2')"
+        ".getExtension('WEBGL_lose_context'); window.lose.loseContext()"
+    )
+    page.driver.execute_async_script("setTimeout(arguments[0], 30)")
+    page.js(
+        "window.restored = false; document.getElementById('cells').addEventListener("
+        "'webglcontextrestored', () => { window.restored = true });"
+        "window.lose.restoreContext()"
+    )
+    page.wait_until("window.restored")
+    assert np.array_equal(page.picture(), before)
+    page.expected_errors = ("WebGL", "context")

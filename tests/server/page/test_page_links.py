@@ -1,0 +1,211 @@
+"""Links: the view in the address of the page."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+import numpy as np
+import pytest
+from page_data import (
+    CELLS,
+    GROUP,
+    GROUPS,
+)
+
+pytest.importorskip("selenium", reason="selenium, which drives the browser, is not installed")
+
+from paging import Page, needs_browser, rgb
+from selenium.webdriver.common.keys import Keys
+
+pytestmark = needs_browser
+
+
+def copied(page: Page) -> str:
+    """The link that the page copies."""
+    allowed = ["clipboardReadWrite", "clipboardSanitizedWrite"]
+    page.cdp("Browser.grantPermissions", permissions=allowed)
+    page.click("#copy-link")
+    page.wait_until("!document.getElementById('notice').hidden")
+    assert page.texts("#notice p") == ["Link copied."]
+    page.click("#notice button")
+    assert not page.is_shown("#notice")
+    return page.driver.execute_async_script("navigator.clipboard.readText().then(arguments[0])")
+
+
+def same_elsewhere(page: Page, link: str) -> None:
+    """A copied link shows the same in another tab."""
+    told = ["#status", ".entry .number", ".range-limits span", "#dataset-counts"]
+    told += ["#selection-size", ".category-count"] * page.is_shown("#selection")
+    before = page.picture(), page.state(), [page.texts(each) for each in told]
+    here = page.driver.current_window_handle
+    page.driver.switch_to.new_window("tab")
+    try:
+        page.resize(900, 560)
+        page.driver.get(link)
+        state = page.state()
+        assert page.js("return location.href") == link, "what was read is what would be written"
+        after = page.picture(), state, [page.texts(each) for each in told]
+    finally:
+        page.driver.close()
+        page.driver.switch_to.window(here)
+    assert np.array_equal(before[0], after[0])
+    assert before[1:] == after[1:]
+
+
+def test_copied_link_shows_the_same_view(page: Page, serve: Any, all_exports: Path) -> None:
+    server = serve(all_exports / "uint16", token="s3cret-and-long-enough")
+    page.open(server)
+    page.show_dimension(2)
+    page.choose("#theme", "Dark")
+    page.entry("b").click()
+    page.set_slider("#outliers", 0.9)
+    page.click("#display summary")
+    page.click("#edges")
+    page.choose("#vectors", "Velocity (UMAP)")
+    page.set_slider("#size", 5)
+    page.set_slider("#opacity", 0.6)
+    page.click("#lasso")
+    page.drag((150, 60), (420, 70), (400, 300), (160, 330))
+    page.drag((430, 100), (520, 110), (500, 200), shift=True)
+    page.click("#lasso")
+    page.drag((300, 200), (310, 230))
+    link = copied(page)
+    found = {key: values[-1] for key, values in parse_qs(link.partition("#")[2]).items()}
+    lasso, at = found.pop("lasso"), found.pop("at")
+    assert lasso.startswith("2,")
+    assert len(at.split(",")) == 3
+    assert found == {
+        "d": "2",
+        "color": f"obs:{GROUP}",
+        "hide": "1",
+        "outliers": "0.9",
+        "edges": "1",
+        "vectors": "velocity_umap",
+        "size": "5",
+        "opacity": "0.6",
+        "theme": "dark",
+    }
+    assert "token" not in link
+    same_elsewhere(page, link)
+
+    page.click("#clear-selection")
+    page.show_dimension(3)
+    page.choose("#color", "score")
+    page.press_keys("#log", Keys.SPACE)
+    page.choose("#map", "cividis")
+    page.press_keys(".handle:nth-of-type(1)", Keys.PAGE_UP)
+    page.press_keys(".handle:nth-of-type(2)", Keys.PAGE_DOWN)
+    page.drag((200, 200), (260, 190))
+    page.drag((200, 200), (230, 210), shift=True)
+    page.press_keys("#cells", "+")
+    page.js("document.getElementById('labels').click()")
+    link = copied(page)
+    found = {key: values[-1] for key, values in parse_qs(link.partition("#")[2]).items()}
+    assert len(found.pop("at").split(",")) == 5
+    assert len(found.pop("range").split(",")) == 2
+    assert (found["color"], found["log"], found["map"]) == ("obs:score", "1", "cividis")
+    assert (found["d"], found["labels"]) == ("3", "0")
+    assert "hide" not in found
+    assert "outliers" not in found
+    same_elsewhere(page, link)
+
+
+ROUND_TRIP = """
+const [views, texts, done] = arguments;
+import(new URL("_cellucid/page/link.js", document.baseURI)).then((link) => {
+  const { parseView, formatView, DEFAULT_VIEW } = link;
+  const read = views.map((view) => parseView(formatView({ ...DEFAULT_VIEW, ...view })));
+  done([read, texts.map(parseView), DEFAULT_VIEW]);
+});
+"""
+
+
+def a_view(rng: random.Random) -> dict[str, Any]:
+    """What a page may show, with numbers of as many digits as a link has."""
+
+    def number(low: float, high: float) -> float:
+        return float(f"{rng.uniform(low, high):.6g}")
+
+    word = "".join(rng.choice("aäß%&=#+,;:/ \"'<>?-0") for _ in range(rng.randrange(1, 9)))
+    low = number(-1e6, 1e6)
+    every = {
+        "dataset": word,
+        "d": rng.choice([1, 2, 3]),
+        "color": rng.choice([f"obs:{word}", f"gene:{word}", ""]),
+        "hide": sorted(rng.sample(range(300), rng.randrange(1, 40))),
+        "outliers": number(0.02, 0.99),
+        "range": [low, float(f"{low + abs(low) + 1:.6g}")],
+        "log": True,
+        "map": rng.choice(["magma", "greys"]),
+        "labels": False,
+        "vectors": word,
+        "edges": True,
+        "size": number(0.5, 15),
+        "opacity": number(0.05, 0.99),
+        "theme": rng.choice(["light", "dark"]),
+        "at": [number(-2, 2), number(-2, 2), number(0.2, 2000)]
+        + [number(-9, 9), number(-1, 1)] * rng.randrange(2),
+        "lasso": [
+            {
+                "d": rng.choice([1, 2, 3]),
+                "yaw": number(-9, 9),
+                "pitch": number(-1, 1),
+                "outline": [[number(-1, 1), number(-1e-5, 1)] for _ in range(rng.randrange(3, 9))],
+            }
+            for _ in range(rng.randrange(1, 4))
+        ],
+    }
+    return {key: value for key, value in every.items() if rng.random() < 0.6}
+
+
+def test_links_are_parsed_as_they_were_written(page: Page, served: Any) -> None:
+    page.open(served("uint8"))
+    rng = random.Random(0)
+    views = [a_view(rng) for _ in range(500)]
+    bits = "d= hide= lasso= at= range= outliers= size= & , - 1 0 2 9e9 99999999 NaN % x = # obs:"
+    texts = ["".join(rng.choices(bits.split(), k=rng.randrange(12))) for _ in range(1000)]
+    read, odd, start = page.driver.execute_async_script(ROUND_TRIP, views, texts)
+    for view, found in zip(views, read, strict=True):
+        assert found == start | view
+    for text, found in zip(texts, odd, strict=True):
+        assert found["d"] in (0, 1, 2, 3), text
+        assert 0 <= found["outliers"] <= 1, text
+        assert found["size"] is None or 0.5 <= found["size"] <= 15, text
+        assert found["range"] is None or found["range"][0] < found["range"][1], text
+        assert all(0 <= code < 65536 for code in found["hide"]), text
+        assert None not in (found["at"] or []), text
+
+
+def test_link_edited_by_hand_is_followed(page: Page, served: Any) -> None:
+    """One edited in the address bar is followed; what there is not is told."""
+    server = served("uint8")
+    odd = "at=x,y&opacity=7&hide=zzz&lasso=2,0,0,1,1&d=9&size=-1&range=2,1&map=nomap&theme=pink"
+    page.open(server, odd)
+    assert page.state()["ready"]
+    assert page.state()["dimension"] == 3
+    page.js("window.cellucid = null; location.hash = 'd=2&color=obs:score&map=nomap'")
+    state = page.state()
+    assert (state["dimension"], state["colorBy"]) == (2, "obs:score")
+    assert page.is_shown(".color-bar")
+
+    page.open(server, "d=2&color=gene:nothing&vectors=none")
+    page.state()
+    assert page.texts("#notice p") == ['This dataset has no gene "nothing". Choose another one.']
+    assert page.state()["colorBy"] == f"obs:{GROUP}"
+    page.click("#notice button")
+    assert not page.is_shown("#notice")
+    assert np.array([page.swatch(name) for name in GROUPS]).shape == (3, 3)
+    assert rgb(page.find("#stage").value_of_css_property("background-color")) == page.background()
+
+
+def test_hostile_links_do_no_harm(page: Page, served: Any) -> None:
+    server = served("uint8")
+    long = "d=2&hide=" + ",".join(["0-65535"] * 12_500)  # of 100 kB
+    assert page.open(server, long)["drawn"] == 0
+    state = page.open(server, "d=constructor&color=obs:gone&hide=0-2&log=1")
+    assert (state["dimension"], state["drawn"]) == (3, CELLS), "what is hidden is of another field"
+    page.open(server, "d=2&labels=0&color=obs:score&log=1&range=-100,-90")
+    assert page.color_counts()[(0xFD, 0xE7, 0x25)] > 300, "all are above such a range"
