@@ -1,4 +1,4 @@
-"""An atlas for the tests of the page: cells that lie apart, so that each is seen by itself."""
+"""An atlas for the tests of the page: its cells do not overlap, so each of them is visible."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MISSING = 40  # the first so many cells have no group, as many last ones no scor
 GENES = 30
 GROUPS = ("ä/1", "b", "c")
 QUARTERS = ("north east", "north west", "south east", "south west")
-FORMS = {
+STORAGE_OPTIONS = {
     "uint8": {"var_quantization": 8, "obs_quantization": 8, "compression": 6},
     "uint16": {"var_quantization": 16, "obs_quantization": 16, "compression": 1},
     "float32": {"var_quantization": None, "obs_quantization": None, "compression": 0},
@@ -38,18 +38,18 @@ MAPS = {
 
 
 def pairs() -> NDArray[np.int64]:
-    """Pairs of cells that lie side by side, the right one second."""
+    """(n, 2): pairs of neighboring cells, the left one first."""
     left = np.arange(CELLS).reshape(DOWN, ACROSS)[:, :-1].ravel()
     return np.column_stack([left, left + 1])
 
 
-def joined() -> NDArray[np.bool_]:
-    """Which of these pairs have an edge: a third of them."""
+def has_edge() -> NDArray[np.bool_]:
+    """Which of these pairs have an edge: every third."""
     return np.arange(len(pairs())) % 3 == 0
 
 
 def atlas() -> AnnData:
-    """Cells on a shaken lattice, with all that the page can show."""
+    """Cells on a jittered grid, with everything that the page can show."""
     rng = np.random.default_rng(0)
     column, row = np.arange(CELLS) % ACROSS, np.arange(CELLS) // ACROSS
     flat = np.column_stack([column, row]) + rng.uniform(-0.14, 0.14, (CELLS, 2))
@@ -65,7 +65,7 @@ def atlas() -> AnnData:
         "score": score.astype("f4"),
     }
     genes = rng.gamma(1, 2, (CELLS, GENES)).astype("f4") * (rng.random((CELLS, GENES)) < 0.4)
-    (first, second), n = pairs()[joined()].T, int(joined().sum())
+    (first, second), n = pairs()[has_edge()].T, int(has_edge().sum())
     return AnnData(
         sparse.csr_array(genes),
         obs=pd.DataFrame(obs, index=[f"cell{i}" for i in range(CELLS)]),
@@ -87,7 +87,7 @@ def atlas() -> AnnData:
 
 
 def outlier_quantiles(adata: AnnData, key: str) -> NDArray[np.float64]:
-    """How far cells are from the mean of their category in latent space, by rank; NaN without."""
+    """Outlier quantile of each cell; NaN if it has no category."""
     codes, latent = adata.obs[key].cat.codes.to_numpy(), adata.obsm["X_pca"].astype("f8")
     found = np.full(adata.n_obs, np.nan)
     for code in range(codes.max() + 1):
@@ -98,16 +98,16 @@ def outlier_quantiles(adata: AnnData, key: str) -> NDArray[np.float64]:
 
 
 def export_all(root: Path) -> Path:
-    """Exports of the atlas in several forms, below a folder."""
+    """Export the atlas with several quantizations and compressions, one folder each."""
     adata = atlas()
-    for name, options in FORMS.items():
+    for name, options in STORAGE_OPTIONS.items():
         names = {"dataset_id": name, "dataset_name": f"Atlas {name}"}
         export(adata, root / name, quiet=True, **names, **options)
     return root
 
 
-def stacked(*, upside_down: bool) -> AnnData:
-    """Cells at the same places in threes: missing, low and high ones, or the other way round."""
+def stacked_cells(*, upside_down: bool) -> AnnData:
+    """Three cells at each position: a missing, a low and a high one, or the other way round."""
     order = slice(None, None, -1 if upside_down else 1)
     obs = {
         "kind": pd.Categorical([None, "seen", "seen"] * 20)[order],

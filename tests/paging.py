@@ -82,7 +82,7 @@ def decode_png(png: bytes) -> Pixels:
 
 
 def pixels_at(image: Pixels, places: Places, scale: float = 1) -> Pixels:
-    """(n, 3) of the pixels at places, in CSS pixels."""
+    """(n, 3): colors of an image at CSS pixels."""
     x, y = np.floor(np.asarray(places) * scale).astype(int).T
     return image[y, x]
 

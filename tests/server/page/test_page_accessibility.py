@@ -20,7 +20,7 @@ pytestmark = needs_browser
 
 
 def test_themes_have_enough_contrast(page: Page, served: Any) -> None:
-    """As the system has it, until one is chosen; with text and borders that can be read."""
+    """The page follows the theme of the system, until the user chooses one."""
     page.open(served("uint8"), "d=2&labels=0&lasso=2,0,0,-1,-1,1,-1,1,1")
     page.open_display()
     light = {}
@@ -60,11 +60,11 @@ CONTRAST = """
   const controls = "button, select, input[type=text], input[type=search]";
   const borders = [...document.querySelectorAll(controls)]
     .filter((each) => shown(each) && getComputedStyle(each).borderTopWidth !== "0px");
-  const told = (each) => each.id || each.className || each.tagName;
+  const nameOf = (each) => each.id || each.className || each.tagName;
   return [
-    ...texts.map((each) => [told(each), getComputedStyle(each).color, ground(each), 4.5]),
+    ...texts.map((each) => [nameOf(each), getComputedStyle(each).color, ground(each), 4.5]),
     ...borders.map((each) =>
-      [told(each), getComputedStyle(each).borderTopColor, ground(each.parentElement), 3]),
+      [nameOf(each), getComputedStyle(each).borderTopColor, ground(each.parentElement), 3]),
   ];
 """
 
@@ -77,7 +77,7 @@ def luminance(color: tuple[int, ...]) -> float:
 
 
 def contrasts(page: Page) -> list[tuple[str, float]]:
-    """What has less contrast than it needs: texts 4.5, borders of controls 3."""
+    """Elements with too little contrast: texts need 4.5, borders of controls 3."""
     found = page.js(CONTRAST)
     assert len(found) > 40
     weak = []
@@ -126,9 +126,9 @@ def test_every_control_has_a_name_and_a_tab_stop(page: Page, served: Any) -> Non
         assert len(focusable) > 15
         roles = [(n["role"]["value"], n.get("name", {}).get("value", "")) for n in focusable]
         assert [role for role, name in roles if not name.strip()] == []
-        told = {name for _, name in roles}
+        found_names = {name for _, name in roles}
         for name in ("Color by", "Gene", "Lasso", "Reset view", "Copy link", "Save picture"):
-            assert name in told, told
+            assert name in found_names, found_names
         # From the top to the bottom on the left, then the stage, by the Tab key.
         page.js("document.activeElement.blur(); document.body.focus()")
         stops = []

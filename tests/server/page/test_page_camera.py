@@ -126,7 +126,7 @@ def test_tooltip_describes_the_cell_under_the_pointer(page: Page, served: Any) -
     page.open(served("uint16"), BARE)
     known, values = names(), atlas().obs["score"].to_numpy()
 
-    def told(places: Places, cell: int) -> str:
+    def tooltip_at(places: Places, cell: int) -> str:
         page.move_pointer((0, 0))
         page.wait_until("document.getElementById('tooltip').hidden")
         page.move_pointer(places[cell])
@@ -135,7 +135,7 @@ def test_tooltip_describes_the_cell_under_the_pointer(page: Page, served: Any) -
 
     places = page.cell_pixels()
     for cell in (0, 77, 399):
-        assert told(places, cell) == f"cell {cell} · {GROUP}: {known[cell]}"
+        assert tooltip_at(places, cell) == f"cell {cell} · {GROUP}: {known[cell]}"
     box, stage = page.find("#tooltip").rect, page.find("#stage").rect
     assert box["x"] + box["width"] <= stage["x"] + stage["width"]
     assert box["y"] + box["height"] <= stage["y"] + stage["height"]
@@ -147,13 +147,13 @@ def test_tooltip_describes_the_cell_under_the_pointer(page: Page, served: Any) -
     assert not page.is_shown("#tooltip")
 
     page.choose("#color", "score")
-    cell, name = told(places, 77).split(" · ")
+    cell, name = tooltip_at(places, 77).split(" · ")
     assert cell == "cell 77"
     assert float(name.removeprefix("score: ")) == pytest.approx(values[77], abs=0.02)
-    assert told(places, CELLS - 1) == f"cell {CELLS - 1} · score: no value"
+    assert tooltip_at(places, CELLS - 1) == f"cell {CELLS - 1} · score: no value"
     page.show_dimension(3)
     places = page.cell_pixels()
     cell = int(np.flatnonzero(far_from_others(places, 16))[0])
-    assert told(places, cell).startswith(f"cell {cell} · score: ")
+    assert tooltip_at(places, cell).startswith(f"cell {cell} · score: ")
     page.choose("#color", "None")
-    assert told(places, cell) == f"cell {cell}"
+    assert tooltip_at(places, cell) == f"cell {cell}"

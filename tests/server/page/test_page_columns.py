@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from page_data import (
     CELLS,
-    FORMS,
     MAPS,
+    STORAGE_OPTIONS,
     atlas,
     outlier_quantiles,
     score,
@@ -65,7 +65,7 @@ def test_all_quantizations_and_compressions_are_decoded(
     page.open(serve(exports), "dataset=uint8")
     expected = edges_of(exports / "float32", "uint64").ravel().tolist()
     columns = {"obs:score": score(), "gene:Gene7": adata[:, "Gene7"].X.toarray().ravel()}
-    for form, options in FORMS.items():
+    for form, options in STORAGE_OPTIONS.items():
         for color, values in columns.items():
             found = page.driver.execute_async_script(DECODE, f"{form}/", color)
             lo, hi = np.nanmin(values), np.nanmax(values)
@@ -85,7 +85,7 @@ def edges_of(folder: Path, dtype: str) -> np.ndarray[Any, Any]:
 
 
 def widen_edges(folder: Path, dtype: str) -> None:
-    """Rewrite an export of few cells as one of many has its edges."""
+    """Give the edges of an export a wider integer type, as an export of many cells has."""
     manifest = json.loads((folder / "connectivity_manifest.json").read_text())
     for key in ("sourcesPath", "destinationsPath"):
         stored = (folder / manifest[key]).read_bytes()

@@ -27,7 +27,7 @@ from selenium.webdriver.support.ui import Select
 pytestmark = needs_browser
 
 
-HOLD = """
+DELAY_RESPONSES = """
 const real = window.fetch;
 const held = new Promise((release) => { window.release = release; });
 window.fetch = async (url, options) => {
@@ -40,15 +40,15 @@ window.fetch = async (url, options) => {
 """.replace("arguments_", "given")
 
 
-def hold(page: Page, part: str) -> None:
-    """Hold back answers for paths with this part until ``release()``."""
-    page.js(f"const given = arguments; {HOLD}", part)
+def delay_responses(page: Page, part: str) -> None:
+    """Delay responses to paths with this part until ``release()``."""
+    page.js(f"const given = arguments; {DELAY_RESPONSES}", part)
 
 
 def test_last_of_two_choices_wins_and_progress_is_shown(page: Page, served: Any) -> None:
     page.open(served("uint8"), "d=2&labels=0")
     assert not page.is_shown("#progress")
-    hold(page, "score")
+    delay_responses(page, "score")
     Select(page.find("#color")).select_by_visible_text("score")
     assert page.is_shown("#progress")
     assert page.find("#status").text == "Loading obs/score.values.u8.gz…"
@@ -74,7 +74,7 @@ def test_last_of_two_choices_wins_and_progress_is_shown(page: Page, served: Any)
 def test_broken_file_is_an_error_until_a_retry_succeeds(
     page: Page, serve: Any, exports: Path
 ) -> None:
-    """Missing, cut short, no gzip, of another length."""
+    """A file that is missing, cut short, not gzip, or of another length."""
     page.expected_errors = (FAILED_REQUEST,)
     folder = exports / "uint8"
     cases = {"score": "404", "quarter": "cut short", "many": "damaged", "Gene3": "398 bytes"}
@@ -92,29 +92,29 @@ def test_broken_file_is_an_error_until_a_retry_succeeds(
         path = paths[key].relative_to(folder).as_posix()
         assert state["error"]["path"] == path
         assert state["error"]["status"] == (404 if word == "404" else 0)
-        told = page.find("#error-message").text
-        assert path in told
-        assert word in told
+        message = page.find("#error-message").text
+        assert path in message
+        assert word in message
         assert (state["colorBy"], page.texts("#legend *")) == (None, [])
         plain = pixels_at(page.picture(), page.cell_pixels())
         assert (plain == plain[0]).all(), "the cells stay"
         assert tuple(plain[0]) != page.background()
     for key, path in paths.items():
         path.write_bytes(good[key])
-    seen_by_server(folder)
-    retried(page)
+    touch_identity(folder)
+    retry_until_loaded(page)
     assert page.state()["colorBy"] == "gene:Gene3"
     assert page.choose("#color", "score")["colorBy"] == "obs:score"
 
 
-def seen_by_server(folder: Path) -> None:
-    """Touch an export as whoever exports again does last."""
+def touch_identity(folder: Path) -> None:
+    """Touch the identity file, which an export writes last, so that the server reads it again."""
     identity = folder / "dataset_identity.json"
     identity.write_bytes(identity.read_bytes())
 
 
-def retried(page: Page) -> None:
-    """Press retry until it helps: a server looks once a second whether there is another export."""
+def retry_until_loaded(page: Page) -> None:
+    """Click Retry until it helps: the server looks for a new export once a second."""
     page.wait_until(
         "cellucid.ready || (cellucid.error && !document.getElementById('retry').click() && false)"
     )
@@ -125,32 +125,32 @@ def retried(page: Page) -> None:
 def test_cells_stay_if_outliers_vectors_or_edges_are_broken(
     page: Page, serve: Any, exports: Path
 ) -> None:
-    """Outliers, vectors and edges: the cells stay, and a retry shows them."""
+    """After the file is repaired, Retry shows what was missing."""
     folder = exports / "uint8"
     page.expected_errors = (FAILED_REQUEST,)
     page.open(serve(folder), "d=2&labels=0")
     page.open_display()
-    wishes = {
+    changes = {
         f"obs/{next((folder / 'obs').glob('the_group*outliers*')).name}": lambda: page.set_slider(
             "#outliers", 0.8
         ),
         "vectors/velocity_umap_2d.bin.gz": lambda: page.choose("#vectors", "Velocity (UMAP)"),
         "connectivity/edges.dst.bin.gz": lambda: page.click("#edges"),
     }
-    for number, (name, wish) in enumerate(wishes.items()):
+    for number, (name, change) in enumerate(changes.items()):
         good = (folder / name).read_bytes()
         (folder / name).write_bytes(b"noise") if number else (folder / name).unlink()
-        seen_by_server(folder)
+        touch_identity(folder)
         before = page.picture()
-        state = wish()
+        state = change()
         assert state["error"]["path"] == name
         assert name in page.find("#error-message").text
         assert len(page.texts(".entry")) == 4
         hidden = page.picture()
         assert np.array_equal(hidden, before), "the cells stay as they were"
         (folder / name).write_bytes(good)
-        seen_by_server(folder)
-        retried(page)
+        touch_identity(folder)
+        retry_until_loaded(page)
         assert not np.array_equal(page.picture(), before), "what was asked for is seen"
 
 

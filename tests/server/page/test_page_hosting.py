@@ -9,7 +9,7 @@ import pytest
 from page_data import (
     CELLS,
     GROUP,
-    stacked,
+    stacked_cells,
 )
 from upstream import site
 
@@ -25,7 +25,7 @@ pytestmark = needs_browser
 
 def test_user_switches_between_datasets(page: Page, serve: Any, exports: Path) -> None:
     (exports / "uint16" / "dataset_identity.json").write_text("{")
-    smaller = stacked(upside_down=False)
+    smaller = stacked_cells(upside_down=False)
     export(smaller, exports / "small", quiet=True, dataset_id="small", dataset_name="Small")
     server = serve(exports)
     assert page.open(server)["ready"]
@@ -71,7 +71,7 @@ def test_page_works_with_a_token_and_a_path_prefix(
 
 
 def test_page_loads_nothing_from_other_hosts(page: Page, served: Any) -> None:
-    """No inline script or style, no other host: the policy refuses them."""
+    """The content security policy refuses inline scripts and other hosts."""
     page.open(served("uint8"))
     script = """
       const done = arguments[0];
@@ -90,7 +90,7 @@ def test_page_loads_nothing_from_other_hosts(page: Page, served: Any) -> None:
         await fetch("http://127.0.0.1:9/elsewhere").catch(() => {});
         const image = new Image();
         image.src = "http://localhost:9/image.png";
-        await new Promise((told) => image.addEventListener("error", told));
+        await new Promise((resolve) => image.addEventListener("error", resolve));
         document.body.append(Object.assign(document.createElement("script"),
           { textContent: "window.inlined = true" }));
         done({ inline: inline.length, links, parts, refused, inlined: window.inlined ?? false });
@@ -138,7 +138,7 @@ NEEDS = b"""<!doctype html><meta name="cellucid-web-build-id" content="one">
 def test_hosted_page_works_and_the_banner_replaces_it(
     page: Page, serve: Any, all_exports: Path, tmp_path: Path
 ) -> None:
-    """What such a page needs works, and it reaches nobody else; without it comes the banner."""
+    """A hosted page works and reaches no other host; if it is away, a banner says so."""
     with site() as web, site() as other:
         web.files["index.html"] = NEEDS.replace(b"OTHER", other.url.encode())
         web.files["assets/js/main.js"] = b"export const name = 'module';"
@@ -158,7 +158,7 @@ def test_hosted_page_works_and_the_banner_replaces_it(
         gone = other.url
     state = page.open(serve(all_exports / "uint8", viewer_url=gone, **options))
     assert state["drawn"] == CELLS
-    (told,) = page.texts(".banner")
-    assert told.startswith(f"The page of {gone.removeprefix('http://')} could not be loaded: it ")
+    (banner,) = page.texts(".banner")
+    assert banner.startswith(f"The page of {gone.removeprefix('http://')} could not be loaded: it ")
     assert page.is_shown(".banner")
     assert page.find(".banner").get_attribute("role") == "status"

@@ -16,7 +16,7 @@ from page_data import (
     codes,
     outlier_quantiles,
     score,
-    stacked,
+    stacked_cells,
 )
 
 from cellucid_dask import export
@@ -66,7 +66,7 @@ def test_cells_have_the_colors_of_the_legend(page: Page, served: Any) -> None:
 
 
 def test_range_log_and_colormap_set_the_color_of_each_value(page: Page, served: Any) -> None:
-    """A range, a logarithm and a map give each cell the color of its value."""
+    """Each cell has the color of its value."""
     page.open(served("uint16"), "d=2&color=obs:score")
     places, values = page.cell_pixels(), score()
     grey = rgb(page.find(".note .swatch").value_of_css_property("background-color"))
@@ -131,8 +131,8 @@ def test_legend_hides_and_shows_categories(page: Page, served: Any) -> None:
         expected = [colors[name] if name in shown else ground for name in names]
         assert (pixels_at(page.picture(), places) == expected).all()
         pressed = "return [...document.querySelectorAll('.entry')].map((e) => e.ariaPressed)"
-        told = dict(zip(page.texts(".entry .text"), page.js(pressed), strict=True))
-        assert {name for name, on in told.items() if on == "true"} == set(shown)
+        pressed_by_name = dict(zip(page.texts(".entry .text"), page.js(pressed), strict=True))
+        assert {name for name, on in pressed_by_name.items() if on == "true"} == set(shown)
 
     page.entry("b").click()
     seen("ä/1", "c", "missing")
@@ -189,10 +189,10 @@ def test_search_box_finds_a_category_among_many(page: Page, served: Any) -> None
 def test_high_values_are_drawn_over_low_and_missing_ones(
     page: Page, serve: Any, tmp_path: Path
 ) -> None:
-    """Cells at the same places: high values above low ones above missing ones, in any order."""
+    """For cells at the same position, whatever their order in the file."""
     for upside_down in (False, True):
         folder = tmp_path / f"{upside_down}"
-        adata = stacked(upside_down=upside_down)
+        adata = stacked_cells(upside_down=upside_down)
         export(adata, folder, quiet=True, centroid_min_points=1, dataset_id=f"{upside_down}")
     server = serve(tmp_path)
     for name in ("False", "True"):
@@ -215,7 +215,7 @@ def test_high_values_are_drawn_over_low_and_missing_ones(
 
 
 def test_outlier_filter_hides_the_farthest_cells_of_each_category(page: Page, served: Any) -> None:
-    """Each category without the cells that are farthest from its mean; others have none."""
+    """Each field has its own filter."""
     adata = atlas()
     for name in ("uint8", "float32"):
         page.open(served(name), "d=2&labels=0")
@@ -233,9 +233,9 @@ def test_outlier_filter_hides_the_farthest_cells_of_each_category(page: Page, se
             assert abs(state["drawn"] - shown.sum()) <= (~sure).sum()
             assert state["drawn"] == (found != ground).any(axis=1).sum()
             percent = f"farthest {round(100 - 100 * quantile)}% hidden"
-            told = percent if quantile < 1 else "off"
-            assert page.texts("#legend output") == [told]
-            assert page.find("#outliers").get_attribute("aria-valuetext") == told
+            label = percent if quantile < 1 else "off"
+            assert page.texts("#legend output") == [label]
+            assert page.find("#outliers").get_attribute("aria-valuetext") == label
         if name == "uint8":  # by the pointer, which holds the slider while the file comes
             page.reload()
             page.drag_slider("#outliers", 1, 0.9, 0.5)

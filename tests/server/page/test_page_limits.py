@@ -1,4 +1,4 @@
-"""What the page does with answers that are too large, and with a server that has no room."""
+"""Responses that are too large for the page, and a server that is too busy for it."""
 
 from __future__ import annotations
 
@@ -24,39 +24,38 @@ from paging import FAILED_REQUEST, Page, needs_browser
 
 pytestmark = needs_browser
 
-BOMB = 400_000_000  # bytes that are inflated of a file
+INFLATED = 400_000_000  # bytes of the gzip bomb after decompression
 POINTS = "points_2d.bin.gz"
 
 
 @pytest.fixture(scope="module")
-def bomb() -> bytes:
-    """A small file of which many bytes are inflated; its end, which nobody reaches, is missing."""
+def gzip_bomb() -> bytes:
+    """A small file that inflates to many bytes; its end is missing, because nobody reads so far."""
     packing = zlib.compressobj(9, zlib.DEFLATED, 31)
     block = bytes(1 << 22)
     head = packing.compress(block) + packing.flush(zlib.Z_FULL_FLUSH)
     again = packing.compress(block) + packing.flush(zlib.Z_FULL_FLUSH)  # the same each time
-    packed = head + again * (BOMB // len(block))
-    assert len(packed) < BOMB // 900
+    packed = head + again * (INFLATED // len(block))
+    assert len(packed) < INFLATED // 900
     return packed
 
 
-def processes(browser: webdriver.Chrome) -> list[psutil.Process]:
-    """Those of the browser."""
+def browser_processes(browser: webdriver.Chrome) -> list[psutil.Process]:
     return psutil.Process(browser.service.process.pid).children(recursive=True)
 
 
-def peaks(found: list[psutil.Process]) -> dict[int, int]:
-    """Largest resident memory of each since `forget_peaks`, in bytes."""
-    told = {}
-    for process in found:
+def peak_memory(processes: list[psutil.Process]) -> dict[int, int]:
+    """Largest resident memory of each process since `reset_peak_memory`, in bytes."""
+    peaks = {}
+    for process in processes:
         status = Path(f"/proc/{process.pid}/status").read_text().splitlines()
         facts = dict(line.split(":", 1) for line in status)
-        told[process.pid] = 1024 * int(facts.get("VmHWM", "0").split()[0])  # none of one that ended
-    return told
+        peaks[process.pid] = 1024 * int(facts.get("VmHWM", "0").split()[0])  # none if it ended
+    return peaks
 
 
-def forget_peaks(found: list[psutil.Process]) -> None:
-    for process in found:
+def reset_peak_memory(processes: list[psutil.Process]) -> None:
+    for process in processes:
         Path(f"/proc/{process.pid}/clear_refs").write_text("5")
 
 
@@ -68,27 +67,32 @@ def forget_peaks(found: list[psutil.Process]) -> None:
         ("connectivity/edges.src.bin.gz", "d=2&edges=1"),
     ],
 )
-def test_more_than_the_identity_declares_is_not_held(
-    page: Page, serve: Any, exports: Path, bomb: bytes, path: str, link: str
+def test_page_stops_reading_a_file_larger_than_declared(
+    page: Page, serve: Any, exports: Path, gzip_bomb: bytes, path: str, link: str
 ) -> None:
-    page.open(serve(exports / "uint16"), "d=2")  # what it takes with good data
+    page.open(serve(exports / "uint16"), "d=2")  # so that its memory is known for good data
     folder = exports / "uint8"
-    (folder / path).write_bytes(bomb)
-    found = processes(page.driver)
+    (folder / path).write_bytes(gzip_bomb)
+    processes = browser_processes(page.driver)
     try:
-        forget_peaks(found)
+        reset_peak_memory(processes)
     except OSError:
-        pytest.skip("this system does not tell how much memory a process took")
-    before = peaks(found)
+        pytest.skip("this system does not report the peak memory of a process")
+    before = peak_memory(processes)
     state = page.open(serve(folder), link)
     assert state["error"]["path"] == path
     assert "contains more than" in state["error"]["message"]
-    grown = {pid: n - before.get(pid, 0) for pid, n in peaks(processes(page.driver)).items()}
-    assert max(grown.values()) < BOMB // 3
+    grown = {
+        pid: n - before.get(pid, 0)
+        for pid, n in peak_memory(browser_processes(page.driver)).items()
+    }
+    assert max(grown.values()) < INFLATED // 3
 
 
-def test_an_edge_list_longer_than_the_identity_says(page: Page, serve: Any, exports: Path) -> None:
-    """The manifest of the edges is not asked how many there are."""
+def test_page_takes_the_number_of_edges_from_the_identity(
+    page: Page, serve: Any, exports: Path
+) -> None:
+    """Not from the manifest of the edges."""
     folder = exports / "uint8"
     manifest = folder / "connectivity_manifest.json"
     number = manifest.read_text().split('"n_edges":')[1].split(",")[0].strip()
@@ -101,15 +105,15 @@ def test_an_edge_list_longer_than_the_identity_says(page: Page, serve: Any, expo
 
 # ------------------------------------------------------------------------------ many slow readers
 
-SLOW = 45
-CELLS_OF_LONG = 6000
-MEMORY = 20_000  # bytes; more than the files of the page have, and less than the points
+SLOW_CLIENTS = 45
+CELLS_OF_SLOW_EXPORT = 6000
+IN_MEMORY = 20_000  # bytes: more than any file of the page, less than the points
 
 
 @contextmanager
 def slow_readers(server: Any, path: str) -> Iterator[list[Wire]]:
-    """Clients that have begun to read a long answer, each as far as the server lets it."""
-    wires = [Wire(server.port, buffer=4096) for _ in range(SLOW)]
+    """Clients that have begun to read a long response, and do not read on."""
+    wires = [Wire(server.port, buffer=4096) for _ in range(SLOW_CLIENTS)]
     try:
         for wire in wires:
             wire.send(request(server.port, path))
@@ -122,55 +126,61 @@ def slow_readers(server: Any, path: str) -> Iterator[list[Wire]]:
 
 
 @pytest.fixture(scope="module")
-def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An export that takes a place for each of its files, with points that take long to read."""
-    folder = tmp_path_factory.mktemp("long") / "export"
+def slow_export(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An export whose files each need a server thread, with points that take long to read."""
+    folder = tmp_path_factory.mktemp("slow") / "export"
     forms = {"var_quantization": None, "obs_quantization": None, "compression": 0}
-    export(make_anndata(AtlasSpec(cells=CELLS_OF_LONG, genes=3)), folder, quiet=True, **forms)
+    export(
+        make_anndata(AtlasSpec(cells=CELLS_OF_SLOW_EXPORT, genes=3)), folder, quiet=True, **forms
+    )
     (folder / "points_3d.bin").write_bytes(bytes(30_000_000))
     return folder
 
 
 @pytest.fixture
-def hasty(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """What bounds places, with which a test does not wait."""
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The module that limits threads, with waits that are short enough for a test."""
     places = internal("http.thread_quota")
     monkeypatch.setattr(places, "WAIT", 0.01)
     monkeypatch.setattr(internal("app"), "RETRY", 1)
-    monkeypatch.setattr(internal("http.content"), "IN_MEMORY", MEMORY)
+    monkeypatch.setattr(internal("http.content"), "IN_MEMORY", IN_MEMORY)
     return places
 
 
-def first_line(port: int, path: str, peer: str) -> bytes:
-    """Begin of the answer to a client of another address."""
+def response_start(port: int, path: str, peer: str) -> bytes:
+    """Start of the response to a client with this address."""
     with socket.create_connection(("127.0.0.1", port), 10, source_address=(peer, 0)) as client:
         client.sendall(request(port, path))
         return client.recv(12)
 
 
-def test_slow_readers_leave_places_to_others(serve: Any, long: Path, hasty: Any) -> None:
-    server = serve(long)
-    with slow_readers(server, "/points_3d.bin"):
-        assert first_line(server.port, "/points_3d.bin", "127.0.0.1") == b"HTTP/1.1 503"
-        for peer in ("127.0.0.2", "127.0.0.3"):
-            assert first_line(server.port, "/points_3d.bin", peer) == b"HTTP/1.1 200"
-
-
-def test_slow_readers_of_the_same_address_give_way(
-    page: Page, serve: Any, long: Path, hasty: Any, monkeypatch: pytest.MonkeyPatch
+def test_slow_readers_do_not_block_other_addresses(
+    serve: Any, slow_export: Path, short_waits: Any
 ) -> None:
-    """Such as others behind the same proxy or the same tunnel."""
-    page.expected_errors = (FAILED_REQUEST,)
-    server = serve(long)
+    server = serve(slow_export)
     with slow_readers(server, "/points_3d.bin"):
-        monkeypatch.setattr(hasty, "SLOW_AFTER", 0.1)
-        state = page.open(server, "d=2")
-        assert (state["error"], state["drawn"]) == (None, CELLS_OF_LONG)
+        assert response_start(server.port, "/points_3d.bin", "127.0.0.1") == b"HTTP/1.1 503"
+        for peer in ("127.0.0.2", "127.0.0.3"):
+            assert response_start(server.port, "/points_3d.bin", peer) == b"HTTP/1.1 200"
 
 
-def test_the_page_asks_again(page: Page, serve: Any, long: Path, hasty: Any) -> None:
+def test_page_loads_beside_slow_readers_of_the_same_address(
+    page: Page, serve: Any, slow_export: Path, short_waits: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Users behind the same proxy or tunnel have the same address."""
     page.expected_errors = (FAILED_REQUEST,)
-    server = serve(long)
+    server = serve(slow_export)
+    with slow_readers(server, "/points_3d.bin"):
+        monkeypatch.setattr(short_waits, "SLOW_AFTER", 0.1)
+        state = page.open(server, "d=2")
+        assert (state["error"], state["drawn"]) == (None, CELLS_OF_SLOW_EXPORT)
+
+
+def test_page_retries_when_the_server_is_busy(
+    page: Page, serve: Any, slow_export: Path, short_waits: Any
+) -> None:
+    page.expected_errors = (FAILED_REQUEST,)
+    server = serve(slow_export)
     page.allowed_urls.append(server.url + "/")
     with slow_readers(server, "/points_3d.bin"):
         page.driver.get(f"{server.viewer_url}#d=2")
@@ -179,4 +189,4 @@ def test_the_page_asks_again(page: Page, serve: Any, long: Path, hasty: Any) -> 
         )
         assert not page.is_shown("#error")
     state = page.state()
-    assert (state["error"], state["drawn"]) == (None, CELLS_OF_LONG)
+    assert (state["error"], state["drawn"]) == (None, CELLS_OF_SLOW_EXPORT)

@@ -23,8 +23,8 @@ from selenium.webdriver.common.keys import Keys
 pytestmark = needs_browser
 
 
-def copied(page: Page) -> str:
-    """The link that the page copies."""
+def copy_link(page: Page) -> str:
+    """Click Copy link and return the link."""
     allowed = ["clipboardReadWrite", "clipboardSanitizedWrite"]
     page.cdp("Browser.grantPermissions", permissions=allowed)
     page.click("#copy-link")
@@ -35,11 +35,11 @@ def copied(page: Page) -> str:
     return page.driver.execute_async_script("navigator.clipboard.readText().then(arguments[0])")
 
 
-def same_elsewhere(page: Page, link: str) -> None:
-    """A copied link shows the same in another tab."""
-    told = ["#status", ".entry .number", ".range-limits span", "#dataset-counts"]
-    told += ["#selection-size", ".category-count"] * page.is_shown("#selection")
-    before = page.picture(), page.state(), [page.texts(each) for each in told]
+def assert_same_in_new_tab(page: Page, link: str) -> None:
+    """Assert that a link shows the same in another tab."""
+    selectors = ["#status", ".entry .number", ".range-limits span", "#dataset-counts"]
+    selectors += ["#selection-size", ".category-count"] * page.is_shown("#selection")
+    before = page.picture(), page.state(), [page.texts(each) for each in selectors]
     here = page.driver.current_window_handle
     page.driver.switch_to.new_window("tab")
     try:
@@ -47,7 +47,7 @@ def same_elsewhere(page: Page, link: str) -> None:
         page.driver.get(link)
         state = page.state()
         assert page.js("return location.href") == link, "what was read is what would be written"
-        after = page.picture(), state, [page.texts(each) for each in told]
+        after = page.picture(), state, [page.texts(each) for each in selectors]
     finally:
         page.driver.close()
         page.driver.switch_to.window(here)
@@ -72,7 +72,7 @@ def test_copied_link_shows_the_same_view(page: Page, serve: Any, all_exports: Pa
     page.drag((430, 100), (520, 110), (500, 200), shift=True)
     page.click("#lasso")
     page.drag((300, 200), (310, 230))
-    link = copied(page)
+    link = copy_link(page)
     found = {key: values[-1] for key, values in parse_qs(link.partition("#")[2]).items()}
     lasso, at = found.pop("lasso"), found.pop("at")
     assert lasso.startswith("2,")
@@ -89,7 +89,7 @@ def test_copied_link_shows_the_same_view(page: Page, serve: Any, all_exports: Pa
         "theme": "dark",
     }
     assert "token" not in link
-    same_elsewhere(page, link)
+    assert_same_in_new_tab(page, link)
 
     page.click("#clear-selection")
     page.show_dimension(3)
@@ -102,7 +102,7 @@ def test_copied_link_shows_the_same_view(page: Page, serve: Any, all_exports: Pa
     page.drag((200, 200), (230, 210), shift=True)
     page.press_keys("#cells", "+")
     page.js("document.getElementById('labels').click()")
-    link = copied(page)
+    link = copy_link(page)
     found = {key: values[-1] for key, values in parse_qs(link.partition("#")[2]).items()}
     assert len(found.pop("at").split(",")) == 5
     assert len(found.pop("range").split(",")) == 2
@@ -110,7 +110,7 @@ def test_copied_link_shows_the_same_view(page: Page, serve: Any, all_exports: Pa
     assert (found["d"], found["labels"]) == ("3", "0")
     assert "hide" not in found
     assert "outliers" not in found
-    same_elsewhere(page, link)
+    assert_same_in_new_tab(page, link)
 
 
 ROUND_TRIP = """
@@ -123,8 +123,8 @@ import(new URL("_cellucid/page/link.js", document.baseURI)).then((link) => {
 """
 
 
-def a_view(rng: random.Random) -> dict[str, Any]:
-    """What a page may show, with numbers of as many digits as a link has."""
+def random_view(rng: random.Random) -> dict[str, Any]:
+    """A random view; its numbers have as many digits as a link keeps."""
 
     def number(low: float, high: float) -> float:
         return float(f"{rng.uniform(low, high):.6g}")
@@ -164,7 +164,7 @@ def a_view(rng: random.Random) -> dict[str, Any]:
 def test_links_are_parsed_as_they_were_written(page: Page, served: Any) -> None:
     page.open(served("uint8"))
     rng = random.Random(0)
-    views = [a_view(rng) for _ in range(500)]
+    views = [random_view(rng) for _ in range(500)]
     bits = "d= hide= lasso= at= range= outliers= size= & , - 1 0 2 9e9 99999999 NaN % x = # obs:"
     texts = ["".join(rng.choices(bits.split(), k=rng.randrange(12))) for _ in range(1000)]
     read, odd, start = page.driver.execute_async_script(ROUND_TRIP, views, texts)
@@ -180,7 +180,7 @@ def test_links_are_parsed_as_they_were_written(page: Page, served: Any) -> None:
 
 
 def test_link_edited_by_hand_is_followed(page: Page, served: Any) -> None:
-    """One edited in the address bar is followed; what there is not is told."""
+    """The page follows an edited address, and says which parts do not exist."""
     server = served("uint8")
     odd = "at=x,y&opacity=7&hide=zzz&lasso=2,0,0,1,1&d=9&size=-1&range=2,1&map=nomap&theme=pink"
     page.open(server, odd)

@@ -98,7 +98,7 @@ const done = arguments[0];
 
 
 def test_topmost_cells_are_drawn_before_all_others(page: Page, served: Any) -> None:
-    """The picture of the cells on top of each pixel has the colors of the one of all cells."""
+    """The picture of the topmost cells has the same colors as that of all cells."""
     page.open(served("uint8"))
     first, last, drawn, tops = page.driver.execute_async_script(MANY)
     assert 20_000 < drawn == tops < 100_000, "one cell for each pixel, and each of them once"

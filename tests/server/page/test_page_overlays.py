@@ -9,7 +9,7 @@ import pytest
 from page_data import (
     QUARTERS,
     codes,
-    joined,
+    has_edge,
     names,
     pairs,
 )
@@ -65,14 +65,14 @@ def test_edges_between_visible_cells_are_drawn(page: Page, served: Any) -> None:
     assert not seen().any()
     page.click("#display summary")
     page.click("#edges")
-    assert np.array_equal(seen(), joined())
+    assert np.array_equal(seen(), has_edge())
     colors = swatches(page)
     assert (pixels_at(page.picture(), places) == colors).all(), "cells lie on top"
     page.set_slider("#opacity", 0.5)
-    assert np.array_equal(seen(), joined())
+    assert np.array_equal(seen(), has_edge())
     page.set_slider("#opacity", 1)
     page.entry("b").click()
-    assert np.array_equal(seen(), joined() & (known[pairs()] != "b").all(axis=1))
+    assert np.array_equal(seen(), has_edge() & (known[pairs()] != "b").all(axis=1))
     page.click(".small-button[title='Show all']")
     page.show_dimension(3)
     assert page.find("#edges").is_selected()

@@ -24,7 +24,7 @@ pytestmark = needs_browser
 
 
 def within(places: Places, outline: list[tuple[float, float]]) -> Any:
-    """Which places lie within an outline: a ray from them crosses it an odd number of times."""
+    """Which positions are inside an outline: a ray from them crosses it an odd number of times."""
     x, y = places.T
     crossed = np.zeros(len(places), int)
     for (ax, ay), (bx, by) in zip(outline, outline[1:] + outline[:1], strict=True):
