@@ -24,7 +24,7 @@ from typing import Any
 import click
 
 from benchmarks.page.browser import Page, browsing, memory, version
-from benchmarks.serve.command import free_port, ours, serving
+from benchmarks.serve.servers import find_free_port, running_server, serve_command
 from benchmarks.shared.atlases import find_or_make_atlas
 from benchmarks.shared.machine import count_cores, describe_command
 from cellucid_dask import export
@@ -66,8 +66,8 @@ def make_cases(work: Path, cells: int, many: int) -> Iterator[Case]:
 
 def measured(case: Case, switches: int) -> dict[str, Any]:
     """Run one round of a case: everything that is told of it, times in ms, memory in MB."""
-    port = free_port()
-    with serving(ours(case.path, port), port), browsing() as (driver, parent):
+    port = find_free_port()
+    with running_server(serve_command(case.path, port), port), browsing() as (driver, parent):
         page, url = Page(driver), f"http://127.0.0.1:{port}/"
         found: dict[str, Any] = {"load_average": os.getloadavg()[0], "empty": memory(parent)}
         found["load"] = page.load(url, case.dimension)
