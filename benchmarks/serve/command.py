@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 import statistics
 import subprocess
 import time
@@ -11,14 +9,19 @@ from pathlib import Path
 
 import click
 
+from benchmarks.serve.datasets import (
+    FIRST_ATLAS,
+    LOAD_ATLAS,
+    find_or_write_csc_zarr,
+    read_gene_ids,
+    require_wrk,
+)
 from benchmarks.serve.first import measure_first_responses
+from benchmarks.serve.http_servers import http_servers
 from benchmarks.serve.load import HEADER, format_rows, format_runs, measure_servers
 from benchmarks.serve.servers import PROGRAM
 from benchmarks.shared.atlases import find_or_make_atlas
 from cellucid_dask import export
-from cellucid_dask.synthetic import AtlasSpec
-
-LOAD_ATLAS, FIRST_ATLAS = AtlasSpec(100_000, 2_000), AtlasSpec(1_000_000, 10_000)
 
 work_option = click.option(
     "--work",
@@ -36,6 +39,9 @@ def command() -> None:
     """Load the server and time its first responses."""
 
 
+command.add_command(http_servers)
+
+
 @command.command()
 @work_option
 @click.option("--seconds", default=20, show_default=True, help="Length of a run.")
@@ -47,18 +53,17 @@ def load(work: Path, seconds: int, repeat: int) -> None:
     and of a zarr store with a CSC matrix. The servers take turns. It needs wrk (Debian: apt install
     wrk).
     """
-    if shutil.which("wrk") is None:
-        raise click.ClickException("wrk is not installed (Debian: apt install wrk)")
+    require_wrk()
     work.mkdir(parents=True, exist_ok=True)
     atlas = find_or_make_atlas("serve", LOAD_ATLAS, work)
     exported, store = work / "serve-export", work / "serve-csc.zarr"
     if not exported.exists():
         export(atlas, exported, quiet=True)
     find_or_write_csc_zarr(atlas, store)
-    manifest = json.loads((exported / "var_manifest.json").read_text())
+    genes = read_gene_ids(exported)
     click.echo(HEADER)
     for kind, path, ending in (("export", exported, "u8.gz"), ("live", store, "f32")):
-        paths = [f"/var/{name}.values.{ending}" for name, *_ in manifest["fields"]]
+        paths = [f"/var/{gene}.values.{ending}" for gene in genes]
         runs = measure_servers(kind, path, paths, seconds, repeat)
         click.echo("\n".join(format_rows(kind, runs)))
         click.echo("\n" + "\n".join(format_runs(kind, runs)) + "\n", err=True)
@@ -86,15 +91,3 @@ def first(work: Path, genes: int, repeat: int) -> None:
         runs = [measure_first_responses(path, cache, genes) for _ in range(repeat)]
         seconds, middle, high, peak = (statistics.median(each) for each in zip(*runs, strict=True))
         click.echo(f"| {name} | {seconds:.2f} | {middle:.1f} | {high:.1f} | {peak:,.0f} |")
-
-
-def find_or_write_csc_zarr(atlas: Path, store: Path) -> None:
-    """Write the atlas as zarr with a CSC matrix, unless the store exists."""
-    if store.exists():
-        return
-    import anndata
-    from scipy import sparse
-
-    adata = anndata.read_h5ad(atlas)
-    adata.X = sparse.csc_matrix(adata.X)
-    adata.write_zarr(store)

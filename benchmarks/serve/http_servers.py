@@ -21,16 +21,14 @@ import click
 import psutil
 
 from benchmarks.serve import http_candidates
-from benchmarks.serve.server_processes import (
-    GENES,
-    LOAD,
-    as_csc_zarr,
-    free_port,
-    genes_of,
-    ours,
+from benchmarks.serve.datasets import (
+    LOAD_ATLAS,
+    REQUEST_GENES,
+    find_or_write_csc_zarr,
+    read_gene_ids,
     require_wrk,
-    serving,
 )
+from benchmarks.serve.servers import find_free_port, running_server, serve_command
 from benchmarks.shared.atlases import find_or_make_atlas
 from cellucid_dask import export
 
@@ -76,21 +74,21 @@ class Server:
         printed = subprocess.run(words, check=True, capture_output=True, text=True).stdout
         after = self.process.cpu_times()
         cpu_seconds = after.user + after.system - before.user - before.system
-        requests = int(_matched(r"(\d+) requests in", printed))
-        into.rate.append(float(_matched(r"Requests/sec:\s+([\d.]+)", printed)))
+        requests = int(_match(r"(\d+) requests in", printed))
+        into.rate.append(float(_match(r"Requests/sec:\s+([\d.]+)", printed)))
         into.cpu_ms.append(cpu_seconds * 1e3 / max(requests, 1))
-        into.p99_ms.append(_milliseconds(_matched(r"99%\s+([\d.]+(?:us|ms|s))\b", printed)))
+        into.p99_ms.append(_parse_milliseconds(_match(r"99%\s+([\d.]+(?:us|ms|s))\b", printed)))
         counts = re.findall(r"(?:connect|read|write|timeout|responses:) (\d+)", printed)
         into.errors += sum(map(int, counts))
 
 
-def _matched(pattern: str, text: str) -> str:
+def _match(pattern: str, text: str) -> str:
     match = re.search(pattern, text)
     assert match, text
     return match[1]
 
 
-def _milliseconds(text: str) -> float:
+def _parse_milliseconds(text: str) -> float:
     unit = text.lstrip("0123456789.")
     return float(text.removesuffix(unit)) * {"us": 1e-3, "ms": 1.0, "s": 1e3}[unit]
 
@@ -104,15 +102,15 @@ def http_servers(work: Path, seconds: int, rounds: int) -> None:
     require_wrk()
     work.mkdir(parents=True, exist_ok=True)
     script, listed = work / "genes.lua", work / "paths"
-    script.write_text(GENES)
+    script.write_text(REQUEST_GENES)
     others = list(http_candidates.SERVERS)
     heads = ["response", "clients", "requests/s", "CPU ms", *others]
-    datasets = list(_datasets(work))
+    datasets = list(_make_datasets(work))
     click.echo(f"load of the machine before: {psutil.getloadavg()[0]:.1f}", err=True)
     click.echo(f"| {' | '.join(heads)} |\n|{'---|' * 2}{'---:|' * (len(heads) - 2)}")
     for data, cases in datasets:
         with ExitStack() as stack:
-            servers = {name: _start(name, data, stack) for name in (OURS, *others)}
+            servers = {name: _start_server(name, data, stack) for name in (OURS, *others)}
             for case in cases:
                 listed.write_text("\n".join(case.paths) + "\n")
                 for server in servers.values():
@@ -122,24 +120,25 @@ def http_servers(work: Path, seconds: int, rounds: int) -> None:
                     for _ in range(rounds):
                         for name, server in servers.items():
                             server.load(script, listed, clients, seconds, figures[name])
-                    _print(case.response, clients, figures)
+                    _print_row(case.response, clients, figures)
             for name, server in servers.items():
                 resident = server.process.memory_info().rss / 1e6
                 click.echo(f"{data.name}, {name}: {resident:,.0f} MB resident", err=True)
     click.echo(f"load of the machine after: {psutil.getloadavg()[0]:.1f}", err=True)
 
 
-def _start(name: str, data: Path, stack: ExitStack) -> Server:
-    port = free_port()
-    module = http_candidates.__name__
-    words = [sys.executable, "-m", module, name, str(data), str(port)]
-    process, _ = stack.enter_context(serving(ours(data, port) if name == OURS else words, port))
+def _start_server(name: str, data: Path, stack: ExitStack) -> Server:
+    port = find_free_port()
+    command = [sys.executable, "-m", http_candidates.__name__, name, str(data), str(port)]
+    if name == OURS:
+        command = serve_command(data, port)
+    process, _ = stack.enter_context(running_server(command, port))
     return Server(port, process)
 
 
-def _datasets(work: Path) -> Iterator[tuple[Path, list[Case]]]:
+def _make_datasets(work: Path) -> Iterator[tuple[Path, list[Case]]]:
     """Make an export and live data; yields each with its cases."""
-    atlas = find_or_make_atlas("serve", LOAD, work)
+    atlas = find_or_make_atlas("serve", LOAD_ATLAS, work)
     plain, exported, store = (
         work / name for name in ("serve-export", "http-export", "serve-csc.zarr")
     )
@@ -149,8 +148,8 @@ def _datasets(work: Path) -> Iterator[tuple[Path, list[Case]]]:
         shutil.copytree(plain, exported)
         with (exported / "points_3d.bin.gz").open("r+b") as file:
             file.truncate(LONG)
-    as_csc_zarr(atlas, store)
-    genes = genes_of(exported)
+    find_or_write_csc_zarr(atlas, store)
+    genes = read_gene_ids(exported)
     yield (
         exported,
         [
@@ -163,7 +162,7 @@ def _datasets(work: Path) -> Iterator[tuple[Path, list[Case]]]:
     yield store, [Case("gene of live data", [f"/var/{gene}.values.f32" for gene in genes])]
 
 
-def _print(response: str, clients: int, figures: dict[str, Figures]) -> None:
+def _print_row(response: str, clients: int, figures: dict[str, Figures]) -> None:
     """Print a row: our medians, then for each server the ratios of its rate and CPU time."""
     own = figures[OURS]
     cells = [f"{statistics.median(own.rate):,.0f}", f"{statistics.median(own.cpu_ms):.3f}"]

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks.serve.datasets import REQUEST_GENES
 from benchmarks.serve.servers import (
     find_free_port,
     reference_command,
@@ -23,18 +24,6 @@ from benchmarks.serve.servers import (
 CLIENTS = 16
 WARM_UP = 5  # seconds
 PROGRAMS = ("reference", "cellucid-dask")
-# Each client starts at another gene and requests all of them; wrk keeps a connection open where
-# the server allows it.
-REQUEST_GENES = """
-local paths, n = {}, 0
-function init(args)
-  for line in io.lines(args[1]) do paths[#paths + 1] = line end
-end
-function request()
-  n = n + 1
-  return wrk.format("GET", paths[(n * 7919) % #paths + 1], {["Accept-Encoding"] = "gzip"})
-end
-"""
 HEADER = """| data | | cellucid 0.0.9 | cellucid-dask | ratio | target |
 |---|---|---:|---:|---:|---|"""
 
