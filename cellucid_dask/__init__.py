@@ -12,13 +12,9 @@ if TYPE_CHECKING:
     from cellucid_dask.notebook.show import show, show_anndata
     from cellucid_dask.prepare_arrays import prepare
     from cellucid_dask.previewer.draw import preview
-    from cellucid_dask.server.lifetime import (
-        AnnDataServer,
-        CellucidServer,
-        create_app,
-        serve,
-        serve_anndata,
-    )
+    from cellucid_dask.server.blocking import serve, serve_anndata
+    from cellucid_dask.server.lifetime import AnnDataServer, CellucidServer
+    from cellucid_dask.server.wsgi import create_app
 
     __version__: str
 
@@ -52,12 +48,12 @@ _HOMES = {
     "catalog": "datasets",
     "check": "api",
     "clean": "exporter.recovery.staging",
-    "create_app": "server.lifetime",
+    "create_app": "server.wsgi",
     "export": "api",
     "prepare": "prepare_arrays",
     "preview": "previewer.draw",
-    "serve": "server.lifetime",
-    "serve_anndata": "server.lifetime",
+    "serve": "server.blocking",
+    "serve_anndata": "server.blocking",
     "show": "notebook.show",
     "show_anndata": "notebook.show",
 }

@@ -6,7 +6,8 @@ from typing import Any
 
 from cellucid_dask.options.serve import HOST as DEFAULT_HOST
 from cellucid_dask.options.serve import PORT as DEFAULT_PORT
-from cellucid_dask.server.lifetime import AnnDataServer, serve_anndata
+from cellucid_dask.server.blocking import serve_anndata
+from cellucid_dask.server.lifetime import AnnDataServer
 
 __all__ = [
     "DEFAULT_HOST",
@@ -18,7 +19,7 @@ __all__ = [
 
 
 class AnnDataRequestHandler:
-    """Not here: requests are answered by a WSGI application.
+    """Not available: a WSGI application responds to requests.
 
     Raises
     ------

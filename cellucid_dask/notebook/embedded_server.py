@@ -47,12 +47,12 @@ class FramedServer(CellucidServer):
         super().__init__(
             data, port, quiet=True, problems=[*problems, *refused], **{**kept, **fixed}
         )
-        self.app.hosts = AnyHostPolicy()
+        self.app.host_policy = AnyHostPolicy()
 
     def stop(self) -> bool:
         """Stop for good, and let go of the data: a notebook keeps what its cells have shown."""
         clean = super().stop()
-        self.app.forget()
+        self.app.data.release()
         self._data = None
         return clean
 

@@ -227,7 +227,7 @@ def _server_of(data: Any, options: dict[str, Any], problems: Sequence[Problem]) 
 def _renew(server: FramedServer) -> None:
     """Show data in memory as they are now."""
     try:
-        server.app.reopen()
+        server.app.data.reopen()
     except BaseException:
         server.stop()  # it would go on to show what is not so any more
         raise

@@ -1,6 +1,6 @@
-"""The same paths as an export has, answered live from AnnData files or from exports.
+"""The HTTP server: serves the paths of an export, from an export or live from an AnnData file.
 
-It has the public names of ``cellucid.server`` as well, which are imported when they are asked for.
+It also has the public names of ``cellucid.server``, imported at their first use.
 """
 
 from importlib import import_module
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cellucid_dask.options.serve import HOST as DEFAULT_HOST
     from cellucid_dask.options.serve import PORT as DEFAULT_PORT
-    from cellucid_dask.server.lifetime import CellucidServer, serve
+    from cellucid_dask.server.blocking import serve
+    from cellucid_dask.server.lifetime import CellucidServer
 
 __all__ = ["DEFAULT_HOST", "DEFAULT_PORT", "CORSRequestHandler", "CellucidServer", "serve"]
 
@@ -17,12 +18,12 @@ _HOMES = {
     "CellucidServer": ("server.lifetime", "CellucidServer"),
     "DEFAULT_HOST": ("options.serve", "HOST"),
     "DEFAULT_PORT": ("options.serve", "PORT"),
-    "serve": ("server.lifetime", "serve"),
+    "serve": ("server.blocking", "serve"),
 }
 
 
 class CORSRequestHandler:
-    """Not here: requests are answered by a WSGI application.
+    """Not available: a WSGI application responds to requests.
 
     Raises
     ------

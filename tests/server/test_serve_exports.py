@@ -693,8 +693,8 @@ def test_a_long_file(long: Path) -> None:
 def test_every_file_as_if_it_were_long(
     exports: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in (("IN_MEMORY", 10), ("PIECE", 7)):
-        monkeypatch.setattr(internal("http.content"), name, value)
+    monkeypatch.setattr(internal("http.content"), "IN_MEMORY", 10)
+    monkeypatch.setattr(internal("http.body"), "PIECE", 7)
     with serving(exports["plain"]) as server, Client(server) as client:
         everything(client, exports["plain"])
         _check_ranges(client, "/points_2d.bin")
@@ -1325,7 +1325,7 @@ def test_an_export_is_served_without_what_reads_data(
     """To import it takes longer than all else until a server answers."""
     done = script_anew(
         "import sys\n"
-        "from cellucid_dask.server.lifetime import create_app\n"
+        "from cellucid_dask.server.wsgi import create_app\n"
         f"create_app({str(exports['eight'])!r})\n"
         "slow = {'anndata', 'dask.array', 'h5py', 'numpy', 'urllib3', 'zarr'}\n"
         "print(*slow & sys.modules.keys())\n",

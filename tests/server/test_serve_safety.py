@@ -1129,8 +1129,8 @@ def test_clients_that_do_not_read_do_not_stop_others(big: Path) -> None:
 
 def test_clients_that_read_too_slowly_are_cut(big: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A byte now and then is no reason to hold a thread for a day."""
-    monkeypatch.setattr(internal("http.content"), "PATIENCE", 0.5)
-    monkeypatch.setattr(internal("http.content"), "SLOWEST", 20_000_000)
+    monkeypatch.setattr(internal("http.body"), "RATE_GRACE", 0.5)
+    monkeypatch.setattr(internal("http.body"), "MIN_RATE", 20_000_000)
     with serving(big) as server, Wire(server.port, buffer=4096) as wire:
         wire.send(request(server.port, "/points_3d.bin.gz"))
         got, began = 0, time.monotonic()

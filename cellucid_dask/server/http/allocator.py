@@ -1,4 +1,4 @@
-"""Memory that goes back to the system: settings of the C library's allocator, where it is glibc."""
+"""Return freed memory to the system: settings of the allocator of glibc."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 
 
 def return_freed_memory() -> None:
-    """Have freed memory returned at once; for a process that is a server and nothing else.
+    """Return freed memory to the system at once; for a process that only serves.
 
-    By default each of the server's threads has a heap of its own, and glibc raises the size from
-    which arrays are mapped up to 32 MB: a server of a million cells then held 140 MB more than it
-    used.
+    By default each thread has a heap of its own, and glibc raises the size from which it maps
+    arrays to 32 MB: a server of a million cells then held 140 MB more than it used.
     """
     if not sys.platform.startswith("linux"):
         return

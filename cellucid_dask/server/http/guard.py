@@ -1,4 +1,4 @@
-"""Who may ask: the Host header, the Origin, the token."""
+"""Who may send requests: the Host header, the Origin, the token."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from typing import Final
 from urllib.parse import parse_qs
 
 import psutil
+from werkzeug.exceptions import MisdirectedRequest, Unauthorized
 from werkzeug.sansio.http import parse_cookie
 
 from cellucid_dask.options.serve import ServeOptions
-from cellucid_dask.server.http.deliver import Environ, Headers
+from cellucid_dask.server.http.response import Environ, Headers
 
 CORS: Final = (
     ("Access-Control-Allow-Methods", "GET, HEAD, POST, OPTIONS"),
@@ -29,10 +30,10 @@ LOOPBACK: Final = ("localhost", "127.0.0.1", "[::1]")
 def requested_hosts(environ: Environ) -> list[str]:
     """Hosts that a request names: in its Host header, and in its target of absolute form."""
     hosts = [environ.get("HTTP_HOST", "")]
-    for key in ("RAW_URI", "REQUEST_URI"):  # no standard: as gunicorn, uWSGI and others have it
-        found = _ABSOLUTE.match(environ.get(key, ""))
-        if found is not None:
-            hosts.append(found[1])
+    for key in ("RAW_URI", "REQUEST_URI"):  # not standard: gunicorn, uWSGI and others set them
+        match = _ABSOLUTE.match(environ.get(key, ""))
+        if match is not None:
+            hosts.append(match[1])
     return hosts
 
 
@@ -40,38 +41,49 @@ _ABSOLUTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)")
 
 
 class HostPolicy:
-    """Names the Host header may have, against DNS rebinding.
+    """Names that the Host header may have; protects against DNS rebinding.
 
     Parameters
     ----------
     bound
-        Address or name the server listens on; of all interfaces, every address of the machine.
+        Address or name the server listens on; for all interfaces, every address of the machine
+        is allowed.
     allowed
-        What else the user allows.
+        Other names that the user allows.
     """
 
     def __init__(self, bound: str, allowed: Iterable[str]) -> None:
-        names = (*LOOPBACK, *allowed, *_names_of(bound))
+        names = (*LOOPBACK, *allowed, *_bound_names(bound))
         self.names = {name.casefold().removesuffix(".") for name in names}
-        self._good: set[str] = set()
+        self._accepted: set[str] = set()
+
+    def check(self, environ: Environ) -> None:
+        """Check the hosts that a request names.
+
+        Raises
+        ------
+        MisdirectedRequest
+            When one of them is not a name of this server.
+        """
+        if not all(map(self.accepts, requested_hosts(environ))):
+            raise MisdirectedRequest("this server has another name: see --allowed-host")
 
     def accepts(self, header: str) -> bool:
         """Whether a Host header names this server, whatever its port."""
-        if header in self._good:
+        if header in self._accepted:
             return True
-        found = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:/@,\s]+)(:\d{1,5})?", header)
-        if found is None or found[1].casefold().removesuffix(".") not in self.names:
+        match = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:/@,\s]+)(:\d{1,5})?", header)
+        if match is None or match[1].casefold().removesuffix(".") not in self.names:
             return False
-        if len(self._good) < 1000:
-            self._good.add(header)
+        if len(self._accepted) < 1000:
+            self._accepted.add(header)
         return True
 
 
 class AnyHostPolicy(HostPolicy):
     """Accepts every name: for a server whose paths begin with a secret.
 
-    A page that came to this address by DNS rebinding does not know the secret, so it gets 404s,
-    whatever it calls the server.
+    A page that reaches this address by DNS rebinding does not know the secret, so it gets 404.
     """
 
     def __init__(self) -> None:
@@ -82,37 +94,37 @@ class AnyHostPolicy(HostPolicy):
         return True
 
 
-def _names_of(bound: str) -> list[str]:
+def _bound_names(bound: str) -> list[str]:
     try:
         address = ip_address(bound.strip("[]"))
     except ValueError:
         return [bound]
     if not address.is_unspecified:
-        return [_written(str(address))]
-    found = [socket.gethostname(), socket.getfqdn()]
+        return [_in_url(str(address))]
+    names = [socket.gethostname(), socket.getfqdn()]
     entries = [entry for entries in psutil.net_if_addrs().values() for entry in entries]
     inet = [e.address for e in entries if e.family in (socket.AF_INET, socket.AF_INET6)]
-    return [*found, *(_written(address.partition("%")[0]) for address in inet)]
+    return [*names, *(_in_url(address.partition("%")[0]) for address in inet)]
 
 
-def _written(address: str) -> str:
+def _in_url(address: str) -> str:
     return f"[{address}]" if ":" in address else address
 
 
-_HERE: Final = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?")
+_THIS_MACHINE: Final = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?")
 _CELLUCID: Final = re.compile(r"https://([a-z0-9-]+\.)*cellucid\.com(:443)?")
 
 
 def is_allowed_origin(origin: str) -> bool:
-    """Whether pages of `origin` may read answers: those of this machine and of Cellucid."""
-    here = _HERE.fullmatch(origin)
-    if here is not None:
-        return int((here[2] or ":0")[1:]) <= 65535
+    """Whether pages of `origin` may read responses: those of this machine and of Cellucid."""
+    local = _THIS_MACHINE.fullmatch(origin)
+    if local is not None:
+        return int((local[2] or ":0")[1:]) <= 65535
     return _CELLUCID.fullmatch(origin) is not None
 
 
 def cors_headers(environ: Environ) -> Headers:
-    """CORS headers of the answer to a request."""
+    """CORS headers of the response to a request."""
     origin = environ.get("HTTP_ORIGIN")
     if not origin or not is_allowed_origin(origin):
         return []
@@ -125,36 +137,42 @@ class Token:
     Parameters
     ----------
     secret
-        In a query once, then in a cookie, or as a bearer in every request.
+        Sent in the query once and then in a cookie, or as a bearer token in every request.
     """
 
     def __init__(self, secret: str) -> None:
         self.secret = secret
-        # Cookies know no ports: a name of its own for every server of this machine.
+        # Cookies ignore ports: every server of this machine needs a cookie name of its own.
         self.cookie = "cellucid-" + hashlib.sha256(secret.encode()).hexdigest()[:8]
 
     @classmethod
-    def chosen(cls, options: ServeOptions) -> Token | None:
-        """Token of the options, made here when they say ``auto``; None for none."""
+    def from_options(cls, options: ServeOptions) -> Token | None:
+        """Token of the options, a new one for ``auto``; None for none."""
         if options.token in (None, "none"):
             return None
-        made = options.token == "auto"  # noqa: S105  a choice, not a token
-        return cls(secrets.token_urlsafe(24) if made else str(options.token))
+        is_auto = options.token == "auto"  # noqa: S105  a choice, not a token
+        return cls(secrets.token_urlsafe(24) if is_auto else str(options.token))
 
-    def check(self, environ: Environ, base_path: str) -> Headers | None:
-        """Headers to answer with; None when the request does not carry the token."""
-        kind, _, given = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
-        if kind.casefold() == "bearer" and self._same(given.strip()):
+    def authorize(self, environ: Environ, base_path: str) -> Headers:
+        """Headers to add to the response: the cookie, when the token came in the query.
+
+        Raises
+        ------
+        Unauthorized
+            When the request does not carry the token.
+        """
+        kind, _, bearer = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+        if kind.casefold() == "bearer" and self._matches(bearer.strip()):
             return []
-        # Not werkzeug.http.parse_cookie: it raises when a cookie, of whatever server, is not UTF-8.
+        # Not werkzeug.http.parse_cookie: it raises when any server's cookie is not UTF-8.
         cookies = parse_cookie(environ.get("HTTP_COOKIE"))
-        if any(map(self._same, cookies.getlist(self.cookie))):
+        if any(map(self._matches, cookies.getlist(self.cookie))):
             return []
         query = environ.get("QUERY_STRING", "")
-        if "token=" in query and any(map(self._same, parse_qs(query).get("token", ()))):
-            where = f"Path={base_path or ''}/; HttpOnly; SameSite=Lax"
-            return [("Set-Cookie", f"{self.cookie}={self.secret}; {where}")]
-        return None
+        if "token=" in query and any(map(self._matches, parse_qs(query).get("token", ()))):
+            attributes = f"Path={base_path or ''}/; HttpOnly; SameSite=Lax"
+            return [("Set-Cookie", f"{self.cookie}={self.secret}; {attributes}")]
+        raise Unauthorized("this server wants its token: open the URL that it printed")
 
-    def _same(self, given: str) -> bool:
+    def _matches(self, given: str) -> bool:
         return hmac.compare_digest(given.encode(), self.secret.encode())

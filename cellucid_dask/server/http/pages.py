@@ -9,7 +9,7 @@ from typing import Final
 
 from cellucid_dask.server.http.content import Content, bytes_content
 
-MEDIA = {
+MEDIA_TYPES: Final = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -30,16 +30,16 @@ POLICY: Final = (
 
 
 @cache
-def _pages() -> dict[str, Content]:
-    found = {}
+def _page_contents() -> dict[str, Content]:
+    contents = {}
     for entry in files("cellucid_dask.server").joinpath("page").iterdir():
         ending = "." + entry.name.rpartition(".")[2]
-        if ending in MEDIA:
-            found[entry.name] = _made(entry.read_bytes(), MEDIA[ending])
-    return found
+        if ending in MEDIA_TYPES:
+            contents[entry.name] = _page_content(entry.read_bytes(), MEDIA_TYPES[ending])
+    return contents
 
 
-def _made(body: bytes, media: str) -> Content:
+def _page_content(body: bytes, media: str) -> Content:
     content = bytes_content(body, media)
     if media.startswith("text/html"):
         content.headers.append(POLICY)
@@ -48,12 +48,12 @@ def _made(body: bytes, media: str) -> Content:
 
 def page_file(name: str) -> Content | None:
     """Content of a file of the page; None for any other name."""
-    return _pages().get(name)
+    return _page_contents().get(name)
 
 
 def page_with_banner(line: str) -> Content:
-    """Content of the page with a line of text on top."""
-    plain = _pages()["index.html"]
+    """Content of the page with a line of text at its top."""
+    plain = _page_contents()["index.html"]
     assert isinstance(plain.body, bytes)
     banner = f'<body>\n    <p class="banner" role="status">{html.escape(line)}</p>'
-    return _made(plain.body.replace(b"<body>", banner.encode(), 1), plain.type)
+    return _page_content(plain.body.replace(b"<body>", banner.encode(), 1), plain.type)

@@ -1,4 +1,4 @@
-"""Places for long answers: each holds a thread, so they are shared out among the clients."""
+"""Limit on long responses: each one occupies a thread, so clients share the threads."""
 
 from __future__ import annotations
 
@@ -10,112 +10,109 @@ from threading import Condition
 from time import monotonic
 from typing import Final
 
-PLACES: Final = 40  # long answers at a time, of the 64 requests that are served at a time
-OF_ONE: Final = 20  # of them to one peer: a browser has 6 connections, a proxy has many clients
-WAIT: Final = 1.0  # seconds for a place to become free
-SLOW: Final = 250_000  # bytes per second; who takes less gives way when all places are taken
-SLOW_AFTER: Final = 10.0  # seconds before that is asked
-UNREAD: Final = (
-    4_000_000  # bytes that are on their way, of which nobody knows whether they are read
-)
-LEAVING: Final = 12  # answers that gave way, and hold their thread until their client reads on
+MAX_TRANSFERS: Final = 40  # long responses at a time, of the 64 requests that run at a time
+MAX_PER_PEER: Final = 20  # of them to one peer: a browser has 6 connections, a proxy many clients
+WAIT_SECONDS: Final = 1.0  # for another transfer to end
+SLOW_RATE: Final = 250_000  # bytes per second; a slower transfer is evicted when all are in use
+RATE_WINDOW: Final = 10.0  # seconds over which the rate is measured
+MAX_EVICTED: Final = 12  # evicted transfers whose thread still waits for the client to read
 
 
 class BusyError(Exception):
-    """Too many long answers are under way."""
+    """Too many long responses are being sent."""
 
 
 @dataclass(slots=True, eq=False)
-class Place:
-    """The right to send a long answer.
+class Transfer:
+    """A long response that is being sent.
 
     Parameters
     ----------
     peer
         Address of the client.
     release
-        Lets another answer have the place.
+        Call it at the end; another response may then start.
     sent
-        Bytes until now.
-    gave_way
-        Whether the place is that of another answer by now.
+        Bytes sent so far.
+    evicted
+        Whether another transfer took over its part of the quota.
     """
 
     peer: str
-    release: Callable[[Place], None]
+    release: Callable[[Transfer], None]
     sent: int = 0
-    gave_way: bool = False
-    began: float = field(default_factory=monotonic)
-    _lately: deque[tuple[float, int]] = field(default_factory=deque)
+    evicted: bool = False
+    started: float = field(default_factory=monotonic)
+    _recent: deque[tuple[float, int]] = field(default_factory=deque)
 
-    def note(self, n_bytes: int) -> None:
+    def record(self, n_bytes: int) -> None:
         """Count bytes that are sent now."""
         now = monotonic()
         self.sent += n_bytes
-        self._lately.append((now, n_bytes))
-        while self._lately[0][0] < now - SLOW_AFTER:
-            self._lately.popleft()
+        self._recent.append((now, n_bytes))
+        while self._recent[0][0] < now - RATE_WINDOW:
+            self._recent.popleft()
 
-    def pace(self) -> float:
-        """Bytes per second lately; infinite as long as it is new.
+    def recent_rate(self) -> float:
+        """Bytes per second in the last `RATE_WINDOW` seconds; infinite for a new transfer.
 
-        Not since the beginning: of what was sent first, megabytes lie in buffers on the way.
+        Not the mean since the start: the first megabytes only fill the buffers on the way.
         """
         now = monotonic()
-        if now - self.began < SLOW_AFTER:
+        if now - self.started < RATE_WINDOW:
             return inf
-        return (
-            sum(n for moment, n in tuple(self._lately) if moment >= now - SLOW_AFTER) / SLOW_AFTER
-        )
+        recent = (n for moment, n in tuple(self._recent) if moment >= now - RATE_WINDOW)
+        return sum(recent) / RATE_WINDOW
 
 
-class Places:
-    """All places of a process; shared by threads."""
+class ThreadQuota:
+    """The long responses of a process; shared by threads."""
 
     def __init__(self) -> None:
         self._changed = Condition()
-        self._taken: list[Place] = []
-        self._leaving = 0
+        self._active: list[Transfer] = []
+        self._n_evicted = 0
 
-    def take(self, peer: str) -> Place:
-        """Take a place, from a client that hardly reads where none is free.
+    def acquire(self, peer: str) -> Transfer:
+        """Start a transfer; evict a slow one when the quota is used up.
 
         Raises
         ------
         BusyError
-            When none becomes free in time.
+            When no transfer ends within `WAIT_SECONDS`.
         """
         with self._changed:
             if not self._has_room(peer):
-                self._clear_one(peer)
-            if not self._changed.wait_for(lambda: self._has_room(peer), WAIT):
+                self._evict_slowest(peer)
+            if not self._changed.wait_for(lambda: self._has_room(peer), WAIT_SECONDS):
                 raise BusyError
-            place = Place(peer, self._release)
-            self._taken.append(place)
-            return place
+            transfer = Transfer(peer, self._release)
+            self._active.append(transfer)
+            return transfer
 
     def _has_room(self, peer: str) -> bool:
-        return len(self._taken) < PLACES and len(self._of(peer)) < OF_ONE
+        return len(self._active) < MAX_TRANSFERS and len(self._transfers_to(peer)) < MAX_PER_PEER
 
-    def _of(self, peer: str) -> list[Place]:
-        return [place for place in self._taken if place.peer == peer]
+    def _transfers_to(self, peer: str) -> list[Transfer]:
+        return [transfer for transfer in self._active if transfer.peer == peer]
 
-    def _clear_one(self, peer: str) -> None:
-        """Take the place of the slowest answer: of the peer itself where that has its share."""
-        mine = self._of(peer)
-        slowest = min(mine if len(mine) >= OF_ONE else self._taken, key=Place.pace)
-        if slowest.pace() < SLOW and self._leaving < LEAVING:
-            slowest.gave_way = True
-            self._taken.remove(slowest)
-            self._leaving += 1
+    def _evict_slowest(self, peer: str) -> None:
+        """Evict the slowest transfer: one to the same peer when that has used up its share."""
+        own = self._transfers_to(peer)
+        candidates = own if len(own) >= MAX_PER_PEER else self._active
+        slowest = min(candidates, key=Transfer.recent_rate)
+        if slowest.recent_rate() < SLOW_RATE and self._n_evicted < MAX_EVICTED:
+            slowest.evicted = True
+            self._active.remove(slowest)
+            self._n_evicted += 1
 
-    def _release(self, place: Place) -> None:
+    def _release(self, transfer: Transfer) -> None:
         with self._changed:
-            if place.gave_way:
-                self._leaving -= 1
+            if transfer.evicted:
+                self._n_evicted -= 1
             else:
-                self._taken.remove(place)
+                self._active.remove(transfer)
             self._changed.notify_all()
 
 
-places: Final = Places()
+thread_quota: Final = ThreadQuota()

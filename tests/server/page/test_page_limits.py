@@ -141,8 +141,8 @@ def slow_export(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> Any:
     """The module that limits threads, with waits that are short enough for a test."""
     places = internal("http.thread_quota")
-    monkeypatch.setattr(places, "WAIT", 0.01)
-    monkeypatch.setattr(internal("app"), "RETRY", 1)
+    monkeypatch.setattr(places, "WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(internal("app"), "RETRY_AFTER", 1)
     monkeypatch.setattr(internal("http.content"), "IN_MEMORY", IN_MEMORY)
     return places
 
@@ -171,7 +171,7 @@ def test_page_loads_beside_slow_readers_of_the_same_address(
     page.expected_errors = (FAILED_REQUEST,)
     server = serve(slow_export)
     with slow_readers(server, "/points_3d.bin"):
-        monkeypatch.setattr(short_waits, "SLOW_AFTER", 0.1)
+        monkeypatch.setattr(short_waits, "RATE_WINDOW", 0.1)
         state = page.open(server, "d=2")
         assert (state["error"], state["drawn"]) == (None, CELLS_OF_SLOW_EXPORT)
 
