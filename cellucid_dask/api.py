@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from cellucid_dask.arguments.boundary import in_arguments, settle, worded_all, worded_problem
-from cellucid_dask.errors import CellucidDaskError, Problem
+from cellucid_dask.errors import CellucidDaskError, Problem, raise_problems
 from cellucid_dask.exporter.result import ExportResult
 from cellucid_dask.options.run import read
 
@@ -79,7 +79,7 @@ def run_export_command(
     # numpy, dask and the rest take a second to import: only where there is work for them.
     from cellucid_dask.compute.engine import engine_problems
     from cellucid_dask.compute.progress import Reporter
-    from cellucid_dask.exporter.resources import output_problems, refuse
+    from cellucid_dask.exporter.output_checks import output_problems
     from cellucid_dask.exporter.run import run_export
     from cellucid_dask.source.core import open_source
 
@@ -93,7 +93,9 @@ def run_export_command(
     name = "dataset" if source is None else source.name
     out = Path("exports", name) if out_dir is None else Path(out_dir)
     if source is None:
-        refuse([*problems, *output_problems(out, how), *engine_problems(how, out, local=False)])
+        raise_problems(
+            [*problems, *output_problems(out, how), *engine_problems(how, out, local=False)]
+        )
     assert source is not None
     reporter = Reporter(quiet=quiet)
     return run_export(source, out, what, how, reporter=reporter, problems=problems, dry_run=dry_run)

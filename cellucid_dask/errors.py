@@ -121,6 +121,18 @@ class VerifyError(CellucidDaskError):
     exit_code = 1
 
 
+def raise_problems(problems: Iterable[Problem]) -> None:
+    """Raise all of `problems` together, each once, if there are any.
+
+    Raises
+    ------
+    InputError
+        With all of them.
+    """
+    if distinct := dict.fromkeys(problems):
+        raise InputError.of(distinct)
+
+
 FULL: Final = {
     errno.ENOSPC: "is full",
     errno.EDQUOT: "is full for this user: the quota is used up",

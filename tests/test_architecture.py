@@ -66,11 +66,11 @@ LAYERS: dict[str, str] = {
     "server.hosted": "format options server.cache_folder server.http",
     "server.gene_index": "compute encode errors exporter.checks exporter.plan exporter.receipts "
     "exporter.recovery exporter.stages server.cache_folder source",
-    "server.datasets": "compute datasets encode errors exporter exporter.checks exporter.job "
+    "server.datasets": "compute datasets encode errors exporter.checks exporter.job "
     "exporter.obs_memory exporter.plan exporter.receipts exporter.recovery "
     "exporter.stages files format options server.cache_folder server.gene_index "
     "server.http source",
-    "server": "arguments compute errors exporter exporter.plan options server.cache_folder "
+    "server": "arguments compute errors exporter.plan options server.cache_folder "
     "server.datasets server.gene_index server.hosted server.http source",
     "notebook": "arguments errors options server server.datasets server.http",
     "anndata_server": "options server",

@@ -63,3 +63,12 @@ class Job:
     def level(self) -> int:
         """Gzip level."""
         return self.options.compression
+
+    def probe_workers(self) -> None:
+        """Check that every worker can read the input and write the folders of this run."""
+        self.engine.probe([path for path in (self.source.path, self.export, self.scratch) if path])
+
+    def share_selection(self) -> None:
+        """Write the selection of cells, if there is one, where all workers can read it."""
+        if self.source.kept is not None:
+            self.source.kept.share(self.scratch)

@@ -1,33 +1,50 @@
-"""Whether a run fits the memory and the disk there are; refused with the numbers when not."""
+"""Whether a run fits the available memory and disk space; refused with the numbers when not."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.filesize import decimal
 
+from cellucid_dask.arguments.boundary import worded
 from cellucid_dask.compute.engine import Engine
-from cellucid_dask.errors import InputError, Problem
+from cellucid_dask.errors import Problem, raise_problems
 from cellucid_dask.exporter.checks.survey import Catalog
 from cellucid_dask.exporter.disk_usage import Disk, FileKind, run_files
-from cellucid_dask.exporter.plan import NotEnoughError, Plan, make_plan
+from cellucid_dask.exporter.output_checks import existing_parent
+from cellucid_dask.exporter.plan import NotEnoughError, Plan, describe, make_plan
+from cellucid_dask.exporter.preflight import CheckedInput
 from cellucid_dask.exporter.recovery.journal import FinishedWork
-from cellucid_dask.exporter.recovery.previous_run import STAGING
-from cellucid_dask.options.export import ExportOptions, writable
+from cellucid_dask.exporter.result import ExportResult
+from cellucid_dask.exporter.stages.task_counts import count_tasks
+from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.options.run import RunOptions
 
 
-def existing_parent(path: Path) -> Path:
-    """Nearest folder above `path` that exists."""
-    return next(parent for parent in path.parents if os.path.lexists(parent))
+def plan_export(
+    checked: CheckedInput,
+    out: Path,
+    options: ExportOptions,
+    run: RunOptions,
+    engine: Engine,
+    result: ExportResult,
+) -> Plan:
+    """Plan the work for the available memory and disk space; describe the plan in `result`.
 
-
-def refuse(problems: Sequence[Problem]) -> None:
-    """Raise all of `problems` together, if there are any."""
-    if problems:
-        raise InputError.of(dict.fromkeys(problems))
+    Raises
+    ------
+    PlanError, InputError
+        When the memory or a disk is too small, with both numbers.
+    """
+    catalog = checked.catalog
+    plan = plan_within_memory(catalog, options, run, engine)
+    raise_problems(disk_problems(plan, out, run, checked.previous.recorded, engine.slots))
+    tasks = count_tasks(catalog.source, catalog, options, plan, engine.slots)
+    result.plan = describe(plan, catalog, worded(engine.kind), tasks)
+    if engine.elsewhere:
+        result.peak_memory_of = "this process, without the workers"
+    return plan
 
 
 def plan_within_memory(
@@ -48,87 +65,6 @@ def plan_within_memory(
             if engine.fewer(fixed=run.workers is not None):
                 continue
             raise engine.too_little(error.need, total, error.other) from None
-
-
-def output_problems(given: Path, run: RunOptions, data: str | None = None) -> list[Problem]:
-    """Say what is wrong with the output folder and the report; creates nothing.
-
-    Parameters
-    ----------
-    data
-        The file or folder that is exported.
-    """
-    out, where = Path(os.path.abspath(given)), str(given)  # noqa: PTH100  links stay links
-    found = [*_place_problems(out, where), *_data_problems(out, where, run, data)]
-    if found:
-        return found
-    try:
-        occupied = out.is_dir() and any(out.iterdir())
-    except OSError as error:
-        return [Problem(f"cannot be read ({error.strerror})", where, "check its permissions")]
-    if occupied and not run.force:
-        fix = "choose another --out, or replace it with --force"
-        return [Problem("exists and is not empty", where, fix)]
-    parent = existing_parent(out)
-    if not parent.is_dir():
-        what = f"cannot be made: {str(parent)!r} is a file"
-        if not parent.is_file():
-            what = f"cannot be made: {str(parent)!r} is a link that leads nowhere"
-        return [Problem(what, where, "name another folder with --out")]
-    if not writable(parent):
-        what = f"cannot be made: the folder {str(parent)!r} cannot be written"
-        return [Problem(what, where, "check its permissions, or name another folder with --out")]
-    return []
-
-
-def _place_problems(out: Path, where: str) -> list[Problem]:
-    """Places that are always refused."""
-    fix = "name a folder of its own, such as exports/NAME"
-    longest = 255 - len(STAGING.format(""))
-    if any(len(os.fsencode(part)) > longest for part in out.parts):
-        return [Problem(f"has a name of more than {longest} bytes", where, "name it shorter")]
-    if any("\udc80" <= letter <= "\udcff" for letter in str(out)):
-        return [Problem("has a name that is not UTF-8", ascii(where), "name it otherwise")]
-    if out.is_symlink():
-        return [Problem("is a symbolic link", where, "name the folder it points to")]
-    if out.exists() and not out.is_dir():
-        return [Problem("is a file", where, "name a folder")]
-    resolved = out.resolve()
-    for what, find in (("home", Path.home), ("current", Path.cwd)):
-        try:
-            place = find()
-        except (OSError, RuntimeError):  # no home, or a current folder that was deleted
-            continue
-        if place.resolve().is_relative_to(resolved):
-            return [Problem(f"is or holds the root, home or current folder ({what})", where, fix)]
-    return []
-
-
-def _data_problems(out: Path, where: str, run: RunOptions, data: str | None) -> list[Problem]:
-    """Places where the run would write over what it reads."""
-    found: list[Problem] = []
-    source = Path(data).resolve() if data is not None else None
-    resolved = out.resolve()
-    if source is not None and (source.is_relative_to(resolved) or resolved.is_relative_to(source)):
-        fix = "name a folder of its own, such as exports/NAME"
-        found.append(Problem("is, holds or lies in the data", where, fix))
-    if source is not None and run.scratch is not None:
-        scratch = Path(run.scratch).resolve()
-        if source == scratch or source in scratch.parents:
-            fix = "name a folder of its own"
-            found.append(Problem(f"{str(scratch)!r} is or lies in the data", "--scratch", fix))
-    written = {
-        "--report": run.report,
-        "--performance-report": run.performance_report,
-        "--preview": run.preview,
-    }
-    for option, path in written.items():
-        report = None if path is None else Path(path).resolve()
-        for what, place in (("data", source), ("output", resolved)):
-            if report and place and (report == place or place in report.parents):
-                fix = "name a file of its own"
-                found.append(Problem(f"{str(report)!r} is or lies in the {what}", option, fix))
-    return found
 
 
 def disk_problems(

@@ -60,8 +60,8 @@ class ExportResult:
     discovered: list[str] = field(default_factory=list)
     written: bool = False
 
-    def account(self, stages: Mapping[str, float], total: float, peak: int) -> None:
-        """Take the seconds of the stages and of the whole, and the peak of memory in bytes."""
+    def set_usage(self, stages: Mapping[str, float], total: float, peak: int) -> None:
+        """Set the seconds of each stage and in total, and the peak memory in bytes."""
         self.seconds = {name: round(spent, 3) for name, spent in stages.items()}
         self.seconds["start and stop"] = round(max(total - sum(stages.values()), 0.0), 3)
         self.total_seconds, self.peak_memory_bytes = round(total, 3), peak

@@ -9,9 +9,8 @@ from pathlib import Path
 
 from cellucid_dask.compute.engine import Engine
 from cellucid_dask.compute.progress import Reporter
-from cellucid_dask.errors import CellucidDaskError, InputError, Problem, suggest
+from cellucid_dask.errors import CellucidDaskError, InputError, Problem, raise_problems, suggest
 from cellucid_dask.exporter.plan import SMALL
-from cellucid_dask.exporter.resources import refuse
 from cellucid_dask.options.run import RunOptions
 from cellucid_dask.server.cache_folder import default_cache_dir, index_folder
 from cellucid_dask.server.datasets.live import state_of
@@ -69,7 +68,7 @@ def build_index(
     except CellucidDaskError as error:
         raise InputError.of([*problems, *error.problems]) from error
     missing = find_missing_chunks(uses_of_matrix(matrix), accept=accept_missing_chunks)
-    refuse([*problems, *missing.problems])
+    raise_problems([*problems, *missing.problems])
     mark, warnings = state_of(matrix), tuple(missing.warnings)
     if matrix.layout != "csr" or mark is None:
         return IndexResult(None, False, matrix.layout, warnings)

@@ -721,7 +721,7 @@ def test_too_small_a_disk_is_refused_before_any_work(chunked: Path, tmp_path: Pa
 def test_a_disk_that_fills_up_meanwhile(chunked: Path, tmp_path: Path) -> None:
     """As when others write to it: here nobody looks beforehand whether it all fits."""
     words = (chunked.name, "--workers", 1, "-o", "disk/out")
-    blind = "import cellucid_dask.exporter.run as run; run.disk_problems = lambda *_: []"
+    blind = "import cellucid_dask.exporter.resources as r; r.disk_problems = lambda *_: []"
     said = _refused_by_a_disk("128m,nr_inodes=12", *words, cwd=tmp_path, before=blind)
     says(said, "error:", "No space left")
 

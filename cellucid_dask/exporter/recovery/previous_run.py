@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,13 +12,12 @@ from zlib_ng import zlib_ng
 from cellucid_dask.errors import OutputError, Problem
 from cellucid_dask.exporter.recovery.journal import JOURNAL, Entries, FinishedWork, read_journal
 from cellucid_dask.exporter.recovery.lock import is_locked
-from cellucid_dask.exporter.recovery.provenance import differences
+from cellucid_dask.exporter.recovery.provenance import Provenance, differences
 from cellucid_dask.files import has_size
 from cellucid_dask.format import CHECKSUMS
 from cellucid_dask.source.storage.fingerprint import short_digest
 
 STAGING = ".{}.cellucid-staging"
-Provenance = Mapping[str, str]
 
 
 def staging_folder(out: Path) -> Path:

@@ -16,6 +16,7 @@ from cellucid_dask.source.matrix import Matrix, SparseMatrix
 from cellucid_dask.source.storage.fingerprint import fingerprint, short_digest
 
 SOFTWARE = ("cellucid-dask", "numpy", "zlib-ng")
+Provenance = Mapping[str, str]
 LONG = 160  # characters of a value beyond which a digest stands for it
 
 
@@ -36,7 +37,7 @@ def collect_provenance(
     return {**_input(source.path), **_shapes(source, catalog), **_options(options), **_software()}
 
 
-def differences(was: Mapping[str, str], now: Mapping[str, str] | None) -> list[str]:
+def differences(was: Provenance, now: Provenance | None) -> list[str]:
     """Say what is not the same; all of it when there is nothing `now`."""
     if now is None:
         return [f"input was {was.get('input', 'another')}, is in memory"]
@@ -47,7 +48,7 @@ def differences(was: Mapping[str, str], now: Mapping[str, str] | None) -> list[s
     ]
 
 
-def refuse_changed_input(source: Source, provenance: Mapping[str, str] | None) -> None:
+def refuse_changed_input(source: Source, provenance: Provenance | None) -> None:
     """Refuse to publish what was read partly before and partly after a change of the input.
 
     Raises

@@ -24,11 +24,11 @@ from cellucid_dask.exporter.recovery.deferred_signals import defer_signals
 from cellucid_dask.exporter.recovery.journal import JOURNAL, FinishedWork, Journal, read_journal
 from cellucid_dask.exporter.recovery.lock import MARK, OWNER, RunLock, acquire, is_locked
 from cellucid_dask.exporter.recovery.previous_run import (
-    Provenance,
     read_previous_run,
     staged_export_folder,
     staging_folder,
 )
+from cellucid_dask.exporter.recovery.provenance import Provenance
 from cellucid_dask.exporter.recovery.publish import (
     FOLDERS,
     discard,
@@ -89,7 +89,7 @@ class Workspace:
 
 
 @contextlib.contextmanager
-def staging(
+def open_staging(
     out: Path, scratch: Path | None, provenance: Provenance | None, *, restart: bool
 ) -> Iterator[Workspace]:
     """Make the folders of a run beside `out`, with what a run of the same `provenance` left.
@@ -128,7 +128,7 @@ def _folders(
     made: list[Path],
     restart: bool,
 ) -> Iterator[Workspace]:
-    """Have the folders of a run in a staging folder that is its own; as `staging`."""
+    """Have the folders of a run in a staging folder that is its own; as `open_staging`."""
     folder = staging_folder(out)
     restore_previous(out)
     previous = read_previous_run(out, provenance, restart=restart)

@@ -24,7 +24,7 @@ from cellucid_dask.compute.engine import Engine
 from cellucid_dask.compute.machine import available_memory, cores
 from cellucid_dask.compute.progress import Reporter
 from cellucid_dask.encode import encode_gene, packed
-from cellucid_dask.errors import Problem
+from cellucid_dask.errors import Problem, raise_problems
 from cellucid_dask.exporter.checks.genes import expression_key
 from cellucid_dask.exporter.checks.survey import Catalog, survey
 from cellucid_dask.exporter.job import Job
@@ -33,7 +33,6 @@ from cellucid_dask.exporter.plan import Plan, least_bytes, spans
 from cellucid_dask.exporter.receipts import Edges
 from cellucid_dask.exporter.recovery.publish import FOLDERS
 from cellucid_dask.exporter.recovery.staging import StagingFolders
-from cellucid_dask.exporter.resources import refuse
 from cellucid_dask.exporter.stages.edges import write_edges
 from cellucid_dask.exporter.stages.embeddings import write_points, write_vectors
 from cellucid_dask.exporter.stages.genes.blocks import gene_resource
@@ -106,8 +105,8 @@ class LiveDataset:
     ) -> None:
         self.catalog = survey(source, options, show_any=True)
         self.source = source = self.catalog.source
-        refuse([*problems, *self.catalog.problems])
-        refuse(list(memory_problems(self.catalog, memory)))
+        raise_problems([*problems, *self.catalog.problems])
+        raise_problems(list(memory_problems(self.catalog, memory)))
         # Fixed now, so that the identity is the same whenever it is asked for.
         self.options = replace(options, created_at=options.timestamp())
         self._cache, self._once, self._still = cache, OncePerKey(), still

@@ -1,0 +1,97 @@
+"""Whether a run can write where it is told to: the output folder, the report, the preview."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from cellucid_dask.errors import Problem
+from cellucid_dask.exporter.recovery.previous_run import STAGING
+from cellucid_dask.options.export import writable
+from cellucid_dask.options.run import RunOptions
+
+
+def existing_parent(path: Path) -> Path:
+    """Nearest folder above `path` that exists."""
+    return next(parent for parent in path.parents if os.path.lexists(parent))
+
+
+def output_problems(given: Path, run: RunOptions, data: str | None = None) -> list[Problem]:
+    """Say what is wrong with the output folder and the report; creates nothing.
+
+    Parameters
+    ----------
+    data
+        The file or folder that is exported.
+    """
+    out, where = Path(os.path.abspath(given)), str(given)  # noqa: PTH100  links stay links
+    found = [*_place_problems(out, where), *_data_problems(out, where, run, data)]
+    if found:
+        return found
+    try:
+        occupied = out.is_dir() and any(out.iterdir())
+    except OSError as error:
+        return [Problem(f"cannot be read ({error.strerror})", where, "check its permissions")]
+    if occupied and not run.force:
+        fix = "choose another --out, or replace it with --force"
+        return [Problem("exists and is not empty", where, fix)]
+    parent = existing_parent(out)
+    if not parent.is_dir():
+        what = f"cannot be made: {str(parent)!r} is a file"
+        if not parent.is_file():
+            what = f"cannot be made: {str(parent)!r} is a link that leads nowhere"
+        return [Problem(what, where, "name another folder with --out")]
+    if not writable(parent):
+        what = f"cannot be made: the folder {str(parent)!r} cannot be written"
+        return [Problem(what, where, "check its permissions, or name another folder with --out")]
+    return []
+
+
+def _place_problems(out: Path, where: str) -> list[Problem]:
+    """Places that are always refused."""
+    fix = "name a folder of its own, such as exports/NAME"
+    longest = 255 - len(STAGING.format(""))
+    if any(len(os.fsencode(part)) > longest for part in out.parts):
+        return [Problem(f"has a name of more than {longest} bytes", where, "name it shorter")]
+    if any("\udc80" <= letter <= "\udcff" for letter in str(out)):
+        return [Problem("has a name that is not UTF-8", ascii(where), "name it otherwise")]
+    if out.is_symlink():
+        return [Problem("is a symbolic link", where, "name the folder it points to")]
+    if out.exists() and not out.is_dir():
+        return [Problem("is a file", where, "name a folder")]
+    resolved = out.resolve()
+    for what, find in (("home", Path.home), ("current", Path.cwd)):
+        try:
+            place = find()
+        except (OSError, RuntimeError):  # no home, or a current folder that was deleted
+            continue
+        if place.resolve().is_relative_to(resolved):
+            return [Problem(f"is or holds the root, home or current folder ({what})", where, fix)]
+    return []
+
+
+def _data_problems(out: Path, where: str, run: RunOptions, data: str | None) -> list[Problem]:
+    """Places where the run would write over what it reads."""
+    found: list[Problem] = []
+    source = Path(data).resolve() if data is not None else None
+    resolved = out.resolve()
+    if source is not None and (source.is_relative_to(resolved) or resolved.is_relative_to(source)):
+        fix = "name a folder of its own, such as exports/NAME"
+        found.append(Problem("is, holds or lies in the data", where, fix))
+    if source is not None and run.scratch is not None:
+        scratch = Path(run.scratch).resolve()
+        if source == scratch or source in scratch.parents:
+            fix = "name a folder of its own"
+            found.append(Problem(f"{str(scratch)!r} is or lies in the data", "--scratch", fix))
+    written = {
+        "--report": run.report,
+        "--performance-report": run.performance_report,
+        "--preview": run.preview,
+    }
+    for option, path in written.items():
+        report = None if path is None else Path(path).resolve()
+        for what, place in (("data", source), ("output", resolved)):
+            if report and place and (report == place or place in report.parents):
+                fix = "name a file of its own"
+                found.append(Problem(f"{str(report)!r} is or lies in the {what}", option, fix))
+    return found

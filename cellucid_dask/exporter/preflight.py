@@ -1,0 +1,76 @@
+"""Checks before a run: the input, the previous run, and the output; nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cellucid_dask.compute.engine import engine_problems
+from cellucid_dask.compute.progress import Reporter
+from cellucid_dask.errors import Problem, raise_problems
+from cellucid_dask.exporter.checks.survey import Catalog, survey
+from cellucid_dask.exporter.output_checks import output_problems
+from cellucid_dask.exporter.recovery.previous_run import PreviousRun, inspect_previous_run
+from cellucid_dask.exporter.recovery.provenance import Provenance, collect_provenance
+from cellucid_dask.options.export import ExportOptions
+from cellucid_dask.options.run import RunOptions
+from cellucid_dask.source.core import Source
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedInput:
+    """An input that was checked, and what a previous run left of its export.
+
+    Parameters
+    ----------
+    provenance
+        What the bytes depend on; None for data in memory, and when there are problems.
+    problems
+        Problems of the input and the options.
+    """
+
+    catalog: Catalog
+    provenance: Provenance | None
+    previous: PreviousRun
+    problems: tuple[Problem, ...]
+
+
+def check_before_run(
+    source: Source,
+    out: Path,
+    options: ExportOptions,
+    run: RunOptions,
+    reporter: Reporter,
+    vectors: Mapping[str, Mapping[int, str]] | None,
+    known_problems: Sequence[Problem],
+) -> CheckedInput:
+    """Check the input, and inspect what a previous run left at `out`."""
+    with reporter.stage("check", 1, "inputs") as advance:
+        catalog = survey(source, options, vectors)
+        advance()
+    problems = (*known_problems, *catalog.problems)
+    if problems:
+        return CheckedInput(catalog, None, PreviousRun(), problems)
+    provenance = collect_provenance(catalog.source, catalog, options)
+    previous = inspect_previous_run(out, provenance, restart=run.restart)
+    return CheckedInput(catalog, provenance, previous, ())
+
+
+def check_output(checked: CheckedInput, out: Path, run: RunOptions) -> None:
+    """Raise all problems of the input, the output and the workers together.
+
+    Raises
+    ------
+    InputError
+        When there are any.
+    """
+    source = checked.catalog.source
+    raise_problems(
+        [
+            *checked.problems,
+            *output_problems(out, run, source.path),
+            *checked.previous.problems,
+            *engine_problems(run, out, local=source.local),
+        ]
+    )
