@@ -56,9 +56,9 @@ LAYERS: dict[str, str] = {
     "exporter.stages": "compute encode errors exporter.checks exporter.job exporter.obs_memory "
     "exporter.plan exporter.receipts exporter.recovery exporter.result files format options "
     "previewer source verify",
-    "exporter": "arguments compute errors exporter.checks exporter.disk_usage exporter.job "
-    "exporter.plan exporter.receipts exporter.recovery exporter.result exporter.stages files "
-    "options source",
+    "exporter": "arguments compute encode errors exporter.checks exporter.disk_usage exporter.job "
+    "exporter.obs_memory exporter.plan exporter.receipts exporter.recovery "
+    "exporter.result exporter.stages files format options source",
     "api": "arguments compute errors exporter exporter.checks exporter.result options source",
     "prepare_arrays": "arguments compute errors exporter exporter.result options source",
     "server.cache_folder": "format source",
@@ -66,8 +66,7 @@ LAYERS: dict[str, str] = {
     "server.hosted": "format options server.cache_folder server.http",
     "server.gene_index": "compute encode errors exporter.checks exporter.plan exporter.receipts "
     "exporter.recovery exporter.stages server.cache_folder source",
-    "server.datasets": "compute datasets encode errors exporter.checks exporter.job "
-    "exporter.obs_memory exporter.plan exporter.receipts exporter.recovery "
+    "server.datasets": "compute datasets encode errors exporter exporter.checks exporter.plan "
     "exporter.stages files format options server.cache_folder server.gene_index "
     "server.http source",
     "server": "arguments compute errors exporter.plan options server.cache_folder "

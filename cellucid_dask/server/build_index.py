@@ -13,7 +13,7 @@ from cellucid_dask.errors import CellucidDaskError, InputError, Problem, raise_p
 from cellucid_dask.exporter.plan import SMALL
 from cellucid_dask.options.run import RunOptions
 from cellucid_dask.server.cache_folder import default_cache_dir, index_folder
-from cellucid_dask.server.datasets.live import state_of
+from cellucid_dask.server.datasets.gene_reader import matrix_fingerprint
 from cellucid_dask.server.gene_index.lookup import GeneIndex
 from cellucid_dask.source.chunks.array_uses import uses_of_matrix
 from cellucid_dask.source.chunks.missing import find_missing_chunks
@@ -69,7 +69,7 @@ def build_index(
         raise InputError.of([*problems, *error.problems]) from error
     missing = find_missing_chunks(uses_of_matrix(matrix), accept=accept_missing_chunks)
     raise_problems([*problems, *missing.problems])
-    mark, warnings = state_of(matrix), tuple(missing.warnings)
+    mark, warnings = matrix_fingerprint(matrix), tuple(missing.warnings)
     if matrix.layout != "csr" or mark is None:
         return IndexResult(None, False, matrix.layout, warnings)
     assert isinstance(matrix, SparseMatrix)

@@ -7,6 +7,7 @@ from concurrent.futures import CancelledError, Future
 
 from cellucid_dask.exporter.job import Job
 from cellucid_dask.exporter.receipts import Edges
+from cellucid_dask.exporter.stages.dataset_files import DatasetFiles
 from cellucid_dask.exporter.stages.edges import write_edges
 
 
@@ -14,7 +15,7 @@ def start_edges(job: Job) -> list[Future[Edges]]:
     """Submit the task of the neighbor graph; empty without a graph or when it is finished."""
     if job.catalog.graph is None or job.finished.edges is not None:
         return []
-    task = (job.export, job.scratch, job.catalog.graph, job.level, job.plan.worker_bytes)
+    task = DatasetFiles.of(job).edges_task()
     futures = job.engine.begin(write_edges, [task], here=job.source.local)
 
     def record(future: Future[Edges]) -> None:

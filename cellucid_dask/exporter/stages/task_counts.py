@@ -16,8 +16,10 @@ from cellucid_dask.exporter.checks.survey import Catalog
 from cellucid_dask.exporter.job import Job
 from cellucid_dask.exporter.plan import Plan, gene_bytes
 from cellucid_dask.exporter.recovery.staging import StagingFolders
+from cellucid_dask.exporter.stages.dataset_files import DatasetFiles
 from cellucid_dask.exporter.stages.genes.driver import GROUP, column_bytes, gene_blocks, gene_strips
-from cellucid_dask.exporter.stages.obs.driver import reduce_obs, write_obs
+from cellucid_dask.exporter.stages.obs.driver import write_obs
+from cellucid_dask.exporter.stages.obs.reduction import reduce_columns
 from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.source.core import Source
 from cellucid_dask.source.matrix import SparseMatrix
@@ -49,7 +51,8 @@ def count_tasks(
     """
     engine, nowhere = _Counting(slots), StagingFolders(Path(), Path(), Path())
     job = Job(source, catalog, options, cast(Engine, engine), plan, nowhere)
-    reduce_obs(job, write_obs(job))
+    write_obs(job)
+    reduce_columns(DatasetFiles.of(job), job.engine, here=job.obs_here)
     counts = dict(engine.counts)
     if catalog.genes is not None and catalog.genes.ids:
         if plan.way == "transpose":

@@ -24,11 +24,11 @@ from cellucid_dask.server.datasets.opening import ROOM, Opened
 from cellucid_dask.server.datasets.zarr_files import ZarrFiles
 from cellucid_dask.server.http.cache import ContentCache
 from cellucid_dask.server.http.content import Content, ReplacedError
-from cellucid_dask.source.core import Source, open_source
+from cellucid_dask.source.core import open_source
 from cellucid_dask.source.inputs.anndata_file import dataset_name
 from cellucid_dask.source.inputs.in_memory import read_whole
 from cellucid_dask.source.storage.fingerprint import Fingerprint, fingerprint
-from cellucid_dask.source.storage.store import locate
+from cellucid_dask.source.storage.store import Store, locate
 
 LOOK_AGAIN: Final = 1.0  # seconds until a file is asked whether it changed
 _FORMATS: Final = {"hdf5": "h5ad", "zarr": "zarr", "zip": "zarr"}
@@ -155,40 +155,25 @@ def open_live(
     problems: Sequence[Problem],
 ) -> Opened:
     """Open live data; as `cellucid_dask.server.datasets.opening.open_data`."""
-    path = str(data) if isinstance(data, str | os.PathLike) else None
-    store = locate(path) if path is not None else None
-
-    def opened(source: Source, mark: str, still: Callable[[], bool] = lambda: True) -> LiveDataset:
-        return LiveDataset(
-            source,
-            options,
-            cache,
-            room=max(serving.cache_bytes() // ROOM, 64_000_000),
-            memory=serving.cache_bytes(),
-            index=serving.index,
-            cache_dir=Path(serving.cache_dir) if serving.cache_dir else default_cache_dir(),
-            mark=mark,
-            still=still,
-            problems=problems,
-        )
-
+    store = locate(str(data)) if isinstance(data, str | os.PathLike) else None
+    make = partial(
+        LiveDataset,
+        options=options,
+        cache=cache,
+        room=max(serving.cache_bytes() // ROOM, 64_000_000),
+        memory=serving.cache_bytes(),
+        index=serving.index,
+        cache_dir=Path(serving.cache_dir) if serving.cache_dir else default_cache_dir(),
+        problems=problems,
+    )
     live: WatchedData | LiveDataset
     if store is None:
-        live = opened(open_source(data, options.modality), secrets.token_hex(8))
-    elif not serving.backed and options.modality is not None:
-        fix = "leave one of them out"
-        raise InputError("--no-backed and --modality cannot both be given", fix=fix)
-    elif not serving.backed:
-        # Once the data are in memory, nothing tells which chunks were missing.
-        missing = survey(open_source(store.path), options).missing_chunks
-        problems = [*missing.problems, *problems]
-        source = replace(open_source(read_whole(store)), name=dataset_name(store.path))
-        live = opened(source, secrets.token_hex(8))
-        live.catalog.warnings += missing.warnings
+        live = make(open_source(data, options.modality), mark=secrets.token_hex(8))
+    elif serving.backed:
+        live = _watch(store.path, options.modality, make)
     else:
-        place = store.path  # the current folder may be another one later
-        name = options.modality
-        live = WatchedData(place, lambda mark, still: opened(open_source(place, name), mark, still))
+        live = _read_into_memory(store, options, make, problems)
+    is_zarr = store is not None and store.kind != "hdf5"
     return Opened(
         One(live),
         "anndata",
@@ -196,7 +181,33 @@ def open_live(
         format=_FORMATS[store.kind] if store else "in-memory",
         backed=serving.backed and (store is not None or bool(getattr(data, "isbacked", False))),
         live=live,
-        zarr=ZarrFiles(store, options.modality)
-        if store is not None and store.kind != "hdf5"
-        else None,
+        zarr=ZarrFiles(store, options.modality) if store is not None and is_zarr else None,
     )
+
+
+def _watch(path: str, modality: str | None, make: Callable[..., LiveDataset]) -> WatchedData:
+    """Open a file that stays on disk; `path` is absolute, the current folder may change."""
+
+    def open_now(mark: str, is_unchanged: Callable[[], bool]) -> LiveDataset:
+        return make(open_source(path, modality), mark=mark, is_unchanged=is_unchanged)
+
+    return WatchedData(path, open_now)
+
+
+def _read_into_memory(
+    store: Store,
+    options: ExportOptions,
+    make: Callable[..., LiveDataset],
+    problems: Sequence[Problem],
+) -> LiveDataset:
+    """Read a file into memory, and say which of its chunks are missing."""
+    if options.modality is not None:
+        fix = "leave one of them out"
+        raise InputError("--no-backed and --modality cannot both be given", fix=fix)
+    # Once the data are in memory, nothing tells which chunks were missing.
+    missing = survey(open_source(store.path), options).missing_chunks
+    source = replace(open_source(read_whole(store)), name=dataset_name(store.path))
+    known = [*missing.problems, *problems]
+    live = make(source, mark=secrets.token_hex(8), problems=known)
+    live.catalog.warnings += missing.warnings
+    return live

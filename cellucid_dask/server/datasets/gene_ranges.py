@@ -14,13 +14,13 @@ from scipy import sparse
 
 from cellucid_dask.encode import Float32, value_range
 from cellucid_dask.exporter.plan import blocks, strip_width
-from cellucid_dask.exporter.stages.genes.blocks import Piece, csc_columns, dense_columns
+from cellucid_dask.exporter.stages.genes.blocks import GenePiece, csc_columns, dense_columns
 from cellucid_dask.server.gene_index.scan import chunks_of, gene_major, genes_of, in_threads
 from cellucid_dask.source.matrix import Matrix, SparseMatrix
 
 Bounds: TypeAlias = tuple[Float32, Float32, NDArray[np.int64]]  # lowest, highest, cells stored
 Run: TypeAlias = Callable[[Callable[[Any], Any], Sequence[Any]], Iterator[Any]]
-ReadColumns: TypeAlias = Callable[[Any, NDArray[np.int64]], Iterator[tuple[int, Piece]]]
+ReadColumns: TypeAlias = Callable[[Any, NDArray[np.int64]], Iterator[tuple[int, GenePiece]]]
 
 CSC_BYTES = 24  # memory per stored value of reading columns
 

@@ -1,4 +1,4 @@
-"""One gene of a matrix, read the shortest way its layout has."""
+"""Readers of single genes, one for each layout of a matrix."""
 
 from __future__ import annotations
 
@@ -11,37 +11,42 @@ import numpy as np
 
 from cellucid_dask.compute.machine import cores
 from cellucid_dask.encode import Range
-from cellucid_dask.exporter.stages.genes.blocks import Piece, csc_columns, dense_columns
+from cellucid_dask.exporter.checks.genes import expression_key
+from cellucid_dask.exporter.stages.genes.blocks import GenePiece, csc_columns, dense_columns
+from cellucid_dask.options.export import ExportOptions
+from cellucid_dask.server.cache_folder import index_folder
 from cellucid_dask.server.datasets.gene_ranges import ReadColumns, gene_ranges
 from cellucid_dask.server.gene_index.lookup import GeneIndex
 from cellucid_dask.server.http.cache import OncePerKey
+from cellucid_dask.source.core import Source
 from cellucid_dask.source.matrix import Matrix, SparseMatrix
 from cellucid_dask.source.rows.kept_rows import KeptRows
-from cellucid_dask.source.storage.fingerprint import Fingerprint
+from cellucid_dask.source.storage.fingerprint import Fingerprint, fingerprint
 from cellucid_dask.source.storage.open_arrays import hold
+from cellucid_dask.source.storage.store import FileArray
 
 
 class GeneReader(Protocol):
     """Reads genes of one matrix; shared by threads."""
 
-    def pieces(self, column: int) -> list[Piece]:
+    def pieces(self, column: int) -> list[GenePiece]:
         """Stored values of a gene, as `cellucid_dask.encode.encode_gene` takes them."""
 
     def ranges(self) -> list[Range]:
         """Range of every gene, as quantization takes it; reads the whole matrix once."""
 
     def start(self) -> None:
-        """Begin to build an index, where there is one to build."""
+        """Start to build an index, where there is one to build."""
 
     def stop(self) -> None:
         """Stop building."""
 
     def progress(self) -> dict[str, Any]:
-        """What there is of an index, as plain data."""
+        """Progress of the index, as plain data."""
 
 
-class _Ranged:
-    """What all readers do alike: the ranges, found once."""
+class _RangeFinder:
+    """Finds the ranges of all genes, once."""
 
     def __init__(self, matrix: Matrix, room: int) -> None:
         self._matrix, self._room = matrix, room
@@ -60,8 +65,8 @@ class _Ranged:
         return [Range(lo, hi) for lo, hi in found]
 
 
-class DirectReader(_Ranged):
-    """Genes that lie together on disk, or as near as their chunks allow.
+class DirectReader(_RangeFinder):
+    """Genes of a matrix that stores the values of a gene side by side, or in few chunks.
 
     Parameters
     ----------
@@ -76,7 +81,7 @@ class DirectReader(_Ranged):
         self._read, self._open = read, ExitStack()
         self._busy = BoundedSemaphore(max(2, cores()))  # each read takes memory
 
-    def pieces(self, column: int) -> list[Piece]:
+    def pieces(self, column: int) -> list[GenePiece]:
         """Stored values of a gene."""
         matrix = self._once(("open",), lambda: hold(self._matrix, self._open))
         with self._busy:
@@ -95,8 +100,8 @@ class DirectReader(_Ranged):
         return {"state": "not needed"}
 
 
-class IndexedReader(_Ranged):
-    """Genes of a matrix that lies cell by cell: from the index, or from a scan until it is there.
+class IndexedReader(_RangeFinder):
+    """Genes of a matrix that is stored by cell: from the index, or from a scan until it is built.
 
     Parameters
     ----------
@@ -141,10 +146,10 @@ class KeptReader:
 
     def __init__(self, reader: GeneReader, matrix: Matrix, kept: KeptRows, room: int) -> None:
         self._reader, self._kept = reader, kept
-        self._ranges = _Ranged(matrix, room)
+        self._ranges = _RangeFinder(matrix, room)
         self.start, self.progress = reader.start, reader.progress
 
-    def pieces(self, column: int) -> list[Piece]:
+    def pieces(self, column: int) -> list[GenePiece]:
         """Stored values of a gene in the kept cells."""
         found = []
         for first, cells, values in self._reader.pieces(column):
@@ -163,7 +168,47 @@ class KeptReader:
         self._reader.stop()
 
 
-def reader_of(
+def open_gene_reader(
+    source: Source,
+    matrix: Matrix,
+    options: ExportOptions,
+    room: int,
+    *,
+    index: bool,
+    cache_dir: Path,
+    work_folder: Path,
+) -> GeneReader:
+    """Open the reader of the genes of a source.
+
+    Parameters
+    ----------
+    matrix
+        Matrix of the kept cells.
+    room
+        Bytes of memory for building the index, scanning, and finding the ranges.
+    index
+        Whether to keep a gene index.
+    cache_dir, work_folder
+        Where an index is kept of data that have a file, and of data that have none.
+    """
+    stored: Matrix = matrix
+    if source.whole is not None:  # the index is of all cells
+        stored = source.whole.matrices[expression_key(options)]  # type: ignore[assignment]
+    mark = matrix_fingerprint(stored)
+    folder = index_folder(cache_dir, mark) if mark else work_folder / "index"
+    reader = make_reader(stored, folder if index else None, room, mark)
+    return reader if source.kept is None else KeptReader(reader, matrix, source.kept, room)
+
+
+def matrix_fingerprint(matrix: Matrix) -> Fingerprint | None:
+    """Fingerprint of the element of a file that a sparse matrix is; None in memory."""
+    data = getattr(matrix, "data", None)
+    if not isinstance(data, FileArray):
+        return None
+    return fingerprint(data.store.path, data.key.rpartition("/")[0])
+
+
+def make_reader(
     matrix: Matrix, folder: Path | None, room: int, mark: Fingerprint | None = None
 ) -> GeneReader:
     """Make the reader for the layout of `matrix`."""

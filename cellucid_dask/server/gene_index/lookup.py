@@ -13,7 +13,7 @@ from rich.filesize import decimal
 from cellucid_dask.compute.engine import Engine
 from cellucid_dask.errors import CellucidDaskError, PlanError, ReadError
 from cellucid_dask.exporter.plan import FLOOR, MiB
-from cellucid_dask.exporter.stages.genes.blocks import Piece
+from cellucid_dask.exporter.stages.genes.blocks import GenePiece
 from cellucid_dask.server.gene_index.background import ThreadBuild
 from cellucid_dask.server.gene_index.build import build_by_workers, check_disk, disk_bytes
 from cellucid_dask.server.gene_index.lock import OTHER_FOLDER, NoIndexError, Stopped, building
@@ -74,7 +74,7 @@ class GeneIndex:
 
     # ------------------------------------------------------------------------------- genes
 
-    def pieces(self, column: int) -> list[Piece]:
+    def pieces(self, column: int) -> list[GenePiece]:
         """Stored values of a gene, as `cellucid_dask.encode.encode_gene` takes them.
 
         Raises
@@ -95,7 +95,7 @@ class GeneIndex:
             self._build.ask(column)
         return self._scans.get(column)
 
-    def _indexed(self, column: int) -> list[Piece] | None:
+    def _indexed(self, column: int) -> list[GenePiece] | None:
         if self._store is None:
             return None
         piece = self._store.read(column)
@@ -103,7 +103,7 @@ class GeneIndex:
             self._build_again()
         return None if piece is None else [piece]
 
-    def _find(self, columns: list[int], *, from_spill: bool = True) -> list[list[Piece]]:
+    def _find(self, columns: list[int], *, from_spill: bool = True) -> list[list[GenePiece]]:
         """Pieces of genes: from their blocks, else from the spill and a scan of what it lacks."""
         found = {column: self._indexed(column) for column in columns}
         left = [column for column in columns if found[column] is None]

@@ -14,7 +14,7 @@ from scipy import sparse
 from cellucid_dask.encode import as_exported
 from cellucid_dask.exporter.checks.genes import Genes
 from cellucid_dask.exporter.plan import MiB, row_chunks
-from cellucid_dask.exporter.stages.genes.blocks import Piece
+from cellucid_dask.exporter.stages.genes.blocks import GenePiece
 from cellucid_dask.source.matrix import Matrix, SparseMatrix
 
 T = TypeVar("T")
@@ -97,7 +97,7 @@ def scan(
     chunks: Sequence[tuple[int, int]],
     threads: int,
     stopped: threading.Event,
-) -> list[list[Piece]]:
+) -> list[list[GenePiece]]:
     """Go through row chunks once for several genes; the pieces of each.
 
     Raises
@@ -109,14 +109,14 @@ def scan(
     """
     wanted = np.asarray(columns, np.int64)
 
-    def search(chunk: tuple[int, int]) -> list[Piece]:
+    def search(chunk: tuple[int, int]) -> list[GenePiece]:
         return _pieces(gene_major(matrix, *chunk, wanted), chunk[0])
 
     found = list(in_threads(search, chunks, threads, stopped))
     return [[pieces[i] for pieces in found] for i in range(len(columns))]
 
 
-def _pieces(turned: Any, start: int) -> list[Piece]:
+def _pieces(turned: Any, start: int) -> list[GenePiece]:
     if not sparse.issparse(turned):
         return [(start, slice(0, len(turned)), column) for column in turned.T]
     bounds = zip(turned.indptr[:-1], turned.indptr[1:], strict=True)
@@ -134,13 +134,13 @@ class SharedScans:
         Number of genes whose pieces fit into memory together.
     """
 
-    def __init__(self, find: Callable[[list[int]], list[list[Piece]]], most: int) -> None:
+    def __init__(self, find: Callable[[list[int]], list[list[GenePiece]]], most: int) -> None:
         self._find, self._most = find, max(1, most)
         self._guard, self._turn = threading.Lock(), threading.Lock()
-        self._asked: dict[int, Future[list[Piece]]] = {}
+        self._asked: dict[int, Future[list[GenePiece]]] = {}
         self._waiting: list[int] = []
 
-    def get(self, column: int) -> list[Piece]:
+    def get(self, column: int) -> list[GenePiece]:
         """Pieces of a gene, by one's own scan or by that of another thread."""
         with self._guard:
             if column not in self._asked:

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cellucid_dask.exporter.stages.genes.blocks import Piece
+from cellucid_dask.exporter.stages.genes.blocks import GenePiece
 from cellucid_dask.server.cache_folder import INDEX, VERSION
 from cellucid_dask.source.storage.store import DAMAGE
 
@@ -119,7 +119,7 @@ class IndexStore:
         with contextlib.suppress(OSError), _beside(self.root / "blocks") as aside:
             (self.root / "blocks" / str(block)).rename(aside)
 
-    def read(self, column: int) -> Piece | None:
+    def read(self, column: int) -> GenePiece | None:
         """Read a gene from its block; None when that is not there, or no longer is."""
         block = self.block_of(column)
         if block is None or not self.has(block):

@@ -16,7 +16,7 @@ from cellucid_dask.files import Receipt, task_folder, write_file
 from cellucid_dask.format import Resource, safe, value_ext
 from cellucid_dask.source.matrix import DenseMatrix, SparseMatrix, runs
 
-Piece = tuple[int, Any, NDArray[np.float32]]
+GenePiece = tuple[int, Any, NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def _write_read(
     settings: GeneSettings,
     columns: NDArray[np.int64],
     ids: Sequence[str],
-    read: Iterator[tuple[int, Piece]],
+    read: Iterator[tuple[int, GenePiece]],
 ) -> list[Receipt]:
     """Write genes as they are read; receipts in the order of `ids`."""
     position = {int(column): i for i, column in enumerate(columns)}
@@ -87,7 +87,9 @@ def _write_read(
     return [receipts[i] for i in range(len(ids))]
 
 
-def csc_columns(matrix: SparseMatrix, columns: NDArray[np.int64]) -> Iterator[tuple[int, Piece]]:
+def csc_columns(
+    matrix: SparseMatrix, columns: NDArray[np.int64]
+) -> Iterator[tuple[int, GenePiece]]:
     """Read genes of a CSC matrix; yields each column with its piece, `columns` must rise."""
     for start, stop in runs(columns):
         part = matrix.major(start, stop)
@@ -102,7 +104,9 @@ def csc_columns(matrix: SparseMatrix, columns: NDArray[np.int64]) -> Iterator[tu
             yield start + i, (0, part.indices[low:high], values[low:high])
 
 
-def dense_columns(matrix: DenseMatrix, columns: NDArray[np.int64]) -> Iterator[tuple[int, Piece]]:
+def dense_columns(
+    matrix: DenseMatrix, columns: NDArray[np.int64]
+) -> Iterator[tuple[int, GenePiece]]:
     """Read genes of a dense matrix; yields each column with its piece, `columns` must rise."""
     for start, stop in runs(columns):
         strip = np.asarray(matrix.read(slice(None), slice(start, stop)))
@@ -112,7 +116,9 @@ def dense_columns(matrix: DenseMatrix, columns: NDArray[np.int64]) -> Iterator[t
             yield start + i, (0, slice(None), values)
 
 
-def _write_gene(settings: GeneSettings, gene: str, pieces: Sequence[Piece], beside: str) -> Receipt:
+def _write_gene(
+    settings: GeneSettings, gene: str, pieces: Sequence[GenePiece], beside: str
+) -> Receipt:
     encoded = encode_gene(pieces, settings.n_cells, settings.bits, settings.level)
     resource = gene_resource(gene, settings.bits, settings.level)
     return write_file(settings.folder, resource, [encoded.payload], encoded.span, beside=beside)

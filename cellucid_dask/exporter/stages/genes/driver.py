@@ -15,12 +15,8 @@ from cellucid_dask.exporter.job import Job
 from cellucid_dask.exporter.plan import MiB, blocks, strip_bytes, strip_width
 from cellucid_dask.exporter.receipts import Spill
 from cellucid_dask.exporter.recovery.resume import missing_rows
-from cellucid_dask.exporter.stages.genes.blocks import (
-    GeneSettings,
-    write_columns,
-    write_spilled,
-    write_strip,
-)
+from cellucid_dask.exporter.stages.dataset_files import DatasetFiles
+from cellucid_dask.exporter.stages.genes.blocks import write_columns, write_spilled, write_strip
 from cellucid_dask.exporter.stages.genes.transpose import transpose_chunk
 from cellucid_dask.files import Receipt, bytes_of, read_array, write_atomically
 from cellucid_dask.source.matrix import DenseMatrix, SparseMatrix, runs
@@ -47,13 +43,7 @@ def write_genes(job: Job) -> list[Receipt]:
 
 def _write(job: Job, genes: Genes, todo: Sequence[Cut], found: dict[int, Receipt]) -> None:
     """Write the genes of the runs `todo`, and put their receipts into `found`."""
-    settings = GeneSettings(
-        job.export,
-        str(job.folders.parts),
-        job.catalog.n_cells,
-        job.options.var_quantization,
-        job.level,
-    )
+    settings = DatasetFiles.of(job).gene_settings
     work: Any
     here = job.source.local
     tasks: list[tuple[Any, ...]]

@@ -117,6 +117,16 @@ def var_manifest(
     )
 
 
+def connectivity_manifest(catalog: Catalog, options: ExportOptions, edges: Edges) -> dict[str, Any]:
+    """``connectivity_manifest.json``."""
+    return fmt.connectivity_manifest(
+        n_cells=catalog.n_cells,
+        n_edges=edges.n_edges,
+        max_neighbors=edges.max_neighbors,
+        compression=options.compression,
+    )
+
+
 def _description(catalog: Catalog, options: ExportOptions) -> str:
     """What the user says of the dataset, and how many cells of the input are not in it."""
     kept = catalog.source.kept

@@ -47,12 +47,7 @@ def save_rest(
             build.save(folder, fmt.VAR_MANIFEST, build.var_manifest(catalog, options, ids, genes))
         )
     if edges is not None:
-        pairs = fmt.connectivity_manifest(
-            n_cells=catalog.n_cells,
-            n_edges=edges.n_edges,
-            max_neighbors=edges.max_neighbors,
-            compression=job.level,
-        )
+        pairs = build.connectivity_manifest(catalog, options, edges)
         receipts += [*edges.receipts, build.save(folder, fmt.CONNECTIVITY_MANIFEST, pairs)]
     who = build.identity(catalog, options, name, len(ids), edges)
     identity, receipt = build.encoded(fmt.IDENTITY, who, pretty=True)
