@@ -25,7 +25,7 @@ from types import ModuleType
 from typing import Any, Self
 
 import psutil
-from atlas import command
+from atlas import Outcome, command
 from forks import Forked, fork
 
 from cellucid_dask import CellucidServer
@@ -47,6 +47,8 @@ PRIVATE = tuple(
     if len(text) > 4
 )
 TOLD_BY = ("SSH_CONNECTION", "SLURM_JOB_ID", "SLURM_SUBMIT_HOST", "DISPLAY", "WAYLAND_DISPLAY")
+POINTS = "/points_2d.bin.gz"
+TOKEN = "a-token_of.tests~1"
 MANIFESTS = (
     "dataset_identity.json",
     "obs_manifest.json",
@@ -282,7 +284,7 @@ def ask(
         return reply
 
 
-def said(
+def send_bytes(
     server: Any, data: bytes, *, method: str = "GET", seconds: float = SECONDS
 ) -> Reply | None:
     """Answer to any bytes on a connection of its own; None when it is closed without one."""
@@ -327,6 +329,45 @@ class Client:
     def address(self) -> Any:
         """Address of this end, which changes when the connection is made anew; None without."""
         return None if self.connection.sock is None else self.connection.sock.getsockname()
+
+
+# ------------------------------------------------------------------------------ checks
+
+
+def is_refused(reply: Reply | None) -> bool:
+    """Whether an answer is a clean refusal: closed, or a 4xx with one line at most."""
+    if reply is None:
+        return True
+    assert 400 <= reply.status < 500, reply
+    assert reply.body.count(b"\n") <= 1, reply
+    assert reply.body == b"" or reply.get("X-Content-Type-Options") == "nosniff", reply
+    return True
+
+
+@contextmanager
+def occupied_port(port: int = 0) -> Iterator[int]:
+    """A port on which somebody else listens."""
+    with socket.create_server(("127.0.0.1", port)) as listener:
+        yield listener.getsockname()[1]
+
+
+def free_port() -> int:
+    """A port that is free, with free ones after it most likely."""
+    with occupied_port() as port:
+        return port
+
+
+def check_refusal(ended: Outcome, *texts: str) -> None:
+    assert ended.code == 2, ended
+    assert ended.out == ""
+    assert "Traceback" not in ended.err
+    for text in texts:
+        assert text in ended.err, ended.err
+
+
+def is_listening(pid: int) -> bool:
+    found = psutil.Process(pid).net_connections("tcp")
+    return any(connection.status == psutil.CONN_LISTEN for connection in found)
 
 
 # ------------------------------------------------------------------------------ the command

@@ -1,0 +1,163 @@
+"""The end of ``serve``: signals, Ctrl-C, clients that are still connected."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from atlas import _catches as catches
+from serving import (
+    POINTS,
+    Client,
+    Served,
+    Wire,
+    ask,
+    free_port,
+    is_listening,
+    request,
+    wait_until,
+)
+
+SOON = 5  # seconds within which what should take one must be done
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
+def test_a_signal_ends_it_and_finishes_what_is_under_way(
+    long_export: Path, tmp_path: Path, number: int, code: int
+) -> None:
+    with Served(long_export, "--port", 0, folder=tmp_path) as served:
+        port = served.port
+        body = (long_export / "points_3d.bin.gz").read_bytes()
+        idle = [Wire(port) for _ in range(20)]
+        try:
+            for wire in idle[:10]:
+                reply = wire.send(request(port, POINTS)).reply()
+                assert reply is not None
+                assert reply.status == 200
+            idle[10].send(b"GET / HTTP/1.1\r\nHo")
+            with Wire(port, buffer=65_536) as wire:
+                wire.send(request(port, "/points_3d.bin.gz"))
+                wire._left = wire.socket.recv(100)
+                began = time.monotonic()
+                served.process.send_signal(number)
+                reply = wire.reply()
+                assert reply is not None
+                assert reply.body == body, "the answer was cut"
+            assert served.process.wait(SOON) == code
+            assert time.monotonic() - began < SOON
+            assert all(wire.rest() == b"" for wire in idle)
+            assert "Traceback" not in served.complained
+        finally:
+            for wire in idle:
+                wire.socket.close()
+        with pytest.raises(ConnectionRefusedError):
+            Wire(port)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_client_that_does_not_read_does_not_hold_the_end(
+    long_export: Path, tmp_path: Path, number: int
+) -> None:
+    with Served(long_export, "--port", 0, folder=tmp_path) as served:
+        with Wire(served.port, buffer=4096) as wire:
+            wire.send(request(served.port, "/points_3d.bin.gz"))
+            wire.socket.recv(1)
+            began = time.monotonic()
+            assert served.stop(number) in (0, 143)
+            assert time.monotonic() - began < SOON
+        assert "Traceback" not in served.complained
+
+
+def test_ctrl_c_again_and_again(long_export: Path, tmp_path: Path) -> None:
+    for pause in (0.005, 0.1):
+        with Served(long_export, "--port", 0, folder=tmp_path) as served:
+            with Wire(served.port, buffer=4096) as wire:
+                wire.send(request(served.port, "/points_3d.bin.gz"))
+                wire.socket.recv(1)
+                end = time.monotonic() + SOON
+                while served.process.poll() is None:
+                    assert time.monotonic() < end
+                    served.process.send_signal(signal.SIGINT)
+                    time.sleep(pause)  # the pace of this user
+            assert served.process.returncode in (0, 130, -signal.SIGINT)  # a shell shows 130
+            assert "Traceback" not in served.complained
+            assert "export" not in served.complained, "there was none"
+
+
+def test_a_terminal_that_is_closed(atlas_export: Path, tmp_path: Path) -> None:
+    with Served(atlas_export, "--port", 0, folder=tmp_path) as served:
+        served.url()
+        assert served.stop(signal.SIGHUP) in (129, -signal.SIGHUP)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_the_moment_it_listens(
+    number: signal.Signals, atlas_export: Path, tmp_path: Path
+) -> None:
+    """Its threads may not outlive the command, wherever the signal met it."""
+    for moment in (0.0, 0.002, 0.01):
+        with Served(atlas_export, "--port", 0, folder=tmp_path, anew=True) as served:
+            wait_until(lambda: is_listening(served.process.pid), "it never listened", pause=0.0005)
+            time.sleep(moment)
+            assert served.stop(number) in (0, 143)
+            assert served.complained == ""
+
+
+def test_nohup(atlas_export: Path, tmp_path: Path) -> None:
+    """What was started to outlive its terminal does."""
+    with Served(atlas_export, "--port", 0, folder=tmp_path, through=("nohup",)) as served:
+        assert ask(served.port, POINTS).status == 200
+        served.process.send_signal(signal.SIGHUP)
+        time.sleep(0.2)
+        assert ask(served.port, POINTS).status == 200
+        assert served.stop() in (0, 143)
+
+
+def test_ctrl_c_while_it_starts(atlas_export: Path, tmp_path: Path) -> None:
+    for moment in (0, 0.3, 0.6):
+        with Served(atlas_export, "--port", 0, folder=tmp_path, anew=True) as served:
+            # Before that it is Python itself that is interrupted, and tells where.
+            wait_until(lambda: catches(served.process.pid, signal.SIGTERM), "it never began")
+            time.sleep(moment)  # somewhere in the imports, or after them
+            assert served.stop(signal.SIGINT) in (0, 130, -signal.SIGINT)
+            assert "Traceback" not in served.complained, served.complained
+
+
+def test_the_port_is_free_again(atlas_export: Path, tmp_path: Path) -> None:
+    """Started again at once, with connections of before still being wound up."""
+    port = free_port()
+    for _ in range(2):
+        with (
+            Served(atlas_export, "--port", port, folder=tmp_path) as served,
+            Client(served.port) as client,
+        ):
+            assert served.port == port
+            assert client(POINTS).status == 200
+            assert served.stop() == 0
+
+
+def test_clients_that_do_not_read_hold_little_memory(atlas_export: Path, tmp_path: Path) -> None:
+    """Answers are made and kept within the cache size, whoever reads them or does not."""
+    folder = Path(shutil.copytree(atlas_export, tmp_path / "export"))
+    (folder / "points_3d.bin.gz").write_bytes(os.urandom(7_900_000))  # not yet a long one
+    words = (folder, "--port", 0, "--cache-size", "64MB")
+    with Served(*words, folder=tmp_path, anew=True) as served:
+        resident = psutil.Process(served.process.pid).memory_info
+        assert ask(served.port, "/points_3d.bin.gz").status == 200
+        before = resident().rss
+        wires = [Wire(served.port, buffer=4096) for _ in range(100)]
+        try:
+            for wire in wires:
+                wire.send(request(served.port, "/points_3d.bin.gz"))
+            assert ask(served.port, POINTS, seconds=30).status == 200
+            for wire in wires[:20]:
+                wire.socket.recv(1)
+            assert resident().rss - before < 400_000_000
+        finally:
+            for wire in wires:
+                wire.socket.close()

@@ -1,0 +1,125 @@
+"""The SSH command that ``serve`` prints, and the browser that it opens."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from serving import (
+    TOKEN,
+    Served,
+    ask,
+    wait_until,
+)
+
+from cellucid_dask import (
+    CellucidServer,
+)
+
+USER = "ada"
+
+
+SSH = {"SSH_CONNECTION": "192.0.2.7 51234 198.51.100.9 22", "LOGNAME": USER}
+
+
+SLURM = {"SLURM_JOB_ID": "7", "SLURM_SUBMIT_HOST": "login1", "LOGNAME": USER}
+
+
+@pytest.fixture
+def start_in(
+    atlas_export: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[CellucidServer, str, str]]:
+    """What a server prints for the user's own computer: the line to type, the URL to open."""
+
+    def start(told: dict[str, str], **options: Any) -> tuple[CellucidServer, str, str]:
+        for name, value in told.items():
+            monkeypatch.setenv(name, value)
+        with CellucidServer(atlas_export, port=0, **options) as server:
+            return server, *command_and_url(capsys.readouterr().out)
+
+    return start
+
+
+def command_and_url(printed: str) -> tuple[str, str]:
+    line = re.search(r"^ +(ssh -N -L .*)$", printed, re.MULTILINE)
+    opened = re.search(r"then open (http://\S+)$", printed, re.MULTILINE)
+    assert line, printed
+    assert opened, printed
+    return line[1], opened[1]
+
+
+def test_the_tunnel_of_an_ssh_session(atlas_export: Path, tmp_path: Path) -> None:
+    with Served(atlas_export, "--port", 0, folder=tmp_path, **SSH) as served:
+        port = served.port
+        line, opened = command_and_url(served.printed)
+        assert line == f"ssh -N -L {port}:127.0.0.1:{port} {USER}@198.51.100.9"
+        assert opened == f"http://localhost:{port}/"
+
+
+def test_the_tunnel_to_a_compute_node(atlas_export: Path, tmp_path: Path) -> None:
+    """It is reached by way of the login node; only the node itself reaches its loopback."""
+    with Served(atlas_export, "--port", 0, folder=tmp_path, **{**SSH, **SLURM}) as served:
+        port = served.port
+        line, opened = command_and_url(served.printed)
+        node = socket.gethostname()
+        assert line == f"ssh -N -L {port}:127.0.0.1:{port} -J {USER}@login1 {USER}@{node}"
+        assert opened == f"http://localhost:{port}/"
+
+
+def test_the_tunnel_to_an_address_that_the_login_node_reaches(start_in: Any) -> None:
+    server, line, opened = start_in(SLURM, host="0.0.0.0", token="auto")
+    node, port = socket.gethostname(), server.port
+    assert line == f"ssh -N -L {port}:{node}:{port} {USER}@login1"
+    assert opened.startswith(f"http://localhost:{port}/?token=")
+
+
+def test_the_tunnel_to_another_port_of_ssh(start_in: Any) -> None:
+    """The fourth field is the port that the session came in by."""
+    told = {"SSH_CONNECTION": "192.0.2.7 51234 198.51.100.9 2222", "LOGNAME": USER}
+    words = shlex.split(start_in(told)[1])
+    assert words[-1] == f"{USER}@198.51.100.9"
+    assert "-p" in words, words
+    assert words[words.index("-p") + 1] == "2222"
+
+
+def test_the_url_at_the_other_end_of_the_tunnel(start_in: Any) -> None:
+    """It has the base path and the token, and the server knows its name."""
+    server, _, opened = start_in(SSH, base_path="/a/b", token=TOKEN)
+    assert opened == f"http://localhost:{server.port}/a/b/?token={TOKEN}"
+    with server:
+        path = opened.partition(f":{server.port}")[2]
+        assert ask(server, path, {"Host": f"localhost:{server.port}"}).status == 200
+
+
+def test_a_line_that_a_shell_reads_as_it_is_meant(start_in: Any) -> None:
+    told = {"SSH_CONNECTION": "192.0.2.7 51234 198.51.100.9 22", "LOGNAME": "Ada; rm -rf"}
+    assert shlex.split(start_in(told)[1])[-1] == "Ada; rm -rf@198.51.100.9"
+
+
+@pytest.mark.parametrize("broken", ["", "x", "a b c", "a b c d e"])
+def test_an_ssh_connection_that_cannot_be_read(start_in: Any, broken: str) -> None:
+    line = start_in({"SSH_CONNECTION": broken, "LOGNAME": USER})[1]
+    assert f"{USER}@{socket.gethostname()}" in line
+
+
+def test_a_browser_opens_where_there_is_one(atlas_export: Path, tmp_path: Path) -> None:
+    seen = tmp_path / "seen.txt"
+    script = tmp_path / "browser.sh"
+    script.write_text(f'#!/bin/sh\necho "$1" >> {shlex.quote(str(seen))}\n')
+    script.chmod(0o755)
+    browser = f"{script} %s"
+    arguments = (atlas_export, "--port", 0, "--token", TOKEN)
+    with Served(*arguments, folder=tmp_path, browser=browser) as served:
+        served.url()
+        wait_until(lambda: seen.exists() and seen.read_text().endswith("\n"), "it did not open")
+        assert seen.read_text().strip() == served.url()
+    seen.unlink()
+    for more, told in (([], SSH), (["--no-browser"], {})):
+        with Served(*arguments, *more, folder=tmp_path, browser=browser, **told) as served:
+            assert ask(served.port, "/_cellucid/health").status == 200
+    assert not seen.exists()
