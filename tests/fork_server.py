@@ -29,7 +29,7 @@ MODULES = (
     "cellucid_dask.server.build_index",
     "cellucid_dask.server.lifetime",
     "cellucid_dask.server.datasets.live",
-    "cellucid_dask.verify.compare",
+    "cellucid_dask.verify.comparison.compare",
 )
 
 

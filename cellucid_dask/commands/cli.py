@@ -195,7 +195,9 @@ def verify(export: str, against: str | None, **given: Any) -> int:
 
     Exit code 0 when nothing is wrong, 1 when something is.
     """
-    reading = (*_INPUT_MODULES, "cellucid_dask.verify.compare") if against is not None else ()
+    reading = (
+        (*_INPUT_MODULES, "cellucid_dask.verify.comparison.compare") if against is not None else ()
+    )
     _import(*reading, "rich.progress", "cellucid_dask.verify")
     from cellucid_dask.compute.progress import Reporter
     from cellucid_dask.verify import verify as verify_export

@@ -10,13 +10,17 @@ from typing import Any
 
 from cellucid_dask import format as fmt
 from cellucid_dask.errors import Problem, ReadError
-from cellucid_dask.verify import files_in
-from cellucid_dask.verify.export_folder.arrays import Array, Reader
-from cellucid_dask.verify.export_folder.checks import point_problems
+from cellucid_dask.verify.export_folder.arrays import Array, ArrayReader
+from cellucid_dask.verify.export_folder.checks import check_points
 from cellucid_dask.verify.export_folder.checksums import read_checksums
-from cellucid_dask.verify.export_folder.contents import Category, Contents, Values, read_contents
+from cellucid_dask.verify.export_folder.contents import (
+    CategoricalField,
+    Contents,
+    Values,
+    read_contents,
+)
+from cellucid_dask.verify.export_folder.files import DamagedError, find_export_files
 from cellucid_dask.verify.export_folder.manifests import read_manifests
-from cellucid_dask.verify.export_folder.tree import DamagedError
 
 FIX = "'cellucid-dask verify' lists all that is wrong with it; export it again"
 
@@ -36,18 +40,18 @@ class Opened:
     folder: Path
     identity: dict[str, Any]
     contents: Contents
-    reader: Reader
+    reader: ArrayReader
 
     def points(self, dim: int) -> Array:
         """(n_cells, dim) float32, all of them finite and within [-1, 1]."""
-        found = self.reader.points(dim)
-        for wrong in point_problems(self.contents.points[dim].path, found):
+        found = self.reader.read_points(dim)
+        for wrong in check_points(self.contents.points[dim].path, found):
             raise DamagedError(wrong)
         return found
 
-    def codes(self, field: Category) -> Array:
+    def codes(self, field: CategoricalField) -> Array:
         """(n_cells,) codes as they are stored, each of a category or the marker of missing ones."""
-        codes = self.reader.array(field.resource, field.code.dtype, self.contents.n_cells)
+        codes = self.reader.read_array(field.resource, field.code.dtype, self.contents.n_cells)
         n, path = len(field.labels), field.resource.path
         for start in range(0, codes.size, 1 << 20):
             block = codes[start : start + (1 << 20)]
@@ -57,7 +61,7 @@ class Opened:
 
     def stored(self, field: Values) -> Array:
         """(n_cells,) values as they are stored: float32 or codes."""
-        return self.reader.stored(field)
+        return self.reader.read_stored(field)
 
 
 def open_export(folder: Path) -> Opened:
@@ -70,14 +74,14 @@ def open_export(folder: Path) -> Opened:
     ReadError
         When its manifests are missing, damaged or make no sense.
     """
-    files, problems = files_in(folder), list[str]()
+    files, problems = find_export_files(folder), list[str]()
     files.listed = read_checksums(files, problems)
     manifests = read_manifests(files, problems)
     contents = read_contents(manifests, problems) if manifests else None
     if problems or not manifests or contents is None:
         told = [Problem(text, str(folder), FIX) for text in dict.fromkeys(problems)]
         raise ReadError.of(told[:10])
-    return Opened(folder, manifests[fmt.IDENTITY], contents, Reader(files, contents))
+    return Opened(folder, manifests[fmt.IDENTITY], contents, ArrayReader(files, contents))
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from cellucid_dask.previewer.canvas import NONE, Canvas, Pixels, blocks
 from cellucid_dask.previewer.colors import MISSING, PLAIN, Shades, category_shades, value_shades
 from cellucid_dask.previewer.open_export import Opened
 from cellucid_dask.previewer.select_panels import Field
-from cellucid_dask.verify.export_folder.contents import Category, Values
+from cellucid_dask.verify.export_folder.contents import CategoricalField, Values
 
 LEVELS: Final = 255  # steps of a colour scale
 
@@ -70,7 +70,7 @@ def make_panel(opened: Opened, field: Field | None, canvas: Canvas, rows: int) -
     if field is None:
         picture = canvas.draw(lambda part: _ranked(canvas.order[part], 1), np.array([PLAIN]))
         return Panel("cells", "no obs columns", picture)
-    if isinstance(field, Category):
+    if isinstance(field, CategoricalField):
         return _categories(opened, field, canvas, rows)
     return _values(opened, field, canvas)
 
@@ -79,7 +79,7 @@ def _ranked(ranks: NDArray[np.generic], slots: NDArray[np.generic] | int) -> Pix
     return (ranks.astype(np.uint32) << np.uint32(16)) | np.asarray(slots, np.uint32)
 
 
-def _categories(opened: Opened, field: Category, canvas: Canvas, rows: int) -> Panel:
+def _categories(opened: Opened, field: CategoricalField, canvas: Canvas, rows: int) -> Panel:
     codes, missing = opened.codes(field), field.code.missing
     counts = np.zeros(missing + 1, np.int64)
     for part in blocks(codes.size):

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import Final, TypeAlias
 
 from cellucid_dask.errors import Problem, suggest
-from cellucid_dask.verify.export_folder.contents import Category, Contents, Values
+from cellucid_dask.verify.export_folder.contents import CategoricalField, Contents, Values
 
-Field: TypeAlias = Category | Values
+Field: TypeAlias = CategoricalField | Values
 
 MOST: Final = 48  # thumbnails on a sheet
 USUAL: Final = 6  # thumbnails when nothing was asked for

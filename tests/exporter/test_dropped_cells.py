@@ -186,7 +186,9 @@ def test_verify_against_the_data(tmp_path: Path, saved: Callable[..., Path]) -> 
     report = verify(tmp_path / "out", path, drop_cells_without_embedding=True)
     assert (report.problems, report.not_compared, report.genes_compared) == ((), (), 12)
     (problem,) = verify(tmp_path / "out", path).problems
-    assert problem.startswith("there are 400 cells in the data, not 340; the others have no place")
+    assert problem.startswith(
+        "the data has 400 cells, the export has 340; the others have no coordinates"
+    )
     adata, keep = untidy("dense")
     adata.X[np.flatnonzero(keep)[5], 3] += 1
     changed = verify(tmp_path / "out", saved(adata), drop_cells_without_embedding=True)

@@ -320,7 +320,7 @@ def test_what_is_no_export_is_told_alone(root: Path, tmp_path: Path, cli: Cli) -
     """A folder of exports may hold a sheet; names that no file system takes are no bug."""
     done = cli("preview", root, "-o", root / "a.png")
     assert (done.code, done.err.count("\n")) == (2, 2)
-    assert f"error: {root}: is no export" in done.err
+    assert f"error: {root}: is not an export" in done.err
     long = "x" * 300
     for words in ((long,), (root / "q8", "-o", tmp_path / f"{long}.png")):
         done = cli("preview", *words)

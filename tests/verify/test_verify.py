@@ -24,9 +24,9 @@ from verifying import N_CELLS, N_GENES, make_adata, reference, seal
 from cellucid_dask import format as fmt
 from cellucid_dask.errors import InputError, OptionError, ReadError
 from cellucid_dask.verify import VerifyReport, verify
-from cellucid_dask.verify.source_data.anndata_file import opened
-from cellucid_dask.verify.source_data.discovery import is_continuous, numbers
-from cellucid_dask.verify.source_data.gene_columns import columns
+from cellucid_dask.verify.source_data.anndata_file import open_source_data
+from cellucid_dask.verify.source_data.derive import column_to_float32, is_continuous
+from cellucid_dask.verify.source_data.gene_columns import read_gene_columns
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +141,7 @@ def test_quantiles_of_the_reference_in_a_large_category(tmp_path: Path) -> None:
     assert line.startswith("outlier quantiles of 1 column: obsm has no 'latent_space'")
     found = verify(folder, tmp_path / "a.h5ad", latent_key="X_pca")
     assert found.not_compared == ()
-    assert not about(found, "quantiles are not of")
+    assert not about(found, "quantiles are not those of")
 
 
 def test_ranges_beyond_float32_are_told(tmp_path: Path) -> None:
@@ -186,11 +186,11 @@ def test_columns_in_pieces(
     monkeypatch.setattr("cellucid_dask.verify.source_data.gene_columns._RUN_BYTES", 2 * bands)
     wanted = adata.layers["twice"]
     wanted = wanted if layout == "dense" else wanted.toarray()
-    with opened(data) as found:
+    with open_source_data(data) as found:
         matrix = found.matrices["layers/twice"]
         assert not isinstance(matrix, np.ndarray | sparse.spmatrix | sparse.sparray)
         for chosen in (range(N_GENES), [7, 2, 3, 4, 15], [5], []):
-            several = list(columns(matrix, chosen))
+            several = list(read_gene_columns(matrix, chosen))
             assert all(column.dtype == np.float32 for column in several)
             assert len(several) == len(chosen)
             for gene, column in zip(chosen, several, strict=True):
@@ -199,7 +199,7 @@ def test_columns_in_pieces(
 
 def test_entries_stored_twice_are_added(tmp_path: Path) -> None:
     twice = sparse.csr_matrix(([1, 2, 3], [0, 0, 1], [0, 2, 3]), shape=(2, 2), dtype="f4")
-    found = [column.tolist() for column in columns(twice, [0, 1])]
+    found = [column.tolist() for column in read_gene_columns(twice, [0, 1])]
     assert found == [[3, 0], [0, 3]]
 
 
@@ -367,13 +367,13 @@ def test_cut_short_long_or_gone(folder: str, request: pytest.FixtureRequest) -> 
 @pytest.mark.parametrize(
     ("stray", "text"),
     [
-        ("notes.txt", "is no file of an export"),
-        (".DS_Store", "is no file of an export"),
-        ("var/OTHER.values.u8", "is named by no manifest"),
-        ("var/ENSG00005.values.u16", "is named by no manifest"),
-        ("points_1d.bin", "is named by no manifest"),
-        ("obs/a b.values.u8", "is no file of an export"),
-        ("datasets.json", "is no file of an export"),
+        ("notes.txt", "is not a file of an export"),
+        (".DS_Store", "is not a file of an export"),
+        ("var/OTHER.values.u8", "is not named in any manifest"),
+        ("var/ENSG00005.values.u16", "is not named in any manifest"),
+        ("points_1d.bin", "is not named in any manifest"),
+        ("obs/a b.values.u8", "is not a file of an export"),
+        ("datasets.json", "is not a file of an export"),
     ],
 )
 def test_stray_files(plain: Path, stray: str, text: str) -> None:
@@ -486,7 +486,7 @@ def test_resolution_of_odd_dimensions(plain: Path, dim: Any, action: str) -> Non
         identity["embeddings"]["umap_resolution"] = entry
 
     edit(plain / fmt.IDENTITY, change)
-    assert about(verify(plain), "is no number of dimensions")
+    assert about(verify(plain), "is not a number of dimensions")
 
 
 def numbers_of(payload: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -587,9 +587,9 @@ def test_gzip_headers_of_ours_are_bare(packed: Path) -> None:
 def test_columns_of_every_type() -> None:
     column = pd.Series([3, None, 1], dtype="Int64")
     assert is_continuous(column)
-    np.testing.assert_array_equal(numbers(column), np.float32([3, np.nan, 1]))
-    np.testing.assert_array_equal(numbers(pd.Series([1, 2])), np.float32([1, 2]))
-    np.testing.assert_array_equal(numbers(pd.Series([1e300, 2])), np.float32([np.inf, 2]))
+    np.testing.assert_array_equal(column_to_float32(column), np.float32([3, np.nan, 1]))
+    np.testing.assert_array_equal(column_to_float32(pd.Series([1, 2])), np.float32([1, 2]))
+    np.testing.assert_array_equal(column_to_float32(pd.Series([1e300, 2])), np.float32([np.inf, 2]))
     for dtype in ("boolean", "bool", "category", "string", "object", "datetime64[ns]"):
         assert not is_continuous(pd.Series([], dtype=dtype))
 
@@ -600,7 +600,7 @@ def test_another_dataset(exports: dict[Any, Path], tmp_path: Path) -> None:
     assert len(verify(exports[8, 6], tmp_path / "other.h5ad").problems) > N_GENES
     other[:100].write_h5ad(tmp_path / "fewer.h5ad")
     report = verify(exports[8, 6], tmp_path / "fewer.h5ad")
-    assert report.problems == ("there are 100 cells in the data, not 240",)
+    assert report.problems == ("the data has 100 cells, the export has 240",)
 
 
 # ----------------------------------------------------------------------------------- bad calls
@@ -608,14 +608,14 @@ def test_another_dataset(exports: dict[Any, Path], tmp_path: Path) -> None:
 
 def test_bad_calls(exports: dict[Any, Path], atlas: Path, tmp_path: Path) -> None:
     export = exports[8, 6]
-    with pytest.raises(InputError, match="is no folder"):
+    with pytest.raises(InputError, match="is not a folder"):
         verify(tmp_path / "nothing")
     with pytest.raises(InputError, match="does not exist"):
         verify(export, tmp_path / "nothing.h5ad")
     (tmp_path / "text.h5ad").write_text("text")
-    with pytest.raises(ReadError, match="no AnnData"):
+    with pytest.raises(ReadError, match="as an AnnData"):
         verify(export, tmp_path / "text.h5ad")
-    with pytest.raises(ReadError, match="no AnnData"):
+    with pytest.raises(ReadError, match="as an AnnData"):
         verify(export, tmp_path)
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(InputError, match="is not a regular file"):
@@ -633,7 +633,7 @@ def test_bad_calls(exports: dict[Any, Path], atlas: Path, tmp_path: Path) -> Non
     with pytest.raises(OptionError, match="0 workers"):
         verify(export, workers=0)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match=f"is no export: it has no {fmt.IDENTITY}"):
+    with pytest.raises(InputError, match=f"is not an export: it has no {fmt.IDENTITY}"):
         verify(tmp_path / "empty")
     with pytest.raises(InputError, match=f"such as {export.parent}"):
         verify(export.parent)

@@ -24,7 +24,7 @@ from verifying import make_adata, reference, seal
 from cellucid_dask import export
 from cellucid_dask import format as fmt
 from cellucid_dask.verify import VerifyReport, verify
-from cellucid_dask.verify.source_data.anndata_file import opened
+from cellucid_dask.verify.source_data.anndata_file import open_source_data
 
 EXAMPLES = settings(
     max_examples=100,
@@ -161,7 +161,7 @@ def test_any_file_added(bench: Bench, folder: str, name: str) -> None:
 @KINDS
 def test_a_blank_more_in_the_checksums(bench: Bench) -> None:
     spaced = bench.good[fmt.CHECKSUMS].replace(b": ", b":  ", 1)
-    text = "checksums.json: is not byte for byte as an export has it"
+    text = "checksums.json: is not byte for byte as export writes it"
     assert bench.report(**{fmt.CHECKSUMS: spaced}).problems == (text,)
 
 
@@ -266,9 +266,9 @@ def test_folders(root: Path, tmp_path: Path) -> None:
     (folder / "vectors").mkdir()
     assert verify(folder).ok, "an export in the making has empty folders"
     (folder / "more/inner").mkdir(parents=True)
-    assert verify(folder).problems == ("more/inner: is no folder of an export",)
+    assert verify(folder).problems == ("more/inner: is not a folder of an export",)
     (folder / "more/inner/file").touch()
-    assert verify(folder).problems == ("more/inner/file: is no file of an export",)
+    assert verify(folder).problems == ("more/inner/file: is not a file of an export",)
     shutil.rmtree(folder / "more")
     (folder / "obs").rename(tmp_path / "obs")
     (folder / "obs").symlink_to(tmp_path / "obs")
@@ -280,9 +280,9 @@ def test_names_that_are_no_text(root: Path, tmp_path: Path) -> None:
     for name in (b"\xff\xfe", b"two\nlines", "é\u202e".encode()):
         Path(os.fsdecode(os.fsencode(folder) + b"/" + name)).touch()
     assert sorted(verify(folder).problems) == [
-        "\\udcff\\udcfe: is no file of an export",
-        "two\\nlines: is no file of an export",
-        "é\\u202e: is no file of an export",
+        "\\udcff\\udcfe: is not a file of an export",
+        "two\\nlines: is not a file of an export",
+        "é\\u202e: is not a file of an export",
     ]
 
 
@@ -424,7 +424,10 @@ def test_quantiles_that_are_not_compared_are_told(capfd: Any, tmp_path: Path) ->
     assert done.code == 1
     found = json.loads(done.out)
     assert found["not_compared"] == []
-    assert sum("quantiles are not of obsm['X_umap_3d']" in line for line in found["problems"]) == 3
+    assert (
+        sum("quantiles are not those of obsm['X_umap_3d']" in line for line in found["problems"])
+        == 3
+    )
     assert here(capfd, *arguments[:-2], "X_none").code == 2
     assert verify(folder).not_compared == ()
 
@@ -459,7 +462,7 @@ def test_json(capfd: Any, root: Path, tmp_path: Path) -> None:
     Path(os.fsdecode(os.fsencode(folder) + b"/\xff")).touch()
     done = here(capfd, "verify", folder, "--json", "-q")
     assert (done.code, done.err) == (1, "")
-    assert json.loads(done.out)["problems"] == ["\\udcff: is no file of an export"]
+    assert json.loads(done.out)["problems"] == ["\\udcff: is not a file of an export"]
     assert json.loads(done.out)["against"] is None
 
 
@@ -493,7 +496,7 @@ def test_what_was_taken_from_elsewhere(capfd: Any, root: Path, tmp_path: Path) -
         assert here(capfd, "verify", folder, "--against", data, *words, *given[:2]).code == 1
         told = here(capfd, "verify", folder, "--against", data, *words, *given[2:])
         assert told.code == 1
-        assert "if it is not the one, name its key with --embedding 2d=KEY" in told.out
+        assert "name the key of the embedding with --embedding 2d=KEY" in told.out
 
 
 def test_refusals(capfd: Any, root: Path, tmp_path: Path) -> None:
@@ -501,13 +504,13 @@ def test_refusals(capfd: Any, root: Path, tmp_path: Path) -> None:
     (tmp_path / "text.h5ad").write_text("text")
     plain = root / "plain"
     for arguments, text in (
-        ([tmp_path / "nothing"], "is no folder"),
-        ([root / "a.h5ad"], "is no folder"),
-        ([tmp_path / "empty"], "is no export: it has no dataset_identity.json"),
+        ([tmp_path / "nothing"], "is not a folder"),
+        ([root / "a.h5ad"], "is not a folder"),
+        ([tmp_path / "empty"], "is not an export: it has no dataset_identity.json"),
         ([root], f"name the folder of one export, such as {root / 'gzip'}"),
         ([plain, "--against", tmp_path / "nothing"], "does not exist"),
-        ([plain, "--against", tmp_path / "text.h5ad"], "is no AnnData that can be read"),
-        ([plain, "--sample", "2"], "name the data too"),
+        ([plain, "--against", tmp_path / "text.h5ad"], "cannot be read as an AnnData"),
+        ([plain, "--sample", "2"], "name the data with --against"),
         ([plain, "--sample", "-1"], "--sample"),
         ([plain, "--workers", "0"], "--workers"),
         ([plain, "--against", root / "a.h5ad", "--embedding", "X"], "write 2d=KEY"),
@@ -563,7 +566,7 @@ def test_head_may_close_the_pipe(root: Path, tmp_path: Path, damage: bool, code:
 def test_memory_of_a_csr_matrix_is_bounded_and_passes_are_few(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with opened(root / "a.h5ad") as data:
+    with open_source_data(root / "a.h5ad") as data:
         kind = type(data.matrices["X"])
     entries = make_atlas(genes=6).X.nnz
     rows: list[int] = []
@@ -588,7 +591,7 @@ def test_memory_of_a_csr_matrix_is_bounded_and_passes_are_few(
 def test_edges_are_checked_across_the_seams_of_slices(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cellucid_dask.verify.export_folder.checks.STEP", 7)
+    monkeypatch.setattr("cellucid_dask.verify.export_folder.edges.EDGES_PER_PIECE", 7)
     folder = Path(shutil.copytree(root / "plain", tmp_path / "bad"))
     assert verify(folder).ok
     for first in range(5, 9):

@@ -98,7 +98,7 @@ def test_text_that_anndata_cannot_decode_is_no_fault_of_the_export(
     assert ended.code == 0
     (line,) = [line for line in ended.out.splitlines() if "not compared" in line]
     assert "obs['cell_type'] cannot be read ('ascii' codec" in line
-    assert "it is the data that anndata cannot read: the export may be right" in line
+    assert "anndata cannot read the data; the export itself may be correct" in line
     report = verify(out, path)
     assert (report.problems, report.genes_compared) == ((), 12)
 
@@ -130,7 +130,7 @@ def test_damage_in_a_column_is_of_the_data(tmp_path: Path, capfd: Any) -> None:
     ended = here(capfd, "verify", out, "--against", path)
     assert ended.code == 2
     assert f"{path}, obs['n_counts']: cannot be read (" in ended.err
-    assert "it is the data that anndata cannot read: the export may be right" in ended.err
+    assert "anndata cannot read the data; the export itself may be correct" in ended.err
 
 
 def test_another_category_is_noticed(tmp_path: Path) -> None:

@@ -1,38 +1,37 @@
-"""What is wrong in the arrays of an export, as far as they can tell without their source."""
+"""Checks of the arrays of an export that need no source."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import numpy as np
 
 from cellucid_dask import format as fmt
-from cellucid_dask.verify.export_folder.arrays import Array, Float64, decode, groups
-from cellucid_dask.verify.export_folder.contents import Category, Contents, Values
+from cellucid_dask.verify.export_folder.arrays import Array, Float64, decode_values, group_cells
+from cellucid_dask.verify.export_folder.contents import CategoricalField, Contents, Values
+from cellucid_dask.verify.export_folder.files import ExportFiles
 from cellucid_dask.verify.export_folder.manifests import Json
-from cellucid_dask.verify.export_folder.tree import Files
 
 _SLACK: Final = 1e-6
-STEP: Final = 1 << 20  # edges that are looked at together
 
 
-def tree_problems(files: Files, contents: Contents) -> Iterator[str]:
-    """Say which files there are that no manifest names."""
+def find_unnamed_files(files: ExportFiles, contents: Contents) -> Iterator[str]:
+    """Find the files that no manifest names."""
     named = {resource.path for resource in contents.resources()} | {*fmt.MANIFESTS, fmt.CHECKSUMS}
     for path in files.sizes:
         if path in named:
             continue
-        files.settle(path)
+        files.mark_checked(path)
         try:
             fmt.parse(path)
         except ValueError:
-            yield f"{path}: is no file of an export"
+            yield f"{path}: is not a file of an export"
         else:
-            yield f"{path}: is named by no manifest"
+            yield f"{path}: is not named in any manifest"
 
 
-def point_problems(path: str, points: Array) -> Iterator[str]:
+def check_points(path: str, points: Array) -> Iterator[str]:
     """Check that points are finite and within [-1, 1]."""
     infinite = int((~np.isfinite(points)).any(axis=1).sum())
     if infinite:
@@ -41,8 +40,8 @@ def point_problems(path: str, points: Array) -> Iterator[str]:
         yield f"{path}: reaches {np.abs(points).max()}, outside [-1, 1]"
 
 
-def value_problems(field: Values, stored: Array) -> Iterator[str]:
-    """Check that codes reach both ends of the range they were quantized over."""
+def check_code_range(field: Values, stored: Array) -> Iterator[str]:
+    """Check that codes reach both ends of the range that they are quantized over."""
     if field.bits is None or not stored.size:
         return
     path, missing, (lo, hi) = field.resource.path, fmt.CODES[field.bits].missing, field.span
@@ -58,9 +57,9 @@ def value_problems(field: Values, stored: Array) -> Iterator[str]:
         yield f"{path}: codes go from {lowest} to {highest}, not from 0 to {missing - 1}"
 
 
-def category_problems(
+def check_categorical(
     contents: Contents,
-    field: Category,
+    field: CategoricalField,
     codes: Array,
     outliers: Array,
     points: Mapping[int, Array],
@@ -70,30 +69,32 @@ def category_problems(
     Parameters
     ----------
     codes
-        (n_cells,), all of them of a category or -1.
+        (n_cells,) codes of categories; -1 where missing.
     outliers
         (n_cells,) outlier quantiles as they are stored.
     points
-        By dimension, those that are good.
+        Points without problems, by dimension.
     """
-    yield from value_problems(field.outliers, outliers)
-    ranks = decode(field.outliers, outliers)
-    members = groups(codes, len(field.labels))
-    yield from _outliers(field, ranks, codes, members)
+    yield from check_code_range(field.outliers, outliers)
+    ranks = decode_values(field.outliers, outliers)
+    members = group_cells(codes, len(field.labels))
+    yield from _check_outliers(field, ranks, codes, members)
     shown = [code for code, cells in enumerate(members) if np.isfinite(ranks[cells]).any()]
     for dim, entries in field.centroids.items():
         if contents.quantile is None:
             if entries:
-                yield f"{fmt.OBS_MANIFEST}, {field.key!r}: has centroids, but no quantile for them"
+                yield f"{fmt.OBS_MANIFEST}, {field.key!r}: has centroids, but no quantile"
         elif dim in points:
-            yield from _centroids(contents, field, entries, shown, members, points[dim])
+            yield from _check_centroids(contents, field, entries, shown, members, points[dim])
 
 
-def _outliers(field: Category, ranks: Float64, codes: Array, members: list[Array]) -> Iterator[str]:
-    """Check that a category has outlier quantiles up to 1 or none; small ones have none."""
+def _check_outliers(
+    field: CategoricalField, ranks: Float64, codes: Array, members: list[Array]
+) -> Iterator[str]:
+    """Check that a category has outlier quantiles up to 1 or none; small categories have none."""
     path, known = field.outliers.resource.path, np.isfinite(ranks)
     if known[codes < 0].any():
-        yield f"{path}: has quantiles for cells of no category"
+        yield f"{path}: has quantiles for cells without a category"
     if known.any() and not (ranks[known].min() > 0 and ranks[known].max() <= 1 + _SLACK):
         yield f"{path}: goes from {ranks[known].min()} to {ranks[known].max()}, outside (0, 1]"
     lo, hi = field.outliers.span
@@ -118,30 +119,30 @@ def _outliers(field: Category, ranks: Float64, codes: Array, members: list[Array
         )
 
 
-def _centroids(
+def _check_centroids(
     contents: Contents,
-    field: Category,
+    field: CategoricalField,
     entries: list[Json],
     shown: list[int],
     members: list[Array],
     points: Array,
 ) -> Iterator[str]:
-    """Centroids of the categories that have outlier quantiles, made again from the points."""
+    """Derive the centroids of categories that have outlier quantiles again, and compare."""
     where = f"{fmt.OBS_MANIFEST}, centroids of {field.key!r} in {points.shape[1]}d"
     if [entry["category"] for entry in entries] != [field.labels[code] for code in shown]:
-        yield f"{where}: not for the categories that have outlier quantiles"
+        yield f"{where}: are not those of the categories that have outlier quantiles"
         return
     quantile = contents.quantile or 0.0
-    quantile = quantile if 0.5 < quantile < 1 else 0.95  # as the reference takes any other
+    quantile = quantile if 0.5 < quantile < 1 else 0.95  # the reference replaces any other value so
     for code, entry in zip(shown, entries, strict=True):
         cells = points[members[code]].astype(np.float64)
-        problem = _centroid(entry, cells, quantile)
+        problem = _centroid_problem(entry, cells, quantile)
         if problem:
             yield f"{where}, {entry['category']!r}: {problem}"
 
 
-def _centroid(entry: Json, cells: Float64, quantile: float) -> str:
-    """Say what is wrong with one centroid; nothing where cells tie at the threshold."""
+def _centroid_problem(entry: Json, cells: Float64, quantile: float) -> str:
+    """Say what is wrong with one centroid; empty if nothing is, or cells tie at the threshold."""
     position, used, n = np.asarray(entry["position"], np.float64), entry["n_points"], len(cells)
     if position.shape != (cells.shape[1],):
         return f"has {position.size} coordinates"
@@ -155,58 +156,9 @@ def _centroid(entry: Json, cells: Float64, quantile: float) -> str:
             (distances <= threshold - slack).sum(),
             (distances <= threshold + slack).sum(),
         )
-        return "" if fewest <= used <= most else f"is of {used} points, not {near.sum()} or {n}"
+        return "" if fewest <= used <= most else f"has n_points {used}, not {near.sum()} or {n}"
     if used != n:
         center = cells[near].mean(axis=0)
     error = float(np.abs(position - center).max())
     # The reference adds up float32 one by one, which costs digits in large categories.
     return f"is off by {error:.3g}" if error > 1e-4 + 1e-9 * n else ""
-
-
-def edge_problems(contents: Contents, pieces: Iterable[tuple[Array, Array]]) -> Iterator[str]:
-    """Check that edges end at cells, go upwards, are sorted and unique, and the largest degree.
-
-    Nothing is told before the last piece was looked at.
-    """
-    where, n, most = "connectivity", contents.n_cells, (contents.edges or (0, 0))[1]
-    downward, top, unsorted, degree = 0, -1, False, np.zeros(0, np.uint32)
-    last: tuple[Array, Array] | None = None
-    for low, high in pieces:
-        top = max(top, int(low.max()), int(high.max()))
-        if top >= n:
-            continue
-        downward += int((low >= high).sum())
-        unsorted |= _unsorted(low, high)
-        if last is not None:
-            unsorted |= _unsorted(
-                *(np.concatenate([a[-1:], b[:1]]) for a, b in zip(last, (low, high), strict=True))
-            )
-        last = (low[-1:].copy(), high[-1:].copy())
-        if top >= degree.size:
-            grown = np.zeros(min(n, max(top + 1, 2 * degree.size)), np.uint32)
-            grown[: degree.size] = degree
-            degree = grown
-        for ends in (low, high):
-            np.add.at(degree, ends.astype(np.int64), np.uint32(1))
-    if top >= n:
-        yield f"{where}: an edge ends at cell {top} of {n}"
-        return
-    if downward:
-        yield f"{where}: {downward} edges do not go from a lower to a higher cell"
-    if unsorted:
-        yield f"{where}: edges are not sorted and unique"
-    largest = int(degree.max(initial=0))
-    if not largest <= most <= largest + 1:  # a cell that is its own neighbour counts itself
-        yield f"{fmt.CONNECTIVITY_MANIFEST}, max_neighbors: is {most}, edges have {largest}"
-
-
-def slices(src: Array, dst: Array) -> Iterator[tuple[Array, Array]]:
-    """Edges, `STEP` at a time."""
-    for start in range(0, src.size, STEP):
-        yield src[start : start + STEP], dst[start : start + STEP]
-
-
-def _unsorted(src: Array, dst: Array) -> bool:
-    """Whether some pair is not above the one before it."""
-    above = (src[1:] > src[:-1]) | ((src[1:] == src[:-1]) & (dst[1:] > dst[:-1]))
-    return not above.all()

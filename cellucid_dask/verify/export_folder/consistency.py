@@ -1,4 +1,4 @@
-"""Where the manifests of an export contradict one another or the format."""
+"""Contradictions among the manifests of an export, or between them and the format."""
 
 from __future__ import annotations
 
@@ -13,47 +13,48 @@ from cellucid_dask.verify.export_folder.contents import Contents
 from cellucid_dask.verify.export_folder.manifests import Json
 
 
-def disagreements(manifests: Mapping[str, Json], contents: Contents) -> Iterator[str]:
-    """Everything in the manifests that is not as the rest of them and the format want it."""
+def find_contradictions(manifests: Mapping[str, Json], contents: Contents) -> Iterator[str]:
+    """Find everything in the manifests that contradicts the others or the format."""
     identity = manifests[fmt.IDENTITY]
-    wanted = {
-        fmt.IDENTITY: _identity(identity, contents),
-        fmt.OBS_MANIFEST: _obs(contents),
-        fmt.VAR_MANIFEST: _var(contents),
-        fmt.CONNECTIVITY_MANIFEST: _graph(contents),
+    expected = {
+        fmt.IDENTITY: _expected_identity(identity, contents),
+        fmt.OBS_MANIFEST: _expected_obs(contents),
+        fmt.VAR_MANIFEST: _expected_var(contents),
+        fmt.CONNECTIVITY_MANIFEST: _expected_graph(contents),
     }
     for name, manifest in manifests.items():
-        yield from _differences(manifest, wanted[name], name)
-    yield from _missing_manifests(manifests, contents)
-    yield from _obs_fields(identity, contents)
-    yield from _resolution(identity, contents)
+        yield from _differences(manifest, expected[name], name)
+    yield from _find_missing_manifests(manifests, contents)
+    yield from _check_obs_fields(identity, contents)
+    yield from _check_resolution(identity, contents)
     for name, dims in contents.vectors.items():
         if not dims.keys() <= contents.points.keys():
-            yield f"{fmt.IDENTITY}, vector_fields, {name!r}: not all of {[*dims]} have points"
-    yield from _ranges(contents)
-    yield from _categories(contents)
-    yield from _shared_files(contents)
+            where = f"{fmt.IDENTITY}, vector_fields, {name!r}"
+            yield f"{where}: not all of the dimensions {[*dims]} have points"
+    yield from _check_ranges(contents)
+    yield from _check_categories(contents)
+    yield from _find_shared_files(contents)
     if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", identity["created_at"]):
         yield f"{fmt.IDENTITY}, created_at: is {short(identity['created_at'])}"
-    if contents.ours and contents.quantile is not None and not 0.5 < contents.quantile < 1:
+    if contents.is_native and contents.quantile is not None and not 0.5 < contents.quantile < 1:
         yield f"{fmt.OBS_MANIFEST}, centroid_outlier_quantile: is {contents.quantile}"
 
 
-def _differences(found: Any, wanted: Any, where: str) -> Iterator[str]:
-    """Say where `found` is not `wanted`; keys that only `found` has are not looked at."""
-    if isinstance(wanted, dict) and isinstance(found, dict):
-        for key, value in wanted.items():
+def _differences(found: Any, expected: Any, where: str) -> Iterator[str]:
+    """Say where `found` is not `expected`; keys that only `found` has are ignored."""
+    if isinstance(expected, dict) and isinstance(found, dict):
+        for key, value in expected.items():
             yield from _differences(found.get(key), value, f"{where}, {key}")
-    elif found != wanted or isinstance(found, bool) != isinstance(wanted, bool):
-        yield f"{where}: is {short(found)}, not {short(wanted)}"
+    elif found != expected or isinstance(found, bool) != isinstance(expected, bool):
+        yield f"{where}: is {short(found)}, not {short(expected)}"
 
 
-def _identity(identity: Json, contents: Contents) -> Json:
+def _expected_identity(identity: Json, contents: Contents) -> Json:
     n_genes = len(contents.genes)
-    if not contents.ours:  # the reference counts the genes of its input, exported or not
+    if not contents.is_native:  # the reference counts the genes of its input, exported or not
         n_genes = max(n_genes, identity["stats"]["n_genes"])
     n_continuous, n_categorical = len(contents.continuous), len(contents.categorical)
-    wanted: Json = {
+    expected: Json = {
         "version": 2,
         "stats": {
             "n_cells": contents.n_cells,
@@ -64,26 +65,26 @@ def _identity(identity: Json, contents: Contents) -> Json:
             "has_connectivity": contents.edges is not None,
             "n_edges": contents.edges[0] if contents.edges else None,
         },
-        "embeddings": _dimensions(contents.points),
+        "embeddings": _expected_dimensions(contents.points),
         "export_settings": {"compression": contents.compression},
     }
     if contents.genes:
-        wanted["export_settings"]["var_quantization"] = contents.var_bits
+        expected["export_settings"]["var_quantization"] = contents.var_bits
     if contents.vectors:
         names = contents.vectors
-        wanted["vector_fields"] = {
+        expected["vector_fields"] = {
             "default_field": "velocity_umap" if "velocity_umap" in names else min(names),
             "fields": {
-                name: _dimensions(dims)
+                name: _expected_dimensions(dims)
                 | {"label": fmt.vector_label(name)}
                 | {"basis": "umap" if name.endswith("_umap") else None}
                 for name, dims in names.items()
             },
         }
-    return wanted
+    return expected
 
 
-def _dimensions(resources: Mapping[int, fmt.Resource]) -> Json:
+def _expected_dimensions(resources: Mapping[int, fmt.Resource]) -> Json:
     return {
         "available_dimensions": sorted(resources),
         "default_dimension": max(resources, default=None),
@@ -91,7 +92,7 @@ def _dimensions(resources: Mapping[int, fmt.Resource]) -> Json:
     }
 
 
-def _values_schema(folder: str, bits: int | None, contents: Contents) -> Json:
+def _expected_schema(folder: str, bits: int | None, contents: Contents) -> Json:
     ext, gz = fmt.value_ext(bits), ".gz" if contents.gz else ""
     return {
         "pathPattern": f"{folder}/{{key}}.values.{ext}{gz}",
@@ -102,7 +103,7 @@ def _values_schema(folder: str, bits: int | None, contents: Contents) -> Json:
     }
 
 
-def _obs(contents: Contents) -> Json:
+def _expected_obs(contents: Contents) -> Json:
     bits, gz = contents.obs_bits, ".gz" if contents.gz else ""
     ext = fmt.value_ext(bits)
     categorical = {
@@ -117,25 +118,25 @@ def _obs(contents: Contents) -> Json:
         "n_points": contents.n_cells,
         "compression": contents.compression,
         "_obsSchemas": {
-            "continuous": _values_schema("obs", bits, contents) if contents.continuous else None,
+            "continuous": _expected_schema("obs", bits, contents) if contents.continuous else None,
             "categorical": categorical if contents.categorical else None,
         },
     }
 
 
-def _var(contents: Contents) -> Json:
+def _expected_var(contents: Contents) -> Json:
     return {
         "_format": fmt.COMPACT,
         "n_points": contents.n_cells,
         "compression": contents.compression,
         "_varSchema": {
             "kind": "continuous",
-            **_values_schema("var", contents.var_bits, contents),
+            **_expected_schema("var", contents.var_bits, contents),
         },
     }
 
 
-def _graph(contents: Contents) -> Json:
+def _expected_graph(contents: Contents) -> Json:
     dtype = fmt.index_dtype(contents.n_cells)
     return {
         "format": "edge_pairs",
@@ -148,7 +149,7 @@ def _graph(contents: Contents) -> Json:
     }
 
 
-def _missing_manifests(manifests: Mapping[str, Json], contents: Contents) -> Iterator[str]:
+def _find_missing_manifests(manifests: Mapping[str, Json], contents: Contents) -> Iterator[str]:
     stats = manifests[fmt.IDENTITY]["stats"]
     if stats["n_genes"] and fmt.VAR_MANIFEST not in manifests:
         yield f"{fmt.VAR_MANIFEST}: is missing, but there are {stats['n_genes']} genes"
@@ -156,23 +157,23 @@ def _missing_manifests(manifests: Mapping[str, Json], contents: Contents) -> Ite
         yield f"{fmt.CONNECTIVITY_MANIFEST}: is missing, but there is a graph"
 
 
-def _obs_fields(identity: Json, contents: Contents) -> Iterator[str]:
+def _check_obs_fields(identity: Json, contents: Contents) -> Iterator[str]:
     entries: list[Json] = identity["obs_fields"]
     found = {
         kind: [(e["key"], e.get("n_categories")) for e in entries if e["kind"] == kind]
         for kind in ("continuous", "category")
     }
-    wanted = {
+    expected = {
         "continuous": [(field.key, None) for field in contents.continuous],
         "category": [(field.key, len(field.labels)) for field in contents.categorical],
     }
-    yield from _differences(found, wanted, f"{fmt.IDENTITY}, obs_fields")
+    yield from _differences(found, expected, f"{fmt.IDENTITY}, obs_fields")
     for entry in entries:
-        if entry["kind"] not in wanted:
-            yield f"{fmt.IDENTITY}, obs_fields, {entry['key']!r}: is a {short(entry['kind'])}"
+        if entry["kind"] not in expected:
+            yield f"{fmt.IDENTITY}, obs_fields, {entry['key']!r}: is of kind {short(entry['kind'])}"
 
 
-def _resolution(identity: Json, contents: Contents) -> Iterator[str]:
+def _check_resolution(identity: Json, contents: Contents) -> Iterator[str]:
     entry = identity["embeddings"].get("umap_resolution")
     if not entry:
         return
@@ -180,14 +181,14 @@ def _resolution(identity: Json, contents: Contents) -> Iterator[str]:
     if entry.get("action") not in ("used_as", "ignored"):
         yield f"{where}: the action is {short(entry.get('action'))}"
     elif entry["action"] == "used_as" and dim not in [*contents.points]:
-        yield f"{where}: names {short(dim)} dimensions, of which there are no points"
+        yield f"{where}: names {short(dim)} dimensions, which have no points"
     if dim is not None and type(dim) is not int:
-        yield f"{where}: {short(dim)} is no number of dimensions"
+        yield f"{where}: {short(dim)} is not a number of dimensions"
     elif dim is not None and entry.get("alias_key") != f"X_umap_{dim}d":
         yield f"{where}: {short(dim)} dimensions have the alias {short(entry.get('alias_key'))}"
 
 
-def _ranges(contents: Contents) -> Iterator[str]:
+def _check_ranges(contents: Contents) -> Iterator[str]:
     outliers = [field.outliers for field in contents.categorical]
     for field in contents.continuous + outliers + contents.genes:
         lo, hi = field.span
@@ -195,12 +196,12 @@ def _ranges(contents: Contents) -> Iterator[str]:
             yield f"{field.resource.path}: its range of {lo} to {hi} is empty"
 
 
-def _categories(contents: Contents) -> Iterator[str]:
+def _check_categories(contents: Contents) -> Iterator[str]:
     for field in contents.categorical:
-        n, wanted = len(field.labels), (field.code.dtype, field.code.missing)
-        if field.said != wanted:
-            yield f"{field.resource.path}: {n} categories need {wanted}, not {field.said}"
-        if n > field.code.missing - contents.ours:
+        n, expected = len(field.labels), (field.code.dtype, field.code.missing)
+        if field.stated_code != expected:
+            yield f"{field.resource.path}: {n} categories need {expected}, not {field.stated_code}"
+        if n > field.code.missing - contents.is_native:
             yield f"{field.resource.path}: {n} categories are too many for {field.code.dtype}"
         extra = field.centroids.keys() - contents.points.keys()
         absent = contents.points.keys() - field.centroids.keys()
@@ -209,8 +210,8 @@ def _categories(contents: Contents) -> Iterator[str]:
             yield f"{fmt.OBS_MANIFEST}, {field.key!r}: has centroids for dimensions {dims}"
 
 
-def _shared_files(contents: Contents) -> Iterator[str]:
-    """Say which keys share a file name; on some file systems case makes no difference."""
+def _find_shared_files(contents: Contents) -> Iterator[str]:
+    """Find keys that share a file name; some file systems ignore case."""
     paths = (resource.path for resource in contents.resources())
-    counts = Counter(path.casefold() if contents.ours else path for path in paths)
+    counts = Counter(path.casefold() if contents.is_native else path for path in paths)
     yield from (f"{path}: is the file of {n} keys" for path, n in counts.items() if n > 1)

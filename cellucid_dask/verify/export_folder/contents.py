@@ -1,4 +1,4 @@
-"""What the manifests of an export promise: every array, its type and its range."""
+"""The arrays that the manifests of an export promise, with their types and ranges."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from cellucid_dask.verify.export_folder.manifests import (
     CENTROID,
     VECTOR_FIELD,
     Json,
-    is_ours,
-    misfits,
+    find_misfits,
+    is_native,
 )
 
 NO_SPAN: Final = (math.nan, math.nan)
@@ -40,13 +40,13 @@ class Values:
 
 
 @dataclass(frozen=True, slots=True)
-class Category:
+class CategoricalField:
     """A categorical obs column.
 
     Parameters
     ----------
-    said
-        Dtype and marker of missing codes as the manifest has them; `code` is what they must be.
+    stated_code
+        Dtype and marker of missing codes in the manifest; they must be those of `code`.
     centroids
         By dimension, as the manifest has them.
     """
@@ -54,7 +54,7 @@ class Category:
     key: str
     labels: list[str]
     code: fmt.Code
-    said: tuple[str, int]
+    stated_code: tuple[str, int]
     resource: fmt.Resource
     outliers: Values
     centroids: dict[int, list[Json]]
@@ -66,19 +66,19 @@ class Contents:
 
     Parameters
     ----------
-    ours
-        Whether this package wrote the export, so that its stricter rules hold.
+    is_native
+        Whether this package wrote the export, so that its stricter rules apply.
     obs_bits, var_bits
         Quantization of obs columns and of genes.
     quantile
-        Quantile of distances that centroids were made with; None for no centroids.
+        Quantile of distances of the centroids; None for no centroids.
     vectors
         By field and dimension.
     edges
         ``n_edges, max_neighbors`` of the graph, if there is one.
     """
 
-    ours: bool
+    is_native: bool
     n_cells: int
     compression: int | None
     obs_bits: int | None
@@ -89,7 +89,7 @@ class Contents:
     points: dict[int, fmt.Resource]
     vectors: dict[str, dict[int, fmt.Resource]]
     continuous: list[Values]
-    categorical: list[Category]
+    categorical: list[CategoricalField]
     genes: list[Values]
     edges: tuple[int, int] | None
 
@@ -109,7 +109,7 @@ class Contents:
         return fmt.Resource("dst", gz=self.gz)
 
     def resources(self) -> Iterator[fmt.Resource]:
-        """Every binary file there must be, as often as it is promised."""
+        """Yield every promised binary file, as often as it is promised."""
         yield from self.points.values()
         for dims in self.vectors.values():
             yield from dims.values()
@@ -123,17 +123,19 @@ class Contents:
 
 
 def read_contents(manifests: Mapping[str, Json], problems: list[str]) -> Contents | None:
-    """Contents from manifests whose shape is right; None when they make no sense."""
-    wrong: list[str] = []
-    bits = _settings(manifests, wrong)
-    if not wrong:
-        wrong.extend(_rows(manifests, *bits))
-    problems.extend(wrong)
-    return None if wrong else _contents(manifests, *bits)
+    """Read contents from manifests of the right shape; None when a value cannot be used."""
+    errors: list[str] = []
+    bits = _read_settings(manifests, errors)
+    if not errors:
+        errors.extend(_check_rows(manifests, *bits))
+    problems.extend(errors)
+    return None if errors else _make_contents(manifests, *bits)
 
 
-def _settings(manifests: Mapping[str, Json], problems: list[str]) -> tuple[int | None, int | None]:
-    """Bits of obs and of genes, when they and other settings are ones the format has."""
+def _read_settings(
+    manifests: Mapping[str, Json], problems: list[str]
+) -> tuple[int | None, int | None]:
+    """Return the bits of obs and of genes; report settings that the format does not have."""
     identity, var = manifests[fmt.IDENTITY], manifests.get(fmt.VAR_MANIFEST, {})
     settings, dims = identity["export_settings"], identity["embeddings"]["available_dimensions"]
     bits = (settings["obs_continuous_quantization"], var.get("quantization"))
@@ -154,43 +156,45 @@ def _settings(manifests: Mapping[str, Json], problems: list[str]) -> tuple[int |
     return bits
 
 
-def _rows(
+def _check_rows(
     manifests: Mapping[str, Json], obs_bits: int | None, var_bits: int | None
 ) -> Iterator[str]:
-    """Say which rows have not the shape that the settings give them."""
+    """Find rows that do not have the shape that the settings require."""
     identity, obs = manifests[fmt.IDENTITY], manifests[fmt.OBS_MANIFEST]
-    closed = is_ours(identity)
+    closed = is_native(identity)
     span = (_NUMBER, _NUMBER) if obs_bits else ()
     for key, shape in (
         ("_continuousFields", (str, *span)),
         ("_categoricalFields", (str, [str], str, int, dict, *span)),
     ):
-        yield from misfits(obs[key], [shape], f"{fmt.OBS_MANIFEST}, {key}", closed=closed)
+        yield from find_misfits(obs[key], [shape], f"{fmt.OBS_MANIFEST}, {key}", closed=closed)
     for row in obs["_categoricalFields"]:
         centroids = row[4] if len(row) > 4 and isinstance(row[4], dict) else {}
         for dim, entries in centroids.items():
             where = f"{fmt.OBS_MANIFEST}, centroids of {row[0]!r}, {dim}"
-            yield from misfits(entries, [CENTROID], where, closed=closed)
+            yield from find_misfits(entries, [CENTROID], where, closed=closed)
             if dim not in {str(d) for d in identity["embeddings"]["available_dimensions"]}:
-                yield f"{where}: is not a dimension that has points"
+                yield f"{where}: is not a dimension of the points"
     if fmt.VAR_MANIFEST in manifests:
         span = (_NUMBER, _NUMBER) if var_bits else ()
         fields = manifests[fmt.VAR_MANIFEST]["fields"]
-        yield from misfits(fields, [(str, *span)], f"{fmt.VAR_MANIFEST}, fields", closed=closed)
+        yield from find_misfits(
+            fields, [(str, *span)], f"{fmt.VAR_MANIFEST}, fields", closed=closed
+        )
     for name, entry in identity.get("vector_fields", {}).get("fields", {}).items():
         where = f"{fmt.IDENTITY}, vector_fields, {name!r}"
-        yield from misfits(entry, VECTOR_FIELD, where, closed=closed)
+        yield from find_misfits(entry, VECTOR_FIELD, where, closed=closed)
         if fmt.safe(name) != name:
             yield f"{where}: is not a safe name"
 
 
-def _contents(
+def _make_contents(
     manifests: Mapping[str, Json], obs_bits: int | None, var_bits: int | None
 ) -> Contents:
     identity, obs = manifests[fmt.IDENTITY], manifests[fmt.OBS_MANIFEST]
     var, graph = manifests.get(fmt.VAR_MANIFEST), manifests.get(fmt.CONNECTIVITY_MANIFEST)
-    # What is said in several manifests is taken as most say it, so that one wrong number does
-    # not make every file look wrong; `agree` reports the odd one.
+    # Several manifests state the same facts. The most frequent value is used, so that one wrong
+    # number does not make every file look wrong; `find_contradictions` reports the wrong one.
     others = [manifest for name, manifest in manifests.items() if name != fmt.IDENTITY]
     counts = [m["n_points"] if "n_points" in m else m["n_cells"] for m in others]
     levels = [m["compression"] for m in (*others, identity["export_settings"])]
@@ -199,7 +203,7 @@ def _contents(
     dtype = identity["export_settings"]["obs_categorical_dtype"]
     fields = identity.get("vector_fields", {}).get("fields", {})
     return Contents(
-        ours=is_ours(identity),
+        is_native=is_native(identity),
         n_cells=statistics.mode([*counts, identity["stats"]["n_cells"]]),
         compression=level,
         obs_bits=obs_bits,
@@ -218,27 +222,29 @@ def _contents(
             }
             for name, entry in fields.items()
         },
-        continuous=[_values("values", row, obs_bits, gz) for row in obs["_continuousFields"]],
-        categorical=[_category(row, dtype, obs_bits, gz) for row in obs["_categoricalFields"]],
-        genes=[_values("gene", row, var_bits, gz) for row in (var["fields"] if var else [])],
+        continuous=[_make_values("values", row, obs_bits, gz) for row in obs["_continuousFields"]],
+        categorical=[
+            _make_categorical(row, dtype, obs_bits, gz) for row in obs["_categoricalFields"]
+        ],
+        genes=[_make_values("gene", row, var_bits, gz) for row in (var["fields"] if var else [])],
         edges=(graph["n_edges"], graph["max_neighbors"]) if graph else None,
     )
 
 
-def _values(kind: fmt.Kind, row: list[Any], bits: int | None, gz: bool) -> Values:
+def _make_values(kind: fmt.Kind, row: list[Any], bits: int | None, gz: bool) -> Values:
     resource = fmt.Resource(kind, fmt.safe(row[0]), ext=fmt.value_ext(bits), gz=gz)
     return Values(row[0], resource, bits, (row[-2], row[-1]) if bits else NO_SPAN)
 
 
-def _category(row: list[Any], dtype: str, bits: int | None, gz: bool) -> Category:
-    key, labels, said, missing, centroids = row[:5]
+def _make_categorical(row: list[Any], dtype: str, bits: int | None, gz: bool) -> CategoricalField:
+    key, labels, dtype_stated, missing, centroids = row[:5]
     code = fmt.category_code(len(labels), dtype)
-    return Category(
+    return CategoricalField(
         key=key,
         labels=labels,
         code=code,
-        said=(said, missing),
+        stated_code=(dtype_stated, missing),
         resource=fmt.Resource("codes", fmt.safe(key), ext=code.ext, gz=gz),
-        outliers=_values("outliers", [key, *row[5:]], bits, gz),
+        outliers=_make_values("outliers", [key, *row[5:]], bits, gz),
         centroids={int(dim): entries for dim, entries in centroids.items()},
     )

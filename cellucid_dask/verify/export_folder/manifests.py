@@ -1,7 +1,4 @@
-"""Manifests of an export as strict JSON of the right shape.
-
-Part of `cellucid_dask.verify`, which says why nothing here imports the code that writes exports.
-"""
+"""The manifests of an export: strict JSON of the right shape."""
 
 from __future__ import annotations
 
@@ -14,15 +11,15 @@ from types import UnionType
 from typing import Any, Final, TypeAlias
 
 from cellucid_dask import format as fmt
-from cellucid_dask.verify.export_folder.tree import DamagedError, Files
+from cellucid_dask.verify.export_folder.files import DamagedError, ExportFiles
 
 Json: TypeAlias = dict[str, Any]
 
 
-_MOST: Final = 1 << 53  # integers beyond are no numbers that another JSON reader could hold
+_LARGEST: Final = 1 << 53  # other JSON readers cannot hold larger integers
 
 # Shapes: a type; {key: shape}, a key ending in "?" may be absent; [shape] for a list of any
-# length; (shape, ...) for a list of exactly these. An int is a count and never negative.
+# length; (shape, ...) for a list of exactly these. An int is a count, and never negative.
 VECTOR_FIELD: Final = {
     "label": str,
     "available_dimensions": [int],
@@ -88,41 +85,41 @@ _SHAPES: Final[Mapping[str, Json]] = {
 }
 
 
-def read_manifests(files: Files, problems: list[str]) -> dict[str, Json] | None:
-    """Manifests of an export by file name; None when one cannot be used."""
+def read_manifests(files: ExportFiles, problems: list[str]) -> dict[str, Json] | None:
+    """Read the manifests by file name; None when one cannot be used."""
     manifests: dict[str, Json] = {}
-    wrong: list[str] = []
+    errors: list[str] = []
     needed = {fmt.IDENTITY, fmt.OBS_MANIFEST, *(files.listed or ())}
     for name in fmt.MANIFESTS:
         if name not in files and name not in needed:
             continue
         try:
-            manifests[name] = strict_json(files.read(name, problems))
+            manifests[name] = parse_strict_json(files.read(name, problems))
         except DamagedError as damage:
-            wrong.append(str(damage))
+            errors.append(str(damage))
         except (ValueError, RecursionError) as error:
-            wrong.append(f"{name}: is not strict JSON ({error})")
-    ours = is_ours(manifests.get(fmt.IDENTITY, {}))
+            errors.append(f"{name}: is not strict JSON ({error})")
+    ours = is_native(manifests.get(fmt.IDENTITY, {}))
     for name, manifest in manifests.items():
-        wrong.extend(misfits(manifest, _SHAPES[name], name, closed=ours))
+        errors.extend(find_misfits(manifest, _SHAPES[name], name, closed=ours))
     if ours and fmt.CHECKSUMS not in files:
         problems.append(f"{fmt.CHECKSUMS}: is missing")
-    problems.extend(wrong)
-    return None if wrong else manifests
+    problems.extend(errors)
+    return None if errors else manifests
 
 
-def is_ours(identity: Json) -> bool:
-    """Whether this package wrote the export, so that its stricter rules hold."""
+def is_native(identity: Json) -> bool:
+    """Whether this package wrote the export, so that its stricter rules apply."""
     return str(identity.get("cellucid_data_version")).startswith("cellucid-dask")
 
 
-def strict_json(raw: bytes) -> Json:
-    """Object of a JSON text in UTF-8 that has no NaN, no Infinity and no key twice.
+def parse_strict_json(raw: bytes) -> Json:
+    """Parse a JSON object in UTF-8 that has no NaN, no Infinity and no repeated key.
 
     Raises
     ------
     ValueError
-        When it is anything else.
+        When `raw` is anything else.
     """
 
     def refuse(literal: str) -> float:
@@ -132,25 +129,25 @@ def strict_json(raw: bytes) -> Json:
         return float(literal) if math.isfinite(float(literal)) else refuse(literal)
 
     def unique(pairs: list[tuple[str, Any]]) -> Json:
-        twice = [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
-        return dict(pairs) if not twice else _fail(f"it has the key {twice[0]!r} twice")
+        repeated = [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
+        return dict(pairs) if not repeated else _fail(f"it has the key {repeated[0]!r} twice")
 
     value = json.loads(
         raw.decode(), parse_constant=refuse, parse_float=number, object_pairs_hook=unique
     )
-    return value if isinstance(value, dict) else _fail("it is no object")
+    return value if isinstance(value, dict) else _fail("it is not an object")
 
 
 def _fail(text: str) -> Json:
     raise ValueError(text)
 
 
-def misfits(value: Any, shape: Any, where: str, *, closed: bool) -> Iterator[str]:
-    """Say where `value` is not of `shape`; `closed` objects have no keys but the known ones."""
+def find_misfits(value: Any, shape: Any, where: str, *, closed: bool) -> Iterator[str]:
+    """Find where `value` is not of `shape`; objects that are `closed` have no unknown keys."""
     if isinstance(shape, type | UnionType):
         fits = isinstance(value, shape) and (not isinstance(value, bool) or shape is bool)
         count = shape in (int, int | None)
-        if not fits or (isinstance(value, int) and not (-_MOST, 0)[count] <= value <= _MOST):
+        if not fits or (isinstance(value, int) and not (-_LARGEST, 0)[count] <= value <= _LARGEST):
             yield f"{where}: is {short(value)}"
     elif isinstance(shape, dict):
         if not isinstance(value, dict):
@@ -160,13 +157,13 @@ def misfits(value: Any, shape: Any, where: str, *, closed: bool) -> Iterator[str
         missing = [key for key in shape if not key.endswith("?") and key not in value]
         yield from (f"{where}: lacks {key!r}" for key in missing)
         yield from (
-            f"{where}: has an unknown {key!r}" for key in value if closed and key not in known
+            f"{where}: has the unknown key {key!r}" for key in value if closed and key not in known
         )
         for key in value.keys() & known.keys():
-            yield from misfits(value[key], known[key], f"{where}, {key}", closed=closed)
+            yield from find_misfits(value[key], known[key], f"{where}, {key}", closed=closed)
     elif not isinstance(value, list) or (isinstance(shape, tuple) and len(value) != len(shape)):
         yield f"{where}: is {short(value)}"
     else:
         shapes = shape if isinstance(shape, tuple) else shape * len(value)
         for i, (item, inner) in enumerate(zip(value, shapes, strict=True)):
-            yield from misfits(item, inner, f"{where}[{i}]", closed=closed)
+            yield from find_misfits(item, inner, f"{where}[{i}]", closed=closed)

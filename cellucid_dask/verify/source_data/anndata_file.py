@@ -1,4 +1,4 @@
-"""The AnnData an export was made of, its elements read when they are asked for."""
+"""The AnnData that an export was made from; an element is read when it is requested."""
 
 from __future__ import annotations
 
@@ -16,44 +16,44 @@ from typing import Any, Final
 
 import anndata
 import h5py
-import hdf5plugin  # noqa: F401  its filters are then known to h5py
+import hdf5plugin  # noqa: F401  registers its filters with h5py
 
 from cellucid_dask.errors import InputError, ReadError
-from cellucid_dask.verify.source_data.attributes import text
-from cellucid_dask.verify.source_data.foreign import foreign_sparse
+from cellucid_dask.verify.source_data.attributes import text_attribute
+from cellucid_dask.verify.source_data.foreign import open_foreign_sparse
 from cellucid_dask.verify.source_data.mudata import (
-    Either,
+    MergedElements,
+    add_global_columns,
+    find_modality_rows,
     is_mudata,
-    named_modality,
-    rows_of,
-    taken,
-    with_whole,
+    open_modality_group,
+    take_rows,
 )
-from cellucid_dask.verify.source_data.tables import NO_FAULT, Table
+from cellucid_dask.verify.source_data.tables import FIX_UNREADABLE, Table
 from cellucid_dask.versions import layer_names, refuse_cut_blosc
 
 UNREADABLE: Final = (
     *(OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError, EOFError),
-    *(MemoryError, SystemError, zipfile.BadZipFile),  # of absurd sizes in damaged headers
+    *(MemoryError, SystemError, zipfile.BadZipFile),  # absurd sizes in damaged headers
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Data:
-    """What there is of an AnnData.
+class SourceData:
+    """The elements of an AnnData.
 
     Parameters
     ----------
     where
-        Its path.
+        Path of the file or folder.
     obsm, obsp
-        Arrays by key; read whole, each time they are asked for.
+        Arrays by key; each access reads the whole array.
     matrices
-        ``X``, ``layers/NAME`` and ``raw/X``, those there are; left on disk.
+        ``X``, ``layers/NAME`` and ``raw/X``, where they exist; they stay on disk.
     raw_var
-        var that goes with ``raw/X``.
+        var of ``raw/X``.
     root
-        Open group of all; None of a file that anndata reads as a whole.
+        Open root group; None for a file that anndata reads as a whole.
     """
 
     where: str
@@ -66,8 +66,8 @@ class Data:
     root: Any = None
 
 
-class _Elements(Mapping[str, Any]):
-    """Elements by key, each read by a function of the key."""
+class _LazyElements(Mapping[str, Any]):
+    """Elements by key; each access reads one."""
 
     def __init__(self, where: str, names: list[str], read: Callable[[str], Any]) -> None:
         self._where, self._names, self._read = where, names, read
@@ -78,8 +78,8 @@ class _Elements(Mapping[str, Any]):
         try:
             return self._read(key)
         except UNREADABLE as error:
-            what = f"{key!r} cannot be read ({_short(error)})"
-            raise ReadError(what, where=self._where, fix=NO_FAULT) from error
+            what = f"{key!r} cannot be read ({_one_line(error)})"
+            raise ReadError(what, where=self._where, fix=FIX_UNREADABLE) from error
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
@@ -89,15 +89,17 @@ class _Elements(Mapping[str, Any]):
 
 
 @contextlib.contextmanager
-def opened(path: str | os.PathLike[str], modality: str | None = None) -> Iterator[Data]:
+def open_source_data(
+    path: str | os.PathLike[str], modality: str | None = None
+) -> Iterator[SourceData]:
     """Open the ``.h5ad``, ``.zarr`` or ``.zarr.zip`` at `path`, or a modality of a MuData.
 
     Raises
     ------
     InputError
-        When there is none.
+        When there is no such file.
     ReadError
-        When it is no AnnData.
+        When it is not an AnnData.
     """
     where = Path(path)
     try:
@@ -108,27 +110,27 @@ def opened(path: str | os.PathLike[str], modality: str | None = None) -> Iterato
         raise InputError("is not a regular file", where=str(where))
     with ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())
-        warnings.simplefilter("ignore")  # of names and old encodings, which are no matter here
+        warnings.simplefilter("ignore")  # names and old encodings do not matter here
         try:
-            root = _root(where, stack)
+            root = _open_root(where, stack)
             if is_mudata(root):
-                data = _modality(where, root, modality, stack)
+                data = _open_modality(where, root, modality, stack)
             elif modality is None:
-                data = _data(where, root, stack)
+                data = _open_elements(where, root, stack)
             else:
-                raise InputError("is for a MuData, which the data is not", where="--modality")
+                raise InputError("needs a MuData, but the data is an AnnData", where="--modality")
         except UNREADABLE as error:
-            what = f"is no AnnData that can be read ({_short(error)})"
-            raise ReadError(what, where=str(where), fix=NO_FAULT) from error
+            what = f"cannot be read as an AnnData ({_one_line(error)})"
+            raise ReadError(what, where=str(where), fix=FIX_UNREADABLE) from error
         yield data
 
 
-def _root(path: Path, stack: ExitStack) -> Any:
-    """Open the root group, by what the file is and not by its name."""
+def _open_root(path: Path, stack: ExitStack) -> Any:
+    """Open the root group; the content decides on the kind of file, not the name."""
     if path.is_file() and not zipfile.is_zipfile(path):
         try:
             return stack.enter_context(h5py.File(path, locking=False))
-        except OSError:  # a file system may refuse locks; a file that is open decides on them
+        except OSError:  # an open file keeps its mode of locking
             return stack.enter_context(h5py.File(path))
     import zarr
 
@@ -136,90 +138,90 @@ def _root(path: Path, stack: ExitStack) -> Any:
     if path.is_dir():
         return zarr.open_group(path, mode="r", use_consolidated=False)
     archive = zarr.storage.ZipStore(path, mode="r", read_only=True)
-    store, folder = stack.enter_context(contextlib.closing(archive)), _folder(path)
+    store, folder = stack.enter_context(contextlib.closing(archive)), _find_group_in_zip(path)
     return zarr.open_group(store, path=folder, mode="r", use_consolidated=False)
 
 
-def _folder(path: Path) -> str:
-    """Folder of a zip archive in which the zarr group is; empty for its root."""
+def _find_group_in_zip(path: Path) -> str:
+    """Return the folder of the zarr group in a zip archive; empty for its root."""
     with zipfile.ZipFile(path) as archive:
         marked = [n for n in archive.namelist() if n.endswith((".zgroup", "zarr.json"))]
     return min((n.rpartition("/")[0] for n in marked), key=lambda n: (len(n), n), default="")
 
 
-def _data(path: Path, root: Any, stack: ExitStack) -> Data:
-    if text(root, "encoding-type") != "anndata":
-        return _of_old(path, root, stack)
+def _open_elements(path: Path, root: Any, stack: ExitStack) -> SourceData:
+    if text_attribute(root, "encoding-type") != "anndata":
+        return _read_old_release(path, root, stack)
     where = str(path)
     names = [f"layers/{name}" for name in root.get("layers", ())]
-    names += [name for name in ("X", "raw/X") if _there(root, name)]
+    names += [name for name in ("X", "raw/X") if _has_element(root, name)]
     obsm, obsp = list(root.get("obsm", ())), list(root.get("obsp", ()))
-    return Data(
+    return SourceData(
         where=where,
-        obs=Table.stored(f"{where}, obs", root["obs"]),
-        var=Table.stored(f"{where}, var", root["var"]),
-        obsm=_Elements(where, obsm, lambda key: _whole(root["obsm"][key])),
-        obsp=_Elements(where, obsp, lambda key: _whole(root["obsp"][key])),
-        matrices=_Elements(where, names, lambda key: _matrix(root[key])),
-        raw_var=_raw_var(where, root),
+        obs=Table.from_group(f"{where}, obs", root["obs"]),
+        var=Table.from_group(f"{where}, var", root["var"]),
+        obsm=_LazyElements(where, obsm, lambda key: _read_element(root["obsm"][key])),
+        obsp=_LazyElements(where, obsp, lambda key: _read_element(root["obsp"][key])),
+        matrices=_LazyElements(where, names, lambda key: _open_matrix(root[key])),
+        raw_var=_open_raw_var(where, root),
         root=root,
     )
 
 
-def _there(root: Any, name: str) -> bool:
-    """Whether there is an element; below a link to nothing there is none."""
+def _has_element(root: Any, name: str) -> bool:
+    """Whether an element exists; below a broken link none does."""
     try:
         return name in root
     except UNREADABLE:
         return False
 
 
-def _modality(path: Path, root: Any, name: str | None, stack: ExitStack) -> Data:
-    """One modality, with what the whole says of its cells where it has nothing itself."""
-    own = _data(path, named_modality(str(path), root, name), stack)
-    obs = Table.stored(f"{path}, obs", root["obs"])
-    rows = rows_of(root, str(name), obs, own.obs)
+def _open_modality(path: Path, root: Any, name: str | None, stack: ExitStack) -> SourceData:
+    """Open one modality; obs, obsm and obsp of the MuData fill what it does not have itself."""
+    own = _open_elements(path, open_modality_group(str(path), root, name), stack)
+    obs = Table.from_group(f"{path}, obs", root["obs"])
+    rows = find_modality_rows(root, str(name), obs, own.obs)
     if rows is None:
         return own
-    same = len(rows) == len(obs) and bool((rows == range(len(rows))).all())
+    same_cells = len(rows) == len(obs) and bool((rows == range(len(rows))).all())
     keys = [key for key in root.get("obsm", ()) if key not in root["mod"]]
-    graphs = list(root.get("obsp", ())) if same else []
-    obsm = _Elements(str(path), keys, lambda key: _whole(root["obsm"][key]))
-    obsp = _Elements(str(path), graphs, lambda key: _whole(root["obsp"][key]))
+    graphs = list(root.get("obsp", ())) if same_cells else []
+    obsm = _LazyElements(str(path), keys, lambda key: _read_element(root["obsm"][key]))
+    obsp = _LazyElements(str(path), graphs, lambda key: _read_element(root["obsp"][key]))
     return replace(
         own,
-        obs=with_whole(own.obs, obs, rows),
-        obsm=Either(own.obsm, obsm, partial(taken, rows=rows)),
-        obsp=Either(own.obsp, obsp, lambda graph: graph),
+        obs=add_global_columns(own.obs, obs, rows),
+        obsm=MergedElements(own.obsm, obsm, partial(take_rows, rows=rows)),
+        obsp=MergedElements(own.obsp, obsp, lambda graph: graph),
     )
 
 
-def _raw_var(where: str, root: Any) -> Table | None:
-    """Table of the genes of raw; None where there is none that can be read."""
+def _open_raw_var(where: str, root: Any) -> Table | None:
+    """Open the table of the genes of raw; None when it is missing or cannot be read."""
     try:
-        return Table.stored(f"{where}, raw/var", root["raw/var"])
-    except Exception:  # noqa: BLE001  anndata raises what it does not export
+        return Table.from_group(f"{where}, raw/var", root["raw/var"])
+    except Exception:  # noqa: BLE001  anndata raises exceptions that it does not export
         return None
 
 
-def _whole(element: Any) -> Any:
-    """Element of obsm or obsp, in memory."""
-    foreign = foreign_sparse(element)
-    return anndata.io.read_elem(element) if foreign is None else foreign.whole()
+def _read_element(element: Any) -> Any:
+    """Read an element of obsm or obsp into memory."""
+    foreign = open_foreign_sparse(element)
+    return anndata.io.read_elem(element) if foreign is None else foreign.read_all()
 
 
-def _matrix(element: Any) -> Any:
-    """Dense or sparse matrix on disk; None for one that is left out."""
-    encoding = text(element, "encoding-type")
+def _open_matrix(element: Any) -> Any:
+    """Open a dense or sparse matrix on disk; None for an empty one."""
+    encoding = text_attribute(element, "encoding-type")
     if encoding in ("csr_matrix", "csc_matrix"):
-        return foreign_sparse(element) or anndata.io.sparse_dataset(element)
+        return open_foreign_sparse(element) or anndata.io.sparse_dataset(element)
     return None if encoding == "null" else element
 
 
-def _of_old(path: Path, root: Any, stack: ExitStack) -> Data:
-    """AnnData of a release before 0.8, which anndata reads; but for X into memory."""
+def _read_old_release(path: Path, root: Any, stack: ExitStack) -> SourceData:
+    """Read the AnnData of a release before 0.8 with anndata: all but X into memory."""
     if isinstance(root, h5py.File):
-        root.close()  # HDF5 wants one way of locking per file
+        root.close()  # HDF5 allows one way of locking per file
         adata = anndata.read_h5ad(path, backed="r")
         stack.callback(adata.file.close)
     else:
@@ -231,10 +233,13 @@ def _of_old(path: Path, root: Any, stack: ExitStack) -> Data:
     if adata.raw is not None:
         matrices["raw/X"] = adata.raw.X
     where = str(path)
-    raw_var = None if adata.raw is None else Table.of(f"{where}, raw/var", adata.raw.var)
-    obs, var = Table.of(f"{where}, obs", adata.obs), Table.of(f"{where}, var", adata.var)
-    return Data(where, obs, var, adata.obsm, adata.obsp, matrices, raw_var)
+    raw_var = None if adata.raw is None else Table.from_frame(f"{where}, raw/var", adata.raw.var)
+    obs, var = (
+        Table.from_frame(f"{where}, obs", adata.obs),
+        Table.from_frame(f"{where}, var", adata.var),
+    )
+    return SourceData(where, obs, var, adata.obsm, adata.obsp, matrices, raw_var)
 
 
-def _short(error: BaseException) -> str:
+def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__

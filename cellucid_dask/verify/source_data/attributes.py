@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 
 
-def texts(element: Any, name: str) -> list[str]:
-    """Texts of an attribute, one or several; empty when there is none.
+def text_attributes(element: Any, name: str) -> list[str]:
+    """Return the texts of an attribute, one or several; empty when there is none.
 
-    Texts of variable length are str, those of a fixed length come as bytes.
+    A file gives text of variable length as str, and text of fixed length as bytes.
     """
     value = np.asarray(element.attrs.get(name, []), dtype=object).ravel().tolist()
     return [v.decode("utf-8", "surrogateescape") if isinstance(v, bytes) else str(v) for v in value]
 
 
-def text(element: Any, name: str) -> str:
-    """Text of an attribute; empty when there is none, or several."""
-    found = texts(element, name)
-    return found[0] if len(found) == 1 else ""
+def text_attribute(element: Any, name: str) -> str:
+    """Return the text of an attribute; empty when there is none, or several."""
+    values = text_attributes(element, name)
+    return values[0] if len(values) == 1 else ""

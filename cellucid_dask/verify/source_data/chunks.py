@@ -1,6 +1,6 @@
-"""Chunks that the data lack, counted without the code that looks for them before an export.
+"""Counts of missing chunks, without the code that counts them before an export.
 
-The names of chunks are those that zarr gives them; what of a shard is stored, its index says.
+zarr gives the names of chunks; the index of a shard says which of its chunks are stored.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ _CHECKSUM: Final = 4  # bytes
 
 @dataclass(frozen=True, slots=True)
 class Chunks:
-    """How many chunks of an array there are.
+    """Numbers of chunks of an array.
 
     Parameters
     ----------
     key
-        Where it is.
+        Path of the array.
     missing, total
-        Chunks that are not stored, and all there should be.
+        Chunks that are not stored, and all chunks.
     fill
-        What a missing chunk reads as; None stands for 0.
+        Value that a missing chunk reads as; None stands for 0.
     """
 
     key: str
@@ -44,52 +44,52 @@ def count_chunks(element: Any, key: str) -> Iterator[Chunks]:
         return
     if isinstance(element, h5py.Dataset):
         if element.chunks:
-            total = prod(_grid(element.shape, element.chunks))
+            total = prod(_chunk_grid(element.shape, element.chunks))
             missing = max(0, total - element.id.get_num_chunks())
             yield Chunks(key, missing, total, element.fillvalue)
         return
     chunk = element.chunks
-    total = prod(_grid(element.shape, chunk))
-    missing = total - _stored(element, chunk, getattr(element, "shards", None))
+    total = prod(_chunk_grid(element.shape, chunk))
+    missing = total - _count_stored(element, chunk, getattr(element, "shards", None))
     yield Chunks(key, missing, total, element.fill_value)
 
 
-def _grid(shape: tuple[int, ...], chunk: tuple[int, ...]) -> tuple[int, ...]:
+def _chunk_grid(shape: tuple[int, ...], chunk: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(-(-n // c) for n, c in zip(shape, chunk, strict=True))
 
 
-def _stored(array: Any, chunk: tuple[int, ...], shard: tuple[int, ...] | None) -> int:
-    """Number of chunks of a zarr array that are stored."""
+def _count_stored(array: Any, chunk: tuple[int, ...], shard: tuple[int, ...] | None) -> int:
+    """Count the stored chunks of a zarr array."""
     from zarr.core.sync import sync
 
-    async def listed() -> set[str]:
+    async def list_names() -> set[str]:
         return {name async for name in array.store.list_prefix(f"{array.path}/")}
 
-    names, found = sync(listed()), 0
-    for index in np.ndindex(_grid(array.shape, shard or chunk)):
+    names, stored = sync(list_names()), 0
+    for index in np.ndindex(_chunk_grid(array.shape, shard or chunk)):
         name = f"{array.path}/{array.metadata.encode_chunk_key(index)}"
         if name in names:
-            found += 1 if shard is None else _stored_in_shard(array, name, index, shard)
-    return found
+            stored += 1 if shard is None else _count_in_shard(array, name, index, shard)
+    return stored
 
 
-def _stored_in_shard(array: Any, name: str, index: tuple[int, ...], shard: tuple[int, ...]) -> int:
-    """Number of chunks that a shard holds, without those beyond the end of the array."""
+def _count_in_shard(array: Any, name: str, index: tuple[int, ...], shard: tuple[int, ...]) -> int:
+    """Count the stored chunks of a shard, without those beyond the end of the array."""
     from zarr.abc.store import RangeByteRequest, SuffixByteRequest
     from zarr.core.buffer import default_buffer_prototype
     from zarr.core.sync import sync
 
     (codec,) = array.metadata.to_dict()["codecs"]
-    facts, per = codec["configuration"], _grid(shard, array.chunks)
-    n = 16 * prod(per)
-    checked = any(c["name"] == "crc32c" for c in facts["index_codecs"])
-    last = facts.get("index_location", "end") == "end"
-    wanted = SuffixByteRequest(n + _CHECKSUM * checked) if last else RangeByteRequest(0, n)
-    read = sync(array.store.get(name, default_buffer_prototype(), wanted))
-    numbers = np.frombuffer(read.to_bytes()[:n], "<u8").reshape(*per, 2)
-    there = ~(numbers == np.iinfo(np.uint64).max).all(axis=-1)
-    ends = [
+    settings, inner_grid = codec["configuration"], _chunk_grid(shard, array.chunks)
+    n = 16 * prod(inner_grid)
+    has_crc = any(c["name"] == "crc32c" for c in settings["index_codecs"])
+    is_at_end = settings.get("index_location", "end") == "end"
+    request = SuffixByteRequest(n + _CHECKSUM * has_crc) if is_at_end else RangeByteRequest(0, n)
+    read = sync(array.store.get(name, default_buffer_prototype(), request))
+    offsets = np.frombuffer(read.to_bytes()[:n], "<u8").reshape(*inner_grid, 2)
+    is_stored = ~(offsets == np.iinfo(np.uint64).max).all(axis=-1)
+    within = [
         slice(0, -(-(size - i * length) // step))
         for size, i, length, step in zip(array.shape, index, shard, array.chunks, strict=True)
     ]
-    return int(there[tuple(ends)].sum())
+    return int(is_stored[tuple(within)].sum())

@@ -1,4 +1,4 @@
-"""Sparse matrices of numbers that scipy, and so anndata, does not know: made what it knows."""
+"""Sparse matrices of dtypes that scipy, and so anndata, cannot read; they are converted."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Any, Final
 import numpy as np
 from scipy import sparse
 
-from cellucid_dask.verify.source_data.attributes import text
+from cellucid_dask.verify.source_data.attributes import text_attribute
 
 _PARTS: Final = ("data", "indices", "indptr")
 
 
 @dataclass(frozen=True, slots=True)
 class ForeignSparse:
-    """CSR or CSC of half precision, or of the other byte order; read by rows or by columns.
+    """CSR or CSC matrix of half precision or of the other byte order, read by rows or by columns.
 
     Parameters
     ----------
     group
-        The open group that holds its parts.
+        The open group of its arrays.
     format
         ``csr`` or ``csc``.
     shape
@@ -36,27 +36,27 @@ class ForeignSparse:
         along = index if isinstance(index, slice) else index[1]
         axis = 0 if self.format == "csr" else 1
         start, stop, _ = along.indices(self.shape[axis])
-        pointers = self._part("indptr", slice(start, stop + 1))
+        pointers = self._read_part("indptr", slice(start, stop + 1))
         entries = slice(int(pointers[0]), int(pointers[-1]))
-        parts = (*(self._part(name, entries) for name in _PARTS[:2]), pointers - pointers[0])
+        parts = (*(self._read_part(name, entries) for name in _PARTS[:2]), pointers - pointers[0])
         if axis == 0:
             return sparse.csr_matrix(parts, shape=(stop - start, self.shape[1]))
         return sparse.csc_matrix(parts, shape=(self.shape[0], stop - start))
 
-    def whole(self) -> Any:
-        """Read all of it."""
+    def read_all(self) -> Any:
+        """Read the matrix into memory."""
         return self[:] if self.format == "csr" else self[:, :]
 
-    def _part(self, name: str, where: slice) -> Any:
+    def _read_part(self, name: str, where: slice) -> Any:
         values = np.asarray(self.group[name][where])
         if values.dtype == np.float16:
             return values.astype(np.float32)
         return values.astype(values.dtype.newbyteorder("="), copy=False)
 
 
-def foreign_sparse(element: Any) -> ForeignSparse | None:
-    """Return what reads the sparse matrix `element`; None when anndata can, or it is no such."""
-    encoding = text(element, "encoding-type")
+def open_foreign_sparse(element: Any) -> ForeignSparse | None:
+    """Open the sparse matrix `element`; None when anndata can read it, or it is not sparse."""
+    encoding = text_attribute(element, "encoding-type")
     if encoding not in ("csr_matrix", "csc_matrix") or any(p not in element for p in _PARTS):
         return None
     types = [np.dtype(element[name].dtype) for name in _PARTS]

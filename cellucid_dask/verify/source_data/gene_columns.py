@@ -1,4 +1,4 @@
-"""The genes of a matrix one by one, whichever way it lies, in few passes and bounded memory."""
+"""Genes of a matrix of any layout one by one, in few passes and bounded memory."""
 
 from __future__ import annotations
 
@@ -6,62 +6,61 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from cellucid_dask.verify.source_data.discovery import float32
+from cellucid_dask.verify.source_data.derive import Float32, to_float32
 
-Float32 = NDArray[np.float32]
-
-_BAND_BYTES: Final = 1 << 28  # of a matrix that are read together
-_RUN_BYTES: Final = 1 << 30  # of genes that are collected in one pass
+_BAND_BYTES: Final = 1 << 28  # of a matrix that are read at a time
+_RUN_BYTES: Final = 1 << 30  # of gene columns that are collected in one pass
 _ENTRY_BYTES: Final = 8  # row and value
 
 
-def columns(matrix: Any, chosen: Sequence[int]) -> Iterator[Float32]:
-    """(n_cells,) float32 of each of the `chosen` genes, in their order."""
+def read_gene_columns(matrix: Any, chosen: Sequence[int]) -> Iterator[Float32]:
+    """Yield (n_cells,) float32 for each position in `chosen`, in this order."""
     layout = getattr(matrix, "format", "")
     if layout == "csc":
-        yield from _sliced(matrix, chosen)
+        yield from _read_csc(matrix, chosen)
     elif layout == "csr":
-        for genes in _runs(matrix, chosen):
-            yield from _collected(matrix, genes)
+        for genes in _group_by_memory(matrix, chosen):
+            yield from _collect_csr(matrix, genes)
     else:
-        yield from _dense(matrix, chosen)
+        yield from _read_dense(matrix, chosen)
 
 
-def _sliced(matrix: Any, chosen: Sequence[int]) -> Iterator[Float32]:
-    """Columns of a CSC matrix; neighbours are read together, as they share chunks."""
-    width = max(1, matrix.shape[1] * (_BAND_BYTES // _ENTRY_BYTES) // max(1, _stored(matrix)))
+def _read_csc(matrix: Any, chosen: Sequence[int]) -> Iterator[Float32]:
+    """Yield columns of a CSC matrix; neighboring ones are read together, as they share chunks."""
+    width = max(
+        1, matrix.shape[1] * (_BAND_BYTES // _ENTRY_BYTES) // max(1, _count_entries(matrix))
+    )
     start = 0
     for stop in range(1, len(chosen) + 1):
         ends = stop == len(chosen) or chosen[stop] != chosen[stop - 1] + 1
         if ends or stop - start == width:
             block = matrix[:, chosen[start] : chosen[stop - 1] + 1]
-            yield from (float32(block[:, i : i + 1])[:, 0] for i in range(stop - start))
+            yield from (to_float32(block[:, i : i + 1])[:, 0] for i in range(stop - start))
             start = stop
 
 
-def _bands(matrix: Any) -> Iterator[tuple[int, Any]]:
-    """First row and rows of every band of a CSR matrix, one pass over all of it."""
+def _read_bands(matrix: Any) -> Iterator[tuple[int, Any]]:
+    """Yield first row and rows of every band of a CSR matrix, in one pass."""
     n_cells = matrix.shape[0]
-    height = max(1, n_cells * (_BAND_BYTES // _ENTRY_BYTES) // max(1, _stored(matrix)))
+    height = max(1, n_cells * (_BAND_BYTES // _ENTRY_BYTES) // max(1, _count_entries(matrix)))
     for top in range(0, n_cells, height):
         yield top, matrix[top : top + height]
 
 
-def _stored(matrix: Any) -> int:
-    """Entries of a sparse matrix, in memory or on disk."""
+def _count_entries(matrix: Any) -> int:
+    """Count the entries of a sparse matrix, in memory or on disk."""
     return int(matrix.group["indices"].shape[0] if hasattr(matrix, "group") else matrix.nnz)
 
 
-def _runs(matrix: Any, chosen: Sequence[int]) -> Iterator[Sequence[int]]:
-    """Genes to collect together: as many as fit, which takes a pass of its own to know."""
+def _group_by_memory(matrix: Any, chosen: Sequence[int]) -> Iterator[Sequence[int]]:
+    """Yield genes to collect in one pass: as many as fit; to find that out takes another pass."""
     most, (n_cells, n_genes) = _RUN_BYTES // _ENTRY_BYTES, matrix.shape
-    if min(_stored(matrix), n_cells * len(chosen)) <= most:
+    if min(_count_entries(matrix), n_cells * len(chosen)) <= most:
         yield chosen
         return
     counts = np.zeros(n_genes, np.int64)
-    for _, band in _bands(matrix):
+    for _, band in _read_bands(matrix):
         counts += np.bincount(band.indices, minlength=n_genes)
     start = held = 0
     for i, gene in enumerate(chosen):
@@ -72,13 +71,13 @@ def _runs(matrix: Any, chosen: Sequence[int]) -> Iterator[Sequence[int]]:
     yield chosen[start:]
 
 
-def _collected(matrix: Any, genes: Sequence[int]) -> Iterator[Float32]:
-    """Columns of a CSR matrix: one pass collects their entries, then each is made dense."""
-    pieces, every = [], list(genes) == list(range(matrix.shape[1]))
-    for top, band in _bands(matrix):
-        piece = (band if every else band[:, list(genes)]).tocsc()
+def _collect_csr(matrix: Any, genes: Sequence[int]) -> Iterator[Float32]:
+    """Yield columns of a CSR matrix: one pass collects their entries, then each is made dense."""
+    pieces, takes_all = [], list(genes) == list(range(matrix.shape[1]))
+    for top, band in _read_bands(matrix):
+        piece = (band if takes_all else band[:, list(genes)]).tocsc()
         piece.sum_duplicates()
-        pieces.append((top, piece.indptr, piece.indices, float32(piece.data)))
+        pieces.append((top, piece.indptr, piece.indices, to_float32(piece.data)))
     for i in range(len(genes)):
         column = np.zeros(matrix.shape[0], np.float32)
         for top, indptr, indices, values in pieces:
@@ -87,8 +86,8 @@ def _collected(matrix: Any, genes: Sequence[int]) -> Iterator[Float32]:
         yield column
 
 
-def _dense(matrix: Any, chosen: Sequence[int]) -> Iterator[Float32]:
-    """Columns of a dense matrix, of which a rectangle is read at a time."""
+def _read_dense(matrix: Any, chosen: Sequence[int]) -> Iterator[Float32]:
+    """Yield columns of a dense matrix; a rectangle of it is read at a time."""
     n_cells = matrix.shape[0]
     width = max(1, _BAND_BYTES // (4 * n_cells))
     for start in range(0, len(chosen), width):
@@ -98,5 +97,5 @@ def _dense(matrix: Any, chosen: Sequence[int]) -> Iterator[Float32]:
         block = np.empty((n_cells, genes.size), np.float32, order="F")
         for top in range(0, n_cells, height):
             rows = matrix[top : top + height, first:last]
-            block[top : top + height] = float32(rows[:, genes - first])
+            block[top : top + height] = to_float32(rows[:, genes - first])
         yield from block.T

@@ -1,4 +1,4 @@
-"""obs and var of the data: columns are read one by one, and only those that are asked for."""
+"""obs and var of the data; a column is read when it is requested."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 
 from cellucid_dask.errors import CellucidDaskError, ReadError, TextError
-from cellucid_dask.verify.source_data.attributes import text, texts
+from cellucid_dask.verify.source_data.attributes import text_attribute, text_attributes
 
-INDEX: Final = ""  # row names, as the name of no column
-NO_FAULT: Final = "it is the data that anndata cannot read: the export may be right"
+INDEX: Final = ""  # the key of the row names; no column has it
+FIX_UNREADABLE: Final = "anndata cannot read the data; the export itself may be correct"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,42 +25,45 @@ class Table:
     Parameters
     ----------
     where
-        What holds it, such as ``FILE, obs``.
+        Where it is, such as ``FILE, obs``.
     readers
-        Reads each column, and the row names as `INDEX`.
+        Functions that read a column by its name, and the row names by `INDEX`.
     """
 
     where: str
     readers: Mapping[str, Callable[[], pd.Series[Any]]]
 
     @classmethod
-    def of(cls, where: str, frame: pd.DataFrame) -> Self:
-        """Take a table that is in memory."""
+    def from_frame(cls, where: str, frame: pd.DataFrame) -> Self:
+        """Wrap a table that is in memory."""
         readers = {str(name): partial(frame.__getitem__, name) for name in frame}
         return cls(where, {**readers, INDEX: frame.index.to_series})
 
     @classmethod
-    def stored(cls, where: str, group: Any) -> Self:
-        """Take a table of a file, whose columns stay there."""
-        if text(group, "encoding-version") != "0.2.0":  # anndata knows older ones only whole
-            return cls.of(where, anndata.io.read_elem(group))
-        names = {name: name for name in texts(group, "column-order")}
-        readers = {name: partial(_series, group, key) for name, key in names.items()}
-        return cls(where, {**readers, INDEX: partial(_series, group, text(group, "_index"))})
+    def from_group(cls, where: str, group: Any) -> Self:
+        """Wrap a table of a file; its columns stay there."""
+        # anndata reads a table of an older version only as a whole
+        if text_attribute(group, "encoding-version") != "0.2.0":
+            return cls.from_frame(where, anndata.io.read_elem(group))
+        names = {name: name for name in text_attributes(group, "column-order")}
+        readers = {name: partial(_read_series, group, key) for name, key in names.items()}
+        return cls(
+            where, {**readers, INDEX: partial(_read_series, group, text_attribute(group, "_index"))}
+        )
 
     def __contains__(self, name: str) -> bool:
         return name in self.readers
 
     def __len__(self) -> int:
-        """Number of rows, by the first column that can be read."""
+        """Return the number of rows, by the first column that can be read."""
         for name in (INDEX, *self.readers):
             try:
-                return len(self.column(name))
+                return len(self.read_column(name))
             except CellucidDaskError as error:
                 failure = error
         raise failure
 
-    def column(self, name: str) -> pd.Series[Any]:
+    def read_column(self, name: str) -> pd.Series[Any]:
         """Read a column, or the row names.
 
         Raises
@@ -76,11 +79,13 @@ class Table:
             what = " ".join(str(error).split()) or type(error).__name__
             where = f"{self.where}[{name!r}]" if name else f"{self.where} index"
             kind = TextError if isinstance(error, UnicodeError) else ReadError
-            raise kind(f"cannot be read ({what})", where=where, fix=NO_FAULT) from error
+            raise kind(f"cannot be read ({what})", where=where, fix=FIX_UNREADABLE) from error
 
 
-def _series(group: Any, key: Any) -> pd.Series[Any]:
+def _read_series(group: Any, key: Any) -> pd.Series[Any]:
     values = anndata.io.read_elem(group[key])
-    if isinstance(values, np.ndarray) and values.dtype.kind in "OS":  # bytes where nothing says
+    if (
+        isinstance(values, np.ndarray) and values.dtype.kind in "OS"
+    ):  # text without an encoding is bytes
         values = [v.decode() if isinstance(v, bytes) else v for v in values.tolist()]
     return pd.Series(values)
