@@ -25,13 +25,13 @@ ENVIRONMENT = {
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
-    """Workers, or the promise of them.
+class StartedWorkers:
+    """Workers that run, or that an export will start.
 
     Parameters
     ----------
     options
-        Of `export`, with which it uses them.
+        Options with which `export` uses them.
     scheduler, workers
         Their processes, where they are known.
     """
@@ -41,7 +41,7 @@ class Started:
     workers: tuple[psutil.Process, ...] = ()
 
 
-Start = Callable[[int], AbstractContextManager[Started]]
+StartWorkers = Callable[[int], AbstractContextManager[StartedWorkers]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +62,8 @@ class Cluster:
 
 
 @contextmanager
-def cluster(n_workers: int) -> Iterator[Cluster]:
-    """Have a scheduler and workers for as long as the block lasts."""
+def running_cluster(n_workers: int) -> Iterator[Cluster]:
+    """Run a scheduler and workers while the block runs."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="scaling-")))
         file = folder / "scheduler.json"
@@ -74,9 +74,9 @@ def cluster(n_workers: int) -> Iterator[Cluster]:
                 [sys.executable, "-m", "dask", *words],
                 stdout=log,
                 stderr=log,
-                env=environment(),
+                env=worker_environment(),
             )
-            stack.callback(_end, child)
+            stack.callback(_stop, child)
             return psutil.Process(child.pid)
 
         where = ("--scheduler-file", str(file), "--no-dashboard", "--host", "127.0.0.1")
@@ -89,13 +89,13 @@ def cluster(n_workers: int) -> Iterator[Cluster]:
         yield Cluster(file, scheduler, workers)
 
 
-def environment() -> dict[str, str]:
-    """Environment of the processes, in which the benchmarks can be imported."""
+def worker_environment() -> dict[str, str]:
+    """Return the environment of the processes, in which the benchmarks can be imported."""
     paths = [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {**os.environ, **ENVIRONMENT, "PYTHONPATH": os.pathsep.join(paths)}
 
 
-def _end(child: subprocess.Popen[bytes]) -> None:
+def _stop(child: subprocess.Popen[bytes]) -> None:
     child.terminate()
     try:
         child.wait(10)
@@ -105,13 +105,15 @@ def _end(child: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def by_dask(n_workers: int) -> Iterator[Started]:
-    """Have a scheduler to join, with workers."""
-    with cluster(n_workers) as found:
-        yield Started(("--scheduler", str(found.file)), (found.scheduler,), found.workers)
+def start_dask_workers(n_workers: int) -> Iterator[StartedWorkers]:
+    """Start a scheduler with workers, for an export to join."""
+    with running_cluster(n_workers) as cluster:
+        yield StartedWorkers(
+            ("--scheduler", str(cluster.file)), (cluster.scheduler,), cluster.workers
+        )
 
 
 @contextmanager
-def by_slurm(n_workers: int) -> Iterator[Started]:
-    """Let `export` start its workers as SLURM jobs itself."""
-    yield Started(("--slurm", "--workers", str(n_workers)))
+def request_slurm_workers(n_workers: int) -> Iterator[StartedWorkers]:
+    """Let `export` start its workers as SLURM jobs."""
+    yield StartedWorkers(("--slurm", "--workers", str(n_workers)))

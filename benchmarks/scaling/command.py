@@ -1,4 +1,4 @@
-"""How the export scales: with workers, with tasks, and to atlases that nobody here can hold.
+"""How the export scales: with workers, with tasks, and to atlases that fit on no machine here.
 
     python -m benchmarks scaling workers --work FOLDER
 
@@ -15,12 +15,13 @@ from pathlib import Path
 import click
 from dask.utils import parse_bytes
 
-from benchmarks.scaling.cluster import by_dask, by_slurm
-from benchmarks.scaling.hollow_atlas import ATLASES, write_hollow
-from benchmarks.scaling.model import Machine, Planner, predicted, tables
-from benchmarks.scaling.rates import all_rates, plan_rate, save, saved
-from benchmarks.scaling.runs import rounds, table
-from benchmarks.scaling.tasks import load
+from benchmarks.scaling.cluster import request_slurm_workers, start_dask_workers
+from benchmarks.scaling.hollow_atlas import ATLASES, write_hollow_atlas
+from benchmarks.scaling.model import Machine, Planner, predict
+from benchmarks.scaling.rates import load_rates, measure_all_rates, measure_plan_rate, save_rates
+from benchmarks.scaling.runs import format_rows, run_rounds
+from benchmarks.scaling.tables import format_tables
+from benchmarks.scaling.tasks import measure_tasks
 from benchmarks.shared.machine import describe_machine
 from cellucid_dask.synthetic import AtlasSpec, write_h5ad
 
@@ -29,7 +30,7 @@ work = click.option(
     type=click.Path(path_type=Path),
     default=Path("benchmark-work"),
     show_default=True,
-    help="Where atlases are kept and exports written.",
+    help="Folder for the atlases, which stay, and the exports.",
 )
 
 
@@ -38,8 +39,8 @@ def command() -> None:
     """Run one of the benchmarks."""
 
 
-def made(spec: AtlasSpec, ending: str, work: Path) -> Path:
-    """Make a synthetic atlas as .h5ad or .zarr, or find the one made before."""
+def find_or_make_store(spec: AtlasSpec, ending: str, work: Path) -> Path:
+    """Return a synthetic atlas as .h5ad or .zarr; make it unless it exists."""
     work.mkdir(parents=True, exist_ok=True)
     path = work / f"scaling-{spec.cells}x{spec.genes}.h5ad"
     if not path.exists():
@@ -67,14 +68,14 @@ def workers(
     work: Path, repeat: int, cells: int, genes: int, formats: tuple[str, ...], slurm: bool
 ) -> None:
     """Time the gene stages with one and with two worker processes."""
-    start = by_slurm if slurm else by_dask
+    start = request_slurm_workers if slurm else start_dask_workers
     found = [
         "| file | stage | 1 worker, s | 2 workers, s | efficiency | lowest, highest | target |",
         "|---|---|---:|---:|---:|---|---|",
     ]
     for ending in formats:
-        data = made(AtlasSpec(cells, genes, neighbors=0), ending, work)
-        found += table(ending, rounds(data, work, start, repeat))
+        data = find_or_make_store(AtlasSpec(cells, genes, neighbors=0), ending, work)
+        found += format_rows(ending, run_rounds(data, work, start, repeat))
     click.echo("\n".join([*found, "", f"measured on: {describe_machine()}"]))
 
 
@@ -83,12 +84,15 @@ def workers(
 @click.option("--workers", default=2, show_default=True)
 @click.option("--genes", default=9, show_default=True, help="Genes of a task.")
 @click.option(
-    "--spills", default=0, show_default=True, help="Spill files listed in a task; 0: by a path."
+    "--spills",
+    default=0,
+    show_default=True,
+    help="Spill files listed in a task; 0: their path.",
 )
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write it here.")
 def scheduler(tasks: int, workers: int, genes: int, spills: int, json_path: Path | None) -> None:
-    """Run tasks that do nothing, and watch the scheduler."""
-    found = load(tasks, genes, spills, workers).as_dict()
+    """Run tasks that do nothing, and measure the scheduler."""
+    found = measure_tasks(tasks, genes, spills, workers).as_dict()
     for name, value in found.items():
         click.echo(f"{name:>24}  {value:,.6g}" if value < 1 else f"{name:>24}  {value:,.0f}")
     click.echo(f"measured on: {describe_machine()}")
@@ -101,48 +105,53 @@ def scheduler(tasks: int, workers: int, genes: int, spills: int, json_path: Path
 @click.option("--repeat", type=click.IntRange(1), default=3, show_default=True)
 @click.option("--tasks", default=20_000, show_default=True, help="Tasks for the scheduler.")
 def rates(work: Path, repeat: int, tasks: int) -> None:
-    """Measure what one core does in a second, and keep it beside this file."""
+    """Measure what one core does in a second, and save it beside this file."""
     work.mkdir(parents=True, exist_ok=True)
     largest = list(ATLASES)[-1]
     found = {
         "machine": describe_machine(),
-        "scheduler": load(tasks, 9, 0, 2).as_dict(),
-        **plan_rate(found_or_made(largest, work), ATLASES[largest].cells),
-        **all_rates(work, made, repeat),
+        "scheduler": measure_tasks(tasks, 9, 0, 2).as_dict(),
+        **measure_plan_rate(find_or_make_hollow_atlas(largest, work), ATLASES[largest].cells),
+        **measure_all_rates(work, find_or_make_store, repeat),
     }
-    save(found)
+    save_rates(found)
     click.echo(json.dumps(found, indent=2))
 
 
 @command.command()
 @work
 def hollow(work: Path) -> None:
-    """Make the atlases of which there is nothing but shapes and pointers."""
+    """Make atlases that hold shapes, types and pointers, but no values."""
     for name in ATLASES:
-        click.echo(str(found_or_made(name, work)))
+        click.echo(str(find_or_make_hollow_atlas(name, work)))
 
 
-def found_or_made(name: str, work: Path) -> Path:
-    """Make a hollow atlas, or find the one made before."""
+def find_or_make_hollow_atlas(name: str, work: Path) -> Path:
+    """Return a hollow atlas; make it unless it exists."""
     path = work / f"hollow-{name.replace(' ', '')}.zarr"
     if not (path / "var").exists():  # which is written last
         work.mkdir(parents=True, exist_ok=True)
-        write_hollow(ATLASES[name], path)
+        write_hollow_atlas(ATLASES[name], path)
     return path
 
 
 @command.command()
 @work
-@click.option("--memory", default="8GB", show_default=True, help="Of a worker.")
-@click.option("--bandwidth", default="20GB", show_default=True, help="Of the files, in a second.")
-@click.option("--opens", default=20_000, show_default=True, help="Of files, in a second.")
+@click.option("--memory", default="8GB", show_default=True, help="Memory of a worker.")
+@click.option("--bandwidth", default="20GB", show_default=True, help="Bytes a second of the files.")
+@click.option(
+    "--opens",
+    default=20_000,
+    show_default=True,
+    help="Files opened in a second.",
+)
 @click.option(
     "--workers", "counts", multiple=True, default=(32, 64, 128, 256, 512, 1024), show_default=True
 )
 def model(work: Path, memory: str, bandwidth: str, opens: int, counts: tuple[int, ...]) -> None:
     """Print the tables of docs/scaling.md."""
-    there = Machine(parse_bytes(memory), parse_bytes(bandwidth), opens)
+    machine = Machine(parse_bytes(memory), parse_bytes(bandwidth), opens)
     for name, spec in ATLASES.items():
-        planner = Planner(found_or_made(name, work), spec, there)
-        models = [predicted(planner.plan(n), saved()) for n in counts]
-        click.echo("\n".join([f"### {name}", "", *tables(models), ""]))
+        planner = Planner(find_or_make_hollow_atlas(name, work), spec, machine)
+        models = [predict(planner.plan(n), load_rates()) for n in counts]
+        click.echo("\n".join([f"### {name}", "", *format_tables(models), ""]))

@@ -1,7 +1,7 @@
-"""Atlases of any size that hold no values: real shapes, types, chunks and pointers.
+"""Atlases of any size without values: real shapes, types, chunks and pointers.
 
 A chunk that a zarr array does not store reads as its fill value. So a plan of 100 million cells
-can be made on a laptop; the values that such an atlas would hold are never there.
+can be made on a laptop, without the values that such an atlas would hold.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ ROWS = 1 << 17  # cells of one chunk of obs and obsm
 
 
 @dataclass(frozen=True, slots=True)
-class Hollow:
-    """What a hollow atlas is like.
+class HollowAtlas:
+    """A hollow atlas.
 
     Parameters
     ----------
@@ -57,57 +57,57 @@ class Hollow:
 
 
 ATLASES = {
-    "10M x 30k": Hollow(10_000_000, 30_000, 2_100),  # 7% of the genes are seen in a cell
-    "100M x 60k": Hollow(100_000_000, 60_000, 2_000),
+    "10M x 30k": HollowAtlas(10_000_000, 30_000, 2_100),  # 7% of the genes are seen in a cell
+    "100M x 60k": HollowAtlas(100_000_000, 60_000, 2_000),
 }
 
 
-def write_hollow(spec: Hollow, path: Path) -> None:
-    """Write the atlas as zarr of format 3; a folder there is replaced."""
+def write_hollow_atlas(spec: HollowAtlas, path: Path) -> None:
+    """Write the atlas as zarr of format 3; an existing folder is replaced."""
     root = zarr.open_group(path, mode="w", zarr_format=3)
-    _tag(root, "anndata", "0.1.0")
+    _set_encoding(root, "anndata", "0.1.0")
     for name in ("obsm", "obsp"):
-        _tag(root.create_group(name), "dict", "0.1.0")
+        _set_encoding(root.create_group(name), "dict", "0.1.0")
     _write_matrix(root, "X", (spec.cells, spec.genes), spec.per_cell)
     for name, width in (("X_pca", spec.latent), ("X_umap_2d", 2)):
-        _hollow(root["obsm"], name, (spec.cells, width), (ROWS, width), "f4")
+        _create_empty_array(root["obsm"], name, (spec.cells, width), (ROWS, width), "f4")
     if spec.neighbors:
         shape = (spec.cells, spec.cells)
         _write_matrix(root["obsp"], "connectivities", shape, spec.neighbors)
     _write_obs(root, spec)
     var = root.create_group("var")
-    _strings(var, "_index", [f"GENE{i:06d}" for i in range(spec.genes)])
-    _tag(var, "dataframe", "0.2.0", **{"_index": "_index", "column-order": []})
+    _write_strings(var, "_index", [f"GENE{i:06d}" for i in range(spec.genes)])
+    _set_encoding(var, "dataframe", "0.2.0", **{"_index": "_index", "column-order": []})
 
 
-def _tag(item: Any, kind: str, version: str, **attrs: Any) -> Any:
+def _set_encoding(item: Any, kind: str, version: str, **attrs: Any) -> Any:
     item.attrs.update({"encoding-type": kind, "encoding-version": version, **attrs})
     return item
 
 
-def _strings(group: Any, name: str, texts: list[str]) -> None:
+def _write_strings(group: Any, name: str, texts: list[str]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of what anndata will do in its next release
         write_elem(group, name, np.array(texts, object))
 
 
-def _hollow(
+def _create_empty_array(
     group: Any, name: str, shape: tuple[int, ...], chunks: tuple[int, ...], dtype: Any
 ) -> None:
     """Make an array that stores no chunk."""
     chunks = tuple(min(pair) for pair in zip(chunks, shape, strict=True))
     kind = "string-array" if dtype == "string" else "array"
-    _tag(group.create_array(name, shape=shape, chunks=chunks, dtype=dtype), kind, "0.2.0")
+    _set_encoding(group.create_array(name, shape=shape, chunks=chunks, dtype=dtype), kind, "0.2.0")
 
 
 def _write_matrix(group: Any, name: str, shape: tuple[int, int], per_row: int) -> None:
     """Make a CSR matrix with true pointers, every row of the same length."""
-    made = _tag(group.create_group(name), "csr_matrix", "0.1.0", shape=list(shape))
+    made = _set_encoding(group.create_group(name), "csr_matrix", "0.1.0", shape=list(shape))
     nnz = shape[0] * per_row
     wide = "i8" if nnz >= 2**31 else "i4"
-    _hollow(made, "data", (nnz,), (VALUES,), "f4")
-    _hollow(made, "indices", (nnz,), (VALUES,), wide)
-    # One chunk shows that here a row may hold a gene many times: else the rest counts as lost.
+    _create_empty_array(made, "data", (nnz,), (VALUES,), "f4")
+    _create_empty_array(made, "indices", (nnz,), (VALUES,), wide)
+    # A matrix that stores no index counts as one that lost its chunks: one chunk is stored.
     with zarr.config.set({"array.write_empty_chunks": True}):
         made["indices"][: min(nnz, VALUES)] = 0
     pointers = made.create_array(
@@ -122,15 +122,15 @@ def _write_matrix(group: Any, name: str, shape: tuple[int, int], per_row: int) -
         pointers[start:stop] = np.arange(start, stop, dtype=np.int64) * per_row
 
 
-def _write_obs(root: Any, spec: Hollow) -> None:
+def _write_obs(root: Any, spec: HollowAtlas) -> None:
     obs, names = root.create_group("obs"), []
-    _hollow(obs, "_index", (spec.cells,), (ROWS,), "string")
+    _create_empty_array(obs, "_index", (spec.cells,), (ROWS,), "string")
     for i in range(spec.categorical):
         names.append(f"label_{i}")
-        column = _tag(obs.create_group(names[-1]), "categorical", "0.2.0", ordered=False)
-        _hollow(column, "codes", (spec.cells,), (ROWS,), "i1")
-        _strings(column, "categories", [f"category {i}" for i in range(spec.categories)])
+        column = _set_encoding(obs.create_group(names[-1]), "categorical", "0.2.0", ordered=False)
+        _create_empty_array(column, "codes", (spec.cells,), (ROWS,), "i1")
+        _write_strings(column, "categories", [f"category {i}" for i in range(spec.categories)])
     for i in range(spec.continuous):
         names.append(f"score_{i}")
-        _hollow(obs, names[-1], (spec.cells,), (ROWS,), "f4")
-    _tag(obs, "dataframe", "0.2.0", **{"_index": "_index", "column-order": names})
+        _create_empty_array(obs, names[-1], (spec.cells,), (ROWS,), "f4")
+    _set_encoding(obs, "dataframe", "0.2.0", **{"_index": "_index", "column-order": names})

@@ -1,4 +1,4 @@
-"""What one core does in a second, from exports with one worker process and a linear fit."""
+"""Measure what one core does in a second: exports with one worker process, and a linear fit."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ import click
 import numpy as np
 from scipy.optimize import nnls
 
-from benchmarks.scaling.cluster import by_dask
-from benchmarks.scaling.runs import Run, clear, export
+from benchmarks.scaling.cluster import start_dask_workers
+from benchmarks.scaling.runs import Run, remove_export, run_export
 from benchmarks.shared.processes import read_into_cache
 from cellucid_dask.encode import Range
 from cellucid_dask.exporter.checks.survey import survey
@@ -36,7 +36,7 @@ FILE = Path(__file__).with_name("rates.json")
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """An atlas that is exported for the fit, and options that change how it is cut."""
+    """An atlas that is exported for the fit, and options that change its plan."""
 
     spec: AtlasSpec
     options: tuple[str, ...] = ()
@@ -46,7 +46,7 @@ def _genes(cells: int, genes: int, density: float) -> AtlasSpec:
     return AtlasSpec(cells, genes, density, categoricals=(20,), continuous=0, neighbors=0)
 
 
-# Many values; few values in as many vectors; many files; many pieces of many chunks.
+# Many values; few values for each gene; many files; many pieces in many chunks.
 SHAPES = (
     Shape(_genes(300_000, 7_000, 0.07)),
     Shape(_genes(1_000_000, 4_000, 0.01)),
@@ -58,8 +58,8 @@ OBS = AtlasSpec(2_000_000, 0, categoricals=(100,) * 10, continuous=5, latent=50,
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
-    """What one run did: its processor seconds beside what they are spent on."""
+class ShapeCounts:
+    """Counts of what one run did, and its CPU seconds."""
 
     nnz: int
     values: int
@@ -72,39 +72,41 @@ class Counted:
     written: int
 
 
-def measured(shape: Shape, data: Path, work: Path, repeat: int) -> Counted:
-    """Export a shape with one worker; medians of what the gene stages took of the processor."""
+def measure_shape(shape: Shape, data: Path, work: Path, repeat: int) -> ShapeCounts:
+    """Export a shape with one worker; return medians of the CPU seconds of the gene stages."""
     source = open_source(data)
     nnz = source.matrices["X"].nnz
-    runs = [_one(data, work, *shape.options) for _ in range(repeat)]
+    runs = [_run_once(data, work, *shape.options) for _ in range(repeat)]
     chunks = int(runs[0].plan["row chunks"].replace(",", ""))
     cells, genes = shape.spec.cells, shape.spec.genes
-    found = Counted(
+    rates = ShapeCounts(
         nnz,
         cells * genes,
         chunks * genes,
         genes,
         chunks,
-        statistics.median(run.busy["transpose"] for run in runs),
-        statistics.median(run.busy["genes"] for run in runs),
+        statistics.median(run.cpu_seconds["transpose"] for run in runs),
+        statistics.median(run.cpu_seconds["genes"] for run in runs),
         6 * nnz + 8 * chunks * (genes + 1),
         runs[0].size,
     )
-    click.echo(f"{cells:,} x {genes:,} {' '.join(shape.options)}: {asdict(found)}", err=True)
-    return found
+    click.echo(f"{cells:,} x {genes:,} {' '.join(shape.options)}: {asdict(rates)}", err=True)
+    return rates
 
 
-def _one(data: Path, work: Path, *options: str) -> Run:
+def _run_once(data: Path, work: Path, *options: str) -> Run:
     out = work / "scaling-rates"
     read_into_cache(data)
     try:
-        return export(data, 1, by_dask, out, *options)
+        return run_export(data, 1, start_dask_workers, out, *options)
     finally:
-        clear(out)
+        remove_export(out)
 
 
-def fitted(rows: Sequence[Sequence[float]], seconds: Sequence[float]) -> tuple[list[float], float]:
-    """Seconds of one of each kind, none below 0, so that the relative errors are least.
+def fit_rates(
+    rows: Sequence[Sequence[float]], seconds: Sequence[float]
+) -> tuple[list[float], float]:
+    """Fit the seconds of one unit of each column, none below 0, by least relative errors.
 
     Returns
     -------
@@ -113,15 +115,17 @@ def fitted(rows: Sequence[Sequence[float]], seconds: Sequence[float]) -> tuple[l
     weights = 1 / np.asarray(seconds)
     table = np.asarray(rows, float) * weights[:, None]
     scale = table.max(axis=0)
-    found, _ = nnls(table / scale, np.ones(len(rows)))
-    return (found / scale).tolist(), float(np.abs(table @ (found / scale) - 1).max())
+    rates, _ = nnls(table / scale, np.ones(len(rows)))
+    return (rates / scale).tolist(), float(np.abs(table @ (rates / scale) - 1).max())
 
 
-def gene_rates(work: Path, make: Callable[..., Path], repeat: int) -> dict[str, float]:
-    """Seconds of one core in both passes."""
-    counted = [measured(s, make(s.spec, "h5ad", work), work, repeat) for s in SHAPES]
-    first, error1 = fitted([(c.nnz, c.pieces, 1) for c in counted], [c.transpose for c in counted])
-    second, error2 = fitted(
+def measure_gene_rates(work: Path, make: Callable[..., Path], repeat: int) -> dict[str, float]:
+    """Measure the seconds of one core in both passes over the genes."""
+    counted = [measure_shape(s, make(s.spec, "h5ad", work), work, repeat) for s in SHAPES]
+    first, error1 = fit_rates(
+        [(c.nnz, c.pieces, 1) for c in counted], [c.transpose for c in counted]
+    )
+    second, error2 = fit_rates(
         [(c.nnz, c.values, c.pieces, c.files) for c in counted], [c.genes for c in counted]
     )
     of_values = counted[0].written / counted[0].nnz
@@ -139,13 +143,13 @@ def gene_rates(work: Path, make: Callable[..., Path], repeat: int) -> dict[str, 
     }
 
 
-def obs_rates(work: Path, make: Callable[..., Path], repeat: int) -> dict[str, float]:
-    """Seconds of one core for each cell (of each column, where there are several)."""
+def measure_obs_rates(work: Path, make: Callable[..., Path], repeat: int) -> dict[str, float]:
+    """Measure the seconds of one core for each cell (of each column, if there are several)."""
     data = make(OBS, "h5ad", work)
-    runs = [_one(data, work, "--no-genes", "--no-graph") for _ in range(repeat)]
+    runs = [_run_once(data, work, "--no-genes", "--no-graph") for _ in range(repeat)]
 
     def each(stage: str, parts: int) -> float:
-        return statistics.median(run.busy[stage] for run in runs) / (OBS.cells * parts)
+        return statistics.median(run.cpu_seconds[stage] for run in runs) / (OBS.cells * parts)
 
     n = len(OBS.categoricals)
     return {
@@ -157,8 +161,8 @@ def obs_rates(work: Path, make: Callable[..., Path], repeat: int) -> dict[str, f
     }
 
 
-def edge_rates(work: Path, make: Callable[..., Path]) -> dict[str, float]:
-    """Seconds of one core for each stored neighbour."""
+def measure_edge_rates(work: Path, make: Callable[..., Path]) -> dict[str, float]:
+    """Measure the seconds of one core for each stored neighbor."""
     graph = open_source(make(OBS, "h5ad", work)).matrices["obsp/connectivities"]
     with tempfile.TemporaryDirectory(dir=work) as name:
         export_folder = Path(name, "export")
@@ -169,8 +173,8 @@ def edge_rates(work: Path, make: Callable[..., Path]) -> dict[str, float]:
         return {"edges_per_entry": (time.perf_counter() - began) / graph.nnz}
 
 
-def serial_rates(work: Path, seconds: Mapping[str, float], files: int) -> dict[str, float]:
-    """Seconds of the main process for what it does alone.
+def measure_serial_rates(work: Path, seconds: Mapping[str, float], files: int) -> dict[str, float]:
+    """Measure the seconds of what the main process does alone.
 
     Parameters
     ----------
@@ -180,21 +184,21 @@ def serial_rates(work: Path, seconds: Mapping[str, float], files: int) -> dict[s
     return {
         "manifests_per_file": seconds["manifests"] / files,
         "publish_per_file": seconds["publish"] / files,
-        "journal_per_file": journal_seconds(work),
-        "pointers_per_gene": pointer_seconds(work),
+        "journal_per_file": time_journal(work),
+        "pointers_per_gene": time_pointers(work),
     }
 
 
-def plan_rate(path: Path, cells: int) -> dict[str, float]:
-    """Seconds of the main process for each cell until there is a plan."""
+def measure_plan_rate(path: Path, cells: int) -> dict[str, float]:
+    """Measure the seconds of the main process for each cell until the plan is made."""
     began = time.perf_counter()
     options, source = ExportOptions(), open_source(path)
     make_plan(survey(source, options), options, 6 << 30, 64)
     return {"plan_per_cell": (time.perf_counter() - began) / cells}
 
 
-def journal_seconds(work: Path, n_blocks: int = 2_000, genes_each: int = 9) -> float:
-    """Seconds of noting one gene in the journal."""
+def time_journal(work: Path, n_blocks: int = 2_000, genes_each: int = 9) -> float:
+    """Measure the seconds of one gene in the journal."""
     with tempfile.TemporaryDirectory(dir=work) as name:
         journal = Journal(Path(name, "journal"))
         receipts = [
@@ -207,8 +211,8 @@ def journal_seconds(work: Path, n_blocks: int = 2_000, genes_each: int = 9) -> f
         return (time.perf_counter() - began) / (n_blocks * genes_each)
 
 
-def pointer_seconds(work: Path, n_files: int = 128, n_genes: int = 60_000) -> float:
-    """Seconds of adding up one pointer of one spill file."""
+def time_pointers(work: Path, n_files: int = 128, n_genes: int = 60_000) -> float:
+    """Measure the seconds of one pointer of one spill file."""
     with tempfile.TemporaryDirectory(dir=work) as name:
         spills = []
         for i in range(n_files):
@@ -221,24 +225,24 @@ def pointer_seconds(work: Path, n_files: int = 128, n_genes: int = 60_000) -> fl
         return (time.perf_counter() - began) / (n_files * n_genes)
 
 
-def all_rates(work: Path, make: Callable[..., Path], repeat: int) -> dict[str, Any]:
-    """Measure everything that the model needs but the load of the scheduler."""
-    many = _one(make(SHAPES[2].spec, "h5ad", work), work)
+def measure_all_rates(work: Path, make: Callable[..., Path], repeat: int) -> dict[str, Any]:
+    """Measure all rates of the model, except those of the scheduler."""
+    many = _run_once(make(SHAPES[2].spec, "h5ad", work), work)
     return {
         "date": f"{datetime.now(UTC):%Y-%m}",
-        **gene_rates(work, make, repeat),
-        **obs_rates(work, make, repeat),
-        **edge_rates(work, make),
-        **serial_rates(work, many.seconds, many.files),
+        **measure_gene_rates(work, make, repeat),
+        **measure_obs_rates(work, make, repeat),
+        **measure_edge_rates(work, make),
+        **measure_serial_rates(work, many.seconds, many.files),
     }
 
 
-def save(rates: Mapping[str, Any], path: Path = FILE) -> None:
-    """Keep rates beside the benchmark."""
+def save_rates(rates: Mapping[str, Any], path: Path = FILE) -> None:
+    """Save the rates beside this module."""
     path.write_text(json.dumps(rates, indent=2) + "\n", encoding="utf-8")
 
 
-def saved(path: Path = FILE) -> dict[str, Any]:
-    """Rates as they were kept."""
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+def load_rates(path: Path = FILE) -> dict[str, Any]:
+    """Load the saved rates."""
+    rates: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return rates

@@ -1,4 +1,4 @@
-"""Exports with a given number of worker processes, and what their reports say of the stages."""
+"""Run exports with a given number of worker processes, and read the stages in their reports."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 import click
 import psutil
 
-from benchmarks.scaling.cluster import Start
+from benchmarks.scaling.cluster import StartWorkers
 from benchmarks.shared.processes import read_into_cache, run_command
 from cellucid_dask.exporter.recovery.previous_run import staging_folder
 
@@ -25,7 +25,7 @@ WORKER_MB, FIXED_MB = 1300, 400  # of --memory: for each worker, and beside them
 
 
 ENDED = re.compile(r"^([a-z][a-z ]*): \d+ of \d+ .* in [\d.]+ s$", re.MULTILINE)  # of a stage
-LOOKS = 0.1  # seconds between looks at the log
+LOG_INTERVAL = 0.1  # seconds between reads of the log
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +36,17 @@ class Run:
     ----------
     seconds
         By stage.
-    busy
-        Processor seconds of the workers, by stage; empty where the processes are not known.
+    cpu_seconds
+        CPU seconds of the workers, by stage; empty where the processes are not known.
     scheduler
-        Processor seconds of the scheduler.
+        CPU seconds of the scheduler.
     """
 
     seconds: dict[str, float]
     plan: dict[str, str]
     files: int
     size: int
-    busy: dict[str, float]
+    cpu_seconds: dict[str, float]
     scheduler: float
 
     @property
@@ -55,95 +55,102 @@ class Run:
         return sum(self.seconds.get(stage, 0.0) for stage in STAGES)
 
 
-def export(data: Path, n_workers: int, start: Start, out: Path, *options: str) -> Run:
+def run_export(data: Path, n_workers: int, start: StartWorkers, out: Path, *options: str) -> Run:
     """Export `data` once with `n_workers` worker processes."""
     report, log = out.with_suffix(".json"), out.with_suffix(".log")
     program = [str(Path(sys.executable).with_name("cellucid-dask")), "export", str(data)]
     memory = f"{FIXED_MB + WORKER_MB * n_workers}MB"
-    clear(out)
+    remove_export(out)
     log.write_bytes(b"")
-    with start(n_workers) as there:
+    with start(n_workers) as started:
         command = [*program, "-o", str(out), "--report", str(report), "--memory", memory]
-        before = _busy(there.scheduler)
-        with clocked(log, there.workers) as busy:
-            run_command([*command, *there.options, *options], log, timeout=3600)
-        scheduler = _busy(there.scheduler) - before
-    told = json.loads(report.read_text())
-    return Run(told["seconds"], told["plan"], told["files"], told["bytes"], busy, scheduler)
+        before = _sum_cpu_seconds(started.scheduler)
+        with watched_stages(log, started.workers) as cpu_seconds:
+            run_command([*command, *started.options, *options], log, timeout=3600)
+        scheduler = _sum_cpu_seconds(started.scheduler) - before
+    values = json.loads(report.read_text())
+    return Run(
+        values["seconds"],
+        values["plan"],
+        values["files"],
+        values["bytes"],
+        cpu_seconds,
+        scheduler,
+    )
 
 
-def clear(out: Path) -> None:
-    """Remove an export, and what a run that was stopped has left of it."""
+def remove_export(out: Path) -> None:
+    """Remove an export, and the staging folder of a run that was stopped."""
     for folder in (out, staging_folder(out)):
         shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
-def clocked(log: Path, workers: tuple[psutil.Process, ...]) -> Iterator[dict[str, float]]:
-    """Note how busy the workers were in each stage that the log tells the end of."""
-    busy: dict[str, float] = {}
-    over, last, seen = threading.Event(), _busy(workers), 0
+def watched_stages(log: Path, workers: tuple[psutil.Process, ...]) -> Iterator[dict[str, float]]:
+    """Measure the CPU seconds of the workers in each stage; the log shows where a stage ends."""
+    cpu_seconds: dict[str, float] = {}
+    is_over, last, seen = threading.Event(), _sum_cpu_seconds(workers), 0
 
-    def look() -> None:
+    def read_log() -> None:
         nonlocal last, seen
         ended = ENDED.findall(log.read_text(errors="replace"))
         if len(ended) > seen:
-            now = _busy(workers)
-            busy[ended[seen]] = busy.get(ended[seen], 0.0) + now - last
+            now = _sum_cpu_seconds(workers)
+            cpu_seconds[ended[seen]] = cpu_seconds.get(ended[seen], 0.0) + now - last
             last, seen = now, len(ended)
 
     def watch() -> None:
-        while not over.wait(LOOKS):
-            look()
+        while not is_over.wait(LOG_INTERVAL):
+            read_log()
 
     thread = threading.Thread(target=watch, daemon=True)
     if workers:
         thread.start()
     try:
-        yield busy
+        yield cpu_seconds
     finally:
-        over.set()
+        is_over.set()
         if workers:
             thread.join()
-            look()
+            read_log()
 
 
-def _busy(processes: tuple[psutil.Process, ...]) -> float:
-    """Processor seconds so far."""
+def _sum_cpu_seconds(processes: tuple[psutil.Process, ...]) -> float:
+    """Sum the CPU seconds of the processes so far."""
     return sum(sum(process.cpu_times()[:2]) for process in processes)
 
 
-def rounds(data: Path, work: Path, start: Start, repeat: int) -> list[tuple[Run, Run]]:
+def run_rounds(data: Path, work: Path, start: StartWorkers, repeat: int) -> list[tuple[Run, Run]]:
     """Export with one and with two workers in turn, `repeat` times each."""
-    found: list[tuple[Run, Run]] = []
-    made: list[Path] = []
+    pairs: list[tuple[Run, Run]] = []
+    outputs: list[Path] = []
     read_into_cache(data)
     for turn in range(repeat):
         pair: dict[int, Run] = {}
         for n_workers in (1, 2) if turn % 2 == 0 else (2, 1):
             out = work / f"scaling-{data.suffix[1:]}-{n_workers}-{turn}"
-            made.append(out)
-            pair[n_workers] = export(data, n_workers, start, out)
-            made_it = pair[n_workers]
+            outputs.append(out)
+            pair[n_workers] = run_export(data, n_workers, start, out)
+            run = pair[n_workers]
             spent = ", ".join(
-                f"{s} {made_it.seconds[s]:.2f} s ({made_it.busy.get(s, 0):.2f} of processor)"
+                f"{s} {run.seconds[s]:.2f} s ({run.cpu_seconds.get(s, 0):.2f} of CPU time)"
                 for s in STAGES
             )
-            spent += f", scheduler {made_it.scheduler:.2f}"
+            spent += f", scheduler {run.scheduler:.2f}"
             click.echo(f"{data.name}, turn {turn + 1}, {n_workers} workers: {spent}", err=True)
-        found.append((pair[1], pair[2]))
-    for out in made:  # in the end: ext4 is slower at making files after many were deleted
-        clear(out)
-    return found
+        pairs.append((pair[1], pair[2]))
+    for out in outputs:  # at the end: ext4 makes files more slowly after many were deleted
+        remove_export(out)
+    return pairs
 
 
-def efficiency(one: float, two: float) -> float:
-    """Share of the linear speed-up from one to two workers."""
+def compute_efficiency(one: float, two: float) -> float:
+    """Return the share of the linear speed-up from one to two workers."""
     return one / (2 * two)
 
 
-def table(name: str, pairs: list[tuple[Run, Run]]) -> list[str]:
-    """Rows of the table of the efficiency: each stage alone, then both."""
+def format_rows(name: str, pairs: list[tuple[Run, Run]]) -> list[str]:
+    """Format the rows of the table: the efficiency of each stage alone, then of both."""
     found = []
     for stage in (*STAGES, "both"):
         spent = [
@@ -151,7 +158,7 @@ def table(name: str, pairs: list[tuple[Run, Run]]) -> list[str]:
             for pair in pairs
         ]
         one, two = (statistics.median(side) for side in zip(*spent, strict=True))
-        ratios = [efficiency(*pair) for pair in spent]
+        ratios = [compute_efficiency(*pair) for pair in spent]
         middle, low, high = statistics.median(ratios), min(ratios), max(ratios)
         target = "at least 0.85: " + ("reached" if middle >= 0.85 else "**not reached**")
         row = f"| {name} | {stage} | {one:.2f} | {two:.2f} | {middle:.2f} | {low:.2f} to {high:.2f}"

@@ -1,4 +1,4 @@
-"""What tasks cost the scheduler: memory, processor time and bytes of their arguments."""
+"""What tasks cost the scheduler: memory, CPU time, and bytes of their arguments."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 
-from benchmarks.scaling.cluster import Cluster, cluster
+from benchmarks.scaling.cluster import Cluster, running_cluster
 from cellucid_dask.compute.engine import Engine
 from cellucid_dask.compute.progress import Reporter
 from cellucid_dask.encode import Range
@@ -23,25 +23,27 @@ from cellucid_dask.exporter.stages.genes.blocks import GeneSettings
 from cellucid_dask.files import Receipt
 from cellucid_dask.options.run import RunOptions
 
-SECONDS = 0.05  # between looks at the memory
+SECONDS = 0.05  # between samples of the memory
 SCRATCH = "/scratch/project/atlases/.atlas.cellucid-staging/cellucid-dask-scratch-0123abcd"
 
 
-def idle(_settings: GeneSettings, _spills: Any, start: int, ids: Sequence[str]) -> list[Receipt]:
-    """Do nothing; answer as a task that wrote genes does."""
+def return_receipts(
+    _settings: GeneSettings, _spills: Any, start: int, ids: Sequence[str]
+) -> list[Receipt]:
+    """Do nothing, and return what a task that wrote genes returns."""
     return [
         Receipt(f"var/{gene}.values.u8.gz", 10_000 + i, 123_456_789, Range(0.0, 5.0 + start))
         for i, gene in enumerate(ids)
     ]
 
 
-def arguments(n_tasks: int, genes_each: int, n_spills: int) -> list[tuple[Any, ...]]:
-    """Arguments of tasks of the second pass, of the size they really have.
+def make_arguments(n_tasks: int, genes_each: int, n_spills: int) -> list[tuple[Any, ...]]:
+    """Make arguments of gene tasks, of the size that they have in an export.
 
     Parameters
     ----------
     n_spills
-        Spill files that each task is told of one by one; 0 tells it the path of their list.
+        Spill files that each task gets in a list; 0 gives it the path of a file with the list.
     """
     settings = GeneSettings("/scratch/project/atlases/.atlas/export", SCRATCH, 10**8, 8, 6)
     spills: Any = f"{SCRATCH}/spills.json"
@@ -59,15 +61,15 @@ def arguments(n_tasks: int, genes_each: int, n_spills: int) -> list[tuple[Any, .
 
 
 @dataclass(slots=True)
-class Watched:
-    """Memory and processor time of a process over a block.
+class ProcessUsage:
+    """Memory and CPU time of a process while a block runs.
 
     Parameters
     ----------
     before, peak, after
         Resident bytes.
     seconds
-        Of processor.
+        CPU time.
     """
 
     before: int
@@ -77,33 +79,33 @@ class Watched:
 
 
 @contextmanager
-def watched(*processes: psutil.Process) -> Iterator[list[Watched]]:
-    """Watch processes for as long as the block lasts."""
-    found = [Watched(p.memory_info().rss) for p in processes]
+def watched_processes(*processes: psutil.Process) -> Iterator[list[ProcessUsage]]:
+    """Watch processes while the block runs."""
+    usages = [ProcessUsage(p.memory_info().rss) for p in processes]
     began = [sum(p.cpu_times()[:2]) for p in processes]
-    over = threading.Event()
+    is_over = threading.Event()
 
-    def look() -> None:
-        while not over.wait(SECONDS):
-            for process, seen in zip(processes, found, strict=True):
-                seen.peak = max(seen.peak, process.memory_info().rss)
+    def sample() -> None:
+        while not is_over.wait(SECONDS):
+            for process, usage in zip(processes, usages, strict=True):
+                usage.peak = max(usage.peak, process.memory_info().rss)
 
-    thread = threading.Thread(target=look, daemon=True)
+    thread = threading.Thread(target=sample, daemon=True)
     thread.start()
     try:
-        yield found
+        yield usages
     finally:
-        over.set()
+        is_over.set()
         thread.join()
-        for process, seen, start in zip(processes, found, began, strict=True):
-            seen.after = process.memory_info().rss
-            seen.peak = max(seen.peak, seen.after)
-            seen.seconds = sum(process.cpu_times()[:2]) - start
+        for process, usage, start in zip(processes, usages, began, strict=True):
+            usage.after = process.memory_info().rss
+            usage.peak = max(usage.peak, usage.after)
+            usage.seconds = sum(process.cpu_times()[:2]) - start
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
-    """What a number of tasks took.
+class TaskLoad:
+    """What a number of tasks cost.
 
     Parameters
     ----------
@@ -116,11 +118,11 @@ class Load:
     n_tasks: int
     argument_bytes: int
     seconds: float
-    scheduler: Watched
-    client: Watched
+    scheduler: ProcessUsage
+    client: ProcessUsage
 
     def as_dict(self) -> dict[str, float]:
-        """Figures of one task, and the memory."""
+        """Return the figures of one task, and the memory."""
         return {
             "tasks": self.n_tasks,
             "argument_bytes": self.argument_bytes,
@@ -135,23 +137,23 @@ class Load:
         }
 
 
-def load(n_tasks: int, genes_each: int, n_spills: int, n_workers: int) -> Load:
-    """Run tasks that do nothing through the engine, beside a scheduler of their own."""
-    tasks = arguments(n_tasks, genes_each, n_spills)
+def measure_tasks(n_tasks: int, genes_each: int, n_spills: int, n_workers: int) -> TaskLoad:
+    """Run tasks that do nothing through the engine, on a scheduler of their own."""
+    tasks = make_arguments(n_tasks, genes_each, n_spills)
     size = len(pickle.dumps(tasks[-1]))
-    with cluster(n_workers) as there, tempfile.TemporaryDirectory() as folder:
-        return _load(there, tasks, size, Path(folder))
+    with running_cluster(n_workers) as cluster, tempfile.TemporaryDirectory() as folder:
+        return _run_tasks(cluster, tasks, size, Path(folder))
 
 
-def _load(there: Cluster, tasks: list[tuple[Any, ...]], size: int, folder: Path) -> Load:
-    run, reporter = RunOptions(scheduler=str(there.file)), Reporter(quiet=True)
+def _run_tasks(cluster: Cluster, tasks: list[tuple[Any, ...]], size: int, folder: Path) -> TaskLoad:
+    run, reporter = RunOptions(scheduler=str(cluster.file)), Reporter(quiet=True)
     with (
         Engine(run, reporter, local=False, small=False) as engine,
         engine.working(folder),
-        watched(there.scheduler, psutil.Process()) as (scheduler, client),
+        watched_processes(cluster.scheduler, psutil.Process()) as (scheduler, client),
     ):
         began = time.perf_counter()
-        engine.run("tasks", idle, tasks, unit="tasks")
+        engine.run("tasks", return_receipts, tasks, unit="tasks")
         spent = time.perf_counter() - began
-        time.sleep(1)  # in which what is released goes
-    return Load(len(tasks), size, spent, scheduler, client)
+        time.sleep(1)  # in which the scheduler releases the tasks
+    return TaskLoad(len(tasks), size, spent, scheduler, client)

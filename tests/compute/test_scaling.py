@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.scaling import hollow_atlas, model, runs
+from benchmarks.scaling import hollow_atlas, model, runs, tables
 from benchmarks.scaling import rates as scaling_rates
 from cellucid_dask import export
 
@@ -20,8 +20,8 @@ ROOT = Path(__file__).resolve().parents[2]
 def hollow(tmp_path: Path) -> tuple[Any, Path]:
     """A hollow atlas of 210 million stored values, in a few hundred kB."""
     path = tmp_path / "hollow.zarr"
-    spec = hollow_atlas.Hollow(300_000, 2000, 700, categorical=2, continuous=1, latent=4)
-    hollow_atlas.write_hollow(spec, path)
+    spec = hollow_atlas.HollowAtlas(300_000, 2000, 700, categorical=2, continuous=1, latent=4)
+    hollow_atlas.write_hollow_atlas(spec, path)
     assert sum(p.stat().st_size for p in path.rglob("*") if p.is_file()) < 1_000_000
     return spec, path
 
@@ -54,39 +54,39 @@ def test_the_model_counts_what_the_plan_does(hollow: tuple[Any, Path], tmp_path:
 
 
 def test_the_model_takes_the_longest_of_what_bounds_a_stage(hollow: tuple[Any, Path]) -> None:
-    rates = scaling_rates.saved()
+    rates = scaling_rates.load_rates()
     counts = planner(hollow).plan(4)
-    found = model.predicted(counts, rates)
+    found = model.predict(counts, rates)
     assert set(counts.tasks) <= {*found.stages, "obs means"}
     assert found.stages["transpose"].bound == "workers"
     assert found.total >= max(stage.seconds for stage in found.stages.values())
-    slow = replace(counts, there=model.Machine(2 * 10**9, 10**6, 10_000))
-    assert model.predicted(slow, rates).stages["transpose"].bound == "bandwidth"
-    many = replace(counts, there=model.Machine(2 * 10**9, 10**12, 1))
-    assert model.predicted(many, rates).stages["genes"].bound == "opens"
-    text = "\n".join(model.tables([found]))
+    slow = replace(counts, machine=model.Machine(2 * 10**9, 10**6, 10_000))
+    assert model.predict(slow, rates).stages["transpose"].bound == "bandwidth"
+    many = replace(counts, machine=model.Machine(2 * 10**9, 10**12, 1))
+    assert model.predict(many, rates).stages["genes"].bound == "opens"
+    text = "\n".join(tables.format_tables([found]))
     assert f"| {counts.chunks:,} |" in text
 
 
 @pytest.mark.parametrize(("tasks", "workers", "share"), [(8, 4, 0.25), (9, 4, 1 / 3), (1, 4, 1)])
 def test_tasks_run_in_waves(tasks: int, workers: int, share: float) -> None:
-    assert model.waves(tasks, workers) == pytest.approx(share)
+    assert model.share_of_busiest_worker(tasks, workers) == pytest.approx(share)
 
 
 def test_the_fit_finds_what_it_was_given() -> None:
     rows = [(1e8, 1e9), (4e8, 1e9), (1e8, 5e9)]
-    found, error = scaling_rates.fitted(rows, [2e-8 * a + 1e-9 * b for a, b in rows])
+    found, error = scaling_rates.fit_rates(rows, [2e-8 * a + 1e-9 * b for a, b in rows])
     assert found == pytest.approx([2e-8, 1e-9])
     assert error < 1e-9
 
 
 def test_efficiency() -> None:
-    assert runs.efficiency(10, 5) == 1
-    assert runs.efficiency(10, 10) == 0.5
+    assert runs.compute_efficiency(10, 5) == 1
+    assert runs.compute_efficiency(10, 10) == 0.5
 
 
 def test_rates_say_where_and_when() -> None:
     rates = json.loads((ROOT / "benchmarks" / "scaling" / "rates.json").read_text())
-    assert rates == scaling_rates.saved()
+    assert rates == scaling_rates.load_rates()
     assert "cores" in rates["machine"]
     assert rates["scheduler"]["tasks"] == 20_000
