@@ -1,4 +1,4 @@
-"""`verify --against` data that lost chunks does not call the export whole without a word."""
+"""`verify --against` data that lost chunks reports them."""
 
 from __future__ import annotations
 

@@ -1,22 +1,36 @@
-"""An export to verify, and changes of it whose checksums are right."""
+"""Exports to verify, and ways to damage them."""
 
 from __future__ import annotations
 
 import contextlib
+import gzip
 import io
+import json
 import warnings
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import anndata
 import numpy as np
 import pandas as pd
+import pytest
+from hypothesis import HealthCheck, settings
 from scipy import sparse
 
 from cellucid_dask import format as fmt
+from cellucid_dask.verify import VerifyReport, verify
 
 N_CELLS, N_GENES = 240, 16
+EXAMPLES = settings(
+    max_examples=100,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+KINDS = pytest.mark.parametrize("kind", ["plain", "gzip"])
+OPTIONS = {"quiet": True, "workers": 1, "created_at": "2026-01-31T12:00:00Z"}
 
 
 def make_adata(layout: str = "csr", seed: int = 0) -> anndata.AnnData:
@@ -101,7 +115,7 @@ def reference(
 
 
 def seal(folder: Path) -> Path:
-    """Write the checksums of what is there, so that only the rest of the rules can be broken."""
+    """Write correct checksums for all files, so that only other rules can be broken."""
     found = {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in folder.rglob("*")
@@ -110,3 +124,70 @@ def seal(folder: Path) -> Path:
     sums = fmt.checksums({name: (len(raw), zlib.crc32(raw)) for name, raw in found.items()})
     (folder / fmt.CHECKSUMS).write_text(fmt.dumps(sums))
     return folder
+
+
+def flip(path: Path, at: int = 0, mask: int = 0xFF) -> None:
+    data = bytearray(path.read_bytes())
+    data[at] ^= mask
+    path.write_bytes(data)
+
+
+def edit(path: Path, change: Callable[[Any], None]) -> None:
+    payload = json.loads(path.read_text())
+    change(payload)
+    path.write_text(json.dumps(payload))
+
+
+def adopt(folder: Path) -> Path:
+    """Make a reference export one that this package could have written."""
+
+    def claim(identity: Any) -> None:
+        identity["cellucid_data_version"] = "cellucid-dask 0.1.0"
+
+    edit(folder / fmt.IDENTITY, claim)
+    edit(folder / fmt.OBS_MANIFEST, lambda obs: obs.update(latent_key="X_pca"))
+    for path in folder.rglob("*.gz"):
+        path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()), mtime=0))
+    return seal(folder)
+
+
+def has_problem(report: VerifyReport, text: str) -> bool:
+    return any(text in problem for problem in report.problems)
+
+
+def files_of(folder: Path) -> list[str]:
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+
+
+class MutableExport:
+    """An export that is damaged, verified and restored."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.good = {name: (folder / name).read_bytes() for name in files_of(folder)}
+        self.names = sorted(self.good)
+
+    def report(self, **changed: bytes | None) -> VerifyReport:
+        """Verify with other bytes in some files, or without them; then restore all files."""
+        try:
+            for name, raw in changed.items():
+                if raw is None:
+                    (self.folder / name).unlink()
+                else:
+                    (self.folder / name).write_bytes(raw)
+            return verify(self.folder, workers=1)
+        finally:
+            for name in changed:
+                if name in self.good:
+                    (self.folder / name).write_bytes(self.good[name])
+                else:
+                    (self.folder / name).unlink()
+
+    def notices(self, *names: str, **changed: bytes | None) -> VerifyReport:
+        """Check that the damage is reported, with the name of each file, and in printable lines."""
+        report = self.report(**changed)
+        for name in names:
+            assert any(name in problem for problem in report.problems), report.problems
+        assert not report.ok
+        assert all(problem.isprintable() for problem in report.problems)
+        return report
