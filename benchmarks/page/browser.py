@@ -1,4 +1,4 @@
-"""The page in a headless Chromium of its own, with the clocks that benchmarks read."""
+"""The page in its own headless Chromium, with the clocks that the benchmarks read."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-PATIENCE = 100  # seconds; selenium waits for 120 at most
-FEW, FEW_SECONDS = 8, 15.0  # frames that a drag should have, and how long it may take for them
+SCRIPT_TIMEOUT = 100  # seconds; selenium waits for 120 at most
+MIN_FRAMES, MAX_DRAG_SECONDS = 8, 15.0  # a drag lasts until it has these frames, at most this long
 FLAGS = (
     "headless=new",
     "no-sandbox",
@@ -83,35 +83,38 @@ CLOCKS = """
 """
 
 
-def version() -> str:
-    """Return what Chromium says of itself."""
-    with browsing() as (driver, _):
+def describe_browser() -> str:
+    """Return the name and the version of the browser."""
+    with running_browser() as (driver, _):
         found = driver.capabilities
     return f"{found['browserName']} {found['browserVersion']}"
 
 
 @contextmanager
-def browsing(size: str = "1280,720") -> Iterator[tuple[webdriver.Chrome, psutil.Process]]:
-    """Run a browser with an empty profile; yields it and the process it descends from."""
+def running_browser(size: str = "1280,720") -> Iterator[tuple[webdriver.Chrome, psutil.Process]]:
+    """Run a browser with an empty profile; yield it and its parent process."""
     binary = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
     chromedriver = shutil.which("chromedriver")
     if not binary or not chromedriver:
-        raise click.ClickException("chromium and chromedriver are not here (Debian: apt install)")
+        raise click.ClickException(
+            "chromium or chromedriver is not installed "
+            "(Debian: apt install chromium chromium-driver)"
+        )
     options = webdriver.ChromeOptions()
     options.binary_location = binary
     for flag in (*FLAGS, f"window-size={size}"):
         options.add_argument(f"--{flag}")
     service = webdriver.ChromeService(chromedriver)
     driver = webdriver.Chrome(options, service)
-    driver.set_script_timeout(PATIENCE)
+    driver.set_script_timeout(SCRIPT_TIMEOUT)
     try:
         yield driver, psutil.Process(service.process.pid)
     finally:
         driver.quit()
 
 
-def memory(parent: psutil.Process) -> dict[str, float]:
-    """MB of the largest renderer and of the GPU process, now and at most, and of all now."""
+def measure_memory(parent: psutil.Process) -> dict[str, float]:
+    """Measure the MB of the largest renderer and of the GPU process, now and at the peak."""
     found = {"renderer": 0.0, "renderer_peak": 0.0, "gpu": 0.0, "gpu_peak": 0.0, "all": 0.0}
     for process in parent.children(recursive=True):
         with suppress(psutil.NoSuchProcess, FileNotFoundError):
@@ -126,14 +129,14 @@ def memory(parent: psutil.Process) -> dict[str, float]:
 
 
 class Page:
-    """The page, as somebody uses it who has a stopwatch."""
+    """The page, as a user with a stopwatch drives it."""
 
     def __init__(self, driver: webdriver.Chrome) -> None:
         self.driver = driver
         driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": CLOCKS})
 
     def load(self, url: str, dimension: int) -> dict[str, Any]:
-        """Open it with nothing cached: milliseconds from the first request."""
+        """Open the page with an empty cache; milliseconds from the first request."""
         self.driver.get("about:blank")
         self.driver.execute_cdp_cmd("Network.clearBrowserCache", {})
         self.driver.get(f"{url}#d={dimension}")
@@ -141,7 +144,7 @@ class Page:
         state = found.pop("state")
         if state["error"]:
             raise click.ClickException(f"the page says: {state['error']}")
-        if state["dimension"] != dimension:  # by other means, so that there is no time of it
+        if state["dimension"] != dimension:  # switched by a click, so no time is measured
             found["drawn"] = found["first"] = None
             self.driver.find_element(
                 By.CSS_SELECTOR, f"#dimensions button[value='{dimension}']"
@@ -150,7 +153,7 @@ class Page:
         return found
 
     def switch(self, gene: str) -> dict[str, Any]:
-        """Type the name of a gene and press Enter: milliseconds from that key on."""
+        """Type the name of a gene and press Enter; milliseconds from that key."""
         field = self.driver.find_element(By.ID, "gene")
         self.driver.execute_script(ARM, f"gene:{gene}")
         field.send_keys(Keys.CONTROL, "a")
@@ -159,13 +162,13 @@ class Page:
         return self.driver.execute_async_script(SWITCHED)
 
     def drag(self, seconds: float = 2.0) -> dict[str, Any]:
-        """Drag with the pointer: milliseconds between frames, and from the end to the last one."""
+        """Drag with the pointer; milliseconds between frames, and from the end to the last one."""
         box = self.driver.find_element(By.ID, "cells").rect
         centre = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
         self._pointer("mousePressed", *centre)
         self.driver.execute_script("bench.frames = []")
         began, moves = time.perf_counter(), 0
-        while (passed := time.perf_counter() - began) < seconds or self._few_frames(passed):
+        while (passed := time.perf_counter() - began) < seconds or self._needs_more_frames(passed):
             angle = 2 * math.pi * passed / seconds
             x, y = 120 * math.sin(angle), 60 * math.sin(2 * angle)
             self._pointer("mouseMoved", centre[0] + x, centre[1] + y)
@@ -174,14 +177,14 @@ class Page:
         self._pointer("mouseReleased", *centre)
         return {**self.driver.execute_async_script(DRAGGED), "moves": moves}
 
-    def _few_frames(self, passed: float) -> bool:
-        """Whether a drag should go on past its time, for a median of its frames."""
-        return passed < FEW_SECONDS and self.driver.execute_script(
-            f"return bench.frames.length < {FEW}"
+    def _needs_more_frames(self, passed: float) -> bool:
+        """Whether a drag must last longer, so that the median of its frames means something."""
+        return passed < MAX_DRAG_SECONDS and self.driver.execute_script(
+            f"return bench.frames.length < {MIN_FRAMES}"
         )
 
-    def still(self) -> dict[str, Any]:
-        """Do nothing for a second: milliseconds between ticks, and how many frames were drawn."""
+    def rest(self) -> dict[str, Any]:
+        """Do nothing for a second; milliseconds between ticks, and the number of frames drawn."""
         return self.driver.execute_async_script(STILL)
 
     def _pointer(self, kind: str, x: float, y: float) -> None:

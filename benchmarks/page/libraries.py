@@ -26,7 +26,7 @@ from typing import Any
 import click
 
 import cellucid_dask
-from benchmarks.page.browser import browsing
+from benchmarks.page.browser import running_browser
 from benchmarks.shared.machine import describe_command
 
 ENTRIES = Path(__file__).with_name("library_entries")
@@ -37,7 +37,7 @@ FRAMES = 6
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """What is compared.
+    """A library that is compared.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class Library:
     files
         Files that npm has ready for pages, which need no build.
     dimensions
-        What it can draw.
+        Dimensions that it can draw.
     share
         Part of the points that it is given: less for what would take minutes.
     """
@@ -102,21 +102,21 @@ LIBRARIES = {
 }
 
 
-def npm(*arguments: str, work: Path) -> str:
+def run_npm(*arguments: str, work: Path) -> str:
     """Run npm in the folder; returns what it prints."""
     words = ["npm", *arguments, "--silent"]
     return subprocess.run(words, cwd=work, check=True, capture_output=True, text=True).stdout
 
 
 def install(work: Path) -> None:
-    """Install all that is compared, unless it is there."""
+    """Install all libraries, unless an earlier run did."""
     if not (work / "node_modules").exists():
         (work / "package.json").write_text('{"private": true}')
         wanted = {name for library in LIBRARIES.values() for name in library.packages}
-        npm("install", "--ignore-scripts", ESBUILD, *sorted(wanted), work=work)
+        run_npm("install", "--ignore-scripts", ESBUILD, *sorted(wanted), work=work)
 
 
-def bundle(work: Path, name: str, source: str, out: str) -> bytes:
+def make_bundle(work: Path, name: str, source: str, out: str) -> bytes:
     """Make one minified module of an entry, with all it imports."""
     entry = ENTRIES / source
     if not source.endswith(".js"):
@@ -131,27 +131,29 @@ def bundle(work: Path, name: str, source: str, out: str) -> bytes:
     return (work / out).read_bytes()
 
 
-def weight(content: bytes) -> str:
-    """Kilobytes, and after gzip."""
+def format_weight(content: bytes) -> str:
+    """Format a size in kB, plain and after gzip."""
     return f"{len(content) / 1e3:,.0f} ({len(gzip.compress(content, 9)) / 1e3:,.0f})"
 
 
-def released(library: Library, work: Path) -> str:
-    """Version, and the day that the registry names for it."""
+def find_release(library: Library, work: Path) -> str:
+    """Return the version and its date in the registry."""
     name, _, number = library.packages[0].rpartition("@")
-    times = json.loads(npm("view", name, "time", "--json", work=work))
+    times = json.loads(run_npm("view", name, "time", "--json", work=work))
     return f"{number}, {times[number][:10]}"
 
 
-def sizes(work: Path) -> None:
-    """Print what every library weighs."""
+def print_sizes(work: Path) -> None:
+    """Print the size of every library."""
     click.echo("| | version, released | files of npm, kB (gzip) | minified part, kB (gzip) |")
     click.echo("|---|---|---:|---:|")
     for name, library in LIBRARIES.items():
         files = [work / "node_modules" / file for file in library.files]
-        ready = weight(b"".join(map(Path.read_bytes, files))) if files else ""
-        part = weight(bundle(work, name, library.entry, f"{name.replace(' ', '-')}.min.js"))
-        version = released(library, work) if library.packages else ""
+        ready = format_weight(b"".join(map(Path.read_bytes, files))) if files else ""
+        part = format_weight(
+            make_bundle(work, name, library.entry, f"{name.replace(' ', '-')}.min.js")
+        )
+        version = find_release(library, work) if library.packages else ""
         click.echo(f"| {name} | {version} | {ready} | {part} |")
 
 
@@ -167,25 +169,25 @@ ready();
 """
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    """Files, and no log."""
+class QuietHandler(SimpleHTTPRequestHandler):
+    """Serves files without a log."""
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        """Write no log."""
 
 
-def frames(work: Path, points: int, repeat: int) -> dict[str, list[dict[str, Any]]]:
-    """Draw the points with each of them in turn."""
+def measure_frames(work: Path, points: int, repeat: int) -> dict[str, list[dict[str, Any]]]:
+    """Draw the points with each library in turn."""
     cases = [(name, d) for name, library in LIBRARIES.items() for d in library.dimensions]
     for name in {name for name, _ in cases}:
         stem = name.replace(" ", "-")
-        bundle(work, name, "harness.js", f"{stem}.page.js")
+        make_bundle(work, name, "harness.js", f"{stem}.page.js")
         (work / f"{stem}.html").write_text(HTML.replace("NAME", f"{stem}.page.js"))
     given = {name: round(points * LIBRARIES[name].share) for name, _ in cases}
     rows = {case: f"{case[0]}, {case[1]}D, {given[case[0]]:,} points" for case in cases}
     found: dict[str, list[dict[str, Any]]] = {row: [] for row in rows.values()}
-    handler = functools.partial(Quiet, directory=str(work))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server, browsing() as (driver, _):
+    handler = functools.partial(QuietHandler, directory=str(work))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server, running_browser() as (driver, _):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         for turn in range(repeat):
             for name, d in cases[:: -1 if turn % 2 else 1]:
@@ -200,7 +202,7 @@ def frames(work: Path, points: int, repeat: int) -> dict[str, list[dict[str, Any
     return found
 
 
-def _medians(runs: list[dict[str, Any]], what: str) -> str:
+def _format_medians(runs: list[dict[str, Any]], what: str) -> str:
     each = [statistics.median(run[what]) for run in runs]
     return f"{statistics.median(each):,.0f} ({min(each):,.0f} to {max(each):,.0f})"
 
@@ -211,22 +213,23 @@ def _medians(runs: list[dict[str, Any]], what: str) -> str:
 @click.option("--repeat", type=click.IntRange(0), default=5, show_default=True, help="0: sizes.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write all runs here.")
 def command(work: Path, points: int, repeat: int, json_path: Path | None) -> None:
-    """Print both tables."""
+    """Print the sizes of the libraries, and the times of their frames."""
     if shutil.which("npm") is None:
-        raise click.ClickException("npm is not here (Debian: apt install npm)")
+        raise click.ClickException("npm is not installed (Debian: apt install npm)")
     work = work.resolve()
     work.mkdir(parents=True, exist_ok=True)
     install(work)
-    sizes(work)
+    print_sizes(work)
     if not repeat:
         return
-    found = frames(work, points, repeat)
+    found = measure_frames(work, points, repeat)
     click.echo("\n| | start, ms | frame, ms | new colours, ms |")
     click.echo("|---|---:|---:|---:|")
     for name, runs in found.items():
         start = f"{statistics.median([run['start'] for run in runs]):,.0f}"
         click.echo(
-            f"| {name} | {start} | {_medians(runs, 'frames')} | {_medians(runs, 'recolour')} |"
+            f"| {name} | {start} | {_format_medians(runs, 'frames')} "
+            f"| {_format_medians(runs, 'recolour')} |"
         )
     loads = [run["load_average"] for runs in found.values() for run in runs]
     click.echo(
