@@ -77,7 +77,7 @@ def run_export_command(
 ) -> ExportResult:
     """Do what `export` does; `problems` of a command line are told with all others."""
     # numpy, dask and the rest take a second to import: only where there is work for them.
-    from cellucid_dask.compute.engine import engine_problems
+    from cellucid_dask.compute.choose_cluster import find_cluster_problems
     from cellucid_dask.compute.progress import Reporter
     from cellucid_dask.exporter.output_checks import output_problems
     from cellucid_dask.exporter.run import run_export
@@ -94,7 +94,11 @@ def run_export_command(
     out = Path("exports", name) if out_dir is None else Path(out_dir)
     if source is None:
         raise_problems(
-            [*problems, *output_problems(out, how), *engine_problems(how, out, local=False)]
+            [
+                *problems,
+                *output_problems(out, how),
+                *find_cluster_problems(how, out, in_memory=False),
+            ]
         )
     assert source is not None
     reporter = Reporter(quiet=quiet)

@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 
 from benchmarks.scaling.cluster import Cluster, running_cluster
+from cellucid_dask.compute.choose_cluster import choose_cluster
 from cellucid_dask.compute.engine import Engine
 from cellucid_dask.compute.progress import Reporter
 from cellucid_dask.encode import Range
@@ -148,8 +149,8 @@ def measure_tasks(n_tasks: int, genes_each: int, n_spills: int, n_workers: int) 
 def _run_tasks(cluster: Cluster, tasks: list[tuple[Any, ...]], size: int, folder: Path) -> TaskLoad:
     run, reporter = RunOptions(scheduler=str(cluster.file)), Reporter(quiet=True)
     with (
-        Engine(run, reporter, local=False, small=False) as engine,
-        engine.working(folder),
+        Engine(choose_cluster(run, in_memory=False, small=False), reporter) as engine,
+        engine.start_workers(folder),
         watched_processes(cluster.scheduler, psutil.Process()) as (scheduler, client),
     ):
         began = time.perf_counter()

@@ -1,7 +1,7 @@
 """What every worker on another machine must have: the same software, and the same files.
 
-It is asked before the first task, and again on the worker with its first one, since workers come
-and go while a run goes on.
+All workers are checked before the first task. Each worker is checked again with its own first
+task, since workers come and go during a run.
 """
 
 from __future__ import annotations
@@ -18,21 +18,23 @@ from typing import Any, TypeVar
 from cellucid_dask.errors import EngineError
 
 R = TypeVar("R")
-SAME = ("cellucid-dask", "dask", "distributed", "numpy", "zlib-ng")
-ENVIRONMENT = "use one environment for both"
+PACKAGES = ("cellucid-dask", "dask", "distributed", "numpy", "zlib-ng")
+FIX_ENVIRONMENT = "use one environment for both"
+FOLDER_SIZE = -1  # stands for the size of a folder
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
+class Requirements:
     """What a worker must have.
 
     Parameters
     ----------
     versions
-        Name and version of the packages on which the bytes of the output, or the talk between
+        Name and version of the packages on which the bytes of the output, or the messages between
         processes, depend.
     paths
-        Path and size in bytes of what it must see; -1 for a folder.
+        Path of each file or folder that the worker must see, and its size in bytes:
+        `FOLDER_SIZE` for a folder, None where nothing exists.
     """
 
     versions: tuple[tuple[str, str], ...]
@@ -40,15 +42,15 @@ class Expected:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """How a worker differs from what is expected.
+class Differences:
+    """How a worker differs from its requirements.
 
     Parameters
     ----------
     versions
-        Name, version there and version here of each package that is another.
+        Name, version on the worker and required version of each package that differs.
     paths
-        What it does not see, or sees otherwise.
+        What the worker does not see, or sees with another size.
     host
         Its machine.
     """
@@ -58,20 +60,22 @@ class Seen:
     host: str
 
 
-def expected(paths: Iterable[str]) -> Expected:
-    """Describe this process, and what it sees at `paths`."""
-    found = tuple((path, _size(path)) for path in paths)
-    return Expected(tuple((name, _version(name)) for name in ("python", *SAME)), found)
+def describe_requirements(paths: Iterable[str]) -> Requirements:
+    """Return the versions of this process, and what it sees at `paths`."""
+    versions = tuple((name, _version(name)) for name in ("python", *PACKAGES))
+    return Requirements(versions, tuple((path, _size(path)) for path in paths))
 
 
-def look(what: Expected) -> Seen:
-    """Compare the process this runs in with what is expected of it; imports what tasks need."""
+def find_differences(requirements: Requirements) -> Differences:
+    """Compare this process with the requirements; imports what tasks need."""
     import_module("cellucid_dask.compute.preload")
     versions = tuple(
-        (name, _version(name), here) for name, here in what.versions if _version(name) != here
+        (name, own, required)
+        for name, required in requirements.versions
+        if (own := _version(name)) != required
     )
-    paths = tuple(path for path, size in what.paths if _size(path) != size)
-    return Seen(versions, paths, platform.node())
+    paths = tuple(path for path, size in requirements.paths if _size(path) != size)
+    return Differences(versions, paths, platform.node())
 
 
 def _version(name: str) -> str:
@@ -84,43 +88,61 @@ def _version(name: str) -> str:
 
 
 def _size(path: str) -> int | None:
-    """Size of a file, -1 of a folder, None where there is nothing."""
     try:
-        found = Path(path)
-        return -1 if found.is_dir() else found.stat().st_size
+        return FOLDER_SIZE if Path(path).is_dir() else Path(path).stat().st_size
     except OSError:
         return None
 
 
-def refuse(worker: str, seen: Seen) -> None:
+def refuse_differences(worker: str, differences: Differences) -> None:
     """Raise when a worker differs.
 
     Raises
     ------
     EngineError
-        With both versions, or with what the worker does not see.
+        With both versions, or with the paths that the worker does not see.
     """
-    where = f"worker {worker} on {seen.host}"
-    if seen.versions:
-        theirs = ", ".join(f"{name} {there}" for name, there, _ in seen.versions)
-        ours = ", ".join(f"{name} {here}" for name, _, here in seen.versions)
-        raise EngineError(f"has {theirs}; this process has {ours}", where=where, fix=ENVIRONMENT)
-    if seen.paths:
+    where = f"worker {worker} on {differences.host}"
+    if differences.versions:
+        theirs = ", ".join(f"{name} {own}" for name, own, _ in differences.versions)
+        ours = ", ".join(f"{name} {required}" for name, _, required in differences.versions)
+        what = f"has {theirs}; this process has {ours}"
+        raise EngineError(what, where=where, fix=FIX_ENVIRONMENT)
+    if differences.paths:
         raise EngineError(
-            f"does not see {', '.join(seen.paths)}",
+            f"does not see {', '.join(differences.paths)}",
             where=where,
             fix="put the data, the output and --scratch on a file system that all machines share",
         )
 
 
+def check_all_workers(client: Any, requirements: Requirements) -> None:
+    """Check all workers that are connected now.
+
+    Raises
+    ------
+    EngineError
+        When one of them differs, or cannot import this package.
+    """
+    answers = client.run(find_differences, requirements, on_error="return")
+    for worker, answer in answers.items():
+        if isinstance(answer, ModuleNotFoundError | AttributeError):
+            raise EngineError(
+                f"a worker of the scheduler cannot import this package ({answer})",
+                fix=f"install cellucid-dask in the environment of the workers: {FIX_ENVIRONMENT}",
+            ) from answer
+        if not isinstance(answer, BaseException):  # else the worker has already gone
+            refuse_differences(worker, answer)
+
+
 @lru_cache(maxsize=8)
-def _checked(what: Expected) -> None:
+def _check_this_worker(requirements: Requirements) -> None:
     from distributed import get_worker
 
-    refuse(str(get_worker().address), look(what))
+    refuse_differences(str(get_worker().address), find_differences(requirements))
 
 
-def checked(what: Expected, work: Callable[..., R], *task: Any) -> R:
-    """Do a task on a worker that is as it should be; looked at once for all its tasks."""
-    _checked(what)
+def run_on_checked_worker(requirements: Requirements, work: Callable[..., R], *task: Any) -> R:
+    """Run a task on a worker, which is checked once for all its tasks."""
+    _check_this_worker(requirements)
     return work(*task)

@@ -64,9 +64,11 @@ class Job:
         """Gzip level."""
         return self.options.compression
 
-    def probe_workers(self) -> None:
+    def check_workers(self) -> None:
         """Check that every worker can read the input and write the folders of this run."""
-        self.engine.probe([path for path in (self.source.path, self.export, self.scratch) if path])
+        self.engine.check_workers(
+            [path for path in (self.source.path, self.export, self.scratch) if path]
+        )
 
     def share_selection(self) -> None:
         """Write the selection of cells, if there is one, where all workers can read it."""

@@ -13,6 +13,7 @@ from cellucid_dask import format as fmt
 from cellucid_dask.compute.engine import Engine
 from cellucid_dask.compute.machine import available_memory, cores
 from cellucid_dask.compute.progress import Reporter
+from cellucid_dask.compute.threads import Threads
 from cellucid_dask.encode import Range
 from cellucid_dask.errors import Problem, raise_problems
 from cellucid_dask.exporter.checks.survey import Catalog, survey
@@ -26,7 +27,6 @@ from cellucid_dask.exporter.stages.manifests import build
 from cellucid_dask.exporter.stages.obs.reduction import reduce_columns
 from cellucid_dask.files import PARTS, Receipt
 from cellucid_dask.options.export import ExportOptions
-from cellucid_dask.options.run import RunOptions
 from cellucid_dask.source.core import Source
 
 Ranked = Mapping[str, tuple[Receipt, str]]
@@ -107,9 +107,8 @@ class OnDemandFiles:
             raw = Path(self._files.raw_points_path(dim))
             raw.unlink(missing_ok=True)
             raw.symlink_to(self.path(fmt.Resource("points", dim=dim).path))  # it has the same bytes
-        engine = Engine(RunOptions(workers=1), Reporter(quiet=True), local=True, small=True)
-        engine.slots = self._slots
-        with engine, engine.working(scratch):
+        engine = Engine(Threads(self._slots), Reporter(quiet=True))
+        with engine, engine.start_workers(scratch):
             ranked = reduce_columns(self._files, engine, here=True)
         for file in scratch.iterdir():
             if file.name.startswith(REDUCTION_FILES):

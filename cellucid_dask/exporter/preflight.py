@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cellucid_dask.compute.engine import engine_problems
+from cellucid_dask.compute.choose_cluster import find_cluster_problems
 from cellucid_dask.compute.progress import Reporter
 from cellucid_dask.errors import Problem, raise_problems
 from cellucid_dask.exporter.checks.survey import Catalog, survey
@@ -71,6 +71,6 @@ def check_output(checked: CheckedInput, out: Path, run: RunOptions) -> None:
             *checked.problems,
             *output_problems(out, run, source.path),
             *checked.previous.problems,
-            *engine_problems(run, out, local=source.local),
+            *find_cluster_problems(run, out, in_memory=source.local),
         ]
     )

@@ -41,8 +41,8 @@ def plan_export(
     plan = plan_within_memory(catalog, options, run, engine)
     raise_problems(disk_problems(plan, out, run, checked.previous.recorded, engine.slots))
     tasks = count_tasks(catalog.source, catalog, options, plan, engine.slots)
-    result.plan = describe(plan, catalog, worded(engine.kind), tasks)
-    if engine.elsewhere:
+    result.plan = describe(plan, catalog, worded(str(engine.cluster)), tasks)
+    if engine.cluster.is_remote:
         result.peak_memory_of = "this process, without the workers"
     return plan
 
@@ -60,11 +60,11 @@ def plan_within_memory(
     total = run.memory_bytes()
     while True:
         try:
-            return make_plan(catalog, options, engine.share(total), engine.slots)
+            return make_plan(catalog, options, engine.cluster.task_memory(total), engine.slots)
         except NotEnoughError as error:
-            if engine.fewer(fixed=run.workers is not None):
+            if engine.drop_worker(fixed=run.workers is not None):
                 continue
-            raise engine.too_little(error.need, total, error.other) from None
+            raise engine.cluster.memory_error(error.need, total, error.other) from None
 
 
 def disk_problems(

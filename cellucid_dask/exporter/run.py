@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from cellucid_dask.compute.choose_cluster import choose_cluster
 from cellucid_dask.compute.engine import Engine
 from cellucid_dask.compute.progress import Reporter
 from cellucid_dask.errors import Problem
@@ -67,7 +68,8 @@ def run_export(
                 settle(previous.recorded, out, result)
             return result
         check_output(checked, out, run)
-        with Engine(run, reporter, local=source.local, small=is_small(catalog)) as engine:
+        cluster = choose_cluster(run, in_memory=source.local, small=is_small(catalog))
+        with Engine(cluster, reporter, performance_report=run.performance_report) as engine:
             plan = plan_export(checked, out, options, run, engine, result)
             if dry_run:
                 result.resumed = describe_progress(previous.resumable, catalog)
@@ -88,7 +90,7 @@ def write_export(
     latent_name: str | None,
 ) -> None:
     """Write what a previous run has not finished, the identity file last, and publish it."""
-    job.probe_workers()
+    job.check_workers()
     result.resumed = resume(job, workspace)
     job.share_selection()
     edge_tasks = start_edges(job)  # one task, beside the many tasks of the other stages

@@ -22,6 +22,6 @@ def open_workspace(
     with (
         translate_os_errors(out),
         open_staging(out, scratch, provenance, restart=run.restart) as workspace,
-        engine.working(workspace.folders.scratch),
+        engine.start_workers(workspace.folders.scratch),
     ):
         yield workspace

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cellucid_dask.compute.choose_cluster import choose_cluster
 from cellucid_dask.compute.engine import Engine
 from cellucid_dask.compute.progress import Reporter
 from cellucid_dask.errors import CellucidDaskError, InputError, Problem, raise_problems, suggest
@@ -75,8 +76,9 @@ def build_index(
     assert isinstance(matrix, SparseMatrix)
     folder = index_folder(cache_dir or default_cache_dir(), mark)
     reporter, small = Reporter(quiet=quiet), matrix.nnz < SMALL
-    with Engine(run, reporter, local=False, small=small) as engine:
-        share = engine.share(run.memory_bytes())
+    cluster = choose_cluster(run, in_memory=False, small=small)
+    with Engine(cluster, reporter) as engine:
+        share = engine.cluster.task_memory(run.memory_bytes())
         index = GeneIndex(matrix, folder, room=share, threads=engine.slots, mark=mark)
         return IndexResult(folder, index.build(engine, share), matrix.layout, warnings)
 

@@ -33,6 +33,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import sparse
 
+from cellucid_dask.compute.choose_cluster import choose_cluster
 from cellucid_dask.compute.engine import Engine
 from cellucid_dask.compute.progress import Reporter
 from cellucid_dask.encode import encode_gene, value_range
@@ -977,7 +978,7 @@ def test_workers_build_the_same_index(
     folder = tmp_path / "one" / "index"
     found = GeneIndex(matrix, folder, room=64 * MiB, threads=2)
     run = RunOptions(workers=workers)
-    with Engine(run, Reporter(quiet=True), local=False, small=False) as engine:
+    with Engine(choose_cluster(run, in_memory=False, small=False), Reporter(quiet=True)) as engine:
         assert found.build(engine, 256 * MiB)
         assert not found.build(engine, 256 * MiB)
     assert found.progress()["state"] == "ready"
@@ -991,7 +992,7 @@ def test_what_stops_the_command(tmp_path: Path) -> None:
     matrix = opened(path)
     (tmp_path / "file").touch()
     run = RunOptions(workers=1)
-    with Engine(run, Reporter(quiet=True), local=False, small=True) as engine:
+    with Engine(choose_cluster(run, in_memory=False, small=True), Reporter(quiet=True)) as engine:
 
         def build(folder: Path, share: int = 256 * MiB) -> None:
             GeneIndex(matrix, folder, room=64 * MiB, threads=2).build(engine, share)

@@ -16,17 +16,18 @@ from typing import Any
 
 from rich.filesize import decimal
 
-from cellucid_dask.compute.local_cluster import NANNY_BYTES, PRELOAD, THREADS_AND_MEMORY
 from cellucid_dask.compute.machine import MiB
 from cellucid_dask.compute.slurm.sbatch import directive, log_folder, mebibytes
+from cellucid_dask.compute.worker_process import PRELOAD, WORKER_ENVIRONMENT
 from cellucid_dask.options.export import bytes_of
 from cellucid_dask.options.run import RunOptions, SlurmOptions
 
+NANNY_BYTES = 160_000_000  # of the process that watches the workers of a SLURM job
 CORE_BYTES = 4 << 30  # memory of a job for each of its cores, where nobody says
 
 
 @dataclass(frozen=True, slots=True)
-class Jobs:
+class WorkerJobs:
     """Shape of the jobs.
 
     Parameters
@@ -107,7 +108,7 @@ def site(name: str) -> Any:
     return dask.config.get(f"jobqueue.slurm.{name}", None)
 
 
-def jobs_of(run: RunOptions) -> Jobs:
+def plan_jobs(run: RunOptions) -> WorkerJobs:
     """Shape the jobs a user asks for."""
     options = run.slurm
     assert options is not None
@@ -116,10 +117,10 @@ def jobs_of(run: RunOptions) -> Jobs:
     memory = bytes_of(options.job_memory or site("memory") or CORE_BYTES * cores) or 0
     workers = min(cores, wanted)
     number = min(-(-wanted // workers), options.max_jobs or wanted)
-    return Jobs(number, workers, cores, memory, wanted, options)
+    return WorkerJobs(number, workers, cores, memory, wanted, options)
 
 
-def settings(jobs: Jobs, name: str, log: str) -> dict[str, Any]:
+def settings(jobs: WorkerJobs, name: str, log: str) -> dict[str, Any]:
     """Arguments of a job of dask-jobqueue.
 
     Parameters
@@ -130,7 +131,7 @@ def settings(jobs: Jobs, name: str, log: str) -> dict[str, Any]:
         File of their output, with the patterns of sbatch.
     """
     options = jobs.options
-    exports = [f"export {key}={value}" for key, value in THREADS_AND_MEMORY.items()]
+    exports = [f"export {key}={value}" for key, value in WORKER_ENVIRONMENT.items()]
     return {
         "queue": options.partition,
         "account": options.account,

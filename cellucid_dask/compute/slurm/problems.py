@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.filesize import decimal
 
-from cellucid_dask.compute.slurm.jobs import Jobs, jobs_of, settings, site
+from cellucid_dask.compute.slurm.jobs import WorkerJobs, plan_jobs, settings, site
 from cellucid_dask.compute.slurm.sbatch import (
     CHANGE,
     UNHELD,
@@ -50,7 +50,7 @@ LISTS = ("job-script-prologue", "job-extra-directives", "job-directives-skip", "
 INSTALL = "pip install 'cellucid-dask[slurm]'"
 
 
-def slurm_problems(run: RunOptions, out: Path) -> list[Problem]:
+def find_slurm_problems(run: RunOptions, out: Path) -> list[Problem]:
     """Say why SLURM would not take the jobs; submits nothing, and writes nothing.
 
     Parameters
@@ -58,8 +58,7 @@ def slurm_problems(run: RunOptions, out: Path) -> list[Problem]:
     out
         The export to make; its folder takes the spill unless there is another for that.
     """
-    if run.slurm is None:
-        return []
+    assert run.slurm is not None
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
         return [Problem(f"needs {' and '.join(missing)}", "--slurm", INSTALL)]
@@ -73,7 +72,7 @@ def slurm_problems(run: RunOptions, out: Path) -> list[Problem]:
     found += [*wrong, *_path_problems(run, out), *_directive_problems(run.slurm)]
     if wrong or run.workers is None or list(run.slurm.problems()):
         return found  # which is told already
-    jobs, total = jobs_of(run), run.memory_bytes()
+    jobs, total = plan_jobs(run), run.memory_bytes()
     if total is not None and total > jobs.number * jobs.memory:
         found.append(
             Problem(
@@ -137,7 +136,7 @@ def _no_sbatch() -> Problem:
     )
 
 
-def _refusals(jobs: Jobs) -> list[Problem]:
+def _refusals(jobs: WorkerJobs) -> list[Problem]:
     """What ``sbatch --test-only`` says against a job."""
     from dask_jobqueue.slurm import SLURMJob
 

@@ -7,14 +7,14 @@ import re
 import time
 from collections import Counter
 from collections.abc import Mapping
-from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+from cellucid_dask.compute.cluster import Failure
 from cellucid_dask.compute.progress import Reporter
-from cellucid_dask.compute.slurm.jobs import Jobs
+from cellucid_dask.compute.slurm.jobs import WorkerJobs
 from cellucid_dask.compute.slurm.sbatch import CHANGE, ProgramError, Programs, SilentError
 from cellucid_dask.errors import EngineError
 
@@ -25,8 +25,6 @@ SLOW = 10.0  # seconds of waiting after which jobs that run without a worker are
 AGAIN = 600.0  # seconds after which a line is said again
 UNREACHED = re.compile(r"Timed out (?:trying|during|starting)|Connect call failed|unreachable")
 TELLING = re.compile(r"rror\b|Exception|imed out|slurmstepd|No such file|not found|WARNING")
-
-Failed = Future[NoReturn]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +42,7 @@ class Queued:
 
 
 async def queue(name: str, programs: Programs) -> dict[str, Queued]:
-    """Jobs of this name that have not ended, by their number.
+    """WorkerJobs of this name that have not ended, by their number.
 
     Raises
     ------
@@ -67,23 +65,23 @@ class Watch:
         Of dask-jobqueue.
     name, log
         Of its jobs: their name, and the pattern of the files of their output.
-    failed
+    failure
         Is given the error when no workers can come.
     """
 
     def __init__(
         self,
         cluster: Any,
-        jobs: Jobs,
+        jobs: WorkerJobs,
         name: str,
         log: str,
         *,
         programs: Programs,
         reporter: Reporter,
-        failed: Failed,
+        failure: Failure,
     ) -> None:
         self._cluster, self._jobs, self._name, self._log = cluster, jobs, name, log
-        self._programs, self._reporter, self._failed = programs, reporter, failed
+        self._programs, self._reporter, self._failure = programs, reporter, failure
         self._came: set[str] = set()  # jobs of which a worker has come
         self._futile = self._refusals = 0
         self._missing_since = time.monotonic()
@@ -112,8 +110,8 @@ class Watch:
             except ProgramError as error:
                 self._say(f"squeue does not answer ({error})")
             except Exception as error:  # noqa: BLE001  it is raised where tasks are waited for
-                if not self._failed.done():
-                    self._failed.set_exception(error)
+                if not self._failure.done():
+                    self._failure.set_exception(error)
                 return
 
     async def _look(self) -> None:

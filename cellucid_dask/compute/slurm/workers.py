@@ -13,15 +13,15 @@ import resource
 import shlex
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from cellucid_dask.compute.local_cluster import closed
+from cellucid_dask.compute.cluster import Failure, StartContext
+from cellucid_dask.compute.local_cluster import closing_cluster
 from cellucid_dask.compute.machine import MiB
-from cellucid_dask.compute.progress import Reporter
-from cellucid_dask.compute.slurm.jobs import Jobs, jobqueue, log_pattern, settings, site
-from cellucid_dask.compute.slurm.queue_watch import Failed, Watch
+from cellucid_dask.compute.slurm.jobs import WorkerJobs, jobqueue, log_pattern, settings, site
+from cellucid_dask.compute.slurm.queue_watch import Watch
 from cellucid_dask.compute.slurm.sbatch import (
     ProgramError,
     Programs,
@@ -35,17 +35,13 @@ LOST_SECONDS = "120s"  # after which a worker that is gone is not waited for, th
 DEATHS = 10  # of workers at one task: their jobs may end at any moment, so more than usual
 
 
-def submit_workers(
-    jobs: Jobs, folder: Path, reporter: Reporter, failed: Failed, stack: ExitStack
-) -> Any:
-    """Ask SLURM for workers, and wait for the first of them.
+def submit_workers(jobs: WorkerJobs, context: StartContext) -> Any:
+    """Submit the jobs of the workers, and wait for the first worker.
 
     Parameters
     ----------
-    folder
-        Folder that all machines see: names the jobs, and takes their output.
-    failed
-        Is given the error when there can be no workers any more.
+    context
+        Its folder names the jobs, and holds their logs.
 
     Returns
     -------
@@ -59,6 +55,7 @@ def submit_workers(
     import dask
     from distributed import Client
 
+    folder, stack, reporter = context.folder, context.stack, context.reporter
     name = f"cellucid-dask-{folder.name.rpartition('-')[2]}"
     configured = {
         "distributed.deploy.lost-worker-timeout": LOST_SECONDS,
@@ -71,20 +68,22 @@ def submit_workers(
     stack.enter_context(_cancelled(name, variables))
     _more_files()
     cluster = _cluster(jobs, folder, name, log, programs)
-    stack.enter_context(closed(cluster))
+    stack.enter_context(closing_cluster(cluster))
     client = stack.enter_context(Client(cluster, set_as_default=False))
     shown = (site("scheduler-options") or {}).get("dashboard", True)
     link = f"; dashboard: {cluster.dashboard_link}" if shown else ""
     reporter.say(f"asks for {jobs}{link}")
     _ask_for_jobs(cluster, jobs)
-    watch = Watch(cluster, jobs, name, log, programs=programs, reporter=reporter, failed=failed)
+    watch = Watch(
+        cluster, jobs, name, log, programs=programs, reporter=reporter, failure=context.failure
+    )
     stack.callback(watch.stop)
     cluster.loop.add_callback(watch.run)
-    _wait_for_first(client, failed)
+    _wait_for_first(client, context.failure)
     return client
 
 
-def _cluster(jobs: Jobs, folder: Path, name: str, log: str, programs: Programs) -> Any:
+def _cluster(jobs: WorkerJobs, folder: Path, name: str, log: str, programs: Programs) -> Any:
     """Start the scheduler, with no jobs yet; parameters as of `settings`."""
     try:
         return jobqueue().SLURMCluster(
@@ -102,7 +101,7 @@ def _cluster(jobs: Jobs, folder: Path, name: str, log: str, programs: Programs) 
         ) from error
 
 
-def _ask_for_jobs(cluster: Any, jobs: Jobs) -> None:
+def _ask_for_jobs(cluster: Any, jobs: WorkerJobs) -> None:
     if jobs.options.adaptive:
         cluster.adapt(
             minimum_jobs=1,
@@ -121,10 +120,10 @@ def _more_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _wait_for_first(client: Any, failed: Failed) -> None:
+def _wait_for_first(client: Any, failure: Failure) -> None:
     while not client.nthreads():
         with suppress(TimeoutError):
-            failed.result(timeout=0.2)
+            failure.result(timeout=0.2)
 
 
 def _security(folder: Path) -> Any:

@@ -72,7 +72,7 @@ def verify_staged(job: Job, result: ExportResult) -> None:
         When anything is wrong.
     """
     room = available_memory() // 2
-    if not job.engine.elsewhere:
+    if not job.engine.cluster.is_remote:
         room = job.plan.worker_bytes * job.engine.slots  # which no task takes any more
     workers = max(1, min(cores(), room // max(1, CELL_BYTES * job.catalog.n_cells)))
     with job.engine.reporter.stage("verify", 1, "exports") as advance:

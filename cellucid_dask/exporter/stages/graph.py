@@ -16,7 +16,7 @@ def start_edges(job: Job) -> list[Future[Edges]]:
     if job.catalog.graph is None or job.finished.edges is not None:
         return []
     task = DatasetFiles.of(job).edges_task()
-    futures = job.engine.begin(write_edges, [task], here=job.source.local)
+    futures = job.engine.begin(write_edges, [task], in_process=job.source.local)
 
     def record(future: Future[Edges]) -> None:
         with contextlib.suppress(CancelledError, Exception):  # `finish_edges` raises it

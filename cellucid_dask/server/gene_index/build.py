@@ -179,9 +179,9 @@ def build_by_workers(
     here
         Read the matrix in this process.
     """
-    with spill_folder(store.folder) as spill, engine.working(spill):
+    with spill_folder(store.folder) as spill, engine.start_workers(spill):
         tasks = [(matrix, *rows, None, str(spill)) for rows in chunks_of(matrix, share)]
-        spills = engine.run("transpose", transpose_chunk, tasks, here=here, unit="chunks")
+        spills = engine.run("transpose", transpose_chunk, tasks, in_process=here, unit="chunks")
         check()
         planned = plan_blocks(store, spills)
         small = [(task, spills) for task in planned if task.n_bytes <= share]

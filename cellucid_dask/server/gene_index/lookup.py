@@ -189,7 +189,7 @@ class GeneIndex:
         engine
             Entered; its workers are started for as long as this takes.
         share
-            Bytes of memory that a task may use, as ``engine.share`` tells.
+            Bytes of memory that a task may use, as ``Cluster.task_memory`` returns.
         here
             Run in this process, as data that live in its memory must.
 

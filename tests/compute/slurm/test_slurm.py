@@ -32,15 +32,27 @@ from slurm_local import Slurm, call
 
 from cellucid_dask import export
 from cellucid_dask.compute import shared
-from cellucid_dask.compute.local_cluster import NANNY_BYTES, WORKER_BYTES, spawn_workers
+from cellucid_dask.compute.cluster import WORKER_BYTES, StartContext
+from cellucid_dask.compute.local_cluster import start_local_workers
 from cellucid_dask.compute.progress import Reporter
-from cellucid_dask.compute.slurm.jobs import Jobs, jobqueue, jobs_of, log_pattern
+from cellucid_dask.compute.slurm.jobs import (
+    NANNY_BYTES,
+    WorkerJobs,
+    jobqueue,
+    log_pattern,
+    plan_jobs,
+)
 from cellucid_dask.compute.slurm.jobs import settings as job_settings
-from cellucid_dask.compute.slurm.problems import slurm_problems
+from cellucid_dask.compute.slurm.problems import find_slurm_problems
 from cellucid_dask.compute.slurm.sbatch import Programs, environment, said
 from cellucid_dask.compute.slurm.workers import _job_class, submit_workers
 from cellucid_dask.compute.tasks import RETRIES, submit
-from cellucid_dask.compute.worker_check import checked, expected, look, refuse
+from cellucid_dask.compute.worker_check import (
+    describe_requirements,
+    find_differences,
+    refuse_differences,
+    run_on_checked_worker,
+)
 from cellucid_dask.errors import EngineError, OptionError
 from cellucid_dask.options.run import RunOptions, SlurmOptions, read
 
@@ -57,11 +69,11 @@ def until(reached: Callable[[], Any], what: str, seconds: float = 120) -> Any:
     return found
 
 
-def jobs_for(workers: int = 2, **slurm: Any) -> Jobs:
-    return jobs_of(RunOptions(workers=workers, slurm=SlurmOptions(**slurm)))
+def jobs_for(workers: int = 2, **slurm: Any) -> WorkerJobs:
+    return plan_jobs(RunOptions(workers=workers, slurm=SlurmOptions(**slurm)))
 
 
-def job_text(jobs: Jobs, folder: str = "/spill", **more: Any) -> str:
+def job_text(jobs: WorkerJobs, folder: str = "/spill", **more: Any) -> str:
     """Script of a job, as it is submitted."""
     given = {**job_settings(jobs, "cellucid-dask-x", log_pattern(Path(folder))), **more}
     text: str = _job_class(folder, Programs({}))("tls://10.0.0.1:1", "x-0", **given).job_script()
@@ -222,9 +234,11 @@ def test_what_the_programs_of_slurm_say_in_one_line() -> None:
 def test_memory_of_the_run_is_that_of_its_jobs_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nope")
     slurm = SlurmOptions(job_memory="2GB")
-    enough = slurm_problems(RunOptions(workers=4, memory="8GB", slurm=slurm), Path("out"))
+    enough = find_slurm_problems(RunOptions(workers=4, memory="8GB", slurm=slurm), Path("out"))
     assert [problem.where for problem in enough] == ["--slurm"]
-    much = slurm_problems(RunOptions(workers=4, memory=8 * 10**9 + 1, slurm=slurm), Path("out"))
+    much = find_slurm_problems(
+        RunOptions(workers=4, memory=8 * 10**9 + 1, slurm=slurm), Path("out")
+    )
     assert [problem.where for problem in much] == ["--slurm", "--memory"]
     assert "4 jobs of 2.0 GB" in much[1].what
     assert "--memory 8000MB" in much[1].fix
@@ -233,11 +247,11 @@ def test_memory_of_the_run_is_that_of_its_jobs_at_most(monkeypatch: pytest.Monke
 def test_the_interface_of_the_site_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nope")
     with dask.config.set({"jobqueue.slurm.interface": "ib99"}):
-        told = slurm_problems(RunOptions(workers=1, slurm=SlurmOptions()), Path("out"))
+        told = find_slurm_problems(RunOptions(workers=1, slurm=SlurmOptions()), Path("out"))
         assert "no network interface 'ib99'" in told[1].what
         assert (
             len(
-                slurm_problems(
+                find_slurm_problems(
                     RunOptions(workers=1, slurm=SlurmOptions(interface="lo")), Path("out")
                 )
             )
@@ -263,7 +277,9 @@ def test_a_setting_of_the_site_that_is_none(name: str, value: object) -> None:
     with dask.config.set({f"jobqueue.slurm.{name}": value}):
         (told,) = (
             problem
-            for problem in slurm_problems(RunOptions(workers=1, slurm=SlurmOptions()), Path("out"))
+            for problem in find_slurm_problems(
+                RunOptions(workers=1, slurm=SlurmOptions()), Path("out")
+            )
             if problem.where == "dask's configuration"
         )
         assert told.what == f"jobqueue.slurm.{name} is {value!r}"
@@ -281,7 +297,7 @@ def test_a_setting_of_the_site_that_is_none(name: str, value: object) -> None:
 )
 def test_directives_that_make_other_jobs(line: str, fix: str) -> None:
     options = SlurmOptions(slurm_directives=("--qos=long", line))
-    told = slurm_problems(RunOptions(workers=1, slurm=options), Path("out"))
+    told = find_slurm_problems(RunOptions(workers=1, slurm=options), Path("out"))
     mine = [problem for problem in told if problem.where == "--slurm-directive"]
     assert [(problem.what, problem.fix) for problem in mine] == [
         (f"{line!r} is set by this command", fix)
@@ -297,11 +313,13 @@ def test_a_value_with_spaces_is_quoted_for_sbatch() -> None:
 def test_paths_that_a_batch_script_cannot_hold(tmp_path: Path, name: str) -> None:
     (tmp_path / name).mkdir()
     run = RunOptions(workers=1, slurm=SlurmOptions())
-    told = [(problem.where, problem.what) for problem in slurm_problems(run, tmp_path / name)]
+    told = [(problem.where, problem.what) for problem in find_slurm_problems(run, tmp_path / name)]
     what = f"{str(tmp_path / name)!r} has a quote, a backslash or a line break"
     assert ("--out", what) in told
     apart = RunOptions(workers=1, slurm=SlurmOptions(), scratch=tmp_path / name)
-    told = [(problem.where, problem.what) for problem in slurm_problems(apart, tmp_path / name)]
+    told = [
+        (problem.where, problem.what) for problem in find_slurm_problems(apart, tmp_path / name)
+    ]
     assert ("--scratch", what) in told
     assert ("--out", what) not in told
 
@@ -370,28 +388,28 @@ def test_a_worker_is_compared_with_this_process(tmp_path: Path) -> None:
     file, folder, none = tmp_path / "a file", tmp_path / "folder", tmp_path / "none"
     file.write_text("12345")
     folder.mkdir()
-    what = expected(map(str, (file, folder, none)))
-    seen = look(what)
+    what = describe_requirements(map(str, (file, folder, none)))
+    seen = find_differences(what)
     assert (seen.versions, seen.paths) == ((), ())
-    refuse("w", seen)
+    refuse_differences("w", seen)
 
     file.write_text("1234")  # another file by the same name
     folder.rmdir()
-    seen = look(what)
+    seen = find_differences(what)
     assert seen.paths == (str(file), str(folder))
     with pytest.raises(EngineError, match=r"worker w on .*does not see .*a file, .*folder") as told:
-        refuse("w", seen)
+        refuse_differences("w", seen)
     assert "share" in str(told.value)
 
 
 def test_other_versions_are_told_of_both_sides() -> None:
-    what = expected([])
+    what = describe_requirements([])
     assert ("python", "{}.{}".format(*sys.version_info)) in what.versions
     other = type(what)((("cellucid-dask", "9.9"), ("no-such-package", "1"), *what.versions), ())
-    seen = look(other)
+    seen = find_differences(other)
     assert [name for name, *_ in seen.versions] == ["cellucid-dask", "no-such-package"]
     with pytest.raises(EngineError, match=r"this process has cellucid-dask 9\.9") as told:
-        refuse("w", seen)
+        refuse_differences("w", seen)
     assert "no-such-package none" in str(told.value)
 
 
@@ -416,7 +434,7 @@ def test_what_all_tasks_need_is_written_once(tmp_path: Path) -> None:
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Two worker processes on this machine, which are replaced when they die."""
     with ExitStack() as stack:
-        client = spawn_workers(2, tmp_path_factory.mktemp("workers"), stack)
+        client = start_local_workers(2, tmp_path_factory.mktemp("workers"), stack)
         client.wait_for_workers(2, timeout=120)
         yield client
 
@@ -511,13 +529,13 @@ def test_what_a_lost_worker_had_done_is_not_done_again(client: Any, tmp_path: Pa
 
 
 def test_a_worker_is_looked_at_with_its_first_task(client: Any, tmp_path: Path) -> None:
-    good = expected([str(tmp_path)])
-    assert done(submit(client, checked, [(good, divmod, 7, 2)])) == [(3, 1)]
+    good = describe_requirements([str(tmp_path)])
+    assert done(submit(client, run_on_checked_worker, [(good, divmod, 7, 2)])) == [(3, 1)]
     there = tmp_path / "there"
     there.touch()
-    bad = expected([str(there)])
+    bad = describe_requirements([str(there)])
     there.unlink()
-    (future,) = submit(client, checked, [(bad, divmod, 7, 2)])
+    (future,) = submit(client, run_on_checked_worker, [(bad, divmod, 7, 2)])
     wait([future], timeout=120)
     with pytest.raises(Exception, match="does not see") as told:
         future.result()
@@ -682,14 +700,14 @@ def begin(
 
 
 def alive(place: Path) -> list[str]:
-    """Jobs that were submitted in `place` or below and have not ended."""
+    """WorkerJobs that were submitted in `place` or below and have not ended."""
     listed = call("squeue", "-h", "-t", "PENDING,RUNNING,CONFIGURING", "-o", "%i\t%Z")
     rows = [line.split("\t") for line in listed.splitlines()]
     return [job for job, at in rows if Path(at).is_relative_to(place)]
 
 
 def submitted(place: Path, count: int) -> list[str]:
-    """Jobs that were submitted in `place`, once there are as many as that."""
+    """WorkerJobs that were submitted in `place`, once there are as many as that."""
     until(lambda: len(alive(place)) >= count, f"{count} jobs of {place.name}")
     jobs = alive(place)
     assert len(jobs) == count
@@ -1070,9 +1088,9 @@ def ask(
     jobqueue()  # brings its defaults, which must outlast what a test sets
     with ExitStack() as stack:
 
-        def submit_jobs(jobs: Jobs) -> tuple[Any, Said]:
+        def submit_jobs(jobs: WorkerJobs) -> tuple[Any, Said]:
             reporter, folder = Said(), place_for(place / f"spill-{tmp_path.name}")
-            client = submit_workers(jobs, folder, reporter, Future(), stack)
+            client = submit_workers(jobs, StartContext(folder, reporter, stack, Future()))
             return client, reporter
 
         yield submit_jobs

@@ -21,7 +21,7 @@ from atlas import STAMP, atlas, leftovers, run, save, tree, unfinished
 from serving import ask
 
 from cellucid_dask import CellucidDaskError, CellucidServer, export
-from cellucid_dask.compute.local_cluster import _worker_class
+from cellucid_dask.compute.local_cluster import make_worker_class
 from cellucid_dask.compute.progress import Reporter
 from cellucid_dask.errors import MachineError, machine_error, refuse_fault
 from cellucid_dask.exporter.recovery.deferred_signals import defer_signals
@@ -247,7 +247,7 @@ def test_a_worker_that_dies_while_it_is_closed(tmp_path: Path) -> None:
     """The system knows that it is gone, and the loop does not yet."""
 
     async def closed() -> Any:
-        worker = _worker_class(tmp_path, threading.Event())(
+        worker = make_worker_class(tmp_path, threading.Event())(
             "tcp://127.0.0.1:9", worker_class="distributed.Worker", worker_kwargs={}
         )
         await worker._start()

@@ -66,7 +66,9 @@ def _write(job: Job, genes: Genes, todo: Sequence[Cut], found: dict[int, Receipt
         found.update(enumerate(receipts, first))
 
     n = sum(b - a for a, b in todo)
-    job.engine.run("genes", work, tasks, here=here, unit="genes", weigh=len, total=n, note=note)
+    job.engine.run(
+        "genes", work, tasks, in_process=here, unit="genes", weigh=len, total=n, on_result=note
+    )
 
 
 def _spill(job: Job, genes: Genes) -> list[Spill]:
@@ -78,9 +80,9 @@ def _spill(job: Job, genes: Genes) -> list[Spill]:
         "transpose",
         transpose_chunk,
         chunks,
-        here=job.source.local,
+        in_process=job.source.local,
         unit="chunks",
-        note=lambda _, spill: job.journal.chunk(spill),
+        on_result=lambda _, spill: job.journal.chunk(spill),
     )
     return sorted([*job.finished.spills, *made], key=lambda spill: spill.first)
 

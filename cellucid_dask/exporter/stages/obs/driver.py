@@ -40,16 +40,16 @@ def write_obs(job: Job) -> None:
     catalog, engine, here, files = job.catalog, job.engine, job.obs_here, DatasetFiles.of(job)
     raw = bool(catalog.categorical) and job.options.centroid_quantile is not None
     points = [files.points_task(dim, raw=raw) for dim in catalog.found.embeddings]
-    job.arrays += engine.run("points", write_points, points, here=here, unit="files")
+    job.arrays += engine.run("points", write_points, points, in_process=here, unit="files")
     vectors = [
         files.vectors_task(field, dim)
         for field, dims in catalog.found.vectors.items()
         for dim in dims
     ]
     if vectors:
-        job.arrays += engine.run("vectors", write_vectors, vectors, here=here, unit="files")
+        job.arrays += engine.run("vectors", write_vectors, vectors, in_process=here, unit="files")
     columns = [files.column_task(i) for i in range(len(catalog.obs))]
-    receipts = engine.run("obs columns", write_column, columns, here=here, unit="columns")
+    receipts = engine.run("obs columns", write_column, columns, in_process=here, unit="columns")
     job.columns |= {
         column.key: receipt for column, receipt in zip(catalog.obs, receipts, strict=True)
     }

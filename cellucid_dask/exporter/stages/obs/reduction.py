@@ -48,14 +48,14 @@ def reduce_columns(
         for group, mean in zip(groups, means, strict=True)
         for span in files.plan.spans
     ]
-    engine.run("obs distances", measure_distances, parts, here=here, unit="spans")
+    engine.run("obs distances", measure_distances, parts, in_process=here, unit="spans")
     tasks, settings = [], _rank_settings(files)
     for group, mean in zip(groups, means, strict=True):
         base = 0
         for i, column in group:
             tasks.append((settings, i, column, points, (mean, width, base)))
             base += column.n_categories
-    ranked = engine.run("obs ranks", rank_column, tasks, here=here, unit="columns")
+    ranked = engine.run("obs ranks", rank_column, tasks, in_process=here, unit="columns")
     return {column.key: answer for (_, column), answer in zip(coded, ranked, strict=True)}
 
 
@@ -85,7 +85,7 @@ def _means(
         for group, paths in zip(groups, sums, strict=True)
         for span, path in zip(spans, paths, strict=True)
     ]
-    bad = engine.run("obs sums", sum_by_category, tasks, here=here, unit="spans")
+    bad = engine.run("obs sums", sum_by_category, tasks, in_process=here, unit="spans")
     if n_bad := sum(bad[: len(spans)]):
         files.catalog.warnings.append(
             f"{n_bad} cells have NaN or Inf in the latent space {files.catalog.latent}: the "
@@ -93,7 +93,7 @@ def _means(
         )
     means = [str(Path(files.scratch, f"means-{g}")) for g in range(len(groups))]
     adds = [(paths, width, mean) for paths, mean in zip(sums, means, strict=True)]
-    engine.run("obs means", write_means, adds, here=here, unit="groups")
+    engine.run("obs means", write_means, adds, in_process=here, unit="groups")
     return means
 
 
