@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.scaling.hollow_atlas import VALUES, HollowAtlas
-from cellucid_dask.compute.local_cluster import WORKER_BYTES
+from cellucid_dask.compute.cluster import WORKER_BYTES
 from cellucid_dask.exporter.checks.survey import survey
 from cellucid_dask.exporter.plan import Plan, make_plan, spill_bytes
 from cellucid_dask.exporter.stages.task_counts import count_tasks

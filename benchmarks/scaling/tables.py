@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from rich.filesize import decimal
 
 from benchmarks.scaling.model import Model, Stage
-from cellucid_dask.compute.engine import GROWTH_BYTES
-from cellucid_dask.compute.local_cluster import WORKER_BYTES
+from cellucid_dask.compute.cluster import GROWTH_BYTES, WORKER_BYTES
 
 OBS = ("points", "obs columns", "obs sums", "obs distances", "obs ranks")
 
