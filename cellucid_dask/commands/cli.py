@@ -145,7 +145,7 @@ def serve(path: str, **given: Any) -> None:
     from cellucid_dask.server.datasets.opening import holds_exports
 
     if not holds_exports(path):
-        _import(*_INPUT_MODULES, "cellucid_dask.server.datasets.auto_reload")
+        _import(*_INPUT_MODULES, "cellucid_dask.server.datasets.open_live")
     _import(*_SERVER_MODULES)
     from cellucid_dask import CellucidServer
     from cellucid_dask.server.http.allocator import return_freed_memory

@@ -11,8 +11,8 @@ from werkzeug.exceptions import MethodNotAllowed, ServiceUnavailable
 
 from cellucid_dask.options.serve import ServeOptions
 from cellucid_dask.server.announce import write_lines
-from cellucid_dask.server.datasets.opening import Opened
 from cellucid_dask.server.datasets.reopenable import ReopenableData
+from cellucid_dask.server.datasets.served import ServedData
 from cellucid_dask.server.http.content import NOSNIFF, ReplacedError
 from cellucid_dask.server.http.error_response import error_response
 from cellucid_dask.server.http.guard import HostPolicy, Token, cors_headers
@@ -42,7 +42,7 @@ class App:
     """
 
     def __init__(
-        self, open_data: Callable[[], Opened], serving: ServeOptions, token: Token | None
+        self, open_data: Callable[[], ServedData], serving: ServeOptions, token: Token | None
     ) -> None:
         self.serving, self.token = serving, token
         self.data = ReopenableData(open_data)

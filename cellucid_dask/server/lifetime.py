@@ -20,7 +20,7 @@ from cellucid_dask.server.announce import (
     tunnel_command,
     write_lines,
 )
-from cellucid_dask.server.datasets.opening import Opened
+from cellucid_dask.server.datasets.served import ServedData
 from cellucid_dask.server.http.listener import Listener, bind
 from cellucid_dask.server.wsgi import build_app
 
@@ -83,7 +83,7 @@ class CellucidServer:
     # --------------------------------------------------------------------------------- addresses
 
     @property
-    def opened(self) -> Opened:
+    def opened(self) -> ServedData:
         """The data that are open now."""
         return self.app.data.current
 

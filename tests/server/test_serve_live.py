@@ -395,7 +395,7 @@ def test_random_requests_from_many_threads_are_answered_right(tmp_path: Path, la
 @pytest.fixture
 def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the server look at its file ten times as often, so that tests need not wait."""
-    monkeypatch.setattr(WATCHING, "LOOK_AGAIN", WATCHING.LOOK_AGAIN / 10)
+    monkeypatch.setattr(WATCHING, "CHECK_INTERVAL", WATCHING.CHECK_INTERVAL / 10)
 
 
 quick = pytest.mark.usefixtures("quickly")

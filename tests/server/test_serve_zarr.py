@@ -473,7 +473,7 @@ def test_members_of_an_archive_that_are_no_part_of_the_store(tmp_path: Path) -> 
 def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the server look at its file more often, so that tests need not wait."""
     watching = internal("datasets.auto_reload")
-    monkeypatch.setattr(watching, "LOOK_AGAIN", watching.LOOK_AGAIN / 10)
+    monkeypatch.setattr(watching, "CHECK_INTERVAL", watching.CHECK_INTERVAL / 10)
 
 
 @pytest.mark.usefixtures("quickly")

@@ -1,4 +1,4 @@
-"""What one server serves: one dataset at the root, or the exports of a folder by their names."""
+"""The datasets of a server: one at the root, or the exports of a folder by their names."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from cellucid_dask.server.http.content import Content, read_file_content, text_c
 
 log = logging.getLogger("cellucid_dask.server")
 
-OURS: Final = ("_cellucid", "index.html", fmt.DATASETS)
-LIST_AGAIN: Final = 2.0  # seconds until the folder is listed again
+RESERVED_NAMES: Final = ("_cellucid", "index.html", fmt.DATASETS)
+LIST_INTERVAL: Final = 2.0  # seconds between listings of the folder
 
 
 class Dataset(Protocol):
-    """What answers the paths of one dataset."""
+    """One dataset, whose paths have content."""
 
     @property
     def id(self) -> str:
@@ -41,53 +41,53 @@ class Dataset(Protocol):
         """Numbers for the list of datasets."""
 
     def refresh(self) -> None:
-        """Look whether the data changed; raises when they cannot be served now."""
+        """Reload the data if it changed; raises when it cannot be served now."""
 
     def find(self, path: str, *, gzip: bool) -> Content | None:
-        """Content at a path relative to the dataset, coded with gzip where that is wanted."""
+        """Content of a path relative to the dataset, with gzip coding if wanted."""
 
 
-class One:
+class SingleDataset:
     """One dataset, at the root and under its id.
 
     Parameters
     ----------
     dataset
-        It.
+        The dataset.
     """
 
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
 
     def find(self, path: str, *, gzip: bool) -> Content | None:
-        """Content at a path relative to the root of the server."""
-        found = self.dataset.find(path, gzip=gzip)
+        """Content of a path relative to the root of the server."""
+        content = self.dataset.find(path, gzip=gzip)
         head = self.dataset.id + "/"
-        if found is None and path.startswith(head):
+        if content is None and path.startswith(head):
             return self.dataset.find(path.removeprefix(head), gzip=gzip)
-        return found
+        return content
 
     def warnings(self) -> list[str]:
-        """What is odd about the datasets among each other: nothing."""
+        """No warnings: there is no second dataset to conflict with."""
         return []
 
     def list(self) -> list[dict[str, Any]]:
         """Entries of ``/_cellucid/datasets``."""
         dataset = self.dataset
-        with suppress(CellucidDaskError):  # told when it is asked for
+        with suppress(CellucidDaskError):  # reported when it is requested
             dataset.refresh()
         return [_entry(dataset, "/")]
 
 
-class Nothing:
-    """No dataset any more."""
+class NoDataset:
+    """The datasets of a server that has released its data."""
 
     def find(self, path: str, *, gzip: bool) -> Content | None:  # noqa: ARG002
-        """Content at a path: none."""
+        """None, for every path."""
         return None
 
     def warnings(self) -> list[str]:
-        """What is odd about the datasets among each other: nothing."""
+        """No warnings: there is no second dataset to conflict with."""
         return []
 
     def list(self) -> list[dict[str, Any]]:
@@ -95,20 +95,20 @@ class Nothing:
         return []
 
 
-class Folder:
-    """The exports right below a folder, each under its own name and its id.
+class DatasetFolder:
+    """The exports directly inside a folder, each under the name of its folder and under its id.
 
     Parameters
     ----------
     root
         The folder.
     cache
-        Shared by all of them.
+        Cache of the responses of all exports.
 
     Raises
     ------
     InputError
-        When there is no export in it at all.
+        When the folder has no export.
     """
 
     def __init__(self, root: Path, cache: ContentCache) -> None:
@@ -118,8 +118,8 @@ class Folder:
         self._good: dict[str, ExportedDataset] = {}
         self._broken: dict[str, str] = {}
         self._listed = 0.0
-        self._list()
-        self._told = set(self.warnings())
+        self._refresh_listing()
+        self._reported = set(self.warnings())
         if not self._good:
             reasons = "; ".join(f"{name}: {why}" for name, why in self._broken.items())
             raise InputError(
@@ -128,51 +128,51 @@ class Folder:
                 fix="give an export, a folder of exports, an .h5ad file or a .zarr",
             )
 
-    def _list(self) -> None:
-        """Find what came, went or was repaired since the last time."""
+    def _refresh_listing(self) -> None:
+        """Find exports that were added, removed or repaired since the last listing."""
         with self._lock:
-            if self._listed and monotonic() - self._listed < LIST_AGAIN:
+            if self._listed and monotonic() - self._listed < LIST_INTERVAL:
                 return
             good, broken = {}, {}
             for path in self._folders():
                 if SET_ASIDE.search(path.name) or not looks_like_export(path):
                     continue
                 try:
-                    good[path.name] = self._opened(path)
+                    good[path.name] = self._open(path)
                 except CellucidDaskError as error:
                     broken[path.name] = error.problems[0].what
             first = not self._listed
             self._good, self._broken, self._listed = good, broken, monotonic()
             if not first:
-                self._tell()
+                self._log_new_warnings()
 
-    def _tell(self) -> None:
-        """Warn of exports of one id that came since the server told what it serves."""
+    def _log_new_warnings(self) -> None:
+        """Log warnings that arose since the server printed what it serves."""
         for line in self.warnings():
-            if line not in self._told:
-                self._told.add(line)
+            if line not in self._reported:
+                self._reported.add(line)
                 log.warning("%s", line)
 
     def warnings(self) -> list[str]:
-        """What is odd about the exports, for the terminal."""
-        told = []
+        """Warnings about exports with the same id."""
+        lines = []
         for dataset_id, (first, *others) in _folders_by_id(self._good).items():
             if others:
-                told.append(
-                    f"{', '.join([first, *others])} have one id, {dataset_id!r}: it is that of "
-                    f"{first}, and the others are found by their folders; export them again with "
-                    "another --dataset-id"
+                lines.append(
+                    f"{', '.join([first, *others])} have the same id, {dataset_id!r}: it opens "
+                    f"{first}, and the others open by the names of their folders; export them "
+                    "again with another --dataset-id"
                 )
-        return told
+        return lines
 
     def _folders(self) -> list[Path]:
         try:
             return sorted(self.root.iterdir())
-        except OSError:  # it was removed as a whole
+        except OSError:  # the whole folder was removed
             return []
 
-    def _opened(self, path: Path) -> ExportedDataset:
-        if path.name in OURS:
+    def _open(self, path: Path) -> ExportedDataset:
+        if path.name in RESERVED_NAMES:
             raise InputError("has the name of a path of the server")
         if any("\udc80" <= letter <= "\udcff" for letter in path.name):
             raise InputError("has a name that is not UTF-8")
@@ -185,14 +185,14 @@ class Folder:
         return known
 
     def find(self, path: str, *, gzip: bool) -> Content | None:
-        """Content at a path relative to the root of the server."""
+        """Content of a path relative to the root of the server."""
         if path == fmt.DATASETS:
-            self._list()
+            self._refresh_listing()
             return self._catalog()
         name, _, inner = path.partition("/")
         dataset = self._good.get(name) or self._by_id(name)
-        if dataset is None and inner in fmt.MANIFESTS:  # it may be new
-            self._list()
+        if dataset is None and inner in fmt.MANIFESTS:  # the export may be new
+            self._refresh_listing()
             dataset = self._good.get(name) or self._by_id(name)
         return None if dataset is None else dataset.find(inner, gzip=gzip)
 
@@ -214,7 +214,7 @@ class Folder:
 
     def list(self) -> list[dict[str, Any]]:
         """Entries of ``/_cellucid/datasets``; a broken one comes with its ``error``."""
-        self._list()
+        self._refresh_listing()
         ids = _unique_ids(self._good)
         good = [
             _entry(dataset, f"/{quote(name)}/") | {"id": ids[name]}
@@ -222,7 +222,7 @@ class Folder:
         ]
         broken = [
             {
-                "id": _free(fmt.safe(name), ids.values()),
+                "id": _free_name(fmt.safe(name), ids.values()),
                 "path": f"/{quote(os.fsencode(name))}/",
                 "name": os.fsencode(name).decode("utf-8", "replace"),
                 "error": why,
@@ -234,38 +234,38 @@ class Folder:
 
 def _folders_by_id(datasets: Mapping[str, Dataset]) -> dict[str, list[str]]:
     """Names of the folders of each id, in their order."""
-    found: dict[str, list[str]] = {}
+    by_id: dict[str, list[str]] = {}
     for name, dataset in datasets.items():
-        found.setdefault(dataset.id, []).append(name)
-    return found
+        by_id.setdefault(dataset.id, []).append(name)
+    return by_id
 
 
 def _unique_ids(datasets: Mapping[str, Dataset]) -> dict[str, str]:
-    """Id of each folder that no other has: that of its identity, for the first that has it."""
+    """A unique id for each folder; the first folder of an id keeps the id of its identity."""
     by_id = _folders_by_id(datasets)
     ids = {names[0]: dataset_id for dataset_id, names in by_id.items()}
     taken = set(by_id)
     for names in by_id.values():
         for name in names[1:]:
-            ids[name] = _free(name, taken)
+            ids[name] = _free_name(name, taken)
             taken.add(ids[name])
     return ids
 
 
-def _free(wish: str, taken: Collection[str]) -> str:
-    """A name that is not taken: as wished, or with a number."""
-    numbered = (f"{wish}-{number}" for number in count(2))
-    return next(name for name in chain([wish], numbered) if name not in taken)
+def _free_name(wanted: str, taken: Collection[str]) -> str:
+    """The wanted name, or the first one with a number that is not taken."""
+    numbered = (f"{wanted}-{number}" for number in count(2))
+    return next(name for name in chain([wanted], numbered) if name not in taken)
 
 
 def _entry(dataset: Dataset, path: str) -> dict[str, Any]:
-    """What a list of datasets has of one."""
+    """Entry of one dataset in a list of datasets."""
     return {"id": dataset.id, "path": path, "name": dataset.name, **dataset.facts()}
 
 
 def looks_like_export(path: Path) -> bool:
-    """Whether a folder is an export, be it a broken one."""
+    """Whether a folder is an export, even a broken one."""
     try:
         return any((path / name).is_file() for name in (fmt.IDENTITY, fmt.OBS_MANIFEST))
-    except OSError:  # it may not be entered: why is told when it is opened
+    except OSError:  # no permission; opening it reports the reason
         return True

@@ -104,6 +104,11 @@ class LiveDataset:
             )
         self._prefetch = ThreadPoolExecutor(1, thread_name_prefix="cellucid-prefetch")
 
+    @property
+    def current(self) -> LiveDataset:
+        """The dataset itself, which is never replaced."""
+        return self
+
     def facts(self) -> dict[str, Any]:
         """Numbers for the list of datasets."""
         genes = self.catalog.genes

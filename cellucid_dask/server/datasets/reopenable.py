@@ -6,7 +6,7 @@ from collections.abc import Callable
 from threading import Lock
 
 from cellucid_dask.errors import InputError
-from cellucid_dask.server.datasets.opening import Opened, emptied
+from cellucid_dask.server.datasets.served import ServedData
 
 
 class ReopenableData:
@@ -18,7 +18,7 @@ class ReopenableData:
         Opens the data.
     """
 
-    def __init__(self, open_data: Callable[[], Opened]) -> None:
+    def __init__(self, open_data: Callable[[], ServedData]) -> None:
         self._open, self.current = open_data, open_data()
         self.started = self._closed = False
         self._lock = Lock()
@@ -43,7 +43,7 @@ class ReopenableData:
         """Close for good, and drop all references to the data, which may hold much memory."""
         self.close()
         with self._lock:
-            self._open, self.current = _refuse_to_open, emptied(self.current)
+            self._open, self.current = _refuse_to_open, self.current.without_data()
 
     def reopen(self) -> None:
         """Open the data again, as they are now.
@@ -63,5 +63,5 @@ class ReopenableData:
             before.close()
 
 
-def _refuse_to_open() -> Opened:
+def _refuse_to_open() -> ServedData:
     raise InputError("what was shown was stopped", fix="show it again")

@@ -73,7 +73,7 @@ def test_the_terminal_warns(folder: Path, capsys: pytest.CaptureFixture[str]) ->
         told = capsys.readouterr().out.splitlines()
     warnings = [line for line in told if line.startswith("warning: ")]
     assert len(warnings) == 1
-    assert warnings[0].startswith("warning: a b, b have one id, 'b': it is that of a b")
+    assert warnings[0].startswith("warning: a b, b have the same id, 'b': it opens a b")
     shutil.rmtree(folder / "b")
     with serving(folder, quiet=False):
         assert "warning" not in capsys.readouterr().out
@@ -82,14 +82,14 @@ def test_the_terminal_warns(folder: Path, capsys: pytest.CaptureFixture[str]) ->
 def test_one_that_comes_later_is_told_of_once(
     folder: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cellucid_dask.server.datasets.collection.LIST_AGAIN", 0)
+    monkeypatch.setattr("cellucid_dask.server.datasets.collection.LIST_INTERVAL", 0)
     with serving(folder) as server:
         assert len(entries(server)) == 3
         assert caplog.messages == []
         shutil.copytree(folder / "c", folder / "d")
         for _ in range(2):
             assert len(entries(server)) == 4
-        assert [line.split(":")[0] for line in caplog.messages] == ["c, d have one id, 'b-2'"]
+        assert [line.split(":")[0] for line in caplog.messages] == ["c, d have the same id, 'b-2'"]
 
 
 def test_the_page_shows_each(request: pytest.FixtureRequest, folder: Path) -> None:

@@ -70,7 +70,7 @@ def long_export(export_copy: Path) -> Path:
 @pytest.fixture
 def frequent_listing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Folders are listed again soon."""
-    monkeypatch.setattr(internal("datasets.collection"), "LIST_AGAIN", 0.2)
+    monkeypatch.setattr(internal("datasets.collection"), "LIST_INTERVAL", 0.2)
 
 
 @pytest.fixture

@@ -1,0 +1,113 @@
+"""Opening live data: a file that is reopened when it changes, or data in memory."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from cellucid_dask.errors import InputError, Problem
+from cellucid_dask.exporter.checks.survey import survey
+from cellucid_dask.options.export import ExportOptions
+from cellucid_dask.options.serve import ServeOptions
+from cellucid_dask.server.cache_folder import default_cache_dir
+from cellucid_dask.server.datasets.auto_reload import ReloadingData
+from cellucid_dask.server.datasets.collection import SingleDataset
+from cellucid_dask.server.datasets.live import LiveDataset
+from cellucid_dask.server.datasets.memory_shares import preparation_share
+from cellucid_dask.server.datasets.served import ServedData
+from cellucid_dask.server.datasets.zarr_files import ZarrFiles
+from cellucid_dask.server.http.cache import ContentCache
+from cellucid_dask.source.core import Source, open_source
+from cellucid_dask.source.inputs.anndata_file import dataset_name
+from cellucid_dask.source.inputs.in_memory import read_whole
+from cellucid_dask.source.storage.store import Store, locate
+
+_FORMATS: Final = {"hdf5": "h5ad", "zarr": "zarr", "zip": "zarr"}
+
+
+def open_live(
+    data: Any,
+    options: ExportOptions,
+    serving: ServeOptions,
+    cache: ContentCache,
+    problems: Sequence[Problem],
+) -> ServedData:
+    """Open live data; see `cellucid_dask.server.datasets.opening.open_data`."""
+    opener = _Opener(options, serving, cache, problems)
+    if not isinstance(data, str | os.PathLike):
+        live = opener.open(open_source(data, options.modality), secrets.token_hex(8))
+        backed = serving.backed and bool(getattr(data, "isbacked", False))
+        return ServedData(
+            SingleDataset(live), "anndata", cache, format="in-memory", backed=backed, live=live
+        )
+    store = locate(str(data))
+    dataset = opener.open_file(store) if serving.backed else opener.read_file(store)
+    zarr = None if store.kind == "hdf5" else ZarrFiles(store, options.modality)
+    return ServedData(
+        SingleDataset(dataset),
+        "anndata",
+        cache,
+        format=_FORMATS[store.kind],
+        backed=serving.backed,
+        live=dataset,
+        zarr=zarr,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Opener:
+    """Opens datasets with the options of one server."""
+
+    options: ExportOptions
+    serving: ServeOptions
+    cache: ContentCache
+    problems: Sequence[Problem]
+
+    def open(
+        self, source: Source, state: str, is_current: Callable[[], bool] = lambda: True
+    ) -> LiveDataset:
+        """Open a source whose state has the text `state` in entity tags."""
+        folder = self.serving.cache_dir
+        return LiveDataset(
+            source,
+            self.options,
+            self.cache,
+            room=preparation_share(self.serving),
+            memory=self.serving.cache_bytes(),
+            index=self.serving.index,
+            cache_dir=Path(folder) if folder else default_cache_dir(),
+            mark=state,
+            is_unchanged=is_current,
+            problems=self.problems,
+        )
+
+    def open_file(self, store: Store) -> ReloadingData:
+        """Open a file that stays on disk, and is reopened when it changes."""
+        path, modality = store.path, self.options.modality  # absolute: the folder may change
+        return ReloadingData(
+            path,
+            lambda state, is_current: self.open(open_source(path, modality), state, is_current),
+        )
+
+    def read_file(self, store: Store) -> LiveDataset:
+        """Read a whole file into memory.
+
+        Raises
+        ------
+        InputError
+            With a modality, which is read from the file only.
+        """
+        if self.options.modality is not None:
+            fix = "leave one of them out"
+            raise InputError("--no-backed and --modality cannot both be given", fix=fix)
+        # Once the data is in memory, nothing shows which chunks were missing.
+        missing = survey(open_source(store.path), self.options).missing_chunks
+        opener = replace(self, problems=[*missing.problems, *self.problems])
+        source = replace(open_source(read_whole(store)), name=dataset_name(store.path))
+        live = opener.open(source, secrets.token_hex(8))
+        live.catalog.warnings += missing.warnings
+        return live
