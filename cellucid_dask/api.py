@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from cellucid_dask.arguments.boundary import in_arguments, settle, worded_all, worded_problem
 from cellucid_dask.errors import CellucidDaskError, Problem, raise_problems
 from cellucid_dask.exporter.result import ExportResult
-from cellucid_dask.options.run import read
+from cellucid_dask.options.keywords import read_export_options
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -83,7 +83,7 @@ def run_export_command(
     from cellucid_dask.exporter.run import run_export
     from cellucid_dask.source.core import open_source
 
-    what, how, wrong = read(options)
+    what, how, wrong = read_export_options(options)
     problems = [*problems, *wrong]
     source = None
     try:
@@ -157,7 +157,7 @@ def run_check(data: Data, options: Mapping[str, Any], problems: list[Problem]) -
     from cellucid_dask.exporter.checks.survey import survey
     from cellucid_dask.source.core import open_source
 
-    what, _, wrong = read(options)
+    what, _, wrong = read_export_options(options)
     try:
         found = survey(open_source(data, what.modality), what)
     except CellucidDaskError as error:

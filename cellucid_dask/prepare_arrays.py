@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from cellucid_dask.arguments.boundary import Words, in_arguments, settle
 from cellucid_dask.errors import InputError, Problem
 from cellucid_dask.exporter.result import ExportResult
-from cellucid_dask.options.export import ExportOptions, unknown
-from cellucid_dask.options.run import RunOptions, SlurmOptions, read
+from cellucid_dask.options.export import ExportOptions
+from cellucid_dask.options.keywords import find_unknown_options, read_export_options
+from cellucid_dask.options.run import RunOptions
+from cellucid_dask.options.slurm import SlurmOptions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -223,8 +225,12 @@ def _read_options(
     further = {f.name for cls in every for f in dataclasses.fields(cls)}
     further -= {*chosen, *_OF_ANNDATA}
     known = {name: value for name, value in options.items() if name in further}
-    what, how, problems = read(chosen | known)
-    return what, how, [*unknown(options, further | given.keys() - {"options"}), *problems]
+    what, how, problems = read_export_options(chosen | known)
+    return (
+        what,
+        how,
+        [*find_unknown_options(options, further | given.keys() - {"options"}), *problems],
+    )
 
 
 def _name_problems(given: Mapping[str, str]) -> list[Problem]:

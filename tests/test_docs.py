@@ -18,8 +18,9 @@ import cellucid_dask
 from cellucid_dask import CheckResult, ExportResult, check, export, prepare
 from cellucid_dask.commands.cli import cli
 from cellucid_dask.options.export import ExportOptions
-from cellucid_dask.options.run import RunOptions, SlurmOptions
+from cellucid_dask.options.run import RunOptions
 from cellucid_dask.options.serve import ServeOptions
+from cellucid_dask.options.slurm import SlurmOptions
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "cellucid_dask"

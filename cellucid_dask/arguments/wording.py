@@ -19,8 +19,9 @@ from cellucid_dask.arguments.boundary import Words
 from cellucid_dask.options.argument_names import NEGATIVE, option_of
 from cellucid_dask.options.argument_types import hints_of, kinds_of
 from cellucid_dask.options.export import ExportOptions
-from cellucid_dask.options.run import RunOptions, SlurmOptions
+from cellucid_dask.options.run import RunOptions
 from cellucid_dask.options.serve import ServeOptions
+from cellucid_dask.options.slurm import SlurmOptions
 
 # Options for which no class has a field: the argument, and its type.
 FURTHER: Final[Mapping[str, tuple[str, Any]]] = {

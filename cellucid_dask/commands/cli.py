@@ -169,10 +169,10 @@ def serve(path: str, **given: Any) -> None:
 def index(data: str, workers: int | None, memory: str | None, **given: Any) -> None:
     """Build the gene index that `serve` uses when the matrix of DATA is stored by cell (CSR)."""
     _import(*_INPUT_MODULES, "rich.progress", "distributed", "cellucid_dask.server.build_index")
-    from cellucid_dask.options.run import read
+    from cellucid_dask.options.keywords import read_export_options
     from cellucid_dask.server.build_index import build_index
 
-    _, run, problems = read({"workers": workers, "memory": memory})
+    _, run, problems = read_export_options({"workers": workers, "memory": memory})
     if given["layer"] is not None and given["raw"]:
         fix = "leave one of them out"
         problems.append(Problem("--layer and --raw cannot both be given", fix=fix))

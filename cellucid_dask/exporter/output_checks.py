@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cellucid_dask.errors import Problem
 from cellucid_dask.exporter.recovery.previous_run import STAGING
-from cellucid_dask.options.export import writable
+from cellucid_dask.options.output_files import is_writable
 from cellucid_dask.options.run import RunOptions
 
 
@@ -41,7 +41,7 @@ def output_problems(given: Path, run: RunOptions, data: str | None = None) -> li
         if not parent.is_file():
             what = f"cannot be made: {str(parent)!r} is a link that leads nowhere"
         return [Problem(what, where, "name another folder with --out")]
-    if not writable(parent):
+    if not is_writable(parent):
         what = f"cannot be made: the folder {str(parent)!r} cannot be written"
         return [Problem(what, where, "check its permissions, or name another folder with --out")]
     return []

@@ -16,8 +16,12 @@ from cellucid_dask.arguments.boundary import in_arguments
 from cellucid_dask.errors import CellucidDaskError, Problem
 from cellucid_dask.notebook.embedded_server import FIXED, FramedServer
 from cellucid_dask.notebook.proxy import proxy_prefix
-from cellucid_dask.options.export import unknown
-from cellucid_dask.options.serve import BOTH, OF_REFERENCE, choose_data
+from cellucid_dask.options.keywords import (
+    REFERENCE_ARGUMENTS,
+    SERVER_OPTIONS,
+    choose_data,
+    find_unknown_options,
+)
 from cellucid_dask.server.announce import has_browser, write_lines
 from cellucid_dask.server.datasets.collection import looks_like_export
 from cellucid_dask.server.datasets.opening import holds_exports
@@ -25,8 +29,8 @@ from cellucid_dask.server.datasets.opening import holds_exports
 HELD: Final = 3  # data in memory that are served at a time, each as large as it is
 TALLEST: Final = 10_000  # px
 NAMES: Final = (
-    frozenset(field.name for options in BOTH for field in fields(options))
-    .union(("height", "proxy", "quantize", *OF_REFERENCE))
+    frozenset(field.name for options in SERVER_OPTIONS for field in fields(options))
+    .union(("height", "proxy", "quantize", *REFERENCE_ARGUMENTS))
     .difference(FIXED)
 )
 
@@ -169,7 +173,7 @@ def _shown(
     problems: list[Problem],
 ) -> View:
     kernel = in_kernel()
-    wrong = unknown([name for name in options if name not in FIXED], NAMES)
+    wrong = find_unknown_options([name for name in options if name not in FIXED], NAMES)
     options = {name: value for name, value in options.items() if name in (*NAMES, *FIXED)}
     quiet = options.pop("quiet", False)
     browser = options.pop("open_browser", not kernel)

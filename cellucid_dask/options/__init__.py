@@ -1,7 +1,8 @@
-"""What a user may choose, checked once: of an export, of a run, and of a server."""
+"""Options of an export, of a run and of a server, checked when they are made."""
 
 from cellucid_dask.options.export import ExportOptions
-from cellucid_dask.options.run import RunOptions, SlurmOptions
+from cellucid_dask.options.run import RunOptions
 from cellucid_dask.options.serve import ServeOptions
+from cellucid_dask.options.slurm import SlurmOptions
 
 __all__ = ["ExportOptions", "RunOptions", "ServeOptions", "SlurmOptions"]

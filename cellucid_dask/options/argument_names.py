@@ -1,10 +1,10 @@
-"""How the command line spells the arguments of the Python functions."""
+"""Options of the command line that stand for arguments of the Python functions."""
 
 from __future__ import annotations
 
 from typing import Final
 
-# A switch that turns off what the argument, True by default, turns on.
+# Switches that turn an argument off; it is True by default.
 NEGATIVE: Final = {
     "backed": "--no-backed",
     "connectivity": "--no-graph",
@@ -13,7 +13,7 @@ NEGATIVE: Final = {
     "open_browser": "--no-browser",
     "vectors": "--no-vectors",
 }
-# An option that may be repeated names one value; the argument holds all of them.
+# Options that may be repeated, with one value each; the argument holds all values.
 REPEATED: Final = {
     "allowed_hosts": "--allowed-host",
     "embeddings": "--embedding",

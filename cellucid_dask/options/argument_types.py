@@ -1,4 +1,4 @@
-"""Types of arguments, checked against their annotations."""
+"""Conversion of arguments to the types of their annotations."""
 
 from __future__ import annotations
 
@@ -28,33 +28,33 @@ _WORDS: Final[Mapping[Any, str]] = {
 
 @lru_cache(maxsize=64)
 def hints_of(owner: Any) -> Mapping[str, Any]:
-    """Return the annotations of a class or function, without those that only a type checker reads.
+    """Return the annotations of a class or function that can be evaluated.
 
-    An annotation that names what is imported for the type checker alone cannot be evaluated: such
-    an argument is checked where it is used.
+    An annotation may use names that are imported for the type checker only. The argument is then
+    checked where it is used.
     """
     namespace = vars(sys.modules[owner.__module__])
-    found: dict[str, Any] = {}
+    hints: dict[str, Any] = {}
     for name, annotation in owner.__annotations__.items():
-        one: Any = SimpleNamespace(__annotations__={name: annotation})
+        holder: Any = SimpleNamespace(__annotations__={name: annotation})
         with suppress(NameError):
-            found |= get_type_hints(one, globalns=namespace)
-    return found
+            hints |= get_type_hints(holder, globalns=namespace)
+    return hints
 
 
 def convert(value: Any, hint: Any) -> Any:
-    """Return `value` in the type that an annotation wants.
+    """Convert `value` to the type of an annotation.
 
-    Scalars of numpy become those of Python, paths become text where text is wanted, lists become
-    tuples. True and False are no numbers, and a set has no order.
+    Scalars of numpy become those of Python, paths become text if the type is text, lists become
+    tuples. True and False are not accepted as numbers, nor a set as a list: it has no order.
 
     Raises
     ------
     TypeError
-        When `value` is of another type.
+        When `value` cannot be converted.
     """
     if getattr(value, "shape", None) == () and hasattr(value, "item"):
-        value = value.item()  # a scalar of numpy, which JSON does not know
+        value = value.item()  # a scalar of numpy, which JSON cannot hold
     kinds = _kinds(hint)
     if any(_is_of(value, kind) for kind in kinds):
         return value
@@ -65,23 +65,23 @@ def convert(value: Any, hint: Any) -> Any:
                 return converter(value, kind)
             except TypeError:
                 continue
-    raise TypeError(f"not {expected(hint)}")
+    raise TypeError(f"not {describe_type(hint)}")
 
 
 def type_problem(value: Any, hint: Any, where: str, *, secret: bool = False) -> Problem:
-    """Say which type an argument must have; a `secret` value is not shown."""
+    """Describe an argument of a wrong type; the text does not show a `secret` value."""
     kind = type(value).__name__
     short = isinstance(value, str | int | float) and not secret
     shown = f"{value!r:.60} is " if short else "is "
     article = "an" if kind[0].lower() in "aeiou" else "a"
-    what = f"{shown}{article} {kind}, not {expected(hint)}"
+    what = f"{shown}{article} {kind}, not {describe_type(hint)}"
     if isinstance(value, Mapping):
         what = next((_wrong_item(value, kind) for kind in _kinds(hint) if _is_dict(kind)), what)
     return Problem(what, where)
 
 
 def _wrong_item(value: Mapping[Any, Any], kind: Any) -> str:
-    """Say which key or value of a dict is of a wrong type."""
+    """Describe the first key or value of a dict that has a wrong type."""
     for wanted, noun, items in zip(
         get_args(kind), ("key", "value"), (value, value.values()), strict=True
     ):
@@ -89,19 +89,19 @@ def _wrong_item(value: Mapping[Any, Any], kind: Any) -> str:
             try:
                 convert(item, wanted)
             except TypeError:
-                return f"has the {noun} {item!r:.60}, not {expected(wanted)}"
+                return f"has the {noun} {item!r:.60}, not {describe_type(wanted)}"
     raise AssertionError("all items have the right type")
 
 
-def expected(hint: Any) -> str:
-    """Say in words what an annotation wants."""
+def describe_type(hint: Any) -> str:
+    """Describe in words the type of an annotation."""
     kinds = [kind for kind in _kinds(hint) if kind is not str or os.PathLike not in kinds_of(hint)]
-    words = list(dict.fromkeys(word for kind in kinds for word in _named(kind)))
+    words = list(dict.fromkeys(word for kind in kinds for word in _type_words(kind)))
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
 
 
 def kinds_of(hint: Any) -> tuple[Any, ...]:
-    """Types that an annotation allows, ``tuple`` for ``tuple[str, ...]``."""
+    """Return the types that an annotation allows, ``tuple`` for ``tuple[str, ...]``."""
     return tuple(get_origin(kind) or kind for kind in _kinds(hint))
 
 
@@ -109,7 +109,7 @@ def _kinds(hint: Any) -> tuple[Any, ...]:
     return get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
 
 
-def _named(kind: Any) -> Iterable[str]:
+def _type_words(kind: Any) -> Iterable[str]:
     origin = get_origin(kind) or kind
     if origin is Literal:
         return map(repr, get_args(kind))
@@ -121,20 +121,20 @@ def _is_dict(kind: Any) -> bool:
 
 
 def _is_of(value: Any, kind: Any) -> bool:
-    """Whether `value` is of this type already."""
+    """Whether `value` already has this type."""
     origin = get_origin(kind) or kind
     if origin is Literal:
         return value in get_args(kind)
     if origin in (tuple, Sequence, Mapping):
-        return False  # what it holds must be looked at
+        return False  # its items must be checked
     if origin is Any or not isinstance(origin, type) or getattr(origin, "_is_protocol", False):
-        return True  # Any, or a callable: it shows when it is used
+        return True  # Any, or a callable, which is checked when it is used
     if origin in (int, float):
         return type(value) is origin
     return isinstance(value, origin)
 
 
-def _number(kind: type, wanted: type) -> Callable[[Any, Any], Any]:
+def _number_converter(kind: type, wanted: type) -> Callable[[Any, Any], Any]:
     def converter(value: Any, _: Any) -> Any:
         if isinstance(value, bool) or not isinstance(value, kind):
             raise TypeError
@@ -143,28 +143,28 @@ def _number(kind: type, wanted: type) -> Callable[[Any, Any], Any]:
     return converter
 
 
-def _text(value: Any, _: Any) -> str:
+def _convert_text(value: Any, _: Any) -> str:
     path = os.fspath(value)  # raises TypeError
     if not isinstance(path, str):
         raise TypeError
     return path
 
 
-def _texts(value: Any, _: Any) -> tuple[str, ...]:
-    """Each of a list as text, as AnnData has its names; None is not one."""
+def _convert_texts(value: Any, _: Any) -> tuple[str, ...]:
+    """Convert each item of a list to text, as the names in an AnnData; None is refused."""
     if isinstance(value, str | bytes | Mapping | Set) or not isinstance(value, Iterable):
         raise TypeError
-    found = tuple(value)
-    if any(one is None for one in found):
+    items = tuple(value)
+    if any(item is None for item in items):
         raise TypeError
-    return tuple(map(str, found))
+    return tuple(map(str, items))
 
 
-def _text_or_texts(value: Any, kind: Any) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else _texts(value, kind)
+def _convert_text_or_texts(value: Any, kind: Any) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else _convert_texts(value, kind)
 
 
-def _mapping(value: Any, kind: Any) -> dict[Any, Any]:
+def _convert_mapping(value: Any, kind: Any) -> dict[Any, Any]:
     if not isinstance(value, Mapping):
         raise TypeError
     key, item = get_args(kind)
@@ -172,10 +172,10 @@ def _mapping(value: Any, kind: Any) -> dict[Any, Any]:
 
 
 _CONVERTERS: Final[Mapping[Any, Callable[[Any, Any], Any]]] = {
-    int: _number(Integral, int),
-    float: _number(Real, float),
-    str: _text,
-    tuple: _text_or_texts,
-    Sequence: _texts,
-    Mapping: _mapping,
+    int: _number_converter(Integral, int),
+    float: _number_converter(Real, float),
+    str: _convert_text,
+    tuple: _convert_text_or_texts,
+    Sequence: _convert_texts,
+    Mapping: _convert_mapping,
 }

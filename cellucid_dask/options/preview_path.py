@@ -1,4 +1,4 @@
-"""Where a sheet goes, and what is wrong with that; found out before anything is read or drawn."""
+"""The file of a preview; checked before anything is read or drawn."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from typing import Final
 
 from cellucid_dask import format as fmt
 from cellucid_dask.errors import Problem
-from cellucid_dask.options.export import file_problems
+from cellucid_dask.options.output_files import check_output_file
 
 FORMATS: Final = (".png", ".pdf", ".svg")
 INSTALL: Final = "pip install 'cellucid-dask[preview]'"
 
 
-def target_problems(path: Path, option: str) -> Iterator[Problem]:
-    """Say why no sheet can be written to `path`; changes nothing.
+def check_preview_path(path: Path, option: str) -> Iterator[Problem]:
+    """Find the reasons why no preview can be written to `path`; change nothing.
 
     Parameters
     ----------
     option
-        How the user names the file.
+        The option or argument that names the file.
     """
     if find_spec("matplotlib") is None:
         yield Problem("a preview needs matplotlib, which is not installed", fix=INSTALL)
     if path.suffix.lower() not in FORMATS:
         known = f"end it in {', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
         yield Problem(f"{str(path)!r} names no format of a preview", option, known)
-    # Verify would report it as a file that is none of the export.
-    above = list(Path(os.path.realpath(path)).parents)
-    inside = [folder for folder in above if (folder / fmt.IDENTITY).is_file()]
+    # `verify` would report it as a file that is not of the export.
+    parents = list(Path(os.path.realpath(path)).parents)
+    inside = [folder for folder in parents if (folder / fmt.IDENTITY).is_file()]
     if inside:
         fix = "name a file in another folder"
         yield Problem(f"{str(path)!r} lies in the export {str(inside[0])!r}", option, fix)
     else:
-        yield from file_problems(path, option)
+        yield from check_output_file(path, option)

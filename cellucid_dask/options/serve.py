@@ -1,19 +1,18 @@
-"""What a user may choose of a server, checked once, at construction."""
+"""Options of a server."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Final, Literal
-from urllib.parse import urlsplit
+from typing import Final
 
-from cellucid_dask.errors import InputError, Problem
-from cellucid_dask.options.argument_types import convert
-from cellucid_dask.options.export import ExportOptions, Options, bytes_of, make
+from cellucid_dask.errors import Problem
+from cellucid_dask.options.addresses import is_loopback, is_plain_path, is_site_url
+from cellucid_dask.options.base import Options
+from cellucid_dask.options.sizes import parse_size
 
 HOST: Final = "127.0.0.1"
 PORT: Final = 8765
@@ -27,33 +26,33 @@ class ServeOptions(Options):
     Parameters
     ----------
     host, port
-        Where to listen. A port that is taken gives way to the next free one of 100; 0 takes any.
+        Where to listen. If the port is in use, the next free one of 100 is taken; 0 takes any.
     open_browser
-        Whether to open a browser, where there is one.
+        Whether to open a browser, if there is one.
     quiet, verbose
-        Print nothing but errors; or a line for every request.
+        Print only errors; or print a line for every request.
     cache_size
-        Bound on the memory of answers, those being made included, in bytes or as text such as
-        ``"512MB"``.
+        Limit of the memory of responses, including those in preparation, in bytes or as text such
+        as ``"512MB"``.
     cache_dir
-        Where the gene index of CSR data is kept; None is the cache folder of the user.
+        Folder for the gene index of CSR data; None is the cache folder of the user.
     index
-        Whether to make and use that index.
+        Whether to build and use that index.
     backed
-        Read from the file as answers need it; False reads the whole AnnData into memory first.
+        Read from the file when a response needs it; False reads the AnnData into memory first.
     allowed_hosts
-        Names besides the bound one and those of the loopback that the Host header may have.
+        Names that the Host header may have, in addition to the bound and the loopback names.
     token
-        ``auto`` makes one, ``none`` serves without where that must be said aloud; None needs
-        none on a loopback address and refuses any other.
+        Secret of the requests. ``auto`` makes one; ``none`` serves without one on any address;
+        None serves without one on a loopback address, and refuses other addresses.
     base_path
-        Prefix of all paths, as a reverse proxy has it.
+        Prefix of all paths, as behind a reverse proxy.
     viewer
-        The page at the root: ``builtin``, ``hosted`` for that of a web site, or ``none``.
+        The page at the root: ``builtin``, ``hosted`` for the page of a web site, or ``none``.
     viewer_url
-        The site of the hosted page; None is that of Cellucid.
+        Site of the hosted page; None is the site of Cellucid.
     viewer_cache
-        Where the hosted page is kept; None is below the cache folder of the user.
+        Folder for the hosted page; None is below the cache folder of the user.
 
     Raises
     ------
@@ -77,17 +76,17 @@ class ServeOptions(Options):
     viewer_url: str | None = None
     viewer_cache: str | os.PathLike[str] | None = None
 
-    def _tidy(self) -> None:
+    def _normalize(self) -> None:
         base = self.base_path.strip("/")
         object.__setattr__(self, "base_path", f"/{base}" if base else "")
         if self.viewer_url is not None:
             object.__setattr__(self, "viewer_url", self.viewer_url.rstrip("/"))
 
-    def problems(self) -> Iterator[Problem]:
-        """Say what is wrong with the values."""
+    def find_problems(self) -> Iterator[Problem]:
+        """Find every problem of the values."""
         if not 0 <= self.port <= 65535:
             yield Problem(f"{self.port!r} is not a port", "--port", "use 0 to 65535")
-        if bytes_of(self.cache_size) is None:
+        if parse_size(self.cache_size) is None:
             fix = "write it as 512MB or 512MiB"
             yield Problem(f"{self.cache_size!r} is not a size", "--cache-size", fix)
         elif self.cache_bytes() < 16_000_000:
@@ -102,10 +101,10 @@ class ServeOptions(Options):
             if not re.fullmatch(r"[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]", name):
                 fix = "give the name alone, such as viewer.lab.org: no http://, port or path"
                 yield Problem(f"{name!r} is not a host name", "--allowed-host", fix)
-        yield from self._token_problems()
-        yield from self._viewer_problems()
+        yield from self._check_token()
+        yield from self._check_viewer()
 
-    def _viewer_problems(self) -> Iterator[Problem]:
+    def _check_viewer(self) -> Iterator[Problem]:
         if self.viewer not in VIEWERS:
             fix = "use builtin, hosted or none"
             yield Problem(f"{self.viewer!r} is not a viewer", "--viewer", fix)
@@ -115,13 +114,13 @@ class ServeOptions(Options):
                 if value is not None:
                     fix = "give --viewer hosted as well, or leave it out"
                     yield Problem("is for the hosted page only", name, fix)
-        if url is not None and not is_site(url):
+        if url is not None and not is_site_url(url):
             fix = "write it as https://host or https://host/path, without user, ? or #"
             yield Problem(f"{url!r} is not the URL of a site", "--viewer-url", fix)
         if folder is not None and _is_file(Path(folder)):
             yield Problem(f"{os.fspath(folder)!r} is not a folder", "--viewer-cache")
 
-    def _token_problems(self) -> Iterator[Problem]:
+    def _check_token(self) -> Iterator[Problem]:
         token = self.token
         if token not in (None, "auto", "none") and not re.fullmatch(
             r"[A-Za-z0-9._~-]{8,200}", token
@@ -133,27 +132,8 @@ class ServeOptions(Options):
             yield Problem(f"{self.host} can be reached from other machines", "--host", fix)
 
     def cache_bytes(self) -> int:
-        """`cache_size` in bytes."""
-        return bytes_of(self.cache_size) or 0
-
-
-BOTH: Final = (ExportOptions, ServeOptions)
-
-
-def is_plain_path(path: str) -> bool:
-    """Whether a path is empty, or made of parts that a URL writes as they are."""
-    return bool(re.fullmatch(r"(/[A-Za-z0-9._~@:-]+)*", path)) and ".." not in path
-
-
-def is_site(url: str) -> bool:
-    """Whether `url` is http or https, a host, perhaps a port and a path, and no more."""
-    found = re.fullmatch(r"https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(:[0-9]{1,5})?(/.*)?", url)
-    if found is None or not is_plain_path(found[3] or ""):
-        return False
-    try:
-        return urlsplit(url).port != 0 and bool(urlsplit(url).hostname)
-    except ValueError:  # a port above 65535, or brackets around what is no address
-        return False
+        """Return `cache_size` in bytes."""
+        return parse_size(self.cache_size) or 0
 
 
 def _is_file(path: Path) -> bool:
@@ -161,83 +141,3 @@ def _is_file(path: Path) -> bool:
         return path.exists() and not path.is_dir()
     except (OSError, ValueError):
         return True
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches `host`."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
-def read_serving(given: Mapping[str, Any]) -> tuple[ExportOptions, ServeOptions, list[Problem]]:
-    """Make the options of a server of keyword arguments, and say what is wrong with them.
-
-    Live data is served uncompressed by name, and as float32 unless ``quantize`` says otherwise.
-    """
-    given, problems = dict(given), []
-    bits = given.pop("quantize", None)
-    try:
-        bits = convert(bits, Literal[8, 16] | None)
-    except TypeError:
-        problems.append(Problem(f"{bits!r} bits", "--quantize", "use 8 or 16"))
-        bits = None
-    fixed = {"compression": 0, "var_quantization": bits, "obs_quantization": bits}
-    for key in fixed.keys() & given.keys():
-        what, fix = "has no meaning for a server", "use --quantize for 8 or 16 bits"
-        problems.append(Problem(what, repr(key), fix))
-    problems += _translate(given)
-    (what_served, how), wrong = make(BOTH, given | fixed, ("quantize", *OF_REFERENCE))
-    return what_served, how, [*problems, *wrong]
-
-
-OF_REFERENCE: Final = ("centroid_outlier_quantile", "normalize_embeddings")
-
-
-def _translate(given: dict[str, Any]) -> list[Problem]:
-    """Give arguments of the servers of the reference their names here; what is wrong with them."""
-    problems = []
-    theirs, ours = "centroid_outlier_quantile", "centroid_quantile"
-    if theirs in given:
-        value = given.pop(theirs)
-        if ours in given:
-            what = "are two names of one argument"
-            problems.append(Problem(what, f"{theirs!r}, {ours!r}", "give one of them"))
-        given.setdefault(ours, value)
-    if given.pop("normalize_embeddings", True) is not True:
-        what, fix = "embeddings are always normalized: the format has no other", "leave it out"
-        problems.append(Problem(what, "'normalize_embeddings'", fix))
-    return problems
-
-
-def choose_data(data: Any, data_dir: Any, problems: Sequence[Problem]) -> tuple[Any, list[Problem]]:
-    """The data, under our name of the argument or under that of the reference.
-
-    Parameters
-    ----------
-    data, data_dir
-        One of them is not None.
-    problems
-        What is already known to be wrong.
-
-    Returns
-    -------
-    The data, and all that is wrong.
-
-    Raises
-    ------
-    InputError
-        When there are none.
-    """
-    if data is None and data_dir is None:
-        nothing = Problem("there is nothing to serve", "data", "give a path or an AnnData")
-        raise InputError.of([*problems, nothing])
-    if data is None:
-        return data_dir, [*problems]
-    if data_dir is None:
-        return data, [*problems]
-    twice = Problem("are two names of one argument", "'data', 'data_dir'", "give one of them")
-    return data, [*problems, twice]

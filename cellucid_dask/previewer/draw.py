@@ -10,7 +10,7 @@ from typing import Final
 from cellucid_dask.arguments.boundary import Words, in_arguments, typed
 from cellucid_dask.errors import CellucidDaskError, OptionError, OutputError, Problem
 from cellucid_dask.files import write_atomically
-from cellucid_dask.options.preview_path import target_problems
+from cellucid_dask.options.preview_path import check_preview_path
 from cellucid_dask.previewer.matplotlib_setup import defaults, require_matplotlib
 from cellucid_dask.previewer.open_export import Opened, open_export, telling
 from cellucid_dask.previewer.select_panels import Field, choose
@@ -61,7 +61,7 @@ def preview(
     folder = Path(export)
     name = Path(os.path.abspath(folder)).name  # noqa: PTH100  the name it was given, if a link
     target = Path(f"{name}-preview.png" if out is None else out)
-    problems = [*target_problems(target, "--out"), *_number_problems(columns)]
+    problems = [*check_preview_path(target, "--out"), *_number_problems(columns)]
     try:
         opened = open_export(folder)
     except CellucidDaskError as error:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import TextIO
 
 from cellucid_dask.arguments.boundary import worded_all
-from cellucid_dask.options.serve import is_loopback
+from cellucid_dask.options.addresses import is_loopback
 
 EVERYWHERE = ("0.0.0.0", "::", "[::]", "")  # noqa: S104  compared, not bound
 

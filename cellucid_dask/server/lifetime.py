@@ -12,7 +12,8 @@ from typing import Any, Final, Self
 
 from cellucid_dask.arguments.boundary import in_arguments
 from cellucid_dask.errors import InputError, Problem
-from cellucid_dask.options.serve import HOST, PORT, choose_data
+from cellucid_dask.options.keywords import choose_data
+from cellucid_dask.options.serve import HOST, PORT
 from cellucid_dask.server.announce import (
     has_browser,
     open_lines,

@@ -7,7 +7,7 @@ from typing import Any
 
 from cellucid_dask.arguments.boundary import in_arguments
 from cellucid_dask.errors import InputError, Problem
-from cellucid_dask.options.serve import read_serving
+from cellucid_dask.options.keywords import read_serve_options
 from cellucid_dask.server.app import App
 from cellucid_dask.server.datasets.opening import open_data
 from cellucid_dask.server.http.guard import Token
@@ -58,7 +58,7 @@ def build_app(data: Any, options: dict[str, Any], problems: Sequence[Problem] = 
     CellucidDaskError
         With everything that is wrong with the data and the options.
     """
-    export_options, serving, option_problems = read_serving(options)
+    export_options, serving, option_problems = read_serve_options(options)
     if problems or option_problems:
         # Opening the data reports what is wrong with them in the same error.
         open_data(data, export_options, serving, [*problems, *option_problems]).close()

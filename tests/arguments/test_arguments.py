@@ -37,9 +37,11 @@ from cellucid_dask.commands.cli import cli
 from cellucid_dask.errors import Problem
 from cellucid_dask.options.argument_names import NEGATIVE, option_of
 from cellucid_dask.options.argument_types import convert, hints_of
-from cellucid_dask.options.export import ExportOptions, make
-from cellucid_dask.options.run import RunOptions, SlurmOptions
+from cellucid_dask.options.export import ExportOptions
+from cellucid_dask.options.keywords import make_options
+from cellucid_dask.options.run import RunOptions
 from cellucid_dask.options.serve import ServeOptions
+from cellucid_dask.options.slurm import SlurmOptions
 from cellucid_dask.verify import verify
 
 PACKAGE = Path(cellucid_dask.__file__).parent
@@ -158,7 +160,9 @@ def test_a_function_with_names_of_its_own() -> None:
 def test_every_field_is_checked_against_its_annotation(cls: Any, field: Any) -> None:
     wrong = problems_of(cls, **{field.name: object()})
     assert any(problem.where == option_of(field.name) for problem in wrong), wrong
-    assert make([cls], {field.name: object()})[1] == wrong, "also where others are read with it"
+    assert make_options([cls], {field.name: object()})[1] == wrong, (
+        "also where others are read with it"
+    )
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,9 @@ from rich.filesize import decimal
 from cellucid_dask.compute.machine import MiB
 from cellucid_dask.compute.slurm.sbatch import directive, log_folder, mebibytes
 from cellucid_dask.compute.worker_process import PRELOAD, WORKER_ENVIRONMENT
-from cellucid_dask.options.export import bytes_of
-from cellucid_dask.options.run import RunOptions, SlurmOptions
+from cellucid_dask.options.run import RunOptions
+from cellucid_dask.options.sizes import parse_size
+from cellucid_dask.options.slurm import SlurmOptions
 
 NANNY_BYTES = 160_000_000  # of the process that watches the workers of a SLURM job
 CORE_BYTES = 4 << 30  # memory of a job for each of its cores, where nobody says
@@ -114,7 +115,7 @@ def plan_jobs(run: RunOptions) -> WorkerJobs:
     assert options is not None
     wanted = run.workers or 1
     cores = options.job_cores or int(site("cores") or 1)
-    memory = bytes_of(options.job_memory or site("memory") or CORE_BYTES * cores) or 0
+    memory = parse_size(options.job_memory or site("memory") or CORE_BYTES * cores) or 0
     workers = min(cores, wanted)
     number = min(-(-wanted // workers), options.max_jobs or wanted)
     return WorkerJobs(number, workers, cores, memory, wanted, options)

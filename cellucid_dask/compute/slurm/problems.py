@@ -23,8 +23,9 @@ from cellucid_dask.compute.slurm.sbatch import (
     long_name,
 )
 from cellucid_dask.errors import Problem
-from cellucid_dask.options.export import bytes_of
-from cellucid_dask.options.run import RunOptions, SlurmOptions, interface_problems
+from cellucid_dask.options.run import RunOptions
+from cellucid_dask.options.sizes import parse_size
+from cellucid_dask.options.slurm import SlurmOptions, check_interface
 
 NEEDED = ("bokeh", "cryptography", "dask_jobqueue")
 OURS = {  # options of sbatch that this package sets, with that of ours which says it
@@ -66,11 +67,11 @@ def find_slurm_problems(run: RunOptions, out: Path) -> list[Problem]:
     if run.slurm.interface is None:
         found += [
             Problem(problem.what, "interface in dask's configuration", problem.fix)
-            for problem in interface_problems(site("interface"))
+            for problem in check_interface(site("interface"))
         ]
     wrong = list(_site_problems())
     found += [*wrong, *_path_problems(run, out), *_directive_problems(run.slurm)]
-    if wrong or run.workers is None or list(run.slurm.problems()):
+    if wrong or run.workers is None or list(run.slurm.find_problems()):
         return found  # which is told already
     jobs, total = plan_jobs(run), run.memory_bytes()
     if total is not None and total > jobs.number * jobs.memory:
@@ -91,7 +92,7 @@ def _site_problems() -> Iterator[Problem]:
     death = str(site("death-timeout") or 60)
     of_text = ("queue", "account", "log-directory", "local-directory", "python")
     checks = [
-        ("memory", memory is None or bytes_of(memory) is not None, "write it as 16GB or 16GiB"),
+        ("memory", memory is None or parse_size(memory) is not None, "write it as 16GB or 16GiB"),
         ("cores", cores is None or re.fullmatch(r"[1-9]\d*", str(cores)), "write a number"),
         ("walltime", time is None or isinstance(time, str), "write it in quotes: '2:00:00'"),
         ("death-timeout", re.fullmatch(r"\d+(\.\d+)?", death), "write seconds"),

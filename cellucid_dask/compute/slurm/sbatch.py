@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from cellucid_dask.compute.machine import MiB
-from cellucid_dask.options.run import SlurmOptions
+from cellucid_dask.options.slurm import SlurmOptions
 
 ANSWER_SECONDS = 30  # after which SLURM is taken not to answer
 AT_ONCE = 8  # programs of SLURM that run at a time

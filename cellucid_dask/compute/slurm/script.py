@@ -23,8 +23,8 @@ from cellucid_dask.compute.slurm.sbatch import (
     mebibytes,
 )
 from cellucid_dask.errors import OptionError, Problem, suggest
-from cellucid_dask.options.export import bytes_of
-from cellucid_dask.options.run import SlurmOptions
+from cellucid_dask.options.sizes import parse_size
+from cellucid_dask.options.slurm import SlurmOptions
 
 PROGRAM = "cellucid-dask"
 MANY = ("nodes", "workers", "interface")  # what only a script for several nodes takes
@@ -167,7 +167,7 @@ def _program() -> str:
 
 def _directives(text: str, choices: Choices) -> Iterator[str]:
     """Options of sbatch, as they are written after ``#SBATCH``."""
-    bytes_ = None if choices.job_memory is None else bytes_of(choices.job_memory)
+    bytes_ = None if choices.job_memory is None else parse_size(choices.job_memory)
     values = {
         "--partition": choices.partition,
         "--account": choices.account,
@@ -240,7 +240,7 @@ def _job_problems(choices: Choices) -> Iterator[Problem]:
     """Say what is wrong with what SLURM is asked for."""
     names = ("partition", "account", "time", "job_memory", "job_cores", "slurm_directives")
     given = {name: getattr(choices, name) for name in names}
-    _, wrong = SlurmOptions.read(given)
+    _, wrong = SlurmOptions.from_keywords(given)
     yield from wrong
     told = {problem.where for problem in wrong}
     if choices.time is not None and "--time" not in told:
@@ -248,7 +248,7 @@ def _job_problems(choices: Choices) -> Iterator[Problem]:
         if 0 < minutes < LEAST_MINUTES:
             what = f"{choices.time!r} is too short: jobs are told to stop 2 minutes before the end"
             yield Problem(what, "--time", f"use {LEAST_MINUTES} minutes or more")
-    size = None if choices.job_memory is None else bytes_of(choices.job_memory)
+    size = None if choices.job_memory is None else parse_size(choices.job_memory)
     if size is not None and size < LEAST_BYTES:
         what = f"{choices.job_memory!r} is too little for a job: it is {size} bytes"
         yield Problem(what, "--job-memory", "use 500MB or more, and write the unit")

@@ -15,7 +15,7 @@ from urllib3 import BaseHTTPResponse, PoolManager, ProxyManager, Timeout
 from urllib3.exceptions import HTTPError
 from urllib3.util import parse_url
 
-from cellucid_dask.options.serve import is_loopback, is_site
+from cellucid_dask.options.addresses import is_loopback, is_site_url
 from cellucid_dask.server.hosted.deadline import SILENT, Watch, left, watched
 
 CONNECT: Final = 3.0  # seconds to connect, to each address of the name
@@ -118,7 +118,7 @@ class Upstream:
         except ValueError as error:
             raise UnfitError("redirects to what is no address") from error
         if where != self._origin:
-            told = f", {where}" if is_site(where) else ""  # it may hold any letters
+            told = f", {where}" if is_site_url(where) else ""  # it may hold any letters
             raise UnfitError(f"redirects to another site{told}")
         return target
 

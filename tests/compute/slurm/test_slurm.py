@@ -54,7 +54,9 @@ from cellucid_dask.compute.worker_check import (
     run_on_checked_worker,
 )
 from cellucid_dask.errors import EngineError, OptionError
-from cellucid_dask.options.run import RunOptions, SlurmOptions, read
+from cellucid_dask.options.keywords import read_export_options
+from cellucid_dask.options.run import RunOptions
+from cellucid_dask.options.slurm import SlurmOptions
 
 MiB, GiB = 1 << 20, 1 << 30
 PYTHON = shlex.quote(sys.executable)
@@ -124,16 +126,23 @@ def test_a_value_that_cannot_be_used(given: dict[str, Any], option: str) -> None
 
 
 def test_what_is_given_becomes_options() -> None:
-    _, run, problems = read({"slurm": True, "workers": 3, "slurm_directives": "--qos=long"})
+    _, run, problems = read_export_options(
+        {"slurm": True, "workers": 3, "slurm_directives": "--qos=long"}
+    )
     assert run.slurm == SlurmOptions(slurm_directives=("--qos=long",))
     assert not problems
     made = SlurmOptions(partition="p")
-    assert read({"slurm": made, "workers": 3})[1].slurm is made
-    assert read({"slurm": False, "partition": None, "adaptive": False})[1:] == (RunOptions(), [])
+    assert read_export_options({"slurm": made, "workers": 3})[1].slurm is made
+    assert read_export_options({"slurm": False, "partition": None, "adaptive": False})[1:] == (
+        RunOptions(),
+        [],
+    )
 
 
 def test_what_is_wrong_is_told_at_once() -> None:
-    _, _, problems = read({"slurm": True, "scheduler": "tcp://x:1", "time": "x", "job_cores": 0})
+    _, _, problems = read_export_options(
+        {"slurm": True, "scheduler": "tcp://x:1", "time": "x", "job_cores": 0}
+    )
     told = "\n".join(map(str, problems))
     for line in ("--time", "--job-cores", "--slurm and --scheduler cannot both", "add --workers N"):
         assert line in told
@@ -141,7 +150,7 @@ def test_what_is_wrong_is_told_at_once() -> None:
 
 def test_options_of_jobs_without_jobs() -> None:
     options = {"partition": "p", "max_jobs": 3, "adaptive": True, "slurm_directives": ("--x",)}
-    _, run, problems = read({**options, "workers": 2, "account": None})
+    _, run, problems = read_export_options({**options, "workers": 2, "account": None})
     assert run.slurm is None
     (problem,) = problems
     assert problem.where.startswith("--partition, --max-jobs, --adaptive, --slurm-directive")

@@ -1,0 +1,149 @@
+"""Options from the keyword arguments of a Python function."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from typing import Any, Final, Literal
+
+from cellucid_dask.errors import InputError, Problem, suggest
+from cellucid_dask.options.argument_names import option_of
+from cellucid_dask.options.argument_types import convert
+from cellucid_dask.options.export import ExportOptions
+from cellucid_dask.options.run import RunOptions
+from cellucid_dask.options.serve import ServeOptions
+from cellucid_dask.options.slurm import SlurmOptions
+
+SERVER_OPTIONS: Final = (ExportOptions, ServeOptions)
+# Arguments of the servers of the reference that have another name here, or none.
+REFERENCE_ARGUMENTS: Final = ("centroid_outlier_quantile", "normalize_embeddings")
+
+
+def read_export_options(
+    given: Mapping[str, Any],
+) -> tuple[ExportOptions, RunOptions, list[Problem]]:
+    """Make the options of an export and a run from keyword arguments; return every problem.
+
+    The objects hold wrong values too, so that problems of the data can be found and reported
+    together with them. Nothing may be written with such options.
+
+    Parameters
+    ----------
+    given
+        Fields of both classes, and with ``slurm=True`` of `SlurmOptions`.
+    """
+    names = {f.name for f in fields(SlurmOptions)}
+    jobs = {name: value for name, value in given.items() if name in names}
+    rest: dict[str, Any] = {key: value for key, value in given.items() if key not in names}
+    problems: list[Problem] = []
+    if type(rest.get("slurm")) is bool and rest.pop("slurm"):
+        rest["slurm"], problems = SlurmOptions.from_keywords(jobs)
+        jobs = {}
+    (export, run), more = make_options((ExportOptions, RunOptions), rest)
+    problems = list(dict.fromkeys([*problems, *more]))
+    without = ", ".join(option_of(name) for name, value in jobs.items() if value)
+    if without:
+        problems.append(Problem("only together with --slurm", without, "add --slurm"))
+    return export, run, problems
+
+
+def read_serve_options(
+    given: Mapping[str, Any],
+) -> tuple[ExportOptions, ServeOptions, list[Problem]]:
+    """Make the options of a server from keyword arguments; return every problem.
+
+    Live data is served uncompressed by name, and as float32 unless ``quantize`` says otherwise.
+    """
+    given, problems = dict(given), []
+    bits = given.pop("quantize", None)
+    try:
+        bits = convert(bits, Literal[8, 16] | None)
+    except TypeError:
+        problems.append(Problem(f"{bits!r} bits", "--quantize", "use 8 or 16"))
+        bits = None
+    fixed = {"compression": 0, "var_quantization": bits, "obs_quantization": bits}
+    for key in fixed.keys() & given.keys():
+        what, fix = "has no meaning for a server", "use --quantize for 8 or 16 bits"
+        problems.append(Problem(what, repr(key), fix))
+    problems += _rename_reference_arguments(given)
+    (export, serve), more = make_options(
+        SERVER_OPTIONS, given | fixed, ("quantize", *REFERENCE_ARGUMENTS)
+    )
+    return export, serve, [*problems, *more]
+
+
+def _rename_reference_arguments(given: dict[str, Any]) -> list[Problem]:
+    """Rename arguments of the servers of the reference in place; return every problem."""
+    problems = []
+    reference_name, name = "centroid_outlier_quantile", "centroid_quantile"
+    if reference_name in given:
+        value = given.pop(reference_name)
+        if name in given:
+            what = "are two names of one argument"
+            problems.append(Problem(what, f"{reference_name!r}, {name!r}", "give one of them"))
+        given.setdefault(name, value)
+    if given.pop("normalize_embeddings", True) is not True:
+        what, fix = "embeddings are always normalized: the format has no other", "leave it out"
+        problems.append(Problem(what, "'normalize_embeddings'", fix))
+    return problems
+
+
+def choose_data(data: Any, data_dir: Any, problems: Sequence[Problem]) -> tuple[Any, list[Problem]]:
+    """Return the data, from our argument or from the one of the reference.
+
+    Parameters
+    ----------
+    data, data_dir
+        Values of the two arguments.
+    problems
+        Problems that are already known.
+
+    Returns
+    -------
+    The data, and all problems.
+
+    Raises
+    ------
+    InputError
+        When neither is given.
+    """
+    if data is None and data_dir is None:
+        nothing = Problem("there is nothing to serve", "data", "give a path or an AnnData")
+        raise InputError.of([*problems, nothing])
+    if data is None:
+        return data_dir, [*problems]
+    if data_dir is None:
+        return data, [*problems]
+    both = Problem("are two names of one argument", "'data', 'data_dir'", "give one of them")
+    return data, [*problems, both]
+
+
+def make_options(
+    classes: Sequence[type[Any]], given: Mapping[str, Any], others: Iterable[str] = ()
+) -> tuple[list[Any], list[Problem]]:
+    """Make an object of each class from keyword arguments; return them, and every problem.
+
+    Parameters
+    ----------
+    others
+        Further names that are allowed; they are suggested for misspelled ones.
+    """
+    known = [{f.name for f in fields(cls)} for cls in classes]
+    problems = find_unknown_options(given, set().union(*known, others))
+    results = [
+        cls.from_keywords({k: v for k, v in given.items() if k in names})
+        for cls, names in zip(classes, known, strict=True)
+    ]
+    return [options for options, _ in results], problems + [
+        p for _, wrong in results for p in wrong
+    ]
+
+
+def find_unknown_options(given: Iterable[str], known: Iterable[str]) -> list[Problem]:
+    """Find the given names that are not options, and suggest the most similar ones."""
+    options = sorted(known)
+    return [
+        Problem("there is no such option", repr(key), suggest(key, options))
+        for key in given
+        if key not in options
+    ]
