@@ -81,7 +81,7 @@ def run_export_command(
     from cellucid_dask.compute.progress import Reporter
     from cellucid_dask.exporter.output_checks import output_problems
     from cellucid_dask.exporter.run import run_export
-    from cellucid_dask.source.core import open_source
+    from cellucid_dask.source.open import open_source
 
     what, how, wrong = read_export_options(options)
     problems = [*problems, *wrong]
@@ -155,7 +155,7 @@ def check(data: Data, **options: Any) -> CheckResult:
 def run_check(data: Data, options: Mapping[str, Any], problems: list[Problem]) -> CheckResult:
     """Do what `check` does; `problems` of a command line are told with all others."""
     from cellucid_dask.exporter.checks.survey import survey
-    from cellucid_dask.source.core import open_source
+    from cellucid_dask.source.open import open_source
 
     what, _, wrong = read_export_options(options)
     try:

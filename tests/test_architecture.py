@@ -38,46 +38,54 @@ LAYERS: dict[str, str] = {
     "options": "errors format",
     "arguments": "errors options",
     "synthetic": "errors",
-    "source": "errors format versions",
+    "source.storage": "errors versions",
+    "source.arrays": "errors source.storage",
+    "source.rows": "errors source.arrays source.storage",
+    "source.model": "errors source.arrays source.rows",
+    "source.inputs": "errors source.arrays source.model source.rows source.storage versions",
+    "source.chunks": "errors source.arrays source.inputs source.rows source.storage",
+    "source": "errors format source.inputs source.model source.rows source.storage",
     "compute": "arguments errors files options",
     "verify": "arguments errors format versions",
     "previewer": "arguments errors files format options verify",
     "datasets": "arguments errors files format",
-    "exporter.checks": "encode errors format options source",
+    "exporter.checks": "encode errors format options source source.arrays source.chunks "
+    "source.model source.rows source.storage",
     "exporter.receipts": "files",
-    "exporter.obs_memory": "exporter.checks source",
-    "exporter.disk_usage": "exporter.checks format options source",
+    "exporter.obs_memory": "exporter.checks source.storage",
+    "exporter.disk_usage": "exporter.checks format options source.arrays",
     "exporter.plan": "errors exporter.checks exporter.disk_usage exporter.obs_memory format "
-    "options source",
+    "options source.arrays",
     "exporter.recovery": "arguments encode errors exporter.checks exporter.receipts files format "
-    "options source",
+    "options source.arrays source.model source.storage",
     "exporter.result": "",
-    "exporter.job": "compute exporter.checks exporter.plan exporter.recovery files options source",
+    "exporter.job": "compute exporter.checks exporter.plan exporter.recovery files options "
+    "source.model",
     "exporter.stages": "compute encode errors exporter.checks exporter.job exporter.obs_memory "
     "exporter.plan exporter.receipts exporter.recovery exporter.result files format options "
-    "previewer source verify",
+    "previewer source.arrays source.model source.storage verify",
     "exporter": "arguments compute encode errors exporter.checks exporter.disk_usage exporter.job "
-    "exporter.obs_memory exporter.plan exporter.receipts exporter.recovery "
-    "exporter.result exporter.stages files format options source",
+    "exporter.obs_memory exporter.plan exporter.receipts exporter.recovery exporter.result "
+    "exporter.stages files format options source.model",
     "api": "arguments compute errors exporter exporter.checks exporter.result options source",
-    "prepare_arrays": "arguments compute errors exporter exporter.result options source",
-    "server.cache_folder": "format source",
+    "prepare_arrays": "arguments compute errors exporter exporter.result options source.inputs",
+    "server.cache_folder": "format source.storage",
     "server.http": "errors options",
     "server.hosted": "format options server.cache_folder server.http",
     "server.gene_index": "compute encode errors exporter.checks exporter.plan exporter.receipts "
-    "exporter.recovery exporter.stages server.cache_folder source",
+    "exporter.recovery exporter.stages server.cache_folder source.arrays source.storage",
     "server.datasets": "compute datasets encode errors exporter exporter.checks exporter.plan "
-    "exporter.stages files format options server.cache_folder server.gene_index "
-    "server.http source",
-    "server": "arguments compute errors exporter.plan options server.cache_folder "
-    "server.datasets server.gene_index server.hosted server.http source",
+    "exporter.stages files format options server.cache_folder server.gene_index server.http "
+    "source source.arrays source.inputs source.model source.rows source.storage",
+    "server": "arguments compute errors exporter.plan options server.cache_folder server.datasets "
+    "server.gene_index server.hosted server.http source source.arrays source.chunks source.model",
     "notebook": "arguments errors options server server.datasets server.http",
     "anndata_server": "options server",
     "jupyter": "arguments notebook options server",
     "": "api datasets errors exporter.recovery exporter.result notebook prepare_arrays previewer "
     "server",
-    "commands": "package api arguments compute errors exporter.recovery exporter.result format "
-    "options previewer server server.datasets server.http synthetic verify",
+    "commands": "api arguments compute errors exporter.recovery exporter.result format options "
+    "package previewer server server.datasets server.http synthetic verify",
     "__main__": "commands",
 }
 # The independent decoder may know how messages name arguments, which decides no byte.

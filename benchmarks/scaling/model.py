@@ -19,7 +19,7 @@ from cellucid_dask.exporter.checks.survey import survey
 from cellucid_dask.exporter.plan import Plan, make_plan, spill_bytes
 from cellucid_dask.exporter.stages.task_counts import count_tasks
 from cellucid_dask.options.export import ExportOptions
-from cellucid_dask.source.core import open_source
+from cellucid_dask.source.open import open_source
 
 READ_BYTES = 12  # float32 values and int64 indices, as they are where nothing compresses them
 

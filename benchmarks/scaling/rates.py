@@ -28,7 +28,7 @@ from cellucid_dask.exporter.stages.edges import write_edges
 from cellucid_dask.exporter.stages.genes.driver import spilled_bytes
 from cellucid_dask.files import PARTS, Receipt
 from cellucid_dask.options.export import ExportOptions
-from cellucid_dask.source.core import open_source
+from cellucid_dask.source.open import open_source
 from cellucid_dask.synthetic import AtlasSpec
 
 FILE = Path(__file__).with_name("rates.json")

@@ -17,7 +17,7 @@ import numpy as np
 from cellucid_dask.exporter.checks.survey import Catalog
 from cellucid_dask.format import value_dtype
 from cellucid_dask.options.export import ExportOptions
-from cellucid_dask.source.matrix import SparseMatrix
+from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
 
 LARGEST_BLOCK: Final = 1 << 16  # bytes; more is what a file server transfers at a time
 USUAL_BLOCK: Final = 1 << 12

@@ -11,7 +11,7 @@ from cellucid_dask.exporter.recovery.journal import FinishedWork, Journal
 from cellucid_dask.exporter.recovery.staging import StagingFolders
 from cellucid_dask.files import Receipt
 from cellucid_dask.options.export import ExportOptions
-from cellucid_dask.source.core import Source
+from cellucid_dask.source.model import Source
 
 
 @dataclass(slots=True)

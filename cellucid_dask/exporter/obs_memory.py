@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from cellucid_dask.exporter.checks.survey import Catalog
-from cellucid_dask.source.storage.store import ROWS
+from cellucid_dask.source.storage.file_array import ROWS
 
 PIECE_BYTES: Final = 32 << 20  # of the coordinates of a piece, in the forms it is held in
 LARGE_PIECE_BYTES: Final = 128 << 20

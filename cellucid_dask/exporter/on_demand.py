@@ -27,7 +27,7 @@ from cellucid_dask.exporter.stages.manifests import build
 from cellucid_dask.exporter.stages.obs.reduction import reduce_columns
 from cellucid_dask.files import PARTS, Receipt
 from cellucid_dask.options.export import ExportOptions
-from cellucid_dask.source.core import Source
+from cellucid_dask.source.model import Source
 
 Ranked = Mapping[str, tuple[Receipt, str]]
 NOT_WRITTEN = Receipt("", 0, 0)  # of a file of which a manifest tells no more than its name

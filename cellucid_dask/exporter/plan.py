@@ -21,7 +21,8 @@ from cellucid_dask.exporter.disk_usage import FileKind, edge_scratch, obs_scratc
 from cellucid_dask.exporter.obs_memory import ObsMemory, size_of_sums
 from cellucid_dask.format import value_dtype
 from cellucid_dask.options.export import ExportOptions
-from cellucid_dask.source.matrix import DenseMatrix, SparseMatrix
+from cellucid_dask.source.arrays.dense_matrix import DenseMatrix
+from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
 
 MiB = 1 << 20
 SPAN = 1 << 18  # cells of one partial sum at least; its ends never depend on memory

@@ -15,7 +15,7 @@ from cellucid_dask.exporter.recovery.previous_run import PreviousRun, inspect_pr
 from cellucid_dask.exporter.recovery.provenance import Provenance, collect_provenance
 from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.options.run import RunOptions
-from cellucid_dask.source.core import Source
+from cellucid_dask.source.model import Source
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from cellucid_dask.exporter.summary import record_contents
 from cellucid_dask.exporter.workspace import open_workspace
 from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.options.run import RunOptions
-from cellucid_dask.source.core import Source
+from cellucid_dask.source.model import Source
 
 
 def run_export(

@@ -16,10 +16,12 @@ from cellucid_dask.options.run import RunOptions
 from cellucid_dask.server.cache_folder import default_cache_dir, index_folder
 from cellucid_dask.server.datasets.gene_reader import matrix_fingerprint
 from cellucid_dask.server.gene_index.lookup import GeneIndex
+from cellucid_dask.source.arrays.matrix import Matrix
+from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
 from cellucid_dask.source.chunks.array_uses import uses_of_matrix
 from cellucid_dask.source.chunks.missing import find_missing_chunks
-from cellucid_dask.source.core import Source, open_source
-from cellucid_dask.source.matrix import Matrix, SparseMatrix
+from cellucid_dask.source.model import Source
+from cellucid_dask.source.open import open_source
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from cellucid_dask.format import DIMENSIONS
+from cellucid_dask.source.model import MUDATA_PREFIX
 
 Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
 
@@ -25,7 +26,6 @@ MORE_LATENT = (  # names that the reference does not know, taken after all of it
     "X_bbknn_pca",
 )
 GUESSED_COLUMNS = 1000  # of a latent space whose name says nothing, at most
-WHOLE = "whole:"  # before names of a MuData as a whole that its modality has too: never guessed
 # Names of other embeddings than UMAP, the likelier first; and of what is rather something else.
 _LIKELY = ("umap", "tsne", "pacmap", "trimap", "mde", "phate", "draw_graph", "force")
 _UNLIKELY = ("spatial", "pca", "diffmap", "velocity")
@@ -70,7 +70,7 @@ def discover(
         Vector fields by name and dimension, where they are known: then none is looked for.
     """
     found = Found(embeddings=dict(chosen))
-    shapes = {key: shape for key, shape in shapes.items() if not key.startswith(WHOLE)}
+    shapes = {key: shape for key, shape in shapes.items() if not key.startswith(MUDATA_PREFIX)}
     _explicit_embeddings(shapes, found)
     _plain_umap(shapes, found)
     found.embeddings = dict(sorted(found.embeddings.items()))
@@ -170,7 +170,7 @@ def latent_key(
             for key, shape in shapes.items()
             if key not in shown
             and key not in sparse
-            and not key.startswith(WHOLE)
+            and not key.startswith(MUDATA_PREFIX)
             and shape[1] <= GUESSED_COLUMNS
         ),
         None,

@@ -21,9 +21,9 @@ from serving import Client, serving
 
 from cellucid_dask import check, export
 from cellucid_dask.errors import CellucidDaskError
-from cellucid_dask.source.matrix import matrix_in_memory
-from cellucid_dask.source.rows.kept_cells import keep_rows
-from cellucid_dask.source.rows.kept_rows import KeptRows
+from cellucid_dask.source.arrays.matrix import matrix_in_memory
+from cellucid_dask.source.rows.row_selection import KeptRows
+from cellucid_dask.source.rows.selected_matrix import keep_rows
 from cellucid_dask.verify import verify
 
 CELLS = 400

@@ -26,9 +26,10 @@ from cellucid_dask.exporter.stages.obs.means import sum_by_category
 from cellucid_dask.exporter.stages.obs.spaces import Space
 from cellucid_dask.files import read_array, write_arrays
 from cellucid_dask.format import U8
-from cellucid_dask.source.core import lazy, obsm_array, open_source
+from cellucid_dask.source.arrays.obsm import lazy, obsm_array
+from cellucid_dask.source.arrays.row_blocks import RowBlocks
 from cellucid_dask.source.discover import named_latent_key
-from cellucid_dask.source.rows.row_blocks import RowBlocks
+from cellucid_dask.source.open import open_source
 
 Capture = pytest.CaptureFixture[str]
 RNG = np.random.default_rng(0)

@@ -35,9 +35,10 @@ from cellucid_dask.exporter.plan import blocks, row_chunks, spans
 from cellucid_dask.exporter.stages.edges import write_edges
 from cellucid_dask.exporter.stages.genes.transpose import transpose_chunk
 from cellucid_dask.exporter.stages.obs.outliers import outlier_quantiles
-from cellucid_dask.source import matrix as source_matrix
-from cellucid_dask.source.matrix import matrix_in_memory
-from cellucid_dask.source.storage.store import FileArray, Store
+from cellucid_dask.source.arrays import sparse_matrix
+from cellucid_dask.source.arrays.matrix import matrix_in_memory
+from cellucid_dask.source.storage.file_array import FileArray
+from cellucid_dask.source.storage.store import Store
 
 settings.register_profile("tests", deadline=None, max_examples=60, derandomize=True)
 settings.load_profile("tests")
@@ -267,7 +268,7 @@ def test_row_chunks_are_as_long_as_they_may_be(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plan, "CHUNK_NNZ", limit)
         patch.setattr(plan, "CHUNK_ROWS", most_rows)
-        patch.setattr(source_matrix, "INDPTR_STEP", step)
+        patch.setattr(sparse_matrix, "INDPTR_STEP", step)
         found = row_chunks(Genes(["g"], np.zeros(1, np.int64), matrix), 1 << 30)
     expected, start = [], 0
     while start < counts.size:

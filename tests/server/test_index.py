@@ -46,7 +46,7 @@ from cellucid_dask.server.gene_index.lock import Stopped, try_lock
 from cellucid_dask.server.gene_index.lookup import GeneIndex
 from cellucid_dask.server.gene_index.scan import SharedScans, chunks_of
 from cellucid_dask.server.gene_index.store import IndexStore
-from cellucid_dask.source.matrix import Matrix, matrix_in_memory, matrix_in_store
+from cellucid_dask.source.arrays.matrix import Matrix, matrix_in_memory, matrix_in_store
 from cellucid_dask.source.storage.fingerprint import fingerprint
 from cellucid_dask.source.storage.store import locate
 
@@ -510,7 +510,7 @@ import sys, time
 from pathlib import Path
 from cellucid_dask.server.gene_index import build as index_build
 from cellucid_dask.server.gene_index.lookup import GeneIndex
-from cellucid_dask.source.matrix import matrix_in_store
+from cellucid_dask.source.arrays.matrix import matrix_in_store
 from cellucid_dask.source.storage.store import locate
 
 index_build.BLOCK_NNZ = 20_000
@@ -731,7 +731,7 @@ import json, sys, time
 from pathlib import Path
 from cellucid_dask.encode import encode_gene
 from cellucid_dask.server.gene_index.lookup import GeneIndex
-from cellucid_dask.source.matrix import matrix_in_store
+from cellucid_dask.source.arrays.matrix import matrix_in_store
 from cellucid_dask.source.storage.store import locate
 
 store = locate("a.h5ad")
@@ -815,7 +815,7 @@ import json, re, sys, time
 from pathlib import Path
 from cellucid_dask.server.datasets.gene_ranges import gene_ranges
 from cellucid_dask.server.gene_index.lookup import GeneIndex
-from cellucid_dask.source.matrix import matrix_in_store
+from cellucid_dask.source.arrays.matrix import matrix_in_store
 from cellucid_dask.source.storage.store import locate
 
 def peak():  # ru_maxrss would be that of pytest, from before the exec

@@ -42,7 +42,7 @@ from versions import write_zarr
 
 from cellucid_dask import AnnDataServer, CellucidDaskError, CellucidServer, check, export
 from cellucid_dask.exporter.stages import edges
-from cellucid_dask.source.matrix import matrix_in_memory
+from cellucid_dask.source.arrays.matrix import matrix_in_memory
 
 Save = Callable[..., Path]
 Made = tuple[Any, dict[str, Any]]  # what is served, and options of it

@@ -19,12 +19,13 @@ from cellucid_dask.exporter.checks.survey import survey
 from cellucid_dask.exporter.obs_memory import ObsMemory
 from cellucid_dask.exporter.plan import least_bytes
 from cellucid_dask.options.export import ExportOptions
-from cellucid_dask.source.core import lazy, open_source
-from cellucid_dask.source.matrix import SparseMatrix
-from cellucid_dask.source.rows.kept_arrays import RowsOfArray, RowValues
-from cellucid_dask.source.rows.kept_cells import keep_rows
-from cellucid_dask.source.rows.kept_rows import KeptRows
-from cellucid_dask.source.rows.row_blocks import BLOCK_BYTES
+from cellucid_dask.source.arrays.obsm import lazy
+from cellucid_dask.source.arrays.row_blocks import BLOCK_BYTES
+from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
+from cellucid_dask.source.open import open_source
+from cellucid_dask.source.rows.row_selection import KeptRows
+from cellucid_dask.source.rows.selected_arrays import RowsOfArray, RowValues
+from cellucid_dask.source.rows.selected_matrix import keep_rows
 
 run_module = import_module("cellucid_dask.exporter.run")  # as a module, for setattr
 

@@ -19,8 +19,8 @@ from versions import ZARR_KINDS, write_zarr
 from zarr_reads import Ranges, count_reads
 
 from cellucid_dask import CellucidDaskError, check, export
-from cellucid_dask.source.core import open_source
-from cellucid_dask.source.storage.store import FileArray
+from cellucid_dask.source.open import open_source
+from cellucid_dask.source.storage.file_array import FileArray
 
 Save = Callable[..., Path]
 BIG = ("X", "layers", "raw", "obsp")

@@ -24,7 +24,7 @@ from cellucid_dask.exporter.recovery.provenance import collect_provenance, diffe
 from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.options.run import RunOptions
 from cellucid_dask.server.build_index import build_index
-from cellucid_dask.source.core import open_source
+from cellucid_dask.source.open import open_source
 from cellucid_dask.verify import verify
 
 KINDS = ("joint.h5mu", "joint.zarr", "joint.zarr.zip")

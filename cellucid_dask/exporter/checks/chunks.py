@@ -18,7 +18,7 @@ from cellucid_dask.source.chunks.array_uses import (
     uses_of_records,
 )
 from cellucid_dask.source.chunks.missing import find_missing_chunks
-from cellucid_dask.source.core import Source
+from cellucid_dask.source.model import Source
 from cellucid_dask.source.storage.store import locate
 
 

@@ -11,8 +11,9 @@ import numpy as np
 
 from cellucid_dask.errors import CellucidDaskError
 from cellucid_dask.options.export import ExportOptions
-from cellucid_dask.source.core import Frame, Source
-from cellucid_dask.source.matrix import Matrix, SparseMatrix
+from cellucid_dask.source.arrays.matrix import Matrix
+from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
+from cellucid_dask.source.model import Frame, Source
 
 SYMBOLS = ("feature_name", "gene_symbols", "gene_name", "gene_short_name", "symbol")
 ENSEMBL = re.compile(r"ENS[A-Z]{0,4}G\d{11}(\.\d+)?")

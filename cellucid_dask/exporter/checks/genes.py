@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from cellucid_dask.errors import CellucidDaskError, Problem, TextError, suggest
 from cellucid_dask.exporter.checks.gene_hints import hint_at_raw, hint_at_symbols
 from cellucid_dask.options.export import ExportOptions
-from cellucid_dask.source.core import Frame, Source
-from cellucid_dask.source.matrix import Matrix
+from cellucid_dask.source.arrays.matrix import Matrix
+from cellucid_dask.source.model import Frame, Source
 
 _NO_OTHER_IDS = (
     "var has no column of unique texts to name with --gene-id-column: write the ids in UTF-8"

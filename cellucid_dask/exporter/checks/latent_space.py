@@ -9,9 +9,9 @@ import dask.array as da
 
 from cellucid_dask.errors import Problem, suggest
 from cellucid_dask.options.export import ExportOptions
-from cellucid_dask.source.core import Source
+from cellucid_dask.source.arrays.row_blocks import RowBlocks
 from cellucid_dask.source.discover import latent_key, named_latent_key
-from cellucid_dask.source.rows.row_blocks import RowBlocks
+from cellucid_dask.source.model import Source
 
 
 def survey_latent(

@@ -9,8 +9,8 @@ from typing import Any
 from cellucid_dask.errors import CellucidDaskError, InputError, Problem, TextError, suggest
 from cellucid_dask.format import U16, Code, category_code
 from cellucid_dask.options.export import ExportOptions
-from cellucid_dask.source.columns import Column
-from cellucid_dask.source.core import Refused, Source
+from cellucid_dask.source.arrays.columns import Column
+from cellucid_dask.source.model import Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,11 @@ def survey_obs(source: Source, options: ExportOptions, catalog: Any) -> None:
 
 
 def _field(
-    key: str, column: Column | Refused, source: Source, options: ExportOptions, catalog: Any
+    key: str,
+    column: Column | CellucidDaskError,
+    source: Source,
+    options: ExportOptions,
+    catalog: Any,
 ) -> ObsField:
     """Describe one column; raises what is wrong with it."""
     if isinstance(column, CellucidDaskError):

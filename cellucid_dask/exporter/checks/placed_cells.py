@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellucid_dask.errors import CellucidDaskError
-from cellucid_dask.source.rows.kept_rows import KeptRows
+from cellucid_dask.source.rows.row_selection import KeptRows
 
 
 def find_placed_cells(embeddings: Sequence[da.Array]) -> KeptRows | None:

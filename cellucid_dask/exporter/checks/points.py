@@ -17,8 +17,8 @@ from cellucid_dask.encode import Box
 from cellucid_dask.errors import CellucidDaskError, Problem, suggest
 from cellucid_dask.exporter.checks.placed_cells import unplaced_rows
 from cellucid_dask.options.export import ExportOptions
-from cellucid_dask.source.core import Source
 from cellucid_dask.source.discover import Shapes, discover, other_embedding
+from cellucid_dask.source.model import Source
 
 SAMPLE = 1024  # rows of a block that the usual size of coordinates is told from
 FAR = 1e6  # times the usual size, beyond which a coordinate is a placeholder

@@ -29,13 +29,13 @@ from cellucid_dask.exporter.checks.obs import ObsField, survey_obs
 from cellucid_dask.exporter.checks.placed_cells import find_placed_cells
 from cellucid_dask.exporter.checks.points import show_other, survey_embeddings, survey_vectors
 from cellucid_dask.options.export import ExportOptions
+from cellucid_dask.source.arrays.matrix import Matrix
+from cellucid_dask.source.arrays.row_blocks import RowBlocks
 from cellucid_dask.source.chunks.missing import Findings
-from cellucid_dask.source.core import ARGUMENTS, Source
 from cellucid_dask.source.discover import Found, discover, named_latent_key
-from cellucid_dask.source.matrix import Matrix
-from cellucid_dask.source.rows.kept_cells import keep_cells
-from cellucid_dask.source.rows.kept_rows import KeptRows
-from cellucid_dask.source.rows.row_blocks import RowBlocks
+from cellucid_dask.source.model import ARGUMENTS, Source
+from cellucid_dask.source.rows.row_selection import KeptRows
+from cellucid_dask.source.select_cells import keep_cells
 
 _POINTS = re.compile(r"X_umap(_[123]d)?")  # what discovery takes for an embedding
 _VECTORS = re.compile(r"(?!X_).*_umap(_[123]d)?")  # and for a vector field

@@ -11,8 +11,9 @@ from typing import Any
 from cellucid_dask.errors import InputError
 from cellucid_dask.exporter.checks.survey import Catalog
 from cellucid_dask.options.export import ExportOptions
-from cellucid_dask.source.core import Source
-from cellucid_dask.source.matrix import Matrix, SparseMatrix
+from cellucid_dask.source.arrays.matrix import Matrix
+from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
+from cellucid_dask.source.model import Source
 from cellucid_dask.source.storage.fingerprint import fingerprint, short_digest
 
 SOFTWARE = ("cellucid-dask", "numpy", "zlib-ng")

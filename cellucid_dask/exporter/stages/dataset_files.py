@@ -24,7 +24,7 @@ from cellucid_dask.exporter.stages.obs.columns import CodedColumn, write_column
 from cellucid_dask.files import Receipt
 from cellucid_dask.format import Resource, safe, value_ext
 from cellucid_dask.options.export import ExportOptions
-from cellucid_dask.source.core import Source
+from cellucid_dask.source.model import Source
 
 StepKind = Literal["points", "vectors", "column", "outliers", "edges", "gene"]
 

@@ -22,7 +22,8 @@ from cellucid_dask.encode import packed
 from cellucid_dask.exporter.receipts import Edges
 from cellucid_dask.files import bytes_of, name_path_in_errors, read_array, write_file
 from cellucid_dask.format import Kind, Resource, index_dtype
-from cellucid_dask.source.matrix import Matrix, SparseMatrix
+from cellucid_dask.source.arrays.matrix import Matrix
+from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
 
 SHIFT, LOW = np.uint64(32), np.uint64(0xFFFFFFFF)
 CHUNK = 1_000_000  # entries read at a time

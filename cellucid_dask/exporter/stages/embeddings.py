@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from cellucid_dask.encode import Box, packed
 from cellucid_dask.files import Receipt, bytes_of, name_path_in_errors, write_file
 from cellucid_dask.format import Resource
-from cellucid_dask.source.matrix import computed
-from cellucid_dask.source.storage.store import ROWS
+from cellucid_dask.source.arrays.dense_matrix import computed
+from cellucid_dask.source.storage.file_array import ROWS
 
 if TYPE_CHECKING:
     import dask.array as da

@@ -21,8 +21,8 @@ from cellucid_dask.exporter.stages.genes.driver import GROUP, column_bytes, gene
 from cellucid_dask.exporter.stages.obs.driver import write_obs
 from cellucid_dask.exporter.stages.obs.reduction import reduce_columns
 from cellucid_dask.options.export import ExportOptions
-from cellucid_dask.source.core import Source
-from cellucid_dask.source.matrix import SparseMatrix
+from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
+from cellucid_dask.source.model import Source
 
 
 @dataclass(slots=True)

@@ -16,7 +16,8 @@ from cellucid_dask.encode import Float32, value_range
 from cellucid_dask.exporter.plan import blocks, strip_width
 from cellucid_dask.exporter.stages.genes.blocks import GenePiece, csc_columns, dense_columns
 from cellucid_dask.server.gene_index.scan import chunks_of, gene_major, genes_of, in_threads
-from cellucid_dask.source.matrix import Matrix, SparseMatrix
+from cellucid_dask.source.arrays.matrix import Matrix
+from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
 
 Bounds: TypeAlias = tuple[Float32, Float32, NDArray[np.int64]]  # lowest, highest, cells stored
 Run: TypeAlias = Callable[[Callable[[Any], Any], Sequence[Any]], Iterator[Any]]

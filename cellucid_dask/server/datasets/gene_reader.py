@@ -18,12 +18,13 @@ from cellucid_dask.server.cache_folder import index_folder
 from cellucid_dask.server.datasets.gene_ranges import ReadColumns, gene_ranges
 from cellucid_dask.server.gene_index.lookup import GeneIndex
 from cellucid_dask.server.http.cache import OncePerKey
-from cellucid_dask.source.core import Source
-from cellucid_dask.source.matrix import Matrix, SparseMatrix
-from cellucid_dask.source.rows.kept_rows import KeptRows
+from cellucid_dask.source.arrays.matrix import Matrix
+from cellucid_dask.source.arrays.open_arrays import hold
+from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
+from cellucid_dask.source.model import Source
+from cellucid_dask.source.rows.row_selection import KeptRows
+from cellucid_dask.source.storage.file_array import FileArray
 from cellucid_dask.source.storage.fingerprint import Fingerprint, fingerprint
-from cellucid_dask.source.storage.open_arrays import hold
-from cellucid_dask.source.storage.store import FileArray
 
 
 class GeneReader(Protocol):

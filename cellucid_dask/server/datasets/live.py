@@ -27,7 +27,7 @@ from cellucid_dask.server.datasets.gzip_coding import compress_content, compress
 from cellucid_dask.server.datasets.temporary_folder import make_folder, naming_the_disk
 from cellucid_dask.server.http.cache import ContentCache, OncePerKey
 from cellucid_dask.server.http.content import IN_MEMORY, Content, ReplacedError, text_content
-from cellucid_dask.source.core import Source
+from cellucid_dask.source.model import Source
 
 LEVEL: Final = 1  # of gzip on the fly; only repeats are searched, for which the level is the same
 IN_CACHE: Final = 64_000_000  # bytes of a file whose gzip coding is held in memory

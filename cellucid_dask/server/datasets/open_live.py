@@ -21,9 +21,10 @@ from cellucid_dask.server.datasets.memory_shares import preparation_share
 from cellucid_dask.server.datasets.served import ServedData
 from cellucid_dask.server.datasets.zarr_files import ZarrFiles
 from cellucid_dask.server.http.cache import ContentCache
-from cellucid_dask.source.core import Source, open_source
 from cellucid_dask.source.inputs.anndata_file import dataset_name
 from cellucid_dask.source.inputs.in_memory import read_whole
+from cellucid_dask.source.model import Source
+from cellucid_dask.source.open import open_source
 from cellucid_dask.source.storage.store import Store, locate
 
 _FORMATS: Final = {"hdf5": "h5ad", "zarr": "zarr", "zip": "zarr"}

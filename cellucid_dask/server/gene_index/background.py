@@ -14,7 +14,7 @@ from cellucid_dask.exporter.stages.genes.transpose import transpose_chunk
 from cellucid_dask.server.gene_index.build import check_disk, plan_blocks, spill_folder, write_block
 from cellucid_dask.server.gene_index.lock import Stopped
 from cellucid_dask.server.gene_index.store import IndexStore
-from cellucid_dask.source.matrix import Matrix
+from cellucid_dask.source.arrays.matrix import Matrix
 
 T = TypeVar("T")
 

@@ -26,7 +26,8 @@ from cellucid_dask.exporter.stages.genes.transpose import narrow, transpose_chun
 from cellucid_dask.server.gene_index.lock import OTHER_FOLDER, NoIndexError
 from cellucid_dask.server.gene_index.scan import chunks_of, genes_of
 from cellucid_dask.server.gene_index.store import IndexStore, save_block
-from cellucid_dask.source.matrix import Matrix, SparseMatrix
+from cellucid_dask.source.arrays.matrix import Matrix
+from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
 
 _Part: TypeAlias = tuple[NDArray[np.int64], NDArray[Any], NDArray[Any]]  # pointers, rows, values
 

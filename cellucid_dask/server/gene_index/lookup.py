@@ -19,7 +19,7 @@ from cellucid_dask.server.gene_index.build import build_by_workers, check_disk, 
 from cellucid_dask.server.gene_index.lock import OTHER_FOLDER, NoIndexError, Stopped, building
 from cellucid_dask.server.gene_index.scan import SharedScans, chunks_of, scan
 from cellucid_dask.server.gene_index.store import IndexStore
-from cellucid_dask.source.matrix import Matrix
+from cellucid_dask.source.arrays.matrix import Matrix
 from cellucid_dask.source.storage.fingerprint import Fingerprint, fingerprint
 
 log = logging.getLogger("cellucid_dask.server")

@@ -15,7 +15,8 @@ from cellucid_dask.encode import as_exported
 from cellucid_dask.exporter.checks.genes import Genes
 from cellucid_dask.exporter.plan import MiB, row_chunks
 from cellucid_dask.exporter.stages.genes.blocks import GenePiece
-from cellucid_dask.source.matrix import Matrix, SparseMatrix
+from cellucid_dask.source.arrays.matrix import Matrix
+from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from cellucid_dask.exporter.stages.genes.blocks import GenePiece
 from cellucid_dask.server.cache_folder import INDEX, VERSION
-from cellucid_dask.source.storage.store import DAMAGE
+from cellucid_dask.source.storage.damage import DAMAGE
 
 CHUNK = 1 << 18  # items that are compressed together
 OPEN_BLOCKS = 256  # whose pointers are kept in memory

@@ -7,12 +7,15 @@ from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum, auto
 from typing import Any, TypeAlias
 
-from cellucid_dask.source.columns import CategoricalColumn, Column, WholeColumn
+from cellucid_dask.source.arrays.columns import Column
+from cellucid_dask.source.arrays.matrix import Matrix
+from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
+from cellucid_dask.source.arrays.stored_columns import CategoricalColumn, WholeColumn
 from cellucid_dask.source.inputs.legacy_records import CATEGORIES
-from cellucid_dask.source.matrix import Matrix, SparseMatrix
-from cellucid_dask.source.rows.selected import SelectedColumn
+from cellucid_dask.source.rows.reordered_column import SelectedColumn
 from cellucid_dask.source.storage.elements import find, is_array, names_in
-from cellucid_dask.source.storage.store import FileArray, Store
+from cellucid_dask.source.storage.file_array import FileArray
+from cellucid_dask.source.storage.store import Store
 
 Place: TypeAlias = tuple[Store, str]
 

@@ -13,8 +13,9 @@ from cellucid_dask.source.chunks.array_uses import Part, Use
 from cellucid_dask.source.chunks.files import ChunkFiles
 from cellucid_dask.source.chunks.listing import chunk_files, find_gaps
 from cellucid_dask.source.chunks.verdicts import Lacking, Verdict, verdict_on
+from cellucid_dask.source.storage.damage import DAMAGE, describe_damage
 from cellucid_dask.source.storage.elements import find, is_array, names_in
-from cellucid_dask.source.storage.store import DAMAGE, Store, said
+from cellucid_dask.source.storage.store import Store
 
 COPY: Final = "a part of the data was not copied or not written: copy or write it again"
 ACCEPT: Final = "copy it again; if its writer left those chunks out, use --accept-missing-chunks"
@@ -120,5 +121,5 @@ def _told(lacking: Lacking, verdict: Verdict) -> str:
 
 def _damage(where: str, error: Exception) -> Problem:
     refuse_fault(error, where)
-    what, fix = said(error)
+    what, fix = describe_damage(error)
     return Problem(what, where, fix)

@@ -12,9 +12,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
 from cellucid_dask.source.chunks.array_uses import Part, Use
 from cellucid_dask.source.chunks.gaps import ChunkGaps
-from cellucid_dask.source.matrix import SparseMatrix
 
 SAMPLE: Final = 1 << 20  # stored values that are read to see whether a matrix has duplicates
 

@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from cellucid_dask.errors import CellucidDaskError, InputError, ReadError, refuse_fault
-from cellucid_dask.source.columns import Column, column_in_store
-from cellucid_dask.source.core import Frame, Refused, Source, obsm_in_store, repeats
-from cellucid_dask.source.inputs.foreign import not_an_anndata
+from cellucid_dask.source.arrays.column_encodings import column_in_store
+from cellucid_dask.source.arrays.columns import Column
+from cellucid_dask.source.arrays.matrix import matrix_in_store
+from cellucid_dask.source.arrays.obsm import obsm_in_store
 from cellucid_dask.source.inputs.legacy_records import records_frame, records_obsm
 from cellucid_dask.source.inputs.mudata import Whole, is_mudata, joined, modalities, modality_key
-from cellucid_dask.source.matrix import matrix_in_store
+from cellucid_dask.source.inputs.other_formats import not_an_anndata
+from cellucid_dask.source.model import Frame, Source, repeats
+from cellucid_dask.source.storage.damage import DAMAGE, describe_damage
 from cellucid_dask.source.storage.elements import (
     encoding_of,
     find,
@@ -21,8 +24,9 @@ from cellucid_dask.source.storage.elements import (
     need,
     text_attribute,
 )
+from cellucid_dask.source.storage.file_array import FileArray
 from cellucid_dask.source.storage.members import member, members
-from cellucid_dask.source.storage.store import DAMAGE, FileArray, Store, locate, said
+from cellucid_dask.source.storage.store import Store, locate
 from cellucid_dask.source.storage.utf8 import readable
 
 
@@ -47,7 +51,7 @@ def source_in_store(path: Any, modality: str | None = None) -> Source:
             return _describe(store, "", root)
     except DAMAGE as error:
         refuse_fault(error, store.path)
-        what, fix = said(error, "opened")
+        what, fix = describe_damage(error, "opened")
         raise ReadError(what, where=store.path, fix=fix) from error
 
 
@@ -163,8 +167,8 @@ def _frame(store: Store, key: str, group: Any) -> Frame:
     return Frame(whole[0].length, index, columns, repeats(names))
 
 
-def _column(store: Store, key: str, group: Any, name: str) -> Column | Refused:
-    column: Column | Refused | None = member(store, key, group, name, column_in_store)
+def _column(store: Store, key: str, group: Any, name: str) -> Column | CellucidDaskError:
+    column: Column | CellucidDaskError | None = member(store, key, group, name, column_in_store)
     if column is None:
         what = "is named by column-order, but is not there"
         return InputError(what, where=f"{store.path}, {key}/{name}")

@@ -8,11 +8,13 @@ from typing import Any
 
 import pandas as pd
 
-from cellucid_dask.errors import InputError, ReadError
-from cellucid_dask.source.core import ARGUMENTS, Refused, Source, attempt, frame_of, obsm_array
-from cellucid_dask.source.matrix import Matrix, matrix_in_memory, matrix_in_store
+from cellucid_dask.errors import CellucidDaskError, InputError, ReadError
+from cellucid_dask.source.arrays.matrix import Matrix, matrix_in_memory, matrix_in_store
+from cellucid_dask.source.arrays.obsm import obsm_array
+from cellucid_dask.source.model import ARGUMENTS, Source, frame_of
+from cellucid_dask.source.storage.damage import DAMAGE, describe_damage, result_or_error
 from cellucid_dask.source.storage.elements import encoding_of, find, need
-from cellucid_dask.source.storage.store import DAMAGE, Store, locate, said
+from cellucid_dask.source.storage.store import Store, locate
 from cellucid_dask.versions import layer_names
 
 HERE = "AnnData in memory"
@@ -45,7 +47,10 @@ def source_in_memory(adata: Any) -> Source:
         path=store.path if store else None,
         obs=frame_of(_table(adata.obs)),
         var=frame_of(_table(adata.var)),
-        obsm={str(k): attempt(obsm_array, _plain(v), f"obsm/{k}") for k, v in adata.obsm.items()},
+        obsm={
+            str(k): result_or_error(obsm_array, _plain(v), f"obsm/{k}")
+            for k, v in adata.obsm.items()
+        },
         matrices=found,
         raw_var=raw_var,
         local=True,
@@ -60,10 +65,10 @@ def source_of_arrays(
     name: str,
 ) -> Source:
     """Describe loose arrays as if an AnnData held them; used by `cellucid_dask.prepare`."""
-    made: dict[str, Matrix | Refused] = {
-        key: attempt(matrix_in_memory, value, key) for key, value in matrices.items()
+    made: dict[str, Matrix | CellucidDaskError] = {
+        key: result_or_error(matrix_in_memory, value, key) for key, value in matrices.items()
     }
-    arrays = {key: attempt(obsm_array, value, key) for key, value in obsm.items()}
+    arrays = {key: result_or_error(obsm_array, value, key) for key, value in obsm.items()}
     return Source(name, ARGUMENTS, None, frame_of(obs), frame_of(var), arrays, made, local=True)
 
 
@@ -82,11 +87,11 @@ def _store_behind(adata: Any) -> Store | None:
 def _matrix(value: Any, key: str, store: Store | None) -> Any:
     """In memory, or for what anndata left on disk its place there."""
     if store is None or (not hasattr(value, "file") and not hasattr(value, "group")):
-        return attempt(matrix_in_memory, _plain(value), key)
+        return result_or_error(matrix_in_memory, _plain(value), key)
     with store.open() as root:
         # Its own name: raw.X before anndata 0.7, and mod/NAME/X of a MuData.
         there = getattr(value, "group", value).name.strip("/")
-        return attempt(matrix_in_store, store, there, need(root, there))
+        return result_or_error(matrix_in_store, store, there, need(root, there))
 
 
 def read_whole(store: Store) -> Any:
@@ -107,7 +112,7 @@ def read_whole(store: Store) -> Any:
                 return anndata.read_zarr(root)
         return anndata.read_h5ad(store.path)
     except _UNREADABLE as error:
-        what, fix = said(error)
+        what, fix = describe_damage(error)
         raise ReadError(what, where=store.path, fix=fix) from error
 
 

@@ -14,8 +14,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cellucid_dask.errors import CellucidDaskError
-from cellucid_dask.source.columns import TEXT, Column, SeriesColumn
-from cellucid_dask.source.core import Frame, Refused, attempt, obsm_array
+from cellucid_dask.source.arrays.columns import TEXT, Column, SeriesColumn
+from cellucid_dask.source.arrays.obsm import obsm_array
+from cellucid_dask.source.model import Frame
+from cellucid_dask.source.storage.damage import result_or_error
 from cellucid_dask.source.storage.elements import find, is_array, names_in
 from cellucid_dask.source.storage.members import member
 from cellucid_dask.source.storage.store import Store
@@ -31,18 +33,20 @@ def records_frame(store: Store, key: str, element: Any) -> Frame:
         categories = {} if key == "raw.var" else _categories(store, root)
     first, *names = records.dtype.names or ()
     where = f"{store.path}, {key}"
-    columns: dict[str, Column | Refused] = {
-        name: attempt(_column, records[name], f"{where}/{name}", categories.get(name))
+    columns: dict[str, Column | CellucidDaskError] = {
+        name: result_or_error(_column, records[name], f"{where}/{name}", categories.get(name))
         for name in names
     }
-    return Frame(len(records), attempt(_column, records[first], f"{where}/{first}", None), columns)
+    return Frame(
+        len(records), result_or_error(_column, records[first], f"{where}/{first}", None), columns
+    )
 
 
 def records_obsm(store: Store, key: str, element: Any) -> dict[str, Any]:
     """Describe the arrays of obsm, where it is an array of records, too; it is read whole."""
     records = np.asarray(element[...])
     names = records.dtype.names or ()
-    return {n: attempt(obsm_array, records[n], f"{store.path}, {key}/{n}") for n in names}
+    return {n: result_or_error(obsm_array, records[n], f"{store.path}, {key}/{n}") for n in names}
 
 
 def _categories(store: Store, root: Any) -> Mapping[str, Any]:

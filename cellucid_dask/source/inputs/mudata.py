@@ -11,12 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellucid_dask.errors import CellucidDaskError, InputError, suggest
-from cellucid_dask.source.columns import Column
-from cellucid_dask.source.core import Frame, Refused, Source
-from cellucid_dask.source.discover import WHOLE
-from cellucid_dask.source.matrix import Matrix
-from cellucid_dask.source.rows.cell_rows import rows_in_whole
-from cellucid_dask.source.rows.selected import SelectedColumn
+from cellucid_dask.source.arrays.columns import Column
+from cellucid_dask.source.arrays.matrix import Matrix
+from cellucid_dask.source.model import MUDATA_PREFIX, Frame, Source
+from cellucid_dask.source.rows.match_cells import rows_in_whole
+from cellucid_dask.source.rows.reordered_column import SelectedColumn
 from cellucid_dask.source.storage.elements import (
     encoding_of,
     find,
@@ -24,7 +23,8 @@ from cellucid_dask.source.storage.elements import (
     list_attribute,
     names_in,
 )
-from cellucid_dask.source.storage.store import FileArray, Store
+from cellucid_dask.source.storage.file_array import FileArray
+from cellucid_dask.source.storage.store import Store
 from cellucid_dask.source.storage.utf8 import readable
 
 OWN = "the modality has its own"
@@ -48,8 +48,8 @@ class Whole:
     """
 
     obs: Frame
-    obsm: Mapping[str, da.Array | Refused]
-    obsp: Mapping[str, Matrix | Refused]
+    obsm: Mapping[str, da.Array | CellucidDaskError]
+    obsp: Mapping[str, Matrix | CellucidDaskError]
     positions: FileArray | None
     modalities: tuple[str, ...]
 
@@ -123,9 +123,9 @@ def joined(own: Source, whole: Whole, name: str) -> Source:
 
 def _columns(
     own: Source, whole: Whole, name: str, rows: NDArray[np.int64] | None, notes: list[str]
-) -> dict[str, Column | Refused]:
+) -> dict[str, Column | CellucidDaskError]:
     """Columns of obs of the whole, but those that the modality has."""
-    found: dict[str, Column | Refused] = {}
+    found: dict[str, Column | CellucidDaskError] = {}
     for key, column in whole.obs.columns.items():
         # MuData copies a column of a modality to the whole with the modality before its name.
         if key in own.obs.columns or key.removeprefix(f"{name}:") in own.obs.columns:
@@ -141,13 +141,13 @@ def _columns(
 
 def _arrays(
     own: Source, whole: Whole, rows: NDArray[np.int64] | None, notes: list[str]
-) -> dict[str, da.Array | Refused]:
+) -> dict[str, da.Array | CellucidDaskError]:
     """Arrays of obsm of the whole, but the masks that say which cells a modality has."""
-    found: dict[str, da.Array | Refused] = {}
+    found: dict[str, da.Array | CellucidDaskError] = {}
     for key, array in whole.obsm.items():
         if key in whole.modalities:
             continue
-        name = f"{WHOLE}{key}" if key in own.obsm else key
+        name = f"{MUDATA_PREFIX}{key}" if key in own.obsm else key
         if name != key:
             notes.append(f"ignored   obsm/{key} of the whole MuData: {OWN}; name it as {name}")
         if isinstance(array, CellucidDaskError):
@@ -162,12 +162,12 @@ def _arrays(
 
 def _graphs(
     own: Source, whole: Whole, rows: NDArray[np.int64] | None, notes: list[str]
-) -> tuple[dict[str, Matrix | Refused], tuple[str, ...]]:
+) -> tuple[dict[str, Matrix | CellucidDaskError], tuple[str, ...]]:
     """Graphs of the whole, and what is said of those that cannot be taken."""
-    found: dict[str, Matrix | Refused] = {}
+    found: dict[str, Matrix | CellucidDaskError] = {}
     lost: list[str] = []
     for key, graph in whole.obsp.items():
-        name = f"{WHOLE}{key}" if key in own.keys("obsp") else key
+        name = f"{MUDATA_PREFIX}{key}" if key in own.keys("obsp") else key
         if rows is not None:
             what = "its cells are not those of the modality, in the same order"
             lost.append(f"obsp/{key} of the whole MuData is not used: {what}")

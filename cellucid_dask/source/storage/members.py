@@ -15,8 +15,9 @@ from cellucid_dask.errors import (
     TextError,
     refuse_fault,
 )
+from cellucid_dask.source.storage.damage import COPY_AGAIN, DAMAGE, describe_damage
 from cellucid_dask.source.storage.elements import find, holds_files, is_array, names_in
-from cellucid_dask.source.storage.store import COPY_AGAIN, DAMAGE, Store, said
+from cellucid_dask.source.storage.store import Store
 from cellucid_dask.source.storage.utf8 import NAME_NOT_UTF8, readable
 
 Make = Callable[[Store, str, Any], Any]
@@ -54,7 +55,7 @@ def _refusal(group: Any, name: str, where: str, error: Exception | None) -> Read
         if not holds_files(group, name):
             return None
         return ReadError("has no metadata of zarr, so it is not known what it is", where=where)
-    what, fix = said(error)
+    what, fix = describe_damage(error)
     # Whoever asks for what is damaged says how to do without it.
     return ReadError(what, where=where, fix="" if fix == COPY_AGAIN else fix)
 

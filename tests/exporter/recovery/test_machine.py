@@ -25,8 +25,9 @@ from cellucid_dask.compute.local_cluster import make_worker_class
 from cellucid_dask.compute.progress import Reporter
 from cellucid_dask.errors import MachineError, machine_error, refuse_fault
 from cellucid_dask.exporter.recovery.deferred_signals import defer_signals
-from cellucid_dask.source.core import attempt
-from cellucid_dask.source.storage.store import FileArray, locate
+from cellucid_dask.source.storage.damage import result_or_error
+from cellucid_dask.source.storage.file_array import FileArray
+from cellucid_dask.source.storage.store import locate
 
 FACTS: dict[str, Any] = {"dataset_id": "d", "dataset_name": "d", "created_at": STAMP[1]}
 NAMES = ("--dataset-id", "d", "--dataset-name", "d", *STAMP)
@@ -227,7 +228,7 @@ def test_a_disk_that_fails_is_no_damage(tmp_path: Path) -> None:
             return file.read(1)
 
     with pytest.raises(MachineError, match="obsm/X: the disk cannot be read"):
-        attempt(read, None, "obsm/X")
+        result_or_error(read, None, "obsm/X")
 
 
 def test_what_was_there_before(tmp_path: Path) -> None:

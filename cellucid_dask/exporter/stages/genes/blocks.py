@@ -14,7 +14,9 @@ from cellucid_dask.encode import as_exported, encode_gene
 from cellucid_dask.exporter.receipts import Spill
 from cellucid_dask.files import Receipt, task_folder, write_file
 from cellucid_dask.format import Resource, safe, value_ext
-from cellucid_dask.source.matrix import DenseMatrix, SparseMatrix, runs
+from cellucid_dask.source.arrays.dense_matrix import DenseMatrix
+from cellucid_dask.source.arrays.matrix import runs
+from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
 
 GenePiece = tuple[int, Any, NDArray[np.float32]]
 

@@ -19,7 +19,9 @@ from cellucid_dask.exporter.stages.dataset_files import DatasetFiles
 from cellucid_dask.exporter.stages.genes.blocks import write_columns, write_spilled, write_strip
 from cellucid_dask.exporter.stages.genes.transpose import transpose_chunk
 from cellucid_dask.files import Receipt, bytes_of, read_array, write_atomically
-from cellucid_dask.source.matrix import DenseMatrix, SparseMatrix, runs
+from cellucid_dask.source.arrays.dense_matrix import DenseMatrix
+from cellucid_dask.source.arrays.matrix import runs
+from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
 
 Cut = tuple[int, int]
 GROUP = 64  # spill files whose sizes are one task

@@ -18,7 +18,8 @@ from cellucid_dask.compute.shared import Shared
 from cellucid_dask.encode import as_exported
 from cellucid_dask.exporter.receipts import Spill
 from cellucid_dask.files import write_atomically
-from cellucid_dask.source.matrix import Matrix, SparseMatrix
+from cellucid_dask.source.arrays.matrix import Matrix
+from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
 
 
 def transpose_chunk(

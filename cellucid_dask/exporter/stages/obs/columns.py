@@ -13,7 +13,7 @@ from cellucid_dask.files import Receipt, read_array, write_arrays, write_file
 from cellucid_dask.format import Code, Resource, safe, value_ext
 
 if TYPE_CHECKING:
-    from cellucid_dask.source.columns import Column
+    from cellucid_dask.source.arrays.columns import Column
 
 
 @dataclass(frozen=True, slots=True)

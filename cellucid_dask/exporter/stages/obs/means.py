@@ -17,7 +17,7 @@ from cellucid_dask.exporter.obs_memory import summed_cells
 from cellucid_dask.exporter.stages.obs.columns import CodedColumn
 from cellucid_dask.exporter.stages.obs.spaces import Space, SpaceReader, total_width
 from cellucid_dask.files import write_arrays
-from cellucid_dask.source.storage.store import ROWS
+from cellucid_dask.source.storage.file_array import ROWS
 
 BLOCK = ROWS  # cells whose coordinates are added up before they are added to others
 

@@ -17,7 +17,7 @@ from cellucid_dask.exporter.stages.obs.outliers import outlier_quantiles, quanti
 from cellucid_dask.exporter.stages.obs.spaces import Space
 from cellucid_dask.files import Receipt, read_array, write_file
 from cellucid_dask.format import Resource, safe, value_ext
-from cellucid_dask.source.storage.store import ROWS
+from cellucid_dask.source.storage.file_array import ROWS
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ import numpy as np
 from dask.base import is_dask_collection
 from numpy.typing import NDArray
 
-from cellucid_dask.source.matrix import computed
+from cellucid_dask.source.arrays.dense_matrix import computed
 
 RANGE_BYTES = 24  # of a range: its start, its stop, and the kept place of its start
 READ_BYTES = 32 << 20  # of what is read at a time, and of what is kept of it

@@ -1,12 +1,10 @@
-"""`Source`: what an AnnData holds, described without reading its matrices."""
+"""Arrays of obsm as dask arrays of blocks of rows."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
 
 import dask.array as da
 import numpy as np
@@ -14,136 +12,15 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from cellucid_dask.errors import CellucidDaskError, InputError, MachineError, refuse_fault
-from cellucid_dask.source.columns import Column, SeriesColumn, masked_in_store
-from cellucid_dask.source.matrix import (
-    NUMBERS,
-    Matrix,
-    SparseMatrix,
-    matrix_in_memory,
-    matrix_in_store,
-)
-from cellucid_dask.source.rows.row_blocks import SPARSE_BLOCKS, STORED_VALUE_BYTES, block_rows
+from cellucid_dask.errors import InputError
+from cellucid_dask.source.arrays.column_encodings import masked_in_store
+from cellucid_dask.source.arrays.columns import SeriesColumn
+from cellucid_dask.source.arrays.matrix import NUMBERS, matrix_in_memory, matrix_in_store
+from cellucid_dask.source.arrays.row_blocks import SPARSE_BLOCKS, STORED_VALUE_BYTES, block_rows
+from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
 from cellucid_dask.source.storage.elements import encoding_of, is_array, list_attribute, need
-from cellucid_dask.source.storage.store import DAMAGE, FileArray, Store
-
-if TYPE_CHECKING:
-    from cellucid_dask.source.rows.kept_rows import KeptRows
-
-ARGUMENTS = "arguments"  # where loose arrays are
-Refused: TypeAlias = CellucidDaskError
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """obs or var: its columns by name, in order.
-
-    Parameters
-    ----------
-    length
-        Number of rows.
-    index
-        The row names, or the error that tells why they cannot be read.
-    columns
-        Each column, or the error that tells why it cannot be read.
-    repeated
-        Names that stand on more than one column.
-    """
-
-    length: int
-    index: Column | Refused
-    columns: Mapping[str, Column | Refused]
-    repeated: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """An AnnData, described lazily: opening it reads no array.
-
-    Parameters
-    ----------
-    name
-        What a dataset made of it is called unless the user says otherwise.
-    where
-        How messages name it: its path, or that it is in memory.
-    path
-        File or folder a worker must see; None when nothing is read from disk.
-    obs, var
-        Tables of cells and of genes.
-    raw_var
-        Table of the genes of ``raw``, or why it cannot be read; None without one.
-    obsm
-        Each array as a (n_cells, d) dask array, or why it cannot be read.
-    matrices
-        Each matrix under ``X``, ``layers/NAME``, ``raw/X`` or ``obsp/NAME``, or why not.
-    local
-        Whether some of it lives in the memory of this process, out of reach of others.
-    whole, kept
-        Where some cells are left out: the source of all cells, and the rows that are kept.
-    notes, warnings
-        What was left out when it was opened, and what the user should know of it.
-    """
-
-    name: str
-    where: str
-    path: str | None
-    obs: Frame
-    var: Frame
-    obsm: Mapping[str, da.Array | Refused]
-    matrices: Mapping[str, Matrix | Refused]
-    raw_var: Frame | Refused | None = None
-    local: bool = field(default=False)
-    whole: Source | None = None
-    kept: KeptRows | None = None
-    notes: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
-
-    @property
-    def n_cells(self) -> int:
-        """Number of cells, which is the length of obs."""
-        return self.obs.length
-
-    def keys(self, folder: str) -> list[str]:
-        """Names in ``layers`` or ``obsp``."""
-        head = folder + "/"
-        return [key.removeprefix(head) for key in self.matrices if key.startswith(head)]
-
-
-def open_source(data: Any, modality: str | None = None) -> Source:
-    """Open a path or an AnnData.
-
-    Parameters
-    ----------
-    modality
-        Which one of a MuData.
-
-    Raises
-    ------
-    InputError
-        When it is missing, or is not an AnnData; or a MuData, and no modality of it is named.
-    ReadError
-        When the file is damaged.
-    """
-    from cellucid_dask.source.inputs.anndata_file import source_in_store
-    from cellucid_dask.source.inputs.in_memory import source_in_memory
-
-    if isinstance(data, str | os.PathLike):
-        return source_in_store(data, modality)
-    kinds = {cls.__name__ for cls in type(data).__mro__}  # to import anndata takes a second
-    if "MuData" in kinds:
-        fix = 'give one modality, such as mdata["rna"], or the path of the file and --modality'
-        raise InputError("a MuData in memory holds several AnnData", fix=fix)
-    if "AnnData" not in kinds:
-        raise InputError(
-            f"{type(data).__name__} is neither a path nor an AnnData",
-            fix="give a path, an AnnData, or use cellucid_dask.prepare with loose arrays",
-        )
-    if modality is not None:
-        raise InputError("is for a MuData file, not for an AnnData", where="--modality")
-    return source_in_memory(data)
-
-
-# ------------------------------------------------------------------------------ dask arrays
+from cellucid_dask.source.storage.file_array import FileArray
+from cellucid_dask.source.storage.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,30 +173,3 @@ def _numbers(store: Store, key: str, element: Any, rows: int) -> da.Array | None
         return None
     values, mask = masked_in_store(store, key, element)
     return lazy(MaskedRows(values, mask), rows) if values.dtype.kind in NUMBERS else None
-
-
-def attempt(make: Any, *args: Any) -> Any:
-    """Return what `make` makes, or the error that says why it cannot; used ones are reported."""
-    try:
-        return make(*args)
-    except MachineError:
-        raise  # which says nothing of the element
-    except CellucidDaskError as error:
-        return error
-    except DAMAGE as error:
-        refuse_fault(error, str(args[1]))
-        return InputError(f"cannot be read ({error})", where=str(args[1]))
-
-
-def frame_of(table: pd.DataFrame) -> Frame:
-    """Describe a DataFrame in memory."""
-    names = [str(name) for name in table.columns]
-    columns = {name: SeriesColumn(table.iloc[:, i]) for i, name in enumerate(names)}
-    index = SeriesColumn(table.index.to_series())
-    return Frame(len(table), index, columns, repeats(names))
-
-
-def repeats(names: Iterable[str]) -> tuple[str, ...]:
-    """Names that occur more than once."""
-    counted = pd.Series(list(names), dtype=object)
-    return tuple(str(name) for name in counted[counted.duplicated()].unique())

@@ -1,108 +1,24 @@
-"""One column of obs or var: its kind, its categories and codes, or its values.
-
-pandas is the authority on what a category is and in which order categories come; columns too
-long for pandas strings are factorized in pieces, to the same result.
-"""
+"""Columns of a store. Describing one reads no values."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-import h5py
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cellucid_dask.errors import InputError, ReadError, refuse_fault
-from cellucid_dask.source.storage.elements import attribute, encoding_of, is_array, need
-from cellucid_dask.source.storage.store import COPY_AGAIN, DAMAGE, FileArray, Store
+from cellucid_dask.errors import InputError, ReadError
+from cellucid_dask.source.arrays.columns import COMPLEX, PLAIN, TEXT, SeriesColumn
+from cellucid_dask.source.storage.damage import COPY_AGAIN
+from cellucid_dask.source.storage.elements import is_array
+from cellucid_dask.source.storage.file_array import FileArray
+from cellucid_dask.source.storage.store import Store
 from cellucid_dask.source.storage.utf8 import decoded
 
 STRING_STEP = 1 << 18
-# What anndata raises on an encoding that it does not know, or for which a package is missing.
-_UNKNOWN: tuple[type[Exception], ...] = (*DAMAGE, ImportError, AttributeError)
-
-
-class Column(Protocol):
-    """A column of `length` rows.
-
-    ``kind`` is ``category``, ``continuous``, or a sentence that says why it is neither.
-    """
-
-    @property
-    def length(self) -> int:
-        """Number of rows."""
-
-    @property
-    def kind(self) -> str:
-        """``category``, ``continuous``, or why the column cannot be shown."""
-
-    def categories(self) -> list[str]:
-        """Categories in pandas order, unused ones included."""
-
-    def codes(self) -> NDArray[np.int32]:
-        """(length,) positions in `categories`; -1 where missing."""
-
-    def values(self) -> NDArray[np.float32]:
-        """(length,) numbers; NaN where missing."""
-
-    def strings(self) -> list[str]:
-        """Every value as text, as gene ids are."""
-
-
-COMPLEX = "holds complex numbers, which have no place on a colour scale"
-RECORDS = "holds records, which are neither numbers nor text"
-TEXT = "OSTU"  # kinds of dtypes
-PLAIN = "bmM"  # truth, durations and dates, which pandas makes categories of
-
-
-@dataclass(frozen=True, slots=True)
-class SeriesColumn:
-    """A pandas Series."""
-
-    series: pd.Series[Any]
-
-    @property
-    def length(self) -> int:
-        """Number of rows."""
-        return len(self.series)
-
-    @property
-    def kind(self) -> str:
-        """As the reference decides: categorical and bool, then numbers, then all the rest."""
-        dtype = self.series.dtype
-        if isinstance(dtype, pd.CategoricalDtype) or pd.api.types.is_bool_dtype(dtype):
-            return "category"
-        if pd.api.types.is_complex_dtype(dtype):
-            return COMPLEX
-        if getattr(dtype, "kind", "") == "V" and isinstance(dtype, np.dtype):
-            return RECORDS
-        return "continuous" if pd.api.types.is_numeric_dtype(dtype) else "category"
-
-    def _categorical(self) -> Any:
-        return self.series.astype("category").cat
-
-    def categories(self) -> list[str]:
-        """Categories, each `str()`-ed."""
-        return [str(category) for category in self._categorical().categories]
-
-    def codes(self) -> NDArray[np.int32]:
-        """Codes of the categories."""
-        codes: NDArray[np.int32] = self._categorical().codes.to_numpy(dtype=np.int32)
-        return codes
-
-    def values(self) -> NDArray[np.float32]:
-        """Numbers as float32."""
-        with np.errstate(over="ignore"):
-            if isinstance(self.series.dtype, np.dtype):
-                return self.series.to_numpy().astype(np.float32)
-            return self.series.to_numpy(dtype=np.float32, na_value=np.nan)
-
-    def strings(self) -> list[str]:
-        """Every value as text."""
-        return [str(value) for value in self.series.astype(str)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +109,7 @@ class CategoricalColumn:
         with self.store.reading(self.categories_key) as element:
             if is_array(element) and element.dtype.kind != "V":
                 array = FileArray.of(self.store, self.categories_key, element)
-                _check_one_axis(array)
+                check_one_axis(array)
                 values = array[:]
                 text = values.dtype.kind in TEXT
                 return pd.Index(decoded(values, self._where) if text else values)
@@ -316,83 +232,8 @@ def read_element(store: Store, key: str) -> Any:
         return read_elem(element)
 
 
-def column_in_store(store: Store, key: str, element: Any) -> Column:
-    """Describe the column at `key`, whose open group or dataset is `element`.
-
-    Raises
-    ------
-    InputError
-        When it is of an encoding that anndata cannot read.
-    """
-    if is_array(element):
-        return _array_column(store, key, element)
-    encoding = encoding_of(element)
-    if encoding == "categorical":
-        codes = FileArray.of(store, f"{key}/codes", need(element, "codes"))
-        _check_one_axis(codes)
-        if codes.dtype.kind not in "iu":
-            what, where = f"holds {codes.dtype}, not whole numbers", f"{store.path}, {key}/codes"
-            raise InputError(what, where=where)
-        return CategoricalColumn(codes, store, f"{key}/categories")
-    if encoding.startswith("nullable"):
-        values, mask = masked_in_store(store, key, element)
-        _check_one_axis(values)
-        if encoding == "nullable-string-array":
-            return TextColumn(values, mask)
-        if values.dtype.kind in "iuf":
-            return NumberColumn(values, mask)
-        return WholeColumn(store, key, values.shape[0], "category")
-    try:
-        series = SeriesColumn(pd.Series(read_element(store, key)))
-    except _UNKNOWN as error:
-        refuse_fault(error, f"{store.path}, {key}")
-        raise InputError(
-            f"has an encoding that cannot be read ({encoding!r})", where=f"{store.path}, {key}"
-        ) from error
-    return WholeColumn(store, key, series.length, series.kind)
-
-
-def masked_in_store(store: Store, key: str, element: Any) -> tuple[FileArray, FileArray]:
-    """Describe the values and the mask of the nullable array at `key`.
-
-    Raises
-    ------
-    InputError
-        When they are not of one shape, or the mask is no mask.
-    """
-    values, mask = (FileArray.of(store, f"{key}/{n}", need(element, n)) for n in ("values", "mask"))
-    if values.shape != mask.shape:
-        what = f"has values of shape {values.shape} and a mask of shape {mask.shape}"
-        raise InputError(what, where=f"{store.path}, {key}")
-    if mask.dtype.kind not in "biu":
-        what = f"holds {mask.dtype}, not true and false"
-        raise InputError(what, where=f"{store.path}, {key}/mask")
-    return values, mask
-
-
-def _check_one_axis(array: FileArray) -> None:
+def check_one_axis(array: FileArray) -> None:
+    """Raise InputError when an array has not exactly one axis."""
     if array.ndim != 1:
         what = f"has shape {array.shape}, not one axis"
         raise InputError(what, where=f"{array.store.path}, {array.key}")
-
-
-def _array_column(store: Store, key: str, element: Any) -> Column:
-    array = FileArray.of(store, key, element)
-    _check_one_axis(array)
-    legacy = attribute(element, "categories")
-    if legacy is not None:  # anndata 0.7: integers, and where their categories are
-        if store.kind == "hdf5":
-            target = element.file[legacy].name.lstrip("/")
-        else:
-            target = f"{key.rpartition('/')[0]}/{legacy}"
-        return CategoricalColumn(array, store, target)
-    if array.dtype.kind in "iufc":
-        return NumberColumn(array)
-    if array.dtype.kind in PLAIN:
-        return WholeColumn(store, key, array.shape[0], "category")
-    if array.dtype.kind == "V":
-        return WholeColumn(store, key, array.shape[0], RECORDS)
-    objects = store.kind == "hdf5" and array.dtype.kind == "O"
-    if array.dtype.kind not in TEXT or (objects and h5py.check_string_dtype(array.dtype) is None):
-        raise InputError("holds neither numbers nor text", where=f"{store.path}, {key}")
-    return TextColumn(array)

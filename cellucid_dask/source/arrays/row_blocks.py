@@ -15,8 +15,8 @@ import dask.array as da
 import numpy as np
 from dask.core import flatten
 
-from cellucid_dask.source.matrix import SparseMatrix
-from cellucid_dask.source.storage.store import ROWS, FileArray
+from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
+from cellucid_dask.source.storage.file_array import ROWS, FileArray
 
 BLOCK_BYTES: Final = 8 << 20  # of the rows of a block
 LARGE_BLOCK_BYTES: Final = 32 << 20  # where smaller ones would have each chunk read several times

@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
+import dask.array as da
 import numpy as np
 from dask.base import is_dask_collection
 from numpy.typing import NDArray
 
-from cellucid_dask.source.matrix import SparseMatrix
-from cellucid_dask.source.rows.kept_rows import KeptRows, Ranges
-from cellucid_dask.source.rows.row_blocks import block_rows
+from cellucid_dask.errors import InputError
+from cellucid_dask.source.arrays.obsm import lazy
+from cellucid_dask.source.arrays.row_blocks import block_rows
+from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
+from cellucid_dask.source.rows.row_selection import KeptRows, Ranges
 
 STEP = 1 << 20  # stored items of a one-dimensional array that are read at a time
 
@@ -149,3 +152,23 @@ class RowValues:
         # Whole chunks, so that none is read twice, unless that takes too much memory.
         step = max(1, STEP // chunk) * chunk if chunk <= 4 * STEP else STEP
         return self.pointers.values.read(self.array, start, stop, step)
+
+
+def keep_places(array: da.Array, kept: KeptRows, key: str) -> da.Array:
+    """Leave all but the `kept` cells out of an array of obsm.
+
+    Raises
+    ------
+    InputError
+        When it has not a row for each cell.
+    """
+    check_length(array.shape, kept, f"obsm/{key}")
+    return lazy(RowsOfArray(array, kept))
+
+
+def check_length(
+    shape: tuple[int, ...], kept: KeptRows, where: str, *, square: bool = False
+) -> None:
+    """Raise InputError when an array has not one row for each cell; a square one, on both axes."""
+    if any(length != kept.n_stored for length in shape[: 1 + square]):
+        raise InputError(f"has shape {shape}, but obs has {kept.n_stored} cells", where=where)

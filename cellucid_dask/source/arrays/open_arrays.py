@@ -13,9 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cellucid_dask.source.matrix import DenseMatrix, Matrix, SparseMatrix
+from cellucid_dask.source.arrays.dense_matrix import DenseMatrix
+from cellucid_dask.source.arrays.matrix import Matrix
+from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
+from cellucid_dask.source.storage.damage import DAMAGE
 from cellucid_dask.source.storage.elements import need
-from cellucid_dask.source.storage.store import DAMAGE, FileArray
+from cellucid_dask.source.storage.file_array import FileArray
 
 
 @dataclass(frozen=True, slots=True)

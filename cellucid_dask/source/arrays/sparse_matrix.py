@@ -1,31 +1,25 @@
-"""The expression matrix (and graphs), read by rows or by columns as its layout allows."""
+"""A CSR or CSC matrix whose parts lie in a store or in memory."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
-from dask.base import is_dask_collection
 from numpy.typing import NDArray
 from scipy import sparse
 
 from cellucid_dask.errors import InputError, ReadError
-from cellucid_dask.source.storage.elements import (
-    attribute,
-    encoding_of,
-    find,
-    is_array,
-    text_attribute,
-)
-from cellucid_dask.source.storage.store import COPY_AGAIN, FileArray, Store
+from cellucid_dask.source.storage.damage import COPY_AGAIN
 
 ArrayLike: TypeAlias = Any  # FileArray, numpy or dask array: shape, dtype, slicing
-INDPTR_STEP = 1 << 20
-RUN_NNZ = 1 << 20  # stored values of columns that are read together
 
-NUMBERS = "biuf"
+
+INDPTR_STEP = 1 << 20
+
+
+RUN_NNZ = 1 << 20  # stored values of columns that are read together
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,133 +138,14 @@ class SparseMatrix:
                 start = stop
 
 
-@dataclass(frozen=True, slots=True)
-class DenseMatrix:
-    """A dense matrix, in a store or in memory, or a lazy dask array of dense or sparse blocks.
-
-    Parameters
-    ----------
-    array
-        (n_cells, n_genes) array-like.
-    label
-        How messages name it.
-    """
-
-    array: ArrayLike
-    label: str
-
-    @property
-    def layout(self) -> str:
-        """``dense``, or ``rows`` for a dask array: read by row blocks, whatever they hold."""
-        return "rows" if is_dask_collection(self.array) else "dense"
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(n_cells, n_genes)."""
-        n_cells, n_genes = self.array.shape
-        return int(n_cells), int(n_genes)
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type of the values."""
-        return np.dtype(self.array.dtype)
-
-    @property
-    def chunks(self) -> tuple[int, int] | None:
-        """Chunk shape on disk; None when contiguous or in memory."""
-        return None if is_dask_collection(self.array) else getattr(self.array, "chunks", None)
-
-    def read(self, rows: slice, columns: slice) -> Any:
-        """Read a rectangle; a numpy array, or a scipy matrix where a dask block is one."""
-        part = self.array[rows, columns]
-        return computed(part, self.label) if is_dask_collection(part) else part
-
-
-def computed(part: Any, label: str) -> Any:
-    """Compute a part of a dask array in this thread.
+def check_parts(matrix: SparseMatrix) -> None:
+    """Check the lengths and types of the parts of a matrix.
 
     Raises
     ------
     InputError
-        When its blocks are not of the shape that they were declared with.
+        When they do not fit together.
     """
-    try:
-        block = part.compute(scheduler="synchronous")
-    except ValueError as error:
-        raise InputError(
-            f"has blocks that cannot be put together ({error})", where=label
-        ) from error
-    if block.shape != part.shape:
-        what = f"has blocks of shape {block.shape} where it declares {part.shape}"
-        raise InputError(what, where=label, fix="declare the chunks that map_blocks gives")
-    return block
-
-
-Matrix: TypeAlias = SparseMatrix | DenseMatrix
-
-
-def matrix_in_store(store: Store, key: str, element: Any) -> Matrix:
-    """Describe the matrix at `key`, whose open group or dataset is `element`.
-
-    Raises
-    ------
-    InputError
-        When it is of an encoding that is no matrix.
-    """
-    label = f"{store.path}, {key}"
-    if is_array(element):
-        matrix: Matrix = DenseMatrix(FileArray.of(store, key, element), label)
-        if len(element.shape) != 2:
-            raise InputError(f"has shape {tuple(element.shape)}, not two axes", where=label)
-        return checked(matrix)
-    encoding = encoding_of(element)
-    layout = encoding.removesuffix("_matrix") or text_attribute(element, "h5sparse_format")
-    shape = attribute(element, "shape", attribute(element, "h5sparse_shape"))
-    parts = {name: find(element, name) for name in ("data", "indices", "indptr")}
-    if (
-        layout not in ("csr", "csc")
-        or shape is None
-        or any(part is None for part in parts.values())
-    ):
-        raise InputError(
-            f"is no matrix this program knows (encoding {encoding!r})",
-            where=label,
-            fix="write it as a dense, CSR or CSC matrix",
-        )
-    data, indices, indptr = (FileArray.of(store, f"{key}/{p}", parts[p]) for p in parts)
-    n_rows, n_columns = (int(n) for n in shape)
-    return checked(SparseMatrix(layout, (n_rows, n_columns), data, indices, indptr, label))
-
-
-def matrix_in_memory(value: Any, label: str) -> Matrix:
-    """Describe a numpy, scipy or dask matrix; a pandas DataFrame counts as numpy."""
-    if sparse.issparse(value):
-        if value.format not in ("csr", "csc"):
-            value = value.tocsr()
-        parts = (value.data, value.indices, value.indptr)
-        return checked(SparseMatrix(value.format, value.shape, *parts, label))
-    if not is_dask_collection(value):
-        value = np.asarray(value)
-    if value.ndim != 2:
-        raise InputError(f"has shape {value.shape}, not two axes", where=label)
-    if np.isnan(value.shape).any():  # as dask has it for lengths it does not know
-        fix = "call compute_chunk_sizes() on it"
-        raise InputError("has chunks of unknown size", where=label, fix=fix)
-    return checked(DenseMatrix(value, label))
-
-
-def checked(matrix: Matrix) -> Matrix:
-    """Return `matrix` when its values are real numbers and its parts fit together."""
-    if matrix.dtype.kind not in NUMBERS or matrix.dtype.itemsize > 8:
-        raise InputError(
-            f"holds {matrix.dtype}, not real numbers of at most 64 bits", where=matrix.label
-        )
-    if isinstance(matrix, SparseMatrix):
-        _check_parts(matrix)
-    return matrix
-
-
-def _check_parts(matrix: SparseMatrix) -> None:
     parts = matrix.data, matrix.indices, matrix.indptr
     shapes = [tuple(map(int, part.shape)) for part in parts]
     one_axis = all(len(shape) == 1 for shape in shapes)
@@ -281,12 +156,3 @@ def _check_parts(matrix: SparseMatrix) -> None:
         raise InputError(what, where=matrix.label, fix=COPY_AGAIN)
     if any(part.dtype.kind not in "iuf" for part in parts[1:]):
         raise InputError("indices and indptr are not numbers", where=matrix.label, fix=COPY_AGAIN)
-
-
-def runs(sorted_ids: Sequence[int] | NDArray[np.int64]) -> Iterator[tuple[int, int]]:
-    """Runs of consecutive numbers in a rising sequence, as (first, one past the last)."""
-    ids = np.asarray(sorted_ids)
-    cuts = np.flatnonzero(np.diff(ids) != 1) + 1
-    for part in np.split(ids, cuts):
-        if part.size:
-            yield int(part[0]), int(part[-1]) + 1

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cellucid_dask.source.columns import CategoricalColumn, Column
+from cellucid_dask.source.arrays.columns import Column
+from cellucid_dask.source.arrays.stored_columns import CategoricalColumn
 
 
 @dataclass(frozen=True, slots=True)

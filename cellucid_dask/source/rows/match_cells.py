@@ -9,8 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cellucid_dask.errors import CellucidDaskError, InputError
-from cellucid_dask.source.columns import Column, TextColumn
-from cellucid_dask.source.storage.store import FileArray
+from cellucid_dask.source.arrays.columns import Column
+from cellucid_dask.source.arrays.stored_columns import TextColumn
+from cellucid_dask.source.storage.file_array import FileArray
 
 
 def rows_in_whole(

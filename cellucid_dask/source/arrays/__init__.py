@@ -1,0 +1,1 @@
+"""Arrays of a source, described and read piece by piece: matrices, columns, and arrays of obsm."""

@@ -1,0 +1,97 @@
+"""An array of a store, read when it is indexed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellucid_dask.errors import ReadError, refuse_fault
+from cellucid_dask.source.storage import hdf5
+from cellucid_dask.source.storage.damage import COPY_AGAIN, DAMAGE, describe_damage
+from cellucid_dask.source.storage.elements import is_array
+from cellucid_dask.source.storage.store import Store
+
+ROWS = 1 << 17  # rows of cells that are read at a time
+
+
+@dataclass(frozen=True, slots=True)
+class FileArray:
+    """An array of a store; looks like an array to dask, reads nothing until it is indexed.
+
+    Parameters
+    ----------
+    store, key
+        Where it is.
+    shape, dtype, chunks
+        As on disk; `chunks` is None for contiguous HDF5.
+    field
+        Column of a compound HDF5 dataset, as old AnnData files have them.
+    """
+
+    store: Store
+    key: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    chunks: tuple[int, ...] | None = None
+
+    @classmethod
+    def of(cls, store: Store, key: str, element: Any) -> FileArray:
+        """Describe `element`, an open h5py.Dataset or zarr.Array.
+
+        Raises
+        ------
+        ReadError
+            When it is a group.
+        """
+        if not is_array(element):
+            what = "is a group, not an array"
+            raise ReadError(what, where=f"{store.path}, {key}", fix=COPY_AGAIN)
+        chunks = element.chunks  # within the shards of a zarr, which may be of 1 GB
+        dtype = element.dtype
+        return cls(store, key, tuple(element.shape), np.dtype(dtype), chunks and tuple(chunks))
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    def __getitem__(self, index: Any) -> NDArray[Any]:
+        rows = index[0] if isinstance(index, tuple) else index
+        place = f"{self.store.path}, {self.key}"
+        with self.store.reading(self.key) as element:
+            try:
+                if self.store.kind == "hdf5":
+                    return hdf5.read(element, index)
+                return np.asarray(element[index])
+            except UnicodeDecodeError:
+                raise  # the bytes are there: it is their meaning that is not known
+            except DAMAGE as error:
+                refuse_fault(error, place, of_memory=self._memory_is_short(rows))
+                chunk = self._damaged(element, rows) if isinstance(rows, slice) else ""
+                what, fix = describe_damage(error)
+                raise ReadError(what, where=place + chunk, fix=fix) from error
+
+    def _memory_is_short(self, rows: Any) -> bool:
+        """Whether what was asked for cannot be held: a damaged chunk may claim any size."""
+        n_rows = len(range(self.shape[0])[rows]) if isinstance(rows, slice) else 1
+        n_rows += 2 * (self.chunks[0] if self.chunks else 0)
+        try:
+            np.empty((n_rows, *self.shape[1:]), self.dtype)
+        except MemoryError:
+            return True
+        return False
+
+    def _damaged(self, element: Any, rows: slice) -> str:
+        """Name the first damaged chunk among `rows`."""
+        step = self.chunks[0] if self.chunks else self.shape[0]
+        first, last, _ = rows.indices(self.shape[0])
+        for start in range(first - first % step, last, step):
+            try:
+                element[start : start + step]
+            except DAMAGE:
+                noun = "items" if self.ndim == 1 else "rows"
+                return f", chunk {start // step} ({noun} {start} to {start + step - 1})"
+        return ""
