@@ -8,7 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from cellucid_dask.arguments.boundary import in_arguments, settle, worded_all, worded_problem
+from cellucid_dask.arguments.boundary import (
+    convert_arguments,
+    reword_all,
+    reword_problem,
+    with_argument_names,
+)
 from cellucid_dask.errors import CellucidDaskError, Problem, raise_problems
 from cellucid_dask.exporter.result import ExportResult
 from cellucid_dask.options.keywords import read_export_options
@@ -19,7 +24,7 @@ if TYPE_CHECKING:
     Data: TypeAlias = str | os.PathLike[str] | AnnData
 
 
-@in_arguments()
+@with_argument_names()
 def export(
     data: Data,
     out_dir: str | os.PathLike[str] | None = None,
@@ -62,7 +67,7 @@ def export(
     >>> export("atlas.h5ad", "exports/atlas", memory="4GB")  # doctest: +SKIP
     """
     given: dict[str, Any] = {"out_dir": out_dir, "dry_run": dry_run, "quiet": quiet}
-    problems = settle(export, given)
+    problems = convert_arguments(export, given)
     return run_export_command(data, options=options, problems=problems, **given)
 
 
@@ -129,7 +134,7 @@ class CheckResult:
         return not self.problems
 
 
-@in_arguments()
+@with_argument_names()
 def check(data: Data, **options: Any) -> CheckResult:
     """Find every problem of an input at once; writes nothing.
 
@@ -146,9 +151,9 @@ def check(data: Data, **options: Any) -> CheckResult:
         When the input cannot be opened at all.
     """
     found = run_check(data, options, [])
-    problems = tuple(map(worded_problem, found.problems))
+    problems = tuple(map(reword_problem, found.problems))
     return CheckResult(
-        problems, tuple(worded_all(found.warnings)), tuple(worded_all(found.discovered))
+        problems, tuple(reword_all(found.warnings)), tuple(reword_all(found.discovered))
     )
 
 

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from cellucid_dask import format as fmt
-from cellucid_dask.arguments.boundary import in_arguments, typed
+from cellucid_dask.arguments.boundary import check_argument_types, with_argument_names
 from cellucid_dask.errors import InputError, OutputError, Problem, suggest
 
 SET_ASIDE = re.compile(r"^\.|\.before-\d{8}T\d{6}Z(-\d+)?$")  # hidden, or kept by --force
 
 
-@in_arguments()
-@typed
+@with_argument_names()
+@check_argument_types
 def catalog(root: str | os.PathLike[str], *, default: str | None = None) -> dict[str, Any]:
     """Write ``datasets.json`` for the exports in the folders right below `root`.
 

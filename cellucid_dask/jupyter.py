@@ -12,7 +12,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
-from cellucid_dask.arguments.boundary import in_arguments
+from cellucid_dask.arguments.boundary import with_argument_names
 from cellucid_dask.notebook.show import View, in_kernel
 from cellucid_dask.notebook.show import show as show_view
 from cellucid_dask.notebook.show import show_anndata as show_anndata_view
@@ -178,7 +178,7 @@ class CellucidViewer(BaseViewer):
         With everything that is wrong with the data and the arguments.
     """
 
-    @in_arguments()
+    @with_argument_names()
     def __init__(
         self,
         data_dir: str | os.PathLike[str],
@@ -209,7 +209,7 @@ class AnnDataViewer(BaseViewer):
         With everything that is wrong with the data and the arguments.
     """
 
-    @in_arguments()
+    @with_argument_names()
     def __init__(
         self,
         data: Any,

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from cellucid_dask.arguments.boundary import Words, in_arguments, settle
+from cellucid_dask.arguments.boundary import CallerNames, convert_arguments, with_argument_names
 from cellucid_dask.errors import InputError, Problem
 from cellucid_dask.exporter.result import ExportResult
 from cellucid_dask.options.export import ExportOptions
@@ -30,7 +30,7 @@ _NAMES = {
 }
 LATENT = "latent_space"
 # What `prepare` calls the options of an export, and the elements of the AnnData it stands for.
-WORDS = Words(
+WORDS = CallerNames(
     {
         "categorical_dtype": "obs_categorical_dtype",
         "centroid_quantile": "centroid_outlier_quantile",
@@ -63,7 +63,7 @@ _OF_ANNDATA = {
 }
 
 
-@in_arguments(WORDS)
+@with_argument_names(WORDS)
 def prepare(
     latent_space: Any = None,
     obs: pd.DataFrame | None = None,
@@ -163,7 +163,7 @@ def prepare(
     from cellucid_dask.exporter.run import run_export
     from cellucid_dask.source.inputs.in_memory import source_of_arrays
 
-    wrong = settle(prepare, given)
+    wrong = convert_arguments(prepare, given)
     embeddings = {f"X_umap_{d}d": given[f"X_umap_{d}d"] for d in (1, 2, 3)}
     fields = {k: v for k, v in (given["vector_fields"] or {}).items() if v is not None}
     what, how, problems = _read_options(given, options)

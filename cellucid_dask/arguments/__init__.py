@@ -1,1 +1,1 @@
-"""Arguments of the Python functions: their types, and messages that name them."""
+"""Arguments of the Python functions: their types, and messages that use their names."""

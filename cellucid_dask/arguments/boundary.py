@@ -1,7 +1,7 @@
-"""Where Python calls this package: types are checked, and messages name arguments.
+"""Decorators of the functions that users call: they check types, and translate messages.
 
-Within the package all messages name options of the command line. The functions that users call
-are decorated here; the command line itself says that it is one, and reads them as they are.
+Inside the package, all messages name options of the command line. For callers from Python, the
+decorators replace options by arguments; the command line turns that off.
 """
 
 from __future__ import annotations
@@ -23,30 +23,30 @@ R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
-    """What a function calls what messages speak of.
+class CallerNames:
+    """Names that a function uses for what a message names.
 
     Parameters
     ----------
     arguments
-        Its argument, by the field of the options.
+        Argument of the function, by the field of the options.
     places
-        Patterns of the elements of an AnnData that a problem may be in, and what it calls them.
+        Patterns of places in an AnnData that a problem may name, and their names in the function.
     """
 
     arguments: Mapping[str, str] = field(default_factory=dict)
     places: tuple[tuple[str, str], ...] = ()
 
 
-USUAL: Final = Words()
-_words: ContextVar[Words] = ContextVar("words", default=USUAL)
+SAME_NAMES: Final = CallerNames()
+_names: ContextVar[CallerNames] = ContextVar("names", default=SAME_NAMES)
 _SEVERAL: Final = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-_commands: Final[list[None]] = []  # one for each command line that runs; threads see it as well
+_commands: Final[list[None]] = []  # one for each running command; all threads see it
 
 
 @contextmanager
-def command_line() -> Iterator[None]:
-    """Leave messages as they are while the command line runs."""
+def keep_option_names() -> Iterator[None]:
+    """Leave the names of options in messages while the command line runs."""
     _commands.append(None)
     try:
         yield
@@ -54,84 +54,86 @@ def command_line() -> Iterator[None]:
         _commands.pop()
 
 
-def worded(text: str, *, place: bool = False) -> str:
-    """Return a text of a message, or the `place` of a problem, in the words of who called."""
+def reword(text: str, *, place: bool = False) -> str:
+    """Return a text of a message, or the `place` of a problem, in the words of the caller."""
     if _commands or not text:
         return text
-    # The fields of all options: only where there is something to say.
+    # It imports the fields of all options, which only a message needs.
     from cellucid_dask.arguments.wording import translate
 
-    return translate(text, _words.get(), place=place)
+    return translate(text, _names.get(), place=place)
 
 
-def worded_problem(problem: Problem) -> Problem:
-    """Return a problem in the words of who called."""
+def reword_problem(problem: Problem) -> Problem:
+    """Return a problem in the words of the caller."""
     if _commands:
         return problem
     where = problem.where
-    for pattern, name in _words.get().places:
-        if found := re.fullmatch(pattern, where):
-            where = found.expand(name)
+    for pattern, name in _names.get().places:
+        if match := re.fullmatch(pattern, where):
+            where = match.expand(name)
             break
-    return Problem(worded(problem.what), worded(where, place=True), worded(problem.fix))
+    return Problem(reword(problem.what), reword(where, place=True), reword(problem.fix))
 
 
-def worded_all(texts: Iterable[str]) -> list[str]:
-    """Return texts of messages in the words of who called."""
-    return [worded(text) for text in texts]
+def reword_all(texts: Iterable[str]) -> list[str]:
+    """Return texts of messages in the words of the caller."""
+    return [reword(text) for text in texts]
 
 
-def in_arguments(words: Words = USUAL) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Have what a function raises name its arguments, not options of the command line."""
+def with_argument_names(
+    names: CallerNames = SAME_NAMES,
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Let the errors of a function name its arguments, not options of the command line."""
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         @wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            token = _words.set(words)
+            token = _names.set(names)
             try:
                 return function(*args, **kwargs)
             except BaseException as error:
-                _reword(error)
+                _reword_error(error)
                 if not isinstance(error, CellucidDaskError) and isinstance(error, Exception):
-                    _refuse_machine(error)
+                    _raise_machine_error(error)
                 raise
             finally:
-                _words.reset(token)
+                _names.reset(token)
 
         return call
 
     return decorate
 
 
-def _refuse_machine(error: Exception) -> None:
-    """Raise an error of the machine as one of this package, with the notes it has."""
+def _raise_machine_error(error: Exception) -> None:
+    """Raise an error of the machine as one of this package, with the same notes."""
     fault = machine_error(error)
     if fault is not None:
         for note in getattr(error, "__notes__", ()):
             fault.add_note(note)
-        _reword(fault)
+        _reword_error(fault)
         raise fault from error
 
 
-def _reword(error: BaseException | None) -> None:
-    """Write an error, and those it came from, in the words of who called."""
+def _reword_error(error: BaseException | None) -> None:
+    """Reword an error, and the errors that caused it, for the caller."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
         if isinstance(error, CellucidDaskError):
-            error.problems = tuple(map(worded_problem, error.problems))
+            error.problems = tuple(map(reword_problem, error.problems))
         if notes := getattr(error, "__notes__", None):
-            notes[:] = worded_all(notes)
+            notes[:] = reword_all(notes)
         error = error.__cause__ or error.__context__
 
 
-def settle(function: Callable[..., Any], given: dict[str, Any]) -> list[Problem]:
-    """Bring arguments to the types of their annotations in `function`, and say which cannot be.
+def convert_arguments(function: Callable[..., Any], given: dict[str, Any]) -> list[Problem]:
+    """Convert arguments to the types of their annotations in `function`; return the wrong ones.
 
     Parameters
     ----------
     given
-        Arguments by name, changed in place; one of a wrong type gives way to its default.
+        Arguments by name, changed in place; the default replaces an argument of a wrong type.
     """
     signature, problems = inspect.signature(function), []
     for name, hint in hints_of(function).items():
@@ -144,7 +146,7 @@ def settle(function: Callable[..., Any], given: dict[str, Any]) -> list[Problem]
     return problems
 
 
-def typed(function: Callable[P, R]) -> Callable[P, R]:
+def check_argument_types(function: Callable[P, R]) -> Callable[P, R]:
     """Check the arguments of a function against its annotations before it is called.
 
     Raises
@@ -157,7 +159,7 @@ def typed(function: Callable[P, R]) -> Callable[P, R]:
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         bound = signature.bind(*args, **kwargs)
-        if problems := settle(function, bound.arguments):
+        if problems := convert_arguments(function, bound.arguments):
             raise OptionError.of(problems)
         return function(*bound.args, **bound.kwargs)
 

@@ -1,7 +1,7 @@
-"""Messages in the words of Python: options of the command line become arguments.
+"""Translation of messages for callers from Python: options become arguments.
 
-A message is written once, with options (``--rename-duplicates``, ``--embedding 2d=X_tsne``). Who
-called a function of Python reads ``rename_duplicates=True`` and ``embeddings={2: "X_tsne"}``.
+A message is written once, with options (``--rename-duplicates``, ``--embedding 2d=X_tsne``). The
+caller of a Python function reads ``rename_duplicates=True`` and ``embeddings={2: "X_tsne"}``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from functools import lru_cache
 from types import NoneType
 from typing import Any, Final
 
-from cellucid_dask.arguments.boundary import Words
+from cellucid_dask.arguments.boundary import CallerNames
 from cellucid_dask.options.argument_names import NEGATIVE, option_of
 from cellucid_dask.options.argument_types import hints_of, kinds_of
 from cellucid_dask.options.export import ExportOptions
@@ -23,8 +23,8 @@ from cellucid_dask.options.run import RunOptions
 from cellucid_dask.options.serve import ServeOptions
 from cellucid_dask.options.slurm import SlurmOptions
 
-# Options for which no class has a field: the argument, and its type.
-FURTHER: Final[Mapping[str, tuple[str, Any]]] = {
+# Options that are not fields of an options class: the argument, and its type.
+OTHER_ARGUMENTS: Final[Mapping[str, tuple[str, Any]]] = {
     "--against": ("against", str),
     "--color": ("color", tuple[str, ...]),
     "--columns": ("columns", int),
@@ -36,7 +36,7 @@ FURTHER: Final[Mapping[str, tuple[str, Any]]] = {
     "--quantize": ("quantize", int | None),
     "--sample": ("sample", int | None),
 }
-# Words that follow an option in a sentence; any other word there is its value.
+# CallerNames that follow an option in a sentence; any other word there is its value.
 _SENTENCE: Final = (
     *(
         "again",
@@ -68,16 +68,16 @@ _PHRASES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """An argument of a Python function, as the option of the command line that stands for it.
+    """An argument of a Python function, for which the command line has an option.
 
     Parameters
     ----------
     name
-        What it is called.
+        Name of the argument.
     kinds
-        Types that it may have, which say how a value is written.
+        Types of its value; they decide how a value is written.
     negative
-        Whether the option turns it off.
+        Whether the option turns the argument off.
     """
 
     name: str
@@ -85,28 +85,28 @@ class Argument:
     negative: bool = False
 
     @property
-    def switch(self) -> bool:
+    def is_switch(self) -> bool:
         """Whether the option takes no value."""
         return bool in self.kinds or SlurmOptions in self.kinds
 
     @property
-    def repeated(self) -> bool:
-        """Whether the option may be given several times."""
+    def is_repeatable(self) -> bool:
+        """Whether the option may be repeated."""
         return tuple in self.kinds or Mapping in self.kinds
 
     def spell(self, values: Sequence[str], *, more: str = "", place: bool = False) -> str:
-        """Write it with the values that the option has in the message.
+        """Return the argument as text, with the values of the option in the message.
 
         Parameters
         ----------
         more
-            Written after the last value of a list.
+            Text after the last value of a list.
         place
-            Whether the message says that the argument is wrong, whatever its value.
+            Whether the message names the argument as the place of a problem.
         """
         if place and not values:
             return self.name.partition("=")[0]
-        if self.switch:
+        if self.is_switch:
             return f"{self.name}={not self.negative}"
         if not values:
             return self.name
@@ -115,7 +115,7 @@ class Argument:
         written = [self._literal(value) for value in values]
         return (
             f"{self.name}=[{', '.join(written)}{more}]"
-            if self.repeated
+            if self.is_repeatable
             else (f"{self.name}={written[0]}")
         )
 
@@ -138,65 +138,69 @@ def _quoted(text: str) -> str:
 
 
 @lru_cache(maxsize=1)
-def arguments() -> Mapping[str, Argument]:
-    """Every option that stands for an argument of a Python function."""
-    found = {option: Argument(name, kinds_of(hint)) for option, (name, hint) in FURTHER.items()}
+def arguments_by_option() -> Mapping[str, Argument]:
+    """Return the arguments of the Python functions, by option."""
+    arguments = {
+        option: Argument(name, kinds_of(hint)) for option, (name, hint) in OTHER_ARGUMENTS.items()
+    }
     for cls in (ExportOptions, RunOptions, SlurmOptions, ServeOptions):
         for name, hint in hints_of(cls).items():
-            found[option_of(name)] = Argument(name, kinds_of(hint), name in NEGATIVE)
-    return found
+            arguments[option_of(name)] = Argument(name, kinds_of(hint), name in NEGATIVE)
+    return arguments
 
 
-def translate(text: str, words: Words, *, place: bool = False) -> str:
-    """Write a message, or a part of one, in the words of Python.
+def translate(text: str, names: CallerNames, *, place: bool = False) -> str:
+    """Translate a message, or a part of one, for a caller from Python.
 
     Parameters
     ----------
     place
-        Whether it says where a problem is: an argument then stands for itself, without a value.
+        Whether the text is the place of a problem: arguments then have no value.
     """
     for phrase, replacement in _PHRASES:
         text = text.replace(phrase, replacement)
-    text = _COMMAND.sub(_call, text)
+    text = _COMMAND.sub(_write_call, text)
     written: list[str] = []
-    known, end = arguments(), 0
-    for found in _OPTION.finditer(text):
-        argument = known.get(found[0])
-        if argument is not None and found.start() >= end:
-            gap = text[end : found.start()]
+    known, end = arguments_by_option(), 0
+    for option in _OPTION.finditer(text):
+        argument = known.get(option[0])
+        if argument is not None and option.start() >= end:
+            gap = text[end : option.start()]
             written.append(", " if written and gap == " " else gap)
-            values, end = _values(text, found, argument)
-            more = ", ..." if argument.repeated and text.startswith(" ...", end) else ""
+            values, end = _find_values(text, option, argument)
+            more = ", ..." if argument.is_repeatable and text.startswith(" ...", end) else ""
             end += 4 * bool(more)
-            written.append(_named(argument, words).spell(values, more=more, place=place))
+            written.append(
+                _rename_for_caller(argument, names).spell(values, more=more, place=place)
+            )
     return "".join([*written, text[end:]])
 
 
-def _named(argument: Argument, words: Words) -> Argument:
-    """Return the argument as the function that was called has it."""
-    name = words.arguments.get(argument.name, argument.name)
-    if not argument.switch or name == argument.name:
+def _rename_for_caller(argument: Argument, names: CallerNames) -> Argument:
+    """Return the argument with its name in the called function."""
+    name = names.arguments.get(argument.name, argument.name)
+    if not argument.is_switch or name == argument.name:
         return replace(argument, name=name)
-    return Argument(name, ())  # of another type there, such as an array
+    return Argument(name, ())  # it has another type there, such as an array
 
 
-def _values(text: str, option: re.Match[str], argument: Argument) -> tuple[list[str], int]:
-    """Values that follow an option, also when it is repeated, and where they end."""
+def _find_values(text: str, option: re.Match[str], argument: Argument) -> tuple[list[str], int]:
+    """Find the values that follow an option, also a repeated one; return them, and their end."""
     values: list[str] = []
     end = option.end()
-    while not argument.switch:
+    while not argument.is_switch:
         found = _VALUE.match(text, end)
         if found is None or found[1] in _SENTENCE or found[1].startswith("--"):
             break
         values.append(" ".join(shlex.split(found[1])) if found[1][0] == "'" else found[1])
         end = found.end()
-        if not argument.repeated or not text.startswith(f" {option[0]} ", end):
+        if not argument.is_repeatable or not text.startswith(f" {option[0]} ", end):
             break
         end += 1 + len(option[0])
     return values, end
 
 
-def _call(command: re.Match[str]) -> str:
-    """Write a command as a call."""
+def _write_call(command: re.Match[str]) -> str:
+    """Write a command as a call of a function."""
     function = {"clean": "cellucid_dask.clean", "verify": "cellucid_dask.verify.verify"}[command[1]]
     return f"{function}({_quoted(shlex.split(command[2])[0]) if command[2] else ''})"

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 import click
 
-from cellucid_dask.arguments.boundary import command_line
+from cellucid_dask.arguments.boundary import keep_option_names
 from cellucid_dask.commands.cli import cli
 from cellucid_dask.commands.signals import INTERRUPTED, die_at_signals
 from cellucid_dask.errors import CellucidDaskError, Problem, machine_error
@@ -75,7 +75,7 @@ def main(arguments: list[str] | None = None) -> None:
     die_at_signals()
     _check_environment()
     try:
-        with command_line():
+        with keep_option_names():
             status = cli.main(given, prog_name="cellucid-dask", standalone_mode=False)
     except click.ClickException as error:
         error.show()

@@ -20,7 +20,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from cellucid_dask.arguments.boundary import worded
+from cellucid_dask.arguments.boundary import reword
 
 LOG_SECONDS = 10.0
 
@@ -60,7 +60,7 @@ class Reporter:
     def say(self, line: str = "") -> None:
         """Print one line; that a log cannot take it is no reason to end a run."""
         with suppress(OSError, ValueError):  # also of a stream that is closed
-            self.console.print(worded(line), markup=False)
+            self.console.print(reword(line), markup=False)
 
     @contextmanager
     def stage(self, name: str, total: int, unit: str) -> Iterator[Any]:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from cellucid_dask.arguments.boundary import worded_all
+from cellucid_dask.arguments.boundary import reword_all
 from cellucid_dask.compute.memory_watch import MemoryWatch
 from cellucid_dask.compute.progress import Reporter
 from cellucid_dask.errors import OutputError, VerifyError
@@ -34,7 +34,7 @@ def record_usage(result: ExportResult, run: RunOptions, reporter: Reporter) -> I
             yield
         except VerifyError as error:
             verify_error = error
-    result.warnings, result.discovered = worded_all(result.warnings), worded_all(result.discovered)
+    result.warnings, result.discovered = reword_all(result.warnings), reword_all(result.discovered)
     result.set_usage(reporter.seconds, time.perf_counter() - started, memory.peak)
     if run.report is not None:
         write_report(result, Path(run.report).resolve())  # write through a link, keep the link

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.filesize import decimal
 
-from cellucid_dask.arguments.boundary import worded
+from cellucid_dask.arguments.boundary import reword
 from cellucid_dask.compute.engine import Engine
 from cellucid_dask.errors import Problem, raise_problems
 from cellucid_dask.exporter.checks.survey import Catalog
@@ -41,7 +41,7 @@ def plan_export(
     plan = plan_within_memory(catalog, options, run, engine)
     raise_problems(disk_problems(plan, out, run, checked.previous.recorded, engine.slots))
     tasks = count_tasks(catalog.source, catalog, options, plan, engine.slots)
-    result.plan = describe(plan, catalog, worded(str(engine.cluster)), tasks)
+    result.plan = describe(plan, catalog, reword(str(engine.cluster)), tasks)
     if engine.cluster.is_remote:
         result.peak_memory_of = "this process, without the workers"
     return plan

@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import RLock
 from typing import Any, Final, TypeAlias
 
-from cellucid_dask.arguments.boundary import in_arguments
+from cellucid_dask.arguments.boundary import with_argument_names
 from cellucid_dask.errors import CellucidDaskError, Problem
 from cellucid_dask.notebook.embedded_server import FIXED, FramedServer
 from cellucid_dask.notebook.proxy import proxy_prefix
@@ -89,7 +89,7 @@ class View:
         )
 
 
-@in_arguments()
+@with_argument_names()
 def show(
     data: Any = None,
     height: int = 600,
@@ -136,7 +136,7 @@ def show(
     return _shown(data, height, proxy, options, problems)
 
 
-@in_arguments()
+@with_argument_names()
 def show_anndata(
     data: Any, height: int = 600, *, proxy: bool | str | None = None, **options: Any
 ) -> View:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from cellucid_dask.arguments.boundary import Words, in_arguments, typed
+from cellucid_dask.arguments.boundary import CallerNames, check_argument_types, with_argument_names
 from cellucid_dask.errors import CellucidDaskError, OptionError, OutputError, Problem
 from cellucid_dask.files import write_atomically
 from cellucid_dask.options.preview_path import check_preview_path
@@ -21,8 +21,8 @@ STRIP: Final = 150  # height of one in 1D
 WIDEST: Final = 8  # thumbnails in a row
 
 
-@in_arguments(Words({"out_dir": "out"}))
-@typed
+@with_argument_names(CallerNames({"out_dir": "out"}))
+@check_argument_types
 def preview(
     export: str | os.PathLike[str],
     out: str | os.PathLike[str] | None = None,

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import TextIO
 
-from cellucid_dask.arguments.boundary import worded_all
+from cellucid_dask.arguments.boundary import reword_all
 from cellucid_dask.options.addresses import is_loopback
 
 EVERYWHERE = ("0.0.0.0", "::", "[::]", "")  # noqa: S104  compared, not bound
@@ -24,7 +24,7 @@ def write_lines(stream: TextIO | None, lines: Iterable[str]) -> None:
     A program without a console has no streams, and the reader of a stream may have closed it: the
     server serves all the same.
     """
-    text = "\n".join(worded_all(lines)) + "\n"
+    text = "\n".join(reword_all(lines)) + "\n"
     with suppress(OSError, ValueError):  # closed by its reader, or by the program
         if stream is not None:
             encoding = getattr(stream, "encoding", None) or "utf-8"

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
-from cellucid_dask.arguments.boundary import in_arguments
+from cellucid_dask.arguments.boundary import with_argument_names
 from cellucid_dask.errors import InputError, Problem
 from cellucid_dask.options.keywords import choose_data
 from cellucid_dask.options.serve import HOST, PORT
@@ -60,7 +60,7 @@ class CellucidServer:
     ...     print(server.viewer_url)
     """
 
-    @in_arguments()
+    @with_argument_names()
     def __init__(
         self,
         data: Any = None,
@@ -103,7 +103,7 @@ class CellucidServer:
 
     # ---------------------------------------------------------------------------------- lifetime
 
-    @in_arguments()
+    @with_argument_names()
     def start(self, *, blocking: bool = True) -> None:
         """Start to serve, and block until Ctrl-C, a signal or `stop`.
 
@@ -227,7 +227,7 @@ class AnnDataServer(CellucidServer):
         With everything that is wrong, also when the path is an export.
     """
 
-    @in_arguments()
+    @with_argument_names()
     def __init__(self, data: Any = None, *args: Any, **options: Any) -> None:
         super().__init__(data, *args, **options)
         if self.opened.live is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from cellucid_dask.arguments.boundary import in_arguments
+from cellucid_dask.arguments.boundary import with_argument_names
 from cellucid_dask.errors import InputError, Problem
 from cellucid_dask.options.keywords import read_serve_options
 from cellucid_dask.server.app import App
@@ -13,7 +13,7 @@ from cellucid_dask.server.datasets.opening import open_data
 from cellucid_dask.server.http.guard import Token
 
 
-@in_arguments()
+@with_argument_names()
 def create_app(data: Any, **options: Any) -> App:
     """Make the WSGI application, for a WSGI server such as gunicorn.
 

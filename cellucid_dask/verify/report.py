@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from cellucid_dask.arguments.boundary import worded_all
+from cellucid_dask.arguments.boundary import reword_all
 from cellucid_dask.verify.export_folder.files import ExportFiles
 
 
@@ -71,7 +71,7 @@ class Findings:
 
 
 def _report_lines(lines: Iterable[str]) -> tuple[str, ...]:
-    return tuple(worded_all(lines))
+    return tuple(reword_all(lines))
 
 
 def _one_line(problem: str) -> str:

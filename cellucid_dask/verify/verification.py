@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cellucid_dask.arguments.boundary import in_arguments, typed
+from cellucid_dask.arguments.boundary import check_argument_types, with_argument_names
 from cellucid_dask.errors import OptionError
 from cellucid_dask.verify.array_checks import check_arrays, check_remaining_files
 from cellucid_dask.verify.export_folder.arrays import ArrayReader
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from cellucid_dask.verify.comparison.compare import Comparison
 
 
-@in_arguments()
-@typed
+@with_argument_names()
+@check_argument_types
 def verify(
     export: str | os.PathLike[str],
     against: str | os.PathLike[str] | None = None,

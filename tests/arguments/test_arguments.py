@@ -31,8 +31,8 @@ from cellucid_dask import (
     preview,
     show,
 )
-from cellucid_dask.arguments.boundary import USUAL, Words
-from cellucid_dask.arguments.wording import FURTHER, arguments, translate
+from cellucid_dask.arguments.boundary import SAME_NAMES, CallerNames
+from cellucid_dask.arguments.wording import OTHER_ARGUMENTS, arguments_by_option, translate
 from cellucid_dask.commands.cli import cli
 from cellucid_dask.errors import Problem
 from cellucid_dask.options.argument_names import NEGATIVE, option_of
@@ -79,13 +79,13 @@ def problems_of(call: Callable[..., Any], *values: Any, **options: Any) -> list[
 @pytest.mark.parametrize("name", sorted(OPTIONS))
 def test_every_option_is_an_argument(name: str) -> None:
     """A new option is found by the field of its name, or must be in a table."""
-    argument, option = arguments()[name], OPTIONS[name]
-    assert argument.switch == option.is_flag
-    assert argument.repeated == (option.multiple or name == "--genes-file")
-    assert "--" not in translate(f"use {name} VALUE, or {name}", USUAL)
-    assert translate(name, USUAL, place=True) == argument.name
+    argument, option = arguments_by_option()[name], OPTIONS[name]
+    assert argument.is_switch == option.is_flag
+    assert argument.is_repeatable == (option.multiple or name == "--genes-file")
+    assert "--" not in translate(f"use {name} VALUE, or {name}", SAME_NAMES)
+    assert translate(name, SAME_NAMES, place=True) == argument.name
     assert (argument.name in NEGATIVE) == name.startswith("--no-")
-    if name not in FURTHER and argument.name not in NEGATIVE:
+    if name not in OTHER_ARGUMENTS and argument.name not in NEGATIVE:
         assert option.name == argument.name
 
 
@@ -112,7 +112,7 @@ def test_what_follows_an_option_in_a_message_is_known() -> None:
                 found += 1
                 allowed = re.findall(r"[a-z]+", option.metavar or "")
                 word = f" {match[2]}"
-                written = translate(match[0], USUAL)
+                written = translate(match[0], SAME_NAMES)
                 assert match[2] in allowed or written.endswith(word), f"{match[0]!r} in {text!r}"
     assert found > 10
 
@@ -141,12 +141,12 @@ def test_what_follows_an_option_in_a_message_is_known() -> None:
     ],
 )
 def test_a_message_in_words_of_python(text: str, expected: str) -> None:
-    assert translate(text, USUAL) == expected
-    assert translate(expected, USUAL) == expected
+    assert translate(text, SAME_NAMES) == expected
+    assert translate(expected, SAME_NAMES) == expected
 
 
 def test_a_function_with_names_of_its_own() -> None:
-    words = Words(
+    words = CallerNames(
         {"genes": "gene_identifiers", "graph": "connectivities", "raw": "gene_expression"}
     )
     text = "--gene A, --graph, --raw"

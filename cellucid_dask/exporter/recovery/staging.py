@@ -18,7 +18,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import IO
 
-from cellucid_dask.arguments.boundary import in_arguments, typed
+from cellucid_dask.arguments.boundary import check_argument_types, with_argument_names
 from cellucid_dask.errors import OutputError
 from cellucid_dask.exporter.recovery.deferred_signals import defer_signals
 from cellucid_dask.exporter.recovery.journal import JOURNAL, FinishedWork, Journal, read_journal
@@ -307,8 +307,8 @@ def _remove_parents(folder: Path, made: Iterable[Path]) -> None:
             parent.rmdir()
 
 
-@in_arguments()
-@typed
+@with_argument_names()
+@check_argument_types
 def clean(out: str | os.PathLike[str]) -> Cleaned:
     """Remove what a run that was killed, or failed, left beside the export `out`.
 
