@@ -28,9 +28,9 @@ FACTS = ("--dataset-id", "d", "--dataset-name", "d", *STAMP)
 
 # Many pieces for a small atlas, so that there is something between any two moments.
 PIECES = """
-from cellucid_dask.exporter import plan
+from cellucid_dask.exporter.planning import cuts
 from cellucid_dask.exporter.stages.genes import driver as stage_genes
-plan.CHUNK_NNZ, stage_genes.MiB, stage_genes.PIECE = {nnz}, {block}, 0
+cuts.CHUNK_NNZ, stage_genes.MiB, stage_genes.PIECE = {nnz}, {block}, 0
 """
 
 # Kill or stop the process at an event of the system, before it happens.

@@ -52,33 +52,33 @@ LAYERS: dict[str, str] = {
     "exporter.checks": "encode errors format options source source.arrays source.chunks "
     "source.model source.rows source.storage",
     "exporter.receipts": "files",
-    "exporter.obs_memory": "exporter.checks source.storage",
-    "exporter.disk_usage": "exporter.checks format options source.arrays",
-    "exporter.plan": "errors exporter.checks exporter.disk_usage exporter.obs_memory format "
-    "options source.arrays",
+    "exporter.planning": "errors exporter.checks format options source.arrays source.storage",
     "exporter.recovery": "arguments encode errors exporter.checks exporter.receipts files format "
     "options source.arrays source.model source.storage",
     "exporter.result": "",
-    "exporter.job": "compute exporter.checks exporter.plan exporter.recovery files options "
+    "exporter.job": "compute exporter.checks exporter.planning exporter.recovery files options "
     "source.model",
-    "exporter.stages": "compute encode errors exporter.checks exporter.job exporter.obs_memory "
-    "exporter.plan exporter.receipts exporter.recovery exporter.result files format options "
-    "previewer source.arrays source.model source.storage verify",
-    "exporter": "arguments compute encode errors exporter.checks exporter.disk_usage exporter.job "
-    "exporter.obs_memory exporter.plan exporter.receipts exporter.recovery exporter.result "
-    "exporter.stages files format options source.model",
+    "exporter.stages": "compute encode errors exporter.checks exporter.job exporter.planning "
+    "exporter.receipts exporter.recovery exporter.result files format options previewer "
+    "source.arrays source.model source.storage verify",
+    "exporter": "arguments compute encode errors exporter.checks exporter.job exporter.planning "
+    "exporter.receipts exporter.recovery exporter.result exporter.stages files format options "
+    "source.model",
     "api": "arguments compute errors exporter exporter.checks exporter.result options source",
     "prepare_arrays": "arguments compute errors exporter exporter.result options source.inputs",
     "server.cache_folder": "format source.storage",
     "server.http": "errors options",
     "server.hosted": "format options server.cache_folder server.http",
-    "server.gene_index": "compute encode errors exporter.checks exporter.plan exporter.receipts "
-    "exporter.recovery exporter.stages server.cache_folder source.arrays source.storage",
-    "server.datasets": "compute datasets encode errors exporter exporter.checks exporter.plan "
-    "exporter.stages files format options server.cache_folder server.gene_index server.http "
-    "source source.arrays source.inputs source.model source.rows source.storage",
-    "server": "arguments compute errors exporter.plan options server.cache_folder server.datasets "
-    "server.gene_index server.hosted server.http source source.arrays source.chunks source.model",
+    "server.gene_index": "compute encode errors exporter.checks exporter.planning "
+    "exporter.receipts exporter.recovery exporter.stages server.cache_folder source.arrays "
+    "source.storage",
+    "server.datasets": "compute datasets encode errors exporter exporter.checks "
+    "exporter.planning exporter.stages files format options server.cache_folder "
+    "server.gene_index server.http source source.arrays source.inputs source.model source.rows "
+    "source.storage",
+    "server": "arguments compute errors exporter.planning options server.cache_folder "
+    "server.datasets server.gene_index server.hosted server.http source source.arrays "
+    "source.chunks source.model",
     "notebook": "arguments errors options server server.datasets server.http",
     "anndata_server": "options server",
     "jupyter": "arguments notebook options server",

@@ -16,7 +16,8 @@ from typing import Any
 from benchmarks.scaling.hollow_atlas import VALUES, HollowAtlas
 from cellucid_dask.compute.cluster import WORKER_BYTES
 from cellucid_dask.exporter.checks.survey import survey
-from cellucid_dask.exporter.plan import Plan, make_plan, spill_bytes
+from cellucid_dask.exporter.planning.memory import spill_bytes
+from cellucid_dask.exporter.planning.plan import Plan, make_plan
 from cellucid_dask.exporter.stages.task_counts import count_tasks
 from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.source.open import open_source

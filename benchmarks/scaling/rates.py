@@ -21,7 +21,7 @@ from benchmarks.scaling.runs import Run, remove_export, run_export
 from benchmarks.shared.processes import read_into_cache
 from cellucid_dask.encode import Range
 from cellucid_dask.exporter.checks.survey import survey
-from cellucid_dask.exporter.plan import make_plan
+from cellucid_dask.exporter.planning.plan import make_plan
 from cellucid_dask.exporter.receipts import Spill
 from cellucid_dask.exporter.recovery.journal import Journal
 from cellucid_dask.exporter.stages.edges import write_edges

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from cellucid_dask.compute.engine import Engine
 from cellucid_dask.exporter.checks.survey import Catalog
-from cellucid_dask.exporter.plan import SMALL, Plan
+from cellucid_dask.exporter.planning.plan import SMALL, Plan
 from cellucid_dask.exporter.recovery.journal import FinishedWork, Journal
 from cellucid_dask.exporter.recovery.staging import StagingFolders
 from cellucid_dask.files import Receipt

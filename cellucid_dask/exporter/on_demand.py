@@ -17,8 +17,10 @@ from cellucid_dask.compute.threads import Threads
 from cellucid_dask.encode import Range
 from cellucid_dask.errors import Problem, raise_problems
 from cellucid_dask.exporter.checks.survey import Catalog, survey
-from cellucid_dask.exporter.obs_memory import ObsMemory, size_of_sums
-from cellucid_dask.exporter.plan import Plan, least_bytes, spans
+from cellucid_dask.exporter.planning.cuts import cut_spans
+from cellucid_dask.exporter.planning.memory import least_bytes
+from cellucid_dask.exporter.planning.obs_memory import ObsMemory, size_of_sums
+from cellucid_dask.exporter.planning.plan import Plan
 from cellucid_dask.exporter.receipts import Edges
 from cellucid_dask.exporter.recovery.publish import FOLDERS
 from cellucid_dask.exporter.recovery.staging import StagingFolders
@@ -85,7 +87,7 @@ class OnDemandFiles:
         self.options = replace(options, created_at=options.timestamp())
         room = max(room, least_bytes(replace(catalog, genes=None), options))
         self._slots = max(1, min(cores(), memory // ObsMemory.of(catalog).least))
-        plan = Plan("none", (), 0, spans(catalog.n_cells), room, room)
+        plan = Plan("none", (), 0, cut_spans(catalog.n_cells), room, room)
         folders = make_folders(folder)
         self._files = DatasetFiles(catalog.source, catalog, self.options, plan, folders)
         self.steps, self.run = self._files.steps(), self._files.run

@@ -11,9 +11,10 @@ from cellucid_dask.arguments.boundary import reword
 from cellucid_dask.compute.engine import Engine
 from cellucid_dask.errors import Problem, raise_problems
 from cellucid_dask.exporter.checks.survey import Catalog
-from cellucid_dask.exporter.disk_usage import Disk, FileKind, run_files
 from cellucid_dask.exporter.output_checks import existing_parent
-from cellucid_dask.exporter.plan import NotEnoughError, Plan, describe, make_plan
+from cellucid_dask.exporter.planning.describe import describe_plan
+from cellucid_dask.exporter.planning.disk_usage import Disk, FileKind, run_files
+from cellucid_dask.exporter.planning.plan import NotEnoughError, Plan, make_plan
 from cellucid_dask.exporter.preflight import CheckedInput
 from cellucid_dask.exporter.recovery.journal import FinishedWork
 from cellucid_dask.exporter.result import ExportResult
@@ -41,7 +42,7 @@ def plan_export(
     plan = plan_within_memory(catalog, options, run, engine)
     raise_problems(disk_problems(plan, out, run, checked.previous.recorded, engine.slots))
     tasks = count_tasks(catalog.source, catalog, options, plan, engine.slots)
-    result.plan = describe(plan, catalog, reword(str(engine.cluster)), tasks)
+    result.plan = describe_plan(plan, catalog, reword(str(engine.cluster)), tasks)
     if engine.cluster.is_remote:
         result.peak_memory_of = "this process, without the workers"
     return plan

@@ -11,7 +11,7 @@ from cellucid_dask.compute.progress import Reporter
 from cellucid_dask.errors import Problem
 from cellucid_dask.exporter.accounting import record_usage
 from cellucid_dask.exporter.job import Job
-from cellucid_dask.exporter.plan import is_small
+from cellucid_dask.exporter.planning.plan import is_small
 from cellucid_dask.exporter.preflight import check_before_run, check_output
 from cellucid_dask.exporter.recovery.provenance import Provenance, refuse_changed_input
 from cellucid_dask.exporter.recovery.staging import Workspace

@@ -11,7 +11,7 @@ from cellucid_dask.compute.choose_cluster import choose_cluster
 from cellucid_dask.compute.engine import Engine
 from cellucid_dask.compute.progress import Reporter
 from cellucid_dask.errors import CellucidDaskError, InputError, Problem, raise_problems, suggest
-from cellucid_dask.exporter.plan import SMALL
+from cellucid_dask.exporter.planning.plan import SMALL
 from cellucid_dask.options.run import RunOptions
 from cellucid_dask.server.cache_folder import default_cache_dir, index_folder
 from cellucid_dask.server.datasets.gene_reader import matrix_fingerprint

@@ -12,7 +12,7 @@ import pytest
 from atlas import Outcome, atlas, run, save
 from forks import can_mount, forks
 
-from cellucid_dask.exporter.disk_usage import Disk, FileKind
+from cellucid_dask.exporter.planning.disk_usage import Disk, FileKind
 
 needs_mount = pytest.mark.skipif(not can_mount(), reason="only root may mount a small disk")
 

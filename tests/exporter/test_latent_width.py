@@ -20,7 +20,7 @@ from serving import Served, ask, serving
 
 from cellucid_dask import export
 from cellucid_dask.errors import InputError
-from cellucid_dask.exporter.obs_memory import summed_cells
+from cellucid_dask.exporter.planning.obs_memory import summed_cells
 from cellucid_dask.exporter.stages.obs.columns import CodedColumn
 from cellucid_dask.exporter.stages.obs.means import sum_by_category
 from cellucid_dask.exporter.stages.obs.spaces import Space

@@ -31,7 +31,7 @@ from cellucid_dask import format as fmt
 from cellucid_dask.compute.shared import share
 from cellucid_dask.encode import encode_gene, encode_values, quantize, value_range
 from cellucid_dask.exporter.checks.genes import Genes
-from cellucid_dask.exporter.plan import blocks, row_chunks, spans
+from cellucid_dask.exporter.planning.cuts import cut_gene_blocks, cut_row_chunks, cut_spans
 from cellucid_dask.exporter.stages.edges import write_edges
 from cellucid_dask.exporter.stages.genes.transpose import transpose_chunk
 from cellucid_dask.exporter.stages.obs.outliers import outlier_quantiles
@@ -44,7 +44,9 @@ settings.register_profile("tests", deadline=None, max_examples=60, derandomize=T
 settings.load_profile("tests")
 
 # As modules, for setattr.
-edges, plan = (import_module(f"cellucid_dask.exporter.{name}") for name in ("stages.edges", "plan"))
+edges, cuts = (
+    import_module(f"cellucid_dask.exporter.{name}") for name in ("stages.edges", "planning.cuts")
+)
 
 BITS = st.sampled_from([8, 16])
 FLOATS = st.floats(width=32)
@@ -195,7 +197,7 @@ def test_sparse_pieces_encode_as_the_dense_vector(gene: Any, bits: int | None) -
 
 @given(hnp.arrays(np.int64, st.integers(0, 60), elements=st.integers(0, 50)), st.integers(1, 200))
 def test_blocks_cover_every_gene_in_order(weights: np.ndarray, n_bytes: int) -> None:
-    found = blocks(weights, n_bytes)
+    found = cut_gene_blocks(weights, n_bytes)
     assert [i for a, b in found for i in range(a, b)] == list(range(weights.size))
     for a, b in found:
         assert b - a == 1 or weights[a:b].sum() <= n_bytes
@@ -203,7 +205,7 @@ def test_blocks_cover_every_gene_in_order(weights: np.ndarray, n_bytes: int) -> 
 
 @given(st.integers(1, 50_000_000))
 def test_spans_cover_every_cell_in_order(n_cells: int) -> None:
-    found = spans(n_cells)
+    found = cut_spans(n_cells)
     assert (found[0][0], found[-1][1]) == (0, n_cells)
     assert all(a[1] == b[0] for a, b in pairwise(found))
     assert all(a < b for a, b in found)
@@ -266,10 +268,10 @@ def test_row_chunks_are_as_long_as_they_may_be(
         "X",
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plan, "CHUNK_NNZ", limit)
-        patch.setattr(plan, "CHUNK_ROWS", most_rows)
+        patch.setattr(cuts, "CHUNK_NNZ", limit)
+        patch.setattr(cuts, "CHUNK_ROWS", most_rows)
         patch.setattr(sparse_matrix, "INDPTR_STEP", step)
-        found = row_chunks(Genes(["g"], np.zeros(1, np.int64), matrix), 1 << 30)
+        found = cut_row_chunks(Genes(["g"], np.zeros(1, np.int64), matrix), 1 << 30)
     expected, start = [], 0
     while start < counts.size:
         stop = start + 1

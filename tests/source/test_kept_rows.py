@@ -16,8 +16,8 @@ from scipy import sparse
 from cellucid_dask import CellucidDaskError, export
 from cellucid_dask.exporter.checks.placed_cells import find_placed_cells
 from cellucid_dask.exporter.checks.survey import survey
-from cellucid_dask.exporter.obs_memory import ObsMemory
-from cellucid_dask.exporter.plan import least_bytes
+from cellucid_dask.exporter.planning.memory import least_bytes
+from cellucid_dask.exporter.planning.obs_memory import ObsMemory
 from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.source.arrays.obsm import lazy
 from cellucid_dask.source.arrays.row_blocks import BLOCK_BYTES

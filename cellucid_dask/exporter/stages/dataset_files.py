@@ -14,7 +14,7 @@ from typing import Any, Literal
 from cellucid_dask.encode import encode_gene
 from cellucid_dask.exporter.checks.survey import Catalog
 from cellucid_dask.exporter.job import Job
-from cellucid_dask.exporter.plan import Plan
+from cellucid_dask.exporter.planning.plan import Plan
 from cellucid_dask.exporter.receipts import Edges
 from cellucid_dask.exporter.recovery.staging import StagingFolders
 from cellucid_dask.exporter.stages.edges import write_edges

@@ -29,7 +29,7 @@ def resume(job: Job, place: Workspace) -> str:
         for i, receipt in noted.genes.items()
         if i in range(len(ids)) and receipt.path == _path(job, ids[i])
     }
-    spilled = job.plan.way == "transpose" and len(noted.genes) < len(ids)
+    spilled = job.plan.gene_access == "transpose" and len(noted.genes) < len(ids)
     tasks = [(batch,) for batch in batches(expected_files(noted, job.export, spills=spilled))]
     sound: set[str] = set()
     if tasks:

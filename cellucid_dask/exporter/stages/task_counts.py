@@ -14,7 +14,8 @@ from cellucid_dask.compute.engine import Engine
 from cellucid_dask.exporter.checks.genes import Genes
 from cellucid_dask.exporter.checks.survey import Catalog
 from cellucid_dask.exporter.job import Job
-from cellucid_dask.exporter.plan import Plan, gene_bytes
+from cellucid_dask.exporter.planning.memory import gene_bytes
+from cellucid_dask.exporter.planning.plan import Plan
 from cellucid_dask.exporter.recovery.staging import StagingFolders
 from cellucid_dask.exporter.stages.dataset_files import DatasetFiles
 from cellucid_dask.exporter.stages.genes.driver import GROUP, column_bytes, gene_blocks, gene_strips
@@ -55,7 +56,7 @@ def count_tasks(
     reduce_columns(DatasetFiles.of(job), job.engine, here=job.obs_here)
     counts = dict(engine.counts)
     if catalog.genes is not None and catalog.genes.ids:
-        if plan.way == "transpose":
+        if plan.gene_access == "transpose":
             counts["transpose"] = len(plan.row_chunks)
             if len(plan.row_chunks) > GROUP:
                 counts["spill sizes"] = -(-len(plan.row_chunks) // GROUP)
@@ -67,14 +68,14 @@ def count_tasks(
 
 def _cuts(job: Job, genes: Genes) -> list[tuple[int, int]]:
     every = [(0, len(genes.ids))]
-    if job.plan.way == "strips":
+    if job.plan.gene_access == "strips":
         return gene_strips(job, genes, every)
     return gene_blocks(job, _weights(job, genes), every, max(len(job.plan.row_chunks), 1))
 
 
 def _weights(job: Job, genes: Genes) -> NDArray[np.int64]:
     """(n_genes,) bytes of each gene as far as they are known."""
-    if job.plan.way == "columns":
+    if job.plan.gene_access == "columns":
         assert isinstance(genes.matrix, SparseMatrix)
         return column_bytes(genes.matrix, genes.columns)
     return np.full(len(genes.ids), gene_bytes(genes) // len(genes.ids), np.int64)

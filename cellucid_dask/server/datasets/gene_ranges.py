@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from cellucid_dask.encode import Float32, value_range
-from cellucid_dask.exporter.plan import blocks, strip_width
+from cellucid_dask.exporter.planning.cuts import cut_gene_blocks, strip_width
 from cellucid_dask.exporter.stages.genes.blocks import GenePiece, csc_columns, dense_columns
 from cellucid_dask.server.gene_index.scan import chunks_of, gene_major, genes_of, in_threads
 from cellucid_dask.source.arrays.matrix import Matrix
@@ -55,7 +55,7 @@ def gene_ranges(
     share = max(1, room * 4 // 5 // threads)
     if isinstance(matrix, SparseMatrix) and matrix.layout == "csc":
         lengths = [np.diff(pointers) for _, pointers in matrix.pointers()]
-        cuts = blocks(np.concatenate(lengths) * CSC_BYTES, share)
+        cuts = cut_gene_blocks(np.concatenate(lengths) * CSC_BYTES, share)
         return _by_columns(matrix, csc_columns, cuts, run)
     chunks = chunks_of(matrix, share)
     stored_in = None if isinstance(matrix, SparseMatrix) else matrix.chunks

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from rich.filesize import decimal
 
 from cellucid_dask.compute.engine import Engine
-from cellucid_dask.exporter.plan import blocks, spill_bytes
+from cellucid_dask.exporter.planning.cuts import cut_gene_blocks
+from cellucid_dask.exporter.planning.memory import spill_bytes
 from cellucid_dask.exporter.receipts import Spill
 from cellucid_dask.exporter.stages.genes.transpose import narrow, transpose_chunk
 from cellucid_dask.server.gene_index.lock import OTHER_FOLDER, NoIndexError
@@ -76,7 +77,7 @@ def _sparse(spill: Spill, start: int, stop: int) -> _Part:
 def cut(stored: NDArray[np.int64]) -> NDArray[np.int64]:
     """First gene of each block, and the number of genes, by the stored values of each gene."""
     limit = min(max(BLOCK_NNZ, int(stored.sum()) // BLOCKS), MOST_NNZ)
-    runs = blocks(stored + -(-limit // BLOCK_GENES), limit)
+    runs = cut_gene_blocks(stored + -(-limit // BLOCK_GENES), limit)
     return np.asarray([0, *(stop for _, stop in runs)], np.int64)
 
 

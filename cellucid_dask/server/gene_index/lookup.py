@@ -12,7 +12,7 @@ from rich.filesize import decimal
 
 from cellucid_dask.compute.engine import Engine
 from cellucid_dask.errors import CellucidDaskError, PlanError, ReadError
-from cellucid_dask.exporter.plan import FLOOR, MiB
+from cellucid_dask.exporter.planning.memory import FLOOR, MiB
 from cellucid_dask.exporter.stages.genes.blocks import GenePiece
 from cellucid_dask.server.gene_index.background import ThreadBuild
 from cellucid_dask.server.gene_index.build import build_by_workers, check_disk, disk_bytes

@@ -13,7 +13,8 @@ from scipy import sparse
 
 from cellucid_dask.encode import as_exported
 from cellucid_dask.exporter.checks.genes import Genes
-from cellucid_dask.exporter.plan import MiB, row_chunks
+from cellucid_dask.exporter.planning.cuts import cut_row_chunks
+from cellucid_dask.exporter.planning.memory import MiB
 from cellucid_dask.exporter.stages.genes.blocks import GenePiece
 from cellucid_dask.source.arrays.matrix import Matrix
 from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
@@ -36,7 +37,7 @@ def chunks_of(matrix: Matrix, share: int) -> tuple[tuple[int, int], ...]:
     if isinstance(matrix, SparseMatrix):
         whole = matrix.nnz * (8 + 2 * matrix.dtype.itemsize + 6)
         share = min(share, max(TASK_BYTES, whole // MAX_CHUNKS))
-    return row_chunks(genes_of(matrix), share)
+    return cut_row_chunks(genes_of(matrix), share)
 
 
 def genes_of(matrix: Matrix) -> Genes:

@@ -253,9 +253,9 @@ def test_workers_that_get_no_more_memory(scene: Scene) -> None:
 
 BUSY = """
 import dask, os
-from cellucid_dask.exporter import plan
+from cellucid_dask.exporter.planning import cuts
 from cellucid_dask.exporter.stages.genes import driver as stage_genes
-plan.CHUNK_NNZ = 10**9
+cuts.CHUNK_NNZ = 10**9
 def work(*_):
     import os, time
     open(f"{folder}/busy-{{os.getpid()}}", "w").close()

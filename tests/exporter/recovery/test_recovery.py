@@ -43,12 +43,12 @@ from cellucid_dask.exporter.recovery.journal import JOURNAL
 from cellucid_dask.exporter.recovery.lock import MARK
 
 # As modules, for setattr.
-run_module, stage_genes, plan, publish, lock, origin = (
+run_module, stage_genes, cuts, publish, lock, origin = (
     import_module(f"cellucid_dask.exporter.{name}")
     for name in (
         "run",
         "stages.genes.driver",
-        "plan",
+        "planning.cuts",
         "recovery.publish",
         "recovery.lock",
         "recovery.provenance",
@@ -83,7 +83,7 @@ def _small(launcher: Launcher, tmp_path_factory: pytest.TempPathFactory) -> Scen
 @pytest.fixture
 def small(_small: Scene, monkeypatch: pytest.MonkeyPatch) -> Scene:
     """A few cells, in about twenty pieces also in this process."""
-    monkeypatch.setattr(plan, "CHUNK_NNZ", 60)
+    monkeypatch.setattr(cuts, "CHUNK_NNZ", 60)
     monkeypatch.setattr(stage_genes, "MiB", 256)
     _small.reset()
     return _small

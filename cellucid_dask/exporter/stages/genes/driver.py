@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from cellucid_dask.compute.shared import Shared, share
 from cellucid_dask.exporter.checks.genes import Genes
 from cellucid_dask.exporter.job import Job
-from cellucid_dask.exporter.plan import MiB, blocks, strip_bytes, strip_width
+from cellucid_dask.exporter.planning.cuts import cut_gene_blocks, strip_width
+from cellucid_dask.exporter.planning.memory import MiB, strip_bytes
 from cellucid_dask.exporter.receipts import Spill
 from cellucid_dask.exporter.recovery.resume import missing_rows
 from cellucid_dask.exporter.stages.dataset_files import DatasetFiles
@@ -49,7 +50,7 @@ def _write(job: Job, genes: Genes, todo: Sequence[Cut], found: dict[int, Receipt
     work: Any
     here = job.source.local
     tasks: list[tuple[Any, ...]]
-    if job.plan.way == "transpose":
+    if job.plan.gene_access == "transpose":
         work, here, spills = write_spilled, False, _spill(job, genes)
         every = share(job.scratch, "spills", spills)
         cuts = gene_blocks(job, _spilled(job, spills, every, len(genes.ids)), todo, len(spills))
@@ -95,7 +96,9 @@ def gene_blocks(
     """Blocks of genes of about equal weight, each read from `n_files`."""
     left = sum(int(weights[a:b].sum()) for a, b in todo)
     limit = balanced(left, job.plan.block_bytes, job.engine.slots, n_files)
-    return [(a + low, a + high) for a, b in todo for low, high in blocks(weights[a:b], limit)]
+    return [
+        (a + low, a + high) for a, b in todo for low, high in cut_gene_blocks(weights[a:b], limit)
+    ]
 
 
 def gene_strips(job: Job, genes: Genes, todo: Sequence[Cut]) -> list[Cut]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellucid_dask.encode import Float32
-from cellucid_dask.exporter.obs_memory import cached_cells, measured_cells
+from cellucid_dask.exporter.planning.obs_memory import cached_cells, measured_cells
 from cellucid_dask.exporter.stages.obs.columns import CodedColumn
 from cellucid_dask.exporter.stages.obs.spaces import Space, SpaceReader, total_width
 from cellucid_dask.files import bytes_of, name_path_in_errors

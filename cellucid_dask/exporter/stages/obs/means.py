@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from cellucid_dask.exporter.obs_memory import summed_cells
+from cellucid_dask.exporter.planning.obs_memory import summed_cells
 from cellucid_dask.exporter.stages.obs.columns import CodedColumn
 from cellucid_dask.exporter.stages.obs.spaces import Space, SpaceReader, total_width
 from cellucid_dask.files import write_arrays

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cellucid_dask.compute.engine import Engine
-from cellucid_dask.exporter.obs_memory import ObsMemory
+from cellucid_dask.exporter.planning.obs_memory import ObsMemory
 from cellucid_dask.exporter.stages.dataset_files import DatasetFiles
 from cellucid_dask.exporter.stages.obs.columns import CodedColumn
 from cellucid_dask.exporter.stages.obs.distances import measure_distances

@@ -1,0 +1,77 @@
+"""Memory of tasks, and bytes of genes, estimated without reading a value."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from cellucid_dask.exporter.checks.genes import Genes
+from cellucid_dask.exporter.checks.survey import Catalog
+from cellucid_dask.exporter.planning.obs_memory import ObsMemory
+from cellucid_dask.format import value_dtype
+from cellucid_dask.options.export import ExportOptions
+from cellucid_dask.source.arrays.dense_matrix import DenseMatrix
+from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
+
+MiB: Final = 1 << 20
+FLOOR: Final = 48 * MiB  # least memory that a task is planned with
+
+
+def vector_bytes(catalog: Catalog, options: ExportOptions) -> int:
+    """Memory of encoding one gene: its values, its codes, the whole vector and its gzip."""
+    if catalog.genes is None:
+        return 0
+    itemsize = np.dtype(value_dtype(options.var_quantization)).itemsize
+    return catalog.n_cells * (12 + 2 * itemsize)
+
+
+def least_bytes(catalog: Catalog, options: ExportOptions) -> int:
+    """Least memory of a worker with which every task can run."""
+    genes, largest = catalog.genes, FLOOR
+    if genes is not None and genes.ids:
+        matrix, n_cells = genes.matrix, catalog.n_cells
+        vector = vector_bytes(catalog, options)
+        if isinstance(matrix, SparseMatrix):
+            row = n_cells if matrix.layout == "csc" else matrix.shape[1]
+            densest = max(16 * MiB, 6 * n_cells)  # a spilled gene with a value in every cell
+            largest = max(largest, vector + densest, row * bytes_per_nnz(matrix))
+        else:
+            row = matrix.shape[1] * (matrix.dtype.itemsize + 14)
+            row *= matrix.chunks[0] if matrix.chunks else 1
+            largest = max(largest, vector + 16 * MiB, min(row, 256 * MiB))
+    return max(largest, ObsMemory.of(catalog).least) + selection_bytes(catalog)
+
+
+def selection_bytes(catalog: Catalog) -> int:
+    """Memory that the selection of cells always takes in a process; 0 if all are kept."""
+    kept = catalog.source.kept
+    return 0 if kept is None else kept.n_bytes
+
+
+def gene_bytes(genes: Genes) -> int:
+    """Bytes of the values of the chosen genes, as a block task reads them."""
+    matrix = genes.matrix
+    share = len(genes.ids) / max(1, matrix.shape[1])
+    if isinstance(matrix, SparseMatrix):
+        width = 6
+        if matrix.layout == "csc":
+            width = matrix.dtype.itemsize + np.dtype(matrix.indices.dtype).itemsize
+        return int(matrix.nnz * share) * width
+    return 4 * matrix.shape[0] * len(genes.ids)
+
+
+def spill_bytes(genes: Genes) -> int:
+    """Disk space the spill may take: 6 bytes per stored value, 4 per dense value."""
+    return gene_bytes(genes) + 8 * (genes.matrix.shape[1] + 1)
+
+
+def strip_bytes(matrix: DenseMatrix) -> int:
+    """Memory of one column of a dense matrix while it is read."""
+    return max(1, matrix.shape[0] * max(4, matrix.dtype.itemsize))
+
+
+def bytes_per_nnz(matrix: SparseMatrix) -> int:
+    """Peak of reading and transposing a chunk: two copies of the values and of the indices."""
+    value, index = matrix.dtype.itemsize, np.dtype(matrix.indices.dtype).itemsize
+    return 2 * max(value, 4) + index + 4 + (4 if index > 4 else 0) + 6 + matrix.selecting_bytes
