@@ -537,3 +537,9 @@ def test_readers_find_the_values_they_were_given(tmp_path: Path, atlas: AnnData)
     assert_same_bits(
         made.arrays["obs/group.codes.u8"], group.codes.to_numpy().astype(np.uint8), "codes"
     )
+
+
+def test_every_stage_has_its_seconds_in_the_result(tmp_path: Path, atlas: AnnData) -> None:
+    seconds = export(atlas, tmp_path / "out").seconds
+    stages = {"check", "points", "obs columns", "obs manifest", "genes", "manifests", "publish"}
+    assert stages <= seconds.keys()

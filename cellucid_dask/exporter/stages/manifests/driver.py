@@ -1,4 +1,4 @@
-"""The manifests as they are written: that of obs early, the checksums of all, the identity last."""
+"""Writes the manifests: that of obs early, then the checksums of all files, the identity last."""
 
 from __future__ import annotations
 
@@ -38,6 +38,15 @@ def save_rest(
     -------
     Receipts of all files; that of the checksums is the last.
     """
+    with job.engine.reporter.stage("manifests", 1, "exports") as advance:
+        receipts = _write_rest(job, obs, genes, edges, name)
+        advance()
+    return receipts
+
+
+def _write_rest(
+    job: Job, obs: ObsFiles, genes: Sequence[Receipt], edges: Edges | None, name: str
+) -> list[Receipt]:
     catalog, options, folder = job.catalog, job.options, job.folders.export
     receipts = [*obs.receipts, *genes]
     ids: list[str] = []
