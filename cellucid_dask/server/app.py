@@ -92,7 +92,7 @@ class App:
                 continue
             except BusyError as error:
                 raise ServiceUnavailable(
-                    "too many long answers are under way", retry_after=RETRY_AFTER
+                    "too many long responses are being sent", retry_after=RETRY_AFTER
                 ) from error
         raise ServiceUnavailable("the file is being replaced")
 

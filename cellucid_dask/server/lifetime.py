@@ -36,7 +36,7 @@ class CellucidServer:
     data
         As in `create_app`.
     port, host
-        Where to listen. When the port is in use, the next free one is taken; 0 takes any.
+        Where to listen. When the port is in use, the next free one of 100; 0 selects any free port.
     open_browser
         Open the page in a browser, when this machine has one.
     quiet
@@ -203,9 +203,9 @@ class CellucidServer:
             return
         lines = self.opened.describe(str(self._data))
         if hosted is not None:
-            lines.append(f"the page of {hosted.url}, kept in {hosted.cache.folder}")
+            lines.append(hosted.describe())
         if self.port != requested_port and requested_port:
-            lines.append(f"port {requested_port} is taken: using {self.port}")
+            lines.append(f"port {requested_port} is in use: using {self.port}")
         local_url = f"http://localhost:{self.port}{serving.base_path}"
         lines += open_lines(
             self.viewer_url,

@@ -88,7 +88,7 @@ def receive_events(environ: Environ, path: str) -> Content:
         raise MethodNotAllowed(valid_methods=READ_METHODS)
     length = environ.get("CONTENT_LENGTH") or "0"
     if not length.isascii() or not length.isdecimal():
-        raise BadRequest("the Content-Length is no number")
+        raise BadRequest("the Content-Length is not a number")
     if int(length) > MAX_EVENT_BODY:
         raise RequestEntityTooLarge("the body is too large")
     # The body is not read: a client that sends it slowly would occupy a thread.

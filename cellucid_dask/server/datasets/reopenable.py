@@ -64,4 +64,4 @@ class ReopenableData:
 
 
 def _refuse_to_open() -> ServedData:
-    raise InputError("what was shown was stopped", fix="show it again")
+    raise InputError("the server of this view was stopped", fix="show it again")

@@ -172,7 +172,7 @@ class Token:
         if "token=" in query and any(map(self._matches, parse_qs(query).get("token", ()))):
             attributes = f"Path={base_path or ''}/; HttpOnly; SameSite=Lax"
             return [("Set-Cookie", f"{self.cookie}={self.secret}; {attributes}")]
-        raise Unauthorized("this server wants its token: open the URL that it printed")
+        raise Unauthorized("this server requires its token: open the URL that it printed")
 
     def _matches(self, given: str) -> bool:
         return hmac.compare_digest(given.encode(), self.secret.encode())

@@ -40,5 +40,5 @@ def _below(path: str, base_path: str, query: str) -> str:
     if path == base_path:
         raise RequestRedirect(f"{base_path}/" + (f"?{query}" if query else ""))
     if not path.startswith(base_path + "/"):
-        raise NotFound("there is nothing here; the server has a base path")
+        raise NotFound("this path is outside the server's base path")
     return path[len(base_path) :]

@@ -24,7 +24,7 @@ from cellucid_dask import (
 )
 
 
-def test_a_port_that_is_taken_gives_way_to_the_next(atlas_export: Path, tmp_path: Path) -> None:
+def test_next_port_is_used_when_one_is_in_use(atlas_export: Path, tmp_path: Path) -> None:
     with (
         occupied_port() as port,
         Served(atlas_export, "--port", port, folder=tmp_path) as served,
@@ -33,7 +33,7 @@ def test_a_port_that_is_taken_gives_way_to_the_next(atlas_export: Path, tmp_path
         assert ask(served.port, POINTS).status == 200
 
 
-def test_a_port_that_is_free_is_taken(atlas_export: Path, tmp_path: Path) -> None:
+def test_requested_port_is_used_when_free(atlas_export: Path, tmp_path: Path) -> None:
     port = free_port()
     with Served(atlas_export, "-p", port, folder=tmp_path) as served:
         assert served.port == port
@@ -73,7 +73,7 @@ def test_servers_of_one_process_never_share_a_port(atlas_export: Path) -> None:
                 assert another.port != port
 
 
-def test_no_port_is_free(atlas_export: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_free_port_is_an_error(atlas_export: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(internal("http.listener"), "TRIES", 1)
     with occupied_port() as port:
         server = CellucidServer(atlas_export, port=port, quiet=True)
@@ -83,12 +83,12 @@ def test_no_port_is_free(atlas_export: Path, monkeypatch: pytest.MonkeyPatch) ->
         server.stop()
 
 
-def test_an_address_of_another_machine(atlas_export: Path, tmp_path: Path) -> None:
+def test_address_of_another_machine_is_refused(atlas_export: Path, tmp_path: Path) -> None:
     """That no port is free there is true, and of no help."""
     options = ("--port", 0, "--host", "192.0.2.1", "--token", "none", "--no-browser")
     check_refusal(run("serve", atlas_export, *options, cwd=tmp_path), "--host", "192.0.2.1")
 
 
-def test_a_host_that_does_not_exist(atlas_export: Path, tmp_path: Path) -> None:
+def test_unknown_host_is_refused(atlas_export: Path, tmp_path: Path) -> None:
     options = ("--port", 0, "--host", "nothing.invalid", "--token", "none", "--no-browser")
     check_refusal(run("serve", atlas_export, *options, cwd=tmp_path), "--host", "nothing.invalid")

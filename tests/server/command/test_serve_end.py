@@ -27,7 +27,7 @@ SOON = 5  # seconds within which what should take one must be done
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
-def test_a_signal_ends_it_and_finishes_what_is_under_way(
+def test_signal_stops_the_server_after_running_responses(
     long_export: Path, tmp_path: Path, number: int, code: int
 ) -> None:
     with Served(long_export, "--port", 0, folder=tmp_path) as served:
@@ -60,7 +60,7 @@ def test_a_signal_ends_it_and_finishes_what_is_under_way(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_client_that_does_not_read_does_not_hold_the_end(
+def test_client_that_does_not_read_does_not_delay_the_end(
     long_export: Path, tmp_path: Path, number: int
 ) -> None:
     with Served(long_export, "--port", 0, folder=tmp_path) as served:
@@ -73,7 +73,7 @@ def test_a_client_that_does_not_read_does_not_hold_the_end(
         assert "Traceback" not in served.complained
 
 
-def test_ctrl_c_again_and_again(long_export: Path, tmp_path: Path) -> None:
+def test_repeated_ctrl_c(long_export: Path, tmp_path: Path) -> None:
     for pause in (0.005, 0.1):
         with Served(long_export, "--port", 0, folder=tmp_path) as served:
             with Wire(served.port, buffer=4096) as wire:
@@ -89,14 +89,14 @@ def test_ctrl_c_again_and_again(long_export: Path, tmp_path: Path) -> None:
             assert "export" not in served.complained, "there was none"
 
 
-def test_a_terminal_that_is_closed(atlas_export: Path, tmp_path: Path) -> None:
+def test_closed_terminal_stops_the_server(atlas_export: Path, tmp_path: Path) -> None:
     with Served(atlas_export, "--port", 0, folder=tmp_path) as served:
         served.url()
         assert served.stop(signal.SIGHUP) in (129, -signal.SIGHUP)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_the_moment_it_listens(
+def test_signal_at_the_moment_the_server_listens(
     number: signal.Signals, atlas_export: Path, tmp_path: Path
 ) -> None:
     """Its threads may not outlive the command, wherever the signal met it."""
@@ -108,7 +108,7 @@ def test_a_signal_the_moment_it_listens(
             assert served.complained == ""
 
 
-def test_nohup(atlas_export: Path, tmp_path: Path) -> None:
+def test_nohup_server_survives_a_closed_terminal(atlas_export: Path, tmp_path: Path) -> None:
     """What was started to outlive its terminal does."""
     with Served(atlas_export, "--port", 0, folder=tmp_path, through=("nohup",)) as served:
         assert ask(served.port, POINTS).status == 200
@@ -118,7 +118,7 @@ def test_nohup(atlas_export: Path, tmp_path: Path) -> None:
         assert served.stop() in (0, 143)
 
 
-def test_ctrl_c_while_it_starts(atlas_export: Path, tmp_path: Path) -> None:
+def test_ctrl_c_during_the_start(atlas_export: Path, tmp_path: Path) -> None:
     for moment in (0, 0.3, 0.6):
         with Served(atlas_export, "--port", 0, folder=tmp_path, anew=True) as served:
             # Before that it is Python itself that is interrupted, and tells where.
@@ -128,7 +128,7 @@ def test_ctrl_c_while_it_starts(atlas_export: Path, tmp_path: Path) -> None:
             assert "Traceback" not in served.complained, served.complained
 
 
-def test_the_port_is_free_again(atlas_export: Path, tmp_path: Path) -> None:
+def test_port_is_free_after_the_end(atlas_export: Path, tmp_path: Path) -> None:
     """Started again at once, with connections of before still being wound up."""
     port = free_port()
     for _ in range(2):
@@ -141,7 +141,7 @@ def test_the_port_is_free_again(atlas_export: Path, tmp_path: Path) -> None:
             assert served.stop() == 0
 
 
-def test_clients_that_do_not_read_hold_little_memory(atlas_export: Path, tmp_path: Path) -> None:
+def test_clients_that_do_not_read_use_little_memory(atlas_export: Path, tmp_path: Path) -> None:
     """Answers are made and kept within the cache size, whoever reads them or does not."""
     folder = Path(shutil.copytree(atlas_export, tmp_path / "export"))
     (folder / "points_3d.bin.gz").write_bytes(os.urandom(7_900_000))  # not yet a long one

@@ -25,7 +25,7 @@ from serving import (
 SOON = 5  # seconds within which what should take one must be done
 
 
-def test_it_prints_what_it_found_and_the_url(atlas_export: Path, tmp_path: Path) -> None:
+def test_serve_prints_the_dataset_and_the_url(atlas_export: Path, tmp_path: Path) -> None:
     with Served(atlas_export, "--port", 0, folder=tmp_path, anew=True) as served:
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", served.url())
         assert ask(served.port, POINTS).status == 200
@@ -39,7 +39,7 @@ def test_it_prints_what_it_found_and_the_url(atlas_export: Path, tmp_path: Path)
         assert served.complained == ""
 
 
-def test_it_prints_every_export_of_a_folder(atlas_export: Path, tmp_path: Path) -> None:
+def test_serve_prints_every_export_of_a_folder(atlas_export: Path, tmp_path: Path) -> None:
     root = tmp_path / "root"
     for name in ("one", "with space", "broken"):
         shutil.copytree(atlas_export, root / name)
@@ -81,7 +81,7 @@ def test_verbose_prints_a_line_for_each_request(atlas_export: Path, tmp_path: Pa
         assert str(tmp_path) not in served.complained
 
 
-def test_the_token_is_printed_in_the_url_only(atlas_export: Path, tmp_path: Path) -> None:
+def test_token_is_printed_in_the_url_only(atlas_export: Path, tmp_path: Path) -> None:
     for given in ("auto", TOKEN):
         with Served(atlas_export, "--port", 0, "-v", "--token", given, folder=tmp_path) as served:
             token = served.url().partition("?token=")[2]
@@ -98,7 +98,7 @@ def test_the_token_is_printed_in_the_url_only(atlas_export: Path, tmp_path: Path
             assert served.printed.count(token) == 1
 
 
-def test_the_token_may_come_from_the_environment(atlas_export: Path, tmp_path: Path) -> None:
+def test_token_from_the_environment(atlas_export: Path, tmp_path: Path) -> None:
     """Not on the command line, which every user of the machine can read."""
     arguments = (atlas_export, "--port", 0)
     with Served(*arguments, folder=tmp_path, CELLUCID_DASK_TOKEN=TOKEN) as served:
@@ -109,7 +109,7 @@ def test_the_token_may_come_from_the_environment(atlas_export: Path, tmp_path: P
         assert ask(served.port, POINTS).status == 200
 
 
-def test_headers_do_not_come_from_the_environment(atlas_export: Path, tmp_path: Path) -> None:
+def test_environment_variables_are_not_read_as_headers(atlas_export: Path, tmp_path: Path) -> None:
     """WSGI servers pass their own environment on, with names like those of headers."""
     bad = {"HTTP_RANGE": "bytes=0-0", "HTTP_ORIGIN": "http://localhost", "HTTP_X": "y"}
     with Served(atlas_export, "--port", 0, folder=tmp_path, **bad) as served:
@@ -119,7 +119,7 @@ def test_headers_do_not_come_from_the_environment(atlas_export: Path, tmp_path: 
         assert send_bytes(served.port, b"GET / HTTP/1.1\r\n\r\n") is not None
 
 
-def test_names_that_the_terminal_cannot_write(atlas_export: Path, tmp_path: Path) -> None:
+def test_names_that_the_terminal_cannot_encode(atlas_export: Path, tmp_path: Path) -> None:
     """The server is there all the same."""
     root = tmp_path / "root"
     for name in ("日本", "one"):
@@ -132,7 +132,7 @@ def test_names_that_the_terminal_cannot_write(atlas_export: Path, tmp_path: Path
         assert served.stop() == 0
 
 
-def test_folder_names_that_are_no_text(atlas_export: Path, tmp_path: Path) -> None:
+def test_folder_name_that_is_not_utf8_is_printed(atlas_export: Path, tmp_path: Path) -> None:
     root = tmp_path / "root"
     shutil.copytree(atlas_export, root / "one")
     try:
@@ -144,7 +144,7 @@ def test_folder_names_that_are_no_text(atlas_export: Path, tmp_path: Path) -> No
         assert served.stop() == 0
 
 
-def test_an_export_that_may_not_be_read(atlas_export: Path, tmp_path: Path) -> None:
+def test_unreadable_export_is_listed_with_a_reason(atlas_export: Path, tmp_path: Path) -> None:
     """A folder of another user among the exports stops no other export."""
     through: tuple[str, ...] = ()
     if os.geteuid() == 0:  # who may read everything, unless told otherwise
@@ -174,7 +174,7 @@ def test_an_export_that_may_not_be_read(atlas_export: Path, tmp_path: Path) -> N
         (root / "closed").chmod(0o755)
 
 
-def test_output_that_nobody_reads(atlas_export: Path, tmp_path: Path) -> None:
+def test_closed_output_does_not_stop_the_server(atlas_export: Path, tmp_path: Path) -> None:
     """``cellucid-dask serve ... | head -0``: it ends, or it serves; it does not hang half way."""
     reading, writing = os.pipe()
     os.close(reading)

@@ -15,7 +15,7 @@ from serving import (
 )
 
 
-def test_a_path_that_is_missing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_missing_path_is_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     check_refusal(here(capfd, "serve", tmp_path / "nothing", "--no-browser"), "nothing")
     check_refusal(here(capfd, "serve", tmp_path, "--no-browser"), "no export")
     (tmp_path / "file.txt").write_text("no data")
@@ -34,7 +34,7 @@ BAD_OPTIONS = {
 }
 
 
-def test_everything_that_is_wrong_is_told_at_once(
+def test_all_problems_are_reported_at_once(
     atlas_export: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     words = [word for pair in BAD_OPTIONS.items() for word in pair]
@@ -71,7 +71,7 @@ def test_everything_that_is_wrong_is_told_at_once(
         ("--nothing", "x"),
     ],
 )
-def test_a_value_that_cannot_be_used(
+def test_invalid_value_is_refused(
     atlas_export: Path, capfd: pytest.CaptureFixture[str], option: str, value: str
 ) -> None:
     check_refusal(here(capfd, "serve", atlas_export, option, value, "--no-browser"), option)
@@ -108,7 +108,7 @@ def test_options_of_live_data_are_refused_for_an_export(
         assert "problems" not in ended.err, "one option is one problem"
 
 
-def test_an_address_that_others_reach_wants_a_word(atlas_export: Path, tmp_path: Path) -> None:
+def test_serve_on_a_public_address_requires_a_token(atlas_export: Path, tmp_path: Path) -> None:
     open_to_all = ("--port", 0, "--host", "0.0.0.0")
     check_refusal(run("serve", atlas_export, *open_to_all, cwd=tmp_path), "--host", "--token")
     with Served(atlas_export, *open_to_all, "--token", "none", folder=tmp_path) as served:
@@ -120,7 +120,7 @@ def test_an_address_that_others_reach_wants_a_word(atlas_export: Path, tmp_path:
         assert ask(served.port, POINTS, {"Authorization": f"Bearer {token}"}).status == 200
 
 
-def test_a_token_that_nobody_is_told(atlas_export: Path, tmp_path: Path) -> None:
+def test_quiet_server_prints_an_automatic_token(atlas_export: Path, tmp_path: Path) -> None:
     """``--token auto --quiet`` would be a server that nobody can open."""
     with Served(atlas_export, "--port", 0, "--token", "auto", "-q", folder=tmp_path) as served:
         wait_until(

@@ -37,7 +37,7 @@ from cellucid_dask import (
 SOON = 5  # seconds within which what should take one must be done
 
 
-def test_the_life_of_a_server(atlas_export: Path) -> None:
+def test_start_stop_and_restart_of_a_server(atlas_export: Path) -> None:
     server = CellucidServer(atlas_export, port=0, quiet=True)
     assert not server.is_running()
     server.stop()
@@ -63,7 +63,7 @@ def test_the_life_of_a_server(atlas_export: Path) -> None:
         server.stop()
 
 
-def test_waiting_for_a_server(atlas_export: Path) -> None:
+def test_wait_returns_when_the_server_stops(atlas_export: Path) -> None:
     with serving(atlas_export) as server:
         waiting = threading.Thread(target=server.wait)
         waiting.start()
@@ -80,7 +80,7 @@ def test_waiting_for_a_server(atlas_export: Path) -> None:
     assert not thread.is_alive()
 
 
-def test_an_error_in_the_block_stops_the_server(atlas_export: Path) -> None:
+def test_exception_in_with_block_stops_the_server(atlas_export: Path) -> None:
     server = CellucidServer(atlas_export, port=0, quiet=True)
     with pytest.raises(ZeroDivisionError), server:
         raise ZeroDivisionError
@@ -102,7 +102,7 @@ def test_stopping_with_idle_connections(atlas_export: Path) -> None:
                 wire.socket.close()
 
 
-def test_a_server_leaves_nothing_behind(atlas_export: Path) -> None:
+def test_stopped_server_leaves_no_threads_or_files(atlas_export: Path) -> None:
     """No thread, no file and no socket, however often it is started."""
     process = psutil.Process()
 
@@ -120,7 +120,7 @@ def test_a_server_leaves_nothing_behind(atlas_export: Path) -> None:
     wait_until(lambda: now() <= before, f"{before} became {now()}")
 
 
-def test_the_error_of_a_start_leaves_nothing_behind(
+def test_failed_start_leaves_no_threads_or_files(
     atlas_export: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reading, writing = os.pipe()
@@ -141,7 +141,7 @@ def test_the_error_of_a_start_leaves_nothing_behind(
     wait_until(lambda: threading.active_count() <= before, "a thread is left")
 
 
-def test_what_is_printed_in_a_notebook(
+def test_start_in_background_prints_the_url(
     atlas_export: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with CellucidServer(atlas_export, port=0, token=TOKEN) as server:
@@ -178,13 +178,13 @@ def test_serve_blocks_until_ctrl_c(atlas_export: Path, tmp_path: Path) -> None:
     assert "Traceback" not in out.read_text()
 
 
-def test_an_export_is_no_anndata(atlas_export: Path) -> None:
+def test_anndata_server_refuses_an_export(atlas_export: Path) -> None:
     for make in (AnnDataServer, serve_anndata):
         with pytest.raises(CellucidDaskError, match="export"):
             make(atlas_export, port=0, quiet=True)
 
 
-def test_options_that_do_not_exist(atlas_export: Path) -> None:
+def test_unknown_options_are_refused(atlas_export: Path) -> None:
     for make in (CellucidServer, create_app, serve):
         with pytest.raises(CellucidDaskError, match="allowed_host") as told:
             make(atlas_export, quiet=True, port=70_000, allowed_hots="x")
@@ -210,7 +210,7 @@ def test_options_that_do_not_exist(atlas_export: Path) -> None:
     ],
     ids=repr,
 )
-def test_values_of_other_types(atlas_export: Path, options: dict[str, Any]) -> None:
+def test_values_of_wrong_types_are_refused(atlas_export: Path, options: dict[str, Any]) -> None:
     """They are told like other wrong values, or are taken for what they must mean."""
     try:
         server = CellucidServer(atlas_export, quiet=True, **({"port": 0} | options))

@@ -53,7 +53,7 @@ def command_and_url(printed: str) -> tuple[str, str]:
     return line[1], opened[1]
 
 
-def test_the_tunnel_of_an_ssh_session(atlas_export: Path, tmp_path: Path) -> None:
+def test_tunnel_of_an_ssh_session(atlas_export: Path, tmp_path: Path) -> None:
     with Served(atlas_export, "--port", 0, folder=tmp_path, **SSH) as served:
         port = served.port
         line, opened = command_and_url(served.printed)
@@ -61,7 +61,7 @@ def test_the_tunnel_of_an_ssh_session(atlas_export: Path, tmp_path: Path) -> Non
         assert opened == f"http://localhost:{port}/"
 
 
-def test_the_tunnel_to_a_compute_node(atlas_export: Path, tmp_path: Path) -> None:
+def test_tunnel_to_a_compute_node(atlas_export: Path, tmp_path: Path) -> None:
     """It is reached by way of the login node; only the node itself reaches its loopback."""
     with Served(atlas_export, "--port", 0, folder=tmp_path, **{**SSH, **SLURM}) as served:
         port = served.port
@@ -71,14 +71,14 @@ def test_the_tunnel_to_a_compute_node(atlas_export: Path, tmp_path: Path) -> Non
         assert opened == f"http://localhost:{port}/"
 
 
-def test_the_tunnel_to_an_address_that_the_login_node_reaches(start_in: Any) -> None:
+def test_tunnel_through_the_login_node_to_a_public_address(start_in: Any) -> None:
     server, line, opened = start_in(SLURM, host="0.0.0.0", token="auto")
     node, port = socket.gethostname(), server.port
     assert line == f"ssh -N -L {port}:{node}:{port} {USER}@login1"
     assert opened.startswith(f"http://localhost:{port}/?token=")
 
 
-def test_the_tunnel_to_another_port_of_ssh(start_in: Any) -> None:
+def test_tunnel_with_another_ssh_port(start_in: Any) -> None:
     """The fourth field is the port that the session came in by."""
     told = {"SSH_CONNECTION": "192.0.2.7 51234 198.51.100.9 2222", "LOGNAME": USER}
     words = shlex.split(start_in(told)[1])
@@ -87,7 +87,7 @@ def test_the_tunnel_to_another_port_of_ssh(start_in: Any) -> None:
     assert words[words.index("-p") + 1] == "2222"
 
 
-def test_the_url_at_the_other_end_of_the_tunnel(start_in: Any) -> None:
+def test_url_at_the_other_end_of_the_tunnel(start_in: Any) -> None:
     """It has the base path and the token, and the server knows its name."""
     server, _, opened = start_in(SSH, base_path="/a/b", token=TOKEN)
     assert opened == f"http://localhost:{server.port}/a/b/?token={TOKEN}"
@@ -96,18 +96,18 @@ def test_the_url_at_the_other_end_of_the_tunnel(start_in: Any) -> None:
         assert ask(server, path, {"Host": f"localhost:{server.port}"}).status == 200
 
 
-def test_a_line_that_a_shell_reads_as_it_is_meant(start_in: Any) -> None:
+def test_tunnel_command_is_quoted_for_a_shell(start_in: Any) -> None:
     told = {"SSH_CONNECTION": "192.0.2.7 51234 198.51.100.9 22", "LOGNAME": "Ada; rm -rf"}
     assert shlex.split(start_in(told)[1])[-1] == "Ada; rm -rf@198.51.100.9"
 
 
 @pytest.mark.parametrize("broken", ["", "x", "a b c", "a b c d e"])
-def test_an_ssh_connection_that_cannot_be_read(start_in: Any, broken: str) -> None:
+def test_malformed_ssh_connection_variable(start_in: Any, broken: str) -> None:
     line = start_in({"SSH_CONNECTION": broken, "LOGNAME": USER})[1]
     assert f"{USER}@{socket.gethostname()}" in line
 
 
-def test_a_browser_opens_where_there_is_one(atlas_export: Path, tmp_path: Path) -> None:
+def test_browser_opens_where_one_exists(atlas_export: Path, tmp_path: Path) -> None:
     seen = tmp_path / "seen.txt"
     script = tmp_path / "browser.sh"
     script.write_text(f'#!/bin/sh\necho "$1" >> {shlex.quote(str(seen))}\n')

@@ -79,7 +79,7 @@ def run_wsgiref(app: Any) -> Iterator[int]:
         server.server_close()
 
 
-def test_the_application_under_wsgiref(atlas_export: Path) -> None:
+def test_application_under_wsgiref(atlas_export: Path) -> None:
     with run_wsgiref(create_app(atlas_export)) as port:
         check_served(port, atlas_export)
         for size in ("abc", "-5", "9" * 20):
@@ -87,7 +87,7 @@ def test_the_application_under_wsgiref(atlas_export: Path) -> None:
             assert reply.status in (200, 400, 413), size
 
 
-def test_the_application_keeps_to_wsgi(long_export: Path) -> None:
+def test_application_follows_the_wsgi_standard(long_export: Path) -> None:
     """`wsgiref.validate` looks at every call."""
     with run_wsgiref(validator(create_app(long_export))) as port:
         tag = str(ask(port, POINTS).get("ETag"))
@@ -100,7 +100,7 @@ def test_the_application_keeps_to_wsgi(long_export: Path) -> None:
         assert ask(port, "/_cellucid/events", method="POST", body=b"{}").status == 200
 
 
-def test_the_application_with_a_token_and_a_base_path(atlas_export: Path) -> None:
+def test_application_with_token_and_base_path(atlas_export: Path) -> None:
     app = create_app(atlas_export, token=TOKEN, base_path="/a", allowed_hosts=("x.lab.org",))
     with run_wsgiref(app) as port:
         assert ask(port, "/a" + POINTS).status == 401
@@ -111,7 +111,7 @@ def test_the_application_with_a_token_and_a_base_path(atlas_export: Path) -> Non
 
 @pytest.mark.skipif(importlib.util.find_spec("gunicorn") is None, reason="gunicorn is not here")
 @pytest.mark.parametrize("options", [("--threads", "4"), ("--workers", "2", "--preload")])
-def test_the_application_under_gunicorn(
+def test_application_under_gunicorn(
     atlas_export: Path, tmp_path: Path, options: tuple[str, ...]
 ) -> None:
     (tmp_path / "wsgi.py").write_text(

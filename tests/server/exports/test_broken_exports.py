@@ -100,7 +100,7 @@ def test_broken_exports_are_listed_with_a_reason(exports: dict[str, Path], tmp_p
 
 
 @pytest.mark.parametrize("name", DEEP)
-def test_json_that_is_too_deep_stops_no_other_export(folder: Path, name: str) -> None:
+def test_too_deep_json_does_not_block_other_exports(folder: Path, name: str) -> None:
     DEEP[name](folder / "one")
     with serving(folder) as server:
         assert list_datasets(server)["/one/"]["error"]
@@ -116,7 +116,7 @@ def test_a_broken_export_alone_is_refused(export_copy: Path, name: str) -> None:
     assert len(str(told.value)) < 2000
 
 
-def test_nothing_to_serve_is_refused(tmp_path: Path, exports: dict[str, Path]) -> None:
+def test_folder_without_exports_is_refused(tmp_path: Path, exports: dict[str, Path]) -> None:
     (tmp_path / "empty" / "sub").mkdir(parents=True)
     with pytest.raises(CellucidDaskError, match="no export"):
         CellucidServer(tmp_path / "empty", port=0, quiet=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from email.utils import formatdate
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from atlas import script_anew
 from exported import (
     KINDS,
     ORACLES,
+    check_every_file,
 )
 from oracle import (
     file_bytes,
@@ -27,7 +29,7 @@ from cellucid_dask import CellucidServer
 
 
 @pytest.mark.parametrize("kind", [*KINDS, *ORACLES])
-def test_every_file_goes_out_as_it_is_stored(exports: dict[str, Path], kind: str) -> None:
+def test_every_file_is_served_as_stored(exports: dict[str, Path], kind: str) -> None:
     """Under the root and under the id; a gzip member is never said to be a coding."""
     folder = exports[kind]
     files = file_bytes(folder)
@@ -57,22 +59,26 @@ def test_every_file_goes_out_as_it_is_stored(exports: dict[str, Path], kind: str
 
 
 @pytest.mark.parametrize("kind", [*KINDS, *ORACLES])
-def test_the_other_spelling_of_a_file_is_not_there(exports: dict[str, Path], kind: str) -> None:
+def test_gz_and_plain_file_names_are_not_interchangeable(
+    exports: dict[str, Path], kind: str
+) -> None:
     """A stored .gz is not inflated, and a plain file is not compressed: there is one file."""
     with serving(exports[kind]) as server, Client(server) as client:
         for name in file_bytes(exports[kind]):
             if name not in MANIFESTS:
-                other_export = name.removesuffix(".gz") if name.endswith(".gz") else name + ".gz"
-                assert client("/" + other_export).status == 404
+                other_name = name.removesuffix(".gz") if name.endswith(".gz") else name + ".gz"
+                assert client("/" + other_name).status == 404
 
 
-def test_entity_tags_tell_files_apart(server: CellucidServer, exports: dict[str, Path]) -> None:
+def test_different_files_have_different_etags(
+    server: CellucidServer, exports: dict[str, Path]
+) -> None:
     tags = {ask(server, "/" + name).get("ETag") for name in file_bytes(exports["eight"])}
     assert len(tags) == len(file_bytes(exports["eight"]))
     assert all(tag is not None and tag[0] == tag[-1] == '"' for tag in tags), "strong and quoted"
 
 
-def test_manifests_and_payloads_revalidate_or_age(server: CellucidServer) -> None:
+def test_manifests_must_be_revalidated(server: CellucidServer) -> None:
     """A re-export is seen on reload: no manifest may be taken from a cache unasked."""
     for name in MANIFESTS:
         control = ask(server, "/" + name).get("Cache-Control") or ""
@@ -81,7 +87,7 @@ def test_manifests_and_payloads_revalidate_or_age(server: CellucidServer) -> Non
     assert "no-store" not in (ask(server, POINTS).get("Cache-Control") or "")
 
 
-def test_the_service_paths_of_an_export(server: CellucidServer) -> None:
+def test_service_paths_of_an_export(server: CellucidServer) -> None:
     health = json.loads(ask(server, "/_cellucid/health").body)
     assert health["status"] == "ok"
     assert health["type"] == "exported"
@@ -101,7 +107,7 @@ def test_the_service_paths_of_an_export(server: CellucidServer) -> None:
         assert ask(server, "/_cellucid/" + name).status == 404
 
 
-def test_the_page(server: CellucidServer) -> None:
+def test_page_is_served(server: CellucidServer) -> None:
     page = ask(server, "/")
     assert page.status == 200
     assert (page.get("Content-Type") or "").startswith("text/html")
@@ -113,7 +119,7 @@ def test_the_page(server: CellucidServer) -> None:
     assert (style.get("Content-Type") or "").startswith("text/css")
 
 
-def test_the_page_has_its_policy_under_every_name(server: CellucidServer) -> None:
+def test_page_has_its_security_policy_under_every_name(server: CellucidServer) -> None:
     """No other site may put it into a frame, whatever path it asks for."""
     policy = ask(server, "/").get("Content-Security-Policy")
     for path in ("/index.html", "/_cellucid/page/index.html"):
@@ -121,13 +127,13 @@ def test_the_page_has_its_policy_under_every_name(server: CellucidServer) -> Non
         assert reply.status == 404 or reply.get("Content-Security-Policy") == policy, path
 
 
-def test_queries_are_of_no_matter(server: CellucidServer) -> None:
+def test_query_is_ignored(server: CellucidServer) -> None:
     plain = ask(server, POINTS)
     for query in ("?", "?v=1", "?token=x", "?a=%zz&&&=", "?" + "a" * 1500):
         assert ask(server, POINTS + query).body == plain.body
 
 
-def test_other_spellings_of_the_same_path(server: CellucidServer) -> None:
+def test_other_spellings_of_a_path(server: CellucidServer) -> None:
     assert ask(server, "/points%5F2d%2ebin.gz").body == ask(server, POINTS).body
     assert ask(server, "/%6fbs/group.codes.u8.gz").status == 200
 
@@ -157,7 +163,7 @@ def test_folders_are_not_listed(server: CellucidServer, path: str) -> None:
         "/robots.txt",
     ],
 )
-def test_an_unknown_path_is_404_with_one_line(server: CellucidServer, path: str) -> None:
+def test_unknown_path_gets_404_with_one_line(server: CellucidServer, path: str) -> None:
     reply = ask(server, path)
     assert reply.status == 404
     assert (reply.get("Content-Type") or "").startswith("text/plain")
@@ -167,7 +173,7 @@ def test_an_unknown_path_is_404_with_one_line(server: CellucidServer, path: str)
     assert path.encode() not in reply.body
 
 
-def test_an_export_is_served_without_what_reads_data(
+def test_serving_an_export_imports_no_data_readers(
     exports: dict[str, Path], tmp_path: Path
 ) -> None:
     """To import it takes longer than all else until a server answers."""
@@ -180,3 +186,21 @@ def test_an_export_is_served_without_what_reads_data(
         tmp_path,
     )
     assert (done.code, done.out) == (0, "\n"), done.err
+
+
+def test_many_concurrent_clients(server: CellucidServer, exports: dict[str, Path]) -> None:
+    wrong: list[object] = []
+
+    def work() -> None:
+        try:
+            with Client(server) as client:
+                check_every_file(client, exports["eight"])
+        except BaseException as error:  # noqa: BLE001  told by the test
+            wrong.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []

@@ -27,7 +27,7 @@ from serving import (
 )
 
 
-def test_each_export_under_its_name_and_its_id(folder: Path) -> None:
+def test_each_export_has_its_folder_name_and_its_id(folder: Path) -> None:
     with serving(folder) as server, Client(server) as client:
         entries = list_datasets(server)
         assert len(entries) == len(NAMES)
@@ -46,7 +46,7 @@ def test_each_export_under_its_name_and_its_id(folder: Path) -> None:
         assert json.loads(client("/_cellucid/health").body)["type"] == "exported"
 
 
-def test_the_catalog_of_a_folder(folder: Path) -> None:
+def test_datasets_json_of_a_folder(folder: Path) -> None:
     """The written one goes out as it is; else one is made of what is there."""
     with serving(folder) as server:
         made = json.loads(ask(server, "/datasets.json").body)
@@ -64,7 +64,7 @@ def test_the_catalog_of_a_folder(folder: Path) -> None:
         assert b"outside" not in ask(server, "/datasets.json").body
 
 
-def test_folders_that_are_hidden_or_set_aside(folder: Path) -> None:
+def test_hidden_and_replaced_folders_are_not_listed(folder: Path) -> None:
     for name in (".hidden", "one.before-20260131T120000Z", "one.before-20260131T120000Z-2"):
         shutil.copytree(folder / "one", folder / name)
         edit_manifest(folder / name / "dataset_identity.json", id="secret")
@@ -80,7 +80,7 @@ def test_folders_that_are_hidden_or_set_aside(folder: Path) -> None:
 
 
 @pytest.mark.usefixtures("frequent_listing")
-def test_an_export_that_comes_and_one_that_goes(folder: Path, other_export: Path) -> None:
+def test_new_and_removed_exports_are_noticed(folder: Path, other_export: Path) -> None:
     with serving(folder) as server:
         assert ask(server, "/new/obs_manifest.json").status == 404
         shutil.copytree(other_export, folder / "new")
@@ -96,7 +96,7 @@ def test_an_export_that_comes_and_one_that_goes(folder: Path, other_export: Path
 
 
 @pytest.mark.usefixtures("frequent_listing")
-def test_a_new_export_is_found_without_the_list(folder: Path, other_export: Path) -> None:
+def test_new_export_is_found_before_the_list_is_refreshed(folder: Path, other_export: Path) -> None:
     with serving(folder) as server:
         shutil.copytree(other_export, folder / "new")
         wait_until(
@@ -104,7 +104,7 @@ def test_a_new_export_is_found_without_the_list(folder: Path, other_export: Path
         )
 
 
-def test_a_re_export_within_a_folder(folder: Path) -> None:
+def test_re_export_in_a_folder_is_noticed(folder: Path) -> None:
     with serving(folder) as server, Client(server) as client:
         check_every_file(client, folder / "one", "/one/")
         export_atlas(folder / "one", seed=4, dataset_id="id0")
@@ -113,7 +113,7 @@ def test_a_re_export_within_a_folder(folder: Path) -> None:
 
 
 @pytest.mark.usefixtures("frequent_listing")
-def test_an_export_of_a_folder_breaks_and_is_repaired(folder: Path) -> None:
+def test_export_in_a_folder_breaks_and_is_repaired(folder: Path) -> None:
     manifest = folder / "one" / "obs_manifest.json"
     good = manifest.read_bytes()
     with serving(folder) as server:
@@ -126,7 +126,7 @@ def test_an_export_of_a_folder_breaks_and_is_repaired(folder: Path) -> None:
         assert ask(server, "/one/obs_manifest.json").status == 200
 
 
-def test_links_among_the_exports(folder: Path, exports: dict[str, Path]) -> None:
+def test_links_to_exports_in_a_folder(folder: Path, exports: dict[str, Path]) -> None:
     (folder / "out").symlink_to(exports["plain"])
     (folder / "in").symlink_to("one")
     (folder / "nowhere").symlink_to("nothing")
@@ -142,7 +142,7 @@ def test_links_among_the_exports(folder: Path, exports: dict[str, Path]) -> None
 
 
 @pytest.mark.usefixtures("frequent_listing")
-def test_a_link_among_the_exports_that_is_turned(folder: Path, other_export: Path) -> None:
+def test_link_in_a_folder_is_pointed_to_another_export(folder: Path, other_export: Path) -> None:
     shutil.copytree(other_export, folder / "second")
     link = folder / "latest"
     link.symlink_to("one")
@@ -157,7 +157,7 @@ def test_a_link_among_the_exports_that_is_turned(folder: Path, other_export: Pat
         check_every_file(client, folder / "second", "/latest/")
 
 
-def test_links_within_an_export_of_a_folder_do_not_reach_its_neighbours(folder: Path) -> None:
+def test_links_in_an_export_do_not_reach_its_neighbours(folder: Path) -> None:
     """Each export is a room of its own."""
     (folder / "one" / "points_2d.bin.gz").unlink()
     (folder / "one" / "points_2d.bin.gz").symlink_to("../with space/points_2d.bin.gz")
@@ -166,7 +166,7 @@ def test_links_within_an_export_of_a_folder_do_not_reach_its_neighbours(folder: 
 
 
 @pytest.mark.usefixtures("frequent_listing")
-def test_a_folder_that_is_removed_as_a_whole(folder: Path) -> None:
+def test_folder_of_exports_is_removed_as_a_whole(folder: Path) -> None:
     away = folder.with_name("away")
     with serving(folder) as server:
         folder.rename(away)
@@ -186,7 +186,7 @@ def test_a_folder_that_is_removed_as_a_whole(folder: Path) -> None:
         wait_until(lambda: ask(server, "/one/obs_manifest.json").status == 200, "it stays away")
 
 
-def test_names_that_are_no_text(folder: Path) -> None:
+def test_folder_names_that_are_not_utf8(folder: Path) -> None:
     """A name on disk is any bytes; one that is no UTF-8 stops no other export."""
     odd = os.fsencode(folder) + b"/caf\xe9"
     try:
@@ -199,7 +199,7 @@ def test_names_that_are_no_text(folder: Path) -> None:
         assert ask(server, "/caf%E9/obs_manifest.json").status in (200, 400, 404)
 
 
-def test_a_folder_named_like_a_service_path(folder: Path) -> None:
+def test_folder_named_like_a_service_path(folder: Path) -> None:
     """Whatever the list says is at a path is at that path."""
     for name in ("_cellucid", "index.html", "datasets.json", "obs_manifest.json"):
         shutil.copytree(folder / "one", folder / name)

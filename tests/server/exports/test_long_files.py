@@ -26,7 +26,7 @@ from serving import (
 )
 
 
-def test_a_long_file(long_export: Path) -> None:
+def test_long_file_is_served_in_full_and_in_ranges(long_export: Path) -> None:
     body = (long_export / "points_3d.bin.gz").read_bytes()
     with serving(long_export) as server, Client(server) as client:
         whole = client("/points_3d.bin.gz")
@@ -45,7 +45,7 @@ def test_a_long_file(long_export: Path) -> None:
         assert client("/points_3d.bin.gz", {"Range": "bytes=0-0"}).body == body[:1]
 
 
-def test_every_file_as_if_it_were_long(
+def test_every_file_sent_piece_by_piece(
     exports: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(internal("http.content"), "IN_MEMORY", 10)
@@ -56,7 +56,7 @@ def test_every_file_as_if_it_were_long(
         check_ranges(client, "/obs_manifest.json")
 
 
-def test_a_client_that_goes_away_in_the_middle(long_export: Path) -> None:
+def test_client_that_disconnects_leaves_no_open_file(long_export: Path) -> None:
     """Files are closed, and the server goes on; that nothing is left open, the warnings tell."""
     with serving(long_export) as server:
         for _ in range(20):
@@ -82,7 +82,7 @@ def points_into(link: Path, folder: Path) -> bool:
         return False
 
 
-def test_a_long_file_that_is_replaced_while_it_is_sent(long_export: Path) -> None:
+def test_long_file_replaced_while_it_is_sent(long_export: Path) -> None:
     """What began as the old bytes ends as the old bytes."""
     old = (long_export / "points_3d.bin.gz").read_bytes()
     with serving(long_export) as server, Wire(server.port, buffer=4096) as wire:
@@ -96,7 +96,7 @@ def test_a_long_file_that_is_replaced_while_it_is_sent(long_export: Path) -> Non
         assert reply.body == old
 
 
-def test_a_long_file_that_becomes_shorter_while_it_is_sent(long_export: Path) -> None:
+def test_long_file_truncated_while_it_is_sent(long_export: Path) -> None:
     """The connection is cut, so that nobody takes a part for the whole."""
     with serving(long_export) as server:
         with Wire(server.port, buffer=4096) as wire:
@@ -108,7 +108,7 @@ def test_a_long_file_that_becomes_shorter_while_it_is_sent(long_export: Path) ->
         assert ask(server, POINTS).status == 200
 
 
-def test_a_long_payload_that_is_removed(long_export: Path) -> None:
+def test_removed_long_file_gets_404(long_export: Path) -> None:
     with serving(long_export) as server:
         assert ask(server, "/points_3d.bin.gz", method="HEAD").status == 200
         (long_export / "points_3d.bin.gz").unlink()
@@ -117,7 +117,7 @@ def test_a_long_payload_that_is_removed(long_export: Path) -> None:
             assert ask(server, path, {"Range": "bytes=0-9"}).status == 404
 
 
-def test_a_long_payload_that_is_replaced(long_export: Path) -> None:
+def test_replaced_long_file_is_served_at_once(long_export: Path) -> None:
     """By itself, the manifests as they were: the new one goes out."""
     with serving(long_export) as server:
         assert ask(server, "/points_3d.bin.gz").status == 200
@@ -129,7 +129,7 @@ def test_a_long_payload_that_is_replaced(long_export: Path) -> None:
         assert reply.body == body
 
 
-def test_a_re_export_of_a_long_payload(long_export: Path, tmp_path: Path) -> None:
+def test_re_export_with_a_long_file(long_export: Path, tmp_path: Path) -> None:
     """The payload asked for right after, by a viewer that has the manifests already."""
     new = Path(shutil.copytree(long_export, tmp_path / "new"))
     (new / "points_3d.bin.gz").write_bytes(os.urandom(BIG))

@@ -42,7 +42,7 @@ def wait_for_every_file(get: Callable[[str], Reply], folder: Path) -> None:
     check_every_file(get, folder)
 
 
-def test_a_re_export_is_seen_at_once(export_copy: Path) -> None:
+def test_re_export_is_served_at_once(export_copy: Path) -> None:
     """The manifests and payloads right after are the new ones, with other tags."""
     with serving(export_copy) as server, Client(server) as client:
         for seed in (1, 2, 3):
@@ -74,7 +74,7 @@ def test_a_re_export_with_other_files_and_another_id(export_copy: Path) -> None:
         assert [entry["id"] for entry in list_datasets] == ["renamed"]
 
 
-def test_the_list_tells_of_a_re_export(export_copy: Path) -> None:
+def test_list_of_datasets_shows_a_re_export(export_copy: Path) -> None:
     """Without a manifest being asked for first."""
     with serving(export_copy) as server:
         export_atlas(export_copy, dataset_id="renamed", dataset_name="Other")
@@ -88,7 +88,7 @@ def test_the_list_tells_of_a_re_export(export_copy: Path) -> None:
         wait_until(names, "the list stays the old one", 4)
 
 
-def test_a_payload_alone_after_a_re_export(export_copy: Path) -> None:
+def test_single_file_after_a_re_export(export_copy: Path) -> None:
     """Asked for without a manifest it may be the old one for a moment, but never fails."""
     with serving(export_copy) as server:
         check_every_file(lambda path: ask(server, path), export_copy)
@@ -103,7 +103,7 @@ def test_a_payload_alone_after_a_re_export(export_copy: Path) -> None:
         wait_until(arrived, "the old payload stays")
 
 
-def test_an_export_that_is_put_back(export_copy: Path, other_export: Path, tmp_path: Path) -> None:
+def test_export_that_is_restored(export_copy: Path, other_export: Path, tmp_path: Path) -> None:
     """Old, new, old again: what was read in between does not stay under the old manifests."""
     new = Path(shutil.copytree(other_export, tmp_path / "new"))
     with serving(export_copy) as server, Client(server) as client:
@@ -116,7 +116,7 @@ def test_an_export_that_is_put_back(export_copy: Path, other_export: Path, tmp_p
         wait_for_every_file(client, export_copy)
 
 
-def test_an_export_that_is_copied_over_file_by_file(export_copy: Path, other_export: Path) -> None:
+def test_export_overwritten_file_by_file(export_copy: Path, other_export: Path) -> None:
     """By rsync, manifests first: a payload asked for half way is not the answer for ever."""
     with serving(export_copy) as server, Client(server) as client:
         check_every_file(client, export_copy)
@@ -129,7 +129,7 @@ def test_an_export_that_is_copied_over_file_by_file(export_copy: Path, other_exp
         wait_for_every_file(client, other_export)
 
 
-def test_the_oracle_exports_over_an_export(tmp_path: Path) -> None:
+def test_reference_exporter_overwrites_an_export(tmp_path: Path) -> None:
     """It writes into the folder, file by file."""
     folder = tmp_path / "export"
     oracle_prepare(folder, **oracle_arguments(make_atlas()), dataset_id="d")
@@ -139,7 +139,7 @@ def test_the_oracle_exports_over_an_export(tmp_path: Path) -> None:
         check_every_file(client, folder)
 
 
-def test_a_link_that_is_turned_to_another_export(export_copy: Path, other_export: Path) -> None:
+def test_link_is_pointed_to_another_export(export_copy: Path, other_export: Path) -> None:
     """The usual way to publish: a link called latest."""
     link = export_copy.with_name("latest")
     link.symlink_to(export_copy)
@@ -151,9 +151,7 @@ def test_a_link_that_is_turned_to_another_export(export_copy: Path, other_export
         check_every_file(client, other_export)
 
 
-def test_re_exports_while_clients_read(
-    export_copy: Path, other_export: Path, tmp_path: Path
-) -> None:
+def test_re_exports_during_requests(export_copy: Path, other_export: Path, tmp_path: Path) -> None:
     """No answer fails, none is a half; at the end all of it is of one export."""
     new = Path(shutil.copytree(other_export, tmp_path / "new"))
     both = [file_bytes(export_copy), file_bytes(new)]
@@ -187,7 +185,7 @@ def test_re_exports_while_clients_read(
         wait_for_every_file(lambda path: ask(server, path), export_copy)
 
 
-def test_an_export_that_is_removed_and_comes_back(export_copy: Path) -> None:
+def test_export_is_removed_and_returns(export_copy: Path) -> None:
     away = export_copy.with_name("away")
     with serving(export_copy) as server, Client(server) as client:
         check_every_file(client, export_copy)
@@ -208,7 +206,7 @@ def test_an_export_that_is_removed_and_comes_back(export_copy: Path) -> None:
         check_every_file(client, export_copy)
 
 
-def test_an_export_that_breaks_and_is_repaired(export_copy: Path) -> None:
+def test_export_breaks_and_is_repaired(export_copy: Path) -> None:
     manifest = export_copy / "obs_manifest.json"
     good = manifest.read_bytes()
     with serving(export_copy) as server, Client(server) as client:

@@ -19,7 +19,7 @@ from serving import (
 )
 
 
-def test_what_no_manifest_names_is_not_served(export_copy: Path) -> None:
+def test_files_that_no_manifest_names_are_not_served(export_copy: Path) -> None:
     stray = [
         "notes.txt",
         ".hidden",
@@ -71,7 +71,9 @@ def test_what_no_manifest_names_is_not_served(export_copy: Path) -> None:
             assert ask(server, "/" + name).status == 200
 
 
-def test_links_that_leave_the_folder(export_copy: Path, exports: dict[str, Path]) -> None:
+def test_links_out_of_the_export_are_not_followed(
+    export_copy: Path, exports: dict[str, Path]
+) -> None:
     """Neither a file nor a folder nor a manifest is served from elsewhere."""
     outside = exports["plain"]
     for name in ("points_2d.bin.gz", "vectors", "obs_manifest.json", "var"):
@@ -95,7 +97,7 @@ def test_links_that_leave_the_folder(export_copy: Path, exports: dict[str, Path]
         assert ask(server, "/dataset_identity.json").status == 200
 
 
-def test_links_by_relative_and_by_looped_ways(export_copy: Path) -> None:
+def test_relative_and_looped_links(export_copy: Path) -> None:
     """A link beside the folder whose name begins like it, one to itself, one to nothing."""
     beside = export_copy.with_name(export_copy.name + "-beside")
     beside.mkdir()
@@ -130,14 +132,14 @@ def test_links_within_the_folder_are_followed(export_copy: Path) -> None:
         assert ask(server, "/obs/stored").status == 404
 
 
-def test_an_export_given_by_a_link(export_copy: Path) -> None:
+def test_path_of_the_export_may_be_a_link(export_copy: Path) -> None:
     link = export_copy.with_name("link")
     link.symlink_to(export_copy.name)
     with serving(link) as server:
         check_every_file(lambda path: ask(server, path), export_copy)
 
 
-def test_what_is_no_regular_file_is_not_opened(export_copy: Path) -> None:
+def test_special_files_are_not_opened(export_copy: Path) -> None:
     """A pipe in the place of a payload would hold a thread for ever."""
     (export_copy / "points_2d.bin.gz").unlink()
     os.mkfifo(export_copy / "points_2d.bin.gz")
@@ -148,7 +150,7 @@ def test_what_is_no_regular_file_is_not_opened(export_copy: Path) -> None:
         assert ask(server, "/points_3d.bin.gz").status == 404
 
 
-def test_a_payload_that_is_missing_is_404(export_copy: Path) -> None:
+def test_missing_file_gets_404(export_copy: Path) -> None:
     (export_copy / "points_2d.bin.gz").unlink()
     shutil.rmtree(export_copy / "var")
     with serving(export_copy) as server:

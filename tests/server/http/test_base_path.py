@@ -16,7 +16,7 @@ from serving import (
 
 
 @pytest.mark.parametrize("base", ["/proxy/8765", "proxy/8765/", "/user/a.b~c@d"])
-def test_everything_is_below_the_base_path(atlas_export: Path, base: str) -> None:
+def test_every_path_is_below_the_base_path(atlas_export: Path, base: str) -> None:
     prefix = "/" + base.strip("/")
     with serving(atlas_export, base_path=base) as server:
         assert server.url.endswith(prefix)
@@ -36,7 +36,7 @@ def test_everything_is_below_the_base_path(atlas_export: Path, base: str) -> Non
             assert ask(server, path).status == 404, path
 
 
-def test_the_base_path_without_its_slash(atlas_export: Path) -> None:
+def test_base_path_without_slash_redirects(atlas_export: Path) -> None:
     """The parts of the page are relative to it: they would be looked for in the wrong place."""
     with serving(atlas_export, base_path="/a/b") as server:
         reply = ask(server, "/a/b")
@@ -58,7 +58,7 @@ def test_the_base_path_without_its_slash(atlas_export: Path) -> None:
             assert (reply.get("Location") or "").startswith(("/a/b/", server.url))
 
 
-def test_the_cookie_of_a_base_path(atlas_export: Path) -> None:
+def test_token_cookie_has_the_base_path(atlas_export: Path) -> None:
     with serving(atlas_export, base_path="/a/b", token=TOKEN) as server:
         assert server.viewer_url == f"{server.url}/?token={TOKEN}"
         reply = ask(server, f"/a/b/?token={TOKEN}")

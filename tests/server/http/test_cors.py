@@ -108,7 +108,7 @@ def cors_headers(reply: Reply) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("origin", ALLOWED_ORIGINS)
-def test_origins_that_may_read(server: CellucidServer, origin: str) -> None:
+def test_allowed_origins_get_cors_headers(server: CellucidServer, origin: str) -> None:
     expected = CORS | {"access-control-allow-origin": origin}
     for path in PATHS:
         for method in ("GET", "HEAD"):
@@ -131,7 +131,7 @@ def test_origins_that_may_read(server: CellucidServer, origin: str) -> None:
 
 
 @pytest.mark.parametrize("origin", REFUSED_ORIGINS)
-def test_origins_that_may_not(server: CellucidServer, origin: str) -> None:
+def test_other_origins_get_no_cors_headers(server: CellucidServer, origin: str) -> None:
     """They get the answer, which their browser does not show them, and no header of CORS."""
     for path in PATHS:
         for method in ("GET", "OPTIONS"):
@@ -142,7 +142,7 @@ def test_origins_that_may_not(server: CellucidServer, origin: str) -> None:
             assert origin.encode("latin-1") not in reply.body or len(origin) < 5
 
 
-def test_two_origins(server: CellucidServer) -> None:
+def test_two_origins_get_no_cors_headers(server: CellucidServer) -> None:
     data = request(server.port, POINTS).replace(
         b"\r\n\r\n", b"\r\nOrigin: https://evil.com\r\nOrigin: https://cellucid.com\r\n\r\n"
     )
@@ -150,14 +150,14 @@ def test_two_origins(server: CellucidServer) -> None:
     assert reply is None or cors_headers(reply) == {}
 
 
-def test_without_an_origin(server: CellucidServer) -> None:
+def test_request_without_origin_gets_no_cors_headers(server: CellucidServer) -> None:
     for path in PATHS:
         reply = ask(server, path)
         assert cors_headers(reply) == {}
         assert "Origin" in (reply.get("Vary") or ""), "a cache must not give this to an origin"
 
 
-def test_preflight(server: CellucidServer) -> None:
+def test_preflight_gets_cors_headers(server: CellucidServer) -> None:
     for path in (POINTS, "/_cellucid/events", "/nothing", "/a/b"):
         asked = {
             "Origin": "https://cellucid.com",

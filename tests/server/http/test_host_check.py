@@ -17,13 +17,13 @@ from serving import (
     serving,
 )
 
-from cellucid_dask import CellucidServer
+from cellucid_dask import CellucidServer, create_app
 
 
 @pytest.mark.parametrize(
     "name", ["localhost", "LocalHost", "localhost.", "127.0.0.1", "127.0.0.1.", "[::1]"]
 )
-def test_names_of_this_machine(server: CellucidServer, name: str) -> None:
+def test_names_of_this_machine_are_accepted(server: CellucidServer, name: str) -> None:
     for port in ("", f":{server.port}", ":1", ":65535"):  # a tunnel may have another port
         assert ask(server, POINTS, {"Host": name + port}).status == 200
 
@@ -80,7 +80,7 @@ def test_names_of_this_machine(server: CellucidServer, name: str) -> None:
         "\xff\xfe",
     ],
 )
-def test_other_names_are_refused(server: CellucidServer, name: str) -> None:
+def test_other_host_names_are_refused(server: CellucidServer, name: str) -> None:
     """Against DNS rebinding: a page of another name may not read what is served here."""
     for path in (POINTS, "/", "/_cellucid/health", "/nothing"):
         for method in ("GET", "POST", "OPTIONS"):
@@ -90,14 +90,14 @@ def test_other_names_are_refused(server: CellucidServer, name: str) -> None:
             assert reply is None or b"obs" not in reply.body
 
 
-def test_another_name_is_421(server: CellucidServer) -> None:
+def test_wrong_host_gets_421_with_a_hint(server: CellucidServer) -> None:
     reply = ask(server, POINTS, {"Host": "evil.com"})
     assert reply.status == 421
     assert reply.body.count(b"\n") == 1
     assert b"evil" not in reply.body
 
 
-def test_no_host_and_two_hosts(server: CellucidServer) -> None:
+def test_missing_host_and_two_hosts_are_refused(server: CellucidServer) -> None:
     lines = [
         b"GET / HTTP/1.1\r\n\r\n",
         b"GET / HTTP/1.0\r\n\r\n",
@@ -115,7 +115,7 @@ def test_no_host_and_two_hosts(server: CellucidServer) -> None:
         assert reply is None or reply.status in (400, 421), line
 
 
-def test_names_that_are_allowed(atlas_export: Path) -> None:
+def test_allowed_host_names_are_accepted(atlas_export: Path) -> None:
     allowed = ("viewer.lab.org", "Other.Lab", "[2001:db8::1]")
     with serving(atlas_export, allowed_hosts=allowed) as server:
         for name in (*allowed, "VIEWER.lab.org", "viewer.lab.org.", "other.lab", "localhost"):
@@ -125,21 +125,21 @@ def test_names_that_are_allowed(atlas_export: Path) -> None:
             assert ask(server, POINTS, {"Host": name}).status == 421, name
 
 
-def test_a_name_that_is_allowed_with_its_dot(atlas_export: Path) -> None:
+def test_allowed_host_with_final_dot_is_accepted(atlas_export: Path) -> None:
     """A fully qualified name ends in a dot; an option that is taken has an effect."""
     with serving(atlas_export, allowed_hosts=("viewer.lab.org.",)) as server:
         for name in ("viewer.lab.org", "viewer.lab.org."):
             assert ask(server, POINTS, {"Host": name}).status == 200, name
 
 
-def test_one_name_may_be_given_as_a_text(atlas_export: Path) -> None:
+def test_allowed_hosts_may_be_one_string(atlas_export: Path) -> None:
     with serving(atlas_export, allowed_hosts="viewer.lab.org") as server:
         assert ask(server, POINTS, {"Host": "viewer.lab.org"}).status == 200
         assert ask(server, POINTS, {"Host": "v"}).status == 421
 
 
 @pytest.mark.parametrize("host", ["127.0.0.2", "localhost", "::1", "[::1]"])
-def test_other_addresses_of_the_loopback(atlas_export: Path, host: str) -> None:
+def test_other_loopback_addresses_are_accepted(atlas_export: Path, host: str) -> None:
     plain = host.strip("[]")
     try:
         with socket.create_server(
@@ -158,7 +158,7 @@ def test_other_addresses_of_the_loopback(atlas_export: Path, host: str) -> None:
             assert reply.status == 200
 
 
-def test_all_addresses(atlas_export: Path) -> None:
+def test_server_on_all_interfaces_accepts_its_addresses(atlas_export: Path) -> None:
     """Bound to everything, the names are those of the machine, not every name."""
     with serving(atlas_export, host="0.0.0.0", token="none") as server:
         assert ask(server, POINTS, {"Host": f"{socket.gethostname()}:80"}).status == 200
@@ -168,3 +168,27 @@ def test_all_addresses(atlas_export: Path) -> None:
                     assert ask(server, POINTS, {"Host": entry.address}).status == 200
         for name in ("evil.com", "1.2.3.4", "[2001:db8::1]"):
             assert ask(server, POINTS, {"Host": name}).status == 421
+
+
+@pytest.mark.parametrize("key", ["RAW_URI", "REQUEST_URI"])
+def test_host_of_an_absolute_target_is_checked(atlas_export: Path, key: str) -> None:
+    """As far as the server around the application passes it on."""
+    app = create_app(atlas_export)
+    try:
+        for target, status in (
+            ("http://evil.example/_cellucid/health", "421"),
+            ("HTTPS://localhost@evil.example/_cellucid/health", "421"),
+            ("http://localhost:8765/_cellucid/health", "200"),
+            ("/_cellucid/health?next=http://evil.example/", "200"),
+        ):
+            told: list[str] = []
+            environ = {
+                "REQUEST_METHOD": "GET",
+                "PATH_INFO": "/_cellucid/health",
+                "HTTP_HOST": "localhost",
+                key: target,
+            }
+            app(environ, lambda line, _, told=told: told.append(line))
+            assert told[0][:3] == status, target
+    finally:
+        app.close()

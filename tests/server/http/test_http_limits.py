@@ -18,7 +18,7 @@ from serving import (
 from cellucid_dask import CellucidServer
 
 
-def test_long_paths_and_queries(server: CellucidServer) -> None:
+def test_long_paths_and_queries_get_414(server: CellucidServer) -> None:
     assert ask(server, "/" + "a" * 1500).status == 404
     assert ask(server, "/" + "a/" * 700).status == 404
     for length in (2500, 10_000):
@@ -31,7 +31,7 @@ def test_long_paths_and_queries(server: CellucidServer) -> None:
         assert reply is None or reply.status in (400, 414, 431)
 
 
-def test_large_headers(server: CellucidServer) -> None:
+def test_large_headers_are_refused(server: CellucidServer) -> None:
     for headers in (
         {"X": "a" * 100_000},
         {"X" * 70_000: "a"},
@@ -69,7 +69,7 @@ def test_large_headers(server: CellucidServer) -> None:
         {"Authorization": "Bearer " + "a" * 20_000},
     ],
 )
-def test_headers_as_large_as_they_may_be_cost_little(
+def test_largest_allowed_headers_cost_little(
     server: CellucidServer, headers: dict[str, str]
 ) -> None:
     """No header takes time that grows with the square of its length."""
@@ -81,7 +81,7 @@ def test_headers_as_large_as_they_may_be_cost_little(
     assert time.process_time() - began < 3
 
 
-def test_bodies(server: CellucidServer) -> None:
+def test_only_events_accept_a_body(server: CellucidServer) -> None:
     """Of a viewer's events, up to a limit; nowhere else, and no body is waited for."""
     events = "/_cellucid/events"
     for body in (b"", b"{}", b"x" * 100_000):
@@ -106,7 +106,7 @@ def test_bodies(server: CellucidServer) -> None:
     assert ask(server, events).status == 404
 
 
-def test_a_body_is_no_request(server: CellucidServer) -> None:
+def test_body_is_not_read_as_a_request(server: CellucidServer) -> None:
     """What a client sends as a body is never taken for its next request."""
     inner = request(server.port, "/obs_manifest.json")
     for path, status in (("/_cellucid/events", 200), ("/nothing", 405)):
@@ -127,7 +127,7 @@ def test_a_body_is_no_request(server: CellucidServer) -> None:
         assert wire.reply() is None, "a connection with two lengths is closed"
 
 
-def test_a_body_without_end(server: CellucidServer) -> None:
+def test_chunked_body_without_end_is_cut_off(server: CellucidServer) -> None:
     """The connection is closed; nobody reads on."""
     with Wire(server.port) as wire:
         wire.send(

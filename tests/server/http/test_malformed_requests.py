@@ -66,14 +66,14 @@ MALFORMED = [
 
 
 @pytest.mark.parametrize("line", MALFORMED, ids=lambda line: repr(line[:40]))
-def test_what_is_no_request(impatient_server: CellucidServer, line: bytes) -> None:
+def test_malformed_request_is_refused(impatient_server: CellucidServer, line: bytes) -> None:
     """A clean 4xx or a closed connection, and the server goes on."""
     reply = send_bytes(impatient_server, line)
     assert reply is None or reply.status in (501, 505) or is_refused(reply)
     assert ask(impatient_server, POINTS).status == 200
 
 
-def test_targets_with_a_host(server: CellucidServer) -> None:
+def test_absolute_targets(server: CellucidServer) -> None:
     """The absolute form, as proxies send it: the path is looked up, the host is checked."""
     body = ask(server, "/obs_manifest.json").body
     for name in (f"127.0.0.1:{server.port}", "localhost"):
@@ -169,7 +169,7 @@ OUTSIDE_PATHS = [
 
 
 @pytest.mark.parametrize("path", OUTSIDE_PATHS)
-def test_paths_that_lead_elsewhere(server: CellucidServer, path: str) -> None:
+def test_paths_out_of_the_export_get_404(server: CellucidServer, path: str) -> None:
     for head in ("", "/atlas"):
         reply = send_bytes(server, request(server.port, head + path))
         assert is_refused(reply)
@@ -177,7 +177,7 @@ def test_paths_that_lead_elsewhere(server: CellucidServer, path: str) -> None:
         assert reply is None or reply.all("X-Evil") == []
 
 
-def test_the_path_of_the_export_itself(server: CellucidServer, atlas_export: Path) -> None:
+def test_absolute_path_of_the_export_gets_404(server: CellucidServer, atlas_export: Path) -> None:
     for name in ("obs_manifest.json", "stray.txt"):
         for head in ("", "/", "/..", "/%2f"):
             reply = send_bytes(server, request(server.port, f"{head}{atlas_export}/{name}"))

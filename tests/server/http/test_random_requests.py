@@ -160,7 +160,9 @@ def _check(reply: Reply | None, bodies: set[bytes]) -> None:
 
 @FUZZ
 @given(target=targets, which=st.integers(0, 1), slash=st.booleans())
-def test_any_path(fuzzed: Fuzzed, target: str, which: int, slash: bool) -> None:
+def test_random_path_gets_a_clean_response(
+    fuzzed: Fuzzed, target: str, which: int, slash: bool
+) -> None:
     raw = (
         (("/" if slash else "") + target)
         .encode("utf-8", "surrogatepass")
@@ -260,7 +262,9 @@ def _exchange(port: int, path: str, method: str, headers: dict[str, str], tag: s
     method=methods,
     headers=header_sets,
 )
-def test_any_headers(fuzzed: Fuzzed, path: str, method: str, headers: dict[str, str]) -> None:
+def test_random_headers_get_a_clean_response(
+    fuzzed: Fuzzed, path: str, method: str, headers: dict[str, str]
+) -> None:
     server = fuzzed.servers[0]
     whole = ask(server, path)
     reply = _exchange(server.port, path, method, headers, whole.get("ETag") or '"x"')
@@ -292,7 +296,7 @@ def test_any_headers(fuzzed: Fuzzed, path: str, method: str, headers: dict[str, 
     method=methods,
     headers=header_sets,
 )
-def test_no_headers_open_a_locked_server(
+def test_random_headers_do_not_replace_the_token(
     token_server: CellucidServer, path: str, query: str, method: str, headers: dict[str, str]
 ) -> None:
     target = path + ("?" + query.replace(" ", "+") if query else "")

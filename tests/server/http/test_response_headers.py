@@ -19,7 +19,7 @@ from cellucid_dask import CellucidServer
 PATHS = [POINTS, "/obs_manifest.json", "/", "/_cellucid/health", "/nothing", "/%ff"]
 
 
-def test_nosniff_is_everywhere(server: CellucidServer, token_server: CellucidServer) -> None:
+def test_every_response_has_nosniff(server: CellucidServer, token_server: CellucidServer) -> None:
     tag = str(ask(server, POINTS).get("ETag"))
     seen = {
         200: ask(server, POINTS),
@@ -65,7 +65,7 @@ def test_errors_are_one_line_of_text(server: CellucidServer, token_server: Cellu
         assert len(reply.body) < 200
 
 
-def test_no_answer_tells_of_the_machine(
+def test_no_response_reveals_the_machine(
     atlas_export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not even of data that breaks while it is served; `serving` searches every answer."""
@@ -93,7 +93,7 @@ def test_no_answer_tells_of_the_machine(
         check(server)
 
 
-def test_an_error_of_our_own_tells_nothing(
+def test_internal_error_reveals_nothing(
     atlas_export: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A bug is one line of text too; what happened is in the log of the server alone."""

@@ -34,7 +34,7 @@ def seconds_since(began: float) -> float:
     return time.monotonic() - began
 
 
-def test_clients_that_send_slowly_are_cut(
+def test_clients_that_send_slowly_are_cut_off(
     atlas_export: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert internal("http.listener").IDLE_MS <= 60_000
@@ -65,7 +65,7 @@ def test_clients_that_send_slowly_are_cut(
         assert ask(server, POINTS).status == 200
 
 
-def test_a_body_that_does_not_come_holds_nobody(server: CellucidServer) -> None:
+def test_missing_body_occupies_no_thread(server: CellucidServer) -> None:
     wires = [Wire(server.port) for _ in range(100)]
     try:
         for wire in wires:
@@ -88,7 +88,7 @@ def count_connections(port: int) -> int:
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="only Linux cuts them")
-def test_clients_that_do_not_read_are_cut(
+def test_clients_that_do_not_read_are_cut_off(
     big_export: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """More of them than there are threads; others are answered again as soon as they are cut."""
@@ -112,7 +112,7 @@ def test_clients_that_do_not_read_are_cut(
         assert ask(server, POINTS).status == 200
 
 
-def test_clients_that_do_not_read_do_not_stop_others(big_export: Path) -> None:
+def test_clients_that_do_not_read_do_not_block_others(big_export: Path) -> None:
     """Until they are cut, which takes a while, the rest of the world is answered."""
     with serving(big_export) as server:
         wires = [
@@ -129,7 +129,7 @@ def test_clients_that_do_not_read_do_not_stop_others(big_export: Path) -> None:
                 wire.socket.close()
 
 
-def test_clients_that_read_too_slowly_are_cut(
+def test_clients_that_read_too_slowly_are_cut_off(
     big_export: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A byte now and then is no reason to hold a thread for a day."""
@@ -144,7 +144,7 @@ def test_clients_that_read_too_slowly_are_cut(
         assert got + len(wire.rest()) < BIG
 
 
-def test_idle_connections_do_not_stop_others(server: CellucidServer) -> None:
+def test_idle_connections_do_not_block_others(server: CellucidServer) -> None:
     silent = [Wire(server.port) for _ in range(100)]
     kept = [Wire(server.port) for _ in range(100)]
     try:

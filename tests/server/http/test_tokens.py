@@ -18,10 +18,10 @@ from serving import (
     serving,
 )
 
-from cellucid_dask import CellucidDaskError, CellucidServer
+from cellucid_dask import CellucidDaskError, CellucidServer, create_app
 
 
-def test_everything_but_health_wants_the_token(
+def test_every_path_but_health_requires_the_token(
     token_server: CellucidServer, atlas_export: Path
 ) -> None:
     names = [*file_bytes(atlas_export), "", "index.html", "nothing", "atlas/obs_manifest.json"]
@@ -47,7 +47,7 @@ def test_everything_but_health_wants_the_token(
         assert reply.get("Set-Cookie") is None
 
 
-def test_the_token_in_a_query_and_then_in_a_cookie(token_server: CellucidServer) -> None:
+def test_token_in_query_sets_a_cookie(token_server: CellucidServer) -> None:
     first = ask(token_server, f"/?token={TOKEN}")
     assert first.status == 200
     name_and_value, *attributes = (first.get("Set-Cookie") or "").split("; ")
@@ -64,14 +64,14 @@ def test_the_token_in_a_query_and_then_in_a_cookie(token_server: CellucidServer)
         assert client(POINTS, {"Cookie": name_and_value, "Range": "bytes=0-1"}).status == 206
 
 
-def test_a_query_among_others(token_server: CellucidServer) -> None:
+def test_token_among_other_query_parameters(token_server: CellucidServer) -> None:
     for query in (f"a=b&token={TOKEN}", f"token={TOKEN}&anndata=true", f"token=x&token={TOKEN}"):
         assert ask(token_server, f"/?{query}").status == 200
     escaped = "".join(f"%{ord(c):02x}" for c in TOKEN)
     assert ask(token_server, f"{POINTS}?token={escaped}").status == 200
 
 
-def test_the_token_as_a_bearer(token_server: CellucidServer) -> None:
+def test_token_as_bearer(token_server: CellucidServer) -> None:
     for kind in ("Bearer", "bearer", "BEARER"):
         for path in (POINTS, "/", "/_cellucid/datasets"):
             reply = ask(token_server, path, {"Authorization": f"{kind} {TOKEN}"})
@@ -93,7 +93,7 @@ WRONG_TOKENS = [
 
 
 @pytest.mark.parametrize("wrong", WRONG_TOKENS)
-def test_wrong_tokens(token_server: CellucidServer, wrong: str) -> None:
+def test_wrong_tokens_get_401(token_server: CellucidServer, wrong: str) -> None:
     first = ask(token_server, f"/?token={TOKEN}")
     cookie = (first.get("Set-Cookie") or "").partition("=")[0]
     tries: list[tuple[str, dict[str, str]]] = [
@@ -126,7 +126,7 @@ def test_wrong_tokens(token_server: CellucidServer, wrong: str) -> None:
         assert reply_or_none is None or reply_or_none.status in (400, 401), query
 
 
-def test_odd_bytes_in_the_places_of_a_token(token_server: CellucidServer) -> None:
+def test_odd_bytes_instead_of_a_token_are_refused(token_server: CellucidServer) -> None:
     for name in ("Authorization", "Cookie"):
         for value in ("Bearer \xe9", "\xff=\xff; \xfe", 'a="\\377"', "=;=;;,", "a" * 20_000):
             assert is_refused(
@@ -152,13 +152,13 @@ def test_preflights_need_no_token(token_server: CellucidServer) -> None:
     assert told.get("Access-Control-Allow-Origin") == "https://cellucid.com"
 
 
-def test_the_host_is_asked_before_the_token(token_server: CellucidServer) -> None:
+def test_host_is_checked_before_the_token(token_server: CellucidServer) -> None:
     headers = {"Host": "evil.com", "Authorization": f"Bearer {TOKEN}"}
     assert ask(token_server, "/", headers).status == 421
     assert ask(token_server, f"/?token={TOKEN}", {"Host": "evil.com"}).get("Set-Cookie") is None
 
 
-def test_two_servers_of_one_machine_share_no_cookie(
+def test_servers_of_one_machine_have_separate_cookies(
     token_server: CellucidServer, atlas_export: Path
 ) -> None:
     """Cookies know no ports: both must be able to be open in one browser."""
@@ -174,7 +174,7 @@ def test_two_servers_of_one_machine_share_no_cookie(
         assert ask(server, POINTS, {"Cookie": cookies[0]}).status == 401
 
 
-def test_a_token_that_is_made(atlas_export: Path) -> None:
+def test_token_auto_makes_a_secret(atlas_export: Path) -> None:
     with serving(atlas_export, token="auto") as one, serving(atlas_export, token="auto") as two:
         made = [server.viewer_url.partition("token=")[2] for server in (one, two)]
         assert made[0] != made[1]
@@ -184,7 +184,7 @@ def test_a_token_that_is_made(atlas_export: Path) -> None:
         assert ask(one, "/").status == 401
 
 
-def test_the_token_of_an_address_that_others_reach(atlas_export: Path) -> None:
+def test_address_reachable_by_others_requires_a_token(atlas_export: Path) -> None:
     for host in ("0.0.0.0", "::", socket.gethostname()):
         with pytest.raises(CellucidDaskError, match="token"):
             CellucidServer(atlas_export, port=0, host=host, quiet=True)
@@ -197,6 +197,31 @@ def test_the_token_of_an_address_that_others_reach(atlas_export: Path) -> None:
 
 
 @pytest.mark.parametrize("token", ["", "short", "with space", "a;b;c;d;e", "x" * 300, "täken-öäü"])
-def test_tokens_that_cannot_be_used(atlas_export: Path, token: str) -> None:
+def test_invalid_tokens_are_refused(atlas_export: Path, token: str) -> None:
     with pytest.raises(CellucidDaskError, match="token: cannot be used"):
         CellucidServer(atlas_export, port=0, quiet=True, token=token)
+
+
+def test_cookie_that_is_not_utf8_is_a_wrong_token(atlas_export: Path) -> None:
+    """Cookies know no ports: another server of this machine may set any bytes."""
+    app = create_app(atlas_export, token=TOKEN)
+    assert app.token is not None
+    own = f"{app.token.cookie}={TOKEN}"
+    try:
+        for cookie, expected in (
+            (f"{app.token.cookie}=\xff", "401"),
+            ("\xff=\xff; \xfe", "401"),
+            (f"other=\xe9; {own}", "200"),
+            (own, "200"),
+        ):
+            statuses: list[str] = []
+            environ = {
+                "REQUEST_METHOD": "GET",
+                "PATH_INFO": "/_cellucid/info",
+                "HTTP_HOST": "localhost",
+                "HTTP_COOKIE": cookie,
+            }
+            app(environ, lambda line, _, statuses=statuses: statuses.append(line[:3]))
+            assert statuses == [expected], cookie
+    finally:
+        app.close()

@@ -79,7 +79,9 @@ def programs(folder: Path) -> Iterator[dict[str, subprocess.Popen[str]]]:
 
 
 @pytest.mark.parametrize("name", [name for name in PROGRAMS if name != "a slow reader"])
-def test_a_program_ends(programs: dict[str, subprocess.Popen[str]], name: str) -> None:
+def test_program_with_a_background_server_ends(
+    programs: dict[str, subprocess.Popen[str]], name: str
+) -> None:
     out, error = programs[name].communicate(timeout=PATIENCE)
     assert programs[name].returncode == CODES.get(name, 0), error
     if name == "an exception":
@@ -89,7 +91,7 @@ def test_a_program_ends(programs: dict[str, subprocess.Popen[str]], name: str) -
     assert "Traceback" not in out
 
 
-def test_a_client_that_reads_slowly_does_not_keep_a_program(
+def test_slow_client_does_not_delay_the_end_of_a_program(
     programs: dict[str, subprocess.Popen[str]],
 ) -> None:
     program = programs["a slow reader"]
@@ -113,7 +115,7 @@ def test_a_client_that_reads_slowly_does_not_keep_a_program(
         assert program.wait(PATIENCE) == 0
 
 
-def test_stop_cuts_what_is_read_slowly(folder: Path) -> None:
+def test_stop_cuts_off_slow_clients_of_this_server_only(folder: Path) -> None:
     """And tells so; another server of the program goes on."""
     long = internal("http.listener").GRACE
     with CellucidServer(folder / "export", port=0, quiet=True) as other:
@@ -131,7 +133,7 @@ def test_stop_cuts_what_is_read_slowly(folder: Path) -> None:
             assert len(reply.body) == 40_000_000
 
 
-def test_a_server_that_is_started_again_is_watched_once(folder: Path) -> None:
+def test_restarted_server_has_one_watcher(folder: Path) -> None:
     others = set(threading.enumerate())
 
     def watchers() -> int:

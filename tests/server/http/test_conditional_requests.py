@@ -15,7 +15,7 @@ from cellucid_dask import CellucidServer
 
 
 @pytest.mark.parametrize("path", [POINTS, "/obs_manifest.json", "/", "/_cellucid/page/style.css"])
-def test_if_none_match(server: CellucidServer, path: str) -> None:
+def test_if_none_match_gives_304_for_the_same_etag(server: CellucidServer, path: str) -> None:
     whole = ask(server, path)
     tag = whole.get("ETag")
     for value in (tag, f"W/{tag}", f'"a", {tag}', f'"a,b" ,W/"c",{tag},"d"', "*"):
@@ -32,8 +32,10 @@ def test_if_none_match(server: CellucidServer, path: str) -> None:
         assert reply.body == whole.body
 
 
-def test_if_modified_since(server: CellucidServer, exports: dict[str, Path]) -> None:
-    moment = (exports["eight"] / POINTS[1:]).stat().st_mtime
+def test_if_modified_since_gives_304_for_unchanged_files(
+    server: CellucidServer, atlas_export: Path
+) -> None:
+    moment = (atlas_export / POINTS[1:]).stat().st_mtime
     whole = ask(server, POINTS)
     for seconds, status in ((0, 304), (1, 304), (86400, 304), (-1, 200), (-1e9, 200)):
         since = formatdate(int(moment) + seconds, usegmt=True)
@@ -43,17 +45,17 @@ def test_if_modified_since(server: CellucidServer, exports: dict[str, Path]) -> 
         assert (reply.status, reply.body) == (200, whole.body), nonsense
 
 
-def test_an_entity_tag_counts_for_more_than_a_date(server: CellucidServer) -> None:
+def test_etag_has_priority_over_date(server: CellucidServer) -> None:
     whole = ask(server, POINTS)
     tag, date = whole.get("ETag"), whole.get("Last-Modified")
-    other_export = {"If-None-Match": '"other"', "If-Modified-Since": date}
-    assert ask(server, POINTS, other_export).status == 200
+    other_tag = {"If-None-Match": '"other"', "If-Modified-Since": date}
+    assert ask(server, POINTS, other_tag).status == 200
     old = {"If-None-Match": tag, "If-Modified-Since": formatdate(0, usegmt=True)}
     assert ask(server, POINTS, old).status == 304
     assert ask(server, POINTS, {"If-None-Match": tag, "Range": "bytes=0-1"}).status == 304
 
 
-def test_if_match(server: CellucidServer) -> None:
+def test_if_match_gives_412_for_another_etag(server: CellucidServer) -> None:
     """Not asked for by viewers, but if it is answered then rightly (RFC 9110, 13.1.1)."""
     tag = ask(server, POINTS).get("ETag")
     for value, status in ((tag, 200), (f'"a", {tag}', 200), ("*", 200), ('"a"', 412)):

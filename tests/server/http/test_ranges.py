@@ -18,13 +18,13 @@ from serving import (
 from cellucid_dask import CellucidServer
 
 
-@pytest.mark.parametrize("path", [POINTS, "/obs_manifest.json", "/atlas/var/gene0.values.u8.gz"])
-def test_one_range(server: CellucidServer, path: str) -> None:
+@pytest.mark.parametrize("path", [POINTS, "/obs_manifest.json", "/atlas/points_3d.bin.gz"])
+def test_one_range_gets_206_or_416(server: CellucidServer, path: str) -> None:
     with Client(server) as client:
         check_ranges(client, path)
 
 
-def test_the_last_no_bytes_are_none(server: CellucidServer) -> None:
+def test_range_of_the_last_0_bytes_gets_416(server: CellucidServer) -> None:
     """A suffix of length 0 is well formed and cannot be satisfied (RFC 9110, 14.1.2)."""
     reply = ask(server, POINTS, {"Range": "bytes=-0"})
     assert reply.status == 416
@@ -58,7 +58,7 @@ def test_the_last_no_bytes_are_none(server: CellucidServer) -> None:
         "bytes=\xff",
     ],
 )
-def test_several_ranges_and_nonsense_give_the_whole(server: CellucidServer, header: str) -> None:
+def test_several_or_invalid_ranges_get_the_full_file(server: CellucidServer, header: str) -> None:
     whole = ask(server, POINTS)
     reply = ask(server, POINTS, {"Range": header})
     if header.startswith("bytes=0-9999"):
@@ -69,7 +69,7 @@ def test_several_ranges_and_nonsense_give_the_whole(server: CellucidServer, head
     assert reply.body == whole.body
 
 
-def test_if_range(server: CellucidServer) -> None:
+def test_if_range_needs_the_same_version(server: CellucidServer) -> None:
     whole = ask(server, POINTS)
     tag, date = whole.get("ETag"), whole.get("Last-Modified")
     for value, status in (
