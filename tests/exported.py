@@ -38,7 +38,7 @@ ORACLES: dict[str, dict[str, Any]] = {
 
 
 def export_atlas(folder: Path, *, seed: int = 0, **options: Any) -> Path:
-    """Export an atlas, over another one if there is one."""
+    """Export an atlas; replaces an export in the folder."""
     names = {"dataset_id": "atlas", "dataset_name": "An atlas"}
     more = {"quiet": True, "workers": 1, "created_at": CREATED, "force": True}
     export(make_atlas(seed=seed), folder, **(names | more | options))
@@ -46,7 +46,7 @@ def export_atlas(folder: Path, *, seed: int = 0, **options: Any) -> Path:
 
 
 def check_every_file(get: Callable[[str], Reply], folder: Path, head: str = "/") -> None:
-    """Every file of an export goes out as it is stored, the manifests first."""
+    """Check that the server sends every file of an export as stored, manifests first."""
     files = file_bytes(folder)
     for name in sorted(files, key=lambda name: (name not in MANIFESTS, name)):
         reply = get(head + name)
@@ -55,11 +55,13 @@ def check_every_file(get: Callable[[str], Reply], folder: Path, head: str = "/")
 
 
 def stable_headers(reply: Reply) -> dict[str, str]:
-    return {key: value for key, value in reply.told().items() if key != "connection"}
+    return {
+        key: value for key, value in reply.headers_without_date().items() if key != "connection"
+    }
 
 
 def byte_ranges(size: int) -> dict[str, tuple[int, int] | None]:
-    """Range headers with the bytes they ask for, None where there are none (416)."""
+    """Range headers with the bytes that they request; None for a range without bytes (416)."""
     return {
         "bytes=0-0": (0, 1),
         "bytes=0-": (0, size),
@@ -101,7 +103,7 @@ def check_ranges(get: Callable[..., Reply], path: str) -> None:
 
 
 def swap_folders(one: Path, two: Path) -> None:
-    """Two folders change places, as exporting with --force does it."""
+    """Exchange two folders by renaming, as an export with --force does."""
     aside = one.with_name("aside")
     one.rename(aside)
     two.rename(one)
@@ -122,13 +124,13 @@ NAMES = (
 
 
 def edit_manifest(path: Path, **changes: Any) -> None:
-    """Other values in a manifest; None leaves a key out."""
+    """Change values of a manifest; None removes a key."""
     content = json.loads(path.read_text()) | changes
     path.write_text(json.dumps({k: v for k, v in content.items() if v is not None}))
 
 
 def list_datasets(server: CellucidServer) -> dict[str, dict[str, Any]]:
-    """Entries of the list by their paths."""
+    """Entries of the list of datasets by path."""
     reply = ask(server, "/_cellucid/datasets")
     assert reply.status == 200
     return {entry["path"]: entry for entry in json.loads(reply.body)["datasets"]}

@@ -1,7 +1,7 @@
-"""Servers in this process and in one of their own, and clients that speak to them byte by byte.
+"""Servers in this process and in a new one, and clients that talk to them byte by byte.
 
-Every answer that passes here is searched for what no answer may hold: paths of this machine,
-values of the environment, tracebacks.
+The clients check that no response holds private text: paths of this machine, values of the
+environment, tracebacks.
 """
 
 from __future__ import annotations
@@ -46,7 +46,13 @@ PRIVATE = tuple(
     }
     if len(text) > 4
 )
-TOLD_BY = ("SSH_CONNECTION", "SLURM_JOB_ID", "SLURM_SUBMIT_HOST", "DISPLAY", "WAYLAND_DISPLAY")
+SESSION_VARIABLES = (
+    "SSH_CONNECTION",
+    "SLURM_JOB_ID",
+    "SLURM_SUBMIT_HOST",
+    "DISPLAY",
+    "WAYLAND_DISPLAY",
+)
 POINTS = "/points_2d.bin.gz"
 TOKEN = "a-token_of.tests~1"
 MANIFESTS = (
@@ -58,12 +64,12 @@ MANIFESTS = (
 
 
 def internal(name: str) -> ModuleType:
-    """A module of the server by its name, for its constants."""
+    """Import a module of the server by its name, for its constants."""
     return importlib.import_module(f"{CellucidServer.__module__.rpartition('.')[0]}.{name}")
 
 
 def with_long_payload(export: Path, folder: Path, n_bytes: int) -> Path:
-    """Copy an export, with points that take a while to send."""
+    """Copy an export, with points that take some time to send."""
     copy = Path(shutil.copytree(export, folder / "export"))
     (copy / "points_3d.bin.gz").write_bytes(os.urandom(n_bytes))
     return copy
@@ -72,7 +78,7 @@ def with_long_payload(export: Path, folder: Path, n_bytes: int) -> Path:
 def wait_until(
     reached: Callable[[], Any], otherwise: str, seconds: float = SECONDS, pause: float = 0.01
 ) -> Any:
-    """Wait until something is true, and return it."""
+    """Wait until a condition is true, and return its value."""
     end = time.monotonic() + seconds
     while not (found := reached()):
         assert time.monotonic() < end, otherwise
@@ -85,7 +91,7 @@ def wait_until(
 
 @contextmanager
 def serving(data: Any, **options: Any) -> Iterator[CellucidServer]:
-    """Serve from threads of this process, on a port of its own."""
+    """Serve from threads of this process, on a free port."""
     with CellucidServer(data, port=0, **{"quiet": True, **options}) as server:
         assert server.is_running()
         yield server
@@ -97,7 +103,7 @@ def serving(data: Any, **options: Any) -> Iterator[CellucidServer]:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer as it came over the wire."""
+    """A response as it came over the wire."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
@@ -108,18 +114,18 @@ class Reply:
         return [value for key, value in self.headers if key == name.lower()]
 
     def get(self, name: str) -> str | None:
-        """Value of a header that may be there once."""
+        """Value of a header that may occur only once; None without it."""
         found = self.all(name)
         assert len(found) <= 1, f"{name} is there {len(found)} times: {found}"
         return found[0] if found else None
 
-    def told(self) -> dict[str, str]:
-        """All headers but those of the moment."""
+    def headers_without_date(self) -> dict[str, str]:
+        """All headers except the date."""
         return {key: value for key, value in self.headers if key != "date"}
 
 
-def searched(reply: Reply) -> Reply:
-    """The same answer, after a search for what no answer may hold."""
+def check_privacy(reply: Reply) -> Reply:
+    """Check that a response holds no private text, and return it."""
     heads = repr(reply.headers).encode()
     for private in PRIVATE:
         assert private not in heads, f"{private!r} in the headers {heads!r}"
@@ -128,7 +134,7 @@ def searched(reply: Reply) -> Reply:
 
 
 class Wire:
-    """A connection on which any bytes can be sent."""
+    """A connection that sends any bytes."""
 
     def __init__(
         self, port: int, seconds: float = SECONDS, *, host: str = "127.0.0.1", buffer: int = 0
@@ -187,7 +193,7 @@ class Wire:
         return whole[:size]
 
     def reply(self, method: str = "GET") -> Reply | None:
-        """The next answer; None when the connection is closed in place of one."""
+        """The next response; None when the server closes the connection instead."""
         head = self._until(b"\r\n\r\n")
         if head is None:
             assert self._left == b"", f"a head that does not end: {self._left!r}"
@@ -213,7 +219,7 @@ class Wire:
             else:
                 body = self.rest()
             reply = Reply(status, tuple(headers), body)
-        return searched(reply)
+        return check_privacy(reply)
 
     def _chunks(self) -> bytes:
         pieces = []
@@ -235,7 +241,7 @@ class Wire:
         return b"".join(pieces)
 
     def closed(self) -> bool:
-        """Whether the server closes the connection, and sends nothing before, within the time."""
+        """Whether the server closes the connection in time, without sending anything."""
         try:
             return self.socket.recv(1) == b""
         except ConnectionError:
@@ -253,7 +259,7 @@ def request(
     body: bytes = b"",
     version: str = "1.1",
 ) -> bytes:
-    """Bytes of a request, with the usual Host unless another is among `headers` (None: none)."""
+    """Bytes of a request, with the usual Host header unless `headers` has one (None: no Host)."""
     given = {"Host": f"127.0.0.1:{port}", **(headers or {})}
     if body:
         given.setdefault("Content-Length", str(len(body)))
@@ -272,7 +278,7 @@ def ask(
     seconds: float = SECONDS,
     **more: Any,
 ) -> Reply:
-    """One request on a connection of its own; the path goes out as it is written."""
+    """Send one request on a new connection, with the path unchanged, and return the response."""
     port = server if isinstance(server, int) else server.port
     with Wire(port, seconds) as wire:
         wire.send(
@@ -287,14 +293,14 @@ def ask(
 def send_bytes(
     server: Any, data: bytes, *, method: str = "GET", seconds: float = SECONDS
 ) -> Reply | None:
-    """Answer to any bytes on a connection of its own; None when it is closed without one."""
+    """Send any bytes on a new connection; the response, or None when the server closes it."""
     port = server if isinstance(server, int) else server.port
     with Wire(port, seconds) as wire:
         return wire.send(data).reply(method)
 
 
 class Client:
-    """A client of the standard library that keeps its connection."""
+    """A client of the standard library that reuses its connection."""
 
     def __init__(self, server: Any, host: str = "127.0.0.1") -> None:
         port = server if isinstance(server, int) else server.port
@@ -323,11 +329,11 @@ class Client:
             answer.read(),
         )
         assert kept or answer.will_close
-        return searched(reply)
+        return check_privacy(reply)
 
     @property
     def address(self) -> Any:
-        """Address of this end, which changes when the connection is made anew; None without."""
+        """Local address of the connection; it changes with a new connection. None without one."""
         return None if self.connection.sock is None else self.connection.sock.getsockname()
 
 
@@ -335,7 +341,7 @@ class Client:
 
 
 def is_refused(reply: Reply | None) -> bool:
-    """Whether an answer is a clean refusal: closed, or a 4xx with one line at most."""
+    """Whether the server refused: a closed connection, or a 4xx with at most one line."""
     if reply is None:
         return True
     assert 400 <= reply.status < 500, reply
@@ -346,13 +352,13 @@ def is_refused(reply: Reply | None) -> bool:
 
 @contextmanager
 def occupied_port(port: int = 0) -> Iterator[int]:
-    """A port on which somebody else listens."""
+    """A port on which another program listens."""
     with socket.create_server(("127.0.0.1", port)) as listener:
         yield listener.getsockname()[1]
 
 
 def free_port() -> int:
-    """A port that is free, with free ones after it most likely."""
+    """A free port; the next ports are most likely free too."""
     with occupied_port() as port:
         return port
 
@@ -374,22 +380,22 @@ def is_listening(pid: int) -> bool:
 
 
 class Served:
-    """``cellucid-dask serve`` in a process of its own.
+    """``cellucid-dask serve`` in a new process.
 
     Parameters
     ----------
     *arguments
-        What follows ``serve``; ``--no-browser`` is added unless a `browser` is given.
+        Arguments of ``serve``; ``--no-browser`` is added without a `browser`.
     folder
-        Where it runs and where its output goes.
+        Working folder; the output is written here.
     browser
         Command that is the browser of this user.
     through
-        Words of a command that starts it.
+        Words of a command that starts the server, such as nohup.
     anew
-        Whether Python is started for it, with all that it imports then.
+        Whether to start a new Python, with all its imports, instead of a fork.
     **environment
-        Added to that of this process, without what tells of screens, SSH and SLURM.
+        Added to the environment of this process, without the variables of screens, SSH and SLURM.
     """
 
     def __init__(
@@ -404,7 +410,7 @@ class Served:
         self.out, self.err = (
             folder / f"{name}-{time.monotonic_ns()}.txt" for name in ("out", "err")
         )
-        kept = {key: value for key, value in os.environ.items() if key not in TOLD_BY}
+        kept = {key: value for key, value in os.environ.items() if key not in SESSION_VARIABLES}
         kept.pop("CELLUCID_DASK_TOKEN", None)
         words = [*arguments] if browser else [*arguments, "--no-browser"]
         if browser:
@@ -438,20 +444,20 @@ class Served:
 
     @property
     def printed(self) -> str:
-        """What it printed until now."""
+        """Standard output so far."""
         return self.out.read_text()
 
     @property
-    def complained(self) -> str:
-        """What it wrote to standard error until now."""
+    def errors(self) -> str:
+        """Standard error so far."""
         return self.err.read_text()
 
     def url(self) -> str:
-        """The URL it prints, once it does."""
+        """Wait for the URL that the server prints."""
 
         def found() -> re.Match[str] | None:
-            assert self.process.poll() is None, f"it ended: {self.complained}"
-            assert "internal error" not in self.complained, self.complained
+            assert self.process.poll() is None, f"it ended: {self.errors}"
+            assert "internal error" not in self.errors, self.errors
             return re.search(r"^open (http://\S+)$", self.printed, re.MULTILINE)
 
         return str(wait_until(found, "it never printed its URL", 20)[1])
@@ -464,10 +470,10 @@ class Served:
         return int(found[1])
 
     def listens_on(self) -> int:
-        """Port it listens on, for when it prints nothing."""
+        """Port that the server listens on, found without its output."""
 
         def found() -> int | None:
-            assert self.process.poll() is None, f"it ended: {self.complained}"
+            assert self.process.poll() is None, f"it ended: {self.errors}"
             for connection in psutil.Process(self.process.pid).net_connections("tcp"):
                 if connection.status == psutil.CONN_LISTEN:
                     return int(connection.laddr.port)
@@ -476,6 +482,6 @@ class Served:
         return int(wait_until(found, "it never listened", 20))
 
     def stop(self, number: int = signal.SIGINT, seconds: float = 5) -> int:
-        """Exit code after a signal."""
+        """Send a signal, and return the exit code."""
         self.process.send_signal(number)
         return self.process.wait(seconds)

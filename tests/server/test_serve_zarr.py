@@ -278,7 +278,11 @@ def test_conditions_and_ranges_of_a_chunk(store: tuple[Any, Path]) -> None:
     tag = whole.get("etag") or ""
     assert tag.startswith('"')
     head = ask(server, url, method="HEAD")
-    assert (head.status, head.body, head.told()) == (200, b"", whole.told())
+    assert (head.status, head.body, head.headers_without_date()) == (
+        200,
+        b"",
+        whole.headers_without_date(),
+    )
     for given in (tag, f"W/{tag}", "*"):
         answer = ask(server, url, {"If-None-Match": given})
         assert (answer.status, answer.body, answer.get("etag")) == (304, b"", tag)

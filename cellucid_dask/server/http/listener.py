@@ -1,7 +1,7 @@
 """The HTTP server around the application: its socket, its limits and its end.
 
-The socket is ours: granian would bind with SO_REUSEPORT, and a second server on the same port then
-takes half of the connections of the first, and nobody sees an error.
+This module binds the socket. granian would bind it with SO_REUSEPORT: a second server on the same
+port would then take half of the connections of the first, without an error.
 """
 
 from __future__ import annotations
@@ -21,33 +21,33 @@ import psutil
 from cellucid_dask.errors import OptionError
 from cellucid_dask.server.http.granian_threads import GranianThreads
 
-TRIES: Final = 100  # ports after the one that was asked for
-BACKLOG: Final = 1024  # connections the kernel holds until they are taken
+PORT_ATTEMPTS: Final = 100  # the requested port and those after it
+BACKLOG: Final = 1024  # connections that the kernel queues until the server accepts them
 CONNECTIONS: Final = 1024  # connections at a time
 THREADS: Final = 64  # requests at a time
 HEADERS: Final = 32_768  # bytes of a request line and its headers
 IDLE_MS: Final = 15_000  # for the headers of a request, and for the next request
-STALLED_MS: Final = 20_000  # that a client may take no byte of an answer
-GRACE: Final = 0.9  # seconds for answers under way when the server stops
-CUT: Final = 0.5  # seconds for what answers to notice that its connection is gone
-LINGER: Final = 0.5  # seconds for threads that Python does not know to end after the server
+STALLED_MS: Final = 20_000  # for a client that reads no byte of a response
+GRACE: Final = 0.9  # seconds for running responses when the server stops
+CUT: Final = 0.5  # seconds for threads to notice that their connection is closed
+LINGER: Final = 0.5  # seconds for threads that are unknown to Python to end after the server
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Bind to a port, or to the next free one; any free one for port 0.
+    """Listen on a port, or on the next free one; on any free port for 0.
 
     Raises
     ------
     OptionError
-        When the address is none of this machine, or no port is free.
+        When the address does not belong to this machine, or no port is free.
     """
     try:
-        found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
+        addresses = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
     except OSError as error:
-        what = f"{host!r} is no address of this machine ({error.strerror})"
-        raise OptionError(what, where="--host", fix=_USUAL) from error
-    family, kind, protocol, _, address = found[0]
-    last = min(port + TRIES, 65536) if port else 1
+        message = f"{host!r} is not an address of this machine ({error.strerror})"
+        raise OptionError(message, where="--host", fix=_HOST_HINT) from error
+    family, kind, protocol, _, address = addresses[0]
+    last = min(port + PORT_ATTEMPTS, 65536) if port else 1
     problem: OSError | None = None
     for number in range(port, last):
         listener = socket.socket(family, kind, protocol)
@@ -58,22 +58,22 @@ def bind(host: str, port: int) -> socket.socket:
         except OSError as error:
             listener.close()
             if error.errno == errno.EADDRNOTAVAIL:
-                what = f"{host!r} is no address of this machine"
-                raise OptionError(what, where="--host", fix=_USUAL) from error
+                message = f"{host!r} is not an address of this machine"
+                raise OptionError(message, where="--host", fix=_HOST_HINT) from error
             problem = error
             continue
-        return _tuned(listener)
+        return _set_options(listener)
     assert problem is not None
-    what = f"no port from {port} to {last - 1} is free on {host} ({problem.strerror})"
-    raise OptionError(what, where="--port", fix="choose another --port, or --port 0 for any")
+    message = f"no port from {port} to {last - 1} is free on {host} ({problem.strerror})"
+    raise OptionError(message, where="--port", fix="choose another --port, or --port 0 for any")
 
 
-_USUAL: Final = "127.0.0.1 is the usual one; 0.0.0.0 listens on all of them"
+_HOST_HINT: Final = "use 127.0.0.1, the default, or 0.0.0.0 for all addresses of this machine"
 
 
-def _tuned(listener: socket.socket) -> socket.socket:
+def _set_options(listener: socket.socket) -> socket.socket:
     listener.setblocking(False)
-    if sys.platform == "linux":  # connections inherit it; a stalled reader is cut by the kernel
+    if sys.platform == "linux":  # connections inherit it: the kernel cuts off a stalled client
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_MS)
     return listener
 
@@ -86,7 +86,7 @@ class Listener:
     app
         WSGI application.
     listening
-        Socket that listens; it belongs to the listener from then on.
+        Socket that listens; the listener closes it.
     """
 
     def __init__(self, app: Callable[..., Any], listening: socket.socket) -> None:
@@ -104,13 +104,17 @@ class Listener:
 
     @property
     def alive(self) -> bool:
-        """Whether requests are answered."""
+        """Whether the server accepts requests."""
         return self._threads.accepts_requests()
 
     def stop(self) -> bool:
-        """Accept no more requests; whether all running responses were sent within the grace.
+        """Stop: accept no more requests, and cut off the responses that run longer than `GRACE`.
 
-        The others are cut off: a client that reads slowly must not keep the process.
+        A client that reads slowly must not keep the process.
+
+        Returns
+        -------
+        Whether all running responses were sent to their end.
         """
         self._threads.stop_accepting()
         if self._threads.wait(GRACE):
@@ -132,24 +136,24 @@ class Listener:
 
 
 def _native_threads() -> set[int]:
-    """Ids of all threads of this process, also of those that Python does not know."""
+    """Ids of all threads of this process, also of those that are unknown to Python."""
     try:
         return {thread.id for thread in psutil.Process().threads()}
-    except psutil.Error:  # a system that does not tell
+    except psutil.Error:  # a system that does not list threads
         return set()
 
 
 def _cut_connections(port: int) -> None:
-    """Shut the connections to a port of this process down, where they are not closed."""
-    with suppress(psutil.Error):  # then they end when their clients have read all
+    """Shut down the open connections to a port of this process."""
+    with suppress(psutil.Error):  # then they end when their clients have read everything
         for connection in psutil.Process().net_connections("tcp"):
             if connection.laddr and connection.laddr.port == port:
-                _cut(connection.fd, port)
+                _shut_down(connection.fd, port)
 
 
-def _cut(descriptor: int, port: int) -> None:
-    with suppress(OSError):  # it is closed by now
+def _shut_down(descriptor: int, port: int) -> None:
+    with suppress(OSError):  # it is already closed
         copy = socket.socket(fileno=os.dup(descriptor))
         with copy:
-            if copy.getsockname()[1] == port:  # else the number is of another socket by now
+            if copy.getsockname()[1] == port:  # otherwise another socket has the number now
                 copy.shutdown(socket.SHUT_RDWR)

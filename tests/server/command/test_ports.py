@@ -40,7 +40,7 @@ def test_requested_port_is_used_when_free(atlas_export: Path, tmp_path: Path) ->
 
 
 def test_servers_never_share_a_port(atlas_export: Path, tmp_path: Path) -> None:
-    """Started at the same moment with the same port, all have one of their own."""
+    """Servers that start at the same moment with the same port each get their own port."""
     port = free_port()
     servers = [Served(atlas_export, "--port", port, folder=tmp_path) for _ in range(3)]
     try:
@@ -74,7 +74,7 @@ def test_servers_of_one_process_never_share_a_port(atlas_export: Path) -> None:
 
 
 def test_no_free_port_is_an_error(atlas_export: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(internal("http.listener"), "TRIES", 1)
+    monkeypatch.setattr(internal("http.listener"), "PORT_ATTEMPTS", 1)
     with occupied_port() as port:
         server = CellucidServer(atlas_export, port=port, quiet=True)
         with pytest.raises(CellucidDaskError, match=rf"port: .*{port}"):
@@ -84,7 +84,7 @@ def test_no_free_port_is_an_error(atlas_export: Path, monkeypatch: pytest.Monkey
 
 
 def test_address_of_another_machine_is_refused(atlas_export: Path, tmp_path: Path) -> None:
-    """That no port is free there is true, and of no help."""
+    """The message names the address, not the ports."""
     options = ("--port", 0, "--host", "192.0.2.1", "--token", "none", "--no-browser")
     check_refusal(run("serve", atlas_export, *options, cwd=tmp_path), "--host", "192.0.2.1")
 

@@ -56,7 +56,7 @@ CODES = {"an exception": 1, "live data": 3}
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An export, with points that take long to read, and the file it is of."""
+    """An export with points that take long to read, and its source file."""
     folder = tmp_path_factory.mktemp("programs")
     export(save(atlas(), folder / "atlas.h5ad"), folder / "short", quiet=True)
     save(atlas(20, 160_000), folder / "genes.h5ad")
@@ -66,7 +66,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def programs(folder: Path) -> Iterator[dict[str, subprocess.Popen[str]]]:
-    """All programs at once: most of the time they import."""
+    """All programs run at once, because most of their time is imports."""
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     running = {
         name: subprocess.Popen([sys.executable, "-c", HEAD + text], cwd=folder, text=True, **pipes)
@@ -116,7 +116,7 @@ def test_slow_client_does_not_delay_the_end_of_a_program(
 
 
 def test_stop_cuts_off_slow_clients_of_this_server_only(folder: Path) -> None:
-    """And tells so; another server of the program goes on."""
+    """``stop`` returns False; another server of the program continues."""
     long = internal("http.listener").GRACE
     with CellucidServer(folder / "export", port=0, quiet=True) as other:
         server = CellucidServer(folder / "export", port=0, quiet=True)

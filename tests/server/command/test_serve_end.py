@@ -51,7 +51,7 @@ def test_signal_stops_the_server_after_running_responses(
             assert served.process.wait(SOON) == code
             assert time.monotonic() - began < SOON
             assert all(wire.rest() == b"" for wire in idle)
-            assert "Traceback" not in served.complained
+            assert "Traceback" not in served.errors
         finally:
             for wire in idle:
                 wire.socket.close()
@@ -70,7 +70,7 @@ def test_client_that_does_not_read_does_not_delay_the_end(
             began = time.monotonic()
             assert served.stop(number) in (0, 143)
             assert time.monotonic() - began < SOON
-        assert "Traceback" not in served.complained
+        assert "Traceback" not in served.errors
 
 
 def test_repeated_ctrl_c(long_export: Path, tmp_path: Path) -> None:
@@ -85,8 +85,8 @@ def test_repeated_ctrl_c(long_export: Path, tmp_path: Path) -> None:
                     served.process.send_signal(signal.SIGINT)
                     time.sleep(pause)  # the pace of this user
             assert served.process.returncode in (0, 130, -signal.SIGINT)  # a shell shows 130
-            assert "Traceback" not in served.complained
-            assert "export" not in served.complained, "there was none"
+            assert "Traceback" not in served.errors
+            assert "export" not in served.errors, "there was none"
 
 
 def test_closed_terminal_stops_the_server(atlas_export: Path, tmp_path: Path) -> None:
@@ -99,17 +99,17 @@ def test_closed_terminal_stops_the_server(atlas_export: Path, tmp_path: Path) ->
 def test_signal_at_the_moment_the_server_listens(
     number: signal.Signals, atlas_export: Path, tmp_path: Path
 ) -> None:
-    """Its threads may not outlive the command, wherever the signal met it."""
+    """The threads end with the command, at whatever point the signal arrives."""
     for moment in (0.0, 0.002, 0.01):
         with Served(atlas_export, "--port", 0, folder=tmp_path, anew=True) as served:
             wait_until(lambda: is_listening(served.process.pid), "it never listened", pause=0.0005)
             time.sleep(moment)
             assert served.stop(number) in (0, 143)
-            assert served.complained == ""
+            assert served.errors == ""
 
 
 def test_nohup_server_survives_a_closed_terminal(atlas_export: Path, tmp_path: Path) -> None:
-    """What was started to outlive its terminal does."""
+    """A server under nohup continues without its terminal."""
     with Served(atlas_export, "--port", 0, folder=tmp_path, through=("nohup",)) as served:
         assert ask(served.port, POINTS).status == 200
         served.process.send_signal(signal.SIGHUP)
@@ -125,11 +125,11 @@ def test_ctrl_c_during_the_start(atlas_export: Path, tmp_path: Path) -> None:
             wait_until(lambda: catches(served.process.pid, signal.SIGTERM), "it never began")
             time.sleep(moment)  # somewhere in the imports, or after them
             assert served.stop(signal.SIGINT) in (0, 130, -signal.SIGINT)
-            assert "Traceback" not in served.complained, served.complained
+            assert "Traceback" not in served.errors, served.errors
 
 
 def test_port_is_free_after_the_end(atlas_export: Path, tmp_path: Path) -> None:
-    """Started again at once, with connections of before still being wound up."""
+    """A new server starts at once, while old connections are still closing."""
     port = free_port()
     for _ in range(2):
         with (
@@ -142,7 +142,7 @@ def test_port_is_free_after_the_end(atlas_export: Path, tmp_path: Path) -> None:
 
 
 def test_clients_that_do_not_read_use_little_memory(atlas_export: Path, tmp_path: Path) -> None:
-    """Answers are made and kept within the cache size, whoever reads them or does not."""
+    """Responses stay within the cache size, also when no client reads them."""
     folder = Path(shutil.copytree(atlas_export, tmp_path / "export"))
     (folder / "points_3d.bin.gz").write_bytes(os.urandom(7_900_000))  # not yet a long one
     words = (folder, "--port", 0, "--cache-size", "64MB")

@@ -19,13 +19,13 @@ needs_mount = pytest.mark.skipif(not can_mount(), reason="only root may mount a 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file whose matrix lies cell by cell."""
+    """A file whose matrix is stored cell by cell."""
     return save(atlas(), tmp_path_factory.mktemp("data") / "atlas.h5ad")
 
 
 @needs_mount
 def test_full_temporary_folder_gets_503_until_there_is_room(data: Path, tmp_path: Path) -> None:
-    """503 until there is room; the log says what is full. The cache folder is read-only besides."""
+    """The log names the full folder. The cache folder is read-only at the same time."""
     disk, cache = tmp_path / "disk", tmp_path / "cache"
     disk.mkdir()
     cache.mkdir()
@@ -41,11 +41,11 @@ def test_full_temporary_folder_gets_503_until_there_is_room(data: Path, tmp_path
                 reply = ask(port, path)
                 assert reply.status == 503, path
                 assert reply.body == b"the server has no room for temporary files; see its log\n"
-            lines = server.complained.splitlines()
+            lines = server.errors.splitlines()
             full = [line for line in lines if "the disk of the temporary folder is full" in line]
             assert len(full) >= 3
             assert all(line.startswith(f"{disk}/cellucid-dask-serve-") for line in full)
-            assert "internal error" not in server.complained
+            assert "internal error" not in server.errors
             told = [line for line in lines if "gene index" in line]
             assert told == [
                 f"there is no gene index, so {COST} ({cache}/genes/{told[0].split('/genes/')[1]}"
@@ -68,8 +68,8 @@ def test_temporary_folder_is_full_from_the_start(data: Path, tmp_path: Path) -> 
     try:
         with Served(data, "--port", 0, folder=tmp_path, TMPDIR=str(disk)) as server:
             assert server.process.wait(30) == 2
-            assert "the disk of the temporary folder is full" in server.complained
-            assert "TMPDIR" in server.complained
+            assert "the disk of the temporary folder is full" in server.errors
+            assert "TMPDIR" in server.errors
     finally:
         forks().shell(f"umount -l {disk}")
 

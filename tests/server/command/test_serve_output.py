@@ -36,7 +36,7 @@ def test_serve_prints_the_dataset_and_the_url(atlas_export: Path, tmp_path: Path
         assert "ssh" not in served.printed
         assert "token" not in served.printed
         assert served.stop() == 0
-        assert served.complained == ""
+        assert served.errors == ""
 
 
 def test_serve_prints_every_export_of_a_folder(atlas_export: Path, tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_quiet_prints_nothing(atlas_export: Path, tmp_path: Path) -> None:
     with Served(atlas_export, "--port", 0, "-q", folder=tmp_path) as served:
         assert ask(served.listens_on(), POINTS).status == 200
         assert served.stop() == 0
-        assert served.printed + served.complained == ""
+        assert served.printed + served.errors == ""
 
 
 def test_verbose_prints_a_line_for_each_request(atlas_export: Path, tmp_path: Path) -> None:
@@ -68,17 +68,17 @@ def test_verbose_prints_a_line_for_each_request(atlas_export: Path, tmp_path: Pa
         ask(served.port, POINTS, {"Host": "evil.com"})
         ask(served.port, "/a%0aGET%20/b%1b%5b31m%0d")
         ask(served.port, "/%e6%97%a5")
-        wait_until(lambda: served.complained.count("\n") >= 6, "a line is missing")
+        wait_until(lambda: served.errors.count("\n") >= 6, "a line is missing")
         assert served.stop() == 0
-        lines = served.complained.splitlines()
+        lines = served.errors.splitlines()
         assert len(lines) == 6
         assert re.match(rf"GET {POINTS} 200 {size} [\d.]+ ms$", lines[0])
         assert lines[1].startswith("GET /nothing 404")
         assert lines[2].startswith("HEAD /obs_manifest.json 200")
         assert " 421 " in lines[3]
-        assert "\x1b" not in served.complained
-        assert "secret" not in served.complained
-        assert str(tmp_path) not in served.complained
+        assert "\x1b" not in served.errors
+        assert "secret" not in served.errors
+        assert str(tmp_path) not in served.errors
 
 
 def test_token_is_printed_in_the_url_only(atlas_export: Path, tmp_path: Path) -> None:
@@ -92,9 +92,9 @@ def test_token_is_printed_in_the_url_only(atlas_export: Path, tmp_path: Path) ->
             assert ask(served.port, f"/?token={token}x").status == 401
             assert ask(served.port, POINTS, {"Authorization": f"Bearer {token}"}).status == 200
             assert ask(served.port, f"{POINTS}?a=b&token={token}").status == 200
-            wait_until(lambda: served.complained.count("\n") >= 5, "a line is missing")
+            wait_until(lambda: served.errors.count("\n") >= 5, "a line is missing")
             assert served.stop() == 0
-            assert token not in served.complained
+            assert token not in served.errors
             assert served.printed.count(token) == 1
 
 
@@ -110,7 +110,7 @@ def test_token_from_the_environment(atlas_export: Path, tmp_path: Path) -> None:
 
 
 def test_environment_variables_are_not_read_as_headers(atlas_export: Path, tmp_path: Path) -> None:
-    """WSGI servers pass their own environment on, with names like those of headers."""
+    """WSGI servers pass on their environment, whose names look like those of headers."""
     bad = {"HTTP_RANGE": "bytes=0-0", "HTTP_ORIGIN": "http://localhost", "HTTP_X": "y"}
     with Served(atlas_export, "--port", 0, folder=tmp_path, **bad) as served:
         reply = ask(served.port, POINTS)
@@ -120,7 +120,7 @@ def test_environment_variables_are_not_read_as_headers(atlas_export: Path, tmp_p
 
 
 def test_names_that_the_terminal_cannot_encode(atlas_export: Path, tmp_path: Path) -> None:
-    """The server is there all the same."""
+    """The server starts all the same."""
     root = tmp_path / "root"
     for name in ("日本", "one"):
         shutil.copytree(atlas_export, root / name)
@@ -145,7 +145,7 @@ def test_folder_name_that_is_not_utf8_is_printed(atlas_export: Path, tmp_path: P
 
 
 def test_unreadable_export_is_listed_with_a_reason(atlas_export: Path, tmp_path: Path) -> None:
-    """A folder of another user among the exports stops no other export."""
+    """A folder of another user does not block the other exports."""
     through: tuple[str, ...] = ()
     if os.geteuid() == 0:  # who may read everything, unless told otherwise
         if shutil.which("setpriv") is None:
@@ -175,7 +175,7 @@ def test_unreadable_export_is_listed_with_a_reason(atlas_export: Path, tmp_path:
 
 
 def test_closed_output_does_not_stop_the_server(atlas_export: Path, tmp_path: Path) -> None:
-    """``cellucid-dask serve ... | head -0``: it ends, or it serves; it does not hang half way."""
+    """``cellucid-dask serve ... | head -0`` ends or serves; it does not hang."""
     reading, writing = os.pipe()
     os.close(reading)
     log = tmp_path / "log.txt"

@@ -121,7 +121,7 @@ def test_serve_on_a_public_address_requires_a_token(atlas_export: Path, tmp_path
 
 
 def test_quiet_server_prints_an_automatic_token(atlas_export: Path, tmp_path: Path) -> None:
-    """``--token auto --quiet`` would be a server that nobody can open."""
+    """Without the token, nobody could open a server of ``--token auto --quiet``."""
     with Served(atlas_export, "--port", 0, "--token", "auto", "-q", folder=tmp_path) as served:
         wait_until(
             lambda: "token=" in served.printed,

@@ -103,7 +103,7 @@ def test_stopping_with_idle_connections(atlas_export: Path) -> None:
 
 
 def test_stopped_server_leaves_no_threads_or_files(atlas_export: Path) -> None:
-    """No thread, no file and no socket, however often it is started."""
+    """No thread, file or socket stays, after any number of starts."""
     process = psutil.Process()
 
     def now() -> tuple[int, int]:
@@ -211,7 +211,7 @@ def test_unknown_options_are_refused(atlas_export: Path) -> None:
     ids=repr,
 )
 def test_values_of_wrong_types_are_refused(atlas_export: Path, options: dict[str, Any]) -> None:
-    """They are told like other wrong values, or are taken for what they must mean."""
+    """They are reported like other wrong values, or converted when the meaning is clear."""
     try:
         server = CellucidServer(atlas_export, quiet=True, **({"port": 0} | options))
     except CellucidDaskError:

@@ -34,7 +34,7 @@ SLURM = {"SLURM_JOB_ID": "7", "SLURM_SUBMIT_HOST": "login1", "LOGNAME": USER}
 def start_in(
     atlas_export: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[CellucidServer, str, str]]:
-    """What a server prints for the user's own computer: the line to type, the URL to open."""
+    """Start a server in an environment; returns it, the SSH command and the URL that it prints."""
 
     def start(told: dict[str, str], **options: Any) -> tuple[CellucidServer, str, str]:
         for name, value in told.items():
@@ -62,7 +62,7 @@ def test_tunnel_of_an_ssh_session(atlas_export: Path, tmp_path: Path) -> None:
 
 
 def test_tunnel_to_a_compute_node(atlas_export: Path, tmp_path: Path) -> None:
-    """It is reached by way of the login node; only the node itself reaches its loopback."""
+    """The tunnel goes through the login node, because only the node reaches its loopback."""
     with Served(atlas_export, "--port", 0, folder=tmp_path, **{**SSH, **SLURM}) as served:
         port = served.port
         line, opened = command_and_url(served.printed)
@@ -79,7 +79,7 @@ def test_tunnel_through_the_login_node_to_a_public_address(start_in: Any) -> Non
 
 
 def test_tunnel_with_another_ssh_port(start_in: Any) -> None:
-    """The fourth field is the port that the session came in by."""
+    """The fourth field is the port of the SSH session."""
     told = {"SSH_CONNECTION": "192.0.2.7 51234 198.51.100.9 2222", "LOGNAME": USER}
     words = shlex.split(start_in(told)[1])
     assert words[-1] == f"{USER}@198.51.100.9"
@@ -88,7 +88,7 @@ def test_tunnel_with_another_ssh_port(start_in: Any) -> None:
 
 
 def test_url_at_the_other_end_of_the_tunnel(start_in: Any) -> None:
-    """It has the base path and the token, and the server knows its name."""
+    """The URL has the base path and the token, and the server accepts its host name."""
     server, _, opened = start_in(SSH, base_path="/a/b", token=TOKEN)
     assert opened == f"http://localhost:{server.port}/a/b/?token={TOKEN}"
     with server:

@@ -36,7 +36,7 @@ SOON = 5  # seconds within which what should take one must be done
 
 
 def check_served(port: int, folder: Path) -> None:
-    """What any WSGI server must make of the application."""
+    """Check the responses of the application under a WSGI server."""
     whole = ask(port, POINTS)
     for name, body in file_bytes(folder).items():
         for head in ("/", "/pbmc/"):
@@ -88,7 +88,7 @@ def test_application_under_wsgiref(atlas_export: Path) -> None:
 
 
 def test_application_follows_the_wsgi_standard(long_export: Path) -> None:
-    """`wsgiref.validate` looks at every call."""
+    """`wsgiref.validate` checks every call."""
     with run_wsgiref(validator(create_app(long_export))) as port:
         tag = str(ask(port, POINTS).get("ETag"))
         for path in (POINTS, "/obs_manifest.json", "/", "/_cellucid/info", "/nothing", "/%ff"):

@@ -31,7 +31,7 @@ from cellucid_dask import CellucidServer
 
 @pytest.fixture(scope="session")
 def exports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Exports of all kinds, of both programs; nothing changes them."""
+    """Exports of all kinds, by this package and by the reference; no test changes them."""
     root = tmp_path_factory.mktemp("exports")
     made = {kind: export_atlas(root / kind, **options) for kind, options in KINDS.items()}
     for kind, options in ORACLES.items():
@@ -42,7 +42,7 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="session")
 def other_export(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An export of other cells with the names of the kind ``eight``."""
+    """An export of other cells with the same file names as ``eight``."""
     return export_atlas(tmp_path_factory.mktemp("other") / "export", seed=1)
 
 
@@ -54,14 +54,14 @@ def export_copy(exports: dict[str, Path], tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def server(exports: dict[str, Path]) -> Iterator[CellucidServer]:
-    """A server that tests share; they change nothing."""
+    """A server that all tests of a module share."""
     with serving(exports["eight"]) as running:
         yield running
 
 
 @pytest.fixture
 def long_export(export_copy: Path) -> Path:
-    """An export with a payload that is longer than what is read at once."""
+    """An export with a file that is too long to send in one piece."""
     assert BIG > 2 * internal("http.content").IN_MEMORY
     (export_copy / "points_3d.bin.gz").write_bytes(os.urandom(BIG))
     return export_copy
@@ -69,13 +69,13 @@ def long_export(export_copy: Path) -> Path:
 
 @pytest.fixture
 def frequent_listing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Folders are listed again soon."""
+    """The server lists the folder again after a short time."""
     monkeypatch.setattr(internal("datasets.collection"), "LIST_INTERVAL", 0.2)
 
 
 @pytest.fixture
 def folder(exports: dict[str, Path], tmp_path: Path) -> Path:
-    """Exports under names of all kinds, each with an id of its own."""
+    """Exports in folders with names of all kinds, each with its own id."""
     root = tmp_path / "root"
     for number, name in enumerate(NAMES):
         shutil.copytree(exports["eight"], root / name)

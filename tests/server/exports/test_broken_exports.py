@@ -78,7 +78,7 @@ DEEP: dict[str, Callable[[Path], object]] = {
 
 
 def test_broken_exports_are_listed_with_a_reason(exports: dict[str, Path], tmp_path: Path) -> None:
-    """They stop no other, and what is told of them holds no path of this machine."""
+    """The others are served, and the reason holds no path of this machine."""
     root = tmp_path / "root"
     shutil.copytree(exports["eight"], root / "good")
     for name, spoil in BROKEN.items():

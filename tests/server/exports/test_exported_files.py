@@ -30,7 +30,7 @@ from cellucid_dask import CellucidServer
 
 @pytest.mark.parametrize("kind", [*KINDS, *ORACLES])
 def test_every_file_is_served_as_stored(exports: dict[str, Path], kind: str) -> None:
-    """Under the root and under the id; a gzip member is never said to be a coding."""
+    """Under the root and under the id, without Content-Encoding."""
     folder = exports[kind]
     files = file_bytes(folder)
     assert len(files) > 5
@@ -62,7 +62,7 @@ def test_every_file_is_served_as_stored(exports: dict[str, Path], kind: str) -> 
 def test_gz_and_plain_file_names_are_not_interchangeable(
     exports: dict[str, Path], kind: str
 ) -> None:
-    """A stored .gz is not inflated, and a plain file is not compressed: there is one file."""
+    """The server neither decompresses a .gz file nor compresses a plain one."""
     with serving(exports[kind]) as server, Client(server) as client:
         for name in file_bytes(exports[kind]):
             if name not in MANIFESTS:
@@ -79,7 +79,7 @@ def test_different_files_have_different_etags(
 
 
 def test_manifests_must_be_revalidated(server: CellucidServer) -> None:
-    """A re-export is seen on reload: no manifest may be taken from a cache unasked."""
+    """A reload shows a re-export, so a browser must not reuse a manifest without a request."""
     for name in MANIFESTS:
         control = ask(server, "/" + name).get("Cache-Control") or ""
         assert "no-cache" in control or "max-age=0" in control, name
@@ -120,7 +120,7 @@ def test_page_is_served(server: CellucidServer) -> None:
 
 
 def test_page_has_its_security_policy_under_every_name(server: CellucidServer) -> None:
-    """No other site may put it into a frame, whatever path it asks for."""
+    """No other site may show the page in a frame, under any path."""
     policy = ask(server, "/").get("Content-Security-Policy")
     for path in ("/index.html", "/_cellucid/page/index.html"):
         reply = ask(server, path)
@@ -176,7 +176,7 @@ def test_unknown_path_gets_404_with_one_line(server: CellucidServer, path: str) 
 def test_serving_an_export_imports_no_data_readers(
     exports: dict[str, Path], tmp_path: Path
 ) -> None:
-    """To import it takes longer than all else until a server answers."""
+    """These imports would take most of the time that a server needs to start."""
     done = script_anew(
         "import sys\n"
         "from cellucid_dask.server.wsgi import create_app\n"

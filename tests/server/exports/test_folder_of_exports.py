@@ -47,7 +47,7 @@ def test_each_export_has_its_folder_name_and_its_id(folder: Path) -> None:
 
 
 def test_datasets_json_of_a_folder(folder: Path) -> None:
-    """The written one goes out as it is; else one is made of what is there."""
+    """The server sends the stored file, or makes one from the exports in the folder."""
     with serving(folder) as server:
         made = json.loads(ask(server, "/datasets.json").body)
         assert made["version"] == 1
@@ -158,7 +158,7 @@ def test_link_in_a_folder_is_pointed_to_another_export(folder: Path, other_expor
 
 
 def test_links_in_an_export_do_not_reach_its_neighbours(folder: Path) -> None:
-    """Each export is a room of its own."""
+    """A link from one export to another is not followed."""
     (folder / "one" / "points_2d.bin.gz").unlink()
     (folder / "one" / "points_2d.bin.gz").symlink_to("../with space/points_2d.bin.gz")
     with serving(folder) as server:
@@ -187,7 +187,7 @@ def test_folder_of_exports_is_removed_as_a_whole(folder: Path) -> None:
 
 
 def test_folder_names_that_are_not_utf8(folder: Path) -> None:
-    """A name on disk is any bytes; one that is no UTF-8 stops no other export."""
+    """A folder name that is not UTF-8 does not block the other exports."""
     odd = os.fsencode(folder) + b"/caf\xe9"
     try:
         shutil.copytree(os.fsencode(folder / "one"), odd)
@@ -200,7 +200,7 @@ def test_folder_names_that_are_not_utf8(folder: Path) -> None:
 
 
 def test_folder_named_like_a_service_path(folder: Path) -> None:
-    """Whatever the list says is at a path is at that path."""
+    """Each dataset in the list is served under its path."""
     for name in ("_cellucid", "index.html", "datasets.json", "obs_manifest.json"):
         shutil.copytree(folder / "one", folder / name)
     with serving(folder) as server:
@@ -210,7 +210,7 @@ def test_folder_named_like_a_service_path(folder: Path) -> None:
 
 
 def test_two_exports_with_one_id(folder: Path) -> None:
-    """The folder tells them apart; the id is that of the first, and stays so."""
+    """Each has its folder name; the first keeps the id."""
     export_atlas(folder / "ünï", seed=5, dataset_id="id0")
     with serving(folder) as server, Client(server) as client:
         check_every_file(client, folder / "one", "/one/")

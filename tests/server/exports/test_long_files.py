@@ -57,7 +57,7 @@ def test_every_file_sent_piece_by_piece(
 
 
 def test_client_that_disconnects_leaves_no_open_file(long_export: Path) -> None:
-    """Files are closed, and the server goes on; that nothing is left open, the warnings tell."""
+    """The server closes the file and continues."""
     with serving(long_export) as server:
         for _ in range(20):
             with Wire(server.port, buffer=4096) as wire:
@@ -83,7 +83,7 @@ def points_into(link: Path, folder: Path) -> bool:
 
 
 def test_long_file_replaced_while_it_is_sent(long_export: Path) -> None:
-    """What began as the old bytes ends as the old bytes."""
+    """A response that starts with the old file ends with the old file."""
     old = (long_export / "points_3d.bin.gz").read_bytes()
     with serving(long_export) as server, Wire(server.port, buffer=4096) as wire:
         wire.send(request(server.port, "/points_3d.bin.gz"))
@@ -97,7 +97,7 @@ def test_long_file_replaced_while_it_is_sent(long_export: Path) -> None:
 
 
 def test_long_file_truncated_while_it_is_sent(long_export: Path) -> None:
-    """The connection is cut, so that nobody takes a part for the whole."""
+    """The server cuts the connection, so that the client notices the missing part."""
     with serving(long_export) as server:
         with Wire(server.port, buffer=4096) as wire:
             wire.send(request(server.port, "/points_3d.bin.gz"))
@@ -118,7 +118,7 @@ def test_removed_long_file_gets_404(long_export: Path) -> None:
 
 
 def test_replaced_long_file_is_served_at_once(long_export: Path) -> None:
-    """By itself, the manifests as they were: the new one goes out."""
+    """The file alone is replaced, with unchanged manifests; the server sends the new file."""
     with serving(long_export) as server:
         assert ask(server, "/points_3d.bin.gz").status == 200
         body = os.urandom(BIG)
@@ -130,7 +130,7 @@ def test_replaced_long_file_is_served_at_once(long_export: Path) -> None:
 
 
 def test_re_export_with_a_long_file(long_export: Path, tmp_path: Path) -> None:
-    """The payload asked for right after, by a viewer that has the manifests already."""
+    """A viewer that already has the manifests requests the file right after."""
     new = Path(shutil.copytree(long_export, tmp_path / "new"))
     (new / "points_3d.bin.gz").write_bytes(os.urandom(BIG))
     with serving(long_export) as server:

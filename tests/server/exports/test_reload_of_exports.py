@@ -33,7 +33,7 @@ from serving import (
 
 
 def wait_for_every_file(get: Callable[[str], Reply], folder: Path) -> None:
-    """Every file is that of the folder after a moment, and stays it."""
+    """Wait until the server sends every file of the folder, and check that this stays so."""
 
     def same() -> bool:
         return all(get("/" + name).body == body for name, body in file_bytes(folder).items())
@@ -43,7 +43,7 @@ def wait_for_every_file(get: Callable[[str], Reply], folder: Path) -> None:
 
 
 def test_re_export_is_served_at_once(export_copy: Path) -> None:
-    """The manifests and payloads right after are the new ones, with other tags."""
+    """The next responses have the new content and new entity tags."""
     with serving(export_copy) as server, Client(server) as client:
         for seed in (1, 2, 3):
             check_every_file(client, export_copy)
@@ -75,7 +75,7 @@ def test_a_re_export_with_other_files_and_another_id(export_copy: Path) -> None:
 
 
 def test_list_of_datasets_shows_a_re_export(export_copy: Path) -> None:
-    """Without a manifest being asked for first."""
+    """No request for a manifest comes before."""
     with serving(export_copy) as server:
         export_atlas(export_copy, dataset_id="renamed", dataset_name="Other")
 
@@ -89,7 +89,7 @@ def test_list_of_datasets_shows_a_re_export(export_copy: Path) -> None:
 
 
 def test_single_file_after_a_re_export(export_copy: Path) -> None:
-    """Asked for without a manifest it may be the old one for a moment, but never fails."""
+    """It may be the old file for a moment, but the request never fails."""
     with serving(export_copy) as server:
         check_every_file(lambda path: ask(server, path), export_copy)
         export_atlas(export_copy, seed=1)
@@ -104,7 +104,7 @@ def test_single_file_after_a_re_export(export_copy: Path) -> None:
 
 
 def test_export_that_is_restored(export_copy: Path, other_export: Path, tmp_path: Path) -> None:
-    """Old, new, old again: what was read in between does not stay under the old manifests."""
+    """Old, new, old again: new files do not stay in the cache with the old manifests."""
     new = Path(shutil.copytree(other_export, tmp_path / "new"))
     with serving(export_copy) as server, Client(server) as client:
         assert client("/obs_manifest.json").status == 200
@@ -117,7 +117,7 @@ def test_export_that_is_restored(export_copy: Path, other_export: Path, tmp_path
 
 
 def test_export_overwritten_file_by_file(export_copy: Path, other_export: Path) -> None:
-    """By rsync, manifests first: a payload asked for half way is not the answer for ever."""
+    """As rsync does, manifests first: a file that is requested too early is not cached forever."""
     with serving(export_copy) as server, Client(server) as client:
         check_every_file(client, export_copy)
         names = sorted(file_bytes(other_export), key=lambda name: (name not in MANIFESTS, name))
@@ -130,7 +130,7 @@ def test_export_overwritten_file_by_file(export_copy: Path, other_export: Path) 
 
 
 def test_reference_exporter_overwrites_an_export(tmp_path: Path) -> None:
-    """It writes into the folder, file by file."""
+    """The reference writes into the folder, file by file."""
     folder = tmp_path / "export"
     oracle_prepare(folder, **oracle_arguments(make_atlas()), dataset_id="d")
     with serving(folder) as server, Client(server) as client:
@@ -140,7 +140,7 @@ def test_reference_exporter_overwrites_an_export(tmp_path: Path) -> None:
 
 
 def test_link_is_pointed_to_another_export(export_copy: Path, other_export: Path) -> None:
-    """The usual way to publish: a link called latest."""
+    """A link named ``latest`` is a usual way to publish."""
     link = export_copy.with_name("latest")
     link.symlink_to(export_copy)
     with serving(link) as server, Client(server) as client:
@@ -152,7 +152,7 @@ def test_link_is_pointed_to_another_export(export_copy: Path, other_export: Path
 
 
 def test_re_exports_during_requests(export_copy: Path, other_export: Path, tmp_path: Path) -> None:
-    """No answer fails, none is a half; at the end all of it is of one export."""
+    """No response fails or is incomplete; at the end all files belong to one export."""
     new = Path(shutil.copytree(other_export, tmp_path / "new"))
     both = [file_bytes(export_copy), file_bytes(new)]
     assert sorted(both[0]) == sorted(both[1])

@@ -74,7 +74,7 @@ def test_files_that_no_manifest_names_are_not_served(export_copy: Path) -> None:
 def test_links_out_of_the_export_are_not_followed(
     export_copy: Path, exports: dict[str, Path]
 ) -> None:
-    """Neither a file nor a folder nor a manifest is served from elsewhere."""
+    """The server sends no file, folder or manifest from outside the export."""
     outside = exports["plain"]
     for name in ("points_2d.bin.gz", "vectors", "obs_manifest.json", "var"):
         place = export_copy / name
@@ -98,7 +98,7 @@ def test_links_out_of_the_export_are_not_followed(
 
 
 def test_relative_and_looped_links(export_copy: Path) -> None:
-    """A link beside the folder whose name begins like it, one to itself, one to nothing."""
+    """A folder whose name begins like the export's, a link to itself, a broken link."""
     beside = export_copy.with_name(export_copy.name + "-beside")
     beside.mkdir()
     (beside / "secret").write_bytes(b"secret")
@@ -140,7 +140,7 @@ def test_path_of_the_export_may_be_a_link(export_copy: Path) -> None:
 
 
 def test_special_files_are_not_opened(export_copy: Path) -> None:
-    """A pipe in the place of a payload would hold a thread for ever."""
+    """Opening a pipe would block a thread forever."""
     (export_copy / "points_2d.bin.gz").unlink()
     os.mkfifo(export_copy / "points_2d.bin.gz")
     (export_copy / "points_3d.bin.gz").unlink()

@@ -18,7 +18,7 @@ from cellucid_dask import CellucidServer, export
 
 @pytest.fixture(scope="session")
 def atlas_export(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small export with everything; nothing changes it."""
+    """A small export with all parts; no test changes it."""
     folder = tmp_path_factory.mktemp("safety") / "export"
     names = {"dataset_id": "atlas", "dataset_name": "An atlas", "created_at": CREATED}
     export(make_atlas(60, 6), folder, quiet=True, workers=1, **names)
@@ -35,7 +35,7 @@ def server(atlas_export: Path) -> Iterator[CellucidServer]:
 
 @pytest.fixture(scope="module")
 def impatient_server(atlas_export: Path) -> Iterator[CellucidServer]:
-    """A server that waits for the rest of a request for a second only."""
+    """A server that waits only one second for the rest of a request."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(internal("http.listener"), "IDLE_MS", 1000)
         with serving(atlas_export) as running:

@@ -37,7 +37,7 @@ def test_every_path_is_below_the_base_path(atlas_export: Path, base: str) -> Non
 
 
 def test_base_path_without_slash_redirects(atlas_export: Path) -> None:
-    """The parts of the page are relative to it: they would be looked for in the wrong place."""
+    """The page uses relative paths, so its path must end with a slash."""
     with serving(atlas_export, base_path="/a/b") as server:
         reply = ask(server, "/a/b")
         assert reply.status in (301, 302, 307, 308, 404)

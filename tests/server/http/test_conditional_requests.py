@@ -56,7 +56,7 @@ def test_etag_has_priority_over_date(server: CellucidServer) -> None:
 
 
 def test_if_match_gives_412_for_another_etag(server: CellucidServer) -> None:
-    """Not asked for by viewers, but if it is answered then rightly (RFC 9110, 13.1.1)."""
+    """Viewers do not use If-Match; the response follows RFC 9110, section 13.1.1."""
     tag = ask(server, POINTS).get("ETag")
     for value, status in ((tag, 200), (f'"a", {tag}', 200), ("*", 200), ('"a"', 412)):
         assert ask(server, POINTS, {"If-Match": value}).status == status, value

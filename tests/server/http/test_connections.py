@@ -44,7 +44,7 @@ def test_head_has_the_headers_of_get(server: CellucidServer, path: str) -> None:
 
 
 def test_many_requests_on_one_connection(server: CellucidServer) -> None:
-    """Answers without a body, refusals and ranges leave the connection as it was."""
+    """Responses without a body, errors and ranges leave the connection open."""
     tag = ask(server, POINTS).get("ETag")
     with Client(server) as client:
         client("/")
@@ -65,7 +65,7 @@ def test_many_requests_on_one_connection(server: CellucidServer) -> None:
 
 
 def test_pipelined_requests(server: CellucidServer) -> None:
-    """Pipelined requests are answered in their order."""
+    """The responses come in the order of the requests."""
     whole = ask(server, POINTS)
     with Wire(server.port) as wire:
         paths = [POINTS, "/nothing", POINTS, "/_cellucid/health"] * 5

@@ -132,7 +132,7 @@ def test_allowed_origins_get_cors_headers(server: CellucidServer, origin: str) -
 
 @pytest.mark.parametrize("origin", REFUSED_ORIGINS)
 def test_other_origins_get_no_cors_headers(server: CellucidServer, origin: str) -> None:
-    """They get the answer, which their browser does not show them, and no header of CORS."""
+    """The response has no CORS headers, so the browser does not show it to the page."""
     for path in PATHS:
         for method in ("GET", "OPTIONS"):
             asked = {"Origin": origin, "Access-Control-Request-Method": "GET"}

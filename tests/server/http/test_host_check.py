@@ -81,7 +81,7 @@ def test_names_of_this_machine_are_accepted(server: CellucidServer, name: str) -
     ],
 )
 def test_other_host_names_are_refused(server: CellucidServer, name: str) -> None:
-    """Against DNS rebinding: a page of another name may not read what is served here."""
+    """Protects against DNS rebinding: a page of another host name must not read the data."""
     for path in (POINTS, "/", "/_cellucid/health", "/nothing"):
         for method in ("GET", "POST", "OPTIONS"):
             reply = send_bytes(server, request(server.port, path, {"Host": name}, method=method))
@@ -126,7 +126,7 @@ def test_allowed_host_names_are_accepted(atlas_export: Path) -> None:
 
 
 def test_allowed_host_with_final_dot_is_accepted(atlas_export: Path) -> None:
-    """A fully qualified name ends in a dot; an option that is taken has an effect."""
+    """A fully qualified name may end with a dot."""
     with serving(atlas_export, allowed_hosts=("viewer.lab.org.",)) as server:
         for name in ("viewer.lab.org", "viewer.lab.org."):
             assert ask(server, POINTS, {"Host": name}).status == 200, name
@@ -159,7 +159,7 @@ def test_other_loopback_addresses_are_accepted(atlas_export: Path, host: str) ->
 
 
 def test_server_on_all_interfaces_accepts_its_addresses(atlas_export: Path) -> None:
-    """Bound to everything, the names are those of the machine, not every name."""
+    """A server on 0.0.0.0 accepts the names of the machine, not every name."""
     with serving(atlas_export, host="0.0.0.0", token="none") as server:
         assert ask(server, POINTS, {"Host": f"{socket.gethostname()}:80"}).status == 200
         for entries in psutil.net_if_addrs().values():
@@ -172,7 +172,7 @@ def test_server_on_all_interfaces_accepts_its_addresses(atlas_export: Path) -> N
 
 @pytest.mark.parametrize("key", ["RAW_URI", "REQUEST_URI"])
 def test_host_of_an_absolute_target_is_checked(atlas_export: Path, key: str) -> None:
-    """As far as the server around the application passes it on."""
+    """If the WSGI server passes the target to the application."""
     app = create_app(atlas_export)
     try:
         for target, status in (

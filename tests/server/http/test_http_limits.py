@@ -72,7 +72,7 @@ def test_large_headers_are_refused(server: CellucidServer) -> None:
 def test_largest_allowed_headers_cost_little(
     server: CellucidServer, headers: dict[str, str]
 ) -> None:
-    """No header takes time that grows with the square of its length."""
+    """The time for a header does not grow with the square of its length."""
     began = time.process_time()
     for _ in range(10):
         reply = send_bytes(server, request(server.port, POINTS, headers))
@@ -82,7 +82,7 @@ def test_largest_allowed_headers_cost_little(
 
 
 def test_only_events_accept_a_body(server: CellucidServer) -> None:
-    """Of a viewer's events, up to a limit; nowhere else, and no body is waited for."""
+    """A body has a maximum size, and the server does not wait for it."""
     events = "/_cellucid/events"
     for body in (b"", b"{}", b"x" * 100_000):
         reply = ask(server, events, method="POST", body=body)
@@ -107,7 +107,7 @@ def test_only_events_accept_a_body(server: CellucidServer) -> None:
 
 
 def test_body_is_not_read_as_a_request(server: CellucidServer) -> None:
-    """What a client sends as a body is never taken for its next request."""
+    """The server never reads a body as the next request."""
     inner = request(server.port, "/obs_manifest.json")
     for path, status in (("/_cellucid/events", 200), ("/nothing", 405)):
         with Wire(server.port) as wire:
@@ -128,7 +128,7 @@ def test_body_is_not_read_as_a_request(server: CellucidServer) -> None:
 
 
 def test_chunked_body_without_end_is_cut_off(server: CellucidServer) -> None:
-    """The connection is closed; nobody reads on."""
+    """The server closes the connection and stops reading."""
     with Wire(server.port) as wire:
         wire.send(
             request(

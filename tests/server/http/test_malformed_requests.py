@@ -67,14 +67,14 @@ MALFORMED = [
 
 @pytest.mark.parametrize("line", MALFORMED, ids=lambda line: repr(line[:40]))
 def test_malformed_request_is_refused(impatient_server: CellucidServer, line: bytes) -> None:
-    """A clean 4xx or a closed connection, and the server goes on."""
+    """The response is a 4xx or a closed connection, and the server continues."""
     reply = send_bytes(impatient_server, line)
     assert reply is None or reply.status in (501, 505) or is_refused(reply)
     assert ask(impatient_server, POINTS).status == 200
 
 
 def test_absolute_targets(server: CellucidServer) -> None:
-    """The absolute form, as proxies send it: the path is looked up, the host is checked."""
+    """Proxies send the absolute form; the server reads its path and checks its host."""
     body = ask(server, "/obs_manifest.json").body
     for name in (f"127.0.0.1:{server.port}", "localhost"):
         reply = ask(server, f"http://{name}/obs_manifest.json")

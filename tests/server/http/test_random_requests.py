@@ -114,7 +114,7 @@ targets = st.lists(
 
 
 class Fuzzed:
-    """A server of an export, one of a folder of two, and every body they may send."""
+    """A server of an export, one of a folder of two, and all bodies that they may send."""
 
     def __init__(self, servers: tuple[CellucidServer, CellucidServer], bodies: set[bytes]) -> None:
         self.servers, self.bodies = servers, bodies
@@ -124,7 +124,7 @@ class Fuzzed:
 def fuzzed(
     atlas_export: Path, impatient_server: CellucidServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Fuzzed]:
-    """What the fuzz asks."""
+    """The servers that get random requests."""
     root = tmp_path_factory.mktemp("fuzz") / "root"
     for name in ("one", "two"):
         shutil.copytree(atlas_export, root / name)

@@ -25,7 +25,7 @@ def test_one_range_gets_206_or_416(server: CellucidServer, path: str) -> None:
 
 
 def test_range_of_the_last_0_bytes_gets_416(server: CellucidServer) -> None:
-    """A suffix of length 0 is well formed and cannot be satisfied (RFC 9110, 14.1.2)."""
+    """A suffix of length 0 is valid and cannot be satisfied (RFC 9110, section 14.1.2)."""
     reply = ask(server, POINTS, {"Range": "bytes=-0"})
     assert reply.status == 416
     assert reply.body == b""
@@ -90,6 +90,6 @@ def test_if_range_needs_the_same_version(server: CellucidServer) -> None:
 
 
 def test_if_range_with_a_later_date_is_another_version(server: CellucidServer) -> None:
-    """Dates of If-Range must be equal: a file put back from a backup is older, and another."""
+    """Dates of If-Range must be equal: a file restored from a backup is older, but different."""
     later = formatdate(time.time() + 1e6, usegmt=True)
     assert ask(server, POINTS, {"Range": "bytes=3-5", "If-Range": later}).status == 200

@@ -68,7 +68,7 @@ def test_errors_are_one_line_of_text(server: CellucidServer, token_server: Cellu
 def test_no_response_reveals_the_machine(
     atlas_export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not even of data that breaks while it is served; `serving` searches every answer."""
+    """Not even for data that become invalid; `serving` checks every response."""
     monkeypatch.setenv("CELLUCID_TEST_OTHER", "another-secret")
     folder = Path(shutil.copytree(atlas_export, tmp_path / "export"))
     private = [str(tmp_path), os.fspath(folder), "another-secret", "Traceback", "Error", "errno"]
@@ -96,7 +96,7 @@ def test_no_response_reveals_the_machine(
 def test_internal_error_reveals_nothing(
     atlas_export: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A bug is one line of text too; what happened is in the log of the server alone."""
+    """The response is one line of text; only the log of the server has the details."""
 
     def bug(*_: object, **__: object) -> None:
         raise RuntimeError(f"a bug in {atlas_export}")

@@ -26,7 +26,7 @@ BIG = 24_000_000  # bytes; much more than the kernel holds for a client that rea
 
 @pytest.fixture(scope="module")
 def big_export(atlas_export: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An export with a payload that cannot be sent to who does not read."""
+    """An export with a file that is too large for the buffers of the kernel."""
     return with_long_payload(atlas_export, tmp_path_factory.mktemp("big"), BIG)
 
 
@@ -91,7 +91,7 @@ def count_connections(port: int) -> int:
 def test_clients_that_do_not_read_are_cut_off(
     big_export: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """More of them than there are threads; others are answered again as soon as they are cut."""
+    """There are more of them than threads; other clients get responses after the cut."""
     listener = internal("http.listener")
     assert listener.STALLED_MS <= 60_000
     monkeypatch.setattr(listener, "STALLED_MS", 1000)
@@ -113,7 +113,7 @@ def test_clients_that_do_not_read_are_cut_off(
 
 
 def test_clients_that_do_not_read_do_not_block_others(big_export: Path) -> None:
-    """Until they are cut, which takes a while, the rest of the world is answered."""
+    """Other clients get responses before the slow ones are cut off."""
     with serving(big_export) as server:
         wires = [
             Wire(server.port, buffer=4096) for _ in range(internal("http.listener").THREADS + 8)
@@ -132,7 +132,7 @@ def test_clients_that_do_not_read_do_not_block_others(big_export: Path) -> None:
 def test_clients_that_read_too_slowly_are_cut_off(
     big_export: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A byte now and then is no reason to hold a thread for a day."""
+    """A client that reads a few bytes at a time must not occupy a thread for a day."""
     monkeypatch.setattr(internal("http.body"), "RATE_GRACE", 0.5)
     monkeypatch.setattr(internal("http.body"), "MIN_RATE", 20_000_000)
     with serving(big_export) as server, Wire(server.port, buffer=4096) as wire:

@@ -142,7 +142,7 @@ def test_odd_bytes_instead_of_a_token_are_refused(token_server: CellucidServer) 
 
 
 def test_preflights_need_no_token(token_server: CellucidServer) -> None:
-    """Browsers send none with them; nor can a page read a refusal that is not for its origin."""
+    """Browsers send no token with a preflight request."""
     asked = {"Origin": "https://cellucid.com", "Access-Control-Request-Method": "GET"}
     reply = ask(token_server, POINTS, asked, method="OPTIONS")
     assert reply.status == 204
@@ -161,7 +161,7 @@ def test_host_is_checked_before_the_token(token_server: CellucidServer) -> None:
 def test_servers_of_one_machine_have_separate_cookies(
     token_server: CellucidServer, atlas_export: Path
 ) -> None:
-    """Cookies know no ports: both must be able to be open in one browser."""
+    """Cookies ignore ports; one browser must be able to use both servers."""
     with serving(atlas_export, token="another-token") as server:
         cookies = [
             (ask(s, f"/?token={t}").get("Set-Cookie") or "").partition(";")[0]
@@ -203,7 +203,7 @@ def test_invalid_tokens_are_refused(atlas_export: Path, token: str) -> None:
 
 
 def test_cookie_that_is_not_utf8_is_a_wrong_token(atlas_export: Path) -> None:
-    """Cookies know no ports: another server of this machine may set any bytes."""
+    """Cookies ignore ports: another server of this machine may set any bytes."""
     app = create_app(atlas_export, token=TOKEN)
     assert app.token is not None
     own = f"{app.token.cookie}={TOKEN}"
