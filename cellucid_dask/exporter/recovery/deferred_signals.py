@@ -1,4 +1,4 @@
-"""Signals that wait: what is half removed when an exception comes would be left as it is."""
+"""Signals that wait: an exception in the middle of a removal would leave the rest behind."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from contextlib import contextmanager
 from typing import Final
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-LONGEST: Final = 5.0  # seconds that a signal waits; what takes longer hangs
+LONGEST: Final = 5.0  # seconds that a signal waits at most; a longer block hangs
 
 
 @contextmanager
 def defer_signals() -> Iterator[None]:
-    """Let signals wait until the block has ended; the first of them is then sent again.
+    """Delay signals until the block has ended; then send the first of them again.
 
-    Elsewhere than in the main thread nothing is done: Python raises only there.
+    Does nothing outside the main thread: Python raises signals only there.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -1,4 +1,4 @@
-"""What becomes of errors of the system in the middle of a run: one sentence, and what to do."""
+"""Errors of the operating system during a run, as one sentence and what to do."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ AGAIN = "then run the same command again"
 
 @contextmanager
 def translate_os_errors(out: Path) -> Iterator[None]:
-    """Tell of errors of the system in the words of this package, with the notes they have."""
+    """Translate errors of the operating system into those of this package; keep their notes."""
     folder = staging_folder(out)
     try:
         yield
     except (OSError, RuntimeError) as error:
-        told = _translate(error, folder)
-        if told is None:
+        translated = _translate(error, folder)
+        if translated is None:
             raise
-        raise _with_notes(told, error) from error
+        raise _with_notes(translated, error) from error
     except MemoryError as error:
         what = f"a task got no more memory ({error})" if str(error) else "a task got no more memory"
         fix = f"give less --memory or fewer --workers, or a larger machine, {AGAIN}"
@@ -54,7 +54,7 @@ def _translate(error: OSError | RuntimeError, folder: Path) -> CellucidDaskError
     return OutputError(what, where=str(error.filename or folder), fix=f"see to it, {AGAIN}")
 
 
-def _with_notes(told: CellucidDaskError, error: BaseException) -> CellucidDaskError:
+def _with_notes(translated: CellucidDaskError, error: BaseException) -> CellucidDaskError:
     for note in getattr(error, "__notes__", ()):
-        told.add_note(note)
-    return told
+        translated.add_note(note)
+    return translated

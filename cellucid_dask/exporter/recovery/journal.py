@@ -1,8 +1,8 @@
-"""What of an export is done: a line for every finished piece, each with its own checksum.
+"""The journal of an export: a line for every finished piece, each with its own checksum.
 
-A run that dies at any moment leaves whole lines and perhaps a torn one, which counts as not
-written. That a line stands there proves little about the files it tells of after a crash of the
-machine: `cellucid_dask.exporter.recovery.resume` reads them before it believes it.
+A run that is killed leaves complete lines and perhaps an incomplete one, which is ignored. After
+a crash of the machine, a line does not prove that the files it names are intact:
+`cellucid_dask.exporter.recovery.resume` reads them before they are used.
 """
 
 from __future__ import annotations
@@ -56,12 +56,12 @@ class ObsFiles:
 
 @dataclass(slots=True)
 class FinishedWork:
-    """What a journal says is done.
+    """The pieces of an export that are finished according to a journal.
 
     Parameters
     ----------
     obs, edges
-        None while they are not.
+        None until they are finished.
     spills
         Spilled chunks.
     genes
@@ -99,13 +99,13 @@ class FinishedWork:
 
 @dataclass(frozen=True, slots=True)
 class Entries:
-    """A journal as it was read: what its export is made of, and its records."""
+    """A journal as read: the provenance of its export, and its records."""
 
     provenance: Mapping[str, Any]
     records: Sequence[Mapping[str, Any]]
 
     def finished_work(self) -> FinishedWork:
-        """Understand the records; later ones count."""
+        """Combine the records; a later record replaces an earlier one."""
         done = FinishedWork()
         for record in self.records:
             with suppress(LookupError, TypeError, ValueError, AttributeError):  # no run wrote it
@@ -146,9 +146,9 @@ def _receipt(found: Mapping[str, Any]) -> Receipt:
 
 
 def read_journal(path: Path) -> Entries | None:
-    """Read a journal; None where there is none, or none that says what it is of.
+    """Read a journal; None if there is none, or its first line is damaged.
 
-    Lines that are torn or damaged are passed over, what they told of is done again.
+    Damaged and incomplete lines are skipped; their pieces are made again.
     """
     try:
         raw = path.read_bytes()
@@ -170,7 +170,7 @@ def _lines(raw: bytes) -> Iterator[dict[str, Any]]:
 
 
 class Journal:
-    """A journal that is being written; any thread may add to it.
+    """A journal that is written; any thread may add records.
 
     Parameters
     ----------
@@ -186,7 +186,7 @@ class Journal:
         self._lock = threading.Lock()
 
     def begin(self, provenance: Mapping[str, Any]) -> None:
-        """Start anew."""
+        """Start a new journal."""
         if self._path is not None:
             self._path.unlink(missing_ok=True)
             self._write({"origin": provenance})

@@ -1,9 +1,9 @@
-"""Which run may work in a staging folder, on this machine or any other that sees the disk.
+"""The lock of a staging folder, across all machines that see the disk.
 
-The kernel's lock tells of runs on this machine, and ends with the process. File systems that are
-shared may keep such locks apart for each machine, or have none: so the owner of a folder also
-leaves a record there and changes its time every few seconds. A record whose time stands still
-is that of a dead run.
+The kernel's lock excludes other runs on this machine and ends with the process. Shared file
+systems may keep such locks separately for each machine, or have none. The owner of a folder
+therefore also writes a record there and updates its time every few seconds. A record whose time
+does not change belongs to a dead run.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ LONG_AGO = 90.0  # seconds, by the clock of the file system, after which nobody 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Who works in a folder.
+    """The run that works in a staging folder.
 
     Parameters
     ----------
     machine
-        Tells this start of this machine from all others.
+        Identifies this boot of this machine.
     host, pid
         For the user.
     token
-        Tells this run from all others.
+        Identifies this run.
     """
 
     machine: str
@@ -58,7 +58,7 @@ def _machine() -> str:
 
 
 class RunLock:
-    """The right to work in a staging folder; `take` gives it.
+    """The lock of a staging folder; `acquire` returns it.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ class RunLock:
         self._heartbeat = threading.Thread(target=self._keep_alive, daemon=True)
 
     def start_heartbeat(self) -> None:
-        """Say that this run works here, and go on saying it."""
+        """Write the record of the owner, and update its time until `release`."""
         write_atomically(self._path, [json.dumps(asdict(self._owner)).encode()])
         self._heartbeat.start()
 
@@ -86,11 +86,11 @@ class RunLock:
                 os.utime(self._path)
 
     def is_held(self) -> bool:
-        """Whether no other run took the folder, having seen no sign of this one for long."""
+        """Whether no other run has taken over the folder because this one gave no sign of life."""
         return _owner(self._path) in (self._owner, None)
 
     def release(self) -> None:
-        """Let another run work here."""
+        """Release the lock."""
         self._ended.set()
         if self._heartbeat.is_alive():
             self._heartbeat.join()
@@ -101,12 +101,12 @@ class RunLock:
 
 @contextlib.contextmanager
 def acquire(folder: Path, out: Path) -> Iterator[RunLock]:
-    """Have the right to work in `folder`, which is made if it is not there.
+    """Lock `folder`, which is created if it does not exist.
 
     Raises
     ------
     OutputError
-        When a run that lives has it.
+        When a live run has locked it.
     """
     lock = RunLock(folder, _open(folder, out))
     try:

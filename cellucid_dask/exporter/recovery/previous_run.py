@@ -1,4 +1,4 @@
-"""What an earlier run left beside an output, found out without changing anything."""
+"""What a previous run left beside an output; inspected without changing anything."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def staging_folder(out: Path) -> Path:
 
 
 def staged_export_folder(folder: Path, provenance: Provenance | None) -> Path:
-    """Where in a staging folder an export of `provenance` is made.
+    """Folder within a staging folder for an export of `provenance`.
 
-    Workers of a run that was killed live on for seconds: what they still write must not get into
-    an export of something else.
+    Workers of a killed run continue for seconds; what they write must not end up in an export
+    of other data.
     """
     facts = () if provenance is None else sorted(provenance.items())
     return folder / f"export-{short_digest(facts)}"
@@ -38,18 +38,18 @@ def staged_export_folder(folder: Path, provenance: Provenance | None) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class PreviousRun:
-    """What an earlier run left at a place.
+    """What a previous run left beside an output.
 
     Parameters
     ----------
     done
-        What its journal says is done, and can be gone on with.
+        Finished pieces that this run can use.
     there
-        What its journal says is done at all, be it to go on with or to be discarded.
+        All finished pieces of its journal, whether this run uses or discards them.
     problems
         Why a run cannot begin.
     complete
-        Whether all was done and published but for tidying up.
+        Whether it published the export and only its staging folder is left.
     """
 
     resumable: FinishedWork = field(default_factory=FinishedWork)
@@ -64,7 +64,7 @@ class PreviousRun:
 
 
 def inspect_previous_run(out: Path, provenance: Provenance | None, *, restart: bool) -> PreviousRun:
-    """Find out whether a run of `provenance` could begin at `out`."""
+    """Inspect what a previous run left, for a run of `provenance` that writes to `out`."""
     if not out.absolute().name:
         return PreviousRun()  # the root, which is refused
     if is_locked(staging_folder(out)):
@@ -75,7 +75,7 @@ def inspect_previous_run(out: Path, provenance: Provenance | None, *, restart: b
 
 
 def read_previous_run(out: Path, provenance: Provenance | None, *, restart: bool) -> PreviousRun:
-    """Say what a run of `provenance` finds at `out`, if no other run works there."""
+    """Read what a previous run left; the caller knows that no run is active at `out`."""
     folder = staging_folder(out)
     entries = None if os.path.islink(folder) else read_journal(folder / JOURNAL)  # noqa: PTH114
     if entries is None or not entries.records:

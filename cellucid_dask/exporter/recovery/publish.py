@@ -1,4 +1,4 @@
-"""How an export takes its place: one rename, after which nothing of the old one is needed."""
+"""Publishing: one rename gives a complete export its name."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def publish(export: Path, out: Path) -> Path | None:
 
 
 def holds_only_export_files(folder: Path) -> bool:
-    """Whether every file in `folder` is one that an export has, be it half written."""
+    """Whether `folder` holds only files of an export, complete or incomplete."""
     for path in folder.rglob("*"):
         if path.is_symlink():
             return False
@@ -75,7 +75,7 @@ def holds_only_export_files(folder: Path) -> bool:
 
 
 def exchange(one: Path, other: Path) -> None:
-    """Swap two folders, at once where the system can (Linux, macOS)."""
+    """Swap two folders, atomically where the system can (Linux, macOS)."""
     libc = ctypes.CDLL(None, use_errno=True)
     a, b = os.fsencode(one), os.fsencode(other)
     here = -2 if sys.platform == "darwin" else -100  # AT_FDCWD

@@ -1,4 +1,4 @@
-"""Going on with what an earlier run left: what its journal tells of is read, and kept if whole."""
+"""Resuming: the files that a journal names are read, and kept if they are intact."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BATCH_BYTES, BATCH_FILES = 256 << 20, 256  # of one task
 
 @dataclass(frozen=True, slots=True)
 class ExpectedFile:
-    """A file that should be there; `size` bytes with this crc32."""
+    """A file that a journal names: `size` bytes with this crc32."""
 
     path: str
     size: int
@@ -23,7 +23,7 @@ class ExpectedFile:
 
 
 def expected_files(done: FinishedWork, export: str, *, spills: bool) -> list[ExpectedFile]:
-    """What has to be there for `done` to be true; the chunks only if there is use for them."""
+    """Files that `done` names; spilled chunks only if they are needed."""
     found = [ExpectedFile(f"{export}/{r.path}", r.size, r.crc32) for r in done.files]
     if spills:
         found += [ExpectedFile(s.path, s.size, s.crc32) for s in done.spills]
@@ -45,7 +45,7 @@ def batches(claims: Sequence[ExpectedFile]) -> Iterator[tuple[ExpectedFile, ...]
 
 
 def check_files(batch: Sequence[ExpectedFile]) -> list[bool]:
-    """Whether each file is there as it should be."""
+    """Whether each file has the expected size and checksum."""
     return [_holds(claim) for claim in batch]
 
 
@@ -57,7 +57,7 @@ def _holds(claim: ExpectedFile) -> bool:
 
 
 def intact_part(done: FinishedWork, export: str, sound: set[str]) -> FinishedWork:
-    """What of `done` is true, given the files that are `sound`."""
+    """The pieces of `done` whose files are all in `sound`, the intact files."""
 
     def there(receipts: Sequence[Receipt]) -> bool:
         return all(f"{export}/{receipt.path}" in sound for receipt in receipts)

@@ -1,8 +1,8 @@
-"""The folder beside the output in which an export is made, and what is kept of it when a run dies.
+"""The staging folder beside the output, in which an export is made before it is published.
 
-It holds the mark and the record of its owner, the journal, the export as far as it is made, files
-that are not finished and, unless it has a place of its own, the spill. A run that ends well leaves
-nothing. One that fails or is killed leaves what its journal tells of, for the next to go on with.
+It holds the lock file and the record of its owner, the journal, the export so far, unfinished
+files and, unless `--scratch` names another folder, the spill. A successful run removes it. A run
+that fails or is killed leaves what its journal records, so that the next run can resume.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class StagingFolders:
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """What a run works in.
+    """The locked staging folder of a run, and the progress of the previous run.
 
     Parameters
     ----------
@@ -73,9 +73,9 @@ class Workspace:
     journal
         Where it notes what is done.
     finished
-        What an earlier run noted, not looked at yet.
+        Finished pieces of the previous run, not verified yet.
     lock
-        The right to be here.
+        Lock of the staging folder.
     older
         Spill folders of earlier runs.
     """
@@ -176,7 +176,7 @@ def _holds_more(folder: Path, known: Container[str]) -> bool:
 
 
 def resume_hint(out: Path) -> str:
-    """Say what becomes of a run that did not end."""
+    """How to resume a run that failed, and how to discard it."""
     return (
         f"what is done is kept in {staging_folder(out)}: the same command goes on from there; "
         f"'cellucid-dask clean {shlex.quote(str(out))}' removes it"
