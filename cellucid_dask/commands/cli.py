@@ -248,7 +248,8 @@ def slurm_script(kind: str, **given: Any) -> None:
 
     OPTIONS after -- are passed on to the command of the script.
     """
-    from cellucid_dask.compute.slurm.script import Choices, write_script
+    from cellucid_dask.compute.slurm.choices import Choices
+    from cellucid_dask.compute.slurm.script import write_script
 
     click.echo(write_script(kind, Choices(**given)), nl=False)
 

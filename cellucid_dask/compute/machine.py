@@ -1,4 +1,4 @@
-"""Cores and memory that this process may use, also where a batch system shares out the machine."""
+"""Cores and memory that this process may use, also within a job of a batch system."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ MiB = 1 << 20
 
 def cores() -> int:
     """Cores this process may use, by affinity, control group, and the SLURM job it is in."""
-    mine = int(CPU_COUNT)
+    own = int(CPU_COUNT)
     allotted = _number(os.environ, "SLURM_CPUS_ON_NODE")
-    return min(mine, allotted) if allotted else mine
+    return min(own, allotted) if allotted else own
 
 
 def available_memory() -> int:
-    """Bytes this process could take now: free on the machine, in its control groups and job."""
+    """Bytes this process could use now: free on the machine, in its control groups and job."""
     from distributed.system import memory_limit
 
-    taken = psutil.Process().memory_info().rss
+    used = psutil.Process().memory_info().rss
     limits = [int(memory_limit()), job_memory() or int(memory_limit())]
-    free = [int(psutil.virtual_memory().available), min(limits) - taken]
+    free = [int(psutil.virtual_memory().available), min(limits) - used]
     return min([*free, *group_headrooms()])
 
 
 def job_memory(environ: Mapping[str, str] = os.environ) -> int | None:
-    """Bytes of the SLURM job this process is in; None outside of one, or where it has all.
+    """Bytes of the SLURM job of this process; None outside of a job, or without a limit.
 
-    Sites without control groups end jobs that take more; there nothing else tells of the bound.
+    Sites without control groups kill jobs that use more; only these variables tell the limit.
     """
-    whole = _number(environ, "SLURM_MEM_PER_NODE")
-    each = _number(environ, "SLURM_MEM_PER_CPU")
+    per_node = _number(environ, "SLURM_MEM_PER_NODE")
+    per_core = _number(environ, "SLURM_MEM_PER_CPU")
     allotted = _number(environ, "SLURM_CPUS_ON_NODE")
-    return (whole or each * allotted) * MiB or None
+    return (per_node or per_core * allotted) * MiB or None
 
 
 def _number(environ: Mapping[str, str], name: str) -> int:
-    """Number in a variable of a SLURM job; 0 where there is none."""
+    """Number in a variable of a SLURM job; 0 if there is none."""
     text = environ.get(name, "") if "SLURM_JOB_ID" in environ else ""
     return int(text) if text.isascii() and text.isdigit() else 0
 
@@ -62,7 +62,7 @@ class _GroupFiles:
     usage
         Bytes in use by the group and all below it, file cache included.
     cache
-        Lines of ``memory.stat`` whose bytes the kernel takes back before it refuses memory.
+        Lines of ``memory.stat`` with bytes that the kernel reclaims before it refuses memory.
     """
 
     limits: tuple[str, ...]
@@ -86,9 +86,8 @@ _UNLIMITED: Final = 1 << 60  # version 1 writes the largest multiple of a page f
 def group_headrooms(root: Path = Path("/")) -> list[int]:
     """Bytes left in each memory control group of this process that has a limit.
 
-    Every group from that of the process up to the root of the hierarchy bounds it: a job step, its
-    job and its user may each have a limit of their own. Nothing is left where more is in use than
-    the limit.
+    Every group from that of the process up to the root of the hierarchy limits it: a job step, its
+    job and its user may each have a limit. The value is 0 where more is in use than the limit.
 
     Parameters
     ----------
@@ -111,7 +110,7 @@ def _memory_groups(root: Path) -> Iterator[tuple[_GroupFiles, Path]]:
         if files not in paths:
             continue
         base, path = root / mount.lstrip("/"), paths[files]
-        # A container may show its group as the top of the mount, by whatever path it is known.
+        # In a container the top of the mount may be its own group, whatever its path is.
         inside = path.is_relative_to(top) and ".." not in path.parts
         folder = base / path.relative_to(top) if inside else base
         yield files, folder
@@ -153,7 +152,7 @@ def _cache(folder: Path, names: tuple[str, ...]) -> int:
 
 
 def _bytes_in(path: Path) -> int | None:
-    """Number in a file; None where it holds none, or is not there."""
+    """Number in a file; None if the file has none, or does not exist."""
     text = _text(path).strip()
     return int(text) if text.isascii() and text.isdigit() else None
 

@@ -1,4 +1,4 @@
-"""How much memory a run takes, all of its processes together."""
+"""Peak memory of a run, of all its processes together."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from contextlib import suppress
 
 import psutil
 
-LOOK = 0.5  # seconds between two looks for processes that are new
-RARELY = 50  # times as long as a look takes, at least
+SCAN_SECONDS = 0.5  # at least, between two searches for new processes
+SCAN_FACTOR = 50  # at least, between two searches, as a multiple of the time that one takes
 
 
 class MemoryWatch:
-    """Highest summed resident memory of this process and all below it, sampled as it runs."""
+    """Samples the summed resident memory of this process and all its children; keeps the peak."""
 
     def __init__(self, seconds: float = 0.1) -> None:
         self.peak = 0
@@ -31,20 +31,20 @@ class MemoryWatch:
 
     def _watch(self) -> None:
         me = psutil.Process()
-        family, look_again = [me], 0.0
+        processes, next_scan = [me], 0.0
         while True:
             began = time.monotonic()
-            if began >= look_again:
+            if began >= next_scan:
                 with suppress(psutil.Error, OSError):
-                    family = [me, *me.children(recursive=True)]
-                # It reads of every process there is, which may be thousands on a shared machine.
-                took = time.monotonic() - began
-                look_again = began + max(LOOK, RARELY * took)
+                    processes = [me, *me.children(recursive=True)]
+                # It lists every process of the machine, which may be thousands.
+                scan_seconds = time.monotonic() - began
+                next_scan = began + max(SCAN_SECONDS, SCAN_FACTOR * scan_seconds)
             total = 0
-            for process in family:
+            for process in processes:
                 try:
                     total += process.memory_info().rss
-                except (psutil.Error, OSError):  # as of too many open files
+                except (psutil.Error, OSError):  # such as too many open files
                     continue
             self.peak = max(self.peak, total)
             if self._stop.wait(self._seconds):

@@ -1,4 +1,4 @@
-"""What tasks need: imported by a worker as it starts, not by its first task."""
+"""Imports of tasks: a worker does them when it starts, not in its first task."""
 
 import h5py  # noqa: F401
 import hdf5plugin  # noqa: F401

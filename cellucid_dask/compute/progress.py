@@ -1,4 +1,4 @@
-"""What a run tells while it works: bars on a terminal, a line now and then in a log file."""
+"""Progress of a run: bars on a terminal, a line every few seconds in a log file."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ LOG_SECONDS = 10.0
 
 
 class _Console(Console):
-    """One that falls silent when nobody reads it any more; rich would exit."""
+    """A console that becomes quiet when nobody reads it any more; rich would exit."""
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
 
 
 def _is_terminal(stream: Any) -> bool:
-    """Whether a stream is one; there may be none, as of a program without a console."""
+    """Whether a stream is a terminal; a program without a console has no stream."""
     try:
         return stream is not None and bool(stream.isatty())
     except ValueError:  # it is closed
@@ -46,11 +46,11 @@ class Reporter:
     Parameters
     ----------
     quiet
-        Show nothing; seconds are kept all the same.
+        Print nothing; the seconds are measured all the same.
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
-        # Asked of the stream itself: FORCE_COLOR and the like would put bars into a log file.
+        # Ask the stream itself: FORCE_COLOR and the like would put bars into a log file.
         self.live = not quiet and _is_terminal(sys.stderr)
         self.console = _Console(
             stderr=True, quiet=quiet, highlight=False, soft_wrap=True, force_terminal=self.live
@@ -58,13 +58,13 @@ class Reporter:
         self.seconds: dict[str, float] = {}
 
     def say(self, line: str = "") -> None:
-        """Print one line; that a log cannot take it is no reason to end a run."""
-        with suppress(OSError, ValueError):  # also of a stream that is closed
+        """Print one line; a log that cannot be written does not end the run."""
+        with suppress(OSError, ValueError):  # the stream is full or closed
             self.console.print(reword(line), markup=False)
 
     @contextmanager
     def stage(self, name: str, total: int, unit: str) -> Iterator[Any]:
-        """Time a stage of `total` steps; yields a function that says one more is done."""
+        """Time a stage of `total` steps; yields a function that counts finished steps."""
         began = time.perf_counter()
         try:
             if self.live:
@@ -88,15 +88,15 @@ class Reporter:
             yield lambda steps=1: progress.advance(task, steps)
 
     def _lines(self, name: str, total: int, unit: str) -> Iterator[Any]:
-        began = said = time.perf_counter()
+        began = printed = time.perf_counter()
         done = 0
 
         def advance(steps: int = 1) -> None:
-            nonlocal done, said
+            nonlocal done, printed
             done += steps
             now = time.perf_counter()
-            if now - said >= LOG_SECONDS and done < total:
-                said = now
+            if now - printed >= LOG_SECONDS and done < total:
+                printed = now
                 rate = done / (now - began)
                 left = (total - done) / rate if rate else 0.0
                 self.say(f"{name}: {done} of {total} {unit}, {rate:.1f}/s, {left:.0f} s left")

@@ -1,4 +1,4 @@
-"""Tasks of a dask cluster as futures of the standard library."""
+"""Submit tasks to a dask cluster as futures of the standard library."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import dask
 
 R = TypeVar("R")
-RETRIES = 2  # of a task that raised; those whose worker was lost are run again by the scheduler
+RETRIES = 2  # of a task that raised; the scheduler itself repeats tasks of lost workers
 
 
 def submit(
@@ -17,26 +17,26 @@ def submit(
 ) -> list[Future[R]]:
     """Start ``work(*task)`` for every task on the workers of `client`.
 
-    A result is fetched as soon as it is there and then forgotten by the cluster. Kept there, as
-    the executor of dask does until all of them are done, the results of a worker that is lost
-    would all be computed again.
+    Each result is fetched when its task is done, and the cluster then releases it. The executor
+    of dask keeps all results on the workers until the last one: a lost worker would lose its
+    results, and they would be computed again.
     """
-    asked = list(tasks)
-    if not asked:
+    task_list = list(tasks)
+    if not task_list:
         return []
-    # Tasks carry paths; it is their number that makes dask warn of a large graph.
+    # Tasks contain only paths; dask warns of a large graph because there are many of them.
     with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1GiB"}):
-        remote = client.map(work, *zip(*asked, strict=True), pure=False, retries=RETRIES)
-    return [_local(client, future) for future in remote]
+        remote = client.map(work, *zip(*task_list, strict=True), pure=False, retries=RETRIES)
+    return [_to_local_future(client, future) for future in remote]
 
 
-def _local(client: Any, remote: Any) -> Future[Any]:
+def _to_local_future(client: Any, remote: Any) -> Future[Any]:
     local: Future[Any] = Future()
 
-    async def bring() -> None:
+    async def fetch() -> None:
         try:
             result = await client.gather(remote, asynchronous=True)
-        except BaseException as error:  # noqa: BLE001  it is raised where the result is asked for
+        except BaseException as error:  # noqa: BLE001  it is raised where the result is task_list for
             if local.set_running_or_notify_cancel():
                 local.set_exception(error)
         else:
@@ -50,5 +50,5 @@ def _local(client: Any, remote: Any) -> Future[Any]:
             remote.cancel()
 
     local.add_done_callback(cancel)
-    client.loop.add_callback(bring)
+    client.loop.add_callback(fetch)
     return local

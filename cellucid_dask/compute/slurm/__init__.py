@@ -1,1 +1,1 @@
-"""SLURM: workers as jobs of it, and batch scripts for it."""
+"""SLURM: workers that run as jobs, and batch scripts."""

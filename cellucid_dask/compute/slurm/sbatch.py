@@ -1,4 +1,4 @@
-"""The programs of SLURM, and what they take: options, sizes, patterns of logs, variables."""
+"""Run the programs of SLURM, and write what they read: options, sizes, log patterns, variables."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pathlib import Path
 from cellucid_dask.compute.machine import MiB
 from cellucid_dask.options.slurm import SlurmOptions
 
-ANSWER_SECONDS = 30  # after which SLURM is taken not to answer
-AT_ONCE = 8  # programs of SLURM that run at a time
+ANSWER_SECONDS = 30  # after which a program of SLURM counts as silent
+MAX_PROGRAMS = 8  # programs of SLURM that run at a time
 SHORT = {
     "-A": "--account",
     "-a": "--array",
@@ -30,7 +30,7 @@ SHORT = {
     "-t": "--time",
     "-W": "--wait",
 }
-KEPT = (  # variables of sbatch that say what belongs to the user, not to the job
+USER_VARIABLES = (  # variables of sbatch about the user, not about the job
     "SBATCH_ACCOUNT",
     "SBATCH_CONSTRAINT",
     "SBATCH_EXPORT",
@@ -38,79 +38,84 @@ KEPT = (  # variables of sbatch that say what belongs to the user, not to the jo
     "SBATCH_QOS",
     "SBATCH_RESERVATION",
 )
-CHANGE = "change --partition, --account, --time, --job-memory, --job-cores or --slurm-directive"
-UNHELD = "a quote, a backslash or a line break"  # what no line of a batch script can hold
+FIX_OPTIONS = (
+    "change --partition, --account, --time, --job-memory, --job-cores or --slurm-directive"
+)
+BAD_CHARACTERS = "a quote, a backslash or a line break"  # not possible in a batch script
 
 
-# --------------------------------------------------------------------------- what they take
+# --------------------------------------------------------------------------- what they read
 
 
 def long_name(option: str) -> str:
-    """Name of an option that is written as sbatch takes it; empty when it is none."""
+    """Return the long name of an option of sbatch; empty when `option` is not one."""
     found = re.match(r"--[\w-]+|-\w", option)
     return SHORT.get(found[0], found[0]) if found else ""
 
 
-def directive(option: str) -> str:
-    """As a line of a script has it, where a value with spaces must be quoted."""
+def quote_directive(option: str) -> str:
+    """Return an option as a line of a script needs it: a value with spaces is quoted."""
     if re.search(r"\s--\w", option):
         return option  # more than one
     return re.sub(r"^(--[\w-]+=)([^\"']*\s[^\"']*)$", r'\1"\2"', option)
 
 
-def mebibytes(size: int) -> str:
-    """Bytes as SLURM takes them, whose M are MiB; rounded up."""
+def format_mebibytes(size: int) -> str:
+    """Return a size in bytes as SLURM reads it, rounded up; its M is MiB."""
     return f"{-(-size // MiB)}M"
 
 
-def log_folder(path: str | os.PathLike[str]) -> str:
-    """A folder in the pattern of a log, where % stands for something."""
+def escape_log_folder(path: str | os.PathLike[str]) -> str:
+    """Return a folder as a part of a log pattern, where % has a meaning."""
     return str(Path(path).absolute()).replace("%", "%%")
 
 
-def is_held(path: str | os.PathLike[str]) -> bool:
-    """Whether a line of a batch script can hold the path."""
+def fits_in_script(path: str | os.PathLike[str]) -> bool:
+    """Whether a line of a batch script can contain the path."""
     return re.search(r"[\"\\\n\r]", str(path)) is None
 
 
-def environment(options: SlurmOptions) -> dict[str, str]:
-    """Environment for the programs of SLURM: variables there win over what a script says."""
+def slurm_environment(options: SlurmOptions) -> dict[str, str]:
+    """Return the environment for the programs of SLURM.
+
+    Their variables override the options in a script, so most of them are removed.
+    """
     defaults = {"SBATCH_ACCOUNT": options.account, "SBATCH_PARTITION": options.partition}
-    left = {name for name in KEPT if defaults.get(name) is None}
+    allowed = {name for name in USER_VARIABLES if defaults.get(name) is None}
     return {
         name: value
         for name, value in os.environ.items()
-        if name in left or not name.startswith(("SBATCH_", "SQUEUE_", "SCANCEL_"))
+        if name in allowed or not name.startswith(("SBATCH_", "SQUEUE_", "SCANCEL_"))
     }
 
 
-# --------------------------------------------------------------------------- what they answer
+# --------------------------------------------------------------------------- what they print
 
 
 class ProgramError(Exception):
-    """A program that does not answer, cannot be run, or says no; in one line."""
+    """A program does not answer, cannot be run, or fails; the text is one line."""
 
 
 class SilentError(ProgramError):
-    """A program that does not answer."""
+    """A program does not answer."""
 
     def __init__(self, program: str) -> None:
         super().__init__(f"{program} does not answer within {ANSWER_SECONDS} s")
 
 
-def said(text: str) -> str:
-    """What a program printed, or an error says, in one line."""
+def join_lines(text: str) -> str:
+    """Return what a program printed, or the text of an error, as one line."""
     lines = [re.sub(r"^\w+: (error: )?", "", line).strip() for line in text.splitlines()]
     return "; ".join(dict.fromkeys(filter(None, lines)))[:300]
 
 
-def _refuse(program: str, code: int | None, printed: str) -> None:
+def _raise_failure(program: str, code: int | None, printed: str) -> None:
     if code:
-        raise ProgramError(said(printed) or f"{program} ended with {code}")
+        raise ProgramError(join_lines(printed) or f"{program} ended with {code}")
 
 
-def ask_now(*words: str, env: Mapping[str, str]) -> str:
-    """Run a program and wait for what it prints.
+def run_program(*words: str, env: Mapping[str, str]) -> str:
+    """Run a program, wait, and return what it prints.
 
     Parameters
     ----------
@@ -120,7 +125,7 @@ def ask_now(*words: str, env: Mapping[str, str]) -> str:
     Raises
     ------
     ProgramError
-        When it does not answer, or says no.
+        When it does not answer, or fails.
     """
     try:
         done = subprocess.run(
@@ -137,12 +142,12 @@ def ask_now(*words: str, env: Mapping[str, str]) -> str:
         raise SilentError(words[0]) from None
     except OSError as error:
         raise ProgramError(str(error)) from error
-    _refuse(words[0], done.returncode, done.stderr)
+    _raise_failure(words[0], done.returncode, done.stderr)
     return done.stdout
 
 
 class Programs:
-    """Runs programs of SLURM beside all else, a few at a time.
+    """Runs programs of SLURM concurrently, a few at a time.
 
     Parameters
     ----------
@@ -152,11 +157,14 @@ class Programs:
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self._env = env
-        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._slots = asyncio.Semaphore(MAX_PROGRAMS)
 
     async def ask(self, *words: str) -> str:
-        """Run a program; what it prints. Raises as `ask_now` does, and leaves none running."""
-        async with self._turns:
+        """Run a program and return what it prints.
+
+        Raises as `run_program` does, and leaves no program running.
+        """
+        async with self._slots:
             try:
                 process = await asyncio.create_subprocess_exec(
                     *words,
@@ -175,5 +183,5 @@ class Programs:
                 if isinstance(error, TimeoutError):
                     raise SilentError(words[0]) from None
                 raise
-        _refuse(words[0], process.returncode, err.decode(errors="replace"))
+        _raise_failure(words[0], process.returncode, err.decode(errors="replace"))
         return out.decode(errors="replace")

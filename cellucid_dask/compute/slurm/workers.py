@@ -1,7 +1,7 @@
-"""Workers as jobs of SLURM: submitted, watched, replaced, and cancelled on any exit.
+"""Workers as SLURM jobs: submitted, watched, replaced, and cancelled on any exit.
 
-dask-jobqueue submits the jobs and dask's cluster keeps the list of them. What neither sees is a
-job that dies before its worker has come, and one that ``sbatch`` refuses: `Watch` compares the
+dask-jobqueue submits the jobs, and the cluster of dask keeps a list of them. Neither sees a job
+that dies before its worker connects, or a job that ``sbatch`` refuses: `QueueWatch` compares the
 list with the queue.
 """
 
@@ -20,19 +20,25 @@ from typing import Any
 from cellucid_dask.compute.cluster import Failure, StartContext
 from cellucid_dask.compute.local_cluster import closing_cluster
 from cellucid_dask.compute.machine import MiB
-from cellucid_dask.compute.slurm.jobs import WorkerJobs, jobqueue, log_pattern, settings, site
-from cellucid_dask.compute.slurm.queue_watch import Watch
+from cellucid_dask.compute.slurm.jobs import (
+    WorkerJobs,
+    import_jobqueue,
+    job_settings,
+    log_pattern,
+    site_setting,
+)
+from cellucid_dask.compute.slurm.queue_watch import QueueWatch
 from cellucid_dask.compute.slurm.sbatch import (
     ProgramError,
     Programs,
-    ask_now,
-    environment,
-    said,
+    join_lines,
+    run_program,
+    slurm_environment,
 )
 from cellucid_dask.errors import EngineError
 
-LOST_SECONDS = "120s"  # after which a worker that is gone is not waited for, though its job runs
-DEATHS = 10  # of workers at one task: their jobs may end at any moment, so more than usual
+LOST_WORKER_TIMEOUT = "120s"  # to wait for a lost worker whose job still runs
+ALLOWED_DEATHS = 10  # of workers for one task; jobs may end at any moment, so more than usual
 
 
 def submit_workers(jobs: WorkerJobs, context: StartContext) -> Any:
@@ -57,24 +63,24 @@ def submit_workers(jobs: WorkerJobs, context: StartContext) -> Any:
 
     folder, stack, reporter = context.folder, context.stack, context.reporter
     name = f"cellucid-dask-{folder.name.rpartition('-')[2]}"
-    configured = {
-        "distributed.deploy.lost-worker-timeout": LOST_SECONDS,
-        "distributed.scheduler.allowed-failures": DEATHS,
+    dask_settings = {
+        "distributed.deploy.lost-worker-timeout": LOST_WORKER_TIMEOUT,
+        "distributed.scheduler.allowed-failures": ALLOWED_DEATHS,
         "distributed.comm.timeouts.connect": "30s",
     }
-    stack.enter_context(dask.config.set(configured))
-    log, variables = log_pattern(folder), environment(jobs.options)
+    stack.enter_context(dask.config.set(dask_settings))
+    log, variables = log_pattern(folder), slurm_environment(jobs.options)
     programs = Programs(variables)
-    stack.enter_context(_cancelled(name, variables))
-    _more_files()
-    cluster = _cluster(jobs, folder, name, log, programs)
+    stack.enter_context(_cancel_jobs(name, variables))
+    _raise_file_limit()
+    cluster = _start_scheduler(jobs, folder, name, log, programs)
     stack.enter_context(closing_cluster(cluster))
     client = stack.enter_context(Client(cluster, set_as_default=False))
-    shown = (site("scheduler-options") or {}).get("dashboard", True)
-    link = f"; dashboard: {cluster.dashboard_link}" if shown else ""
+    has_dashboard = (site_setting("scheduler-options") or {}).get("dashboard", True)
+    link = f"; dashboard: {cluster.dashboard_link}" if has_dashboard else ""
     reporter.say(f"asks for {jobs}{link}")
-    _ask_for_jobs(cluster, jobs)
-    watch = Watch(
+    _submit_jobs(cluster, jobs)
+    watch = QueueWatch(
         cluster, jobs, name, log, programs=programs, reporter=reporter, failure=context.failure
     )
     stack.callback(watch.stop)
@@ -83,16 +89,21 @@ def submit_workers(jobs: WorkerJobs, context: StartContext) -> Any:
     return client
 
 
-def _cluster(jobs: WorkerJobs, folder: Path, name: str, log: str, programs: Programs) -> Any:
-    """Start the scheduler, with no jobs yet; parameters as of `settings`."""
+def _start_scheduler(
+    jobs: WorkerJobs, folder: Path, name: str, log: str, programs: Programs
+) -> Any:
+    """Start the scheduler without jobs; parameters as of `job_settings`."""
     try:
-        return jobqueue().SLURMCluster(
+        return import_jobqueue().SLURMCluster(
             job_cls=_job_class(str(folder), programs),
-            scheduler_options={"dashboard_address": ":0", **(site("scheduler-options") or {})},
-            security=_security(folder),
+            scheduler_options={
+                "dashboard_address": ":0",
+                **(site_setting("scheduler-options") or {}),
+            },
+            security=_make_certificates(folder),
             silence_logs=logging.CRITICAL,
             name=name,
-            **settings(jobs, name, log),
+            **job_settings(jobs, name, log),
         )
     except (RuntimeError, ValueError, OSError) as error:
         fix = "see --interface, and scheduler-options in dask's configuration"
@@ -101,7 +112,7 @@ def _cluster(jobs: WorkerJobs, folder: Path, name: str, log: str, programs: Prog
         ) from error
 
 
-def _ask_for_jobs(cluster: Any, jobs: WorkerJobs) -> None:
+def _submit_jobs(cluster: Any, jobs: WorkerJobs) -> None:
     if jobs.options.adaptive:
         cluster.adapt(
             minimum_jobs=1,
@@ -113,8 +124,8 @@ def _ask_for_jobs(cluster: Any, jobs: WorkerJobs) -> None:
         cluster.scale(jobs=jobs.number)
 
 
-def _more_files() -> None:
-    """Let this process have as many connections and programs as the machine allows."""
+def _raise_file_limit() -> None:
+    """Allow this process as many open files as the machine does: connections and programs."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     with suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -126,36 +137,40 @@ def _wait_for_first(client: Any, failure: Failure) -> None:
             failure.result(timeout=0.2)
 
 
-def _security(folder: Path) -> Any:
-    """Certificates for this run alone, in files that only this user reads.
+def _make_certificates(folder: Path) -> Any:
+    """Write certificates for this run alone, in files that only this user can read.
 
-    Without them, whoever is on the network of the cluster could run programs as this user.
+    Without them, everybody on the network of the cluster could run programs as this user.
     """
     from distributed.security import Security
 
-    made = Security.temporary()
-    parts = {"ca_file": made.tls_ca_file, "cert": made.tls_worker_cert, "key": made.tls_worker_key}
+    temporary = Security.temporary()
+    parts = {
+        "ca_file": temporary.tls_ca_file,
+        "cert": temporary.tls_worker_cert,
+        "key": temporary.tls_worker_key,
+    }
     paths = {}
     for name, text in parts.items():
         paths[name] = str(folder / f"{name}.pem")
-        with open(paths[name], "w", opener=_private) as file:
+        with open(paths[name], "w", opener=_open_private) as file:
             file.write(text)
     roles = ("scheduler", "worker", "client")
     pairs = {f"tls_{role}_{name}": paths[name] for role in roles for name in ("cert", "key")}
     return Security(require_encryption=True, tls_ca_file=paths["ca_file"], **pairs)
 
 
-def _private(path: str, flags: int) -> int:
+def _open_private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
 def _job_class(folder: str, programs: Programs) -> type[Any]:
-    """Class of the jobs; their command names files in `folder`."""
+    """Return the class of the jobs; their command contains paths in `folder`."""
     from dask_jobqueue.slurm import SLURMJob
     from distributed.core import Status
 
     class Job(SLURMJob):  # type: ignore[misc]
-        """A job that keeps what sbatch said against it, where its base only logs it."""
+        """A job that keeps the message with which sbatch refused it; its base only logs it."""
 
         refused = ""
         job_id_regexp = r"Submitted batch job (?P<job_id>\d+)"
@@ -167,15 +182,15 @@ def _job_class(folder: str, programs: Programs) -> type[Any]:
 
         @property
         def worker_process_memory(self) -> str:
-            """Memory limit of a worker; its base rounds it, by gigabytes where it is a terabyte."""
+            """Memory limit of a worker; its base rounds it, a terabyte to gigabytes."""
             return f"{self.worker_memory // self.worker_processes // MiB}MiB"
 
         async def start(self) -> None:
             try:
                 await super().start()
             except (ProgramError, ValueError, OSError) as error:
-                self.refused = said(str(error))
-                self.status = Status.running  # as far as the cluster is concerned
+                self.refused = join_lines(str(error))
+                self.status = Status.running  # else the cluster would raise
 
         async def close(self) -> None:
             with suppress(ProgramError):
@@ -189,12 +204,12 @@ def _job_class(folder: str, programs: Programs) -> type[Any]:
     return Job
 
 
-# --------------------------------------------------------------------------- the end of all jobs
+# --------------------------------------------------------------------------- cancel all jobs
 
 
 @contextmanager
-def _cancelled(name: str, variables: dict[str, str]) -> Iterator[None]:
-    """Cancel the jobs of this name when the block ends, and also when this process is killed.
+def _cancel_jobs(name: str, variables: dict[str, str]) -> Iterator[None]:
+    """Cancel the jobs of this name when the block ends, also when this process is killed.
 
     Parameters
     ----------
@@ -202,11 +217,11 @@ def _cancelled(name: str, variables: dict[str, str]) -> Iterator[None]:
         Environment of scancel.
     """
     cancel = ["scancel", "--quiet", f"--name={name}", f"--user={os.getuid()}"]
-    # A shell that waits for the end of this process, by the end of its input. It cancels again and
-    # again: a job may just be on its way, or SLURM not answer.
-    again = f"for i in 0 1 2 5 10 20 30 60; do sleep $i; {' '.join(cancel)}; done"
+    # A shell waits for the end of this process, which closes its input. It cancels several times:
+    # a submission may be on its way, or SLURM may not answer.
+    retries = f"for i in 0 1 2 5 10 20 30 60; do sleep $i; {' '.join(cancel)}; done"
     shell = subprocess.Popen(
-        ["/bin/sh", "-c", f'trap "" INT TERM HUP; read -r line || {{ {again}; }}'],
+        ["/bin/sh", "-c", f'trap "" INT TERM HUP; read -r line || {{ {retries}; }}'],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -218,8 +233,8 @@ def _cancelled(name: str, variables: dict[str, str]) -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(ProgramError, OSError):  # then the shell goes on trying
-            ask_now(*cancel, env=variables)
+        with suppress(ProgramError, OSError):  # then the shell retries
+            run_program(*cancel, env=variables)
             shell.stdin.write(b"done\n")
         shell.stdin.close()
         with suppress(subprocess.TimeoutExpired):

@@ -38,13 +38,13 @@ from cellucid_dask.compute.progress import Reporter
 from cellucid_dask.compute.slurm.jobs import (
     NANNY_BYTES,
     WorkerJobs,
-    jobqueue,
+    import_jobqueue,
+    job_settings,
     log_pattern,
     plan_jobs,
 )
-from cellucid_dask.compute.slurm.jobs import settings as job_settings
 from cellucid_dask.compute.slurm.problems import find_slurm_problems
-from cellucid_dask.compute.slurm.sbatch import Programs, environment, said
+from cellucid_dask.compute.slurm.sbatch import Programs, join_lines, slurm_environment
 from cellucid_dask.compute.slurm.workers import _job_class, submit_workers
 from cellucid_dask.compute.tasks import RETRIES, submit
 from cellucid_dask.compute.worker_check import (
@@ -235,9 +235,9 @@ class _Certificates:
 
 def test_what_the_programs_of_slurm_say_in_one_line() -> None:
     text = "sbatch: error: invalid partition specified: x\nsbatch: error: Batch job failed: X\n\n"
-    assert said(text) == "invalid partition specified: x; Batch job failed: X"
-    assert said(text + text) == said(text)
-    assert len(said("x" * 1000)) == 300
+    assert join_lines(text) == "invalid partition specified: x; Batch job failed: X"
+    assert join_lines(text + text) == join_lines(text)
+    assert len(join_lines("x" * 1000)) == 300
 
 
 def test_memory_of_the_run_is_that_of_its_jobs_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -339,7 +339,7 @@ def test_variables_of_sbatch_do_not_change_the_jobs(monkeypatch: pytest.MonkeyPa
     for name, value in given.items():
         monkeypatch.setenv(f"SBATCH_{name}", value)
     monkeypatch.setenv("SQUEUE_STATES", "RUNNING")
-    left = environment(SlurmOptions(partition="main"))
+    left = slurm_environment(SlurmOptions(partition="main"))
     assert {k: v for k, v in left.items() if k.startswith(("SBATCH", "SQUEUE"))} == {
         "SBATCH_ACCOUNT": "lab",
         "SBATCH_QOS": "q",
@@ -350,9 +350,9 @@ def test_variables_of_sbatch_do_not_change_the_jobs(monkeypatch: pytest.MonkeyPa
 def test_the_first_use_may_be_in_a_thread(tmp_path: Path) -> None:
     done = script_anew(
         "import threading\n"
-        "from cellucid_dask.compute.slurm.jobs import jobqueue\n"
+        "from cellucid_dask.compute.slurm.jobs import import_jobqueue\n"
         "found = []\n"
-        "thread = threading.Thread(target=lambda: found.append(jobqueue().SLURMCluster))\n"
+        "thread = threading.Thread(target=lambda: found.append(import_jobqueue().SLURMCluster))\n"
         "thread.start(), thread.join()\n"
         "assert found\n",
         tmp_path,
@@ -364,12 +364,12 @@ def test_the_first_use_may_be_with_settings_of_a_moment(tmp_path: Path) -> None:
     """What dask_jobqueue brought as it was imported is still there when they are over."""
     done = script_anew(
         "import dask\n"
-        "from cellucid_dask.compute.slurm.jobs import jobqueue, site\n"
+        "from cellucid_dask.compute.slurm.jobs import import_jobqueue, site_setting\n"
         "with dask.config.set({'jobqueue.slurm.cores': 7}):\n"
-        "    jobqueue()\n"
-        "    assert site('cores') == 7\n"
-        "assert site('cores') is None\n"
-        "assert site('job-extra-directives') == []\n",
+        "    import_jobqueue()\n"
+        "    assert site_setting('cores') == 7\n"
+        "assert site_setting('cores') is None\n"
+        "assert site_setting('job-extra-directives') == []\n",
         tmp_path,
     )
     assert done.code == 0, done.err
@@ -379,15 +379,15 @@ def test_ctrl_c_stays_with_the_command(tmp_path: Path) -> None:
     """Importing dask_jobqueue takes it over."""
     done = script_anew(
         "import signal\n"
-        "from cellucid_dask.compute.slurm.jobs import jobqueue\n"
+        "from cellucid_dask.compute.slurm.jobs import import_jobqueue\n"
         "mine = lambda *_: None\n"
         "signal.signal(signal.SIGINT, mine)\n"
-        "jobqueue(), jobqueue()\n"
+        "import_jobqueue(), import_jobqueue()\n"
         "assert signal.getsignal(signal.SIGINT) is mine\n",
         tmp_path,
     )
     assert done.code == 0, done.err
-    assert jobqueue().SLURMCluster
+    assert import_jobqueue().SLURMCluster
 
 
 # ------------------------------------------------------------------------- what is told of workers
@@ -709,14 +709,14 @@ def begin(
 
 
 def alive(place: Path) -> list[str]:
-    """WorkerJobs that were submitted in `place` or below and have not ended."""
+    """Jobs that were submitted in `place` or below and have not ended."""
     listed = call("squeue", "-h", "-t", "PENDING,RUNNING,CONFIGURING", "-o", "%i\t%Z")
     rows = [line.split("\t") for line in listed.splitlines()]
     return [job for job, at in rows if Path(at).is_relative_to(place)]
 
 
 def submitted(place: Path, count: int) -> list[str]:
-    """WorkerJobs that were submitted in `place`, once there are as many as that."""
+    """Jobs that were submitted in `place`, once there are as many as that."""
     until(lambda: len(alive(place)) >= count, f"{count} jobs of {place.name}")
     jobs = alive(place)
     assert len(jobs) == count
@@ -1094,7 +1094,7 @@ def ask(
     """Have workers in jobs of this process; returns a client, and what is said."""
     place = place_for(tmp_path / "jobs")
     monkeypatch.chdir(place)
-    jobqueue()  # brings its defaults, which must outlast what a test sets
+    import_jobqueue()  # brings its defaults, which must outlast what a test sets
     with ExitStack() as stack:
 
         def submit_jobs(jobs: WorkerJobs) -> tuple[Any, Said]:

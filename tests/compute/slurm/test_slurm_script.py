@@ -25,7 +25,8 @@ from scenes import done_at
 from slurm_local import Slurm, call
 
 from cellucid_dask import export
-from cellucid_dask.compute.slurm.script import KINDS, Choices, write_script
+from cellucid_dask.compute.slurm.choices import KINDS, Choices
+from cellucid_dask.compute.slurm.script import write_script
 from cellucid_dask.errors import OptionError
 
 SCRIPTS = Path(str(files("cellucid_dask"))) / "compute" / "slurm" / "scripts"
