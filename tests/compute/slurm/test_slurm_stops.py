@@ -387,7 +387,7 @@ def told_of(scenario: Scenario, future: Future[None]) -> str:
     return f"===== {scenario.case}: {type(error).__name__}: {error}\n{seen}"
 
 
-def test_every_stop_in_every_pass_is_gone_on_from(
+def test_resume_after_every_stop_in_every_pass_gives_the_same_bytes(
     own: Slurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All at once, since most of it is waiting for SLURM."""
