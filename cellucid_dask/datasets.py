@@ -12,7 +12,9 @@ from cellucid_dask import format as fmt
 from cellucid_dask.arguments.boundary import check_argument_types, with_argument_names
 from cellucid_dask.errors import InputError, OutputError, Problem, suggest
 
-SET_ASIDE = re.compile(r"^\.|\.before-\d{8}T\d{6}Z(-\d+)?$")  # hidden, or kept by --force
+SET_ASIDE = re.compile(
+    r"^\.|\.before-\d{8}T\d{6}Z(-\d+)?$"
+)  # hidden folders, and exports that --force replaced
 
 
 @with_argument_names()
@@ -25,22 +27,22 @@ def catalog(root: str | os.PathLike[str], *, default: str | None = None) -> dict
     root
         Folder of exports.
     default
-        Id of the dataset a viewer shows first; the first by folder name when not given.
+        Id of the dataset that a viewer shows first; by default the first by folder name.
 
     Returns
     -------
-    What was written.
+    The content of the file.
 
     Raises
     ------
     InputError
-        When there is no export, an identity cannot be read, two share an id, or `default` is
-        none of them. Nothing is written then.
+        When there is no export, an identity cannot be read, two exports have the same id, or no
+        export has the id `default`. Nothing is written then.
     """
     folder = Path(root)
     if not folder.is_dir():
         raise InputError("is not a folder", where=str(folder))
-    entries, problems = _entries(folder)
+    entries, problems = _read_entries(folder)
     ids = [entry["id"] for entry in entries]
     if not entries and not problems:
         problems.append(Problem("holds no export", str(folder), "export into folders below it"))
@@ -50,12 +52,12 @@ def catalog(root: str | os.PathLike[str], *, default: str | None = None) -> dict
     if problems:
         raise InputError.of(problems)
     payload = fmt.datasets(entries, default or ids[0])
-    _save(folder / fmt.DATASETS, fmt.dumps(payload, pretty=True))
+    _write(folder / fmt.DATASETS, fmt.dumps(payload, pretty=True))
     return payload
 
 
-def _entries(folder: Path) -> tuple[list[dict[str, Any]], list[Problem]]:
-    """Entries of the exports that have an id of their own, and what is wrong with the others."""
+def _read_entries(folder: Path) -> tuple[list[dict[str, Any]], list[Problem]]:
+    """Read the entries of the exports; return those with a valid id, and every problem."""
     problems: list[Problem] = []
     entries: list[dict[str, Any]] = []
     for path in sorted(folder.iterdir()):
@@ -65,8 +67,8 @@ def _entries(folder: Path) -> tuple[list[dict[str, Any]], list[Problem]]:
         try:
             content = json.loads(identity.read_text("utf-8"))
             if not isinstance(content, dict):
-                raise ValueError("it is no JSON object")  # noqa: TRY004, TRY301  told as damage
-            entry = _entry(path.name, content)
+                raise ValueError("it is not a JSON object")  # noqa: TRY004, TRY301  reported as damage
+            entry = _make_entry(path.name, content)
         except (ValueError, OSError, AttributeError) as error:
             fix = "export it again, or move it away"
             problems.append(Problem(f"cannot be read ({error})", str(identity), fix))
@@ -74,19 +76,19 @@ def _entries(folder: Path) -> tuple[list[dict[str, Any]], list[Problem]]:
         if isinstance(entry["id"], str) and entry["id"]:
             entries.append(entry)
         else:
-            what = f"the id {entry['id']!r} is no text"
+            what = f"the id {entry['id']!r} is not text"
             problems.append(Problem(what, entry["path"], "export it again with --dataset-id"))
     ids = [entry["id"] for entry in entries]
     for name in sorted({i for i in ids if ids.count(i) > 1}):
         folders = ", ".join(entry["path"] for entry in entries if entry["id"] == name)
-        what = f"the id {name!r} is that of several"
+        what = f"the id {name!r} belongs to several exports"
         problems.append(
             Problem(what, folders, "export one of them again, with another --dataset-id")
         )
     return entries, problems
 
 
-def _save(path: Path, text: str) -> None:
+def _write(path: Path, text: str) -> None:
     from cellucid_dask.files import write_atomically
 
     try:
@@ -98,7 +100,7 @@ def _save(path: Path, text: str) -> None:
         raise OutputError(what, where=str(path), fix=fix) from error
 
 
-def _entry(folder: str, identity: dict[str, Any]) -> dict[str, Any]:
+def _make_entry(folder: str, identity: dict[str, Any]) -> dict[str, Any]:
     entry = {
         "id": identity.get("id", folder),
         "path": f"{folder}/",

@@ -1,7 +1,8 @@
 """Notebooks under the import path and the names of the reference, ``cellucid.jupyter``.
 
-The viewers show what `cellucid_dask.show` does. The built-in page and the kernel exchange no
-events, so what reacts to events or steers the page refuses, rather than to do nothing.
+The viewers show the same page as `cellucid_dask.show`. The page and the kernel exchange no
+events. So methods that react to events or control the page raise an error, and do not silently
+do nothing.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ __all__ = [
 
 HookCallback: TypeAlias = Callable[[dict[str, Any]], None]
 
-_VIEWERS: list[BaseViewer] = []  # until they are stopped
+_VIEWERS: list[BaseViewer] = []  # those that are not stopped
 
 
 def _refuse(name: str) -> NoReturn:
@@ -46,7 +47,7 @@ def _refuse(name: str) -> NoReturn:
 
 
 class HookRegistry:
-    """Not here: the page sends no events.
+    """Not available: the page sends no events.
 
     Raises
     ------
@@ -59,7 +60,7 @@ class HookRegistry:
 
 
 class ViewerState:
-    """Not here: the page sends no events.
+    """Not available: the page sends no events.
 
     Raises
     ------
@@ -72,14 +73,14 @@ class ViewerState:
 
 
 class BaseViewer(View):
-    """What both viewers do alike.
+    """The common part of both viewers.
 
     Parameters
     ----------
     view
-        The view whose server and frame it has.
+        The view with the server and the frame.
     auto_open
-        Display it now, when this is a notebook.
+        Display the page now, if this is a notebook.
     """
 
     def __init__(self, view: View, *, auto_open: bool) -> None:
@@ -95,7 +96,7 @@ class BaseViewer(View):
 
     @property
     def server_url(self) -> str:
-        """Root of the server, the secret included, without a slash at the end."""
+        """URL of the root of the server with the secret, without a slash at the end."""
         return self.server.url
 
     @property
@@ -106,31 +107,31 @@ class BaseViewer(View):
     def display(self) -> None:
         """Show the page in the output of the cell; outside a notebook, print its URL."""
         if not in_kernel():
-            print(f"open {self.url}")  # noqa: T201  what it is called for
+            print(f"open {self.url}")  # noqa: T201  the purpose of the call
             return
         from IPython.display import HTML, display
 
         display(HTML(super()._repr_html_()))  # type: ignore[no-untyped-call]
 
     def _repr_html_(self) -> str:
-        """A link: the frame is displayed when the viewer is made."""
+        """Return a link, as the frame was displayed when the viewer was made."""
         if not self.server.is_running():
             return super()._repr_html_()
         return f'<a href="{escape(self.url)}" target="_blank">{escape(self.name)}</a>'
 
     def stop(self) -> None:
-        """Stop the server, and let go of data in memory."""
+        """Stop the server, and release data in memory."""
         if self in _VIEWERS:
             _VIEWERS.remove(self)
         super().stop()
 
     def __getattr__(self, name: str) -> Any:
-        if name in _OF_EVENTS:
+        if name in _EVENT_METHODS:
             _refuse(name)
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
 
-_OF_EVENTS = frozenset(
+_EVENT_METHODS = frozenset(
     {
         "apply_session_to_anndata",
         "clear_highlights",
@@ -159,23 +160,23 @@ _OF_EVENTS = frozenset(
 
 
 class CellucidViewer(BaseViewer):
-    """Shows an export, or a folder of exports.
+    """Viewer of an export, or of a folder of exports.
 
     Parameters
     ----------
     data_dir
         Path.
     port
-        Of the server; None takes any.
+        Port of the server; None takes any.
     height
-        Of the frame, in px.
+        Height of the frame, in px.
     auto_open
-        Display it now, when this is a notebook.
+        Display the page now, if this is a notebook.
 
     Raises
     ------
     CellucidDaskError
-        With everything that is wrong with the data and the arguments.
+        With all problems of the data and the arguments.
     """
 
     @with_argument_names()
@@ -192,21 +193,21 @@ class CellucidViewer(BaseViewer):
 
 
 class AnnDataViewer(BaseViewer):
-    """Shows an AnnData, from a file or from memory.
+    """Viewer of an AnnData, from a file or from memory.
 
     Parameters
     ----------
     data
         Path of an .h5ad, .zarr or .zarr.zip, or an AnnData.
     port, height, auto_open
-        As of `CellucidViewer`.
+        As for `CellucidViewer`.
     **options
-        As of `cellucid_dask.show_anndata`.
+        As for `cellucid_dask.show_anndata`.
 
     Raises
     ------
     CellucidDaskError
-        With everything that is wrong with the data and the arguments.
+        With all problems of the data and the arguments.
     """
 
     @with_argument_names()
@@ -229,7 +230,7 @@ def show(data_dir: str | os.PathLike[str], height: int = 600) -> CellucidViewer:
     Parameters
     ----------
     data_dir, height
-        As of `CellucidViewer`.
+        As for `CellucidViewer`.
     """
     return CellucidViewer(data_dir, height=height)
 
@@ -240,12 +241,12 @@ def show_anndata(data: Any, height: int = 600, **options: Any) -> AnnDataViewer:
     Parameters
     ----------
     data, height, **options
-        As of `AnnDataViewer`.
+        As for `AnnDataViewer`.
     """
     return AnnDataViewer(data, height=height, **options)
 
 
 def cleanup_all() -> None:
-    """Stop all viewers that were made here."""
+    """Stop all viewers of this module."""
     while _VIEWERS:
         _VIEWERS[-1].stop()

@@ -1,1 +1,1 @@
-"""The page in a notebook: a server in the background, and a frame that shows it."""
+"""The page in a notebook."""

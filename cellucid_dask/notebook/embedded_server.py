@@ -1,4 +1,4 @@
-"""A server for a frame in a page of somebody else, such as a notebook."""
+"""A server for a frame in the page of another program, such as a notebook."""
 
 from __future__ import annotations
 
@@ -10,47 +10,47 @@ from cellucid_dask.errors import Problem
 from cellucid_dask.server.http.guard import AnyHostPolicy
 from cellucid_dask.server.lifetime import CellucidServer
 
-FIXED: Final = ("allowed_hosts", "base_path", "host", "token", "verbose")
+FIXED_OPTIONS: Final = ("allowed_hosts", "base_path", "host", "token", "verbose")
 
 
-class FramedServer(CellucidServer):
-    """Serves below a path that nobody can guess, on 127.0.0.1.
+class EmbeddedServer(CellucidServer):
+    """A server on 127.0.0.1, below a path that nobody can guess.
 
-    The secret is in the path and not in a cookie, which browsers keep from frames of other
-    sites: to them ``localhost`` and ``127.0.0.1`` are two. It also keeps an old frame from
-    showing what another server has on the same port later.
+    The secret is in the path, not in a cookie: browsers block cookies in frames of another site,
+    and ``localhost`` and ``127.0.0.1`` are two sites. The path also prevents that an old frame
+    shows the data of a later server on the same port.
 
     Parameters
     ----------
     data
         As in `CellucidServer`.
     port
-        Where to listen; 0 takes any.
+        Port to listen on; 0 takes any.
     problems
-        What is already known to be wrong, told with the rest.
+        Problems that are already known; they are reported with the others.
     **options
-        As in `CellucidServer`, but for those in `FIXED`.
+        As in `CellucidServer`, without those in `FIXED_OPTIONS`.
 
     Raises
     ------
     CellucidDaskError
-        With everything that is wrong with the data and the options.
+        With all problems of the data and the options.
     """
 
     def __init__(
         self, data: Any, *, port: int = 0, problems: Sequence[Problem] = (), **options: Any
     ) -> None:
         what, fix = "has no meaning in a notebook", "leave it out, or use serve"
-        refused = [Problem(what, repr(name), fix) for name in FIXED if name in options]
+        refused = [Problem(what, repr(name), fix) for name in FIXED_OPTIONS if name in options]
         fixed = {"base_path": "/" + secrets.token_urlsafe(24), "token": "none", "verbose": False}
-        kept = {name: value for name, value in options.items() if name not in FIXED}
+        allowed = {name: value for name, value in options.items() if name not in FIXED_OPTIONS}
         super().__init__(
-            data, port, quiet=True, problems=[*problems, *refused], **{**kept, **fixed}
+            data, port, quiet=True, problems=[*problems, *refused], **{**allowed, **fixed}
         )
         self.app.host_policy = AnyHostPolicy()
 
     def stop(self) -> bool:
-        """Stop for good, and let go of the data: a notebook keeps what its cells have shown."""
+        """Stop, and release the data: the notebook keeps references to views that were shown."""
         clean = super().stop()
         self.app.data.release()
         self._data = None
@@ -58,5 +58,5 @@ class FramedServer(CellucidServer):
 
     @property
     def path(self) -> str:
-        """Path of the page, the secret included, without a slash before it."""
+        """Path of the page with the secret, without a slash at the start."""
         return self.viewer_url.removeprefix(f"http://{self.host}:{self.port}/")

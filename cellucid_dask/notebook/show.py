@@ -1,4 +1,4 @@
-"""The page in a notebook: a server in the background, and a frame that shows it."""
+"""The page in a notebook: a server in the background, and a frame with its page."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from typing import Any, Final, TypeAlias
 
 from cellucid_dask.arguments.boundary import with_argument_names
 from cellucid_dask.errors import CellucidDaskError, Problem
-from cellucid_dask.notebook.embedded_server import FIXED, FramedServer
-from cellucid_dask.notebook.proxy import proxy_prefix
+from cellucid_dask.notebook.embedded_server import FIXED_OPTIONS, EmbeddedServer
+from cellucid_dask.notebook.proxy import find_proxy_prefix
 from cellucid_dask.options.keywords import (
     REFERENCE_ARGUMENTS,
     SERVER_OPTIONS,
@@ -26,55 +26,55 @@ from cellucid_dask.server.announce import has_browser, write_lines
 from cellucid_dask.server.datasets.collection import looks_like_export
 from cellucid_dask.server.datasets.opening import holds_exports
 
-HELD: Final = 3  # data in memory that are served at a time, each as large as it is
-TALLEST: Final = 10_000  # px
-NAMES: Final = (
+MAX_IN_MEMORY: Final = 3  # datasets in memory that are served at the same time
+MAX_HEIGHT: Final = 10_000  # px
+OPTION_NAMES: Final = (
     frozenset(field.name for options in SERVER_OPTIONS for field in fields(options))
     .union(("height", "proxy", "quantize", *REFERENCE_ARGUMENTS))
-    .difference(FIXED)
+    .difference(FIXED_OPTIONS)
 )
 
 Key: TypeAlias = tuple[Any, ...]
 
 _LOCK: Final = RLock()
-_SERVERS: Final[dict[Key, FramedServer]] = {}  # in the order in which they were last shown
+_SERVERS: Final[dict[Key, EmbeddedServer]] = {}  # in the order in which they were last shown
 
 
 class View:
-    """A page that is served; the last line of a cell, or ``display``, shows it in the notebook.
+    """A page that is served. The last line of a cell, or ``display``, shows it in the notebook.
 
     Parameters
     ----------
     server
-        The server behind it, which all views of the same data with the same options share.
+        The server of the page; all views of the same data with the same options share it.
     name
-        Of the data.
+        Name of the data.
     prefix
-        Begin of the paths of Jupyter's proxy; None when the browser reaches the server itself.
+        Prefix of the paths of Jupyter's proxy; None when the browser needs no proxy.
     height
-        Of the frame, in px.
+        Height of the frame, in px.
     """
 
-    def __init__(self, server: FramedServer, name: str, prefix: str | None, height: int) -> None:
+    def __init__(self, server: EmbeddedServer, name: str, prefix: str | None, height: int) -> None:
         self.server, self.name, self.height = server, name, height
         self.prefix = prefix
 
     @property
     def url(self) -> str:
-        """URL of the page; a path of the Jupyter server when it goes through its proxy."""
+        """URL of the page; through Jupyter's proxy, a path of the Jupyter server."""
         if self.prefix is None:
             return self.server.viewer_url
         return f"{self.prefix}proxy/{self.server.port}/{self.server.path}"
 
     def stop(self) -> None:
-        """Stop the server, and let go of data in memory; frames that show it get no more data."""
+        """Stop the server, and release data in memory; frames of the page get no more data."""
         with _LOCK:
             for key in [key for key, server in _SERVERS.items() if server is self.server]:
                 del _SERVERS[key]
             self.server.stop()
 
     def __repr__(self) -> str:
-        # Without the URL: it would be in the text of every saved notebook.
+        # Without the URL: every saved notebook would hold it.
         state = f"served on port {self.server.port}" if self.server.is_running() else "stopped"
         return f"<View of {self.name}: {state}>"
 
@@ -100,32 +100,32 @@ def show(
 ) -> View:
     """Show an export, a folder of exports or live data in a notebook.
 
-    The server runs in the background until the kernel ends. It is used again when the same data
-    are shown with the same options. Outside a notebook, the URL is printed and a browser opened.
+    The server runs in the background until the kernel ends. The same data with the same options
+    use the same server. Outside a notebook, print the URL and open a browser.
 
     Parameters
     ----------
     data
         Path of an export, of a folder of exports, of an .h5ad, .zarr or .zarr.zip, or an AnnData.
     height
-        Of the frame, in px.
+        Height of the frame, in px.
     proxy
-        Whether the browser goes through jupyter-server-proxy, or the base URL of Jupyter for
-        that, such as ``"/user/ada/"``; None finds out.
+        Whether the browser uses jupyter-server-proxy, or the base URL of Jupyter for it, such as
+        ``"/user/ada/"``; None decides itself.
     data_dir
-        Another name of `data`, as ``cellucid`` has it.
+        Another name of `data`, as in ``cellucid``.
     **options
-        As in `cellucid_dask.CellucidServer`, but for ``host``, ``token``, ``base_path``,
+        As in `cellucid_dask.CellucidServer`, without ``host``, ``token``, ``base_path``,
         ``allowed_hosts`` and ``verbose``.
 
     Returns
     -------
-    What shows the page as the last line of a cell; it has ``url``, ``server`` and ``stop()``.
+    The view, which shows the page as the last line of a cell.
 
     Raises
     ------
     CellucidDaskError
-        With everything that is wrong with the data and the options.
+        With all problems of the data and the options.
 
     Examples
     --------
@@ -133,7 +133,7 @@ def show(
     >>> show("exports/atlas")  # doctest: +SKIP
     """
     data, problems = choose_data(data, data_dir, [])
-    return _shown(data, height, proxy, options, problems)
+    return _make_view(data, height, proxy, options, problems)
 
 
 @with_argument_names()
@@ -142,7 +142,8 @@ def show_anndata(
 ) -> View:
     """Show an AnnData in a notebook.
 
-    One in memory is shown as it is now: call it again after a change, and reload older frames.
+    An AnnData in memory is shown as it is now: after a change, call the function again, and
+    reload older frames.
 
     Parameters
     ----------
@@ -158,14 +159,14 @@ def show_anndata(
     Raises
     ------
     CellucidDaskError
-        With everything that is wrong, also when the path is an export.
+        With all problems; one of them is a path of an export.
     """
-    wrong = holds_exports(data)
-    problem = Problem("is an export, not an AnnData", str(data) if wrong else "", "use show")
-    return _shown(data, height, proxy, options, [problem] if wrong else [])
+    is_export = holds_exports(data)
+    problem = Problem("is an export, not an AnnData", str(data) if is_export else "", "use show")
+    return _make_view(data, height, proxy, options, [problem] if is_export else [])
 
 
-def _shown(
+def _make_view(
     data: Any,
     height: int,
     proxy: bool | str | None,
@@ -173,21 +174,25 @@ def _shown(
     problems: list[Problem],
 ) -> View:
     kernel = in_kernel()
-    wrong = find_unknown_options([name for name in options if name not in FIXED], NAMES)
-    options = {name: value for name, value in options.items() if name in (*NAMES, *FIXED)}
+    unknown = find_unknown_options(
+        [name for name in options if name not in FIXED_OPTIONS], OPTION_NAMES
+    )
+    options = {
+        name: value for name, value in options.items() if name in (*OPTION_NAMES, *FIXED_OPTIONS)
+    }
     quiet = options.pop("quiet", False)
     browser = options.pop("open_browser", not kernel)
-    if type(height) is not int or not 0 < height <= TALLEST:
+    if type(height) is not int or not 0 < height <= MAX_HEIGHT:
         problems.append(Problem(f"{height!r} is not a height", "'height'", "give px, such as 600"))
-    problems += wrong
+    problems += unknown
     prefix = None
     try:
-        prefix = proxy_prefix(proxy, kernel=kernel)
+        prefix = find_proxy_prefix(proxy, kernel=kernel)
     except CellucidDaskError as error:
         problems += error.problems
     path = Path(data).absolute() if isinstance(data, str | os.PathLike) else None
-    server = _server_of(data if path is None else path, options, problems)
-    view = View(server, _name(server, path), prefix, height)
+    server = _find_or_start_server(data if path is None else path, options, problems)
+    view = View(server, _view_name(server, path), prefix, height)
     if not kernel and not quiet:
         write_lines(sys.stdout, [f"open {view.url}"])
     if browser and prefix is None and has_browser():
@@ -196,60 +201,62 @@ def _shown(
 
 
 def in_kernel() -> bool:
-    """Whether this is a kernel, whose outputs a notebook shows."""
+    """Whether this process is a kernel, so that a notebook shows the outputs."""
     ipython = sys.modules.get("IPython")  # a kernel has imported it
     shell = None if ipython is None else ipython.get_ipython()
     return shell is not None and hasattr(shell, "kernel")
 
 
-def _name(server: FramedServer, path: Path | None) -> str:
+def _view_name(server: EmbeddedServer, path: Path | None) -> str:
     listed = server.opened.datasets.list()
     if len(listed) == 1:
         return str(listed[0]["name"])
     return "exports" if path is None else path.name
 
 
-def _server_of(data: Any, options: dict[str, Any], problems: Sequence[Problem]) -> FramedServer:
-    """Server of the data that runs, or a new one."""
+def _find_or_start_server(
+    data: Any, options: dict[str, Any], problems: Sequence[Problem]
+) -> EmbeddedServer:
+    """Return the running server of the data, or start a new one."""
     if problems:
-        return FramedServer(data, problems=problems, **options)  # raises, with what else is wrong
-    key = _key(data, options)
+        return EmbeddedServer(data, problems=problems, **options)  # raises all problems
+    key = _server_key(data, options)
     with _LOCK:
         server = _SERVERS.pop(key, None)
         if server is None or not server.is_running():
-            server = FramedServer(data, **options)
+            server = EmbeddedServer(data, **options)
             server.start_background()
-        elif _is_held(key):
-            _renew(server)
+        elif _is_in_memory(key):
+            _reopen(server)
         _SERVERS[key] = server
-        held = [other for other in _SERVERS if _is_held(other)]
-        for old in held[:-HELD]:
+        in_memory = [other for other in _SERVERS if _is_in_memory(other)]
+        for old in in_memory[:-MAX_IN_MEMORY]:
             _SERVERS.pop(old).stop()
     return server
 
 
-def _renew(server: FramedServer) -> None:
-    """Show data in memory as they are now."""
+def _reopen(server: EmbeddedServer) -> None:
+    """Serve data in memory as they are now."""
     try:
         server.app.data.reopen()
     except BaseException:
-        server.stop()  # it would go on to show what is not so any more
+        server.stop()  # it would still serve the old state
         raise
 
 
-def _key(data: Any, options: dict[str, Any]) -> Key:
-    """What tells servers apart: a fork of the kernel has none of those of the kernel itself."""
+def _server_key(data: Any, options: dict[str, Any]) -> Key:
+    """Return the key of a server; a fork of the kernel does not share servers with it."""
     chosen = repr(sorted(options.items()))
     if not isinstance(data, Path):
-        # The server holds the object, so no other one gets its id while this key is there.
-        return (os.getpid(), "held", id(data), chosen)
-    place = os.path.realpath(data)
+        # The server holds the object, so no other object has its id while the key exists.
+        return (os.getpid(), "in memory", id(data), chosen)
+    location = os.path.realpath(data)
     if options.get("backed") is False:
-        return (os.getpid(), "held", place, chosen)
-    # What is at the path may have become something else.
+        return (os.getpid(), "in memory", location, chosen)
+    # The path may have changed from an export to something else.
     kind = (holds_exports(data), looks_like_export(data))
-    return (os.getpid(), kind, place, chosen)
+    return (os.getpid(), kind, location, chosen)
 
 
-def _is_held(key: Key) -> bool:
-    return bool(key[1] == "held")
+def _is_in_memory(key: Key) -> bool:
+    return bool(key[1] == "in memory")

@@ -134,7 +134,7 @@ def test_problems_are_told_together(root: Path, capfd: pytest.CaptureFixture[str
     (root / "beta" / "dataset_identity.json").write_text("{")
     message = _refused(capfd, root, "--default", "alpah")
     assert "3 problems" in message
-    assert "'alpha' is that of several" in message
+    assert "'alpha' belongs to several exports" in message
     assert "alpha/, copy/" in message
     assert "export one of them again, with another --dataset-id" in message
     assert "did you mean 'alpha'?" in message
