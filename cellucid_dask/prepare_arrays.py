@@ -161,7 +161,7 @@ def prepare(
     # numpy, dask and the rest take a second to import: only where there is work for them.
     from cellucid_dask.compute.progress import Reporter
     from cellucid_dask.exporter.run import run_export
-    from cellucid_dask.source.inputs.in_memory import source_of_arrays
+    from cellucid_dask.source.inputs.in_memory import wrap_arrays
 
     wrong = convert_arguments(prepare, given)
     embeddings = {f"X_umap_{d}d": given[f"X_umap_{d}d"] for d in (1, 2, 3)}
@@ -175,7 +175,7 @@ def prepare(
     obsm = {LATENT: latent_space, **{k: v for k, v in embeddings.items() if v is not None}}
     obsm |= {f"vector_fields/{name}": value for name, value in fields.items()}
     matrices = {"X": gene_expression, "obsp/connectivities": connectivities}
-    source = source_of_arrays(
+    source = wrap_arrays(
         obs,
         obs.iloc[:0, :0] if var is None else var,
         obsm,

@@ -72,5 +72,5 @@ class Job:
 
     def share_selection(self) -> None:
         """Write the selection of cells, if there is one, where all workers can read it."""
-        if self.source.kept is not None:
-            self.source.kept.share(self.scratch)
+        if self.source.selection is not None:
+            self.source.selection.share(self.scratch)

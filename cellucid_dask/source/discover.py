@@ -34,7 +34,7 @@ _EXPLICIT = re.compile(r"(.*)_([123])d")
 
 
 @dataclass(slots=True)
-class Found:
+class Discovery:
     """What discovery decided.
 
     Parameters
@@ -59,7 +59,7 @@ def discover(
     shapes: Shapes,
     chosen: Mapping[int, str],
     vectors: Mapping[str, Mapping[int, str]] | None = None,
-) -> Found:
+) -> Discovery:
     """Apply the rules to the shapes of obsm.
 
     Parameters
@@ -69,7 +69,7 @@ def discover(
     vectors
         Vector fields by name and dimension, where they are known: then none is looked for.
     """
-    found = Found(embeddings=dict(chosen))
+    found = Discovery(embeddings=dict(chosen))
     shapes = {key: shape for key, shape in shapes.items() if not key.startswith(MUDATA_PREFIX)}
     _explicit_embeddings(shapes, found)
     _plain_umap(shapes, found)
@@ -81,7 +81,7 @@ def discover(
     return found
 
 
-def _explicit_embeddings(shapes: Shapes, found: Found) -> None:
+def _explicit_embeddings(shapes: Shapes, found: Discovery) -> None:
     for dim in DIMENSIONS:
         key = f"X_umap_{dim}d"
         if key not in shapes or key in found.embeddings.values():
@@ -94,7 +94,7 @@ def _explicit_embeddings(shapes: Shapes, found: Found) -> None:
             found.embeddings[dim] = key
 
 
-def _plain_umap(shapes: Shapes, found: Found) -> None:
+def _plain_umap(shapes: Shapes, found: Discovery) -> None:
     key = "X_umap"
     if key not in shapes or key in found.embeddings.values():
         return
@@ -112,7 +112,7 @@ def _plain_umap(shapes: Shapes, found: Found) -> None:
     found.resolution = entry
 
 
-def _vectors(shapes: Shapes, found: Found) -> None:
+def _vectors(shapes: Shapes, found: Discovery) -> None:
     explicit: list[tuple[str, str, int]] = []
     plain: list[tuple[str, str, int]] = []
     for key in shapes:
@@ -133,7 +133,7 @@ def _vectors(shapes: Shapes, found: Found) -> None:
     found.vectors = {name: dims for name, dims in found.vectors.items() if dims}
 
 
-def other_embedding(shapes: Shapes) -> tuple[int, str] | None:
+def guess_embedding(shapes: Shapes) -> tuple[int, str] | None:
     """Which array of 2 or 3 columns most likely is an embedding, where there is no UMAP.
 
     Returns
@@ -150,7 +150,7 @@ def other_embedding(shapes: Shapes) -> tuple[int, str] | None:
     return min(found)[2:] if found else None
 
 
-def latent_key(
+def choose_latent_key(
     shapes: Shapes, embeddings: Iterable[str], sparse: Container[str] = ()
 ) -> str | None:
     """Which obsm key is the latent space; None when nothing can be taken for one.

@@ -14,7 +14,7 @@ from cellucid_dask.source.arrays.columns import Column, SeriesColumn
 from cellucid_dask.source.arrays.matrix import Matrix
 
 if TYPE_CHECKING:
-    from cellucid_dask.source.rows.row_selection import KeptRows
+    from cellucid_dask.source.rows.row_selection import RowSelection
 
 ARGUMENTS = "arguments"  # how messages name the place of loose arrays
 # Before the names of arrays of a MuData that its modality has too. They are used only by name.
@@ -65,8 +65,8 @@ class Source:
         Each matrix under ``X``, ``layers/NAME``, ``raw/X`` or ``obsp/NAME``, or why not.
     local
         Whether some of it lives in the memory of this process, out of reach of others.
-    whole, kept
-        Where some cells are left out: the source of all cells, and the rows that are kept.
+    all_cells, selection
+        Where some cells are left out: the source of all cells, and the rows that are selected.
     notes, warnings
         What was left out when it was opened, and what the user should know of it.
     """
@@ -80,8 +80,8 @@ class Source:
     matrices: Mapping[str, Matrix | CellucidDaskError]
     raw_var: Frame | CellucidDaskError | None = None
     local: bool = field(default=False)
-    whole: Source | None = None
-    kept: KeptRows | None = None
+    all_cells: Source | None = None
+    selection: RowSelection | None = None
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -99,15 +99,15 @@ class Source:
 # ------------------------------------------------------------------------------ dask arrays
 
 
-def frame_of(table: pd.DataFrame) -> Frame:
+def wrap_table(table: pd.DataFrame) -> Frame:
     """Describe a DataFrame in memory."""
     names = [str(name) for name in table.columns]
     columns = {name: SeriesColumn(table.iloc[:, i]) for i, name in enumerate(names)}
     index = SeriesColumn(table.index.to_series())
-    return Frame(len(table), index, columns, repeats(names))
+    return Frame(len(table), index, columns, repeated_names(names))
 
 
-def repeats(names: Iterable[str]) -> tuple[str, ...]:
+def repeated_names(names: Iterable[str]) -> tuple[str, ...]:
     """Names that occur more than once."""
     counted = pd.Series(list(names), dtype=object)
     return tuple(str(name) for name in counted[counted.duplicated()].unique())

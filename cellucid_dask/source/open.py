@@ -6,8 +6,8 @@ import os
 from typing import Any
 
 from cellucid_dask.errors import InputError
-from cellucid_dask.source.inputs.anndata_file import source_in_store
-from cellucid_dask.source.inputs.in_memory import source_in_memory
+from cellucid_dask.source.inputs.anndata_file import open_anndata_file
+from cellucid_dask.source.inputs.in_memory import wrap_anndata
 from cellucid_dask.source.model import Source
 
 
@@ -27,7 +27,7 @@ def open_source(data: Any, modality: str | None = None) -> Source:
         When the file is damaged.
     """
     if isinstance(data, str | os.PathLike):
-        return source_in_store(data, modality)
+        return open_anndata_file(data, modality)
     kinds = {cls.__name__ for cls in type(data).__mro__}  # to import anndata takes a second
     if "MuData" in kinds:
         fix = 'give one modality, such as mdata["rna"], or the path of the file and --modality'
@@ -38,5 +38,5 @@ def open_source(data: Any, modality: str | None = None) -> Source:
             fix="give a path, an AnnData, or use cellucid_dask.prepare with loose arrays",
         )
     if modality is not None:
-        raise InputError("is for a MuData file, not for an AnnData", where="--modality")
-    return source_in_memory(data)
+        raise InputError("needs a MuData, but the data is an AnnData", where="--modality")
+    return wrap_anndata(data)

@@ -1,4 +1,4 @@
-"""A `Source` of which only some cells are kept."""
+"""A `Source` of which only some cells are selected."""
 
 from __future__ import annotations
 
@@ -8,29 +8,31 @@ from typing import Any
 
 from cellucid_dask.errors import CellucidDaskError
 from cellucid_dask.source.model import Source
-from cellucid_dask.source.rows.row_selection import KeptRows
-from cellucid_dask.source.rows.selected_arrays import keep_places
-from cellucid_dask.source.rows.selected_columns import KeptColumn
-from cellucid_dask.source.rows.selected_matrix import keep_rows
+from cellucid_dask.source.rows.row_selection import RowSelection
+from cellucid_dask.source.rows.selected_arrays import select_obsm_rows
+from cellucid_dask.source.rows.selected_columns import SelectedColumn
+from cellucid_dask.source.rows.selected_matrix import select_matrix_rows
 from cellucid_dask.source.storage.damage import result_or_error
 
 
-def keep_cells(source: Source, kept: KeptRows) -> Source:
-    """Leave all but the `kept` cells out of every array of a source.
+def select_cells(source: Source, selection: RowSelection) -> Source:
+    """Leave all but the selected cells out of every array of a source.
 
-    Categories that no kept cell has are left out too, as when an AnnData is subset.
+    Categories that no selected cell has are left out too, as when an AnnData is subset.
     """
     return replace(
         source,
         obs=replace(
             source.obs,
-            length=kept.n_kept,
-            columns=_Each(source.obs.columns, lambda column, _: KeptColumn(column, kept)),
+            length=selection.n_selected,
+            columns=_Each(source.obs.columns, lambda column, _: SelectedColumn(column, selection)),
         ),
-        obsm=_Each(source.obsm, lambda array, key: keep_places(array, kept, key)),
-        matrices=_Each(source.matrices, lambda matrix, key: keep_rows(matrix, kept, key)),
-        whole=source,
-        kept=kept,
+        obsm=_Each(source.obsm, lambda array, key: select_obsm_rows(array, selection, key)),
+        matrices=_Each(
+            source.matrices, lambda matrix, key: select_matrix_rows(matrix, selection, key)
+        ),
+        all_cells=source,
+        selection=selection,
     )
 
 

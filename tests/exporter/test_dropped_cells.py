@@ -21,9 +21,9 @@ from serving import Client, serving
 
 from cellucid_dask import check, export
 from cellucid_dask.errors import CellucidDaskError
-from cellucid_dask.source.arrays.matrix import matrix_in_memory
-from cellucid_dask.source.rows.row_selection import KeptRows
-from cellucid_dask.source.rows.selected_matrix import keep_rows
+from cellucid_dask.source.arrays.matrix import wrap_matrix
+from cellucid_dask.source.rows.row_selection import RowSelection
+from cellucid_dask.source.rows.selected_matrix import select_matrix_rows
 from cellucid_dask.verify import verify
 
 CELLS = 400
@@ -154,7 +154,7 @@ def test_a_server_answers_the_same(
 @given(st.sets(st.integers(0, 29)), st.integers(0, 2**32 - 1))
 def test_every_part_of_a_matrix_is_that_of_its_kept_rows(dropped: set[int], seed: int) -> None:
     """Any cut of any layout reads as the rows that are kept, of graphs on both axes."""
-    kept = KeptRows(30, np.array(sorted(dropped), np.int64))
+    kept = RowSelection(30, np.array(sorted(dropped), np.int64))
     rng = np.random.default_rng(seed)
     square = sparse.random_array((30, 30), density=0.2, rng=rng, format="csr")
     mask = np.ones(30, bool)
@@ -163,18 +163,18 @@ def test_every_part_of_a_matrix_is_that_of_its_kept_rows(dropped: set[int], seed
         ("X", square.toarray()[mask]),
         ("obsp/g", square.toarray()[mask][:, mask]),
     ):
-        low, high = sorted(rng.integers(0, kept.n_kept + 1, 2).tolist())
+        low, high = sorted(rng.integers(0, kept.n_selected + 1, 2).tolist())
         for form in (square, square.tocsc()):
-            found = keep_rows(matrix_in_memory(form, f"{key} {form.format}"), kept, key)
+            found = select_matrix_rows(wrap_matrix(form, f"{key} {form.format}"), kept, key)
             whole = found.major(0, found.n_major).toarray()
             np.testing.assert_array_equal(whole, expected)
-            if found.n_major == kept.n_kept and low < high:
+            if found.n_major == kept.n_selected and low < high:
                 part = found.major(low, high).toarray()
                 axis = expected if form.format == "csr" else expected.T
                 np.testing.assert_array_equal(
                     part if form.format == "csr" else part.T, axis[low:high]
                 )
-        dense = keep_rows(matrix_in_memory(square.toarray(), "m"), kept, key)
+        dense = select_matrix_rows(wrap_matrix(square.toarray(), "m"), kept, key)
         np.testing.assert_array_equal(
             dense.read(slice(low, high), slice(2, 9)), expected[low:high, 2:9]
         )

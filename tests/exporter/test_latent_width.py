@@ -26,7 +26,7 @@ from cellucid_dask.exporter.stages.obs.means import sum_by_category
 from cellucid_dask.exporter.stages.obs.spaces import Space
 from cellucid_dask.files import read_array, write_arrays
 from cellucid_dask.format import U8
-from cellucid_dask.source.arrays.obsm import lazy, obsm_array
+from cellucid_dask.source.arrays.obsm import as_dask_array, wrap_obsm_array
 from cellucid_dask.source.arrays.row_blocks import RowBlocks
 from cellucid_dask.source.discover import named_latent_key
 from cellucid_dask.source.open import open_source
@@ -213,7 +213,7 @@ def test_cells_are_added_one_after_the_other(tmp_path: Path) -> None:
     assert summed_cells(width + 1, k) < cells, "the cells come in several pieces"
     write_arrays(tmp_path / "codes", [codes])
     column = CodedColumn("kind", k, U8, str(tmp_path / "codes"))
-    space = Space("latent", width, lazy(array, 997))
+    space = Space("latent", width, as_dask_array(array, 997))
     sum_by_category([column], [space], (0, cells), str(tmp_path / "sums"))
     found = read_array(str(tmp_path / "sums"), "float64").reshape(k, width + 1)
     for kind in range(k):
@@ -306,9 +306,9 @@ def test_a_block_of_a_dask_array_is_computed_once(tmp_path: Path) -> None:
     array = da.map_blocks(
         make, chunks=((30_000, 30_000), (300,)), dtype="f4", meta=np.empty((0, 0), "f4")
     )
-    assert RowBlocks.of(obsm_array(array, "obsm/x")).n_bytes == 2 * 30_000 * 300 * 4
+    assert RowBlocks.of(wrap_obsm_array(array, "obsm/x")).n_bytes == 2 * 30_000 * 300 * 4
     write_arrays(tmp_path / "codes", [np.zeros(60_000, "u1")])
     column = CodedColumn("kind", 1, U8, str(tmp_path / "codes"))
-    space = Space("latent", 300, obsm_array(array, "obsm/x"))
+    space = Space("latent", 300, wrap_obsm_array(array, "obsm/x"))
     sum_by_category([column], [space], (0, 60_000), str(tmp_path / "sums"))
     assert computed == [0, 1]

@@ -36,7 +36,7 @@ from cellucid_dask.exporter.stages.edges import write_edges
 from cellucid_dask.exporter.stages.genes.transpose import transpose_chunk
 from cellucid_dask.exporter.stages.obs.outliers import outlier_quantiles
 from cellucid_dask.source.arrays import sparse_matrix
-from cellucid_dask.source.arrays.matrix import matrix_in_memory
+from cellucid_dask.source.arrays.matrix import wrap_matrix
 from cellucid_dask.source.storage.file_array import FileArray
 from cellucid_dask.source.storage.store import Store
 
@@ -228,7 +228,7 @@ def test_transposed_row_chunks_are_the_columns(
     rows: sparse.csr_array, dense: bool, cuts: list[int], data: st.DataObject
 ) -> None:
     n_cells, n_genes = rows.shape
-    matrix = matrix_in_memory(rows.toarray() if dense else rows, "X")
+    matrix = wrap_matrix(rows.toarray() if dense else rows, "X")
     bounds = sorted({0, n_cells, *(cut for cut in cuts if cut < n_cells)})
     chosen, kept = None, list(range(n_genes))
     if data.draw(st.booleans()):
@@ -261,7 +261,7 @@ def test_row_chunks_are_as_long_as_they_may_be(
     """Also where a chunk spans several of the pieces in which indptr is read."""
     indptr = np.r_[0, np.cumsum(counts)]
     nnz = int(indptr[-1])
-    matrix = matrix_in_memory(
+    matrix = wrap_matrix(
         sparse.csr_array(
             (np.ones(nnz, np.float32), np.zeros(nnz, np.int32), indptr), (counts.size, 1)
         ),
@@ -318,7 +318,7 @@ def test_edges_are_the_pairs_that_scipy_finds(
         for name in ("scratch", "parts"):
             Path(folder, name).mkdir()
         Path(folder, "export", "connectivity").mkdir(parents=True)
-        matrix = matrix_in_memory(given_graph, "obsp")
+        matrix = wrap_matrix(given_graph, "obsp")
         made = write_edges(f"{folder}/export", f"{folder}/scratch", matrix, 0, room)
         source, target = (
             np.fromfile(Path(folder, "export", receipt.path), np.uint16)

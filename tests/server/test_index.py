@@ -46,9 +46,9 @@ from cellucid_dask.server.gene_index.lock import Stopped, try_lock
 from cellucid_dask.server.gene_index.lookup import GeneIndex
 from cellucid_dask.server.gene_index.scan import SharedScans, chunks_of
 from cellucid_dask.server.gene_index.store import IndexStore
-from cellucid_dask.source.arrays.matrix import Matrix, matrix_in_memory, matrix_in_store
-from cellucid_dask.source.storage.fingerprint import fingerprint
-from cellucid_dask.source.storage.store import locate
+from cellucid_dask.source.arrays.matrix import Matrix, open_matrix, wrap_matrix
+from cellucid_dask.source.storage.fingerprint import take_fingerprint
+from cellucid_dask.source.storage.store import locate_store
 
 MiB = 1 << 20
 # As modules, for setattr.
@@ -90,7 +90,7 @@ class Entries:
     def matrix(self) -> Matrix:
         """The matrix in memory, as it is."""
         parts = (self.data, self.indices, self.indptr)
-        return matrix_in_memory(sparse.csr_array(parts, shape=self.shape), "X")
+        return wrap_matrix(sparse.csr_array(parts, shape=self.shape), "X")
 
 
 def messy(dtype: str = "f4", n_cells: int = 300, n_genes: int = 40, seed: int = 0) -> Entries:
@@ -143,9 +143,9 @@ def _fill(group: Any, entries: Entries, **options: Any) -> None:
 
 def opened(path: Path) -> Matrix:
     """X of a file."""
-    store = locate(path)
+    store = locate_store(path)
     with store.open() as root:
-        return matrix_in_store(store, "X", root["X"])
+        return open_matrix(store, "X", root["X"])
 
 
 def assert_genes(found: GeneIndex, entries: Entries, columns: Any = None) -> None:
@@ -251,7 +251,7 @@ def test_every_store(kind: str, tmp_path: Path) -> None:
     entries = messy()
     matrix = opened(_stores()[kind](tmp_path, entries))
     assert_genes(GeneIndex(matrix, None, room=16 * MiB, threads=2), entries, [0, 3, 5, 7])
-    folder = index_folder(tmp_path / "cache", fingerprint(matrix.data.store.path, "X"))
+    folder = index_folder(tmp_path / "cache", take_fingerprint(matrix.data.store.path, "X"))
     assert_genes(built(matrix, folder), entries)
 
 
@@ -296,7 +296,7 @@ def _dask_rows(kind: str) -> tuple[Matrix, NDArray[np.float32]]:
     lazy = da.from_array(dense, chunks=(170, 11))
     if kind == "sparse":
         lazy = lazy.rechunk((170, 30)).map_blocks(sparse.csr_matrix, dtype="f4")
-    return matrix_in_memory(lazy, "X"), dense
+    return wrap_matrix(lazy, "X"), dense
 
 
 @pytest.mark.parametrize("kind", ["dense", "whole", "sparse"])
@@ -510,13 +510,13 @@ import sys, time
 from pathlib import Path
 from cellucid_dask.server.gene_index import build as index_build
 from cellucid_dask.server.gene_index.lookup import GeneIndex
-from cellucid_dask.source.arrays.matrix import matrix_in_store
-from cellucid_dask.source.storage.store import locate
+from cellucid_dask.source.arrays.matrix import open_matrix
+from cellucid_dask.source.storage.store import locate_store
 
 index_build.BLOCK_NNZ = 20_000
-store = locate(sys.argv[1])
+store = locate_store(sys.argv[1])
 with store.open() as root:
-    matrix = matrix_in_store(store, "X", root["X"])
+    matrix = open_matrix(store, "X", root["X"])
 found = GeneIndex(matrix, Path(sys.argv[2]), room=32 << 20, threads=2)
 found.start()
 while found.progress()["state"] in ("waiting", "building"):
@@ -706,7 +706,7 @@ def test_damaged_data(tmp_path: Path) -> None:
 
 def test_data_that_change_while_they_are_read(tmp_path: Path) -> None:
     path = save_h5(messy(), tmp_path / "a.h5ad")
-    mark = fingerprint(path, "X")
+    mark = take_fingerprint(path, "X")
     os.utime(path, ns=(1, 1))
     folder = index_folder(tmp_path / "cache", mark)
     found = GeneIndex(opened(path), folder, room=16 * MiB, threads=2, mark=mark)
@@ -731,12 +731,12 @@ import json, sys, time
 from pathlib import Path
 from cellucid_dask.encode import encode_gene
 from cellucid_dask.server.gene_index.lookup import GeneIndex
-from cellucid_dask.source.arrays.matrix import matrix_in_store
-from cellucid_dask.source.storage.store import locate
+from cellucid_dask.source.arrays.matrix import open_matrix
+from cellucid_dask.source.storage.store import locate_store
 
-store = locate("a.h5ad")
+store = locate_store("a.h5ad")
 with store.open() as root:
-    matrix = matrix_in_store(store, "X", root["X"])
+    matrix = open_matrix(store, "X", root["X"])
 found = GeneIndex(matrix, Path(sys.argv[1]).absolute(), room=32 << 20, threads=2)
 found.start()
 while found.progress()["state"] in ("waiting", "building"):
@@ -815,16 +815,16 @@ import json, re, sys, time
 from pathlib import Path
 from cellucid_dask.server.datasets.gene_ranges import gene_ranges
 from cellucid_dask.server.gene_index.lookup import GeneIndex
-from cellucid_dask.source.arrays.matrix import matrix_in_store
-from cellucid_dask.source.storage.store import locate
+from cellucid_dask.source.arrays.matrix import open_matrix
+from cellucid_dask.source.storage.store import locate_store
 
 def peak():  # ru_maxrss would be that of pytest, from before the exec
     return int(re.search(r"VmHWM:[^0-9]*([0-9]+)", Path("/proc/self/status").read_text())[1]) << 10
 
 def work(path, folder, room):
-    store = locate(path)
+    store = locate_store(path)
     with store.open() as root:
-        matrix = matrix_in_store(store, "X", root["X"])
+        matrix = open_matrix(store, "X", root["X"])
     found = GeneIndex(matrix, Path(folder), room=room, threads=2)
     found.pieces(0)
     yield peak()
@@ -876,11 +876,11 @@ def test_a_changed_file_has_another_index_and_the_old_one_goes(tmp_path: Path) -
     for seed in (0, 1):
         entries = messy(seed=seed)
         save_h5(entries, path)
-        folders.append(index_folder(cache, fingerprint(path, "X")))
+        folders.append(index_folder(cache, take_fingerprint(path, "X")))
         assert_genes(built(opened(path), folders[-1]), entries)
     assert folders[0] != folders[1]
     assert not folders[0].exists()
-    layer = index_folder(cache, fingerprint(path, "layers/counts"))
+    layer = index_folder(cache, take_fingerprint(path, "layers/counts"))
     built(opened(path), layer)
     assert folders[1].exists(), "another element of the same file"
     assert layer.parent != folders[1].parent
@@ -888,14 +888,14 @@ def test_a_changed_file_has_another_index_and_the_old_one_goes(tmp_path: Path) -
 
 def test_an_older_index_that_is_being_built_is_left_alone(tmp_path: Path) -> None:
     path = save_h5(messy(), tmp_path / "a.h5ad")
-    old = index_folder(tmp_path, fingerprint(path))
+    old = index_folder(tmp_path, take_fingerprint(path))
     old.mkdir(parents=True)
     lock = try_lock(old)
     assert lock is not None
     other = old.parent / "notes"
     other.mkdir()
     os.utime(path, ns=(1, 1))
-    built(opened(path), index_folder(tmp_path, fingerprint(path)))
+    built(opened(path), index_folder(tmp_path, take_fingerprint(path)))
     assert old.exists()
     assert other.exists()
     lock.release()
@@ -911,16 +911,16 @@ def test_a_folder_of_a_users_own_name_has_no_siblings(tmp_path: Path) -> None:
 def test_fingerprint_of_a_file(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_bytes(b"one")
-    first = fingerprint(path)
+    first = take_fingerprint(path)
     assert (first.path, first.size) == (str(path), 3)
-    assert fingerprint(path) == first
-    assert fingerprint(path, "X") != first
+    assert take_fingerprint(path) == first
+    assert take_fingerprint(path, "X") != first
     (tmp_path / "link").symlink_to(path)
-    assert fingerprint(tmp_path / "link") == first
+    assert take_fingerprint(tmp_path / "link") == first
     os.utime(path, ns=(first.mtime_ns - 5, first.mtime_ns - 5))
-    assert fingerprint(path).key() != first.key()
+    assert take_fingerprint(path).key() != first.key()
     with pytest.raises(FileNotFoundError):
-        fingerprint(tmp_path / "none")
+        take_fingerprint(tmp_path / "none")
 
 
 @pytest.mark.parametrize("separator", [".", "/"])
@@ -935,7 +935,8 @@ def test_fingerprint_of_a_zarr_folder(tmp_path: Path, zarr_format: Any, separato
 
     def look() -> tuple[str, ...]:
         return tuple(
-            fingerprint(tmp_path / "a.zarr", element).key() for element in (None, "X", "layers/a")
+            take_fingerprint(tmp_path / "a.zarr", element).key()
+            for element in (None, "X", "layers/a")
         )
 
     before = look()
@@ -955,7 +956,7 @@ def test_fingerprint_of_a_zarr_folder(tmp_path: Path, zarr_format: Any, separato
     os.utime(metadata, ns=(1, 1))  # an older file put back
     assert [a == b for a, b in zip(after, look(), strict=True)] == [False, False, True]
     with pytest.raises(FileNotFoundError):
-        fingerprint(tmp_path / "a.zarr", "none")
+        take_fingerprint(tmp_path / "a.zarr", "none")
 
 
 def test_default_cache_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -1025,7 +1026,7 @@ def test_ranges_of_sparse_matrices(dtype: str, room: int) -> None:
     kind = np.float32 if dtype == "f2" else entries.data.dtype.newbyteorder("=")
     parts = (entries.data.astype(kind), entries.indices, entries.indptr)
     turned = sparse.csr_array(parts, shape=entries.shape).tocsc()  # keeps duplicates
-    assert_ranges(matrix_in_memory(turned, "X"), genes, room)
+    assert_ranges(wrap_matrix(turned, "X"), genes, room)
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8", "i8", "?"])
@@ -1038,9 +1039,9 @@ def test_ranges_of_dense_matrices(dtype: str, tmp_path: Path) -> None:
     with np.errstate(all="ignore"):
         dense = values.astype(dtype)
         genes = list(np.ascontiguousarray(dense.astype("f4").T))
-    assert_ranges(matrix_in_memory(dense, "X"), genes)
-    assert_ranges(matrix_in_memory(dense, "X"), genes, room=1)
-    assert_ranges(matrix_in_memory(da.from_array(dense, chunks=(70, 5)), "X"), genes)
+    assert_ranges(wrap_matrix(dense, "X"), genes)
+    assert_ranges(wrap_matrix(dense, "X"), genes, room=1)
+    assert_ranges(wrap_matrix(da.from_array(dense, chunks=(70, 5)), "X"), genes)
     for name, chunks in (("none", None), ("rows", (20, 12)), ("columns", (300, 2))):
         with h5py.File(tmp_path / name, "w") as file:
             file.create_dataset("X", data=dense, chunks=chunks)
@@ -1067,4 +1068,4 @@ def test_ranges_can_be_stopped(layout: str) -> None:
     stopped.set()
     values = sparse.random_array((50, 20), density=0.5, format=layout)
     with pytest.raises(CancelledError):
-        gene_ranges(matrix_in_memory(values, "X"), MiB, 2, stopped)
+        gene_ranges(wrap_matrix(values, "X"), MiB, 2, stopped)

@@ -26,7 +26,7 @@ from scipy import sparse
 
 from cellucid_dask import export
 from cellucid_dask.exporter.stages import edges
-from cellucid_dask.source.arrays.matrix import matrix_in_memory
+from cellucid_dask.source.arrays.matrix import wrap_matrix
 
 Save = Callable[..., Path]
 Made = tuple[Any, dict[str, Any]]  # what is served, and options of it
@@ -107,7 +107,7 @@ def test_edges_of_nearly_symmetric_graphs(
         for needed in (folder / "connectivity", Path(name, "parts")):
             needed.mkdir(parents=True)
         patch.setattr(edges, "CHUNK", chunk)
-        made = edges.write_edges(str(folder), name, matrix_in_memory(graph, "obsp"), 0, room)
+        made = edges.write_edges(str(folder), name, wrap_matrix(graph, "obsp"), 0, room)
         found = [np.fromfile(folder / f"connectivity/edges.{e}.bin", "<u2") for e in ("src", "dst")]
     source, target, most = plain_edges(dense.astype(float))
     np.testing.assert_array_equal(found[0], source)

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from cellucid_dask.source.chunks.gaps import ChunkGaps, runs_between
 from cellucid_dask.source.chunks.keys import ChunkKeys
 from cellucid_dask.source.chunks.listing import chunk_files, find_gaps
-from cellucid_dask.source.storage.store import Store, locate
+from cellucid_dask.source.storage.store import Store, locate_store
 
 FILES = {name: kind for name, kind in KINDS.items() if not kind.shard}
 grids = st.lists(st.integers(1, 12), max_size=3).map(tuple)
@@ -50,7 +50,7 @@ def sharded(
 
 
 def gaps_in(path: Path) -> ChunkGaps:
-    store = locate(path)
+    store = locate_store(path)
     with store.open() as root, chunk_files(store) as files:
         found = find_gaps(root["a"], files)
     assert found is not None

@@ -19,13 +19,13 @@ from cellucid_dask.exporter.checks.survey import survey
 from cellucid_dask.exporter.planning.memory import least_bytes
 from cellucid_dask.exporter.planning.obs_memory import ObsMemory
 from cellucid_dask.options.export import ExportOptions
-from cellucid_dask.source.arrays.obsm import lazy
+from cellucid_dask.source.arrays.obsm import as_dask_array
 from cellucid_dask.source.arrays.row_blocks import BLOCK_BYTES
 from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
 from cellucid_dask.source.open import open_source
-from cellucid_dask.source.rows.row_selection import KeptRows
-from cellucid_dask.source.rows.selected_arrays import RowsOfArray, RowValues
-from cellucid_dask.source.rows.selected_matrix import keep_rows
+from cellucid_dask.source.rows.row_selection import RowSelection
+from cellucid_dask.source.rows.selected_arrays import SelectedRows, SelectedValues
+from cellucid_dask.source.rows.selected_matrix import select_matrix_rows
 
 run_module = import_module("cellucid_dask.exporter.run")  # as a module, for setattr
 
@@ -52,8 +52,8 @@ class Noted:
         return self.array[index]
 
 
-def all_but_every(step: int, n: int) -> KeptRows:
-    return KeptRows(n, np.flatnonzero(np.arange(n) % step))
+def all_but_every(step: int, n: int) -> RowSelection:
+    return RowSelection(n, np.flatnonzero(np.arange(n) % step))
 
 
 def test_a_wide_array_of_few_kept_rows_is_read_in_small_blocks() -> None:
@@ -61,12 +61,12 @@ def test_a_wide_array_of_few_kept_rows_is_read_in_small_blocks() -> None:
     values = np.zeros((6000, 2000), np.float32)
     values[:, 0] = np.arange(6000)
     noted, kept = Noted(values), all_but_every(20, 6000)
-    found = lazy(RowsOfArray(noted, kept)).compute(scheduler="synchronous")
+    found = as_dask_array(SelectedRows(noted, kept)).compute(scheduler="synchronous")
     np.testing.assert_array_equal(found[:, 0], np.arange(0, 6000, 20))
     largest = max(stop - start for start, stop in noted.reads)
     assert largest * 2000 * 4 <= BLOCK_BYTES
     noted.reads.clear()
-    RowsOfArray(noted, kept)[0:300, 0:1]
+    SelectedRows(noted, kept)[0:300, 0:1]
     assert len(noted.reads) == 1, "a narrow part of it is little at once"
 
 
@@ -75,8 +75,8 @@ def test_no_large_chunk_of_values_is_read_twice() -> None:
     indptr = np.arange(0, n + 1, 1_000_000)
     data = Noted(np.zeros(n, np.int8), (chunk,))
     matrix = SparseMatrix("csr", (6, 9), data, np.zeros(n, np.int8), indptr, "X csr")
-    rows: Any = keep_rows(matrix, KeptRows(6, np.array([1, 4])), "X")
-    assert isinstance(rows.data, RowValues)
+    rows: Any = select_matrix_rows(matrix, RowSelection(6, np.array([1, 4])), "X")
+    assert isinstance(rows.data, SelectedValues)
     assert rows.data[:].shape == (4_000_000,)
     touched = [c for start, stop in data.reads for c in range(start // chunk, -(-stop // chunk))]
     assert touched == [0, 1]
@@ -89,7 +89,7 @@ def test_what_a_process_holds_is_planned(saved: Callable[..., Path]) -> None:
     del adata.obsm["X_umap_3d"]
     options = ExportOptions(drop_cells_without_embedding=True)
     catalog = survey(open_source(saved(adata)), options)
-    kept, genes = catalog.source.kept, catalog.genes
+    kept, genes = catalog.source.selection, catalog.genes
     assert kept is not None
     assert genes is not None
     genes.matrix.major(0, 10)  # type: ignore[union-attr]
@@ -112,7 +112,7 @@ def test_columns_are_planned_with_the_cells_that_are_left_out() -> None:
     catalog = survey(open_source(adata), ExportOptions(drop_cells_without_embedding=True))
     assert catalog.n_cells == 5
     few = ObsMemory.of(catalog).column_bytes
-    catalog.source.kept.n_stored *= 1000  # type: ignore[union-attr]
+    catalog.source.selection.n_stored *= 1000  # type: ignore[union-attr]
     assert ObsMemory.of(catalog).column_bytes >= few + 8 * 990_000
 
 
@@ -120,7 +120,7 @@ def test_cells_without_place_in_several_embeddings() -> None:
     """Each is left out once, whichever of the embeddings has no place for it."""
     flat, deep = np.zeros((9, 2)), np.zeros((9, 3))
     flat[[1, 7]], deep[[0, 7], 2] = np.nan, np.inf
-    kept = find_placed_cells([lazy(flat, 4), lazy(deep, 2)])
+    kept = find_placed_cells([as_dask_array(flat, 4), as_dask_array(deep, 2)])
     assert kept is not None
     assert kept.dropped.tolist() == [0, 1, 7]
 
@@ -131,7 +131,7 @@ def test_values_of_a_graph_take_memory_while_some_are_left_out(form: str) -> Non
     parts = (graph.data, graph.indices, graph.indptr)
     matrix = SparseMatrix(form, (30, 30), *parts, "g")
     assert matrix.selecting_bytes == 0
-    assert keep_rows(matrix, all_but_every(2, 30), "obsp/g").selecting_bytes > 0  # type: ignore[union-attr]
+    assert select_matrix_rows(matrix, all_but_every(2, 30), "obsp/g").selecting_bytes > 0  # type: ignore[union-attr]
 
 
 @pytest.fixture

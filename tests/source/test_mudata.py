@@ -218,7 +218,7 @@ def test_a_modality_of_what_is_no_mudata_is_refused(tmp_path: Path, capfd: Any) 
     for words in (("check", path), ("verify", tmp_path / "good", "--against", path)):
         ended = here(capfd, *words, "--modality", "rna")
         assert ended.code == 2
-        assert "--modality: is for a MuData" in ended.err
+        assert "--modality: needs a MuData" in ended.err
     with pytest.raises(CellucidDaskError, match="modality"):
         export(rna(), tmp_path / "out", modality="rna")
     ended = here(capfd, "serve", tmp_path / "good", "--modality", "rna", "--port", 0)

@@ -19,7 +19,7 @@ from cellucid_dask.source.chunks.array_uses import (
 )
 from cellucid_dask.source.chunks.missing import find_missing_chunks
 from cellucid_dask.source.model import Source
-from cellucid_dask.source.storage.store import locate
+from cellucid_dask.source.storage.store import locate_store
 
 
 def survey_chunks(source: Source, options: ExportOptions, catalog: Any) -> None:
@@ -29,8 +29,8 @@ def survey_chunks(source: Source, options: ExportOptions, catalog: Any) -> None:
     """
     if source.path is None:  # nothing is read from disk
         return
-    whole = source.whole or source  # chunks hold cells that are left out as well
-    records = uses_of_records(locate(source.path), raw=options.raw)
+    whole = source.all_cells or source  # chunks hold cells that are left out as well
+    records = uses_of_records(locate_store(source.path), raw=options.raw)
     uses = [*records, *_uses(whole, options, catalog)]
     found = find_missing_chunks(uses, accept=options.accept_missing_chunks)
     catalog.missing_chunks = found

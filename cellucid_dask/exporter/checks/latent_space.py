@@ -10,7 +10,7 @@ import dask.array as da
 from cellucid_dask.errors import Problem, suggest
 from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.source.arrays.row_blocks import RowBlocks
-from cellucid_dask.source.discover import latent_key, named_latent_key
+from cellucid_dask.source.discover import choose_latent_key, named_latent_key
 from cellucid_dask.source.model import Source
 
 
@@ -45,7 +45,7 @@ def _found(blocks: Mapping[str, RowBlocks], arrays: Mapping[str, da.Array], cata
     embeddings = catalog.found.embeddings
     shapes = {key: array.shape for key, array in arrays.items()}
     sparse = [key for key, block in blocks.items() if block.sparse]
-    latent = latent_key(shapes, embeddings.values(), sparse)
+    latent = choose_latent_key(shapes, embeddings.values(), sparse)
     if latent is not None:
         catalog.notes.append(f"latent    obsm/{latent}")
         if named_latent_key(shapes, embeddings.values()) is None:

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellucid_dask.errors import CellucidDaskError
-from cellucid_dask.source.rows.row_selection import KeptRows
+from cellucid_dask.source.rows.row_selection import RowSelection
 
 
-def find_placed_cells(embeddings: Sequence[da.Array]) -> KeptRows | None:
+def find_placed_cells(embeddings: Sequence[da.Array]) -> RowSelection | None:
     """Find the cells whose coordinates are finite as float32 in all of `embeddings`.
 
     Parameters
@@ -39,8 +39,8 @@ def find_placed_cells(embeddings: Sequence[da.Array]) -> KeptRows | None:
         for start, rows in zip(starts, found, strict=True):
             unplaced[start + rows] = True
     dropped = np.flatnonzero(unplaced)
-    kept = KeptRows(unplaced.size, dropped)
-    return kept if dropped.size and kept.n_kept else None
+    kept = RowSelection(unplaced.size, dropped)
+    return kept if dropped.size and kept.n_selected else None
 
 
 def unplaced_rows(block: NDArray[np.float32]) -> NDArray[np.int64]:

@@ -17,7 +17,7 @@ from cellucid_dask.encode import Box
 from cellucid_dask.errors import CellucidDaskError, Problem, suggest
 from cellucid_dask.exporter.checks.placed_cells import unplaced_rows
 from cellucid_dask.options.export import ExportOptions
-from cellucid_dask.source.discover import Shapes, discover, other_embedding
+from cellucid_dask.source.discover import Shapes, discover, guess_embedding
 from cellucid_dask.source.model import Source
 
 SAMPLE = 1024  # rows of a block that the usual size of coordinates is told from
@@ -27,7 +27,7 @@ NAMED = 10  # rows that a message names
 
 def show_other(shapes: Shapes, catalog: Any) -> None:
     """Show the array of obsm that is most likely an embedding, when there is no UMAP."""
-    other = other_embedding(shapes)
+    other = guess_embedding(shapes)
     if other is None:
         return
     dim, key = other
@@ -56,7 +56,7 @@ def survey_embeddings(
             catalog.found.embeddings.pop(dim, None)
     if not catalog.found.embeddings and not catalog.problems:
         shapes = ", ".join(f"{k} {a.shape}" for k, a in arrays.items()) or "nothing"
-        other = other_embedding({key: array.shape for key, array in arrays.items()})
+        other = guess_embedding({key: array.shape for key, array in arrays.items()})
         fix = "compute one with scanpy.tl.umap"
         if other is not None:
             fix = f"use --embedding {other[0]}d={shlex.quote(other[1])}, or {fix}"

@@ -32,10 +32,10 @@ from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.source.arrays.matrix import Matrix
 from cellucid_dask.source.arrays.row_blocks import RowBlocks
 from cellucid_dask.source.chunks.missing import Findings
-from cellucid_dask.source.discover import Found, discover, named_latent_key
+from cellucid_dask.source.discover import Discovery, discover, named_latent_key
 from cellucid_dask.source.model import ARGUMENTS, Source
-from cellucid_dask.source.rows.row_selection import KeptRows
-from cellucid_dask.source.select_cells import keep_cells
+from cellucid_dask.source.rows.row_selection import RowSelection
+from cellucid_dask.source.select_cells import select_cells
 
 _POINTS = re.compile(r"X_umap(_[123]d)?")  # what discovery takes for an embedding
 _VECTORS = re.compile(r"(?!X_).*_umap(_[123]d)?")  # and for a vector field
@@ -66,7 +66,7 @@ class Catalog:
     """
 
     n_cells: int
-    found: Found
+    found: Discovery
     source: Source
     boxes: dict[int, Box] = field(default_factory=dict)
     latent: str = ""
@@ -102,7 +102,7 @@ def survey(
     show_any
         Show another array of obsm that has 2 or 3 columns when there is no UMAP.
     """
-    catalog = Catalog(source.n_cells, Found(), source)
+    catalog = Catalog(source.n_cells, Discovery(), source)
     catalog.notes += source.notes
     catalog.warnings += source.warnings
     if not source.n_cells:
@@ -113,12 +113,12 @@ def survey(
     catalog.found = discover(shapes, chosen, vectors)
     if show_any and not options.embeddings and not catalog.found.embeddings:
         show_other(shapes, catalog)
-    if options.drop_cells_without_embedding and source.kept is None:
+    if options.drop_cells_without_embedding and source.selection is None:
         kept = find_placed_cells([arrays[key] for key in catalog.found.embeddings.values()])
         if kept is not None:
-            return survey(keep_cells(source, kept), options, vectors, show_any=show_any)
-    if source.kept is not None:
-        catalog.warnings.append(left_out(source.kept))
+            return survey(select_cells(source, kept), options, vectors, show_any=show_any)
+    if source.selection is not None:
+        catalog.warnings.append(left_out(source.selection))
     survey_embeddings(source, options, arrays, catalog)
     survey_vectors(options, arrays, catalog)
     survey_latent(source, options, arrays, catalog)
@@ -133,7 +133,7 @@ def survey(
     return catalog
 
 
-def left_out(kept: KeptRows) -> str:
+def left_out(kept: RowSelection) -> str:
     """Say how many cells are left out."""
     return (
         f"{kept.dropped.size:,} of {kept.n_stored:,} cells have NaN or Inf in an embedding and are "

@@ -45,7 +45,7 @@ def least_bytes(catalog: Catalog, options: ExportOptions) -> int:
 
 def selection_bytes(catalog: Catalog) -> int:
     """Memory that the selection of cells always takes in a process; 0 if all are kept."""
-    kept = catalog.source.kept
+    kept = catalog.source.selection
     return 0 if kept is None else kept.n_bytes
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from cellucid_dask.exporter.checks.survey import Catalog
-from cellucid_dask.source.storage.file_array import ROWS
+from cellucid_dask.source.storage.file_array import ROWS_PER_READ
 
 PIECE_BYTES: Final = 32 << 20  # of the coordinates of a piece, in the forms it is held in
 LARGE_PIECE_BYTES: Final = 128 << 20
@@ -48,8 +48,8 @@ class ObsMemory:
         """Plan for the columns and spaces of `catalog`."""
         n_cells, blocks = catalog.n_cells, catalog.blocks
         shown = max((b.n_bytes for key, b in blocks.items() if key != catalog.latent), default=0)
-        if catalog.source.kept is not None:
-            read = catalog.source.kept.n_stored * LEFT_OUT_BYTES + n_cells * VALUE_BYTES
+        if catalog.source.selection is not None:
+            read = catalog.source.selection.n_stored * LEFT_OUT_BYTES + n_cells * VALUE_BYTES
             shown = max(shown, read)
         if not catalog.categorical:
             return cls(max(n_cells * VALUE_BYTES, shown) + STEP_BYTES)
@@ -99,12 +99,12 @@ def summed_cells(width: int, n_categories: int) -> int:
     """
     each = SUMMED_BYTES * width + CELL_BYTES
     cells = max(PIECE_BYTES // each, min(16 * n_categories, LARGE_PIECE_BYTES // each))
-    return max(1, min(cells, ROWS))
+    return max(1, min(cells, ROWS_PER_READ))
 
 
 def measured_cells(width: int) -> int:
     """Cells that are measured at a time."""
-    return max(1, min(PIECE_BYTES // (MEASURED_BYTES * width + CELL_BYTES), ROWS))
+    return max(1, min(PIECE_BYTES // (MEASURED_BYTES * width + CELL_BYTES), ROWS_PER_READ))
 
 
 def cached_cells(width: int) -> int:

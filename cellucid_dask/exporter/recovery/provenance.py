@@ -14,7 +14,7 @@ from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.source.arrays.matrix import Matrix
 from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
 from cellucid_dask.source.model import Source
-from cellucid_dask.source.storage.fingerprint import fingerprint, short_digest
+from cellucid_dask.source.storage.fingerprint import short_digest, take_fingerprint
 
 SOFTWARE = ("cellucid-dask", "numpy", "zlib-ng")
 Provenance = Mapping[str, str]
@@ -70,7 +70,7 @@ def refuse_changed_input(source: Source, provenance: Provenance | None) -> None:
 
 def _input(path: str) -> dict[str, str]:
     try:
-        found = fingerprint(path)
+        found = take_fingerprint(path)
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror})", where=path) from error
     facts = {"input": found.path, "size": f"{found.size:,} bytes", "mtime": _time(found.mtime_ns)}

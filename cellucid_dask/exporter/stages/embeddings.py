@@ -12,18 +12,18 @@ from numpy.typing import NDArray
 from cellucid_dask.encode import Box, packed
 from cellucid_dask.files import Receipt, bytes_of, name_path_in_errors, write_file
 from cellucid_dask.format import Resource
-from cellucid_dask.source.arrays.dense_matrix import computed
-from cellucid_dask.source.storage.file_array import ROWS
+from cellucid_dask.source.arrays.dense_matrix import compute_block
+from cellucid_dask.source.storage.file_array import ROWS_PER_READ
 
 if TYPE_CHECKING:
     import dask.array as da
 
-STEP = ROWS  # one block at a time
+STEP = ROWS_PER_READ  # one block at a time
 
 
 def rows_of(array: da.Array, start: int, stop: int) -> NDArray[Any]:
     """Read rows `start` to `stop` in this thread."""
-    rows: NDArray[Any] = np.asarray(computed(array[start:stop], "obsm"))
+    rows: NDArray[Any] = np.asarray(compute_block(array[start:stop], "obsm"))
     return rows
 
 

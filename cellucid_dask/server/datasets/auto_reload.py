@@ -13,7 +13,7 @@ from typing import Any, Final
 from cellucid_dask.errors import CellucidDaskError, InputError
 from cellucid_dask.server.datasets.live import LiveDataset
 from cellucid_dask.server.http.content import Content, ReplacedError
-from cellucid_dask.source.storage.fingerprint import Fingerprint, fingerprint
+from cellucid_dask.source.storage.fingerprint import Fingerprint, take_fingerprint
 
 CHECK_INTERVAL: Final = 1.0  # seconds between checks of the file for changes
 
@@ -73,7 +73,7 @@ class ReloadingData:
 
     def _has_state(self, state: Fingerprint | None) -> bool:
         try:
-            return fingerprint(self._path) == state
+            return take_fingerprint(self._path) == state
         except OSError:
             return False
 
@@ -134,7 +134,7 @@ def read_state(path: str) -> Fingerprint:
         When it cannot be opened.
     """
     try:
-        return fingerprint(path)
+        return take_fingerprint(path)
     except OSError as error:
         what = f"cannot be opened ({error.strerror})"
         raise InputError(what, where=path, fix="check it and its permissions") from error

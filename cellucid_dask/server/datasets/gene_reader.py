@@ -19,12 +19,12 @@ from cellucid_dask.server.datasets.gene_ranges import ReadColumns, gene_ranges
 from cellucid_dask.server.gene_index.lookup import GeneIndex
 from cellucid_dask.server.http.cache import OncePerKey
 from cellucid_dask.source.arrays.matrix import Matrix
-from cellucid_dask.source.arrays.open_arrays import hold
+from cellucid_dask.source.arrays.open_arrays import keep_arrays_open
 from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
 from cellucid_dask.source.model import Source
-from cellucid_dask.source.rows.row_selection import KeptRows
+from cellucid_dask.source.rows.row_selection import RowSelection
 from cellucid_dask.source.storage.file_array import FileArray
-from cellucid_dask.source.storage.fingerprint import Fingerprint, fingerprint
+from cellucid_dask.source.storage.fingerprint import Fingerprint, take_fingerprint
 
 
 class GeneReader(Protocol):
@@ -84,7 +84,7 @@ class DirectReader(_RangeFinder):
 
     def pieces(self, column: int) -> list[GenePiece]:
         """Stored values of a gene."""
-        matrix = self._once(("open",), lambda: hold(self._matrix, self._open))
+        matrix = self._once(("open",), lambda: keep_arrays_open(self._matrix, self._open))
         with self._busy:
             return [piece for _, piece in self._read(matrix, np.asarray([column]))]
 
@@ -145,7 +145,7 @@ class KeptReader:
         Bytes of memory for finding the ranges.
     """
 
-    def __init__(self, reader: GeneReader, matrix: Matrix, kept: KeptRows, room: int) -> None:
+    def __init__(self, reader: GeneReader, matrix: Matrix, kept: RowSelection, room: int) -> None:
         self._reader, self._kept = reader, kept
         self._ranges = _RangeFinder(matrix, room)
         self.start, self.progress = reader.start, reader.progress
@@ -193,12 +193,14 @@ def open_gene_reader(
         Where an index is kept of data that have a file, and of data that have none.
     """
     stored: Matrix = matrix
-    if source.whole is not None:  # the index is of all cells
-        stored = source.whole.matrices[expression_key(options)]  # type: ignore[assignment]
+    if source.all_cells is not None:  # the index is of all cells
+        stored = source.all_cells.matrices[expression_key(options)]  # type: ignore[assignment]
     mark = matrix_fingerprint(stored)
     folder = index_folder(cache_dir, mark) if mark else work_folder / "index"
     reader = make_reader(stored, folder if index else None, room, mark)
-    return reader if source.kept is None else KeptReader(reader, matrix, source.kept, room)
+    return (
+        reader if source.selection is None else KeptReader(reader, matrix, source.selection, room)
+    )
 
 
 def matrix_fingerprint(matrix: Matrix) -> Fingerprint | None:
@@ -206,7 +208,7 @@ def matrix_fingerprint(matrix: Matrix) -> Fingerprint | None:
     data = getattr(matrix, "data", None)
     if not isinstance(data, FileArray):
         return None
-    return fingerprint(data.store.path, data.key.rpartition("/")[0])
+    return take_fingerprint(data.store.path, data.key.rpartition("/")[0])
 
 
 def make_reader(

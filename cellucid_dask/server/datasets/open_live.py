@@ -22,10 +22,10 @@ from cellucid_dask.server.datasets.served import ServedData
 from cellucid_dask.server.datasets.zarr_files import ZarrFiles
 from cellucid_dask.server.http.cache import ContentCache
 from cellucid_dask.source.inputs.anndata_file import dataset_name
-from cellucid_dask.source.inputs.in_memory import read_whole
+from cellucid_dask.source.inputs.in_memory import read_into_memory
 from cellucid_dask.source.model import Source
 from cellucid_dask.source.open import open_source
-from cellucid_dask.source.storage.store import Store, locate
+from cellucid_dask.source.storage.store import Store, locate_store
 
 _FORMATS: Final = {"hdf5": "h5ad", "zarr": "zarr", "zip": "zarr"}
 
@@ -45,7 +45,7 @@ def open_live(
         return ServedData(
             SingleDataset(live), "anndata", cache, format="in-memory", backed=backed, live=live
         )
-    store = locate(str(data))
+    store = locate_store(str(data))
     dataset = opener.open_file(store) if serving.backed else opener.read_file(store)
     zarr = None if store.kind == "hdf5" else ZarrFiles(store, options.modality)
     return ServedData(
@@ -108,7 +108,7 @@ class _Opener:
         # Once the data is in memory, nothing shows which chunks were missing.
         missing = survey(open_source(store.path), self.options).missing_chunks
         opener = replace(self, problems=[*missing.problems, *self.problems])
-        source = replace(open_source(read_whole(store)), name=dataset_name(store.path))
+        source = replace(open_source(read_into_memory(store)), name=dataset_name(store.path))
         live = opener.open(source, secrets.token_hex(8))
         live.catalog.warnings += missing.warnings
         return live

@@ -20,7 +20,7 @@ from cellucid_dask.server.gene_index.lock import OTHER_FOLDER, NoIndexError, Sto
 from cellucid_dask.server.gene_index.scan import SharedScans, chunks_of, scan
 from cellucid_dask.server.gene_index.store import IndexStore
 from cellucid_dask.source.arrays.matrix import Matrix
-from cellucid_dask.source.storage.fingerprint import Fingerprint, fingerprint
+from cellucid_dask.source.storage.fingerprint import Fingerprint, take_fingerprint
 
 log = logging.getLogger("cellucid_dask.server")
 
@@ -263,7 +263,7 @@ class GeneIndex:
         if self._mark is None:
             return
         try:
-            same = fingerprint(self._mark.path, self._mark.element) == self._mark
+            same = take_fingerprint(self._mark.path, self._mark.element) == self._mark
         except OSError:
             same = False
         if not same:

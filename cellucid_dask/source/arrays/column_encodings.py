@@ -10,15 +10,15 @@ import pandas as pd
 from cellucid_dask.errors import InputError, refuse_fault
 from cellucid_dask.source.arrays.columns import PLAIN, RECORDS, TEXT, Column, SeriesColumn
 from cellucid_dask.source.arrays.stored_columns import (
+    AnndataColumn,
     CategoricalColumn,
     NumberColumn,
     TextColumn,
-    WholeColumn,
     check_one_axis,
     read_element,
 )
 from cellucid_dask.source.storage.damage import DAMAGE
-from cellucid_dask.source.storage.elements import attribute, encoding_of, is_array, need
+from cellucid_dask.source.storage.elements import attribute, encoding_of, is_array, require_element
 from cellucid_dask.source.storage.file_array import FileArray
 from cellucid_dask.source.storage.store import Store
 
@@ -26,7 +26,7 @@ from cellucid_dask.source.storage.store import Store
 _UNKNOWN: tuple[type[Exception], ...] = (*DAMAGE, ImportError, AttributeError)
 
 
-def column_in_store(store: Store, key: str, element: Any) -> Column:
+def open_column(store: Store, key: str, element: Any) -> Column:
     """Describe the column at `key`, whose open group or dataset is `element`.
 
     Raises
@@ -38,20 +38,20 @@ def column_in_store(store: Store, key: str, element: Any) -> Column:
         return _array_column(store, key, element)
     encoding = encoding_of(element)
     if encoding == "categorical":
-        codes = FileArray.of(store, f"{key}/codes", need(element, "codes"))
+        codes = FileArray.of(store, f"{key}/codes", require_element(element, "codes"))
         check_one_axis(codes)
         if codes.dtype.kind not in "iu":
             what, where = f"holds {codes.dtype}, not whole numbers", f"{store.path}, {key}/codes"
             raise InputError(what, where=where)
         return CategoricalColumn(codes, store, f"{key}/categories")
     if encoding.startswith("nullable"):
-        values, mask = masked_in_store(store, key, element)
+        values, mask = open_nullable(store, key, element)
         check_one_axis(values)
         if encoding == "nullable-string-array":
             return TextColumn(values, mask)
         if values.dtype.kind in "iuf":
             return NumberColumn(values, mask)
-        return WholeColumn(store, key, values.shape[0], "category")
+        return AnndataColumn(store, key, values.shape[0], "category")
     try:
         series = SeriesColumn(pd.Series(read_element(store, key)))
     except _UNKNOWN as error:
@@ -59,10 +59,10 @@ def column_in_store(store: Store, key: str, element: Any) -> Column:
         raise InputError(
             f"has an encoding that cannot be read ({encoding!r})", where=f"{store.path}, {key}"
         ) from error
-    return WholeColumn(store, key, series.length, series.kind)
+    return AnndataColumn(store, key, series.length, series.kind)
 
 
-def masked_in_store(store: Store, key: str, element: Any) -> tuple[FileArray, FileArray]:
+def open_nullable(store: Store, key: str, element: Any) -> tuple[FileArray, FileArray]:
     """Describe the values and the mask of the nullable array at `key`.
 
     Raises
@@ -70,7 +70,9 @@ def masked_in_store(store: Store, key: str, element: Any) -> tuple[FileArray, Fi
     InputError
         When they are not of one shape, or the mask is no mask.
     """
-    values, mask = (FileArray.of(store, f"{key}/{n}", need(element, n)) for n in ("values", "mask"))
+    values, mask = (
+        FileArray.of(store, f"{key}/{n}", require_element(element, n)) for n in ("values", "mask")
+    )
     if values.shape != mask.shape:
         what = f"has values of shape {values.shape} and a mask of shape {mask.shape}"
         raise InputError(what, where=f"{store.path}, {key}")
@@ -93,9 +95,9 @@ def _array_column(store: Store, key: str, element: Any) -> Column:
     if array.dtype.kind in "iufc":
         return NumberColumn(array)
     if array.dtype.kind in PLAIN:
-        return WholeColumn(store, key, array.shape[0], "category")
+        return AnndataColumn(store, key, array.shape[0], "category")
     if array.dtype.kind == "V":
-        return WholeColumn(store, key, array.shape[0], RECORDS)
+        return AnndataColumn(store, key, array.shape[0], RECORDS)
     objects = store.kind == "hdf5" and array.dtype.kind == "O"
     if array.dtype.kind not in TEXT or (objects and h5py.check_string_dtype(array.dtype) is None):
         raise InputError("holds neither numbers nor text", where=f"{store.path}, {key}")

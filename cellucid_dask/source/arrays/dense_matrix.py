@@ -51,10 +51,10 @@ class DenseMatrix:
     def read(self, rows: slice, columns: slice) -> Any:
         """Read a rectangle; a numpy array, or a scipy matrix where a dask block is one."""
         part = self.array[rows, columns]
-        return computed(part, self.label) if is_dask_collection(part) else part
+        return compute_block(part, self.label) if is_dask_collection(part) else part
 
 
-def computed(part: Any, label: str) -> Any:
+def compute_block(part: Any, label: str) -> Any:
     """Compute a part of a dask array in this thread.
 
     Raises

@@ -16,7 +16,7 @@ from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix, check_parts
 from cellucid_dask.source.storage.elements import (
     attribute,
     encoding_of,
-    find,
+    find_element,
     is_array,
     text_attribute,
 )
@@ -29,7 +29,7 @@ NUMBERS = "biuf"
 Matrix: TypeAlias = SparseMatrix | DenseMatrix
 
 
-def matrix_in_store(store: Store, key: str, element: Any) -> Matrix:
+def open_matrix(store: Store, key: str, element: Any) -> Matrix:
     """Describe the matrix at `key`, whose open group or dataset is `element`.
 
     Raises
@@ -42,11 +42,11 @@ def matrix_in_store(store: Store, key: str, element: Any) -> Matrix:
         matrix: Matrix = DenseMatrix(FileArray.of(store, key, element), label)
         if len(element.shape) != 2:
             raise InputError(f"has shape {tuple(element.shape)}, not two axes", where=label)
-        return checked(matrix)
+        return check_matrix(matrix)
     encoding = encoding_of(element)
     layout = encoding.removesuffix("_matrix") or text_attribute(element, "h5sparse_format")
     shape = attribute(element, "shape", attribute(element, "h5sparse_shape"))
-    parts = {name: find(element, name) for name in ("data", "indices", "indptr")}
+    parts = {name: find_element(element, name) for name in ("data", "indices", "indptr")}
     if (
         layout not in ("csr", "csc")
         or shape is None
@@ -59,16 +59,16 @@ def matrix_in_store(store: Store, key: str, element: Any) -> Matrix:
         )
     data, indices, indptr = (FileArray.of(store, f"{key}/{p}", parts[p]) for p in parts)
     n_rows, n_columns = (int(n) for n in shape)
-    return checked(SparseMatrix(layout, (n_rows, n_columns), data, indices, indptr, label))
+    return check_matrix(SparseMatrix(layout, (n_rows, n_columns), data, indices, indptr, label))
 
 
-def matrix_in_memory(value: Any, label: str) -> Matrix:
+def wrap_matrix(value: Any, label: str) -> Matrix:
     """Describe a numpy, scipy or dask matrix; a pandas DataFrame counts as numpy."""
     if sparse.issparse(value):
         if value.format not in ("csr", "csc"):
             value = value.tocsr()
         parts = (value.data, value.indices, value.indptr)
-        return checked(SparseMatrix(value.format, value.shape, *parts, label))
+        return check_matrix(SparseMatrix(value.format, value.shape, *parts, label))
     if not is_dask_collection(value):
         value = np.asarray(value)
     if value.ndim != 2:
@@ -76,10 +76,10 @@ def matrix_in_memory(value: Any, label: str) -> Matrix:
     if np.isnan(value.shape).any():  # as dask has it for lengths it does not know
         fix = "call compute_chunk_sizes() on it"
         raise InputError("has chunks of unknown size", where=label, fix=fix)
-    return checked(DenseMatrix(value, label))
+    return check_matrix(DenseMatrix(value, label))
 
 
-def checked(matrix: Matrix) -> Matrix:
+def check_matrix(matrix: Matrix) -> Matrix:
     """Return `matrix` when its values are real numbers and its parts fit together."""
     if matrix.dtype.kind not in NUMBERS or matrix.dtype.itemsize > 8:
         raise InputError(
@@ -90,7 +90,7 @@ def checked(matrix: Matrix) -> Matrix:
     return matrix
 
 
-def runs(sorted_ids: Sequence[int] | NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+def consecutive_runs(sorted_ids: Sequence[int] | NDArray[np.int64]) -> Iterator[tuple[int, int]]:
     """Runs of consecutive numbers in a rising sequence, as (first, one past the last)."""
     ids = np.asarray(sorted_ids)
     cuts = np.flatnonzero(np.diff(ids) != 1) + 1

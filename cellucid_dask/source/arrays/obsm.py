@@ -13,12 +13,17 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from cellucid_dask.errors import InputError
-from cellucid_dask.source.arrays.column_encodings import masked_in_store
+from cellucid_dask.source.arrays.column_encodings import open_nullable
 from cellucid_dask.source.arrays.columns import SeriesColumn
-from cellucid_dask.source.arrays.matrix import NUMBERS, matrix_in_memory, matrix_in_store
+from cellucid_dask.source.arrays.matrix import NUMBERS, open_matrix, wrap_matrix
 from cellucid_dask.source.arrays.row_blocks import SPARSE_BLOCKS, STORED_VALUE_BYTES, block_rows
 from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
-from cellucid_dask.source.storage.elements import encoding_of, is_array, list_attribute, need
+from cellucid_dask.source.storage.elements import (
+    encoding_of,
+    is_array,
+    list_attribute,
+    require_element,
+)
 from cellucid_dask.source.storage.file_array import FileArray
 from cellucid_dask.source.storage.store import Store
 
@@ -84,7 +89,7 @@ class MaskedRows:
         return numbers
 
 
-def lazy(array: Any, rows: int | None = None) -> da.Array:
+def as_dask_array(array: Any, rows: int | None = None) -> da.Array:
     """Wrap an array-like as a dask array of whole-width row blocks.
 
     Parameters
@@ -101,7 +106,7 @@ def lazy(array: Any, rows: int | None = None) -> da.Array:
     return da.from_array(array, chunks=chunks, meta=meta, inline_array=True, fancy=False)
 
 
-def two_axes(array: da.Array, label: str) -> da.Array:
+def require_two_axes(array: da.Array, label: str) -> da.Array:
     """Return `array` with two axes, one column if it had one axis; InputError otherwise."""
     if array.dtype.kind not in NUMBERS:
         raise InputError(f"holds {array.dtype}, not numbers", where=label)
@@ -112,7 +117,7 @@ def two_axes(array: da.Array, label: str) -> da.Array:
     return array
 
 
-def obsm_array(value: Any, label: str) -> da.Array:
+def wrap_obsm_array(value: Any, label: str) -> da.Array:
     """Make a dask array of what obsm holds: an array, a DataFrame, a sparse or dask array."""
     if isinstance(value, pd.DataFrame):
         columns = [SeriesColumn(value.iloc[:, i]) for i in range(value.shape[1])]
@@ -121,12 +126,14 @@ def obsm_array(value: Any, label: str) -> da.Array:
             raise InputError(f"has columns that are not numbers: {', '.join(odd)}", where=label)
         value = np.column_stack([c.values() for c in columns])
     if isinstance(value, da.Array):
-        return two_axes(_densified(value), label)
+        return require_two_axes(_densified(value), label)
     if sparse.issparse(value):
-        matrix = matrix_in_memory(value.tocsr(), label)
+        matrix = wrap_matrix(value.tocsr(), label)
         assert isinstance(matrix, SparseMatrix)
-        return lazy(SparseRows(matrix))
-    return two_axes(lazy(value if isinstance(value, FileArray) else np.asarray(value)), label)
+        return as_dask_array(SparseRows(matrix))
+    return require_two_axes(
+        as_dask_array(value if isinstance(value, FileArray) else np.asarray(value)), label
+    )
 
 
 def _number(column: SeriesColumn) -> bool:
@@ -143,33 +150,34 @@ def _densified(array: da.Array) -> da.Array:
     )
 
 
-def obsm_in_store(store: Store, key: str, element: Any) -> da.Array:
+def open_obsm_array(store: Store, key: str, element: Any) -> da.Array:
     """Make a dask array of the obsm element at `key`, open as `element`."""
     label = f"{store.path}, {key}"
     if is_array(element):
-        return obsm_array(FileArray.of(store, key, element), label)
+        return wrap_obsm_array(FileArray.of(store, key, element), label)
     if encoding_of(element) == "dataframe":
         names = list_attribute(element, "column-order")
         rows = block_rows(8 * len(names))
         arrays = {
-            name: _numbers(store, f"{key}/{name}", need(element, name), rows) for name in names
+            name: _numbers(store, f"{key}/{name}", require_element(element, name), rows)
+            for name in names
         }
         odd = [name for name, array in arrays.items() if array is None]
         if odd:
             raise InputError(f"has columns that are not numbers: {', '.join(odd)}", where=label)
         return da.stack(list(arrays.values()), axis=1)
-    matrix = matrix_in_store(store, key, element)
+    matrix = open_matrix(store, key, element)
     if isinstance(matrix, SparseMatrix):
-        return lazy(SparseRows(matrix))
-    return obsm_array(matrix.array, label)
+        return as_dask_array(SparseRows(matrix))
+    return wrap_obsm_array(matrix.array, label)
 
 
 def _numbers(store: Store, key: str, element: Any, rows: int) -> da.Array | None:
     """Make a dask array of a column of numbers or truth, NaN where missing; None of any other."""
     if is_array(element):
         array = FileArray.of(store, key, element)
-        return lazy(array, rows) if array.dtype.kind in NUMBERS else None
+        return as_dask_array(array, rows) if array.dtype.kind in NUMBERS else None
     if not encoding_of(element).startswith("nullable"):
         return None
-    values, mask = masked_in_store(store, key, element)
-    return lazy(MaskedRows(values, mask), rows) if values.dtype.kind in NUMBERS else None
+    values, mask = open_nullable(store, key, element)
+    return as_dask_array(MaskedRows(values, mask), rows) if values.dtype.kind in NUMBERS else None

@@ -17,12 +17,12 @@ from cellucid_dask.source.arrays.dense_matrix import DenseMatrix
 from cellucid_dask.source.arrays.matrix import Matrix
 from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
 from cellucid_dask.source.storage.damage import DAMAGE
-from cellucid_dask.source.storage.elements import need
+from cellucid_dask.source.storage.elements import require_element
 from cellucid_dask.source.storage.file_array import FileArray
 
 
 @dataclass(frozen=True, slots=True)
-class HeldArray:
+class OpenArray:
     """A `FileArray` whose element is open: reading it does not open the store each time.
 
     Parameters
@@ -63,7 +63,7 @@ class HeldArray:
             return self.array[index]  # says which chunk it is, or finds the store moved and back
 
 
-def hold(matrix: Matrix, stack: ExitStack) -> Matrix:
+def keep_arrays_open(matrix: Matrix, stack: ExitStack) -> Matrix:
     """Return `matrix` with its arrays open until `stack` closes; as it is when it is in memory.
 
     The pointers of a sparse one are read.
@@ -80,8 +80,8 @@ def hold(matrix: Matrix, stack: ExitStack) -> Matrix:
     return replace(matrix, data=data, indices=indices, indptr=pointers.astype(np.int64))
 
 
-def _held(array: FileArray, stack: ExitStack) -> FileArray | HeldArray:
+def _held(array: FileArray, stack: ExitStack) -> FileArray | OpenArray:
     if array.store.kind == "hdf5":
         return array
     root = stack.enter_context(array.store.open())
-    return HeldArray(array, need(root, array.key))
+    return OpenArray(array, require_element(root, array.key))

@@ -16,7 +16,7 @@ import numpy as np
 from dask.core import flatten
 
 from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
-from cellucid_dask.source.storage.file_array import ROWS, FileArray
+from cellucid_dask.source.storage.file_array import ROWS_PER_READ, FileArray
 
 BLOCK_BYTES: Final = 8 << 20  # of the rows of a block
 LARGE_BLOCK_BYTES: Final = 32 << 20  # where smaller ones would have each chunk read several times
@@ -38,8 +38,8 @@ def block_rows(row_bytes: int, chunk_rows: int = 1) -> int:
     row_bytes = max(1, row_bytes)
     rows = BLOCK_BYTES // row_bytes
     rows = max(1, rows, min(chunk_rows, LARGE_BLOCK_BYTES // row_bytes))
-    if rows >= ROWS:
-        return ROWS
+    if rows >= ROWS_PER_READ:
+        return ROWS_PER_READ
     return rows - rows % chunk_rows if chunk_rows < rows else rows
 
 

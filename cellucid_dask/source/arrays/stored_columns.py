@@ -16,7 +16,7 @@ from cellucid_dask.source.storage.damage import COPY_AGAIN
 from cellucid_dask.source.storage.elements import is_array
 from cellucid_dask.source.storage.file_array import FileArray
 from cellucid_dask.source.storage.store import Store
-from cellucid_dask.source.storage.utf8 import decoded
+from cellucid_dask.source.storage.utf8 import decode_text
 
 STRING_STEP = 1 << 18
 
@@ -106,13 +106,13 @@ class CategoricalColumn:
         return f"{self.store.path}, {self.categories_key}"
 
     def _index(self) -> pd.Index[Any]:
-        with self.store.reading(self.categories_key) as element:
+        with self.store.open_element(self.categories_key) as element:
             if is_array(element) and element.dtype.kind != "V":
                 array = FileArray.of(self.store, self.categories_key, element)
                 check_one_axis(array)
                 values = array[:]
                 text = values.dtype.kind in TEXT
-                return pd.Index(decoded(values, self._where) if text else values)
+                return pd.Index(decode_text(values, self._where) if text else values)
         return pd.Index(read_element(self.store, self.categories_key))
 
     def codes(self) -> NDArray[np.int32]:
@@ -166,7 +166,7 @@ class TextColumn:
         """Strings of up to `STRING_STEP` rows at a time; None where missing."""
         for start in range(0, self.length, STRING_STEP):
             rows = slice(start, min(start + STRING_STEP, self.length))
-            piece = decoded(self.array[rows], f"{self.array.store.path}, {self.array.key}")
+            piece = decode_text(self.array[rows], f"{self.array.store.path}, {self.array.key}")
             if self.mask is not None:
                 piece[self.mask[rows].astype(bool)] = None
             yield piece
@@ -194,7 +194,7 @@ class TextColumn:
 
 
 @dataclass(frozen=True, slots=True)
-class WholeColumn:
+class AnndataColumn:
     """A column of any other encoding, which anndata reads whole when it is asked for."""
 
     store: Store
@@ -226,7 +226,7 @@ def read_element(store: Store, key: str) -> Any:
     """Read a whole element the way anndata does."""
     from anndata.io import read_elem
 
-    with store.reading(key) as element:
+    with store.open_element(key) as element:
         if is_array(element) and element.dtype.kind in PLAIN:
             return element[...]  # anndata would warn where an old file does not say that it is one
         return read_elem(element)

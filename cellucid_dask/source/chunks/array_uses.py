@@ -10,10 +10,10 @@ from typing import Any, TypeAlias
 from cellucid_dask.source.arrays.columns import Column
 from cellucid_dask.source.arrays.matrix import Matrix
 from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
-from cellucid_dask.source.arrays.stored_columns import CategoricalColumn, WholeColumn
+from cellucid_dask.source.arrays.stored_columns import AnndataColumn, CategoricalColumn
 from cellucid_dask.source.inputs.legacy_records import CATEGORIES
-from cellucid_dask.source.rows.reordered_column import SelectedColumn
-from cellucid_dask.source.storage.elements import find, is_array, names_in
+from cellucid_dask.source.rows.reordered_column import ReorderedColumn
+from cellucid_dask.source.storage.elements import find_element, is_array, member_names
 from cellucid_dask.source.storage.file_array import FileArray
 from cellucid_dask.source.storage.store import Store
 
@@ -78,12 +78,12 @@ def uses_of_matrix(matrix: Matrix) -> Iterator[Use]:
 
 def uses_of_column(column: Column, categories: tuple[str, ...] = ()) -> Iterator[Use]:
     """Name the arrays of a column of obs that is in a store."""
-    if isinstance(column, SelectedColumn):
+    if isinstance(column, ReorderedColumn):
         yield from uses_of_column(column.column, categories)
     elif isinstance(column, CategoricalColumn):
         yield Use(column.array.store, column.array.key, Part.CODES, categories=categories)
         yield Use(column.store, column.categories_key, Part.CATEGORIES)
-    elif isinstance(column, WholeColumn):
+    elif isinstance(column, AnndataColumn):
         yield Use(column.store, column.key, Part.COLUMN)
     elif is_dataclass(column):
         for f in fields(column):
@@ -102,11 +102,11 @@ def uses_of_records(store: Store, *, raw: bool) -> Iterator[Use]:
     """Name the tables that are arrays of records, as of anndata 0.6, and their categories."""
     with store.open() as root:
         keys = "obs", "raw.var" if raw else "var", "obsm"
-        tables = [key for key in keys if is_array(find(root, key))]
+        tables = [key for key in keys if is_array(find_element(root, key))]
         yield from (Use(store, key, Part.RECORDS) for key in tables)
-        uns = find(root, "uns") if tables else None
+        uns = find_element(root, "uns") if tables else None
         if uns is not None and not is_array(uns):
-            for name in names_in(uns):
+            for name in member_names(uns):
                 if isinstance(name, str) and name.endswith(CATEGORIES):
                     yield Use(store, f"uns/{name}", Part.CATEGORIES)
 

@@ -12,9 +12,9 @@ from cellucid_dask.errors import Problem, refuse_fault
 from cellucid_dask.source.chunks.array_uses import Part, Use
 from cellucid_dask.source.chunks.files import ChunkFiles
 from cellucid_dask.source.chunks.listing import chunk_files, find_gaps
-from cellucid_dask.source.chunks.verdicts import Lacking, Verdict, verdict_on
+from cellucid_dask.source.chunks.verdicts import ArrayWithGaps, Verdict, judge_array
 from cellucid_dask.source.storage.damage import DAMAGE, describe_damage
-from cellucid_dask.source.storage.elements import find, is_array, names_in
+from cellucid_dask.source.storage.elements import find_element, is_array, member_names
 from cellucid_dask.source.storage.store import Store
 
 COPY: Final = "a part of the data was not copied or not written: copy or write it again"
@@ -55,7 +55,9 @@ def find_missing_chunks(uses: Iterable[Use], *, accept: bool) -> Findings:
         try:
             with store.open() as root, chunk_files(store) as files:
                 for use in wanted:
-                    element = find(root, use.key)  # what is not there is told by who reads it
+                    element = find_element(
+                        root, use.key
+                    )  # what is not there is told by who reads it
                     if element is not None:
                         for lacking in _lacking_at(element, use, files, found):
                             _judge(lacking, found, accept=accept)
@@ -66,13 +68,13 @@ def find_missing_chunks(uses: Iterable[Use], *, accept: bool) -> Findings:
 
 def _lacking_at(
     element: Any, use: Use, files: ChunkFiles | None, found: Findings
-) -> Iterator[Lacking]:
+) -> Iterator[ArrayWithGaps]:
     """Arrays at the place of `use` that lack chunks; a group holds values and a mask."""
     if not is_array(element):
-        for name in names_in(element):
+        for name in member_names(element):
             part = Part.MASK if name == "mask" else use.part
             inner = replace(use, key=f"{use.key}/{name}", part=part)
-            yield from _lacking_at(find(element, name), inner, files, found)
+            yield from _lacking_at(find_element(element, name), inner, files, found)
         return
     try:
         gaps = find_gaps(element, files)
@@ -84,7 +86,7 @@ def _lacking_at(
         found.problems.append(_damage(use.where, error))
         return
     if gaps is not None and gaps.missing:
-        yield Lacking(use, gaps, tuple(element.shape), _fill(element))
+        yield ArrayWithGaps(use, gaps, tuple(element.shape), _fill(element))
 
 
 def _fill(element: Any) -> Any:
@@ -95,10 +97,10 @@ def _fill(element: Any) -> Any:
     return "" if element.dtype.kind in "OST" else np.zeros((), element.dtype)[()]
 
 
-def _judge(lacking: Lacking, found: Findings, *, accept: bool) -> None:
+def _judge(lacking: ArrayWithGaps, found: Findings, *, accept: bool) -> None:
     """Report an array that lacks chunks."""
     try:
-        verdict = verdict_on(lacking)
+        verdict = judge_array(lacking)
     except DAMAGE as error:
         found.problems.append(_damage(lacking.use.where, error))
         return
@@ -112,7 +114,7 @@ def _judge(lacking: Lacking, found: Findings, *, accept: bool) -> None:
         found.warnings.append(f"{where}: {what}")
 
 
-def _told(lacking: Lacking, verdict: Verdict) -> str:
+def _told(lacking: ArrayWithGaps, verdict: Verdict) -> str:
     gaps = lacking.gaps
     more = ", ..." if gaps.missing > len(gaps.names) else ""
     first = f"(first: {', '.join(gaps.names)}{more})"

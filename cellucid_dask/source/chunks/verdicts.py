@@ -20,7 +20,7 @@ SAMPLE: Final = 1 << 20  # stored values that are read to see whether a matrix h
 
 
 @dataclass(frozen=True, slots=True)
-class Lacking:
+class ArrayWithGaps:
     """An array that lacks chunks.
 
     Parameters
@@ -84,7 +84,7 @@ class Verdict:
     acceptable: bool = True
 
 
-def verdict_on(lacking: Lacking) -> Verdict | None:
+def judge_array(lacking: ArrayWithGaps) -> Verdict | None:
     """Judge an array by what it says without its missing chunks.
 
     Returns
@@ -117,7 +117,7 @@ def verdict_on(lacking: Lacking) -> Verdict | None:
     return _with_most_missing(lacking, verdict)
 
 
-def _is_usual(lacking: Lacking) -> bool:
+def _is_usual(lacking: ArrayWithGaps) -> bool:
     """Whether good data of this kind has no chunk there: all values are the only usual one."""
     use, gaps = lacking.use, lacking.gaps
     usual = {
@@ -129,7 +129,7 @@ def _is_usual(lacking: Lacking) -> bool:
     return usual.get(use.part, False) and not gaps.emptied and not lacking.fill
 
 
-def _with_most_missing(lacking: Lacking, verdict: Verdict) -> Verdict:
+def _with_most_missing(lacking: ArrayWithGaps, verdict: Verdict) -> Verdict:
     """Call an array wrong of which more than half is missing, unless its writer left that out.
 
     A mask is false in most chunks, and stored values of a chosen fill value are no loss. A column
@@ -146,7 +146,7 @@ def _with_most_missing(lacking: Lacking, verdict: Verdict) -> Verdict:
     return Verdict(f"more than half of it; {verdict.what}", wrong=True)
 
 
-def _on_categories(lacking: Lacking) -> Verdict | None:
+def _on_categories(lacking: ArrayWithGaps) -> Verdict | None:
     """Judge names of categories, which are distinct: one at most can be the fill value."""
     n = lacking.rows
     if n != "1":
@@ -156,7 +156,7 @@ def _on_categories(lacking: Lacking) -> Verdict | None:
     return None
 
 
-def _cells_show(lacking: Lacking) -> str:
+def _cells_show(lacking: ArrayWithGaps) -> str:
     """Say what is seen of cells whose values are missing."""
     use, cells, shown = lacking.use, f"{lacking.rows} cells", lacking.shown
     if use.part is Part.CODES:
@@ -176,7 +176,7 @@ def _cells_show(lacking: Lacking) -> str:
 # ---------------------------------------------------------------------------- sparse indices
 
 
-def _on_indices(lacking: Lacking) -> Verdict:
+def _on_indices(lacking: ArrayWithGaps) -> Verdict:
     """Judge indices by how often one row would hold the same index.
 
     Rows are those of CSR; of CSC, they are its columns.

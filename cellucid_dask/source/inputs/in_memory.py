@@ -9,19 +9,19 @@ from typing import Any
 import pandas as pd
 
 from cellucid_dask.errors import CellucidDaskError, InputError, ReadError
-from cellucid_dask.source.arrays.matrix import Matrix, matrix_in_memory, matrix_in_store
-from cellucid_dask.source.arrays.obsm import obsm_array
-from cellucid_dask.source.model import ARGUMENTS, Source, frame_of
+from cellucid_dask.source.arrays.matrix import Matrix, open_matrix, wrap_matrix
+from cellucid_dask.source.arrays.obsm import wrap_obsm_array
+from cellucid_dask.source.model import ARGUMENTS, Source, wrap_table
 from cellucid_dask.source.storage.damage import DAMAGE, describe_damage, result_or_error
-from cellucid_dask.source.storage.elements import encoding_of, find, need
-from cellucid_dask.source.storage.store import Store, locate
+from cellucid_dask.source.storage.elements import encoding_of, find_element, require_element
+from cellucid_dask.source.storage.store import Store, locate_store
 from cellucid_dask.versions import layer_names
 
 HERE = "AnnData in memory"
 _UNREADABLE: tuple[type[Exception], ...] = (*DAMAGE, AttributeError)  # also of old encodings
 
 
-def source_in_memory(adata: Any) -> Source:
+def wrap_anndata(adata: Any) -> Source:
     """Describe an AnnData; of a backed one, X and raw are read from its file.
 
     Raises
@@ -36,7 +36,7 @@ def source_in_memory(adata: Any) -> Source:
     raw_var = None
     if adata.raw is not None:
         found["raw/X"] = _matrix(adata.raw.X, "raw/X", store)
-        raw_var = frame_of(_table(adata.raw.var))
+        raw_var = wrap_table(_table(adata.raw.var))
     for name in layer_names(adata):
         found[f"layers/{name}"] = _matrix(adata.layers[name], f"layers/{name}", store)
     for name in adata.obsp:
@@ -45,10 +45,10 @@ def source_in_memory(adata: Any) -> Source:
         name=Path(store.path).stem if store else "dataset",
         where=store.path if store else HERE,
         path=store.path if store else None,
-        obs=frame_of(_table(adata.obs)),
-        var=frame_of(_table(adata.var)),
+        obs=wrap_table(_table(adata.obs)),
+        var=wrap_table(_table(adata.var)),
         obsm={
-            str(k): result_or_error(obsm_array, _plain(v), f"obsm/{k}")
+            str(k): result_or_error(wrap_obsm_array, _plain(v), f"obsm/{k}")
             for k, v in adata.obsm.items()
         },
         matrices=found,
@@ -57,7 +57,7 @@ def source_in_memory(adata: Any) -> Source:
     )
 
 
-def source_of_arrays(
+def wrap_arrays(
     obs: pd.DataFrame,
     var: pd.DataFrame,
     obsm: Mapping[str, Any],
@@ -66,10 +66,10 @@ def source_of_arrays(
 ) -> Source:
     """Describe loose arrays as if an AnnData held them; used by `cellucid_dask.prepare`."""
     made: dict[str, Matrix | CellucidDaskError] = {
-        key: result_or_error(matrix_in_memory, value, key) for key, value in matrices.items()
+        key: result_or_error(wrap_matrix, value, key) for key, value in matrices.items()
     }
-    arrays = {key: result_or_error(obsm_array, value, key) for key, value in obsm.items()}
-    return Source(name, ARGUMENTS, None, frame_of(obs), frame_of(var), arrays, made, local=True)
+    arrays = {key: result_or_error(wrap_obsm_array, value, key) for key, value in obsm.items()}
+    return Source(name, ARGUMENTS, None, wrap_table(obs), wrap_table(var), arrays, made, local=True)
 
 
 def _store_behind(adata: Any) -> Store | None:
@@ -81,20 +81,20 @@ def _store_behind(adata: Any) -> Store | None:
             where=str(adata.filename),
             fix="call .to_memory() on it, or write it to a file and export that",
         )
-    return locate(adata.filename)
+    return locate_store(adata.filename)
 
 
 def _matrix(value: Any, key: str, store: Store | None) -> Any:
     """In memory, or for what anndata left on disk its place there."""
     if store is None or (not hasattr(value, "file") and not hasattr(value, "group")):
-        return result_or_error(matrix_in_memory, _plain(value), key)
+        return result_or_error(wrap_matrix, _plain(value), key)
     with store.open() as root:
         # Its own name: raw.X before anndata 0.7, and mod/NAME/X of a MuData.
         there = getattr(value, "group", value).name.strip("/")
-        return result_or_error(matrix_in_store, store, there, need(root, there))
+        return result_or_error(open_matrix, store, there, require_element(root, there))
 
 
-def read_whole(store: Store) -> Any:
+def read_into_memory(store: Store) -> Any:
     """Read an AnnData file into memory, but for what is never shown, such as ``uns``.
 
     Raises
@@ -121,9 +121,13 @@ def _read_parts(root: Any) -> Any:
 
     read = anndata.io.read_elem
     names = ("X", "obs", "var", "obsm", "obsp", "layers")
-    parts = {name: read(need(root, name)) for name in names if find(root, name) is not None}
-    if find(root, "raw/X") is not None:
-        parts["raw"] = {name: read(need(root, f"raw/{name}")) for name in ("X", "var")}
+    parts = {
+        name: read(require_element(root, name))
+        for name in names
+        if find_element(root, name) is not None
+    }
+    if find_element(root, "raw/X") is not None:
+        parts["raw"] = {name: read(require_element(root, f"raw/{name}")) for name in ("X", "var")}
     return anndata.AnnData(**parts)
 
 

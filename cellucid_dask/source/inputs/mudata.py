@@ -14,18 +14,18 @@ from cellucid_dask.errors import CellucidDaskError, InputError, suggest
 from cellucid_dask.source.arrays.columns import Column
 from cellucid_dask.source.arrays.matrix import Matrix
 from cellucid_dask.source.model import MUDATA_PREFIX, Frame, Source
-from cellucid_dask.source.rows.match_cells import rows_in_whole
-from cellucid_dask.source.rows.reordered_column import SelectedColumn
+from cellucid_dask.source.rows.match_cells import match_cells
+from cellucid_dask.source.rows.reordered_column import ReorderedColumn
 from cellucid_dask.source.storage.elements import (
     encoding_of,
-    find,
+    find_element,
     is_array,
     list_attribute,
-    names_in,
+    member_names,
 )
 from cellucid_dask.source.storage.file_array import FileArray
 from cellucid_dask.source.storage.store import Store
-from cellucid_dask.source.storage.utf8 import readable
+from cellucid_dask.source.storage.utf8 import readable_name
 
 OWN = "the modality has its own"
 
@@ -58,16 +58,16 @@ def is_mudata(root: Any) -> bool:
     """Whether an open root group is that of a MuData."""
     if encoding_of(root) == "MuData":
         return True
-    group = find(root, "mod")  # some writers leave the encoding out
-    return group is not None and not is_array(group) and find(root, "X") is None
+    group = find_element(root, "mod")  # some writers leave the encoding out
+    return group is not None and not is_array(group) and find_element(root, "X") is None
 
 
 def modalities(root: Any) -> tuple[str, ...]:
     """Names of the modalities, in the order of the file."""
-    group = find(root, "mod")
+    group = find_element(root, "mod")
     if group is None or is_array(group):
         return ()
-    there = [readable(name) for name in names_in(group)]
+    there = [readable_name(name) for name in member_names(group)]
     told = [name for name in list_attribute(group, "mod-order") if name in there]
     return (*told, *(name for name in there if name not in told))
 
@@ -93,7 +93,7 @@ def modality_key(store: Store, root: Any, name: str | None) -> str:
     return f"mod/{name}"
 
 
-def joined(own: Source, whole: Whole, name: str) -> Source:
+def merge_whole(own: Source, whole: Whole, name: str) -> Source:
     """Add to a modality what the whole says of its cells.
 
     What both have under one name is that of the modality; of obsm and obsp, that of the whole is
@@ -101,7 +101,7 @@ def joined(own: Source, whole: Whole, name: str) -> Source:
     order, columns and arrays are taken row by row; graphs are left out.
     """
     try:
-        rows = rows_in_whole(whole.obs.index, own.obs.index, whole.positions)
+        rows = match_cells(whole.obs.index, own.obs.index, whole.positions)
     except CellucidDaskError as error:
         told = "; ".join(problem.what for problem in error.problems)
         return replace(own, warnings=(f"nothing is taken of the MuData as a whole: {told}",))
@@ -135,7 +135,7 @@ def _columns(
         elif rows is None or isinstance(column, CellucidDaskError):
             found[key] = column
         else:
-            found[key] = SelectedColumn(column, rows)
+            found[key] = ReorderedColumn(column, rows)
     return found
 
 

@@ -5,17 +5,23 @@ from __future__ import annotations
 from typing import Any, Final
 
 from cellucid_dask.errors import InputError
-from cellucid_dask.source.storage.elements import attribute, encoding_of, find, is_array, names_in
+from cellucid_dask.source.storage.elements import (
+    attribute,
+    encoding_of,
+    find_element,
+    is_array,
+    member_names,
+)
 from cellucid_dask.source.storage.store import Store
-from cellucid_dask.source.storage.utf8 import readable
+from cellucid_dask.source.storage.utf8 import readable_name
 
 _SPATIAL: Final = ("images", "labels", "points", "shapes", "tables", "table")
 _WRITE: Final = "and write it with write_h5ad"
 
 
-def not_an_anndata(store: Store, root: Any) -> InputError:
+def not_anndata_error(store: Store, root: Any) -> InputError:
     """Say what a store is that has no obs or no var."""
-    names = [readable(name) for name in names_in(root)]
+    names = [readable_name(name) for name in member_names(root)]
     there = set(names)
     if tables := _tables(root, there):
         what = "is a SpatialData, which holds its cells in a table"
@@ -57,22 +63,22 @@ def _tables(root: Any, there: set[str]) -> list[str]:
         return []
     found = []
     for folder in sorted(there & {"tables", "table"}):
-        group = find(root, folder)
+        group = find_element(root, folder)
         if group is not None and not is_array(group):
-            members = [readable(name) for name in names_in(group)]
+            members = [readable_name(name) for name in member_names(group)]
             found += [f"{folder}/{name}" for name in members if _is_anndata(group, name)]
     return found
 
 
 def _is_anndata(group: Any, name: str) -> bool:
-    element = find(group, name)
+    element = find_element(group, name)
     return element is not None and encoding_of(element) == "anndata"
 
 
 def _is_10x(root: Any, name: str) -> bool:
     """Whether a group is a matrix as Cell Ranger writes it, of version 3 or before that."""
-    group = find(root, name)
+    group = find_element(root, name)
     if group is None or is_array(group):
         return False
-    there = set(names_in(group))
+    there = set(member_names(group))
     return {"shape", "barcodes"} <= there or (name == "matrix" and "shape" in there)

@@ -14,7 +14,7 @@ from cellucid_dask.source.arrays.stored_columns import TextColumn
 from cellucid_dask.source.storage.file_array import FileArray
 
 
-def rows_in_whole(
+def match_cells(
     whole: Column | CellucidDaskError,
     own: Column | CellucidDaskError,
     positions: FileArray | None,

@@ -12,7 +12,7 @@ from cellucid_dask.source.arrays.stored_columns import CategoricalColumn
 
 
 @dataclass(frozen=True, slots=True)
-class SelectedColumn:
+class ReorderedColumn:
     """Rows of a column.
 
     Parameters

@@ -1,7 +1,7 @@
-"""Which rows of a dataset are kept, as ranges of the rows that are stored.
+"""The rows of a dataset that an export keeps, as ranges of the stored rows.
 
-A `KeptRows` is shared by all arrays of a source. Kept rows are ranges of stored rows, so a range of
-kept rows is read as one range of the store, without the rows between.
+All arrays of a source share one `RowSelection`. The selected rows stay in their stored order, so a
+range of selected rows is read as few ranges of the store, without the rows between them.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ import numpy as np
 from dask.base import is_dask_collection
 from numpy.typing import NDArray
 
-from cellucid_dask.source.arrays.dense_matrix import computed
+from cellucid_dask.source.arrays.dense_matrix import compute_block
 
-RANGE_BYTES = 24  # of a range: its start, its stop, and the kept place of its start
-READ_BYTES = 32 << 20  # of what is read at a time, and of what is kept of it
+RANGE_BYTES = 24  # of a range: its start, its stop, and the selected position of its start
+READ_BYTES = 32 << 20  # of what is read at a time, and of what is selected of it
 
 
-class Ranges:
+class RowRanges:
     """Ranges of stored places, one after the other; they rise and do not overlap.
 
     Parameters
@@ -36,19 +36,21 @@ class Ranges:
 
     def __init__(self, starts: NDArray[np.int64], stops: NDArray[np.int64]) -> None:
         self.starts, self.stops = starts, stops
-        self.firsts = np.concatenate([[0], np.cumsum(stops - starts)])  # kept place of each start
+        self.firsts = np.concatenate(
+            [[0], np.cumsum(stops - starts)]
+        )  # selected position of each start
 
     @property
     def total(self) -> int:
         """Number of places in all ranges."""
         return int(self.firsts[-1])
 
-    def range_of(self, kept: Any) -> Any:
-        """Find the number of the range in which each kept place lies."""
-        return np.searchsorted(self.firsts, kept, "right") - 1
+    def range_of(self, position: Any) -> Any:
+        """Find the number of the range that holds each selected position."""
+        return np.searchsorted(self.firsts, position, "right") - 1
 
     def between(self, low: int, high: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Find the stored ranges of the kept places `low` to `high`, which must not be empty."""
+        """Find the stored ranges of selected positions `low` to `high`; there is at least one."""
         first, last = int(self.range_of(low)), int(self.range_of(high - 1))
         starts, stops = self.starts[first : last + 1].copy(), self.stops[first : last + 1].copy()
         starts[0] += low - self.firsts[first]
@@ -56,12 +58,12 @@ class Ranges:
         return starts, stops
 
     def read(self, array: Any, low: int, high: int, step: int, rest: tuple[Any, ...] = ()) -> Any:
-        """Read kept places `low` to `high` along the first axis of an array-like.
+        """Read selected positions `low` to `high` along the first axis of an array-like.
 
         Parameters
         ----------
         step
-            Stored places that are read at a time where some of them are not kept.
+            Stored places that are read at a time where some of them are not selected.
         rest
             Index of the other axes.
         """
@@ -75,7 +77,7 @@ class Ranges:
         for begin in range(first - first % step, last, step):
             a, b = np.searchsorted(stops, begin, "right"), np.searchsorted(starts, begin + step)
             if a >= b:
-                continue  # none of these is kept
+                continue  # none of these is selected
             head, tail = np.maximum(starts[a:b], begin), np.minimum(stops[a:b], begin + step)
             part = _read(array, int(head[0]), int(tail[-1]), rest)
             if tail[-1] - head[0] > (tail - head).sum():
@@ -92,18 +94,18 @@ class Ranges:
 def _read(array: Any, start: int, stop: int, rest: tuple[Any, ...]) -> Any:
     rows = slice(start, stop)
     part = array[(rows, *rest)] if rest else array[rows]
-    return computed(part, "obsm") if is_dask_collection(part) else np.asarray(part)
+    return compute_block(part, "obsm") if is_dask_collection(part) else np.asarray(part)
 
 
-class KeptRows:
-    """Rows that are kept, of all that are stored.
+class RowSelection:
+    """The rows that are selected, of all that are stored.
 
     Parameters
     ----------
     n_stored
         Number of rows that are stored.
     dropped
-        (n,) int64, the rows that are not kept; they rise.
+        (n,) int64, the rows that are not selected; they rise.
     """
 
     def __init__(self, n_stored: int, dropped: NDArray[np.int64]) -> None:
@@ -113,21 +115,21 @@ class KeptRows:
         self._lock = Lock()
 
     @property
-    def n_kept(self) -> int:
-        """Number of rows that are kept."""
+    def n_selected(self) -> int:
+        """Number of selected rows."""
         return self.n_stored - self.dropped.size
 
     @cached_property
-    def ranges(self) -> Ranges:
-        """Ranges of stored rows that are kept."""
+    def ranges(self) -> RowRanges:
+        """Ranges of stored rows that are selected."""
         starts = np.concatenate([[0], self.dropped + 1]).astype(np.int64)
         stops = np.concatenate([self.dropped, [self.n_stored]]).astype(np.int64)
         some = starts < stops
-        return Ranges(starts[some], stops[some])
+        return RowRanges(starts[some], stops[some])
 
     @property
     def n_bytes(self) -> int:
-        """Memory that every process needs for these rows, while it reads what is kept.
+        """Memory that every process needs for these rows, while it reads the selected rows.
 
         Ranges are counted three times: those of rows, and those of values of two matrices.
         """
@@ -141,7 +143,7 @@ class KeptRows:
 
     @cached_property
     def _numbers(self) -> NDArray[Any]:
-        """(n_stored,) number of each row among those that are kept; -1 for all others."""
+        """(n_stored,) number of each row among the selected rows; -1 for all others."""
         numbers = np.ones(self.n_stored, self._number_type)
         numbers[self.dropped] = 0
         np.cumsum(numbers, dtype=numbers.dtype, out=numbers)
@@ -156,12 +158,12 @@ class KeptRows:
     def __dask_tokenize__(self) -> tuple[Any, ...]:
         return type(self).__name__, self.n_stored, self._digest
 
-    def of(self, values: Any) -> Any:
-        """Take the kept rows of a whole array, or of a list."""
+    def take(self, values: Any) -> Any:
+        """Take the selected rows of a complete array, or of a list."""
         return np.delete(np.asarray(values), self.dropped, axis=0)
 
     def renumber(self, stored: NDArray[Any]) -> tuple[NDArray[np.bool_], NDArray[Any]]:
-        """Find which of some stored rows are kept, and the numbers that those have among the kept.
+        """Find which of some stored rows are selected, and their numbers among the selected rows.
 
         Parameters
         ----------
@@ -170,11 +172,11 @@ class KeptRows:
 
         Returns
         -------
-        (n,) whether each is kept; and the new numbers of those that are, in the same order.
+        (n,) whether each is selected; and the new numbers of those that are, in the same order.
         """
         numbers = self._numbers[stored]
-        kept = numbers >= 0
-        return kept, numbers[kept].astype(stored.dtype, copy=False)
+        selected = numbers >= 0
+        return selected, numbers[selected].astype(stored.dtype, copy=False)
 
     def once(self, key: Any, find: Callable[[], Any]) -> Any:
         """Find something that follows from these rows, once in each process."""
@@ -204,11 +206,11 @@ class KeptRows:
 
 
 @lru_cache(maxsize=4)
-def _load(n_stored: int, path: str) -> KeptRows:
+def _load(n_stored: int, path: str) -> RowSelection:
     with open(path, "rb") as file:  # noqa: PTH123
         return _unpack(n_stored, file.read())
 
 
-def _unpack(n_stored: int, packed: bytes) -> KeptRows:
+def _unpack(n_stored: int, packed: bytes) -> RowSelection:
     steps = np.frombuffer(zlib.decompress(packed), "<i8")
-    return KeptRows(n_stored, np.cumsum(steps).astype(np.int64))
+    return RowSelection(n_stored, np.cumsum(steps).astype(np.int64))

@@ -1,4 +1,4 @@
-"""Arrays and sparse matrices that hold the kept rows alone, read as they are asked for."""
+"""Arrays and sparse matrices that hold the selected rows alone, read as they are asked for."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from dask.base import is_dask_collection
 from numpy.typing import NDArray
 
 from cellucid_dask.errors import InputError
-from cellucid_dask.source.arrays.obsm import lazy
+from cellucid_dask.source.arrays.obsm import as_dask_array
 from cellucid_dask.source.arrays.row_blocks import block_rows
 from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
-from cellucid_dask.source.rows.row_selection import KeptRows, Ranges
+from cellucid_dask.source.rows.row_selection import RowRanges, RowSelection
 
 STEP = 1 << 20  # stored items of a one-dimensional array that are read at a time
 
 
 @dataclass(frozen=True, slots=True)
-class RowsOfArray:
-    """The kept rows of an array with any number of axes; looks like an array to dask.
+class SelectedRows:
+    """The selected rows of an array with any number of axes; looks like an array to dask.
 
     Parameters
     ----------
     array
         (n_stored, ...) array-like.
-    kept
+    selection
         The rows.
     """
 
     array: Any
-    kept: KeptRows
+    selection: RowSelection
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """(n_kept, ...)."""
-        return (self.kept.n_kept, *self.array.shape[1:])
+        """(n_selected, ...)."""
+        return (self.selection.n_selected, *self.array.shape[1:])
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -63,28 +63,28 @@ class RowsOfArray:
         height = self.chunks[0] if self.chunks else 1
         step = block_rows(row_bytes, height)
         step -= step % height if step > height else 0  # whole chunks, so that none is read twice
-        return self.kept.ranges.read(self.array, start, stop, step, tuple(rest))
+        return self.selection.ranges.read(self.array, start, stop, step, tuple(rest))
 
 
 @dataclass(frozen=True, slots=True)
-class RowPointers:
-    """indptr of the kept rows of a sparse matrix that is stored by rows.
+class SelectedPointers:
+    """indptr of the selected rows of a sparse matrix that is stored by rows.
 
     Parameters
     ----------
     matrix
-        The matrix of all rows; `KeptRows` knows it by its label.
-    kept
+        The matrix of all rows; `RowSelection` knows it by its label.
+    selection
         The rows.
     """
 
     matrix: SparseMatrix
-    kept: KeptRows
+    selection: RowSelection
 
     @property
     def shape(self) -> tuple[int]:
-        """(n_kept + 1,)."""
-        return (self.kept.n_kept + 1,)
+        """(n_selected + 1,)."""
+        return (self.selection.n_selected + 1,)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -92,48 +92,48 @@ class RowPointers:
         return np.dtype(np.int64)
 
     @property
-    def values(self) -> Ranges:
-        """Ranges of the stored values of the kept rows."""
-        return self.kept.once((self.matrix.label, self.matrix.layout), self._find)
+    def values(self) -> RowRanges:
+        """Ranges of the stored values of the selected rows."""
+        return self.selection.once((self.matrix.label, self.matrix.layout), self._find)
 
-    def _find(self) -> Ranges:
+    def _find(self) -> RowRanges:
         """Read indptr once, in pieces, for its entries at both ends of every range of rows."""
-        rows = self.kept.ranges
+        rows = self.selection.ranges
         starts, stops = np.empty_like(rows.starts), np.empty_like(rows.stops)
         for first, piece in self.matrix.pointers():
             for ends, places in ((rows.starts, starts), (rows.stops, stops)):
                 a, b = np.searchsorted(ends, (first, first + piece.size))
                 places[a:b] = piece[ends[a:b] - first]
-        return Ranges(starts, stops)
+        return RowRanges(starts, stops)
 
     def __getitem__(self, rows: slice) -> NDArray[np.int64]:
         start, stop, _ = rows.indices(self.shape[0])
-        ranges, values = self.kept.ranges, self.values
-        last = min(stop, self.kept.n_kept)
+        ranges, values = self.selection.ranges, self.values
+        last = min(stop, self.selection.n_selected)
         found = ranges.read(self.matrix.indptr, start, last, STEP)
         number = ranges.range_of(np.arange(start, last))
         found = found.astype(np.int64) - values.starts[number] + values.firsts[number]
-        return np.append(found, values.total) if stop > self.kept.n_kept else found
+        return np.append(found, values.total) if stop > self.selection.n_selected else found
 
 
 @dataclass(frozen=True, slots=True)
-class RowValues:
-    """data or indices of the kept rows of a sparse matrix that is stored by rows.
+class SelectedValues:
+    """data or indices of the selected rows of a sparse matrix that is stored by rows.
 
     Parameters
     ----------
     array
         (nnz,) data or indices of all rows.
     pointers
-        Where the values of the kept rows are.
+        Where the values of the selected rows are.
     """
 
     array: Any
-    pointers: RowPointers
+    pointers: SelectedPointers
 
     @property
     def shape(self) -> tuple[int]:
-        """(nnz of the kept rows,)."""
+        """(nnz of the selected rows,)."""
         return (self.pointers.values.total,)
 
     @property
@@ -154,21 +154,21 @@ class RowValues:
         return self.pointers.values.read(self.array, start, stop, step)
 
 
-def keep_places(array: da.Array, kept: KeptRows, key: str) -> da.Array:
-    """Leave all but the `kept` cells out of an array of obsm.
+def select_obsm_rows(array: da.Array, selection: RowSelection, key: str) -> da.Array:
+    """Leave all but the selected cells out of an array of obsm.
 
     Raises
     ------
     InputError
         When it has not a row for each cell.
     """
-    check_length(array.shape, kept, f"obsm/{key}")
-    return lazy(RowsOfArray(array, kept))
+    check_row_count(array.shape, selection, f"obsm/{key}")
+    return as_dask_array(SelectedRows(array, selection))
 
 
-def check_length(
-    shape: tuple[int, ...], kept: KeptRows, where: str, *, square: bool = False
+def check_row_count(
+    shape: tuple[int, ...], selection: RowSelection, where: str, *, square: bool = False
 ) -> None:
     """Raise InputError when an array has not one row for each cell; a square one, on both axes."""
-    if any(length != kept.n_stored for length in shape[: 1 + square]):
-        raise InputError(f"has shape {shape}, but obs has {kept.n_stored} cells", where=where)
+    if any(length != selection.n_stored for length in shape[: 1 + square]):
+        raise InputError(f"has shape {shape}, but obs has {selection.n_stored} cells", where=where)

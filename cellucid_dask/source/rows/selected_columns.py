@@ -1,4 +1,4 @@
-"""A column of which only the selected rows are kept."""
+"""A column of which only the selected rows are selected."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellucid_dask.source.arrays.columns import Column
-from cellucid_dask.source.rows.row_selection import KeptRows
+from cellucid_dask.source.rows.row_selection import RowSelection
 
 
 @dataclass(frozen=True, slots=True)
-class KeptColumn:
-    """The kept rows of a column.
+class SelectedColumn:
+    """The selected rows of a column.
 
     Parameters
     ----------
     column
         Column of all rows.
-    kept
+    selection
         The rows.
     """
 
     column: Column
-    kept: KeptRows
+    selection: RowSelection
 
     @property
     def length(self) -> int:
-        """Number of rows; another than those kept when the column is not as long as the others."""
-        return self.column.length - self.kept.n_stored + self.kept.n_kept
+        """Number of rows; not that of the selection when the column has another length than obs."""
+        return self.column.length - self.selection.n_stored + self.selection.n_selected
 
     @property
     def kind(self) -> str:
@@ -37,7 +37,7 @@ class KeptColumn:
         return self.column.kind
 
     def categories(self) -> list[str]:
-        """Categories that a kept row has, in the order of the whole column."""
+        """Categories that a selected row has, in the order of the whole column."""
         every = self.column.categories()
         return [every[i] for i in self._used(len(every), self._codes())]
 
@@ -52,7 +52,7 @@ class KeptColumn:
         return found
 
     def _codes(self) -> NDArray[np.int32]:
-        codes: NDArray[np.int32] = self.kept.of(self.column.codes())
+        codes: NDArray[np.int32] = self.selection.take(self.column.codes())
         return codes
 
     @staticmethod
@@ -60,10 +60,12 @@ class KeptColumn:
         return np.flatnonzero(np.bincount(codes[codes >= 0], minlength=n))
 
     def values(self) -> NDArray[np.float32]:
-        """Numbers of the kept rows."""
-        values: NDArray[np.float32] = self.kept.of(self.column.values())
+        """Numbers of the selected rows."""
+        values: NDArray[np.float32] = self.selection.take(self.column.values())
         return values
 
     def strings(self) -> list[str]:
-        """Text of the kept rows."""
-        return [str(value) for value in self.kept.of(np.array(self.column.strings(), object))]
+        """Text of the selected rows."""
+        return [
+            str(value) for value in self.selection.take(np.array(self.column.strings(), object))
+        ]

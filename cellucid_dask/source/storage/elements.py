@@ -26,7 +26,7 @@ def open_group(store: Any, path: str = "") -> Any:
         raise ValueError("its metadata are no JSON object") from error
 
 
-def find(group: Any, key: str) -> Any:
+def find_element(group: Any, key: str) -> Any:
     """Open the element at `key` below an open group; None when there is none.
 
     Parameters
@@ -58,21 +58,21 @@ def find(group: Any, key: str) -> Any:
         raise ValueError(f"the metadata of {path} are no JSON object") from error
 
 
-def need(group: Any, key: str) -> Any:
+def require_element(group: Any, key: str) -> Any:
     """Open the element at `key` below an open group.
 
     Raises
     ------
     ValueError
-        When there is none; others as `find`.
+        When there is none; others as `find_element`.
     """
-    element = find(group, key)
+    element = find_element(group, key)
     if element is None:
         raise ValueError(f"there is no {key!r}")
     return element
 
 
-def names_in(group: Any) -> list[Any]:
+def member_names(group: Any) -> list[Any]:
     """Names of the members of an open group; bytes where one is not UTF-8.
 
     HDF5 keeps an order of its own, by name unless the writer asked for another. The members of a
@@ -90,7 +90,7 @@ def names_in(group: Any) -> list[Any]:
     return sorted({n for n in sync(listed()) if n[:1] not in ("", ".") and n != "zarr.json"})
 
 
-def holds_files(group: Any, name: str) -> bool:
+def has_files(group: Any, name: str) -> bool:
     """Whether a folder of that name holds anything; only zarr has folders that are no elements."""
     if isinstance(group, h5py.Group):
         return False

@@ -14,7 +14,7 @@ from cellucid_dask.source.storage.damage import COPY_AGAIN, DAMAGE, describe_dam
 from cellucid_dask.source.storage.elements import is_array
 from cellucid_dask.source.storage.store import Store
 
-ROWS = 1 << 17  # rows of cells that are read at a time
+ROWS_PER_READ = 1 << 17  # rows of cells that are read at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class FileArray:
     def __getitem__(self, index: Any) -> NDArray[Any]:
         rows = index[0] if isinstance(index, tuple) else index
         place = f"{self.store.path}, {self.key}"
-        with self.store.reading(self.key) as element:
+        with self.store.open_element(self.key) as element:
             try:
                 if self.store.kind == "hdf5":
                     return hdf5.read(element, index)

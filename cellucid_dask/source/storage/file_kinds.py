@@ -24,7 +24,7 @@ _COMPRESSED: Final = (
 _R: Final = (".rds", ".rda", ".rdata", ".qs")
 
 
-def nothing_there(where: str, full: Path) -> InputError:
+def missing_path_error(where: str, full: Path) -> InputError:
     """Say that there is nothing at a path, and what was meant by it."""
     url = _URL.match(where)
     if url is None:
@@ -38,7 +38,7 @@ def nothing_there(where: str, full: Path) -> InputError:
     return InputError("is a URL, and data are read from files only", where=where, fix=fix)
 
 
-def no_store(where: str, folder: Path) -> InputError:
+def not_a_store_error(where: str, folder: Path) -> InputError:
     """Say that a folder is no zarr group, and what it holds."""
     if any(folder.glob("matrix.mtx*")):
         fix = "read it with scanpy.read_10x_mtx, and write it with write_h5ad"
@@ -67,7 +67,7 @@ def is_hdf5(path: Path) -> bool:
     return False
 
 
-def neither(where: str, path: Path) -> InputError:
+def unknown_file_error(where: str, path: Path) -> InputError:
     """Say what a file is that is neither HDF5 nor a zip archive."""
     with path.open("rb") as file:
         head = file.read(8)

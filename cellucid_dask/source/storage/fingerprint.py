@@ -53,7 +53,7 @@ def short_digest(value: Any) -> str:
     return blake2b(repr(value).encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
 
 
-def fingerprint(path: str | os.PathLike[str], element: str | None = None) -> Fingerprint:
+def take_fingerprint(path: str | os.PathLike[str], element: str | None = None) -> Fingerprint:
     """Take the fingerprint of an .h5ad, a .zarr.zip or a zarr folder.
 
     Of a zarr folder the metadata files and the folders are looked at, never the chunks: one that

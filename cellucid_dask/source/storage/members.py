@@ -16,25 +16,25 @@ from cellucid_dask.errors import (
     refuse_fault,
 )
 from cellucid_dask.source.storage.damage import COPY_AGAIN, DAMAGE, describe_damage
-from cellucid_dask.source.storage.elements import find, holds_files, is_array, names_in
+from cellucid_dask.source.storage.elements import find_element, has_files, is_array, member_names
 from cellucid_dask.source.storage.store import Store
-from cellucid_dask.source.storage.utf8 import NAME_NOT_UTF8, readable
+from cellucid_dask.source.storage.utf8 import NAME_NOT_UTF8, readable_name
 
 Make = Callable[[Store, str, Any], Any]
 
 
-def member(store: Store, folder: str, group: Any, name: Any, make: Make) -> Any:
+def describe_member(store: Store, folder: str, group: Any, name: Any, make: Make) -> Any:
     """Return what `make` makes of the member `name` of the open `group` at `folder`, or an error.
 
     An error is returned rather than raised, since only a member that is asked for can refuse a
     file. None when there is no such member.
     """
-    key = f"{folder}/{readable(name)}".lstrip("/")
+    key = f"{folder}/{readable_name(name)}".lstrip("/")
     where = f"{store.path}, {key}"
-    if readable(name) != name:
+    if readable_name(name) != name:
         return TextError(NAME_NOT_UTF8, where=where)
     try:
-        element = find(group, name)
+        element = find_element(group, name)
         if element is not None:
             return make(store, key, element)
     except MachineError:
@@ -52,7 +52,7 @@ def _refusal(group: Any, name: str, where: str, error: Exception | None) -> Read
     if target := _target(group, name):
         return ReadError(f"is a link to {target}, which is not there", where=where)
     if error is None:
-        if not holds_files(group, name):
+        if not has_files(group, name):
             return None
         return ReadError("has no metadata of zarr, so it is not known what it is", where=where)
     what, fix = describe_damage(error)
@@ -60,8 +60,10 @@ def _refusal(group: Any, name: str, where: str, error: Exception | None) -> Read
     return ReadError(what, where=where, fix="" if fix == COPY_AGAIN else fix)
 
 
-def members(store: Store, base: str, root: Any, name: str, make: Make) -> dict[str, Any]:
-    """Describe every member of the group `name` of the open `root` at `base`, as `member` does.
+def describe_members(store: Store, base: str, root: Any, name: str, make: Make) -> dict[str, Any]:
+    """Describe every member of the group `name` of the open `root` at `base`.
+
+    Each is described as `describe_member` does.
 
     Nothing when there is no such group.
 
@@ -75,10 +77,11 @@ def members(store: Store, base: str, root: Any, name: str, make: Make) -> dict[s
         if is_array(group):
             raise InputError("is an array, not a group", where=f"{store.path}, {folder}")
         return {
-            readable(inner): member(store, folder, group, inner, make) for inner in names_in(group)
+            readable_name(inner): describe_member(store, folder, group, inner, make)
+            for inner in member_names(group)
         }
 
-    found = member(store, base, root, name, each)
+    found = describe_member(store, base, root, name, each)
     if isinstance(found, CellucidDaskError):
         raise found
     return found or {}

@@ -17,17 +17,17 @@ from typing import Any, Literal
 from cellucid_dask.errors import InputError, ReadError, refuse_fault
 from cellucid_dask.source.storage import hdf5
 from cellucid_dask.source.storage.damage import DAMAGE, describe_damage
-from cellucid_dask.source.storage.elements import need, open_group
+from cellucid_dask.source.storage.elements import open_group, require_element
 from cellucid_dask.source.storage.file_kinds import (
     EXPECTED,
     MARKS,
     folder_in_archive,
     is_hdf5,
-    neither,
-    no_store,
-    nothing_there,
+    missing_path_error,
+    not_a_store_error,
+    unknown_file_error,
 )
-from cellucid_dask.source.storage.utf8 import not_utf8
+from cellucid_dask.source.storage.utf8 import not_utf8_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +67,13 @@ class Store:
             archive.close()
 
     @contextmanager
-    def reading(self, key: str) -> Iterator[Any]:
+    def open_element(self, key: str) -> Iterator[Any]:
         """Open the element `key`; damage found while it is open is a ReadError that names it."""
         try:
             with self.open() as root:
-                yield need(root, key)
+                yield require_element(root, key)
         except UnicodeDecodeError as error:
-            raise not_utf8(error, f"{self.path}, {key}") from error
+            raise not_utf8_error(error, f"{self.path}, {key}") from error
         except DAMAGE as error:
             where = f"{self.path}, {key}"
             refuse_fault(error, where)
@@ -81,7 +81,7 @@ class Store:
             raise ReadError(what, where=where, fix=fix) from error
 
 
-def locate(path: str | Path) -> Store:
+def locate_store(path: str | Path) -> Store:
     """Find out what kind of store `path` is, from its bytes more than from its name.
 
     Raises
@@ -94,13 +94,13 @@ def locate(path: str | Path) -> Store:
     try:
         mode = full.stat().st_mode
     except FileNotFoundError as error:
-        raise nothing_there(where, full) from error
+        raise missing_path_error(where, full) from error
     except (OSError, ValueError) as error:
         raise _unreadable(where, error) from error
     if stat.S_ISDIR(mode):
         if any((full / name).exists() for name in MARKS):
             return Store(str(full), "zarr")
-        raise no_store(where, full)
+        raise not_a_store_error(where, full)
     if not stat.S_ISREG(mode):
         raise InputError("is neither a file nor a folder", where=where, fix=EXPECTED)
     try:
@@ -118,7 +118,7 @@ def _store_of_file(where: str, full: Path) -> Store:
         return Store(str(full), "hdf5")
     if head == b"PK\x03\x04":  # cut short
         return Store(str(full), "zip")
-    raise neither(where, full)
+    raise unknown_file_error(where, full)
 
 
 def _unreadable(where: str, error: Exception) -> InputError:

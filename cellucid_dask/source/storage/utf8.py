@@ -14,7 +14,7 @@ NAME_NOT_UTF8 = "has a name that is not UTF-8"
 _AROUND = 20  # bytes on either side of the wrong one that a message shows
 
 
-def decoded(values: NDArray[Any], where: str) -> NDArray[Any]:
+def decode_text(values: NDArray[Any], where: str) -> NDArray[Any]:
     """Strings of any storage as Python strings in an object array.
 
     Raises
@@ -25,13 +25,13 @@ def decoded(values: NDArray[Any], where: str) -> NDArray[Any]:
     try:
         texts = [v.decode() if isinstance(v, bytes) else v for v in values.astype(object)]
     except UnicodeError as error:
-        raise not_utf8(error, where) from error
+        raise not_utf8_error(error, where) from error
     out = np.empty(len(texts), dtype=object)
     out[:] = texts
     return out
 
 
-def not_utf8(error: UnicodeError, where: str) -> TextError:
+def not_utf8_error(error: UnicodeError, where: str) -> TextError:
     """Make the error that shows the text which could not be decoded."""
     text = getattr(error, "object", b"")
     start = max(0, getattr(error, "start", 0) - _AROUND)
@@ -39,7 +39,7 @@ def not_utf8(error: UnicodeError, where: str) -> TextError:
     return TextError(f"{NOT_UTF8}, such as {piece!r}" if piece else NOT_UTF8, where=where)
 
 
-def readable(name: Any) -> str:
+def readable_name(name: Any) -> str:
     r"""Name of an element as text, with ``\xf6`` in place of bytes that are not UTF-8."""
     if isinstance(name, str):
         try:

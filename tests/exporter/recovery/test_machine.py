@@ -27,7 +27,7 @@ from cellucid_dask.errors import MachineError, machine_error, refuse_fault
 from cellucid_dask.exporter.recovery.deferred_signals import defer_signals
 from cellucid_dask.source.storage.damage import result_or_error
 from cellucid_dask.source.storage.file_array import FileArray
-from cellucid_dask.source.storage.store import locate
+from cellucid_dask.source.storage.store import locate_store
 
 FACTS: dict[str, Any] = {"dataset_id": "d", "dataset_name": "d", "created_at": STAMP[1]}
 NAMES = ("--dataset-id", "d", "--dataset-name", "d", *STAMP)
@@ -157,7 +157,7 @@ def test_the_first_file_cannot_be_opened(folder: Path) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, most))
     try:
         with pytest.raises(MachineError, match="too many files are open in this process"):
-            locate(folder / "a.h5ad")
+            locate_store(folder / "a.h5ad")
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (few, most))
 
@@ -234,7 +234,7 @@ def test_a_disk_that_fails_is_no_damage(tmp_path: Path) -> None:
 def test_what_was_there_before(tmp_path: Path) -> None:
     path = save(atlas(), tmp_path / "a.h5ad")
     with h5py.File(path) as file:
-        array = FileArray.of(locate(path), "X/data", file["X/data"])
+        array = FileArray.of(locate_store(path), "X/data", file["X/data"])
     path.unlink()
     with pytest.raises(CellucidDaskError, match="No such file") as caught:
         array[:2]

@@ -15,7 +15,7 @@ from cellucid_dask.exporter.receipts import Spill
 from cellucid_dask.files import Receipt, task_folder, write_file
 from cellucid_dask.format import Resource, safe, value_ext
 from cellucid_dask.source.arrays.dense_matrix import DenseMatrix
-from cellucid_dask.source.arrays.matrix import runs
+from cellucid_dask.source.arrays.matrix import consecutive_runs
 from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
 
 GenePiece = tuple[int, Any, NDArray[np.float32]]
@@ -93,7 +93,7 @@ def csc_columns(
     matrix: SparseMatrix, columns: NDArray[np.int64]
 ) -> Iterator[tuple[int, GenePiece]]:
     """Read genes of a CSC matrix; yields each column with its piece, `columns` must rise."""
-    for start, stop in runs(columns):
+    for start, stop in consecutive_runs(columns):
         part = matrix.major(start, stop)
         if not part.has_canonical_format:
             # There and back sorts each column and keeps the order of duplicates, in which the
@@ -110,7 +110,7 @@ def dense_columns(
     matrix: DenseMatrix, columns: NDArray[np.int64]
 ) -> Iterator[tuple[int, GenePiece]]:
     """Read genes of a dense matrix; yields each column with its piece, `columns` must rise."""
-    for start, stop in runs(columns):
+    for start, stop in consecutive_runs(columns):
         strip = np.asarray(matrix.read(slice(None), slice(start, stop)))
         for i in range(stop - start):
             with np.errstate(over="ignore"):

@@ -21,7 +21,7 @@ from cellucid_dask.exporter.stages.genes.blocks import write_columns, write_spil
 from cellucid_dask.exporter.stages.genes.transpose import transpose_chunk
 from cellucid_dask.files import Receipt, bytes_of, read_array, write_atomically
 from cellucid_dask.source.arrays.dense_matrix import DenseMatrix
-from cellucid_dask.source.arrays.matrix import runs
+from cellucid_dask.source.arrays.matrix import consecutive_runs
 from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
 
 Cut = tuple[int, int]
@@ -38,7 +38,9 @@ def write_genes(job: Job) -> list[Receipt]:
     if genes is None or not genes.ids:
         return []
     found = dict(job.finished.genes)
-    todo = list(runs(np.array([i for i in range(len(genes.ids)) if i not in found], np.int64)))
+    todo = list(
+        consecutive_runs(np.array([i for i in range(len(genes.ids)) if i not in found], np.int64))
+    )
     if todo:
         _write(job, genes, todo, found)
     return [found[i] for i in range(len(genes.ids))]

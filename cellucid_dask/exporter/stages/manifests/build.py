@@ -129,7 +129,7 @@ def connectivity_manifest(catalog: Catalog, options: ExportOptions, edges: Edges
 
 def _description(catalog: Catalog, options: ExportOptions) -> str:
     """What the user says of the dataset, and how many cells of the input are not in it."""
-    kept = catalog.source.kept
+    kept = catalog.source.selection
     if kept is None:
         return options.description
     left_out = f"{kept.dropped.size} of {kept.n_stored} cells, which have no place in an embedding"

@@ -17,9 +17,9 @@ from cellucid_dask.exporter.planning.obs_memory import summed_cells
 from cellucid_dask.exporter.stages.obs.columns import CodedColumn
 from cellucid_dask.exporter.stages.obs.spaces import Space, SpaceReader, total_width
 from cellucid_dask.files import write_arrays
-from cellucid_dask.source.storage.file_array import ROWS
+from cellucid_dask.source.storage.file_array import ROWS_PER_READ
 
-BLOCK = ROWS  # cells whose coordinates are added up before they are added to others
+BLOCK = ROWS_PER_READ  # cells whose coordinates are added up before they are added to others
 
 
 def sum_by_category(

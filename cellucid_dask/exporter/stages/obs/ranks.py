@@ -17,7 +17,7 @@ from cellucid_dask.exporter.stages.obs.outliers import outlier_quantiles, quanti
 from cellucid_dask.exporter.stages.obs.spaces import Space
 from cellucid_dask.files import Receipt, read_array, write_file
 from cellucid_dask.format import Resource, safe, value_ext
-from cellucid_dask.source.storage.file_array import ROWS
+from cellucid_dask.source.storage.file_array import ROWS_PER_READ
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +121,8 @@ def _centroids(
     quantile = float(settings.quantile or 0)
     limits = np.append(quantile_distances(codes, distance, counts, quantile), -1.0)
     kept, sums = np.zeros(k, np.int64), np.zeros((k, space.width))
-    for start in range(0, codes.size, ROWS):
-        stop = min(start + ROWS, codes.size)
+    for start in range(0, codes.size, ROWS_PER_READ):
+        stop = min(start + ROWS_PER_READ, codes.size)
         part = np.minimum(codes[start:stop], k)
         inside = distance[start:stop] <= limits[part]
         chosen, rows = part[inside], space.read_points(start, stop)[inside]
