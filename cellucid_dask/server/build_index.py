@@ -1,4 +1,4 @@
-"""Building a gene index beforehand, with all the workers a user gives."""
+"""The `index` command: build a gene index before a server needs it, with many workers."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from cellucid_dask.source.open import open_source
 
 @dataclass(frozen=True, slots=True)
 class IndexResult:
-    """What was done about a gene index.
+    """Result of `build_index`.
 
     Parameters
     ----------
     folder
-        Where it is; None when the matrix needs none.
+        Folder of the index; None when the matrix needs no index.
     made
-        Whether it was made now.
+        Whether this run built it.
     layout
         Layout of the matrix.
     warnings
-        What the user should know of the matrix.
+        Warnings about the matrix.
     """
 
     folder: Path | None
@@ -58,7 +58,7 @@ def build_index(
     accept_missing_chunks: bool = False,
     problems: Sequence[Problem] = (),
 ) -> IndexResult:
-    """Build the gene index of a file, unless it is there.
+    """Build the gene index of a file, unless it exists.
 
     Raises
     ------
@@ -67,25 +67,31 @@ def build_index(
     """
     try:
         source = open_source(data, modality)
-        matrix = _matrix(source, layer, raw=raw)
+        matrix = _select_matrix(source, layer, raw=raw)
     except CellucidDaskError as error:
         raise InputError.of([*problems, *error.problems]) from error
     missing = find_missing_chunks(uses_of_matrix(matrix), accept=accept_missing_chunks)
     raise_problems([*problems, *missing.problems])
-    mark, warnings = matrix_fingerprint(matrix), tuple(missing.warnings)
-    if matrix.layout != "csr" or mark is None:
+    data_fingerprint, warnings = matrix_fingerprint(matrix), tuple(missing.warnings)
+    if matrix.layout != "csr" or data_fingerprint is None:
         return IndexResult(None, False, matrix.layout, warnings)
     assert isinstance(matrix, SparseMatrix)
-    folder = index_folder(cache_dir or default_cache_dir(), mark)
+    folder = index_folder(cache_dir or default_cache_dir(), data_fingerprint)
     reporter, small = Reporter(quiet=quiet), matrix.nnz < SMALL
     cluster = choose_cluster(run, in_memory=False, small=small)
     with Engine(cluster, reporter) as engine:
-        share = engine.cluster.task_memory(run.memory_bytes())
-        index = GeneIndex(matrix, folder, room=share, threads=engine.slots, mark=mark)
-        return IndexResult(folder, index.build(engine, share), matrix.layout, warnings)
+        task_bytes = engine.cluster.task_memory(run.memory_bytes())
+        index = GeneIndex(
+            matrix,
+            folder,
+            memory_bytes=task_bytes,
+            threads=engine.slots,
+            data_fingerprint=data_fingerprint,
+        )
+        return IndexResult(folder, index.build(engine, task_bytes), matrix.layout, warnings)
 
 
-def _matrix(source: Source, layer: str | None, *, raw: bool) -> Matrix:
+def _select_matrix(source: Source, layer: str | None, *, raw: bool) -> Matrix:
     key = "raw/X" if raw else "X" if layer is None else f"layers/{layer}"
     matrix = source.matrices.get(key)
     if isinstance(matrix, CellucidDaskError):

@@ -1,9 +1,9 @@
-"""Where gene indexes are kept, and how what is left of one is removed.
+"""The cache folder: where gene indexes are stored, and how remains of them are removed.
 
 CACHE/genes/atlas.h5ad-X-HASH/     one for each (path, element)
-    FINGERPRINT.v1/                one for each version of the file; older ones are removed
+    FINGERPRINT.v1/                one for each version of the file; others are removed
         lock                       held by the process that builds
-        index.zarr/                as `cellucid_dask.server.gene_index.store` has it
+        index.zarr/                see `cellucid_dask.server.gene_index.store`
         spill-*/                   while it is being built
 """
 
@@ -22,42 +22,43 @@ import platformdirs
 from cellucid_dask.format import safe
 from cellucid_dask.source.storage.fingerprint import Fingerprint, short_digest
 
-VERSION = 1  # of the layout; part of the name, so that programs of two versions share nothing
+VERSION = 1  # of the layout; part of the folder's name, so programs of two versions share nothing
 LOCK = "lock"
 INDEX = "index.zarr"
 UNFINISHED = ("spill-*", ".unfinished-*", f"{INDEX}/blocks/.unfinished-*")
-DAY = 86_400
+DAY_SECONDS = 86_400
 
-_FOLDER = re.compile(r"[0-9a-f]{16}\.v\d+")
+_VERSION_FOLDER = re.compile(r"[0-9a-f]{16}\.v\d+")
 
 
 def default_cache_dir() -> Path:
-    """Cache folder of the user, or the one that CELLUCID_DASK_CACHE names."""
+    """Cache folder of the user, or the folder in CELLUCID_DASK_CACHE."""
     given = os.environ.get("CELLUCID_DASK_CACHE")
     if given:
         return Path(given).expanduser().absolute()
     return platformdirs.user_cache_path("cellucid-dask", appauthor=False)
 
 
-def index_folder(cache_dir: str | os.PathLike[str], mark: Fingerprint) -> Path:
-    """Folder for the index of one version of one matrix; makes nothing."""
-    element = mark.element or "X"
-    name = safe(f"{Path(mark.path).name[:60]}-{element[:40]}")
-    place = f"{name}-{short_digest((mark.path, mark.element))}"
-    return Path(cache_dir).absolute() / "genes" / place / f"{mark.key()}.v{VERSION}"
+def index_folder(cache_dir: str | os.PathLike[str], data_fingerprint: Fingerprint) -> Path:
+    """Folder for the index of one version of one matrix; it is not created."""
+    element = data_fingerprint.element or "X"
+    name = safe(f"{Path(data_fingerprint.path).name[:60]}-{element[:40]}")
+    folder_name = f"{name}-{short_digest((data_fingerprint.path, data_fingerprint.element))}"
+    version_name = f"{data_fingerprint.key()}.v{VERSION}"
+    return Path(cache_dir).absolute() / "genes" / folder_name / version_name
 
 
-def remove_unfinished(folder: Path, *, alone: bool) -> None:
-    """Remove what builders that were killed left; when one may still be alive, only what is old."""
+def remove_unfinished(folder: Path, *, exclusive: bool) -> None:
+    """Remove files of killed builds; only old ones when a build may still run."""
     for pattern in UNFINISHED:
         for path in folder.glob(pattern):
             with contextlib.suppress(OSError):
-                if alone or time.time() - path.stat().st_mtime > DAY:
+                if exclusive or time.time() - path.stat().st_mtime > DAY_SECONDS:
                     shutil.rmtree(path, ignore_errors=True)
 
 
 def remove_index(folder: Path) -> None:
-    """Remove all that was made in a folder for an index, and the folder if it is empty then."""
+    """Remove all files of an index from its folder, and the folder when it is then empty."""
     for pattern in (*UNFINISHED, INDEX):
         for path in folder.glob(pattern):
             shutil.rmtree(path, ignore_errors=True)
@@ -67,16 +68,16 @@ def remove_index(folder: Path) -> None:
 
 
 def remove_if_empty(folder: Path) -> None:
-    """Remove a folder with nothing in it, and the one above it that holds all versions."""
+    """Remove an empty folder, and its parent when that has no other versions."""
     with contextlib.suppress(OSError):
         folder.rmdir()
-        if _FOLDER.fullmatch(folder.name):
+        if _VERSION_FOLDER.fullmatch(folder.name):
             folder.parent.rmdir()
 
 
-def others(folder: Path) -> Iterator[Path]:
-    """Indexes of other versions of the same matrix."""
-    if _FOLDER.fullmatch(folder.name):  # else none that `index_folder` named has siblings of ours
+def find_other_versions(folder: Path) -> Iterator[Path]:
+    """Find the indexes of other versions of the same matrix."""
+    if _VERSION_FOLDER.fullmatch(folder.name):  # other names are not from `index_folder`
         for other in folder.parent.glob("*.v*"):
-            if other != folder and _FOLDER.fullmatch(other.name):
+            if other != folder and _VERSION_FOLDER.fullmatch(other.name):
                 yield other

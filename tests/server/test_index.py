@@ -41,10 +41,10 @@ from cellucid_dask.errors import CellucidDaskError, OutputError, PlanError, Read
 from cellucid_dask.options.run import RunOptions
 from cellucid_dask.server.cache_folder import default_cache_dir, index_folder
 from cellucid_dask.server.datasets.gene_ranges import gene_ranges
-from cellucid_dask.server.gene_index.background import ThreadBuild
-from cellucid_dask.server.gene_index.lock import Stopped, try_lock
+from cellucid_dask.server.gene_index.background import BackgroundBuild
+from cellucid_dask.server.gene_index.lock import BuildStopped, try_lock
 from cellucid_dask.server.gene_index.lookup import GeneIndex
-from cellucid_dask.server.gene_index.scan import SharedScans, chunks_of
+from cellucid_dask.server.gene_index.scan import SharedScans, plan_row_chunks
 from cellucid_dask.server.gene_index.store import IndexStore
 from cellucid_dask.source.arrays.matrix import Matrix, open_matrix, wrap_matrix
 from cellucid_dask.source.storage.fingerprint import take_fingerprint
@@ -172,7 +172,7 @@ def finished(found: GeneIndex) -> str:
 
 def built(matrix: Matrix, folder: Path, room: int = 64 * MiB, threads: int = 2) -> GeneIndex:
     """Index that is complete."""
-    found = GeneIndex(matrix, folder, room=room, threads=threads)
+    found = GeneIndex(matrix, folder, memory_bytes=room, threads=threads)
     found.start()
     assert finished(found) == "ready", found.error
     return found
@@ -198,8 +198,8 @@ DTYPES = ["f4", "f8", "f2", ">f4", "i1", "u1", "u2", "i4", "i8", "u8", "?"]
 def test_every_type(dtype: str, tmp_path: Path) -> None:
     entries = messy(dtype)
     matrix = opened(save_h5(entries, tmp_path / "a.h5ad"))
-    assert_genes(GeneIndex(matrix, None, room=16 * MiB, threads=2), entries)
-    found = GeneIndex(matrix, tmp_path / "index", room=16 * MiB, threads=2)
+    assert_genes(GeneIndex(matrix, None, memory_bytes=16 * MiB, threads=2), entries)
+    found = GeneIndex(matrix, tmp_path / "index", memory_bytes=16 * MiB, threads=2)
     assert_genes(found, entries, [0, 3, 5, 7])  # before it is started
     found.start()
     assert_genes(found, entries)
@@ -250,7 +250,7 @@ def _stores() -> dict[str, Callable[[Path, Entries], Path]]:
 def test_every_store(kind: str, tmp_path: Path) -> None:
     entries = messy()
     matrix = opened(_stores()[kind](tmp_path, entries))
-    assert_genes(GeneIndex(matrix, None, room=16 * MiB, threads=2), entries, [0, 3, 5, 7])
+    assert_genes(GeneIndex(matrix, None, memory_bytes=16 * MiB, threads=2), entries, [0, 3, 5, 7])
     folder = index_folder(tmp_path / "cache", take_fingerprint(matrix.data.store.path, "X"))
     assert_genes(built(matrix, folder), entries)
 
@@ -265,7 +265,7 @@ def test_tiny_matrices(shape: tuple[int, int], tmp_path: Path) -> None:
         entries = Entries(none, none.astype("i4"), np.zeros(n_cells + 1, np.int64), 0)
     matrix = opened(save_h5(entries, tmp_path / "a.h5ad"))
     assert_genes(built(matrix, tmp_path / "index"), entries)
-    assert_genes(GeneIndex(matrix, None, room=MiB, threads=2), entries)
+    assert_genes(GeneIndex(matrix, None, memory_bytes=MiB, threads=2), entries)
 
 
 def test_indices_of_64_bits(tmp_path: Path) -> None:
@@ -275,7 +275,7 @@ def test_indices_of_64_bits(tmp_path: Path) -> None:
 
 
 def test_there_is_no_such_gene(tmp_path: Path) -> None:
-    found = GeneIndex(messy().matrix(), None, room=MiB, threads=1)
+    found = GeneIndex(messy().matrix(), None, memory_bytes=MiB, threads=1)
     for column in (-1, 40):
         with pytest.raises(IndexError):
             found.pieces(column)
@@ -304,7 +304,7 @@ def test_dask_arrays(kind: str, tmp_path: Path) -> None:
     matrix, dense = _dask_rows(kind)
     assert matrix.layout == "rows"
     kept = built(matrix, tmp_path / "index")
-    for found in (kept, GeneIndex(matrix, None, room=MiB, threads=2)):
+    for found in (kept, GeneIndex(matrix, None, memory_bytes=MiB, threads=2)):
         for column in range(30):
             raw = encode_gene(found.pieces(column), 500, None, 0).payload
             assert raw == dense[:, column].tobytes()
@@ -337,11 +337,11 @@ def entries_of(draw: st.DrawFn) -> Entries:
 def test_index_scan_and_plain_agree(
     monkeypatch: pytest.MonkeyPatch, entries: Entries, share: int, block: int
 ) -> None:
-    monkeypatch.setattr(index, "LEAST_SHARE", share)  # a cell or a few for each chunk
-    monkeypatch.setattr(index_build, "BLOCK_NNZ", block)
-    monkeypatch.setattr(index_build, "BLOCK_GENES", 4)
+    monkeypatch.setattr(index, "MIN_TASK_BYTES", share)  # a cell or a few for each chunk
+    monkeypatch.setattr(index_build, "MIN_BLOCK_NNZ", block)
+    monkeypatch.setattr(index_build, "MAX_BLOCK_GENES", 4)
     with tempfile.TemporaryDirectory() as folder:
-        found = GeneIndex(entries.matrix(), Path(folder, "i"), room=0, threads=2)
+        found = GeneIndex(entries.matrix(), Path(folder, "i"), memory_bytes=0, threads=2)
         assert_genes(found, entries)
         found.start()
         assert finished(found) == "ready", found.error
@@ -354,10 +354,10 @@ def test_index_scan_and_plain_agree(
 def test_genes_are_right_at_every_moment_of_the_build(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(index_build, "BLOCK_NNZ", 50_000)
+    monkeypatch.setattr(index_build, "MIN_BLOCK_NNZ", 50_000)
     entries = large()
     matrix = opened(save_h5(entries, tmp_path / "a.h5ad", compression="gzip"))
-    found = GeneIndex(matrix, tmp_path / "index", room=32 * MiB, threads=2)
+    found = GeneIndex(matrix, tmp_path / "index", memory_bytes=32 * MiB, threads=2)
     states = set()
 
     def ask(seed: int) -> None:
@@ -383,13 +383,13 @@ def test_genes_are_right_at_every_moment_of_the_build(
 
 
 def test_what_is_asked_for_is_built_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(index_build, "BLOCK_NNZ", 100)
+    monkeypatch.setattr(index_build, "MIN_BLOCK_NNZ", 100)
     matrix = messy().matrix()
     tmp_path.joinpath("index").mkdir()
     store = IndexStore(tmp_path / "index", matrix.shape)
-    build = ThreadBuild(matrix, store, chunks_of(matrix, MiB), 1, MiB, threading.Event())
-    build.ask(20)
-    build.ask(33)
+    build = BackgroundBuild(matrix, store, plan_row_chunks(matrix, MiB), 1, MiB, threading.Event())
+    build.prioritize(20)
+    build.prioritize(33)
     build.run(lambda: None)
     made = sorted(blocks(tmp_path / "index"), key=lambda path: path.stat().st_mtime_ns)
     order = [int(path.name) for path in made]
@@ -403,21 +403,21 @@ def test_a_spill_that_is_taken_away(tmp_path: Path) -> None:
     matrix = entries.matrix()
     tmp_path.joinpath("index").mkdir()
     store, stopped = IndexStore(tmp_path / "index", matrix.shape), threading.Event()
-    build = ThreadBuild(matrix, store, chunks_of(matrix, MiB), 1, MiB, stopped)
-    found = GeneIndex(matrix, tmp_path / "index", room=16 * MiB, threads=1)
+    build = BackgroundBuild(matrix, store, plan_row_chunks(matrix, MiB), 1, MiB, stopped)
+    found = GeneIndex(matrix, tmp_path / "index", memory_bytes=16 * MiB, threads=1)
 
-    chunks = chunks_of(matrix, MiB)
+    chunks = plan_row_chunks(matrix, MiB)
 
     def check() -> None:
         if len(build.spills()) < len(chunks):
             return  # it is asked after each of them
-        found._build = build
+        found._background = build
         assert_genes(found, entries, [2, 3])
-        build.discard()
+        build.remove_spill()
         assert_genes(found, entries, [2, 3])
         stopped.set()
 
-    with pytest.raises(Stopped):
+    with pytest.raises(BuildStopped):
         build.run(check)
     assert leftovers(tmp_path) == []
 
@@ -425,8 +425,8 @@ def test_a_spill_that_is_taken_away(tmp_path: Path) -> None:
 def test_the_same_bytes_whatever_the_memory_and_the_workers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(index_build, "BLOCK_NNZ", 1000)
-    monkeypatch.setattr(index, "LEAST_SHARE", 1)
+    monkeypatch.setattr(index_build, "MIN_BLOCK_NNZ", 1000)
+    monkeypatch.setattr(index, "MIN_TASK_BYTES", 1)
     for name, matrix in (("csr", messy().matrix()), ("dask", _dask_rows("whole")[0])):
         trees: list[dict[str, str]] = []
         for room, threads in ((0, 1), (50_000, 1), (200 * MiB, 2)):
@@ -447,7 +447,7 @@ def test_requests_that_wait_share_one_scan() -> None:
         assert go.wait(30)
         return [[column] for column in columns]
 
-    scans = SharedScans(find, most=3)
+    scans = SharedScans(find, max_genes=3)
     with ThreadPoolExecutor(9) as pool:
         first = pool.submit(scans.get, 0)
         assert begun.wait(30)
@@ -467,7 +467,7 @@ def test_an_error_reaches_all_who_wait() -> None:
     def find(columns: list[int]) -> list[Any]:
         raise ReadError("no")
 
-    scans = SharedScans(find, most=3)
+    scans = SharedScans(find, max_genes=3)
     for _ in range(2):
         with pytest.raises(ReadError):
             scans.get(1)
@@ -477,7 +477,7 @@ def test_an_error_reaches_all_who_wait() -> None:
 
 
 def test_stop_in_the_middle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(index_build, "BLOCK_NNZ", 20_000)
+    monkeypatch.setattr(index_build, "MIN_BLOCK_NNZ", 20_000)
     entries = large()
     matrix = opened(save_h5(entries, tmp_path / "a.h5ad", compression="gzip"))
     folder = tmp_path / "index"
@@ -486,7 +486,7 @@ def test_stop_in_the_middle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         lambda facts: facts["rows_done"] > 0,
         lambda facts: facts["blocks_done"] > 2,
     ):
-        found = GeneIndex(matrix, folder, room=32 * MiB, threads=2)
+        found = GeneIndex(matrix, folder, memory_bytes=32 * MiB, threads=2)
         found.start()
         while not reached(found.progress()):
             time.sleep(0.001)
@@ -494,7 +494,7 @@ def test_stop_in_the_middle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         assert found.progress()["state"] in ("off", "ready")
         assert leftovers(tmp_path) == []
         n_blocks = len(blocks(folder))
-        missing = next((i for i in range(30) if not found._indexed(i)), None)
+        missing = next((i for i in range(30) if not found._read_block(i)), None)
         if missing is not None:
             with pytest.raises(CancelledError):
                 found.pieces(missing)
@@ -513,11 +513,11 @@ from cellucid_dask.server.gene_index.lookup import GeneIndex
 from cellucid_dask.source.arrays.matrix import open_matrix
 from cellucid_dask.source.storage.store import locate_store
 
-index_build.BLOCK_NNZ = 20_000
+index_build.MIN_BLOCK_NNZ = 20_000
 store = locate_store(sys.argv[1])
 with store.open() as root:
     matrix = open_matrix(store, "X", root["X"])
-found = GeneIndex(matrix, Path(sys.argv[2]), room=32 << 20, threads=2)
+found = GeneIndex(matrix, Path(sys.argv[2]), memory_bytes=32 << 20, threads=2)
 found.start()
 while found.progress()["state"] in ("waiting", "building"):
     time.sleep(0.002)
@@ -547,7 +547,7 @@ def children(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...,
 def test_a_builder_that_is_killed_at_any_moment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, children: Callable[..., Any]
 ) -> None:
-    monkeypatch.setattr(index_build, "BLOCK_NNZ", 20_000)
+    monkeypatch.setattr(index_build, "MIN_BLOCK_NNZ", 20_000)
     entries = large(n_cells=200_000)
     path = save_h5(entries, tmp_path / "a.h5ad", compression="gzip")
     folder = tmp_path / "killed" / "index"
@@ -560,7 +560,7 @@ def test_a_builder_that_is_killed_at_any_moment(
         child.kill()
         child.wait()
         kept = {path: path.stat().st_mtime_ns for path in blocks(folder)}
-        reader = GeneIndex(opened(path), folder, room=32 * MiB, threads=2)
+        reader = GeneIndex(opened(path), folder, memory_bytes=32 * MiB, threads=2)
         assert_genes(reader, entries, [0, 17])
     again = built(opened(path), folder)
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
@@ -584,7 +584,7 @@ def test_two_processes_build_one_index(tmp_path: Path, children: Callable[..., A
 HOLD = """
 import sys, time
 from pathlib import Path
-from cellucid_dask.server.gene_index.lock import Stopped, try_lock
+from cellucid_dask.server.gene_index.lock import BuildStopped, try_lock
 
 Path(sys.argv[1]).mkdir()
 lock = try_lock(Path(sys.argv[1]))
@@ -602,7 +602,7 @@ def test_a_builder_that_dies_while_another_waits(
     while said.read_text() != "held\n":
         assert child.poll() is None
         time.sleep(0.01)
-    found = GeneIndex(entries.matrix(), tmp_path / "index", room=16 * MiB, threads=2)
+    found = GeneIndex(entries.matrix(), tmp_path / "index", memory_bytes=16 * MiB, threads=2)
     found.start()
     assert_genes(found, entries)
     assert found.progress()["state"] == "waiting"
@@ -619,7 +619,7 @@ def test_blocks_of_another_builder_are_used_as_they_appear(tmp_path: Path) -> No
     folder.mkdir()
     lock = try_lock(folder)
     assert lock is not None
-    found = GeneIndex(entries.matrix(), folder, room=16 * MiB, threads=2)
+    found = GeneIndex(entries.matrix(), folder, memory_bytes=16 * MiB, threads=2)
     found.start()
     assert_genes(found, entries, [2])
     assert found.progress()["state"] == "waiting"
@@ -637,7 +637,7 @@ def test_waiting_can_be_stopped(tmp_path: Path) -> None:
     tmp_path.joinpath("index").mkdir()
     lock = try_lock(tmp_path / "index")
     assert lock is not None
-    found = GeneIndex(messy().matrix(), tmp_path / "index", room=16 * MiB, threads=2)
+    found = GeneIndex(messy().matrix(), tmp_path / "index", memory_bytes=16 * MiB, threads=2)
     found.start()
     found.stop()
     assert found.progress()["state"] == "off"
@@ -661,7 +661,7 @@ def test_a_damaged_block_is_noticed_and_built_again(tmp_path: Path, name: str, h
     else:
         middle = len(whole) // 2
         path.write_bytes(whole[:middle] + bytes([whole[middle] ^ 16]) + whole[middle + 1 :])
-    found = GeneIndex(entries.matrix(), tmp_path / "index", room=16 * MiB, threads=2)
+    found = GeneIndex(entries.matrix(), tmp_path / "index", memory_bytes=16 * MiB, threads=2)
     found.start()
     assert_genes(found, entries)
     assert finished(found) == "ready"
@@ -677,7 +677,7 @@ def test_a_cache_that_is_removed_meanwhile(tmp_path: Path) -> None:
         assert_genes(found, entries)
         finished(found)
     assert found.progress()["state"] == "failed"  # it does not go on for ever
-    assert "does not stay" in found.progress()["reason"]
+    assert "disappear" in found.progress()["reason"]
     assert_genes(found, entries)
 
 
@@ -693,7 +693,7 @@ def test_damaged_data(tmp_path: Path) -> None:
     path = save_h5(messy(), tmp_path / "a.h5ad", compression="gzip", chunks=(256,))
     matrix = opened(path)
     _spoil(path)
-    found = GeneIndex(matrix, tmp_path / "cache" / "index", room=16 * MiB, threads=2)
+    found = GeneIndex(matrix, tmp_path / "cache" / "index", memory_bytes=16 * MiB, threads=2)
     found.start()
     assert finished(found) == "failed"
     facts = found.progress()
@@ -709,7 +709,7 @@ def test_data_that_change_while_they_are_read(tmp_path: Path) -> None:
     mark = take_fingerprint(path, "X")
     os.utime(path, ns=(1, 1))
     folder = index_folder(tmp_path / "cache", mark)
-    found = GeneIndex(opened(path), folder, room=16 * MiB, threads=2, mark=mark)
+    found = GeneIndex(opened(path), folder, memory_bytes=16 * MiB, threads=2, data_fingerprint=mark)
     found.start()
     assert finished(found) == "failed"
     assert "changed" in found.progress()["reason"]
@@ -737,7 +737,7 @@ from cellucid_dask.source.storage.store import locate_store
 store = locate_store("a.h5ad")
 with store.open() as root:
     matrix = open_matrix(store, "X", root["X"])
-found = GeneIndex(matrix, Path(sys.argv[1]).absolute(), room=32 << 20, threads=2)
+found = GeneIndex(matrix, Path(sys.argv[1]).absolute(), memory_bytes=32 << 20, threads=2)
 found.start()
 while found.progress()["state"] in ("waiting", "building"):
     time.sleep(0.002)
@@ -802,7 +802,7 @@ def test_a_complete_index_on_a_read_only_disk(tmp_path: Path) -> None:
 def test_without_a_folder_nothing_is_written(tmp_path: Path) -> None:
     path = save_h5(messy(), tmp_path / "a.h5ad")
     before = tree(tmp_path)
-    found = GeneIndex(opened(path), None, room=16 * MiB, threads=2)
+    found = GeneIndex(opened(path), None, memory_bytes=16 * MiB, threads=2)
     found.start()
     assert found.progress()["state"] == "off"
     assert_genes(found, messy())
@@ -825,7 +825,7 @@ def work(path, folder, room):
     store = locate_store(path)
     with store.open() as root:
         matrix = open_matrix(store, "X", root["X"])
-    found = GeneIndex(matrix, Path(folder), room=room, threads=2)
+    found = GeneIndex(matrix, Path(folder), memory_bytes=room, threads=2)
     found.pieces(0)
     yield peak()
     gene_ranges(matrix, room, 2)
@@ -977,7 +977,7 @@ def test_workers_build_the_same_index(
     entries = large(n_cells=150_000)
     matrix = opened(save_h5(entries, tmp_path / "a.h5ad"))
     folder = tmp_path / "one" / "index"
-    found = GeneIndex(matrix, folder, room=64 * MiB, threads=2)
+    found = GeneIndex(matrix, folder, memory_bytes=64 * MiB, threads=2)
     run = RunOptions(workers=workers)
     with Engine(choose_cluster(run, in_memory=False, small=False), Reporter(quiet=True)) as engine:
         assert found.build(engine, 256 * MiB)
@@ -996,7 +996,7 @@ def test_what_stops_the_command(tmp_path: Path) -> None:
     with Engine(choose_cluster(run, in_memory=False, small=True), Reporter(quiet=True)) as engine:
 
         def build(folder: Path, share: int = 256 * MiB) -> None:
-            GeneIndex(matrix, folder, room=64 * MiB, threads=2).build(engine, share)
+            GeneIndex(matrix, folder, memory_bytes=64 * MiB, threads=2).build(engine, share)
 
         with pytest.raises(PlanError, match="a task needs"):
             build(tmp_path / "index", 1000)
@@ -1011,10 +1011,12 @@ def test_what_stops_the_command(tmp_path: Path) -> None:
 # ----------------------------------------------------------------------- ranges
 
 
-def assert_ranges(matrix: Matrix, genes: list[NDArray[np.float32]], room: int = 16 * MiB) -> None:
+def assert_ranges(
+    matrix: Matrix, genes: list[NDArray[np.float32]], memory_bytes: int = 16 * MiB
+) -> None:
     """Ranges are those of the whole genes."""
     expected = [(span.lo, span.hi) for span in map(value_range, genes)]
-    assert gene_ranges(matrix, room, 2) == expected
+    assert gene_ranges(matrix, memory_bytes, 2) == expected
 
 
 @pytest.mark.parametrize("room", [1, 100_000, 16 * MiB])
@@ -1040,13 +1042,13 @@ def test_ranges_of_dense_matrices(dtype: str, tmp_path: Path) -> None:
         dense = values.astype(dtype)
         genes = list(np.ascontiguousarray(dense.astype("f4").T))
     assert_ranges(wrap_matrix(dense, "X"), genes)
-    assert_ranges(wrap_matrix(dense, "X"), genes, room=1)
+    assert_ranges(wrap_matrix(dense, "X"), genes, memory_bytes=1)
     assert_ranges(wrap_matrix(da.from_array(dense, chunks=(70, 5)), "X"), genes)
     for name, chunks in (("none", None), ("rows", (20, 12)), ("columns", (300, 2))):
         with h5py.File(tmp_path / name, "w") as file:
             file.create_dataset("X", data=dense, chunks=chunks)
         assert_ranges(opened(tmp_path / name), genes)
-        assert_ranges(opened(tmp_path / name), genes, room=10_000)
+        assert_ranges(opened(tmp_path / name), genes, memory_bytes=10_000)
 
 
 def test_ranges_of_dask_arrays_of_sparse_blocks() -> None:

@@ -15,7 +15,12 @@ from scipy import sparse
 from cellucid_dask.encode import Float32, value_range
 from cellucid_dask.exporter.planning.cuts import cut_gene_blocks, strip_width
 from cellucid_dask.exporter.stages.genes.blocks import GenePiece, csc_columns, dense_columns
-from cellucid_dask.server.gene_index.scan import chunks_of, gene_major, genes_of, in_threads
+from cellucid_dask.server.gene_index.scan import (
+    map_in_threads,
+    plan_row_chunks,
+    read_gene_major,
+    select_all_genes,
+)
 from cellucid_dask.source.arrays.matrix import Matrix
 from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
 
@@ -51,16 +56,16 @@ def gene_ranges(
     CancelledError
         When `stopped` was set meanwhile.
     """
-    run = partial(in_threads, threads=threads, stopped=stopped)
+    run = partial(map_in_threads, threads=threads, stopped=stopped)
     share = max(1, room * 4 // 5 // threads)
     if isinstance(matrix, SparseMatrix) and matrix.layout == "csc":
         lengths = [np.diff(pointers) for _, pointers in matrix.pointers()]
         cuts = cut_gene_blocks(np.concatenate(lengths) * CSC_BYTES, share)
         return _by_columns(matrix, csc_columns, cuts, run)
-    chunks = chunks_of(matrix, share)
+    chunks = plan_row_chunks(matrix, share)
     stored_in = None if isinstance(matrix, SparseMatrix) else matrix.chunks
     if stored_in and chunks and stored_in[0] > chunks[0][1]:  # bands would read each many times
-        width = strip_width(genes_of(matrix), share)
+        width = strip_width(select_all_genes(matrix), share)
         cuts = list(pairwise([*range(0, matrix.shape[1], width), matrix.shape[1]]))
         return _by_columns(matrix, dense_columns, cuts, run)
     return _by_rows(matrix, chunks, run)
@@ -85,7 +90,7 @@ def _by_rows(
     n_cells, n_genes = matrix.shape
     lo, hi = np.full(n_genes, np.inf, np.float32), np.full(n_genes, -np.inf, np.float32)
     stored = np.zeros(n_genes, np.int64)
-    for part in run(lambda chunk: _bounds(gene_major(matrix, *chunk)), chunks):
+    for part in run(lambda chunk: _bounds(read_gene_major(matrix, *chunk)), chunks):
         np.minimum(lo, part[0], out=lo)
         np.maximum(hi, part[1], out=hi)
         stored += part[2]

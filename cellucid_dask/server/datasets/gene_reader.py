@@ -120,7 +120,9 @@ class IndexedReader(_RangeFinder):
         self, matrix: Matrix, folder: Path | None, room: int, mark: Fingerprint | None
     ) -> None:
         super().__init__(matrix, room)
-        self._index = GeneIndex(matrix, folder, room=room, threads=cores(), mark=mark)
+        self._index = GeneIndex(
+            matrix, folder, memory_bytes=room, threads=cores(), data_fingerprint=mark
+        )
         self.pieces, self.progress = self._index.pieces, self._index.progress
         self.start = self._index.start
 

@@ -1,4 +1,4 @@
-"""Which process may build an index, and what becomes of it when that fails."""
+"""The lock of a gene index: which process may build it, and the cleanup after a failed build."""
 
 from __future__ import annotations
 
@@ -16,39 +16,39 @@ from cellucid_dask.errors import OutputError
 from cellucid_dask.exporter.recovery.lock import same_file
 from cellucid_dask.server.cache_folder import (
     LOCK,
-    others,
+    find_other_versions,
     remove_if_empty,
     remove_index,
     remove_unfinished,
 )
 from cellucid_dask.server.gene_index.store import IndexStore
 
-OTHER_FOLDER = "make room, or name another folder with --cache-dir"
-POLL = 0.25  # seconds between looks at what another process builds
+OTHER_CACHE_DIR = "make room, or name another folder with --cache-dir"
+POLL_SECONDS = 0.25  # between two checks whether another process has finished
 
 
-class NoIndexError(OutputError):
-    """No index can be built; what it says names no path of the machine but in its `where`."""
+class GeneIndexError(OutputError):
+    """No index can be built. Only `where` of this error has a path of the machine."""
 
 
-class Stopped(Exception):  # noqa: N818  it is no error
-    """The build was told to stop."""
+class BuildStopped(Exception):  # noqa: N818  not an error
+    """The build was stopped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """The right to build in a folder; the kernel releases it when the process dies.
+    """The lock of an index folder; the kernel releases it when the process dies.
 
     Parameters
     ----------
     file
-        Held open.
-    alone
-        Whether nobody else can have it: not where the file system has no locks.
+        The open lock file.
+    exclusive
+        Whether no other process can have the lock; False when the file system has no locks.
     """
 
     file: IO[bytes]
-    alone: bool
+    exclusive: bool
 
     def release(self) -> None:
         """Let another process build."""
@@ -58,8 +58,8 @@ class Lock:
 def try_lock(folder: Path) -> Lock | None:
     """Take the lock of a folder that exists; None while another process has it.
 
-    Where locks are not supported everyone gets it: builders then write the same files under names
-    of their own, and the first to rename one wins.
+    On a file system without locks every process gets it: each then writes the same files under
+    temporary names of its own, and the first to rename one wins.
 
     Raises
     ------
@@ -68,53 +68,53 @@ def try_lock(folder: Path) -> Lock | None:
     """
     while True:
         file = (folder / LOCK).open("ab")
-        alone = True
+        exclusive = True
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.close()
             return None
         except OSError:
-            alone = False
+            exclusive = False
         if same_file(file, folder / LOCK):
-            return Lock(file, alone)
-        file.close()  # it was removed, with its folder, between the two calls
+            return Lock(file, exclusive)
+        file.close()  # another process removed the file between the two calls
 
 
 @contextmanager
-def building(
-    store: IndexStore, stopped: threading.Event, say: Callable[[], None] = lambda: None
+def lock_build(
+    store: IndexStore, stopped: threading.Event, report_waiting: Callable[[], None] = lambda: None
 ) -> Iterator[bool]:
-    """Have the right to build; gives False when the index is complete, maybe by another process.
+    """Hold the lock for a build; give False when the index is complete, maybe by another process.
 
-    What was made is removed again when the block fails. Finished blocks stay when it is only told
-    to stop: the next build goes on with them.
+    When the build fails, all its files are removed. When it is stopped, finished blocks stay: the
+    next build resumes with them.
 
     Parameters
     ----------
     stopped
-        Set to end the wait for another process.
-    say
-        Called when there is one to wait for.
+        Set it to end the wait for another process.
+    report_waiting
+        Called once when another process has the lock.
 
     Raises
     ------
-    Stopped
-        When it was told to stop while it waited.
-    NoIndexError
+    BuildStopped
+        When `stopped` is set during the wait.
+    GeneIndexError
         When the folder cannot be written.
     """
     try:
-        lock = _wait_for_lock(store, stopped, say)
+        lock = _wait_for_lock(store, stopped, report_waiting)
         if lock is None:
             yield False
             return
         try:
-            remove_unfinished(store.folder, alone=lock.alone)
+            remove_unfinished(store.folder, exclusive=lock.exclusive)
             yield True
-            remove_older(store.folder)
+            remove_other_versions(store.folder)
         except Exception as error:
-            if not isinstance(error, Stopped):
+            if not isinstance(error, BuildStopped):
                 remove_index(store.folder)
                 store.refresh()
             raise
@@ -123,18 +123,18 @@ def building(
     except OSError as error:
         remove_if_empty(store.folder)
         what = f"the cache folder cannot be written ({os.strerror(error.errno or errno.EIO)})"
-        raise NoIndexError(what, where=str(store.folder), fix=OTHER_FOLDER) from error
+        raise GeneIndexError(what, where=str(store.folder), fix=OTHER_CACHE_DIR) from error
 
 
 def _wait_for_lock(
-    store: IndexStore, stopped: threading.Event, say: Callable[[], None]
+    store: IndexStore, stopped: threading.Event, report_waiting: Callable[[], None]
 ) -> Lock | None:
-    """Take the lock; None when the index is complete, which needs none."""
+    """Take the lock; None when the index is complete and needs none."""
     store.refresh()
-    said = False
+    reported = False
     while not store.complete:
         store.folder.mkdir(parents=True, exist_ok=True)
-        with suppress(FileNotFoundError):  # who failed has removed the folder meanwhile
+        with suppress(FileNotFoundError):  # a failed build of another process removed the folder
             lock = try_lock(store.folder)
             store.refresh()
             if lock is not None and not store.complete:
@@ -142,18 +142,18 @@ def _wait_for_lock(
             if lock is not None:
                 lock.release()
                 return None
-        if not said:
-            say()
-        said = True
-        if stopped.wait(POLL):
-            raise Stopped
+        if not reported:
+            report_waiting()
+        reported = True
+        if stopped.wait(POLL_SECONDS):
+            raise BuildStopped
     return None
 
 
-def remove_older(folder: Path) -> None:
-    """Remove the indexes of other versions of the same matrix, but one that is being built."""
-    with suppress(OSError):  # the new one is complete, whatever becomes of the others
-        for other in others(folder):
+def remove_other_versions(folder: Path) -> None:
+    """Remove the indexes of other versions of the same matrix, except one that is being built."""
+    with suppress(OSError):  # the new index is complete in any case
+        for other in find_other_versions(folder):
             lock = try_lock(other)
             if lock is not None:
                 remove_index(other)

@@ -1,4 +1,4 @@
-"""Genes of a matrix that lies cell by cell, found by going through all cells."""
+"""Genes of a matrix that is stored by cell, read by a scan of all cells."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 TASK_BYTES = 96 * MiB  # about 4M stored values: a task of a few tenths of a second
-MAX_CHUNKS = 512  # beyond which the tasks of a large matrix are larger
+MAX_CHUNKS = 512  # a matrix that needs more gets larger tasks
 
 
-def chunks_of(matrix: Matrix, share: int) -> tuple[tuple[int, int], ...]:
-    """Cut the cells for tasks of at most `share` bytes that are short enough to be stopped.
+def plan_row_chunks(matrix: Matrix, task_bytes: int) -> tuple[tuple[int, int], ...]:
+    """Cut the cells into row chunks, one for each short task of at most `task_bytes` bytes.
 
     Raises
     ------
@@ -35,53 +35,53 @@ def chunks_of(matrix: Matrix, share: int) -> tuple[tuple[int, int], ...]:
         When the row pointers of the matrix are damaged.
     """
     if isinstance(matrix, SparseMatrix):
-        whole = matrix.nnz * (8 + 2 * matrix.dtype.itemsize + 6)
-        share = min(share, max(TASK_BYTES, whole // MAX_CHUNKS))
-    return cut_row_chunks(genes_of(matrix), share)
+        matrix_bytes = matrix.nnz * (8 + 2 * matrix.dtype.itemsize + 6)
+        task_bytes = min(task_bytes, max(TASK_BYTES, matrix_bytes // MAX_CHUNKS))
+    return cut_row_chunks(select_all_genes(matrix), task_bytes)
 
 
-def genes_of(matrix: Matrix) -> Genes:
-    """Stand-in with which the plan of the exporter can be asked about a matrix."""
+def select_all_genes(matrix: Matrix) -> Genes:
+    """All genes of a matrix, without names: what the planning functions of the exporter take."""
     columns = np.arange(matrix.shape[1], dtype=np.int64)
     return Genes([""] * columns.size, columns, matrix)
 
 
-def gene_major(
+def read_gene_major(
     matrix: Matrix, start: int, stop: int, columns: NDArray[np.int64] | None = None
 ) -> Any:
-    """Read cells `start` to `stop` by gene, with the values that the export has.
+    """Read cells `start` to `stop` by gene, with the values that an export has.
 
     Returns
     -------
-    (n_rows, n_genes) float32 csc_array without duplicates, or where the data are dense a numpy
-    array of the same shape.
+    (n_rows, n_genes) float32 csc_array without duplicates, or a numpy array of the same shape
+    when the data are dense.
     """
     if isinstance(matrix, SparseMatrix):
-        band = matrix.major(start, stop)
+        rows = matrix.major(start, stop)
     else:
-        band = matrix.read(slice(start, stop), slice(None))
-    if not sparse.issparse(band):
-        chosen = np.asarray(band if columns is None else band[:, columns])
+        rows = matrix.read(slice(start, stop), slice(None))
+    if not sparse.issparse(rows):
+        chosen = np.asarray(rows if columns is None else rows[:, columns])
         with np.errstate(over="ignore"):
             return chosen.astype(np.float32, order="F")
-    band = sparse.csr_array(band)
-    turned = (band if columns is None else band[:, columns]).tocsc()
-    del band
-    # In the type on disk and in the order of the file, as the reference sums them.
-    turned.sum_duplicates()
-    turned.data = as_exported(turned.data)
-    return turned
+    rows = sparse.csr_array(rows)
+    by_gene = (rows if columns is None else rows[:, columns]).tocsc()
+    del rows
+    # Duplicates are summed in the type on disk and in the order of the file, as the reference does.
+    by_gene.sum_duplicates()
+    by_gene.data = as_exported(by_gene.data)
+    return by_gene
 
 
-def in_threads(
+def map_in_threads(
     work: Callable[[T], R], tasks: Iterable[T], threads: int, stopped: threading.Event | None
 ) -> Iterator[R]:
-    """Run tasks by several threads; results in the order of the tasks.
+    """Run tasks in several threads; yield results in the order of the tasks.
 
     Raises
     ------
     CancelledError
-        When `stopped` was set meanwhile: the interpreter waits for these threads when it ends.
+        When `stopped` is set during the run: the interpreter waits for these threads when it ends.
     """
 
     def run(task: T) -> R:
@@ -93,78 +93,81 @@ def in_threads(
         yield from pool.map(run, tasks)
 
 
-def scan(
+def scan_chunks(
     matrix: Matrix,
     columns: Sequence[int],
     chunks: Sequence[tuple[int, int]],
     threads: int,
     stopped: threading.Event,
 ) -> list[list[GenePiece]]:
-    """Go through row chunks once for several genes; the pieces of each.
+    """Read row chunks once for several genes; return the pieces of each gene.
 
     Raises
     ------
     CancelledError
-        When `stopped` was set meanwhile.
+        When `stopped` is set during the scan.
     ReadError
         When the data are damaged.
     """
     wanted = np.asarray(columns, np.int64)
 
     def search(chunk: tuple[int, int]) -> list[GenePiece]:
-        return _pieces(gene_major(matrix, *chunk, wanted), chunk[0])
+        return _pieces(read_gene_major(matrix, *chunk, wanted), chunk[0])
 
-    found = list(in_threads(search, chunks, threads, stopped))
+    found = list(map_in_threads(search, chunks, threads, stopped))
     return [[pieces[i] for pieces in found] for i in range(len(columns))]
 
 
-def _pieces(turned: Any, start: int) -> list[GenePiece]:
-    if not sparse.issparse(turned):
-        return [(start, slice(0, len(turned)), column) for column in turned.T]
-    bounds = zip(turned.indptr[:-1], turned.indptr[1:], strict=True)
-    return [(start, turned.indices[a:b], turned.data[a:b]) for a, b in bounds]
+def _pieces(by_gene: Any, start: int) -> list[GenePiece]:
+    if not sparse.issparse(by_gene):
+        return [(start, slice(0, len(by_gene)), column) for column in by_gene.T]
+    bounds = zip(by_gene.indptr[:-1], by_gene.indptr[1:], strict=True)
+    return [(start, by_gene.indices[a:b], by_gene.data[a:b]) for a, b in bounds]
 
 
 class SharedScans:
-    """Lets requests that come during a scan share the next one, or the same for the same gene.
+    """Requests that arrive during a scan wait for it, or share the next one.
 
     Parameters
     ----------
-    find
-        Pieces of each of several genes.
-    most
-        Number of genes whose pieces fit into memory together.
+    find_genes
+        Returns the pieces of each of several genes.
+    max_genes
+        Number of genes whose pieces fit into memory at the same time.
     """
 
-    def __init__(self, find: Callable[[list[int]], list[list[GenePiece]]], most: int) -> None:
-        self._find, self._most = find, max(1, most)
-        self._guard, self._turn = threading.Lock(), threading.Lock()
-        self._asked: dict[int, Future[list[GenePiece]]] = {}
+    def __init__(
+        self, find_genes: Callable[[list[int]], list[list[GenePiece]]], max_genes: int
+    ) -> None:
+        self._find_genes, self._max_genes = find_genes, max(1, max_genes)
+        self._lock, self._scan_lock = threading.Lock(), threading.Lock()
+        self._futures: dict[int, Future[list[GenePiece]]] = {}
         self._waiting: list[int] = []
 
     def get(self, column: int) -> list[GenePiece]:
-        """Pieces of a gene, by one's own scan or by that of another thread."""
-        with self._guard:
-            if column not in self._asked:
-                self._asked[column] = Future()
+        """Return the pieces of a gene, from a scan by this thread or by another."""
+        with self._lock:
+            if column not in self._futures:
+                self._futures[column] = Future()
                 self._waiting.append(column)
-            future = self._asked[column]
+            future = self._futures[column]
         while not future.done():
-            with self._turn:
+            with self._scan_lock:
                 if not future.done():
-                    self._scan()
+                    self._scan_waiting()
         return future.result()
 
-    def _scan(self) -> None:
-        with self._guard:
-            batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+    def _scan_waiting(self) -> None:
+        with self._lock:
+            batch = self._waiting[: self._max_genes]
+            del self._waiting[: self._max_genes]
         found, error = [], None
         try:
-            found = self._find(batch)
-        except BaseException as caught:  # noqa: BLE001  each of those who wait raises it
+            found = self._find_genes(batch)
+        except BaseException as caught:  # noqa: BLE001  each waiting thread raises it
             error = caught
-        with self._guard:
-            futures = [self._asked.pop(column) for column in batch]
+        with self._lock:
+            futures = [self._futures.pop(column) for column in batch]
         for i, future in enumerate(futures):
             if error is None:
                 future.set_result(found[i])

@@ -13,7 +13,7 @@ from serving import Served, ask, serving, wait_until
 
 from cellucid_dask import CellucidServer, export
 
-COST = "the first look at each gene reads the whole matrix"
+COST = "the first request for each gene reads the complete matrix"
 needs_mount = pytest.mark.skipif(not can_mount(), reason="only root may mount a small disk")
 
 
