@@ -102,7 +102,7 @@ def constants() -> Iterator[str]:
                     yield node.value
 
 
-def test_what_follows_an_option_in_a_message_is_known() -> None:
+def test_every_word_after_an_option_in_a_message_is_known() -> None:
     """A word that is not known to belong to the sentence would be written as a value."""
     found = 0
     for text in constants():
@@ -140,12 +140,12 @@ def test_what_follows_an_option_in_a_message_is_known() -> None:
         ("then run the same command again", "then make the same call again"),
     ],
 )
-def test_a_message_in_words_of_python(text: str, expected: str) -> None:
+def test_a_message_names_arguments(text: str, expected: str) -> None:
     assert translate(text, SAME_NAMES) == expected
     assert translate(expected, SAME_NAMES) == expected
 
 
-def test_a_function_with_names_of_its_own() -> None:
+def test_a_function_may_have_other_names() -> None:
     words = CallerNames(
         {"genes": "gene_identifiers", "graph": "connectivities", "raw": "gene_expression"}
     )
@@ -179,7 +179,7 @@ def test_every_field_is_checked_against_its_annotation(cls: Any, field: Any) -> 
         (tuple[str, ...], (1, 2), ("1", "2")),
     ],
 )
-def test_what_is_as_good(hint: Any, value: Any, expected: Any) -> None:
+def test_values_of_similar_types_are_converted(hint: Any, value: Any, expected: Any) -> None:
     found = convert(value, hint)
     assert found == expected
     assert type(found) is type(expected)
@@ -199,12 +199,12 @@ def test_what_is_as_good(hint: Any, value: Any, expected: Any) -> None:
         (tuple[str, ...] | None, {"a": 1}),
     ],
 )
-def test_what_is_not(hint: Any, value: Any) -> None:
+def test_values_of_other_types_are_refused(hint: Any, value: Any) -> None:
     with pytest.raises(TypeError):
         convert(value, hint)
 
 
-def test_what_is_expected_is_told(tmp_path: Path) -> None:
+def test_the_problem_names_the_expected_type(tmp_path: Path) -> None:
     told = problems_of(
         export,
         atlas(),
@@ -231,7 +231,7 @@ def test_what_is_expected_is_told(tmp_path: Path) -> None:
     ]
 
 
-def test_a_secret_of_a_wrong_type_is_not_told() -> None:
+def test_a_secret_of_a_wrong_type_is_not_shown() -> None:
     told = problems_of(CellucidServer, atlas(), token=b"hidden-secret", port="1", quantize="8")
     assert [problem.where for problem in told] == ["quantize", "port", "token"]
     assert "hidden" not in str(told)
@@ -246,7 +246,7 @@ def test_a_secret_of_a_wrong_type_is_not_told() -> None:
         (lambda: clean(None), {"out"}),
     ],
 )
-def test_functions_without_options(call: Callable[[], Any], where: set[str]) -> None:
+def test_functions_without_options_check_types(call: Callable[[], Any], where: set[str]) -> None:
     assert {problem.where for problem in problems_of(call)} == where
 
 
@@ -279,7 +279,7 @@ def test_servers_name_arguments(tmp_path: Path) -> None:
         assert {problem.where for problem in told} == {"cache_size", "genes"}, call
 
 
-def test_what_is_kept_is_told_with_calls(tmp_path: Path) -> None:
+def test_notes_on_kept_work_name_calls(tmp_path: Path) -> None:
     """A note on an error that comes from within, also from another process."""
     data = save(atlas(4000, 40), tmp_path / "data.h5ad", compression="gzip")
     spoil_hdf5(data, "X/data", 1)
@@ -324,7 +324,7 @@ def test_prepare_names_its_own_arguments() -> None:
     assert "use 8, 16 or var_quantization=None" in [p.fix for p in told]
 
 
-def test_what_prepare_does_not_know() -> None:
+def test_prepare_refuses_unknown_arguments() -> None:
     told = problems_of(
         prepare, **prepared(obs={"a": 1}, gene_identifiers="Gene1", memry="4GB", layer="counts")
     )
@@ -349,6 +349,6 @@ def test_prepare_takes_the_options_that_it_names(tmp_path: Path) -> None:
     assert done.n_genes == 12
 
 
-def test_hints_are_those_of_the_classes() -> None:
+def test_annotations_are_those_of_the_classes() -> None:
     for cls in CLASSES:
         assert hints_of(cls).keys() == {f.name for f in dataclasses.fields(cls)}
