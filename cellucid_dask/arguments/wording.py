@@ -46,6 +46,7 @@ _SENTENCE: Final = (
         "at",
         "cannot",
         "for",
+        "go",
         "has",
         "if",
         "in",
