@@ -43,13 +43,6 @@ needs_mount = pytest.mark.skipif(not can_mount(), reason="only root may mount a 
 
 
 @pytest.fixture(scope="module")
-def launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
-    made = Launcher(tmp_path_factory.mktemp("logs"))
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="module")
 def _scene(launcher: Launcher, tmp_path_factory: pytest.TempPathFactory) -> Scene:
     data = save_large(tmp_path_factory.mktemp("data") / "atlas.h5ad", cells=5000, genes=200)
     first = PIECES.format(nnz=9000, block=1 << 15)

@@ -1,0 +1,54 @@
+"""Steps that the tests of recovery share: interrupt a run, watch it, damage a file."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+from atlas import tree
+from scenes import GENE, Scene
+
+# As a module, for setattr.
+stage_genes = import_module("cellucid_dask.exporter.stages.genes.driver")
+
+
+def record_calls(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Any]]:
+    """Record the calls of the functions that make pieces, from now on, by function."""
+    made: dict[str, list[Any]] = {"transpose_chunk": [], "write_spilled": [], "make_obs": []}
+
+    def watch(module: Any, name: str) -> None:
+        work = getattr(module, name)
+
+        def watched(*arguments: Any, **more: Any) -> Any:
+            made[name].append(arguments)
+            return work(*arguments, **more)
+
+        monkeypatch.setattr(module, name, watched)
+
+    watch(stage_genes, "transpose_chunk")
+    watch(stage_genes, "write_spilled")
+    return made
+
+
+def tree_with_times(folder: Path) -> dict[str, Any]:
+    """Return what `tree` does, with the modification times of files."""
+    return {
+        name: (what, (folder / name).stat().st_mtime_ns if what != "folder" else 0)
+        for name, what in tree(folder).items()
+    }
+
+
+def leave_spill_in_scratch(small: Scene) -> Path:
+    """Kill a run in the genes that spills to a scratch folder where a user has a file."""
+    spill = small.at / "spill"
+    hook = f"import os; os.makedirs({str(spill)!r}, exist_ok=True)\n"
+    small.left_by("scratch", GENE, 12, "--scratch", spill, first=hook)
+    (spill / "mine.txt").write_text("mine")
+    assert len(list(spill.iterdir())) == 2, "nothing is spilled there"
+    return spill
+
+
+def cut_in_half(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])

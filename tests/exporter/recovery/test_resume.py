@@ -1,0 +1,91 @@
+"""A resumed run reports what is finished and does not do it again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from atlas import atlas, save
+from recovering import record_calls, tree_with_times
+from scenes import Scene, done_at
+
+
+def test_what_is_done_is_said_and_not_done_again(
+    small: Scene, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    small.left_in_genes()
+    done, made = done_at(small.out), record_calls(monkeypatch)
+    assert 0 < len(done.genes) < 24
+    before = {receipt.path: (small.inside / receipt.path).stat() for receipt in done.files}
+    ended = small.command(capfd)
+    assert ended.code == 0, ended.err
+    said = "goes on with an earlier run, of which is done: points and obs, the graph, "
+    said += f"60 of 60 cells transposed, {len(done.genes)} of 24 genes"
+    assert said in ended.err
+    assert made["transpose_chunk"] == []
+    assert sum(len(ids) for *_, ids in made["write_spilled"]) == 24 - len(done.genes)
+    for name, was in before.items():
+        now = (small.out / name).stat()
+        assert (now.st_ino, now.st_mtime_ns) == (was.st_ino, was.st_mtime_ns), name
+    small.check()
+
+
+def test_spilled_chunks_are_not_spilled_again(
+    small: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small.left_in_transpose()
+    done, made = done_at(small.out), record_calls(monkeypatch)
+    assert done.spills
+    rows = {row for spill in done.spills for row in range(spill.first, spill.first + spill.n_rows)}
+    result = small.make()
+    assert f"{len(rows)} of 60 cells transposed" in result.resumed
+    again = {row for call in made["transpose_chunk"] for row in range(*call[1:3])}
+    assert again == set(range(60)) - rows
+    small.check()
+
+
+def test_a_dry_run_says_what_is_done_and_changes_nothing(
+    small: Scene, capfd: pytest.CaptureFixture[str]
+) -> None:
+    small.left_in_genes()
+    before = tree_with_times(small.at)
+    ended = small.command(capfd, "--dry-run")
+    assert ended.code == 0, ended.err
+    assert f"{len(done_at(small.out).genes)} of 24 genes" in ended.out
+    assert tree_with_times(small.at) == before
+
+
+def test_the_report_says_what_was_done_before(small: Scene) -> None:
+    small.left_in_genes()
+    genes = len(done_at(small.out).genes)
+    small.make(report=small.at / "report.json")
+    assert f"{genes} of 24 genes" in json.loads((small.at / "report.json").read_text())["resumed"]
+    small.check()
+
+
+def test_how_the_work_is_done_may_differ(small: Scene) -> None:
+    """Nothing of it changes a byte of the export."""
+    small.left_in_genes()
+    (small.at / "spill").mkdir()
+    (small.at / "out").mkdir()
+    (small.at / "out" / "letter.txt").touch()
+    result = small.make(scratch=small.at / "spill", memory="3GB", verify=True, force=True)
+    assert "genes" in result.resumed
+    assert len(list(small.at.glob("out.before-*/letter.txt"))) == 1
+    small.check()
+
+
+@pytest.mark.parametrize("layout", ["csc", "dense"])
+def test_matrices_that_need_no_spill(
+    small: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str
+) -> None:
+    adata = atlas(genes=24)
+    adata.X = adata.X.toarray() if layout == "dense" else adata.X.tocsc()
+    data = save(adata, tmp_path / f"{layout}.h5ad")
+    scene = Scene(tmp_path, data, small.launcher, small.first)
+    scene.left_in_genes()
+    done = done_at(scene.out)
+    assert 0 < len(done.genes) < 24
+    assert f"{len(done.genes)} of 24 genes" in scene.make().resumed
+    scene.check()
