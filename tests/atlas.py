@@ -111,13 +111,13 @@ def tree(folder: Path) -> dict[str, str]:
 
 
 def unfinished(folder: Path) -> list[Path]:
-    """StagingFolders folders in `folder` that the next run can go on with."""
+    """StagingFolders folders in `folder` that the next run can resume."""
     found = sorted(folder.rglob(".*.cellucid-staging"))
     return [path for path in found if (entries := read_journal(path / JOURNAL)) and entries.records]
 
 
 def finished(folder: Path) -> dict[str, str]:
-    """`tree`, but for the work that the next run can go on with, and folders made for it alone."""
+    """`tree`, except for the work that the next run can resume, and folders made for it alone."""
     work = unfinished(folder)
     names = [path.relative_to(folder).as_posix() for path in work]
     parents = [parent for path in work for parent in path.parents if parent != folder]

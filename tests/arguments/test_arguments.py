@@ -286,7 +286,7 @@ def test_notes_on_kept_work_name_calls(tmp_path: Path) -> None:
     with pytest.raises(CellucidDaskError, match="X/data") as caught:
         export(data, tmp_path / "an out", quiet=True, workers=1)
     [note] = caught.value.__notes__
-    assert "the same call goes on from there" in note
+    assert "the same call resumes from there" in note
     assert f'cellucid_dask.clean("{tmp_path / "an out"}") removes it' in note
 
 

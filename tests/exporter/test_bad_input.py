@@ -70,7 +70,7 @@ def refuse(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Refuse:
         assert len(re.findall(r"^error:", ended.err, re.MULTILINE | re.IGNORECASE)) == 1
         assert finished(tmp_path) == before
         if unfinished(tmp_path):
-            assert "the same command goes on from there" in ended.err
+            assert "the same command resumes from there" in ended.err
         return ended.err[ended.err.lower().index("error:") :]
 
     return check

@@ -1,4 +1,4 @@
-"""Leaving out cells takes the memory that was planned, and a run that does can be gone on with."""
+"""Leaving out cells takes the memory that was planned, and such a run can be resumed."""
 
 from __future__ import annotations
 

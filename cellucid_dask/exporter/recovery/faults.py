@@ -40,7 +40,7 @@ def _translate(error: OSError | RuntimeError, folder: Path) -> CellucidDaskError
     missing = isinstance(error, OSError) and error.errno == errno.ENOENT
     if missing and not any(folder.glob("export-*")):
         return OutputError(
-            "the folder in which the export is made was removed while the run was going on",
+            "the folder in which the export is made was removed during the run",
             where=str(folder),
             fix="run the same command again",
         )

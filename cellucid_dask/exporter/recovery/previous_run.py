@@ -101,7 +101,7 @@ def _other(entries: Entries, out: Path, provenance: Provenance | None) -> Proble
     return Problem(
         f"an unfinished export of other input or options is there: {shown}",
         str(staging_folder(out)),
-        "run it with the same input and options to go on, or add --restart to discard it",
+        "run it with the same input and options to resume, or add --restart to discard it",
     )
 
 

@@ -24,7 +24,7 @@ LONG = 160  # characters of a value beyond which a digest stands for it
 def collect_provenance(
     source: Source, catalog: Catalog, options: ExportOptions
 ) -> dict[str, str] | None:
-    """Facts by name; runs for which they are the same may go on with one another's files.
+    """Facts by name; runs with equal facts may resume one another's work.
 
     None for data that lives in memory, which has no fingerprint.
 

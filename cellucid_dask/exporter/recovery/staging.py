@@ -178,7 +178,7 @@ def _holds_more(folder: Path, known: Container[str]) -> bool:
 def resume_hint(out: Path) -> str:
     """How to resume a run that failed, and how to discard it."""
     return (
-        f"what is done is kept in {staging_folder(out)}: the same command goes on from there; "
+        f"finished work is kept in {staging_folder(out)}: the same command resumes from there; "
         f"'cellucid-dask clean {shlex.quote(str(out))}' removes it"
     )
 

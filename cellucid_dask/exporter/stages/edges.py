@@ -67,7 +67,7 @@ class _Ends:
             path.unlink(missing_ok=True)
 
     def add(self, low: NDArray[Any], high: NDArray[Any]) -> None:
-        """Take edges, which go on where the last ones ended."""
+        """Take edges, which continue where the last ones ended."""
         self.n_edges += low.size
         for path, cells in zip(self.paths.values(), (low, high), strict=True):
             with name_path_in_errors(path), path.open("ab") as file:

@@ -51,11 +51,11 @@ def refuse_lost(place: Workspace, receipts: Sequence[Receipt], *, force: bool) -
     gone = [r.path for r in receipts if not has_size(export / r.path, r.size)]
     if gone:
         listed = ", ".join(gone[:3]) + (", ..." if len(gone) > 3 else "")
-        what = f"files were removed or changed while the run was going on ({len(gone)}: {listed})"
+        what = f"files were removed or changed during the run ({len(gone)}: {listed})"
         raise OutputError(what, where=str(export), fix="run the same command again")
     if not force and out.is_dir() and any(out.iterdir()):
-        fix = "move it away, or replace it with --force: the same command goes on"
-        raise OutputError("was made by others while the run was going on", where=str(out), fix=fix)
+        fix = "move it away, or replace it with --force: the same command resumes"
+        raise OutputError("was made by others during the run", where=str(out), fix=fix)
 
 
 def _tell_aside(aside: Path | None, result: ExportResult) -> None:

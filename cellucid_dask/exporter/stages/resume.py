@@ -1,4 +1,4 @@
-"""What an earlier run has left: read, and gone on with as far as it is whole."""
+"""What an earlier run has left: checked, and resumed as far as it is intact."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def resume(job: Job, place: Workspace) -> str:
     remove_spills_except(place.older, {spill.path for spill in job.finished.spills})
     text = describe_progress(job.finished, job.catalog)
     if text:
-        job.engine.reporter.say(f"goes on with an earlier run, of which is done: {text}")
+        job.engine.reporter.say(f"resumes an earlier run; done so far: {text}")
     return text
 
 

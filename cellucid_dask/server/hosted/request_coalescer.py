@@ -36,7 +36,7 @@ class Flights:
         Raises
         ------
         CrowdedError
-            When that takes longer than `seconds`; the work goes on.
+            When that takes longer than `seconds`; the work continues.
         """
         with self._lock:
             future = self._under_way.get(key)

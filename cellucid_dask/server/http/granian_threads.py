@@ -88,7 +88,7 @@ class GranianThreads(MTServer):  # type: ignore[misc]
         return any(worker.is_alive() for worker in self.wrks)
 
     def stop_accepting(self) -> None:
-        """Accept no more requests; those that run go on."""
+        """Accept no more requests; running ones continue."""
         for worker in self.wrks:
             worker.terminate()
 

@@ -235,7 +235,7 @@ def test_a_job_at_its_time_limit_resumes(
         slurm.wait(job, seconds=240)
         assert slurm.details(job)["Restarts"] == "1"
         if job != finished:
-            assert "goes on with an earlier run" in slurm.log(job)
+            assert "resumes an earlier run" in slurm.log(job)
     assert tree(place / "node/d") == tree(place / "nodes/d") == whole
     assert tree(place / "array/large") == plain(data, place / "plain/large")
     assert tree(place / "late/d") == plain(place / "b.h5ad", place / "plain2/d")

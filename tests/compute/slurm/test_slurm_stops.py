@@ -319,9 +319,9 @@ class Scenario:
         job, log = self.jobs[-1], self.slurm.log(self.jobs[-1])
         assert tree(self.out) == self.whole
         if self.case.who == "main":
-            assert "goes on with an earlier run" in log
+            assert "resumes an earlier run" in log
         else:
-            assert "goes on" not in log
+            assert "resumes an" not in log
         if self.case.stop in ("warned", "preempt") and self.case.who == "main":
             assert self.restarts(job) > 0
         if self.case.stop == "warned":

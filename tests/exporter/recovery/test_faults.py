@@ -75,7 +75,7 @@ def resumes(scene: Scene, *more: object, out: Path | None = None) -> str:
     made = tree(out or scene.out)
     assert {n for n in {*made, *scene.whole} if made.get(n) != scene.whole.get(n)} == set()
     assert leftovers(scene.at) == []
-    return next((line for line in ended.err.splitlines() if "goes on with" in line), "")
+    return next((line for line in ended.err.splitlines() if "resumes an" in line), "")
 
 
 def stopped_at(scene: Scene, condition: str, nth: int, *more: object, first: str = "") -> Started:
@@ -139,7 +139,7 @@ def test_a_disk_that_becomes_full(scene: Scene, disk: Path, where: str, event: s
         "the disk is full",
         str(disk),
         "make room",
-        "the same command goes on",
+        "the same command resumes",
     )
     forks().shell(f"mount -o remount,size=96m {disk}")
     out = forks().seen(disk / "out") if where == "out" else scene.out
@@ -154,7 +154,7 @@ def test_a_disk_without_room_for_more_files(scene: Scene, disk: Path) -> None:
     forks().shell(f"mount -t tmpfs -o size=64m,nr_inodes=2000 tmpfs {disk}")
     running = stopped_at(scene, GENE, 80, "-o", disk / "out")
     fill_inodes(forks().seen(disk) / "ballast")
-    failed(continue_process(running), "the disk is full", "the same command goes on from there")
+    failed(continue_process(running), "the disk is full", "the same command resumes from there")
     assert 0 < len(done_at(forks().seen(disk / "out")).genes) < 200
     forks().shell(f"mount -o remount,nr_inodes=4000 {disk}")
     assert " genes" in resumes(scene, "-o", disk / "out", out=forks().seen(disk / "out"))
@@ -166,7 +166,7 @@ def test_a_scratch_disk_that_is_taken_away(scene: Scene, disk: Path) -> None:
     forks().shell(f"mount -t tmpfs -o size=64m tmpfs {disk}")
     running = stopped_at(scene, GENE, 80, "--scratch", disk)
     forks().shell(f"umount -l {disk}")
-    failed(continue_process(running), str(disk), "the same command goes on from there")
+    failed(continue_process(running), str(disk), "the same command resumes from there")
     said = resumes(scene, "--scratch", disk)
     assert " genes" in said
     assert "transposed" not in said
@@ -180,7 +180,7 @@ def test_a_scratch_folder_that_is_removed(scene: Scene) -> None:
     running = stopped_at(scene, GENE, 80, "--scratch", spill)
     for path in spill.iterdir():
         shutil.rmtree(path)
-    failed(continue_process(running), str(spill), "the same command goes on from there")
+    failed(continue_process(running), str(spill), "the same command resumes from there")
     assert " genes" in resumes(scene, "--scratch", spill)
     assert list(spill.iterdir()) == []
 
@@ -201,12 +201,12 @@ def test_input_that_cannot_be_read_in_the_middle(
     try:
         words = scene.words("--workers", workers)
         ended = scene.launcher.start(*words, cwd=scene.at, first=scene.first)
-        failed(ended, "X/data", where, str(scene.data), "the same command goes on from there")
+        failed(ended, "X/data", where, str(scene.data), "the same command resumes from there")
     finally:
         with scene.data.open("r+b") as file:
             file.write(raw)
         os.utime(scene.data, ns=(found.st_atime_ns, found.st_mtime_ns))
-    assert "goes on with" in resumes(scene)
+    assert "resumes an" in resumes(scene)
 
 
 # --------------------------------------------------------------------------- memory
@@ -239,7 +239,7 @@ def test_workers_that_get_no_more_memory(scene: Scene) -> None:
     """They hold all that the system lets them have when they begin with the genes."""
     words = scene.words("--workers", 2)
     running = scene.launcher.start(*words, cwd=scene.at, first=scene.first + HUNGRY)
-    failed(running, "memory", "the same command goes on from there")
+    failed(running, "memory", "the same command resumes from there")
     assert family(scene.at) == []
     assert "5,000 of 5,000 cells transposed" in resumes(scene)
 
@@ -270,7 +270,7 @@ def test_workers_that_are_killed_again_and_again(scene: Scene, tmp_path: Path) -
                 killed.add(worker.pid)
                 worker.kill()
         time.sleep(0.01)
-    failed(running, "the workers died", "fewer --workers", "the same command goes on from there")
+    failed(running, "the workers died", "fewer --workers", "the same command resumes from there")
     assert len(killed) == 2
     assert family(scene.at) == []
     assert "points and obs" in resumes(scene)
@@ -312,7 +312,7 @@ def test_sigterm_at_any_moment(scene: Scene, everybody: bool) -> None:
         assert family(scene.at) == [], (seed, running.said)
         assert noted(scene.out) >= before or before == 1, seed  # a first line alone is not kept
         if noted(scene.out) > before or "resume:" in running.said:
-            assert "the same command goes on from there" in running.said, (seed, running.said)
+            assert "the same command resumes from there" in running.said, (seed, running.said)
     if not scene.out.exists() or leftovers(scene.at):  # it may have had its name just before
         resumes(scene)
     scene.check(seed)
@@ -346,7 +346,7 @@ def test_sigterm_when_a_worker_hangs(scene: Scene) -> None:
     assert time.monotonic() - began < SECONDS
     assert "Traceback" not in running.said
     assert family(scene.at) == []
-    assert "goes on" in resumes(scene)
+    assert "resumes" in resumes(scene)
 
 
 # --------------------------------------------------------------------------- folders removed
@@ -429,7 +429,7 @@ def test_a_scheduler_whose_worker_dies_and_that_dies_itself(scene: Scene, tmp_pa
         running = scene.launcher.start(*words, cwd=scene.at, first=scene.first)
         assert running.until(lambda: noted(scene.out) >= 4), running.said
         cluster.scheduler.kill()
-        failed(running, "connection to the scheduler was lost", "the same command goes on")
+        failed(running, "connection to the scheduler was lost", "the same command resumes")
     finally:
         cluster.close()
-    assert "goes on with" in resumes(scene)
+    assert "resumes an" in resumes(scene)

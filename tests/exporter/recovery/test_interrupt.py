@@ -39,7 +39,7 @@ def _stopped(running: Running, took: float, *codes: int) -> None:
     how = "interrupted" if -signal.SIGINT in codes else "terminated"
     assert f"{how}: no export is left half made" in said or -signal.SIGINT in codes, said
     if unfinished(running.folder):
-        assert "the same command goes on from there" in said, said
+        assert "the same command resumes from there" in said, said
 
 
 @pytest.mark.parametrize("half", [0, 1])

@@ -20,7 +20,7 @@ def test_what_is_done_is_said_and_not_done_again(
     before = {receipt.path: (small.inside / receipt.path).stat() for receipt in done.files}
     ended = small.command(capfd)
     assert ended.code == 0, ended.err
-    said = "goes on with an earlier run, of which is done: points and obs, the graph, "
+    said = "resumes an earlier run; done so far: points and obs, the graph, "
     said += f"60 of 60 cells transposed, {len(done.genes)} of 24 genes"
     assert said in ended.err
     assert made["transpose_chunk"] == []
