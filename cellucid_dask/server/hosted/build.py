@@ -1,4 +1,4 @@
-"""Versions of the hosted page, as its index tells them."""
+"""Versions of the hosted page, read from its index."""
 
 from __future__ import annotations
 

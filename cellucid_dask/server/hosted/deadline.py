@@ -1,8 +1,8 @@
-"""A deadline for a whole answer of urllib3, and what came behind its announced end.
+"""A deadline for a complete response of urllib3, and a check for bytes after its announced end.
 
-urllib3 has a limit for a connection and for the pause between two bytes, none for the whole of an
-answer, and does not tell of bytes behind the announced end. Both are seen where its bytes come
-from: the file that is made of the socket.
+urllib3 limits the time of a connection and the pause between two bytes, not the time of a complete
+response, and it ignores bytes after the announced end. Both can be checked in the file that
+http.client reads: it is made from the socket.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ SILENT: Final = 5.0  # seconds without a byte
 SURPLUS: Final = 0.5  # seconds to wait for bytes behind the end, or for the connection to be closed
 
 
-def left(until: float) -> float:
-    """Seconds until a moment; a TimeoutError when it is over."""
+def seconds_left(until: float) -> float:
+    """Seconds until a moment; raises TimeoutError when it has passed."""
     seconds = until - monotonic()
     if seconds <= 0:
         raise TimeoutError("it takes too long")
@@ -27,19 +27,19 @@ def left(until: float) -> float:
 
 
 class Watch:
-    """The time that an answer has, and the file it is read from."""
+    """The deadline of a response, and the file that it is read from."""
 
     def __init__(self, until: float) -> None:
         self.until = until
         self.file: _File | None = None
 
     def surplus(self) -> bool:
-        """Whether bytes came behind the end of the body that was read."""
+        """Whether bytes came after the end of the body."""
         return self.file is not None and self.file.surplus
 
 
 class _Bytes(io.RawIOBase):
-    """Bytes of a socket until a deadline, however slowly they drip."""
+    """Bytes of a socket until a deadline, even when they come slowly."""
 
     def __init__(self, sock: socket, watch: Watch) -> None:
         self._sock, self._watch = sock, watch
@@ -49,7 +49,7 @@ class _Bytes(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> Any:
-        self._sock.settimeout(min(left(self._watch.until), SILENT))
+        self._sock.settimeout(min(seconds_left(self._watch.until), SILENT))
         return self._raw.readinto(buffer)
 
     def close(self) -> None:
@@ -78,7 +78,7 @@ class _File(io.BufferedReader):
 
 
 class _Socket:
-    """A socket, but for the file that is made of it."""
+    """A socket whose file applies the deadline."""
 
     def __init__(self, sock: socket, watch: Watch) -> None:
         self._sock, self._watch = sock, watch
@@ -91,8 +91,8 @@ class _Socket:
         return getattr(self._sock, name)
 
 
-def watched(pool: HTTPConnectionPool, watch: Watch) -> type:
-    """Class of connections of a pool whose answers are watched."""
+def watched_connection_class(pool: HTTPConnectionPool, watch: Watch) -> type:
+    """Class of connections of a pool that apply the deadline to their responses."""
 
     class Connection(pool.ConnectionCls):  # type: ignore[misc, name-defined]
         def connect(self) -> None:

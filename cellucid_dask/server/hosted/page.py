@@ -24,7 +24,7 @@ from cellucid_dask.server.cache_folder import default_cache_dir
 from cellucid_dask.server.hosted.build import Build, build_id
 from cellucid_dask.server.hosted.cache import INDEX, WebCache
 from cellucid_dask.server.hosted.paths import HTML, is_page, media_of
-from cellucid_dask.server.hosted.request_coalescer import CrowdedError, Flights
+from cellucid_dask.server.hosted.request_coalescer import CrowdedError, RequestCoalescer
 from cellucid_dask.server.hosted.upstream import (
     Fetched,
     NoSuchFileError,
@@ -79,7 +79,7 @@ class HostedPage:
         self.url = url or SITE
         self.cache = WebCache(folder or default_cache_dir() / "web", self.url)
         self._upstream = Upstream(self.url)
-        self._indexes, self._files = Flights(1), Flights(FETCHES)
+        self._indexes, self._files = RequestCoalescer(1), RequestCoalescer(FETCHES)
         self._places = BoundedSemaphore(WAITING)
         self._lock = Lock()
         self._build: Build | None = None

@@ -1,7 +1,7 @@
-"""Work that may hang, outside of the threads that answer: what is asked for twice is done once.
+"""Work that may hang, in threads of its own; equal requests at the same time share one result.
 
-The threads are daemons and not those of a pool: a look-up of a name that hangs would keep a pool,
-and with it the process, from ending.
+The threads are daemons, not threads of a pool: a DNS look-up that hangs would keep a pool, and so
+the process, from ending.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ from typing import Any
 
 
 class CrowdedError(Exception):
-    """Too much is under way, or it takes too long."""
+    """Too many requests are running, or one takes too long."""
 
 
-class Flights:
-    """Results of work under way, shared by all who ask for them.
+class RequestCoalescer:
+    """Runs each piece of work once for all requests that need it at the same time.
 
     Parameters
     ----------
     number
-        Of works at a time; more wait their turn.
+        Pieces of work that run at a time; others wait.
     """
 
     def __init__(self, number: int) -> None:
         self._slots = BoundedSemaphore(number)
-        self._under_way: dict[Any, Future[Any]] = {}
+        self._pending: dict[Any, Future[Any]] = {}
         self._lock = Lock()
 
     def get(self, key: Any, work: Callable[[], Any], seconds: float) -> Any:
-        """Return what `work` returns, or what the one under way for `key` does.
+        """Return the result of `work`, or of the work that already runs for `key`.
 
         Raises
         ------
@@ -39,7 +39,7 @@ class Flights:
             When that takes longer than `seconds`; the work continues.
         """
         with self._lock:
-            future = self._under_way.get(key)
+            future = self._pending.get(key)
             if future is None:
                 future = self._begin(key, work, seconds)
         try:
@@ -51,9 +51,9 @@ class Flights:
         future: Future[Any] = Future()
         try:
             Thread(target=self._do, args=(key, future, work, seconds), daemon=True).start()
-        except RuntimeError as error:  # this user may have no more threads
+        except RuntimeError as error:  # the limit of threads of this user is reached
             raise CrowdedError("no thread can be started") from error
-        self._under_way[key] = future  # the lock is held: the thread cannot have ended with it
+        self._pending[key] = future  # the lock is held, so the thread has not removed its key yet
         return future
 
     def _do(self, key: Any, future: Future[Any], work: Callable[[], Any], seconds: float) -> None:
@@ -64,12 +64,12 @@ class Flights:
         else:
             try:
                 result = work()
-            except BaseException as error:  # noqa: BLE001  raised where it is asked for
+            except BaseException as error:  # noqa: BLE001  raised in the waiting requests
                 failure = error
             finally:
                 self._slots.release()
-        with self._lock:  # first: who asks from now on wants it done anew
-            del self._under_way[key]
+        with self._lock:  # first: a later request starts the work again
+            del self._pending[key]
         if failure is None:
             future.set_result(result)
         else:

@@ -16,7 +16,12 @@ from urllib3.exceptions import HTTPError
 from urllib3.util import parse_url
 
 from cellucid_dask.options.addresses import is_loopback, is_site_url
-from cellucid_dask.server.hosted.deadline import SILENT, Watch, left, watched
+from cellucid_dask.server.hosted.deadline import (
+    SILENT,
+    Watch,
+    seconds_left,
+    watched_connection_class,
+)
 
 CONNECT: Final = 3.0  # seconds to connect, to each address of the name
 PIECE: Final = 1 << 16
@@ -145,7 +150,7 @@ class _Exchange:
             headers["If-None-Match"] = tag
         try:
             pool = self._manager.connection_from_url(url)
-            pool.ConnectionCls = watched(pool, self._watch)
+            pool.ConnectionCls = watched_connection_class(pool, self._watch)
             self.response: BaseHTTPResponse = self._manager.urlopen(
                 "GET",
                 url,
@@ -154,7 +159,7 @@ class _Exchange:
                 retries=False,
                 preload_content=False,
                 decode_content=False,
-                timeout=Timeout(connect=min(CONNECT, left(until)), read=SILENT),
+                timeout=Timeout(connect=min(CONNECT, seconds_left(until)), read=SILENT),
             )
         except (HTTPError, HTTPException, OSError, ValueError) as error:
             self._manager.clear()
