@@ -19,6 +19,12 @@ def laid_out(matrix: Any, layout: str) -> Any:
     return dense if layout == "dense" else sparse.csr_matrix(dense).asformat(layout)
 
 
+def bytes_of_sparse(matrix: Any) -> tuple[bytes, ...]:
+    """Return the bytes of the three arrays of a sparse matrix, as they are."""
+    indices = (np.asarray(part, np.int64).tobytes() for part in (matrix.indices, matrix.indptr))
+    return matrix.data.tobytes(), *indices
+
+
 def numbers(dtype: str, shape: tuple[int, int]) -> np.ndarray:
     """Mostly zeros, with values over the whole range of `dtype`."""
     rng = np.random.default_rng(5)

@@ -79,6 +79,13 @@ def make_atlas(n_cells: int = 220, n_genes: int = 30, seed: int = 0) -> AnnData:
     return adata
 
 
+def make_atlas_around(matrix: Any) -> AnnData:
+    """Make an atlas of `matrix` with few other parts, which is quick to write."""
+    whole = make_atlas()
+    parts = {key: whole.obsm[key] for key in ("X_pca", "X_umap_2d")}
+    return AnnData(matrix, obs=whole.obs[["group"]], var=whole.var, obsm=parts)
+
+
 def make_counts(n_cells: int, n_genes: int, seed: int = 0) -> sparse.csr_matrix:
     """Log-normalized counts, a fifth of them stored."""
     rng = np.random.default_rng(seed)
