@@ -174,6 +174,16 @@ def test_every_room_has_modules_and_a_line_in_the_map() -> None:
     assert [name.replace("/", ".") for name in named] == [room for room in LAYERS if room]
 
 
+def test_the_places_of_common_changes_exist() -> None:
+    """What CONTRIBUTING.md names under "Where do I add" is there."""
+    root = PACKAGE.parent
+    text = (root / "CONTRIBUTING.md").read_text("utf-8")
+    table = text.partition("## Where do I add")[2].partition("## ")[0]
+    named = re.findall(r"`([\w./]+(?:/|\.(?:py|js|html|md)))`", table)
+    assert len(named) > 10
+    assert [p for p in named if not (root / p).exists() and not (PACKAGE / p).exists()] == []
+
+
 @pytest.mark.parametrize("name", [name for name in MODULES if _room(name) == "verify"])
 def test_verify_shares_nothing_with_what_it_checks(name: str) -> None:
     """A bug in an encoder must not hide itself."""

@@ -86,7 +86,7 @@ class DirectReader(_RangeFinder):
         """Stored values of a gene."""
         matrix = self._once(("open",), lambda: keep_arrays_open(self._matrix, self._open))
         with self._busy:
-            return [piece for _, piece in self._read(matrix, np.asarray([column]))]
+            return [piece for _, piece in self._read(matrix, np.asarray([column], np.int64))]
 
     def start(self) -> None:
         """Nothing to build."""

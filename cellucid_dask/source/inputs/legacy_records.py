@@ -27,11 +27,11 @@ CATEGORIES = "_categories"  # ending of the names of categories in uns
 
 
 def read_records_table(store: Store, key: str, element: Any) -> Frame:
-    """Describe the table `element`, whose first column has the row names; it is read whole."""
+    """Describe the table `element`, whose first column has the row names; reads all of it."""
     records = np.asarray(element[...])
     with store.open() as root:
         categories = {} if key == "raw.var" else _categories(store, root)
-    first, *names = records.dtype.names or ()
+    first, *names = list(records.dtype.names or ())
     where = f"{store.path}, {key}"
     columns: dict[str, Column | CellucidDaskError] = {
         name: result_or_error(_column, records[name], f"{where}/{name}", categories.get(name))
@@ -43,7 +43,7 @@ def read_records_table(store: Store, key: str, element: Any) -> Frame:
 
 
 def read_records_obsm(store: Store, key: str, element: Any) -> dict[str, Any]:
-    """Describe the arrays of obsm, where it is an array of records, too; it is read whole."""
+    """Describe the arrays of obsm, where it is an array of records, too; reads all of it."""
     records = np.asarray(element[...])
     names = records.dtype.names or ()
     return {
