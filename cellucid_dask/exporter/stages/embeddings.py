@@ -1,4 +1,4 @@
-"""Embeddings into points, vector fields into the same units."""
+"""Writes embeddings as points, and vector fields in the units of the points."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The end of an export: read once more if asked for, then given its name."""
+"""The last stages of an export: verify it if the run asks for it, then publish it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CELL_BYTES = 64  # of memory, for each cell of a field that is verified
 def finish(
     job: Job, place: Workspace, result: ExportResult, receipts: Sequence[Receipt], run: RunOptions
 ) -> None:
-    """Give the export its name; the last of its `receipts` is that of its checksums."""
+    """Verify and publish the export; the last of its `receipts` is that of the checksums."""
     if run.verify:
         verify_staged(job, result)
     with job.engine.reporter.stage("publish", 1, "exports") as advance:
@@ -37,7 +37,7 @@ def finish(
 
 
 def refuse_lost(place: Workspace, receipts: Sequence[Receipt], *, force: bool) -> None:
-    """Refuse to publish what others have meanwhile taken, removed or replaced.
+    """Refuse to publish when another process took over, removed or replaced files.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def _tell_aside(aside: Path | None, result: ExportResult) -> None:
 
 
 def verify_staged(job: Job, result: ExportResult) -> None:
-    """Read all that was written, by code that shares nothing with what wrote it.
+    """Verify all written files with code that shares nothing with the code that wrote them.
 
     Raises
     ------
@@ -76,15 +76,15 @@ def verify_staged(job: Job, result: ExportResult) -> None:
         room = job.plan.worker_bytes * job.engine.slots  # which no task takes any more
     workers = max(1, min(cores(), room // max(1, CELL_BYTES * job.catalog.n_cells)))
     with job.engine.reporter.stage("verify", 1, "exports") as advance:
-        whole = verified(job.folders.export, result, workers)
+        is_correct = verified(job.folders.export, result, workers)
         advance()
-    if not whole:
+    if not is_correct:
         assert result.verified is not None
         raise VerifyError.of(Problem(problem) for problem in result.verified["problems"])
 
 
 def verified(export: Path, result: ExportResult, workers: int = 1) -> bool:
-    """Whether nothing is wrong with an export; what was found goes to the result."""
+    """Whether an export has no problems; the report of the verification goes to the result."""
     from cellucid_dask.verify import verify
 
     report = verify(export, workers=workers)
@@ -93,7 +93,7 @@ def verified(export: Path, result: ExportResult, workers: int = 1) -> bool:
 
 
 def settle(done: FinishedWork, out: Path, result: ExportResult) -> None:
-    """Tidy up after a run that was killed when its export had its name already."""
+    """Clean up after a run that was killed when its export was already published."""
     cleaned = clean(out)
     for name, value in (done.published or {}).items():
         if name in FACTS and (name != "verified" or result.verified is None):

@@ -1,4 +1,4 @@
-"""A picture of an export, drawn when all else is done."""
+"""The preview stage: a sheet of thumbnails, drawn after the export is published."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cellucid_dask.options.run import RunOptions
 def write_preview_after(
     result: ExportResult, run: RunOptions, reporter: Reporter
 ) -> Iterator[None]:
-    """Draw what was published in the block, if it was asked for.
+    """Draw the export that the block publishes, if the run asks for a preview.
 
     The export is complete by then, and whoever waits for it must not take it for failed: what goes
     wrong here is a warning.

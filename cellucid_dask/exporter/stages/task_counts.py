@@ -1,4 +1,4 @@
-"""How many tasks each stage submits, counted by the code that cuts the work: a run that is dry."""
+"""How many tasks each stage submits, counted by the code that cuts the work."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from cellucid_dask.source.model import Source
 
 @dataclass(slots=True)
 class _Counting:
-    """Stands where the engine does, and counts what it is asked to run."""
+    """Takes the place of the engine, and counts the tasks instead of running them."""
 
     slots: int
     counts: dict[str, int] = field(default_factory=dict)

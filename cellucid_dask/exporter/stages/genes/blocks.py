@@ -1,4 +1,4 @@
-"""Second pass: a block of genes into files, whatever the genes come from."""
+"""Second pass: write a block of genes, read from spill files, CSC columns or dense strips."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The gene stages in their order: transpose where the layout asks for it, then the blocks."""
+"""The gene stages: transpose where the layout needs it, then write the blocks of genes."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ PIECE = 128 << 10  # bytes of a block in a spill file, below which reading them 
 def write_genes(job: Job) -> list[Receipt]:
     """Write all genes by the way the plan chose; receipts in the order of the genes.
 
-    Those that are done already are left as they are.
+    Genes that a previous run has finished are left as they are.
     """
     genes = job.catalog.genes
     if genes is None or not genes.ids:
         return []
-    found = dict(job.finished.genes)
+    written = dict(job.finished.genes)
     todo = list(
-        consecutive_runs(np.array([i for i in range(len(genes.ids)) if i not in found], np.int64))
+        consecutive_runs(np.array([i for i in range(len(genes.ids)) if i not in written], np.int64))
     )
     if todo:
-        _write(job, genes, todo, found)
-    return [found[i] for i in range(len(genes.ids))]
+        _write(job, genes, todo, written)
+    return [written[i] for i in range(len(genes.ids))]
 
 
-def _write(job: Job, genes: Genes, todo: Sequence[Cut], found: dict[int, Receipt]) -> None:
-    """Write the genes of the runs `todo`, and put their receipts into `found`."""
+def _write(job: Job, genes: Genes, todo: Sequence[Cut], written: dict[int, Receipt]) -> None:
+    """Write the genes of the runs `todo`, and put their receipts into `written`."""
     settings = DatasetFiles.of(job).gene_settings
     work: Any
     here = job.source.local
@@ -68,7 +68,7 @@ def _write(job: Job, genes: Genes, todo: Sequence[Cut], found: dict[int, Receipt
     def note(number: int, receipts: Sequence[Receipt]) -> None:
         first = cuts[number][0]
         job.journal.block(first, receipts)
-        found.update(enumerate(receipts, first))
+        written.update(enumerate(receipts, first))
 
     n = sum(b - a for a, b in todo)
     job.engine.run(

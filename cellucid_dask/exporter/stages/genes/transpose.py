@@ -1,4 +1,4 @@
-"""First pass: a chunk of rows into a spill file that lies gene by gene.
+"""First pass: write a chunk of rows into a spill file, gene by gene.
 
 A spill file holds ``[pointers: (n_genes + 1) uint64][rows: (nnz,) uint16][values]``; the rows
 count from the first cell of the chunk. A chunk that is mostly non-zero is spilled dense, as
@@ -25,7 +25,7 @@ from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
 def transpose_chunk(
     matrix: Matrix, start: int, stop: int, genes: Shared[NDArray[np.int64]] | None, folder: str
 ) -> Spill:
-    """Read cells `start` to `stop`, turn them gene by gene, and spill them.
+    """Read cells `start` to `stop`, transpose them, and spill them.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def _write(
 
 
 def narrow(values: NDArray[Any]) -> NDArray[Any]:
-    """As uint8 where that loses nothing, not even the sign of a zero; else as they are."""
+    """Convert to uint8 if that loses nothing, not even the sign of a zero; else return `values`."""
     if values.dtype == np.uint8:
         return values
     for some in (values[:4096], values):

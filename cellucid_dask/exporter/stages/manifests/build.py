@@ -78,17 +78,17 @@ def _range(receipt: Receipt, *, quantized: bool) -> list[float]:
 
 
 def _centroids(column: ObsField, path: str, dims: Sequence[int]) -> dict[str, list[Any]]:
-    found: dict[str, list[Any]] = {}
+    entries: dict[str, list[Any]] = {}
     with np.load(path) as arrays:
         for dim in dims:
             name = str(dim)
             if f"n-{name}" not in arrays:
-                found[name] = []
+                entries[name] = []
                 continue
             counts, positions = arrays[f"n-{name}"], arrays[f"position-{name}"]
             rows = np.flatnonzero(counts)
             # 7 decimals are finer than float32 points in [-1, 1], and a third of the text.
-            found[name] = [
+            entries[name] = [
                 {"category": column.categories[i], "position": position, "n_points": n}
                 for i, position, n in zip(
                     rows.tolist(),
@@ -97,7 +97,7 @@ def _centroids(column: ObsField, path: str, dims: Sequence[int]) -> dict[str, li
                     strict=True,
                 )
             ]
-    return found
+    return entries
 
 
 def var_manifest(

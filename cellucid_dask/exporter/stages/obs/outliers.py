@@ -67,8 +67,8 @@ def quantile_distances(
     starts = np.cumsum(counts) - counts
     last = np.maximum(counts - 1, 0)
     place = last * quantile
-    whole = np.rint(place)  # 0.7 of 90 is 63, not the 62.99999999999999 of the machine
-    place = np.where(np.abs(place - whole) < 1e-9 * np.maximum(whole, 1), whole, place)
+    nearest = np.rint(place)  # 0.7 of 90 is 63, not the 62.99999999999999 of the machine
+    place = np.where(np.abs(place - nearest) < 1e-9 * np.maximum(nearest, 1), nearest, place)
     low = np.floor(place).astype(np.int64)
     top = max(ordered.size - 1, 0)
     below = ordered[np.minimum(starts + low, top)].astype(np.float64)

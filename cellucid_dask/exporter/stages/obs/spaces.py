@@ -75,7 +75,7 @@ class SpaceReader:
 
 
 class _BlockReader:
-    """Rows of a dask array; a block is computed whole, so the last one is held."""
+    """Reads rows of a dask array, which computes whole blocks: the last block stays in memory."""
 
     def __init__(self, array: da.Array) -> None:
         self._array = array
