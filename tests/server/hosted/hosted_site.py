@@ -1,0 +1,32 @@
+"""What the tests of the hosted page share: a site to fetch it from, and the cache of a server."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+from cellucid_dask import CellucidServer
+
+MAIN = "/assets/js/main.js"
+
+BUILT_IN = b"_cellucid/page/viewer.js"
+
+PORTAL = b"<!doctype html><html><body>Log in to the guest network</body></html>"
+
+BANNER = b'<p class="banner" role="status">'
+
+
+def forget(server: CellucidServer) -> None:
+    """Ask a site that was down at once, not after some seconds."""
+    assert server.app.hosted is not None
+    server.app.hosted._down = (0.0, "")
+
+
+def kept(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
