@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from cellucid_dask.api import CheckResult, check, export
     from cellucid_dask.datasets import catalog
     from cellucid_dask.errors import CellucidDaskError
-    from cellucid_dask.exporter.recovery.staging import clean
+    from cellucid_dask.exporter.recovery.clean import clean
     from cellucid_dask.exporter.result import ExportResult
     from cellucid_dask.notebook.show import show, show_anndata
     from cellucid_dask.prepare_arrays import prepare
@@ -47,7 +47,7 @@ _HOMES = {
     "ExportResult": "exporter.result",
     "catalog": "datasets",
     "check": "api",
-    "clean": "exporter.recovery.staging",
+    "clean": "exporter.recovery.clean",
     "create_app": "server.wsgi",
     "export": "api",
     "prepare": "prepare_arrays",

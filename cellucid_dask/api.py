@@ -58,8 +58,8 @@ def export(
     Raises
     ------
     CellucidDaskError
-        With every problem of the input, the options and the machine; nothing was written, and
-        an export that was there before is still whole.
+        With every problem of the input, the options and the machine. Nothing was written, and an
+        existing export is still intact.
 
     Examples
     --------
@@ -80,8 +80,8 @@ def run_export_command(
     dry_run: bool,
     quiet: bool,
 ) -> ExportResult:
-    """Do what `export` does; `problems` of a command line are told with all others."""
-    # numpy, dask and the rest take a second to import: only where there is work for them.
+    """Run `export` for the command line; its `problems` are raised with all others."""
+    # numpy, dask and others take a second to import, so they are imported only for a run.
     from cellucid_dask.compute.choose_cluster import find_cluster_problems
     from cellucid_dask.compute.progress import Reporter
     from cellucid_dask.exporter.output_checks import output_problems
@@ -112,16 +112,16 @@ def run_export_command(
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What is wrong with an input, and what was found in it.
+    """Problems of an input, and what was found in it.
 
     Parameters
     ----------
     problems
-        What would stop an export.
+        Problems that would stop an export.
     warnings
-        What would not.
+        Warnings, which would not stop it.
     discovered
-        What an export would take from where, and what it would ignore and why.
+        What an export would use, and what it would ignore and why.
     """
 
     problems: tuple[Problem, ...]
@@ -158,7 +158,7 @@ def check(data: Data, **options: Any) -> CheckResult:
 
 
 def run_check(data: Data, options: Mapping[str, Any], problems: list[Problem]) -> CheckResult:
-    """Do what `check` does; `problems` of a command line are told with all others."""
+    """Run `check` for the command line; its `problems` are reported with all others."""
     from cellucid_dask.exporter.checks.survey import survey
     from cellucid_dask.source.open import open_source
 

@@ -9,10 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from oracle import (
-    CREATED,
-    file_bytes,
-)
+from oracle import CREATED, file_bytes
 from serving import Client, serving, wait_until
 
 from cellucid_dask import export

@@ -7,16 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from oracle import (
-    CREATED,
-    file_bytes,
-    make_atlas,
-)
-from serving import (
-    MANIFESTS,
-    Reply,
-    ask,
-)
+from oracle import CREATED, file_bytes, make_atlas
+from serving import MANIFESTS, Reply, ask
 
 from cellucid_dask import CellucidServer, export
 

@@ -7,9 +7,7 @@ from typing import Any
 import numpy as np
 from anndata import AnnData
 from layouts import laid_out
-from oracle import (
-    make_atlas,
-)
+from oracle import make_atlas
 from scipy import sparse
 
 

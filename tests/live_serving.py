@@ -18,20 +18,10 @@ import zarr
 from anndata import AnnData
 from layouts import laid_out
 from oracle import CREATED, file_bytes, make_atlas, silent
-from serving import (
-    Client,
-    Reply,
-    Wire,
-    ask,
-    internal,
-    request,
-    wait_until,
-)
+from serving import Client, Reply, Wire, ask, internal, request, wait_until
 from versions import write_zarr
 
-from cellucid_dask import (
-    export,
-)
+from cellucid_dask import export
 
 Save = Callable[..., Path]
 LIVE = {"compression": 0, "var_quantization": None, "obs_quantization": None}

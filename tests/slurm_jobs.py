@@ -19,10 +19,7 @@ from atlas import Outcome, tree
 from scenes import FACTS, Launcher, Started
 from slurm_local import call
 
-from cellucid_dask.compute.slurm.jobs import (
-    WorkerJobs,
-    plan_jobs,
-)
+from cellucid_dask.compute.slurm.jobs import WorkerJobs, plan_jobs
 from cellucid_dask.options.run import RunOptions
 from cellucid_dask.options.slurm import SlurmOptions
 

@@ -14,13 +14,7 @@ import pandas as pd
 from scipy import sparse
 
 from benchmarks.compare_versions import stores
-from benchmarks.compare_versions.atlases import (
-    CELLS,
-    GENES,
-    make_atlas,
-    make_counts,
-    make_untidy,
-)
+from benchmarks.compare_versions.atlases import CELLS, GENES, make_atlas, make_counts, make_untidy
 
 Make = Callable[[Path], object]
 DTYPES = ("float16", "float64", "int8", "int16", "int64", "uint8", "uint32", "bool")

@@ -108,7 +108,7 @@ def demo(cells: int, genes: int, out: str) -> None:
 @debug
 def clean(out: str) -> None:
     """Remove what an interrupted run left for resuming; OUT itself stays."""
-    _import("cellucid_dask.exporter.recovery.staging")
+    _import("cellucid_dask.exporter.recovery.clean")
     from rich.filesize import decimal
 
     from cellucid_dask import clean as remove

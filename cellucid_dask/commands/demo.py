@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cellucid_dask.api import export
 from cellucid_dask.errors import CellucidDaskError, OutputError
-from cellucid_dask.exporter.recovery.staging import clean
+from cellucid_dask.exporter.recovery.clean import clean
 from cellucid_dask.exporter.result import ExportResult
 from cellucid_dask.synthetic import AtlasSpec, write_h5ad
 from cellucid_dask.verify import verify

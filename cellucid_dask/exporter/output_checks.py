@@ -1,4 +1,4 @@
-"""Whether a run can write where it is told to: the output folder, the report, the preview."""
+"""Checks that a run can write its outputs: the export folder, the report, the preview."""
 
 from __future__ import annotations
 

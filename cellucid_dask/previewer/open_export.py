@@ -79,8 +79,8 @@ def open_export(folder: Path) -> Opened:
     manifests = read_manifests(files, problems)
     contents = read_contents(manifests, problems) if manifests else None
     if problems or not manifests or contents is None:
-        told = [Problem(text, str(folder), FIX) for text in dict.fromkeys(problems)]
-        raise ReadError.of(told[:10])
+        damage = [Problem(text, str(folder), FIX) for text in dict.fromkeys(problems)]
+        raise ReadError.of(damage[:10])
     return Opened(folder, manifests[fmt.IDENTITY], contents, ArrayReader(files, contents))
 
 

@@ -11,19 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from slurm_jobs import (
-    count_starts,
-    results_of,
-    until,
-    waiting_task,
-)
+from slurm_jobs import count_starts, results_of, until, waiting_task
 
 from cellucid_dask.compute.local_cluster import start_local_workers
 from cellucid_dask.compute.tasks import RETRIES, submit
-from cellucid_dask.compute.worker_check import (
-    describe_requirements,
-    run_on_checked_worker,
-)
+from cellucid_dask.compute.worker_check import describe_requirements, run_on_checked_worker
 
 
 @pytest.fixture(scope="module")

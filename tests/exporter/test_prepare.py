@@ -8,12 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from anndata import AnnData
-from oracle import (
-    assert_same_export,
-    oracle_arguments,
-    oracle_prepare,
-    read_export,
-)
+from oracle import assert_same_export, oracle_arguments, oracle_prepare, read_export
 from scipy import sparse
 
 from cellucid_dask import prepare

@@ -7,10 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from notebooks import (
-    CELLS,
-    GENES,
-)
+from notebooks import CELLS, GENES
 
 from cellucid_dask import export, show
 from cellucid_dask.notebook.show import View

@@ -11,9 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from notebooks import (
-    CELLS,
-)
+from notebooks import CELLS
 from serving import wait_until
 
 CHROMIUM = next(

@@ -10,15 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from notebooks import (
-    CELLS,
-    GENES,
-    IDENTITY,
-    POINTS,
-    Frame,
-    JupyterProcess,
-    run_jupyter,
-)
+from notebooks import CELLS, GENES, IDENTITY, POINTS, Frame, JupyterProcess, run_jupyter
 from serving import Reply, ask
 
 from cellucid_dask import CellucidDaskError, CellucidServer

@@ -10,15 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from notebooks import (
-    CELLS,
-    GENES,
-    IDENTITY,
-    POINTS,
-    Frame,
-    Notebook,
-    listens,
-)
+from notebooks import CELLS, GENES, IDENTITY, POINTS, Frame, Notebook, listens
 
 from cellucid_dask import export
 from cellucid_dask.synthetic import AtlasSpec, make_anndata

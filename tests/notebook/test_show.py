@@ -13,10 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from notebooks import (
-    IDENTITY,
-    Frame,
-)
+from notebooks import IDENTITY, Frame
 from serving import ask, serving
 
 from cellucid_dask import CellucidDaskError, show_anndata

@@ -18,10 +18,7 @@ from hypothesis import strategies as st
 from layouts import laid_out
 from live_inputs import graphs
 from numpy.typing import NDArray
-from oracle import (
-    make_atlas,
-    read_export,
-)
+from oracle import make_atlas, read_export
 from scipy import sparse
 
 from cellucid_dask import export

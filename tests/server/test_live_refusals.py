@@ -11,10 +11,7 @@ import pandas as pd
 import pytest
 from anndata import AnnData
 from comparing import LIVE
-from oracle import (
-    make_atlas,
-    silent,
-)
+from oracle import make_atlas, silent
 
 from cellucid_dask import AnnDataServer, CellucidDaskError, CellucidServer, check
 

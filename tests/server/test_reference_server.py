@@ -18,12 +18,7 @@ import pandas as pd
 import pytest
 from anndata import AnnData
 from live_inputs import rich
-from oracle import (
-    assert_same_bits,
-    assert_same_centroids,
-    make_atlas,
-    silent,
-)
+from oracle import assert_same_bits, assert_same_centroids, make_atlas, silent
 from serving import SECONDS, Client, serving
 from versions import write_zarr
 

@@ -20,11 +20,7 @@ from anndata import AnnData
 from comparing import LAYOUTS, assert_alike, assert_serves, export_of, index_state
 from layouts import columns, laid_out, store_anew, untidy
 from live_inputs import graphs, rich
-from oracle import (
-    CREATED,
-    make_atlas,
-    silent,
-)
+from oracle import CREATED, make_atlas, silent
 from scipy import sparse
 from serving import Client, serving, wait_until
 from versions import write_zarr

@@ -13,14 +13,7 @@ import pandas as pd
 import pytest
 from atlas import save
 from scipy import sparse
-from verifying import (
-    N_CELLS,
-    N_GENES,
-    adopt,
-    has_problem,
-    make_adata,
-    reference,
-)
+from verifying import N_CELLS, N_GENES, adopt, has_problem, make_adata, reference
 
 from cellucid_dask.errors import InputError
 from cellucid_dask.verify import verify

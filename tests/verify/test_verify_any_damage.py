@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from verifying import (
-    EXAMPLES,
-    KINDS,
-    MutableExport,
-)
+from verifying import EXAMPLES, KINDS, MutableExport
 
 
 @KINDS

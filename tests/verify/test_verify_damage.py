@@ -10,13 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from verifying import (
-    adopt,
-    edit,
-    flip,
-    has_problem,
-    seal,
-)
+from verifying import adopt, edit, flip, has_problem, seal
 
 from cellucid_dask import format as fmt
 from cellucid_dask.verify import verify

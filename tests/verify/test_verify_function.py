@@ -10,9 +10,7 @@ from typing import Any
 
 import pytest
 from atlas import atlas as make_atlas
-from verifying import (
-    files_of,
-)
+from verifying import files_of
 
 from cellucid_dask import format as fmt
 from cellucid_dask.errors import InputError, OptionError, ReadError

@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from verifying import (
-    files_of,
-)
+from verifying import files_of
 
 from cellucid_dask import format as fmt
 from cellucid_dask.verify import VerifyReport, verify

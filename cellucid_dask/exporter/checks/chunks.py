@@ -1,4 +1,4 @@
-"""Chunks that the store lacks, of the arrays that an export reads."""
+"""Missing chunks of the arrays that an export reads."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def survey_chunks(source: Source, options: ExportOptions, catalog: Any) -> None:
 
 
 def _uses(source: Source, options: ExportOptions, catalog: Any) -> Iterator[Use]:
-    """Name the arrays of all that was chosen, and of nothing else."""
+    """Arrays that the chosen elements need, and no others."""
     if options.expression:
         yield from _uses_of_genes(source, options)
     for field in catalog.obs:

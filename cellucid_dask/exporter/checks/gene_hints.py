@@ -1,4 +1,4 @@
-"""What most likely is better than the genes that were chosen, told in one line with the option."""
+"""Hints at a better choice of genes, in one line that names the option."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from cellucid_dask.source.model import Frame, Source
 
 SYMBOLS = ("feature_name", "gene_symbols", "gene_name", "gene_short_name", "symbol")
 ENSEMBL = re.compile(r"ENS[A-Z]{0,4}G\d{11}(\.\d+)?")
-SAMPLE = 1 << 18  # values of a matrix that are looked at
+SAMPLE = 1 << 18  # values of a matrix that are read
 
 
 def hint_at_symbols(ids: Sequence[str], table: Frame, options: ExportOptions, catalog: Any) -> None:
-    """Name the column with gene symbols when the genes go by Ensembl ids."""
+    """Hint at the column of gene symbols when the genes have Ensembl ids."""
     if options.gene_id_column != "index" or not ids:
         return
     if 2 * sum(ENSEMBL.fullmatch(gene) is not None for gene in ids) < len(ids):
@@ -33,7 +33,7 @@ def hint_at_symbols(ids: Sequence[str], table: Frame, options: ExportOptions, ca
         try:
             symbols = column.strings()
         except CellucidDaskError:
-            continue  # nobody asked for it
+            continue  # it was not requested
         use = f"--gene-id-column {shlex.quote(name)}"
         if len(set(symbols)) < len(symbols):
             use += " --rename-duplicates"
@@ -44,10 +44,9 @@ def hint_at_symbols(ids: Sequence[str], table: Frame, options: ExportOptions, ca
 
 
 def hint_at_raw(source: Source, matrix: Matrix, options: ExportOptions, catalog: Any) -> None:
-    """Name ``--raw`` when it holds more genes than X, or X was scaled.
+    """Hint at ``--raw`` when raw has more genes than X, or X was scaled.
 
-    Whether X has negative values is told from its first values alone: a scaled matrix has them
-    everywhere.
+    Only the first values of X are checked for negative ones: a scaled matrix has them everywhere.
     """
     raw, raw_var = source.matrices.get("raw/X"), source.raw_var
     if options.raw or options.layer or isinstance(raw, CellucidDaskError | None):
@@ -74,6 +73,6 @@ def has_negative(matrix: Matrix) -> bool:
             rows = max(1, SAMPLE // max(1, matrix.shape[1]))
             values = matrix.read(slice(0, min(rows, matrix.shape[0])), slice(None))
     except CellucidDaskError:
-        return False  # whoever reads it for its values says what is wrong
+        return False  # reading it for the export reports what is wrong
     with np.errstate(invalid="ignore"):
         return bool((np.asarray(values) < 0).any())

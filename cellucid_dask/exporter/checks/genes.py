@@ -1,4 +1,4 @@
-"""Which genes will be exported, from which matrix, and what is wrong with them."""
+"""The genes that will be exported, their matrix, and their problems."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ class Genes:
 
 
 def expression_key(options: ExportOptions) -> str:
-    """Name the matrix that the expression is taken from."""
+    """Key of the matrix that holds the expression."""
     return "raw/X" if options.raw else f"layers/{options.layer}" if options.layer else "X"
 
 
 def survey_genes(source: Source, options: ExportOptions, catalog: Any) -> Genes | None:
-    """Find the matrix and the genes; what is wrong goes to ``catalog.problems``."""
+    """Find the matrix and the genes; add problems to ``catalog.problems``."""
     key = expression_key(options)
     matrix = source.matrices.get(key)
     table = source.raw_var if options.raw else source.var
@@ -136,7 +136,7 @@ def _make_unique(ids: Sequence[str]) -> list[str]:
     from anndata.utils import make_index_unique
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that a name already ended in -1 is no matter here
+        warnings.simplefilter("ignore")  # a name that already ends in -1 does not matter here
         return [str(name) for name in make_index_unique(pd.Index(ids, dtype=object))]
 
 
@@ -172,7 +172,7 @@ def _choose(
 
 
 def _instead(table: Frame, options: ExportOptions) -> str:
-    """Say which column of var has unique values."""
+    """Fix that names a column of var with unique values."""
     unique = _unique(table, options.gene_id_column)
     other = f"--gene-id-column {shlex.quote(unique)}, or " if unique else ""
     return f"use {other}--rename-duplicates"

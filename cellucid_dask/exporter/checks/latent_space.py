@@ -1,4 +1,4 @@
-"""Which array of obsm is the latent space, and how the arrays that are used are read."""
+"""The choice of the latent space, and the row blocks of the arrays that are used."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from cellucid_dask.source.model import Source
 def survey_latent(
     source: Source, options: ExportOptions, arrays: Mapping[str, da.Array], catalog: Any
 ) -> None:
-    """Choose the latent space, and describe the blocks of what is used of obsm.
+    """Choose the latent space, and set the row blocks of the obsm arrays that are used.
 
     Parameters
     ----------
     arrays
-        Those of obsm that can be read.
+        The readable arrays of obsm.
     """
     blocks = {key: RowBlocks.of(array) for key, array in arrays.items()}
     if options.latent_key is not None:
@@ -34,14 +34,16 @@ def survey_latent(
         if catalog.latent in source.obsm:
             catalog.notes.append(f"latent    obsm/{catalog.latent}")
     else:
-        catalog.latent = _found(blocks, arrays, catalog)
+        catalog.latent = _choose_key(blocks, arrays, catalog)
     vectors = [key for dims in catalog.found.vectors.values() for key in dims.values()]
     used = {catalog.latent, *catalog.found.embeddings.values(), *vectors}
     catalog.blocks = {key: blocks[key] for key in blocks if key in used}
 
 
-def _found(blocks: Mapping[str, RowBlocks], arrays: Mapping[str, da.Array], catalog: Any) -> str:
-    """Key of the latent space by name or by guess, else of an embedding; "" if there is none."""
+def _choose_key(
+    blocks: Mapping[str, RowBlocks], arrays: Mapping[str, da.Array], catalog: Any
+) -> str:
+    """Key of the latent space, by name or by guess, or of an embedding; "" if there is none."""
     embeddings = catalog.found.embeddings
     shapes = {key: array.shape for key, array in arrays.items()}
     sparse = [key for key, block in blocks.items() if block.sparse]
@@ -54,10 +56,10 @@ def _found(blocks: Mapping[str, RowBlocks], arrays: Mapping[str, da.Array], cata
     if not embeddings:
         return ""
     shown: str = embeddings[max(embeddings)]
-    told = f"no latent space in obsm: outlier quantiles are computed on {shown}"
+    warning = f"no latent space in obsm: outlier quantiles are computed on {shown}"
     left = [key for key in shapes if key not in embeddings.values()]
     if left:
-        told += f"; sparse and very wide arrays are not guessed: {', '.join(left)}"
-    catalog.warnings.append(told)
+        warning += f"; sparse and very wide arrays are not guessed: {', '.join(left)}"
+    catalog.warnings.append(warning)
     catalog.notes.append(f"latent    obsm/{shown}")
     return shown

@@ -1,4 +1,4 @@
-"""Which obs columns will be exported, as what, and what is wrong with them."""
+"""The obs columns that will be exported, their kinds, and their problems."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class ObsField:
     Parameters
     ----------
     key
-        Its name.
+        Name of the column.
     column
-        How it is read.
+        Reads the column.
     categories
-        Its categories; empty for a continuous column.
+        Categories; empty for a continuous column.
     code
         Code of its categories; None for a continuous column.
     """
@@ -36,7 +36,7 @@ class ObsField:
 
 
 def survey_obs(source: Source, options: ExportOptions, catalog: Any) -> None:
-    """Add the columns to `catalog.obs`, and what is wrong with them to its problems."""
+    """Add the columns to `catalog.obs`, and their problems to `catalog.problems`."""
     known = list(source.obs.columns)
     keys = options.obs_keys if options.obs_keys is not None else tuple(known)
     for name in source.obs.repeated:
@@ -71,7 +71,7 @@ def _field(
     options: ExportOptions,
     catalog: Any,
 ) -> ObsField:
-    """Describe one column; raises what is wrong with it."""
+    """Describe one column; raise its problem."""
     if isinstance(column, CellucidDaskError):
         raise column
     where = f"obs[{key!r}]"
@@ -84,7 +84,7 @@ def _field(
         raise InputError(column.kind, where=where)
     try:
         categories = tuple(column.categories())
-    except TypeError as error:  # lists, dicts: what pandas cannot compare
+    except TypeError as error:  # lists and dicts, which pandas cannot compare
         what = f"has values that cannot be categories ({error})"
         raise InputError(what, where=where) from error
     n, code = len(categories), category_code(len(categories), options.categorical_dtype)
@@ -98,7 +98,7 @@ def _field(
 
 
 def _leave_out(others: list[str]) -> str:
-    """How to do without a column, where `others` can be shown."""
+    """Fix that leaves a column out, if `others` can be shown."""
     if not others:
         return "obs has no other column to show: change this one in the file, or remove it"
     listed = " ".join(f"--obs-key {shlex.quote(name)}" for name in others[:20])

@@ -1,4 +1,4 @@
-"""Which cells have a place in every embedding that is shown."""
+"""The cells that have coordinates in every embedding that is shown."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def find_placed_cells(embeddings: Sequence[da.Array]) -> RowSelection | None:
         try:
             found = dask.compute(*blocks, scheduler="threads")
         except CellucidDaskError:
-            return None  # whoever reads it next says why
+            return None  # the next reader reports why
         starts = np.cumsum([0, *whole_rows.chunks[0][:-1]])
         for start, rows in zip(starts, found, strict=True):
             unplaced[start + rows] = True

@@ -1,4 +1,4 @@
-"""Embeddings and vector fields that an export shows, and what is wrong with them."""
+"""The embeddings and vector fields of an export, and their problems."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.source.discover import Shapes, discover, guess_embedding
 from cellucid_dask.source.model import Source
 
-SAMPLE = 1024  # rows of a block that the usual size of coordinates is told from
+SAMPLE = 1024  # rows of a block from which the usual size of coordinates is estimated
 FAR = 1e6  # times the usual size, beyond which a coordinate is a placeholder
 NAMED = 10  # rows that a message names
 
 
 def show_other(shapes: Shapes, catalog: Any) -> None:
-    """Show the array of obsm that is most likely an embedding, when there is no UMAP."""
+    """Choose the obsm array that is most likely an embedding when there is no UMAP."""
     other = guess_embedding(shapes)
     if other is None:
         return
@@ -40,7 +40,7 @@ def show_other(shapes: Shapes, catalog: Any) -> None:
 def survey_embeddings(
     source: Source, options: ExportOptions, arrays: Mapping[str, da.Array], catalog: Any
 ) -> None:
-    """Check the embeddings that were found or chosen, and find the box of each."""
+    """Check the embeddings, and find the bounding box of each."""
     known = list(source.obsm)
     for dim, key in options.embeddings.items():
         if key not in known:
@@ -78,11 +78,11 @@ def survey_embeddings(
 def _by_block(
     array: da.Array, work: Callable[[NDArray[Any]], Any]
 ) -> tuple[NDArray[np.int64], tuple[Any, ...]]:
-    """Do `work` on whole rows, block by block.
+    """Apply `work` to whole rows, block by block.
 
     Returns
     -------
-    (n_blocks,) first row of each block, and what `work` returned of each.
+    (n_blocks,) first row of each block, and the result of `work` for each.
     """
     whole_rows = array.rechunk({1: -1})
     blocks = map(dask.delayed(work), whole_rows.to_delayed().ravel())
@@ -91,7 +91,7 @@ def _by_block(
 
 
 def _rows_in(starts: NDArray[np.int64], rows: Sequence[NDArray[np.int64]]) -> tuple[int, str]:
-    """Count rows that were found in blocks, and list the first of them."""
+    """Count the rows found in all blocks, and list the first of them."""
     total = sum(part.size for part in rows)
     found = [start + part[:NAMED] for start, part in zip(starts, rows, strict=True)]
     first = np.concatenate(found)[:NAMED]
@@ -100,7 +100,7 @@ def _rows_in(starts: NDArray[np.int64], rows: Sequence[NDArray[np.int64]]) -> tu
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """What is known of a block of coordinates.
+    """Summary of one block of coordinates.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ class _Block:
 
 
 def _bounds(dim: int, key: str, array: da.Array, catalog: Any) -> None:
-    """One reduction over row blocks: the box, and rows that are not finite."""
+    """Bounding box, and rows that are not finite, as one reduction over row blocks."""
     if not catalog.n_cells:
         return
     try:
@@ -179,7 +179,7 @@ def _warn_of_placeholders(
 
 
 def survey_vectors(options: ExportOptions, arrays: Mapping[str, da.Array], catalog: Any) -> None:
-    """Check the vector fields that were found."""
+    """Check the vector fields."""
     if not options.vectors:
         catalog.found.vectors = {}
     for field_id, dims in catalog.found.vectors.items():
@@ -200,7 +200,7 @@ def survey_vectors(options: ExportOptions, arrays: Mapping[str, da.Array], catal
 
 
 def _warn_of_unknown_vectors(key: str, array: da.Array, catalog: Any) -> None:
-    """Warn of vectors that are not finite; who reads damaged ones for an answer says so."""
+    """Warn of vectors that are not finite; a server reports damaged ones when it reads them."""
     try:
         starts, found = _by_block(array, unplaced_rows)
     except CellucidDaskError:

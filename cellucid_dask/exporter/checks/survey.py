@@ -48,21 +48,21 @@ class Catalog:
     Parameters
     ----------
     source
-        What is exported: the input, or those of its cells that have a place in every embedding.
+        What is exported: the input, or its cells that have coordinates in every embedding.
     boxes
         Bounding box by dimension.
     latent
         obsm key of the latent space.
     blocks
-        How the arrays of obsm that are used are read, by key.
+        Row blocks of the obsm arrays that are used, by key.
     graph
-        Neighbour graph, and the key it was found under; None without one.
+        Neighbor graph and its key; None without one.
     missing_chunks
         What was found of chunks that the store lacks; among `warnings` and `problems` as well.
     notes
-        What was discovered, and what was ignored and why, for the plan.
+        What was discovered, and what was ignored and why; printed with the plan.
     warnings
-        What the user should know although it stops nothing.
+        What the user should know; it stops nothing.
     """
 
     n_cells: int
@@ -93,7 +93,7 @@ def survey(
     *,
     show_any: bool = False,
 ) -> Catalog:
-    """Find what will be exported, and every problem there is with it.
+    """Find what will be exported, and every problem of it.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ def survey(
 
 
 def left_out(kept: RowSelection) -> str:
-    """Say how many cells are left out."""
+    """Note with the number of cells that are left out."""
     return (
         f"{kept.dropped.size:,} of {kept.n_stored:,} cells have NaN or Inf in an embedding and are "
         "left out"
@@ -142,7 +142,7 @@ def left_out(kept: RowSelection) -> str:
 
 
 def _usable_obsm(source: Source, options: ExportOptions, catalog: Catalog) -> dict[str, da.Array]:
-    """obsm arrays that can be used; those that are asked for and cannot be are problems."""
+    """The obsm arrays that can be used; requested arrays that cannot be are problems."""
     usable: dict[str, da.Array] = {}
     unfit: dict[str, tuple[Problem, ...]] = {}
     for key, array in source.obsm.items():
@@ -168,7 +168,7 @@ def _usable_obsm(source: Source, options: ExportOptions, catalog: Catalog) -> di
 
 
 def _asked_for(source: Source, options: ExportOptions, unfit: Iterable[str]) -> dict[str, str]:
-    """Keys among `unfit` without which the export is not what was asked for, and what to do."""
+    """Requested keys among `unfit`, each with what to do."""
     keys = set(unfit)
     asked = dict.fromkeys(keys if source.where == ARGUMENTS else (), "")
     if options.vectors:
@@ -184,10 +184,10 @@ def _asked_for(source: Source, options: ExportOptions, unfit: Iterable[str]) -> 
 
 
 def _unused(source: Source, catalog: Catalog) -> None:
-    """Warn of matrices that are damaged, where that stops nothing."""
-    told = {problem.where for problem in catalog.problems}
+    """Warn of damaged matrices that the export does not need."""
+    reported = {problem.where for problem in catalog.problems}
     for key, matrix in source.matrices.items():
-        if isinstance(matrix, ReadError | TextError) and matrix.problems[0].where not in told:
+        if isinstance(matrix, ReadError | TextError) and matrix.problems[0].where not in reported:
             catalog.warnings.append(f"{key} is not used: it {matrix.problems[0].what}")
 
 
@@ -216,7 +216,7 @@ def _graph(source: Source, options: ExportOptions, catalog: Catalog) -> None:
 
 
 def _file_names(catalog: Catalog) -> None:
-    """Keys of one kind whose files would be the same, or whose names no disk can hold."""
+    """Problems of keys that share a file name, or whose file names are too long."""
     genes = catalog.genes.ids if catalog.genes else []
     for kind, keys, fix in (
         ("obs columns", [c.key for c in catalog.obs], "rename them, or choose with --obs-key"),

@@ -8,9 +8,10 @@ from pathlib import Path
 from cellucid_dask.compute.machine import available_memory, cores
 from cellucid_dask.errors import OutputError, Problem, VerifyError
 from cellucid_dask.exporter.job import Job
+from cellucid_dask.exporter.recovery.clean import clean
 from cellucid_dask.exporter.recovery.journal import FinishedWork
 from cellucid_dask.exporter.recovery.publish import publish
-from cellucid_dask.exporter.recovery.staging import Workspace, clean, remove_finished_spill
+from cellucid_dask.exporter.recovery.staging import Workspace, remove_finished_spill
 from cellucid_dask.exporter.result import ExportResult
 from cellucid_dask.files import Receipt, has_size
 from cellucid_dask.options.run import RunOptions
@@ -29,7 +30,7 @@ def finish(
         refuse_lost(place, receipts, force=run.force)
         facts = {name: getattr(result, name) for name in FACTS}
         job.journal.published({**facts, "crc32": receipts[-1].crc32})
-        remove_finished_spill(place)  # before the disk is told to keep what was written
+        remove_finished_spill(place)  # before the flush to the disk
         aside = publish(job.folders.export, place.out)
         advance()
     result.written = True

@@ -12,7 +12,8 @@ from cellucid_dask.exporter.recovery.resume import (
     intact_part,
     remove_unrecorded_files,
 )
-from cellucid_dask.exporter.recovery.staging import Workspace, remove_spills_except
+from cellucid_dask.exporter.recovery.spill_folders import remove_spills_except
+from cellucid_dask.exporter.recovery.staging import Workspace
 from cellucid_dask.exporter.stages.genes.blocks import gene_resource
 
 

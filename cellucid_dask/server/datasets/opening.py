@@ -12,11 +12,7 @@ from cellucid_dask.errors import CellucidDaskError, InputError, Problem
 from cellucid_dask.options.argument_names import option_of
 from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.options.serve import ServeOptions
-from cellucid_dask.server.datasets.collection import (
-    DatasetFolder,
-    SingleDataset,
-    looks_like_export,
-)
+from cellucid_dask.server.datasets.collection import DatasetFolder, SingleDataset, looks_like_export
 from cellucid_dask.server.datasets.exported import ExportedDataset
 from cellucid_dask.server.datasets.memory_shares import cache_share
 from cellucid_dask.server.datasets.served import ServedData

@@ -60,7 +60,7 @@ class WebCache:
         return _read(self.folder / named(build) / named(path), build, path)
 
     def put(self, build: str, path: str, body: bytes) -> None:
-        """Keep a file; a folder that is full or cannot be written is told of once, and no more."""
+        """Store a file; a folder that is full or cannot be written is reported once."""
         folder = self.folder / named(build)
         try:
             # Another server may remove the folder at any moment of this.

@@ -85,7 +85,7 @@ class HostedPage:
         self._build: Build | None = None
         self._began = 0.0
         self._down = (0.0, "")
-        self._told = ""
+        self._reported = ""
 
     def describe(self) -> str:
         """Line that tells whose page it is."""
@@ -196,7 +196,7 @@ class HostedPage:
             before = self._build
             if before is not None and began < self._began:
                 return before  # another request has asked since, and adopted what it got
-            self._build, self._began, self._told = build, began, ""
+            self._build, self._began, self._reported = build, began, ""
             if self.cache.get(build.id, INDEX) != build.index:  # also when it was removed since
                 self.cache.put(build.id, INDEX, build.index)
             if before is None or (before.id, before.index) != (build.id, build.index):
@@ -246,8 +246,8 @@ class HostedPage:
     def _tell(self, line: str) -> None:
         """Say what is wrong, once until it is another thing or was well in between."""
         with self._lock:
-            told, self._told = self._told, line
-        if line != told:
+            previous, self._reported = self._reported, line
+        if line != previous:
             log.warning("%s", line)
 
 

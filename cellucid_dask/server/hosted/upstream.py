@@ -123,8 +123,8 @@ class Upstream:
         except ValueError as error:
             raise UnfitError("redirects to what is no address") from error
         if where != self._origin:
-            told = f", {where}" if is_site_url(where) else ""  # it may hold any letters
-            raise UnfitError(f"redirects to another site{told}")
+            site = f", {where}" if is_site_url(where) else ""  # it may hold any letters
+            raise UnfitError(f"redirects to another site{site}")
         return target
 
 

@@ -68,8 +68,8 @@ def modalities(root: Any) -> tuple[str, ...]:
     if group is None or is_array(group):
         return ()
     there = [readable_name(name) for name in member_names(group)]
-    told = [name for name in list_attribute(group, "mod-order") if name in there]
-    return (*told, *(name for name in there if name not in told))
+    ordered = [name for name in list_attribute(group, "mod-order") if name in there]
+    return (*ordered, *(name for name in there if name not in ordered))
 
 
 def modality_key(store: Store, root: Any, name: str | None) -> str:
@@ -103,8 +103,8 @@ def merge_whole(own: Source, whole: Whole, name: str) -> Source:
     try:
         rows = match_cells(whole.obs.index, own.obs.index, whole.positions)
     except CellucidDaskError as error:
-        told = "; ".join(problem.what for problem in error.problems)
-        return replace(own, warnings=(f"nothing is taken of the MuData as a whole: {told}",))
+        reasons = "; ".join(problem.what for problem in error.problems)
+        return replace(own, warnings=(f"nothing is taken of the MuData as a whole: {reasons}",))
     same = rows.size == whole.obs.length and np.array_equal(rows, np.arange(rows.size))
     chosen = None if same else rows
     notes: list[str] = []

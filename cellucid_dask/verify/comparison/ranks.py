@@ -5,12 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from cellucid_dask import format as fmt
-from cellucid_dask.verify.export_folder.arrays import (
-    Array,
-    Float64,
-    decode_values,
-    group_cells,
-)
+from cellucid_dask.verify.export_folder.arrays import Array, Float64, decode_values, group_cells
 from cellucid_dask.verify.export_folder.contents import CategoricalField
 from cellucid_dask.verify.source_data.derive import Float32
 

@@ -35,9 +35,7 @@ from slurm_jobs import (
 )
 from slurm_local import Slurm, call
 
-from cellucid_dask.compute.slurm.jobs import (
-    NANNY_BYTES,
-)
+from cellucid_dask.compute.slurm.jobs import NANNY_BYTES
 
 GiB = 1 << 30
 

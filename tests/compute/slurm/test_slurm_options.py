@@ -12,10 +12,7 @@ import pytest
 from atlas import script_anew
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from slurm_jobs import (
-    jobs_for,
-    option,
-)
+from slurm_jobs import jobs_for, option
 
 from cellucid_dask.compute.cluster import WORKER_BYTES
 from cellucid_dask.compute.slurm.jobs import (

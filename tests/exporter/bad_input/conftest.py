@@ -6,13 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from atlas import (
-    atlas,
-    finished,
-    here,
-    save,
-    unfinished,
-)
+from atlas import atlas, finished, here, save, unfinished
 from bad_inputs import Refuse
 
 

@@ -12,14 +12,7 @@ import h5py
 import numpy as np
 import pytest
 import zarr
-from atlas import (
-    atlas,
-    finished,
-    replace_array,
-    run,
-    spoil_hdf5,
-    tree,
-)
+from atlas import atlas, finished, replace_array, run, spoil_hdf5, tree
 from bad_inputs import Refuse, says
 from versions import ZARR_KINDS, write_zarr
 

@@ -10,11 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from atlas import (
-    atlas,
-    here,
-    save,
-)
+from atlas import atlas, here, save
 from bad_inputs import Refuse, says
 
 UNKNOWN = [

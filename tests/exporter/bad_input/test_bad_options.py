@@ -9,10 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from atlas import (
-    atlas,
-    save,
-)
+from atlas import atlas, save
 from bad_inputs import Refuse, says
 
 

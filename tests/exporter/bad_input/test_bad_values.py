@@ -6,11 +6,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from atlas import (
-    atlas,
-    replace_array,
-    save,
-)
+from atlas import atlas, replace_array, save
 from bad_inputs import Refuse, says
 from scipy import sparse
 

@@ -10,14 +10,7 @@ import dask.array as da
 import numpy as np
 import pandas as pd
 import pytest
-from atlas import (
-    atlas,
-    command,
-    here,
-    leftovers,
-    run,
-    save,
-)
+from atlas import atlas, command, here, leftovers, run, save
 from bad_inputs import Refuse, says
 
 from cellucid_dask import CellucidDaskError, check, export

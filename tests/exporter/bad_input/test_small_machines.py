@@ -11,13 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from atlas import (
-    here,
-    run,
-    save_large,
-    script,
-    tree,
-)
+from atlas import here, run, save_large, script, tree
 from bad_inputs import Refuse, says
 from forks import can_mount, fork, forks
 

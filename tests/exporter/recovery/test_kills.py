@@ -11,14 +11,7 @@ from contextlib import suppress
 import psutil
 import pytest
 from atlas import save_large
-from scenes import (
-    PIECES,
-    Launcher,
-    Scene,
-    Started,
-    end_family,
-    noted,
-)
+from scenes import PIECES, Launcher, Scene, Started, end_family, noted
 
 from cellucid_dask import clean
 

@@ -6,14 +6,9 @@ from pathlib import Path
 
 import pytest
 from oracle import CREATED, make_atlas
-from serving import (
-    SESSION_VARIABLES,
-    with_long_payload,
-)
+from serving import SESSION_VARIABLES, with_long_payload
 
-from cellucid_dask import (
-    export,
-)
+from cellucid_dask import export
 
 BIG = 10_000_000  # bytes; streamed, and more than the kernel holds for a client
 

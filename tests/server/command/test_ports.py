@@ -7,21 +7,9 @@ from pathlib import Path
 
 import pytest
 from atlas import run
-from serving import (
-    POINTS,
-    Served,
-    ask,
-    check_refusal,
-    free_port,
-    internal,
-    occupied_port,
-    serving,
-)
+from serving import POINTS, Served, ask, check_refusal, free_port, internal, occupied_port, serving
 
-from cellucid_dask import (
-    CellucidDaskError,
-    CellucidServer,
-)
+from cellucid_dask import CellucidDaskError, CellucidServer
 
 
 def test_next_port_is_used_when_one_is_in_use(atlas_export: Path, tmp_path: Path) -> None:

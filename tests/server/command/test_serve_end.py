@@ -11,17 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 from atlas import _catches as catches
-from serving import (
-    POINTS,
-    Client,
-    Served,
-    Wire,
-    ask,
-    free_port,
-    is_listening,
-    request,
-    wait_until,
-)
+from serving import POINTS, Client, Served, Wire, ask, free_port, is_listening, request, wait_until
 
 SOON = 5  # seconds within which what should take one must be done
 

@@ -12,15 +12,7 @@ from pathlib import Path
 
 import pytest
 from atlas import command
-from serving import (
-    POINTS,
-    TOKEN,
-    Served,
-    ask,
-    is_listening,
-    send_bytes,
-    wait_until,
-)
+from serving import POINTS, TOKEN, Served, ask, is_listening, send_bytes, wait_until
 
 SOON = 5  # seconds within which what should take one must be done
 

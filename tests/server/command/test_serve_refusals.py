@@ -6,13 +6,7 @@ from pathlib import Path
 
 import pytest
 from atlas import here, run
-from serving import (
-    POINTS,
-    Served,
-    ask,
-    check_refusal,
-    wait_until,
-)
+from serving import POINTS, Served, ask, check_refusal, wait_until
 
 
 def test_missing_path_is_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -14,16 +14,7 @@ from typing import Any
 
 import psutil
 import pytest
-from serving import (
-    POINTS,
-    TOKEN,
-    Client,
-    Wire,
-    ask,
-    request,
-    serving,
-    wait_until,
-)
+from serving import POINTS, TOKEN, Client, Wire, ask, request, serving, wait_until
 
 from cellucid_dask import (
     AnnDataServer,

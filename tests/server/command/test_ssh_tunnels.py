@@ -10,16 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from serving import (
-    TOKEN,
-    Served,
-    ask,
-    wait_until,
-)
+from serving import TOKEN, Served, ask, wait_until
 
-from cellucid_dask import (
-    CellucidServer,
-)
+from cellucid_dask import CellucidServer
 
 USER = "ada"
 

@@ -18,18 +18,9 @@ from wsgiref.validate import validator
 
 import pytest
 from oracle import file_bytes
-from serving import (
-    MANIFESTS,
-    POINTS,
-    TOKEN,
-    Client,
-    ask,
-    wait_until,
-)
+from serving import MANIFESTS, POINTS, TOKEN, Client, ask, wait_until
 
-from cellucid_dask import (
-    create_app,
-)
+from cellucid_dask import create_app
 
 BIG = 10_000_000  # bytes; streamed, and more than the kernel holds for a client
 SOON = 5  # seconds within which what should take one must be done

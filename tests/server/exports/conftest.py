@@ -8,23 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from exported import (
-    BIG,
-    KINDS,
-    NAMES,
-    ORACLES,
-    edit_manifest,
-    export_atlas,
-)
-from oracle import (
-    make_atlas,
-    oracle_arguments,
-    oracle_prepare,
-)
-from serving import (
-    internal,
-    serving,
-)
+from exported import BIG, KINDS, NAMES, ORACLES, edit_manifest, export_atlas
+from oracle import make_atlas, oracle_arguments, oracle_prepare
+from serving import internal, serving
 
 from cellucid_dask import CellucidServer
 

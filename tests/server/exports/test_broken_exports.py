@@ -9,16 +9,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from exported import (
-    check_every_file,
-    edit_manifest,
-    list_datasets,
-)
-from serving import (
-    Client,
-    ask,
-    serving,
-)
+from exported import check_every_file, edit_manifest, list_datasets
+from serving import Client, ask, serving
 
 from cellucid_dask import CellucidDaskError, CellucidServer
 

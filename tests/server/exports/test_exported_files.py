@@ -9,21 +9,9 @@ from pathlib import Path
 
 import pytest
 from atlas import script_anew
-from exported import (
-    KINDS,
-    ORACLES,
-    check_every_file,
-)
-from oracle import (
-    file_bytes,
-)
-from serving import (
-    MANIFESTS,
-    POINTS,
-    Client,
-    ask,
-    serving,
-)
+from exported import KINDS, ORACLES, check_every_file
+from oracle import file_bytes
+from serving import MANIFESTS, POINTS, Client, ask, serving
 
 from cellucid_dask import CellucidServer
 

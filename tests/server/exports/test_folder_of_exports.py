@@ -10,21 +10,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from exported import (
-    NAMES,
-    check_every_file,
-    edit_manifest,
-    export_atlas,
-    list_datasets,
-)
-from serving import (
-    MANIFESTS,
-    POINTS,
-    Client,
-    ask,
-    serving,
-    wait_until,
-)
+from exported import NAMES, check_every_file, edit_manifest, export_atlas, list_datasets
+from serving import MANIFESTS, POINTS, Client, ask, serving, wait_until
 
 
 def test_each_export_has_its_folder_name_and_its_id(folder: Path) -> None:

@@ -7,23 +7,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from exported import (
-    BIG,
-    check_every_file,
-    check_ranges,
-    stable_headers,
-    swap_folders,
-)
-from serving import (
-    POINTS,
-    Client,
-    Wire,
-    ask,
-    internal,
-    request,
-    serving,
-    wait_until,
-)
+from exported import BIG, check_every_file, check_ranges, stable_headers, swap_folders
+from serving import POINTS, Client, Wire, ask, internal, request, serving, wait_until
 
 
 def test_long_file_is_served_in_full_and_in_ranges(long_export: Path) -> None:

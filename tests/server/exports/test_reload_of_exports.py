@@ -9,27 +9,9 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
-from exported import (
-    KINDS,
-    check_every_file,
-    export_atlas,
-    swap_folders,
-)
-from oracle import (
-    file_bytes,
-    make_atlas,
-    oracle_arguments,
-    oracle_prepare,
-)
-from serving import (
-    MANIFESTS,
-    POINTS,
-    Client,
-    Reply,
-    ask,
-    serving,
-    wait_until,
-)
+from exported import KINDS, check_every_file, export_atlas, swap_folders
+from oracle import file_bytes, make_atlas, oracle_arguments, oracle_prepare
+from serving import MANIFESTS, POINTS, Client, Reply, ask, serving, wait_until
 
 
 def wait_for_every_file(get: Callable[[str], Reply], folder: Path) -> None:

@@ -6,17 +6,9 @@ import os
 import shutil
 from pathlib import Path
 
-from exported import (
-    check_every_file,
-)
-from oracle import (
-    file_bytes,
-)
-from serving import (
-    POINTS,
-    ask,
-    serving,
-)
+from exported import check_every_file
+from oracle import file_bytes
+from serving import POINTS, ask, serving
 
 
 def test_files_that_no_manifest_names_are_not_served(export_copy: Path) -> None:

@@ -9,13 +9,7 @@ from typing import Any
 
 import pytest
 import zarr
-from gene_index_data import (
-    assert_genes,
-    build_complete_index,
-    make_messy_entries,
-    open_x,
-    save_h5,
-)
+from gene_index_data import assert_genes, build_complete_index, make_messy_entries, open_x, save_h5
 
 from cellucid_dask.server.cache_folder import default_cache_dir, index_folder
 from cellucid_dask.server.gene_index.lock import try_lock

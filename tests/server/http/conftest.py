@@ -7,11 +7,7 @@ from pathlib import Path
 
 import pytest
 from oracle import CREATED, make_atlas
-from serving import (
-    TOKEN,
-    internal,
-    serving,
-)
+from serving import TOKEN, internal, serving
 
 from cellucid_dask import CellucidServer, export
 

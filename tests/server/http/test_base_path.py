@@ -6,13 +6,7 @@ from pathlib import Path
 
 import pytest
 from oracle import file_bytes
-from serving import (
-    TOKEN,
-    ask,
-    request,
-    send_bytes,
-    serving,
-)
+from serving import TOKEN, ask, request, send_bytes, serving
 
 
 @pytest.mark.parametrize("base", ["/proxy/8765", "proxy/8765/", "/user/a.b~c@d"])

@@ -6,10 +6,7 @@ from email.utils import formatdate
 from pathlib import Path
 
 import pytest
-from serving import (
-    POINTS,
-    ask,
-)
+from serving import POINTS, ask
 
 from cellucid_dask import CellucidServer
 

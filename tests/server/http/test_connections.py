@@ -3,16 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from exported import (
-    stable_headers,
-)
-from serving import (
-    POINTS,
-    Client,
-    Wire,
-    ask,
-    request,
-)
+from exported import stable_headers
+from serving import POINTS, Client, Wire, ask, request
 
 from cellucid_dask import CellucidServer
 

@@ -3,13 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from serving import (
-    POINTS,
-    Reply,
-    ask,
-    request,
-    send_bytes,
-)
+from serving import POINTS, Reply, ask, request, send_bytes
 
 from cellucid_dask import CellucidServer
 

@@ -7,15 +7,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from serving import (
-    POINTS,
-    Wire,
-    ask,
-    is_refused,
-    request,
-    send_bytes,
-    serving,
-)
+from serving import POINTS, Wire, ask, is_refused, request, send_bytes, serving
 
 from cellucid_dask import CellucidServer, create_app
 

@@ -6,14 +6,7 @@ import json
 import time
 
 import pytest
-from serving import (
-    POINTS,
-    Wire,
-    ask,
-    is_refused,
-    request,
-    send_bytes,
-)
+from serving import POINTS, Wire, ask, is_refused, request, send_bytes
 
 from cellucid_dask import CellucidServer
 

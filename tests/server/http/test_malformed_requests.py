@@ -5,13 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from serving import (
-    POINTS,
-    ask,
-    is_refused,
-    request,
-    send_bytes,
-)
+from serving import POINTS, ask, is_refused, request, send_bytes
 
 from cellucid_dask import CellucidServer
 

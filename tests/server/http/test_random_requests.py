@@ -12,16 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from oracle import file_bytes
-from serving import (
-    MANIFESTS,
-    POINTS,
-    Reply,
-    Wire,
-    ask,
-    internal,
-    request,
-    serving,
-)
+from serving import MANIFESTS, POINTS, Reply, Wire, ask, internal, request, serving
 
 from cellucid_dask import CellucidServer
 

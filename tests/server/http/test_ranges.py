@@ -6,14 +6,8 @@ import time
 from email.utils import formatdate
 
 import pytest
-from exported import (
-    check_ranges,
-)
-from serving import (
-    POINTS,
-    Client,
-    ask,
-)
+from exported import check_ranges
+from serving import POINTS, Client, ask
 
 from cellucid_dask import CellucidServer
 

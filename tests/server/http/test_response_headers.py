@@ -7,12 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from serving import (
-    POINTS,
-    Client,
-    ask,
-    serving,
-)
+from serving import POINTS, Client, ask, serving
 
 from cellucid_dask import CellucidServer
 

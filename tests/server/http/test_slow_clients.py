@@ -8,16 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from serving import (
-    POINTS,
-    Wire,
-    ask,
-    internal,
-    request,
-    serving,
-    wait_until,
-    with_long_payload,
-)
+from serving import POINTS, Wire, ask, internal, request, serving, wait_until, with_long_payload
 
 from cellucid_dask import CellucidServer
 

@@ -7,16 +7,7 @@ from pathlib import Path
 
 import pytest
 from oracle import file_bytes
-from serving import (
-    POINTS,
-    TOKEN,
-    Client,
-    ask,
-    is_refused,
-    request,
-    send_bytes,
-    serving,
-)
+from serving import POINTS, TOKEN, Client, ask, is_refused, request, send_bytes, serving
 
 from cellucid_dask import CellucidDaskError, CellucidServer, create_app
 

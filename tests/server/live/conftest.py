@@ -8,14 +8,8 @@ from typing import Any
 
 import pytest
 import zarr
-from live_serving import (
-    WATCHING,
-    atlas_of,
-    written,
-)
-from serving import (
-    serving,
-)
+from live_serving import WATCHING, atlas_of, written
+from serving import serving
 
 
 @pytest.fixture

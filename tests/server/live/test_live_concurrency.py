@@ -28,11 +28,7 @@ from live_serving import (
     written,
 )
 from oracle import CREATED
-from serving import (
-    Client,
-    ask,
-    serving,
-)
+from serving import Client, ask, serving
 
 
 @pytest.mark.parametrize(

@@ -7,16 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from live_serving import (
-    GENES,
-    Save,
-    atlas_of,
-    expected,
-)
-from serving import (
-    ask,
-    serving,
-)
+from live_serving import GENES, Save, atlas_of, expected
+from serving import ask, serving
 
 PLAIN = [None, "", "identity", "br", "br, deflate", "gzip;q=0", "*;q=0", "gzip;q=0, *",
          "identity;q=1, gzip;q=0.5", "gzip;q=0.000", "identity, gzip;q=0.9", "x" * 500]  # fmt: skip

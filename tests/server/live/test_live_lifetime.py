@@ -31,12 +31,7 @@ from live_serving import (
     written,
 )
 from scipy import sparse
-from serving import (
-    Client,
-    ask,
-    serving,
-    wait_until,
-)
+from serving import Client, ask, serving, wait_until
 
 import cellucid_dask
 from cellucid_dask import (

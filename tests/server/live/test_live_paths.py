@@ -8,17 +8,8 @@ from typing import Any
 
 import anndata as ad
 import pytest
-from live_serving import (
-    Save,
-    atlas_of,
-    expected,
-    info,
-    written,
-)
-from serving import (
-    ask,
-    serving,
-)
+from live_serving import Save, atlas_of, expected, info, written
+from serving import ask, serving
 
 
 @pytest.mark.parametrize("path", [

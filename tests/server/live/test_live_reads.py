@@ -9,19 +9,8 @@ import h5py
 import numpy as np
 import pytest
 from layouts import spoil_chunks, store_anew
-from live_serving import (
-    GENES,
-    LAYOUTS,
-    atlas_of,
-    below,
-    expected,
-    in_pieces,
-    written,
-)
-from serving import (
-    ask,
-    serving,
-)
+from live_serving import GENES, LAYOUTS, atlas_of, below, expected, in_pieces, written
+from serving import ask, serving
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -39,20 +39,9 @@ from live_serving import (
 )
 from oracle import silent
 from scipy import sparse
-from serving import (
-    MANIFESTS,
-    Client,
-    ask,
-    internal,
-    serving,
-    wait_until,
-)
+from serving import MANIFESTS, Client, ask, internal, serving, wait_until
 
-from cellucid_dask import (
-    CellucidDaskError,
-    check,
-    export,
-)
+from cellucid_dask import CellucidDaskError, check, export
 
 
 def column(atlas: AnnData, gene: int) -> bytes:

@@ -7,9 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from page_data import (
-    GROUPS,
-)
+from page_data import GROUPS
 
 pytest.importorskip("selenium", reason="selenium, which drives the browser, is not installed")
 

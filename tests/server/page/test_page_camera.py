@@ -6,12 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from page_data import (
-    CELLS,
-    GROUP,
-    atlas,
-    names,
-)
+from page_data import CELLS, GROUP, atlas, names
 
 pytest.importorskip("selenium", reason="selenium, which drives the browser, is not installed")
 

@@ -9,14 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from page_data import (
-    CELLS,
-    MAPS,
-    STORAGE_OPTIONS,
-    atlas,
-    outlier_quantiles,
-    score,
-)
+from page_data import CELLS, MAPS, STORAGE_OPTIONS, atlas, outlier_quantiles, score
 
 from cellucid_dask import AnnDataServer, export
 

@@ -10,10 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from page_data import (
-    CELLS,
-    GROUP,
-)
+from page_data import CELLS, GROUP
 
 from cellucid_dask import export
 from cellucid_dask.synthetic import AtlasSpec, make_anndata

@@ -6,11 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from page_data import (
-    CELLS,
-    GROUP,
-    stacked_cells,
-)
+from page_data import CELLS, GROUP, stacked_cells
 from upstream import site
 
 from cellucid_dask import export

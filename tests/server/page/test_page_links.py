@@ -9,11 +9,7 @@ from urllib.parse import parse_qs
 
 import numpy as np
 import pytest
-from page_data import (
-    CELLS,
-    GROUP,
-    GROUPS,
-)
+from page_data import CELLS, GROUP, GROUPS
 
 pytest.importorskip("selenium", reason="selenium, which drives the browser, is not installed")
 

@@ -6,13 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from page_data import (
-    QUARTERS,
-    codes,
-    has_edge,
-    names,
-    pairs,
-)
+from page_data import QUARTERS, codes, has_edge, names, pairs
 
 pytest.importorskip("selenium", reason="selenium, which drives the browser, is not installed")
 

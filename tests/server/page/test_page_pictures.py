@@ -7,10 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from page_data import (
-    QUARTERS,
-    names,
-)
+from page_data import QUARTERS, names
 
 pytest.importorskip("selenium", reason="selenium, which drives the browser, is not installed")
 

@@ -9,11 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from page_data import (
-    CELLS,
-    GROUP,
-    names,
-)
+from page_data import CELLS, GROUP, names
 
 pytest.importorskip("selenium", reason="selenium, which drives the browser, is not installed")
 
