@@ -1,4 +1,4 @@
-"""The neighbour graph into unique, sorted pairs of cells, in bounded memory.
+"""Writes the neighbor graph as unique, sorted pairs of cells, in bounded memory.
 
 An edge is where the graph and its transpose add up to something that is not 0. Most graphs are
 symmetric and positive: their edges are the entries on one side of the diagonal, as they come. Of
@@ -40,12 +40,12 @@ def write_edges(folder: str, scratch: str, graph: Matrix, level: int, room: int)
         Bytes this task may use.
     """
     name = index_dtype(graph.shape[0])
-    # A folder of its own: who was taken for lost and is done again may still write to its files.
+    # A folder of its own: a worker that was taken for lost may still write to its files.
     with tempfile.TemporaryDirectory(prefix="edges-", dir=scratch) as own:
-        ends = _Ends(Path(own), graph.shape[0], name)
-        if not _one_side(graph, ends):
-            ends = _Ends(Path(own), graph.shape[0], name)
-            _both_sides(graph, ends, Path(own), room)
+        ends = _EdgeFiles(Path(own), graph.shape[0], name)
+        if not _write_upper_triangle(graph, ends):
+            ends = _EdgeFiles(Path(own), graph.shape[0], name)
+            _write_any_graph(graph, ends, Path(own), room)
         source, target = (
             write_file(folder, Resource(kind, gz=level > 0), packed(_pieces(path, name), level))
             for kind, path in ends.paths.items()
@@ -53,8 +53,8 @@ def write_edges(folder: str, scratch: str, graph: Matrix, level: int, room: int)
     return Edges((source, target), ends.n_edges, int(ends.degree.max(initial=0)))
 
 
-class _Ends:
-    """Edges as they are found, in two raw files; and the neighbours of every cell."""
+class _EdgeFiles:
+    """Two raw files of edges, and the number of neighbors of every cell."""
 
     def __init__(self, scratch: Path, n_cells: int, dtype: str) -> None:
         self.degree = np.zeros(n_cells, np.int64)
@@ -67,15 +67,15 @@ class _Ends:
             path.unlink(missing_ok=True)
 
     def add(self, low: NDArray[Any], high: NDArray[Any]) -> None:
-        """Take edges, which continue where the last ones ended."""
+        """Append edges, which continue where the last ones ended."""
         self.n_edges += low.size
         for path, cells in zip(self.paths.values(), (low, high), strict=True):
             with name_path_in_errors(path), path.open("ab") as file:
                 file.write(bytes_of(cells.astype(self._dtype)))
 
 
-def _one_side(graph: Matrix, ends: _Ends) -> bool:
-    """Take the entries after the diagonal; whether those before it are the same and all count.
+def _write_upper_triangle(graph: Matrix, ends: _EdgeFiles) -> bool:
+    """Write the entries after the diagonal; return whether those before it are equal and all count.
 
     Both sides are compared by their number and by two sums of 64-bit hashes, so that none has to
     be kept: sides that differ pass for equal once in 2**128.
@@ -109,8 +109,8 @@ def _hashes(low: NDArray[np.int64], high: NDArray[np.int64]) -> NDArray[np.uint6
     return sums
 
 
-def _both_sides(graph: Matrix, ends: _Ends, scratch: Path, room: int) -> None:
-    """Take the edges of any graph."""
+def _write_any_graph(graph: Matrix, ends: _EdgeFiles, scratch: Path, room: int) -> None:
+    """Write the edges of any graph."""
     n_cells = graph.shape[0]
     buckets = _Buckets(scratch, n_cells, _stored(graph), room)
     loops = np.zeros(n_cells, bool)
@@ -148,7 +148,7 @@ def _entries(graph: Matrix) -> Iterator[tuple[NDArray[Any], NDArray[Any], NDArra
         for start, stop in _chunks(graph):
             lines = graph.major(start, stop)
             if not lines.has_canonical_format:
-                lines = lines.copy()  # it may share the memory of the user's matrix
+                lines = lines.copy()  # it may share memory with the matrix of the user
                 lines.sum_duplicates()
             part = lines.tocoo()
             major, minor = part.coords if graph.layout == "csr" else part.coords[::-1]
@@ -184,7 +184,7 @@ class _Buckets:
         self.dtype: np.dtype[Any] = np.dtype(np.float64)
 
     def add(self, keys: NDArray[np.uint64], values: NDArray[Any]) -> None:
-        """Take entries."""
+        """Add entries."""
         self.dtype = values.dtype
         if self.n == 1:
             self.held.append((keys, values))

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-LONGEST: Final = 200  # characters of a build
+LONGEST: Final = 200  # characters of an id
 
 _META: Final = re.compile(rb"<meta\s[^<>]{1,1000}>", re.IGNORECASE)
 _NAMED: Final = re.compile(rb"""\sname\s*=\s*["']?cellucid-web-build-id["'\s/>]""", re.IGNORECASE)
@@ -21,9 +21,9 @@ class Build:
     Parameters
     ----------
     id
-        What its index says it is.
+        Id of the build in its index.
     index
-        The index.
+        Content of the index.
     tag
         Entity tag of the index at the site.
     """
@@ -34,7 +34,7 @@ class Build:
 
 
 def build_id(index: bytes) -> str | None:
-    """Build in an index of the page; None where there is none, or more than one."""
+    """Id of the build in an index of the page; None if it has none or several."""
     found = set()
     for tag in _META.findall(index):
         if _NAMED.search(tag):

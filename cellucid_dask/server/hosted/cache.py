@@ -35,12 +35,12 @@ log = logging.getLogger("cellucid_dask.server")
 
 
 def named(text: str) -> str:
-    """Name of a file or folder for any text: what can be read of it, and a digest that tells it."""
+    """File name for any text: its readable part, and a digest that makes it unique."""
     return f"{safe(text)[-80:].lstrip('.')}-{blake2b(text.encode(), digest_size=10).hexdigest()}"
 
 
 class WebCache:
-    """What was fetched of one site; several servers may share it.
+    """Cached files of one site; several servers may share them.
 
     Parameters
     ----------
@@ -56,14 +56,14 @@ class WebCache:
         self._complained = False
 
     def get(self, build: str, path: str) -> bytes | None:
-        """Bytes of a file of a build; None where there is none that is whole."""
+        """Bytes of a file of a build; None if there is no intact one."""
         return _read(self.folder / named(build) / named(path), build, path)
 
     def put(self, build: str, path: str, body: bytes) -> None:
         """Store a file; a folder that is full or cannot be written is reported once."""
         folder = self.folder / named(build)
         try:
-            # Another server may remove the folder at any moment of this.
+            # Another server may remove the folder at any moment.
             with suppress(FileExistsError):
                 folder.mkdir(parents=True, exist_ok=True)
             with suppress(FileNotFoundError):
@@ -75,18 +75,18 @@ class WebCache:
             self._complain(error.strerror or type(error).__name__)
 
     def purge(self, build: str) -> None:
-        """Remove all builds but one, and what writers that were killed left of that."""
+        """Remove all other builds, and unfinished files of killed writers."""
         with suppress(OSError):
             for folder in self.folder.iterdir():
                 if folder.name != named(build):
                     shutil.rmtree(folder, ignore_errors=True)
         for path in (self.folder / named(build)).glob(f"{UNFINISHED}*"):
             with suppress(OSError):
-                if time.time() - path.stat().st_mtime > DAY:  # else another may be writing it
+                if time.time() - path.stat().st_mtime > DAY:  # a newer one may still be written
                     path.unlink()
 
     def latest(self) -> tuple[str, bytes] | None:
-        """Build whose index was kept last, and that index."""
+        """Build whose index was cached last, and that index."""
         found = []
         for path in self.folder.glob(f"*/{named(INDEX)}"):
             with suppress(OSError):
@@ -109,14 +109,14 @@ class WebCache:
 
 
 def _head(build: str, path: str, body: bytes) -> bytes:
-    """The line before the bytes of a file."""
+    """Line before the bytes of a file."""
     facts = {"build": build, "path": path, "size": len(body)}
     return json.dumps({**facts, "sum": blake2b(body).hexdigest()}).encode() + b"\n"
 
 
 def _read(file: Path, build: str, path: str) -> bytes | None:
     try:
-        if not file.is_file():  # a pipe would be waited for
+        if not file.is_file():  # reading a pipe would block
             return None
         head, _, body = file.read_bytes().partition(b"\n")
     except OSError:

@@ -41,9 +41,9 @@ INDEX_BYTES: Final = 2_000_000
 FILE_BYTES: Final = 32_000_000
 INDEX_SECONDS: Final = 6.0
 FILE_SECONDS: Final = 30.0
-DOWN: Final = 15.0  # seconds until a site that did not answer is asked again
-FETCHES: Final = 8  # files on their way at a time
-WAITING: Final = 24  # requests that wait for them at a time, of the 64 that are served at a time
+DOWN: Final = 15.0  # seconds until a site that failed is requested again
+FETCHES: Final = 8  # files fetched at the same time
+WAITING: Final = 24  # requests that wait for them, of the 64 that are served at the same time
 PAGES: Final = ("text/html", "application/xhtml+xml")
 
 # What the page can reach is limited, not what its own scripts may do: it has inline scripts and
@@ -65,14 +65,14 @@ log = logging.getLogger("cellucid_dask.server")
 
 
 class HostedPage:
-    """The page of a site, from this server's own origin.
+    """The page of a site, served from the origin of this server.
 
     Parameters
     ----------
     url
         The site; None is that of Cellucid.
     folder
-        Where files are kept; None is below the cache folder of the user.
+        Cache folder; None is below the cache folder of the user.
     """
 
     def __init__(self, url: str | None, folder: Path | None) -> None:
@@ -88,20 +88,20 @@ class HostedPage:
         self._reported = ""
 
     def describe(self) -> str:
-        """Line that tells whose page it is."""
+        """Line that names the site of the page."""
         return f"the page of {self.url}, kept in {self.cache.folder}"
 
     # -------------------------------------------------------------------------------- what is asked
 
     def index(self) -> Content:
-        """The page as it is now, else as it was kept, else the built-in one with a banner."""
-        with self._place():
+        """The current page, else the cached one, else the built-in one with a banner."""
+        with self._site_thread():
             try:
-                build = self._adopt(*self._asked())
+                build = self._switch_build(*self._current_build())
             except (UpstreamError, CrowdedError) as error:
-                kept = self._kept()
+                kept = self._cached_build()
                 shown = "built-in" if kept is None else "kept"
-                self._tell(f"{self.url} {error}; shown is the {shown} page")
+                self._log_once(f"{self.url} {error}; shown is the {shown} page")
                 if kept is None:
                     return page_with_banner(
                         f"The page of {urlsplit(self.url).netloc} could not be loaded: it {error}. "
@@ -111,64 +111,64 @@ class HostedPage:
         return _answer(build.index, HTML)
 
     def may_have(self, path: str) -> bool:
-        """Whether a path can be one of a file of the page."""
+        """Whether a path can be a file of the page."""
         return media_of(path) is not None
 
     def find(self, path: str) -> Content | None:
-        """Content of a file of the page; None for a path that is none.
+        """Content of a file of the page; None for any other path.
 
         Raises
         ------
         HTTPException
-            When it cannot be had, or is of another build.
+            When the file cannot be fetched, or belongs to another build.
         """
         media = media_of(path)
         if media is None:
             return None
-        build = self._build or self._kept()
+        build = self._build or self._cached_build()
         body = None if build is None else self.cache.get(build.id, path)
         if body is None:
-            with self._place():
-                body = self._fetched(build, path)
+            with self._site_thread():
+                body = self._fetch_shared(build, path)
         return _answer(body, media)
 
-    def _fetched(self, build: Build | None, path: str) -> bytes:
-        """Bytes of a file, by way of the site."""
+    def _fetch_shared(self, build: Build | None, path: str) -> bytes:
+        """Bytes of a file, fetched from the site."""
         try:
-            if build is None:  # the page was loaded before this server was started
-                build = self._adopt(*self._asked())
-            work = partial(self._fetch_of, build, path)
+            if build is None:  # the page was loaded before this server started
+                build = self._switch_build(*self._current_build())
+            work = partial(self._fetch_for_build, build, path)
             body: bytes = self._files.get((build.id, path), work, FILE_SECONDS)
         except NoSuchFileError as error:
             raise NotFound("there is no such path") from error
         except (UpstreamError, CrowdedError) as error:
             if isinstance(error, UnfitError):
-                self._tell(f"{path} of the hosted page cannot be had: {self.url} {error}")
+                self._log_once(f"{path} of the hosted page cannot be had: {self.url} {error}")
                 what = "the site of the hosted page sent what cannot be used; see the server's log"
                 raise BadGateway(what) from error
-            self._tell(f"{self.url} {error}")
+            self._log_once(f"{self.url} {error}")
             what = "the site of the hosted page does not answer; see the server's log"
             raise ServiceUnavailable(what, retry_after=5) from error
         return body
 
-    def _fetch_of(self, build: Build, path: str) -> bytes:
-        """Fetch a file, make sure that it is one of a build, and keep it."""
+    def _fetch_for_build(self, build: Build, path: str) -> bytes:
+        """Fetch a file, check that it belongs to a build, and cache it."""
         kept = self.cache.get(build.id, path)
-        if kept is not None:  # another request had it fetched in between
+        if kept is not None:  # another request has fetched it in between
             return kept
         fetched = self._fetch(path, FILE_BYTES, FILE_SECONDS)
         assert fetched is not None
         if media_of(path) != HTML and (fetched.media in PAGES or is_page(fetched.body)):
             raise UnfitError("sent a web page in place of the file")
-        if self._asked(since=monotonic())[0].id != build.id:
+        if self._current_build(since=monotonic())[0].id != build.id:
             raise ServiceUnavailable("the hosted page has changed: reload it")
         self.cache.put(build.id, path, fetched.body)
         return fetched.body
 
     # ---------------------------------------------------------------------------------- the builds
 
-    def _asked(self, since: float = 0.0) -> tuple[Build, float]:
-        """Build that the site has, and when it was asked for it, which is not before `since`."""
+    def _current_build(self, since: float = 0.0) -> tuple[Build, float]:
+        """Build of the site, and the time of that request, not before `since`."""
         for _ in range(3):
             self._check_up()
             try:
@@ -190,12 +190,12 @@ class HostedPage:
             raise UnfitError("sent no page of Cellucid: it names no build")
         return Build(name, fetched.body, fetched.tag), began
 
-    def _adopt(self, build: Build, began: float) -> Build:
-        """Have all files come from a build from now on, and keep nothing of others."""
+    def _switch_build(self, build: Build, began: float) -> Build:
+        """Serve all files from one build from now on, and remove the others."""
         with self._lock:
             before = self._build
             if before is not None and began < self._began:
-                return before  # another request has asked since, and adopted what it got
+                return before  # another request has switched the build since
             self._build, self._began, self._reported = build, began, ""
             if self.cache.get(build.id, INDEX) != build.index:  # also when it was removed since
                 self.cache.put(build.id, INDEX, build.index)
@@ -203,8 +203,8 @@ class HostedPage:
                 self.cache.purge(build.id)
         return build
 
-    def _kept(self) -> Build | None:
-        """Build that was kept, for when the site cannot say."""
+    def _cached_build(self) -> Build | None:
+        """Cached build, used when the site does not respond."""
         with self._lock:
             if self._build is None:
                 found = self.cache.latest()
@@ -216,7 +216,7 @@ class HostedPage:
     def _fetch(
         self, path: str, limit: int, seconds: float, tag: str | None = None
     ) -> Fetched | None:
-        """Fetch a file of the site, unless that did not answer a moment ago."""
+        """Fetch a file of the site, unless the site failed a moment ago."""
         self._check_up()
         try:
             return self._upstream.get(path, limit, seconds, tag)
@@ -233,8 +233,8 @@ class HostedPage:
         return error
 
     @contextmanager
-    def _place(self) -> Iterator[None]:
-        """Wait for the site in one of a few threads: the others are for data."""
+    def _site_thread(self) -> Iterator[None]:
+        """Use one of a few threads that may wait for the site: the others are for data."""
         if not self._places.acquire(blocking=False):
             what = "too many requests wait for the site of the hosted page"
             raise ServiceUnavailable(what, retry_after=2)
@@ -243,8 +243,8 @@ class HostedPage:
         finally:
             self._places.release()
 
-    def _tell(self, line: str) -> None:
-        """Say what is wrong, once until it is another thing or was well in between."""
+    def _log_once(self, line: str) -> None:
+        """Log a problem once, until it changes or is solved in between."""
         with self._lock:
             previous, self._reported = self._reported, line
         if line != previous:

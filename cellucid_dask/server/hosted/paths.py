@@ -1,4 +1,4 @@
-"""Which paths are files of the hosted page, and of what type they are."""
+"""Paths of the files of the hosted page, and their media types."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ _ASSET: Final = re.compile(rf"assets(?:/{_PART})+", re.ASCII)
 
 
 def media_of(path: str) -> str | None:
-    """Media type of a file of the page; None for a path that is none.
+    """Media type of a file of the page; None for any other path.
 
     Parameters
     ----------
     path
-        Of a request, decoded, without its first slash and its query.
+        Path of a request, decoded, without its first slash and its query.
     """
     if path not in ROOT_FILES and (len(path) > LONGEST or not _ASSET.fullmatch(path)):
         return None

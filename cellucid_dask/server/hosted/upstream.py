@@ -1,4 +1,4 @@
-"""One file of another web site, within limits of size and time; nothing it says is believed."""
+"""Fetching one file of another web site, with limits of size and time; nothing is trusted."""
 
 from __future__ import annotations
 
@@ -30,33 +30,33 @@ MOVED: Final = (301, 302, 303, 307, 308)
 
 
 class UpstreamError(Exception):
-    """A file cannot be had; the message has nothing of this machine."""
+    """A file cannot be fetched; the message says nothing about this machine."""
 
 
 class UnreachableError(UpstreamError):
-    """The site does not answer."""
+    """The site does not respond."""
 
 
 class UnfitError(UpstreamError):
-    """It answers with what cannot be used."""
+    """The response of the site cannot be used."""
 
 
 class NoSuchFileError(UpstreamError):
-    """It says that there is no such file."""
+    """The site has no such file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A file as it came.
+    """A fetched file.
 
     Parameters
     ----------
     body
-        All bytes that were announced, and no more.
+        Exactly the bytes that the response announced.
     media
-        What the site calls it; only good for finding an error page in place of a file.
+        Media type that the site gives; used only to detect an error page.
     tag
-        Entity tag of the site, to ask again with.
+        Entity tag of the site, for conditional requests.
     """
 
     body: bytes
@@ -85,16 +85,16 @@ class Upstream:
         path
             Below the URL, without its first slash, checked by the caller.
         limit
-            Bytes it may have.
+            Largest size in bytes.
         seconds
-            It may take from the first byte of the answer to the last, and the connection besides.
+            Time limit from the first to the last byte of the response, without the connection.
         tag
-            Of the version that is known.
+            Entity tag of the known version.
 
         Raises
         ------
         UpstreamError
-            When it cannot be had whole.
+            When the complete file cannot be fetched.
         """
         url, until = f"{self.url}/{path}", monotonic() + seconds
         for _ in range(REDIRECTS + 1):
@@ -116,14 +116,14 @@ class Upstream:
         raise UnfitError("redirects without end")
 
     def _moved(self, url: str, location: str) -> str:
-        """Where a redirect leads, which must be the same site."""
+        """Target of a redirect, which must be on the same site."""
         try:
             target = parse_url(urljoin(url, location)).url
             where = _origin(target)
         except ValueError as error:
             raise UnfitError("redirects to what is no address") from error
         if where != self._origin:
-            site = f", {where}" if is_site_url(where) else ""  # it may hold any letters
+            site = f", {where}" if is_site_url(where) else ""  # it may hold any characters
             raise UnfitError(f"redirects to another site{site}")
         return target
 
@@ -136,13 +136,13 @@ def _origin(url: str) -> str:
 
 
 class _Exchange:
-    """A request and its answer, on a connection of their own that is closed behind them."""
+    """A request and its response, on a connection of their own."""
 
     def __init__(self, url: str, until: float, tag: str | None) -> None:
         self._watch = Watch(until)
         self._manager = _manager(url)
         headers = {
-            "Accept-Encoding": "identity",  # what is inflated has no length that could be checked
+            "Accept-Encoding": "identity",  # an inflated body has no length to check
             "Connection": "close",
             "User-Agent": f"cellucid-dask/{version('cellucid-dask')}",
         }
@@ -173,7 +173,7 @@ class _Exchange:
         self._manager.clear()
 
     def body(self, limit: int) -> bytes:
-        """All of the body, with what says where it ends heeded."""
+        """The complete body; checks the announced length."""
         response = self.response
         coding = response.headers.get("Content-Encoding", "identity").strip().lower()
         if coding != "identity":
@@ -181,7 +181,7 @@ class _Exchange:
         chunked = response.headers.get("Transfer-Encoding", "").strip().lower() == "chunked"
         length = response.headers.get("Content-Length")
         if not chunked and (length is None or not (length.isascii() and length.isdecimal())):
-            raise UnfitError("did not say how long the file is")  # a part could pass for the whole
+            raise UnfitError("did not say how long the file is")  # a part could pass for all
         if not chunked and int(length or 0) > limit:
             raise UnfitError(f"sent more than {limit:,} bytes")
         body = bytearray()
@@ -197,7 +197,7 @@ class _Exchange:
 
 
 def _manager(url: str) -> PoolManager:
-    """What connects: directly, or through the proxy that the environment names for this host."""
+    """Pool that connects directly, or through the proxy that the environment sets for this host."""
     parts = urlsplit(url)
     context = ssl.create_default_context() if parts.scheme == "https" else None
     host = parts.hostname or ""
