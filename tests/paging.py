@@ -277,11 +277,12 @@ class Page:
         self.cdp("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
 
         def arrived(name: str) -> bytes:
-            end = time.monotonic() + PATIENCE
-            while not (folder / name).is_file():
-                assert time.monotonic() < end, [path.name for path in folder.iterdir()]
+            path, end = folder / name, time.monotonic() + PATIENCE
+            # Chromium reserves the name with an empty file, and renames the full one to it.
+            while not (path.is_file() and path.stat().st_size) or [*folder.glob("*.crdownload")]:
+                assert time.monotonic() < end, [entry.name for entry in folder.iterdir()]
                 time.sleep(0.02)
-            return (folder / name).read_bytes()
+            return path.read_bytes()
 
         return arrived
 
