@@ -231,14 +231,15 @@ class Scene:
             shutil.copytree(kept, self.at, symlinks=True, dirs_exist_ok=True)
 
     def _kill_in(self, condition: str, nth: int, *more: object, **first: str) -> None:
-        """Have it killed; in the genes, so that the journal tells of some of them."""
-        for _ in range(5):
+        """Kill a run; among chunks or genes, when the journal records some of them."""
+        for _ in range(20):
             self.reset()
             started = self.kill(condition, nth, *more, **first)
             assert started.wait() == -signal.SIGKILL, started.said
-            if condition != GENE or done_at(self.out).genes:
+            finished = done_at(self.out)
+            if {GENE: finished.genes, SPILLED: finished.spills}.get(condition, True):
                 return
-        raise AssertionError("the journal never came to tell of a gene")
+        raise AssertionError("the journal never recorded a chunk or a gene")
 
     def left_in_genes(self) -> None:
         """Killed when all was spilled and some genes were written."""
