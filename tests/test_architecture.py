@@ -46,7 +46,7 @@ LAYERS: dict[str, str] = {
     "source.inputs": "errors source.arrays source.model source.rows source.storage versions",
     "source.chunks": "errors source.arrays source.inputs source.rows source.storage",
     "source": "errors format source.inputs source.model source.rows source.storage",
-    "compute": "arguments errors files options",
+    "compute": "arguments errors files native options",
     "verify": "arguments errors format versions",
     "previewer": "arguments errors files format options verify",
     "datasets": "arguments errors files format",

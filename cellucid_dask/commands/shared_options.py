@@ -116,7 +116,7 @@ worker_options = combine_options(
         "--workers",
         type=int,
         metavar="N",
-        help="Worker processes; 1 runs threads in this one. [default: the available cores]",
+        help="Worker processes; 1 runs threads in this one. [default: threads, one per core]",
     ),
     click.option(
         "--memory",

@@ -11,6 +11,7 @@ from cellucid_dask.compute.machine import cores
 from cellucid_dask.compute.performance_report import OPTION, find_report_problems
 from cellucid_dask.compute.threads import Threads
 from cellucid_dask.errors import EngineError, Problem
+from cellucid_dask.native import library
 from cellucid_dask.options.run import RunOptions
 
 DATA_IN_MEMORY = "data in memory cannot go to other machines"
@@ -70,9 +71,17 @@ def _choose(run: RunOptions, *, in_memory: bool, small: bool) -> Cluster:
         from cellucid_dask.compute.slurm.jobs import plan_jobs
 
         return SlurmCluster(plan_jobs(run))
+    n_workers = run.workers or cores()
     if run.workers == 1:
         return Threads(cores())
-    n_workers = run.workers or cores()
-    if n_workers == 1 or in_memory or (small and run.workers is None):
+    if n_workers == 1 or in_memory or (run.workers is None and (small or _threads_suffice())):
         return Threads(n_workers)
     return LocalCluster(n_workers)
+
+
+def _threads_suffice() -> bool:
+    """Whether threads of one process use all cores, also for large work.
+
+    The functions of the native library run without the GIL. The numpy path holds it too often.
+    """
+    return library.load() is not None

@@ -1,4 +1,4 @@
-"""Threads of this process: for small jobs, ``--workers 1``, and data in its memory."""
+"""Threads of this process: the default on one machine where the native library is in use."""
 
 from __future__ import annotations
 

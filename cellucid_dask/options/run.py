@@ -24,7 +24,8 @@ class RunOptions(Options):
     ----------
     workers
         Number of worker processes; with `slurm`, in all its jobs together. 1 runs threads in this
-        process. None starts one for each core of this process, or none if the export is small.
+        process. None runs threads as well; without the native library, it starts one process for
+        each core if the export is large.
     memory
         Limit of the summed resident memory of all processes of the run, in bytes or as text
         such as ``"8GB"``; None is half of the memory that is available to this process.
