@@ -15,6 +15,7 @@ import click
 
 from cellucid_dask import format as fmt
 from cellucid_dask.commands.export_options import export_options
+from cellucid_dask.commands.installation import version_options
 from cellucid_dask.commands.output import format_result, format_verification, print_lines
 from cellucid_dask.commands.serve_options import serve_options
 from cellucid_dask.commands.shared_options import (
@@ -35,9 +36,11 @@ if TYPE_CHECKING:
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="cellucid-dask")
-def cli() -> None:
+@version_options
+def cli(*, verbose: bool) -> None:
     """Export single-cell atlases to the Cellucid viewer, out of core and in parallel."""
+    if verbose:
+        raise click.UsageError("--verbose goes with --version")
 
 
 @cli.command()

@@ -1,25 +1,76 @@
-"""Load the C library of the native gene path, if this installation has one."""
+"""Load the C library of the native gene path, if this installation has one that fits."""
 
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-NAME = "libcellucid_native" + (".dylib" if sys.platform == "darwin" else ".so")
+from cellucid_dask.native.build import LIBRARY, digest_sources, is_current
+
+SWITCH = "CELLUCID_DASK_NATIVE"
+COMPILE = "python -m cellucid_dask.native.build"
+PATH = Path(__file__).with_name(LIBRARY)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The library, or why it is not in use.
+
+    Parameters
+    ----------
+    library
+        None where there is none; its functions are called without the GIL.
+    reason
+        Why there is none, as part of a sentence.
+    fix
+        What to do about it; empty where nothing can be done, or the user has chosen so.
+    """
+
+    library: ctypes.CDLL | None = None
+    reason: str = ""
+    fix: str = ""
+
+
+def load() -> ctypes.CDLL | None:
+    """Return the library, which is loaded once in each process; None where there is none."""
+    return find_library().library
+
+
+def find_library() -> Loaded:
+    """Return the library, or why there is none; the environment variable is read each time."""
+    if os.environ.get(SWITCH) == "0":
+        return Loaded(reason=f"{SWITCH}=0 is set")
+    return _open_library(PATH)
+
+
+def describe() -> str:
+    """Say in one line which gene path is in use, and why."""
+    found = find_library()
+    if found.library is None:
+        return f"numpy ({found.reason})" + (f"; {found.fix}" if found.fix else "")
+    found.library.native_compiler.restype = ctypes.c_char_p
+    compiler: bytes = found.library.native_compiler()
+    return f"native (compiled by {compiler.decode(errors='replace')})"
 
 
 @cache
-def load() -> ctypes.CDLL | None:
-    """Load the library once in each process; None where there is none.
-
-    Functions of it are called without the GIL.
-    """
-    path = Path(__file__).with_name(NAME)
-    if sys.byteorder != "little" or not path.exists():
-        return None
+def _open_library(path: Path) -> Loaded:
+    if sys.byteorder != "little":
+        return Loaded(reason="this machine is big-endian")
+    if sys.maxsize < 2**32:  # whose arithmetic may round otherwise
+        return Loaded(reason="this Python is a 32-bit program")
+    if not path.exists():
+        fix = f"install a C compiler or ziglang, then run: {COMPILE}"
+        return Loaded(reason="the native library was not compiled", fix=fix)
     try:
-        return ctypes.CDLL(str(path))
-    except OSError:
-        return None
+        if digest_sources(path.parent) and not is_current(path):
+            return Loaded(
+                reason="the native library was compiled from other sources", fix=f"run: {COMPILE}"
+            )
+        return Loaded(ctypes.CDLL(str(path)))
+    except OSError as error:
+        return Loaded(reason=f"the native library cannot be loaded: {error}", fix=f"run: {COMPILE}")
