@@ -63,8 +63,8 @@ LAYERS: dict[str, str] = {
     "exporter.receipts exporter.recovery exporter.result files format options previewer "
     "source.arrays source.model source.storage verify",
     "exporter": "arguments compute encode errors exporter.checks exporter.job exporter.planning "
-    "exporter.receipts exporter.recovery exporter.result exporter.stages files format options "
-    "source.model",
+    "exporter.receipts exporter.recovery exporter.result exporter.stages files format native "
+    "options source.model",
     "api": "arguments compute errors exporter exporter.checks exporter.result options source",
     "prepare_arrays": "arguments compute errors exporter exporter.result options source.inputs",
     "server.cache_folder": "format source.storage",

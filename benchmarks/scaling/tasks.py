@@ -46,7 +46,9 @@ def make_arguments(n_tasks: int, genes_each: int, n_spills: int) -> list[tuple[A
     n_spills
         Spill files that each task gets in a list; 0 gives it the path of a file with the list.
     """
-    settings = GeneSettings("/scratch/project/atlases/.atlas/export", SCRATCH, 10**8, 8, 6)
+    settings = GeneSettings(
+        "/scratch/project/atlases/.atlas/export", SCRATCH, 10**8, 8, 6, native=True
+    )
     spills: Any = f"{SCRATCH}/spills.json"
     if n_spills:
         spills = [

@@ -42,6 +42,8 @@ def format_result(result: ExportResult) -> Iterator[str]:
             yield f"  {line}"
     for line in result.warnings:
         yield f"warning: {line}"
+    if result.gene_path == "numpy":
+        yield f"note: genes go through numpy, which is slower: {result.gene_path_reason}"
     if not result.written:
         yield f"dry run: nothing was written to {result.out}"
         return

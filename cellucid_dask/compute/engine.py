@@ -104,10 +104,15 @@ class Engine:
                 )
             yield
 
-    def check_workers(self, paths: Sequence[str]) -> None:
+    def check_workers(self, paths: Sequence[str], *, native: bool) -> None:
         """Refuse remote workers without this package, with another version, or without `paths`.
 
         Workers that come later are checked with their first task.
+
+        Parameters
+        ----------
+        native
+            Whether tasks use the native library, which every worker must then have.
 
         Raises
         ------
@@ -115,7 +120,7 @@ class Engine:
             With what the worker lacks.
         """
         if self.cluster.is_remote:
-            self._requirements = describe_requirements(paths)
+            self._requirements = describe_requirements(paths, native=native)
             check_all_workers(self._client, self._requirements)
 
     def run(

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from cellucid_dask.errors import EngineError
+from cellucid_dask.native.library import COMPILE, SWITCH, find_library
 
 R = TypeVar("R")
 PACKAGES = ("cellucid-dask", "dask", "distributed", "numpy", "zlib-ng")
@@ -35,10 +36,13 @@ class Requirements:
     paths
         Path of each file or folder that the worker must see, and its size in bytes:
         `FOLDER_SIZE` for a folder, None where nothing exists.
+    native
+        Whether tasks use the native library.
     """
 
     versions: tuple[tuple[str, str], ...]
     paths: tuple[tuple[str, int | None], ...]
+    native: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +57,20 @@ class Differences:
         What the worker does not see, or sees with another size.
     host
         Its machine.
+    native
+        Why it does not have the native library; empty when it has, or need not have it.
     """
 
     versions: tuple[tuple[str, str, str], ...]
     paths: tuple[str, ...]
     host: str
+    native: str = ""
 
 
-def describe_requirements(paths: Iterable[str]) -> Requirements:
+def describe_requirements(paths: Iterable[str], *, native: bool = False) -> Requirements:
     """Return the versions of this process, and what it sees at `paths`."""
     versions = tuple((name, _version(name)) for name in ("python", *PACKAGES))
-    return Requirements(versions, tuple((path, _size(path)) for path in paths))
+    return Requirements(versions, tuple((path, _size(path)) for path in paths), native)
 
 
 def find_differences(requirements: Requirements) -> Differences:
@@ -75,7 +82,8 @@ def find_differences(requirements: Requirements) -> Differences:
         if (own := _version(name)) != required
     )
     paths = tuple(path for path, size in requirements.paths if _size(path) != size)
-    return Differences(versions, paths, platform.node())
+    native = find_library().reason if requirements.native else ""
+    return Differences(versions, paths, platform.node(), native)
 
 
 def _version(name: str) -> str:
@@ -100,7 +108,8 @@ def refuse_differences(worker: str, differences: Differences) -> None:
     Raises
     ------
     EngineError
-        With both versions, or with the paths that the worker does not see.
+        With both versions, with why the worker lacks the native library, or with the paths that
+        it does not see.
     """
     where = f"worker {worker} on {differences.host}"
     if differences.versions:
@@ -108,6 +117,12 @@ def refuse_differences(worker: str, differences: Differences) -> None:
         ours = ", ".join(f"{name} {required}" for name, _, required in differences.versions)
         what = f"has {theirs}; this process has {ours}"
         raise EngineError(what, where=where, fix=FIX_ENVIRONMENT)
+    if differences.native:
+        raise EngineError(
+            f"cannot use the native library, as this process does ({differences.native})",
+            where=where,
+            fix=f"compile it there ({COMPILE}), or set {SWITCH}=0 for this process",
+        )
     if differences.paths:
         raise EngineError(
             f"does not see {', '.join(differences.paths)}",

@@ -20,6 +20,8 @@ class Job:
 
     Parameters
     ----------
+    native
+        Whether genes go through the native library, in this process and in all workers.
     arrays, columns
         Receipts of points and vectors, and of the values or codes of each obs column.
     journal
@@ -34,6 +36,7 @@ class Job:
     engine: Engine
     plan: Plan
     folders: StagingFolders
+    native: bool
     journal: Journal = field(default_factory=lambda: Journal(None))
     finished: FinishedWork = field(default_factory=FinishedWork)
     arrays: list[Receipt] = field(default_factory=list)
@@ -65,10 +68,9 @@ class Job:
         return self.options.compression
 
     def check_workers(self) -> None:
-        """Check that every worker can read the input and write the folders of this run."""
-        self.engine.check_workers(
-            [path for path in (self.source.path, self.export, self.scratch) if path]
-        )
+        """Check that every worker can do this run: read its input, write its folders."""
+        paths = [path for path in (self.source.path, self.export, self.scratch) if path]
+        self.engine.check_workers(paths, native=self.native and self.catalog.genes is not None)
 
     def share_selection(self) -> None:
         """Write the selection of cells, if there is one, where all workers can read it."""

@@ -28,6 +28,7 @@ from cellucid_dask.exporter.stages.dataset_files import DatasetFiles, Step
 from cellucid_dask.exporter.stages.manifests import build
 from cellucid_dask.exporter.stages.obs.reduction import reduce_columns
 from cellucid_dask.files import PARTS, Receipt
+from cellucid_dask.native.library import load
 from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.source.model import Source
 
@@ -89,7 +90,8 @@ class OnDemandFiles:
         self._slots = max(1, min(cores(), memory // ObsMemory.of(catalog).least))
         plan = Plan("none", (), 0, cut_spans(catalog.n_cells), room, room)
         folders = make_folders(folder)
-        self._files = DatasetFiles(catalog.source, catalog, self.options, plan, folders)
+        native = load() is not None
+        self._files = DatasetFiles(catalog.source, catalog, self.options, plan, folders, native)
         self.steps, self.run = self._files.steps(), self._files.run
         self.encode_gene = self._files.encode_gene
 

@@ -13,6 +13,7 @@ from cellucid_dask.exporter.checks.survey import Catalog, survey
 from cellucid_dask.exporter.output_checks import output_problems
 from cellucid_dask.exporter.recovery.previous_run import PreviousRun, inspect_previous_run
 from cellucid_dask.exporter.recovery.provenance import Provenance, collect_provenance
+from cellucid_dask.native.library import Loaded, find_library
 from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.options.run import RunOptions
 from cellucid_dask.source.model import Source
@@ -24,6 +25,8 @@ class CheckedInput:
 
     Parameters
     ----------
+    library
+        The native library, found once for the whole run: its genes go one way.
     provenance
         What the bytes depend on; None for data in memory, and when there are problems.
     problems
@@ -31,6 +34,7 @@ class CheckedInput:
     """
 
     catalog: Catalog
+    library: Loaded
     provenance: Provenance | None
     previous: PreviousRun
     problems: tuple[Problem, ...]
@@ -50,11 +54,12 @@ def check_before_run(
         catalog = survey(source, options, vectors)
         advance()
     problems = (*known_problems, *catalog.problems)
+    library = find_library()
     if problems:
-        return CheckedInput(catalog, None, PreviousRun(), problems)
-    provenance = collect_provenance(catalog.source, catalog, options)
+        return CheckedInput(catalog, library, None, PreviousRun(), problems)
+    provenance = collect_provenance(catalog.source, catalog, options, library.gene_path)
     previous = inspect_previous_run(out, provenance, restart=run.restart)
-    return CheckedInput(catalog, provenance, previous, ())
+    return CheckedInput(catalog, library, provenance, previous, ())
 
 
 def check_output(checked: CheckedInput, out: Path, run: RunOptions) -> None:

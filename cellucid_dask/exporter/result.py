@@ -29,6 +29,9 @@ class ExportResult:
         Whose peak it is: that of workers of a joined scheduler is not known here.
     resumed
         What an earlier run had done already; empty when there was nothing.
+    gene_path, gene_path_reason
+        How genes were transposed and encoded: by the ``native`` library, or by ``numpy`` and why;
+        empty without genes.
     verified
         What reading the export found before it was published; None when it was not asked for.
     preview
@@ -54,6 +57,8 @@ class ExportResult:
     peak_memory_bytes: int = 0
     peak_memory_of: str = "all processes"
     resumed: str = ""
+    gene_path: str = ""
+    gene_path_reason: str = ""
     verified: dict[str, Any] | None = None
     preview: str | None = None
     plan: dict[str, str] = field(default_factory=dict)

@@ -62,6 +62,9 @@ def run_export(
         checked = check_before_run(source, out, options, run, reporter, vectors, problems)
         catalog, previous = checked.catalog, checked.previous
         result.warnings, result.discovered = catalog.warnings, catalog.notes
+        if catalog.genes is not None:
+            result.gene_path = checked.library.gene_path
+            result.gene_path_reason = checked.library.explanation
         if previous.complete and (not run.verify or verified(out, result)):
             result.resumed = "all of it"
             if not dry_run:
@@ -76,7 +79,8 @@ def run_export(
                 return result
             with open_workspace(engine, run, out, checked.provenance) as workspace:
                 folders, journal = workspace.folders, workspace.journal
-                job = Job(catalog.source, catalog, options, engine, plan, folders, journal)
+                native = checked.library.library is not None
+                job = Job(catalog.source, catalog, options, engine, plan, folders, native, journal)
                 write_export(job, workspace, run, result, checked.provenance, latent_name)
     return result
 

@@ -34,6 +34,16 @@ class Loaded:
     reason: str = ""
     fix: str = ""
 
+    @property
+    def gene_path(self) -> str:
+        """The way of genes in this process: ``native`` or ``numpy``."""
+        return "numpy" if self.library is None else "native"
+
+    @property
+    def explanation(self) -> str:
+        """Why it is not in use, and what to do about it; empty when it is."""
+        return "; ".join(text for text in (self.reason, self.fix) if text)
+
 
 def load() -> ctypes.CDLL | None:
     """Return the library, which is loaded once in each process; None where there is none."""
@@ -51,7 +61,7 @@ def describe() -> str:
     """Say in one line which gene path is in use, and why."""
     found = find_library()
     if found.library is None:
-        return f"numpy ({found.reason})" + (f"; {found.fix}" if found.fix else "")
+        return f"numpy ({found.explanation})"
     found.library.native_compiler.restype = ctypes.c_char_p
     compiler: bytes = found.library.native_compiler()
     return f"native (compiled by {compiler.decode(errors='replace')})"

@@ -237,7 +237,7 @@ def test_a_run_does_not_go_on_with_that_of_another_modality(tmp_path: Path) -> N
     for name in ("rna", "prot"):
         options = ExportOptions(modality=name, created_at=FIXED["created_at"])
         source = open_source(path, name)
-        found[name] = collect_provenance(source, survey(source, options), options)
+        found[name] = collect_provenance(source, survey(source, options), options, "numpy")
         assert source.name == f"a-{name}", "two modalities get two folders and two ids"
     assert differences(found["rna"] or {}, found["rna"]) == []
     (told,) = differences(found["rna"] or {}, found["prot"])

@@ -22,11 +22,16 @@ LONG = 160  # characters of a value beyond which a digest stands for it
 
 
 def collect_provenance(
-    source: Source, catalog: Catalog, options: ExportOptions
+    source: Source, catalog: Catalog, options: ExportOptions, gene_path: str
 ) -> dict[str, str] | None:
     """Facts by name; runs with equal facts may resume one another's work.
 
     None for data that lives in memory, which has no fingerprint.
+
+    Parameters
+    ----------
+    gene_path
+        ``native`` or ``numpy``, whose spill files and compressed genes differ.
 
     Raises
     ------
@@ -35,7 +40,8 @@ def collect_provenance(
     """
     if source.path is None or source.local:
         return None
-    return {**_input(source.path), **_shapes(source, catalog), **_options(options), **_software()}
+    facts = {**_input(source.path), **_shapes(source, catalog), **_options(options), **_software()}
+    return facts if catalog.genes is None else {**facts, "gene path": gene_path}
 
 
 def differences(was: Provenance, now: Provenance | None) -> list[str]:

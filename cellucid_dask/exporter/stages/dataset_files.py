@@ -61,6 +61,8 @@ class DatasetFiles:
         Memory of a task, and the spans of the partial sums.
     folders
         Where the files go.
+    native
+        Whether genes are encoded by the native library.
     """
 
     source: Source
@@ -68,11 +70,12 @@ class DatasetFiles:
     options: ExportOptions
     plan: Plan
     folders: StagingFolders
+    native: bool
 
     @classmethod
     def of(cls, job: Job) -> DatasetFiles:
         """Files of the export that `job` makes."""
-        return cls(job.source, job.catalog, job.options, job.plan, job.folders)
+        return cls(job.source, job.catalog, job.options, job.plan, job.folders, job.native)
 
     @property
     def _export(self) -> str:
@@ -181,6 +184,7 @@ class DatasetFiles:
             self.catalog.n_cells,
             self.options.var_quantization,
             self.options.compression,
+            self.native,
         )
 
     def encode_gene(self, pieces: Sequence[GenePiece], level: int) -> bytes:

@@ -51,7 +51,7 @@ def count_tasks(
     dense matrices. For a spill that is not written yet all genes count as equal.
     """
     engine, nowhere = _Counting(slots), StagingFolders(Path(), Path(), Path())
-    job = Job(source, catalog, options, cast(Engine, engine), plan, nowhere)
+    job = Job(source, catalog, options, cast(Engine, engine), plan, nowhere, native=False)
     write_obs(job)
     reduce_columns(DatasetFiles.of(job), job.engine, here=job.obs_here)
     counts = dict(engine.counts)

@@ -33,6 +33,8 @@ class GeneSettings:
         Length of every vector.
     bits, level
         Quantization (8, 16, None) and gzip level.
+    native
+        Whether they are encoded by the native library.
     """
 
     folder: str
@@ -40,6 +42,7 @@ class GeneSettings:
     n_cells: int
     bits: int | None
     level: int
+    native: bool
 
 
 def gene_resource(gene: str, bits: int | None, level: int) -> Resource:
