@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from zlib_ng import zlib_ng
 
 from cellucid_dask.format import CODES
+from cellucid_dask.native import encoder
+from cellucid_dask.native.calls import NativeError
 
 Float32: TypeAlias = NDArray[np.float32]
 
@@ -81,6 +83,11 @@ class Range:
     constant: bool = False
     empty: bool = False
 
+    def line(self, bits: int) -> tuple[np.float32, np.float32]:
+        """(lowest, scale) of quantization: a code is ``(value - lowest) * scale``."""
+        with np.errstate(over="ignore"):  # a range so small that its scale is infinite
+            return np.float32(self.lo), np.float32((CODES[bits].missing - 1) / (self.hi - self.lo))
+
     def troubles(self) -> list[str]:
         """Say what of the vector cannot be shown."""
         if self.empty:
@@ -115,8 +122,8 @@ def quantize(values: Float32, span: Range, bits: int) -> NDArray[Any]:
     code = CODES[bits]
     top = np.float32(code.missing - 1)
     with np.errstate(all="ignore"):
-        scale = np.float32((code.missing - 1) / (span.hi - span.lo))
-        scaled = values - np.float32(span.lo)
+        lowest, scale = span.line(bits)
+        scaled = values - lowest
         scaled *= scale
         if np.isinf(scale):  # a range so small that its lowest value is 0 * inf
             np.nan_to_num(scaled, copy=False, nan=0.0)
@@ -152,6 +159,8 @@ def encode_gene(
     n_cells: int,
     bits: int | None,
     level: int,
+    *,
+    native: bool | None = None,
 ) -> Encoded:
     """Encode a gene from its stored values.
 
@@ -166,10 +175,17 @@ def encode_gene(
         8, 16 or None.
     level
         Gzip level, 0 for none.
+    native
+        Use the encoder in C, where its files differ from those of zlib by their compression only
+        and the level does not matter; None is wherever it can be used.
     """
     stored = [values for _, _, values in pieces]
     values = stored[0] if len(stored) == 1 else np.concatenate([np.zeros(0, np.float32), *stored])
     span = value_range(values, joins_zero=values.size < n_cells)
+    if level and native is not False:
+        payload = _encode_records(pieces, n_cells, bits, span)
+        if payload is not None:
+            return Encoded(payload, span)
     zero = np.zeros(1, np.float32)
     background = zero if bits is None else quantize(zero, span, bits)
     codes = values if bits is None else quantize(values, span, bits)
@@ -180,6 +196,32 @@ def encode_gene(
         done += piece.size
     # Two bytes in turn are no run to zlib: a 16-bit background needs the full search.
     return Encoded(pack([out], level, runs=len(set(background.tobytes())) == 1), span)
+
+
+def _encode_records(
+    pieces: Sequence[tuple[int, NDArray[Any] | slice, Float32]],
+    n_cells: int,
+    bits: int | None,
+    span: Range,
+) -> bytes | None:
+    """Encode a gene in C; None where that cannot be, as when cells do not rise."""
+    width = 4 if bits is None else bits // 8
+    if not encoder.can_encode(n_cells, width):
+        return None
+    zero = np.zeros(1, np.float32)
+    lowest, scale = (0.0, 1.0) if bits is None else span.line(bits)
+    background = 0 if bits is None else int(quantize(zero, span, bits)[0])
+    if width == 2 and background % 257:
+        return None
+    try:
+        records = encoder.make_records(pieces, n_cells, width, lowest, scale)
+        starts = np.array([0, records.size])
+        payload, _ = encoder.encode_strip(
+            n_cells, width, starts, records, np.array([background], np.uint32)
+        )
+    except NativeError:
+        return None
+    return payload.tobytes()
 
 
 def pack(arrays: Iterable[NDArray[Any]], level: int, *, runs: bool = False) -> bytes:

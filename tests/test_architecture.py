@@ -34,7 +34,7 @@ LAYERS: dict[str, str] = {
     "errors": "",
     "versions": "",
     "native": "",
-    "encode": "format",
+    "encode": "format native",
     "files": "encode format",
     "options": "errors format",
     "arguments": "errors options",

@@ -1,0 +1,108 @@
+/* One deflate block of a byte stream that is background but for some bytes, its items.
+ *
+ * A gap is the run of background bytes before an item, or after the last one. It is written as
+ * background literals only, or as one such literal and matches of distance 1. */
+#ifndef CELLUCID_DEFLATE_BLOCK_H
+#define CELLUCID_DEFLATE_BLOCK_H
+
+#include "native.h"
+
+enum {
+    LONGEST_MATCH = 258,
+    LONG_GAP = LONGEST_MATCH + 2, /* gaps from here on take several matches */
+    N_SYMBOLS = 286,              /* literals, end of block, lengths */
+    END_OF_BLOCK = 256,
+    N_LENGTHS = 29,
+    LANES = 4 /* equal items one after the other count in different places */
+};
+
+/* How often there is what. Everything of a block follows from these counts. */
+typedef struct {
+    uint32_t items[LANES][256];
+    uint32_t gaps[LONG_GAP];       /* by length, the shorter ones */
+    uint32_t n_long;               /* gaps of LONG_GAP and more */
+    uint32_t rests[LONGEST_MATCH]; /* what is left of these after a literal and longest matches */
+    uint64_t n_longest;            /* matches of LONGEST_MATCH in these */
+} Counts;
+
+static inline void count_gap(Counts *counts, uint64_t gap)
+{
+    if (gap < LONG_GAP) {
+        counts->gaps[gap]++;
+    } else {
+        counts->n_long++;
+        counts->rests[(gap - 1) % LONGEST_MATCH]++;
+        counts->n_longest += (gap - 1) / LONGEST_MATCH;
+    }
+}
+
+/* Bits in the lower 56 places, how many there are in the upper 8. */
+typedef uint64_t Bits;
+#define BITS_MASK 0x00FFFFFFFFFFFFFFu
+#define BITS_LENGTH 56
+
+enum {
+    LONGEST_CODE = 14,
+    /* Bits of a gap that `put` takes together with an item, beside up to 7 that are waiting. */
+    LONGEST_ENTRY = 3 * LONGEST_CODE,
+    SLOW_ENTRY = 255 /* length of an entry that `put_gap` has to write */
+};
+
+/* The header of a dynamic block: code lengths, run-length coded with a code of their own. */
+typedef struct {
+    int n_symbols, n_tokens, n_order;
+    uint8_t tokens[N_SYMBOLS + 1], repeats[N_SYMBOLS + 1];
+    uint8_t lengths[19];
+    uint16_t codes[19];
+    uint64_t n_bits;
+} CodeHeader;
+
+typedef struct {
+    Bits gaps[LONG_GAP + 1]; /* the last one stands for all long gaps */
+    Bits items[256];
+    Bits lengths[LONGEST_MATCH + 1]; /* matches, by length */
+    Bits end;
+    Bits many_longest; /* several longest matches */
+    int n_many;
+    uint8_t background;
+    uint8_t matched[LONG_GAP]; /* whether gaps of this length are a literal and a match */
+    uint8_t dynamic; /* whether it brings its codes, in `header` */
+    CodeHeader header;
+    uint64_t n_bits; /* of the whole block */
+} Block;
+
+/* Bits on their way out. Up to 8 bytes from `at` on are written to, whatever is put. */
+typedef struct {
+    uint64_t waiting;
+    unsigned n_waiting; /* at most 7 after each `put` */
+    uint8_t *at;
+} BitWriter;
+
+static inline void put(BitWriter *out, uint64_t bits, unsigned n)
+{
+    out->waiting |= bits << out->n_waiting;
+    out->n_waiting += n;
+    memcpy(out->at, &out->waiting, 8);
+    out->at += out->n_waiting >> 3;
+    out->waiting >>= out->n_waiting & ~7u;
+    out->n_waiting &= 7;
+}
+
+static inline void put_bits(BitWriter *out, Bits entry)
+{
+    put(out, entry & BITS_MASK, entry >> BITS_LENGTH);
+}
+
+/* Choose codes for a stream with these counts. */
+void plan_block(const Counts *counts, uint8_t background, Block *block);
+
+/* What stands before the first gap. */
+BitWriter put_header(const Block *block, BitWriter out);
+
+/* Any gap of 1 and more. */
+BitWriter put_gap(const Block *block, BitWriter out, uint64_t gap);
+
+/* The end of the block, to a whole byte; returns the place after it. */
+uint8_t *put_end(const Block *block, BitWriter out);
+
+#endif
