@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -52,18 +50,10 @@ def write_file(
     resource: Resource,
     parts: Iterable[bytes | memoryview],
     span: Range | None = None,
-    *,
-    beside: str | None = None,
 ) -> Receipt:
-    """Write one file of the export in `folder`: outside of it, then rename into its place.
-
-    Parameters
-    ----------
-    beside
-        Folder for the file while it is written; by default that of the run for such files.
-    """
+    """Write one file of the export in `folder`: outside of it, then rename into its place."""
     # Not in the export, where a worker that is killed would leave it to be published.
-    beside = beside or os.path.join(os.path.dirname(folder), PARTS)  # noqa: PTH118, PTH120
+    beside = os.path.join(os.path.dirname(folder), PARTS)  # noqa: PTH118, PTH120
     size, crc = write_atomically(f"{folder}/{resource.path}", parts, beside)
     return Receipt(resource.path, size, crc, span)
 
@@ -88,7 +78,6 @@ def write_atomically(
     -------
     Bytes that were written, and their crc32.
     """
-    # Plain strings and no buffer: an export has a file per gene, most of them small.
     folder, name = os.path.split(path)
     # A name of its own: who was taken for lost may still write, and process ids repeat on clusters.
     unfinished = f"{beside or folder}/{name}.{secrets.token_hex(4)}.part"
@@ -139,20 +128,6 @@ def name_path_in_errors(path: str | Path) -> Iterator[None]:
         raise
 
 
-@contextmanager
-def task_folder(parent: str, name: str) -> Iterator[str]:
-    """Have a folder for the unfinished files of one task.
-
-    Tasks that make files in one folder wait for one another at each, and ext4 looks for an inode
-    among those that were freed there a moment ago: up to ten times as long per file.
-    """
-    folder = tempfile.mkdtemp(prefix=f"{name}-", dir=parent)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 def file_crc32(path: str | Path) -> tuple[int, int]:
     """Bytes of a file, and their crc32."""
     size = crc = 0
@@ -163,10 +138,10 @@ def file_crc32(path: str | Path) -> tuple[int, int]:
     return size, crc
 
 
-def has_size(path: Path, size: int) -> bool:
+def has_size(path: str, size: int) -> bool:
     """Whether there is a file of so many bytes."""
     try:
-        return path.stat().st_size == size
+        return os.stat(path).st_size == size  # noqa: PTH116  there is a file per gene
     except OSError:
         return False
 

@@ -237,7 +237,7 @@ class Scene:
             started = self.kill(condition, nth, *more, **first)
             assert started.wait() == -signal.SIGKILL, started.said
             finished = done_at(self.out)
-            if {GENE: finished.genes, SPILLED: finished.spills}.get(condition, True):
+            if {GENE: finished.genes.size, SPILLED: finished.spills}.get(condition, True):
                 return
         raise AssertionError("the journal never recorded a chunk or a gene")
 

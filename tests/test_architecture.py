@@ -36,6 +36,7 @@ LAYERS: dict[str, str] = {
     "native": "",
     "encode": "format native",
     "files": "encode format",
+    "block_writer": "",
     "options": "errors format",
     "arguments": "errors options",
     "synthetic": "errors",
@@ -59,9 +60,9 @@ LAYERS: dict[str, str] = {
     "exporter.result": "",
     "exporter.job": "compute exporter.checks exporter.planning exporter.recovery files options "
     "source.model",
-    "exporter.stages": "compute encode errors exporter.checks exporter.job exporter.planning "
-    "exporter.receipts exporter.recovery exporter.result files format options previewer "
-    "source.arrays source.model source.storage verify",
+    "exporter.stages": "block_writer compute encode errors exporter.checks exporter.job "
+    "exporter.planning exporter.receipts exporter.recovery exporter.result files format options "
+    "previewer source.arrays source.model source.storage verify",
     "exporter": "arguments compute encode errors exporter.checks exporter.job exporter.planning "
     "exporter.receipts exporter.recovery exporter.result exporter.stages files format native "
     "options source.model",

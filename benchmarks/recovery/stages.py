@@ -46,7 +46,7 @@ def find_stage(atlas: Atlas, out: Path, run: Run, *, had_journal: bool) -> str:
         return "obs"
     if len(work.genes) < atlas.genes:
         rows = sum(spill.n_rows for spill in work.spills)
-        is_spilling = atlas.layout == "csr" and rows < atlas.cells and not work.genes
+        is_spilling = atlas.layout == "csr" and rows < atlas.cells and not work.genes.size
         return "transpose" if is_spilling else "genes"
     return "manifests"  # or the graph, where it takes longest
 

@@ -12,16 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 
 from benchmarks.scaling.cluster import Cluster, running_cluster
 from cellucid_dask.compute.choose_cluster import choose_cluster
 from cellucid_dask.compute.engine import Engine
 from cellucid_dask.compute.progress import Reporter
-from cellucid_dask.encode import Range
-from cellucid_dask.exporter.receipts import Spill
+from cellucid_dask.exporter.receipts import GENE_RECEIPT, GeneReceipts, Spill
 from cellucid_dask.exporter.stages.genes.blocks import GeneSettings
-from cellucid_dask.files import Receipt
 from cellucid_dask.options.run import RunOptions
 
 SECONDS = 0.05  # between samples of the memory
@@ -30,12 +29,12 @@ SCRATCH = "/scratch/project/atlases/.atlas.cellucid-staging/cellucid-dask-scratc
 
 def return_receipts(
     _settings: GeneSettings, _spills: Any, start: int, ids: Sequence[str]
-) -> list[Receipt]:
+) -> GeneReceipts:
     """Do nothing, and return what a task that wrote genes returns."""
-    return [
-        Receipt(f"var/{gene}.values.u8.gz", 10_000 + i, 123_456_789, Range(0.0, 5.0 + start))
-        for i, gene in enumerate(ids)
-    ]
+    receipts = np.zeros(len(ids), GENE_RECEIPT)
+    receipts["gene"] = np.arange(start, start + len(ids))
+    receipts["size"], receipts["crc32"], receipts["hi"] = 10_000, 123_456_789, 5.0
+    return receipts
 
 
 def make_arguments(n_tasks: int, genes_each: int, n_spills: int) -> list[tuple[Any, ...]]:

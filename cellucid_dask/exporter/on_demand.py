@@ -146,10 +146,10 @@ class OnDemandFiles:
         """``var_manifest.json``; `ranges` of all columns of the matrix, if genes are quantized."""
         genes = self.catalog.genes
         assert genes is not None
-        receipts: Sequence[Receipt] = [NOT_WRITTEN] * len(genes.ids)
+        spans = None
         if ranges is not None:
-            receipts = [replace(NOT_WRITTEN, span=ranges[i]) for i in genes.columns.tolist()]
-        return build.var_manifest(self.catalog, self.options, genes.ids, receipts)
+            spans = [(ranges[i].lo, ranges[i].hi) for i in genes.columns.tolist()]
+        return build.var_manifest(self.catalog, self.options, genes.ids, spans)
 
     def connectivity_manifest(self, edges: Edges) -> dict[str, Any]:
         """``connectivity_manifest.json``."""

@@ -1,14 +1,67 @@
-"""Receipts of what is more than one file of an export: a spilled chunk of rows, and the graph."""
+"""Receipts of what is more than one file: a block of genes, a spilled chunk, and the graph."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cellucid_dask.files import Receipt, read_array
+
+# The file of a gene: the number of the gene in the export, bytes and crc32 of the file, and the
+# fields of `cellucid_dask.encode.Range`.
+GENE_RECEIPT: Final = np.dtype(
+    [
+        ("gene", np.int64),
+        ("size", np.int64),
+        ("crc32", np.uint32),
+        ("lo", np.float64),
+        ("hi", np.float64),
+        ("n_nan", np.int64),
+        ("n_inf", np.int64),
+        ("constant", np.bool_),
+        ("empty", np.bool_),
+    ]
+)
+# (n,) of `GENE_RECEIPT`, genes in any order. One array, as there may be 60,000: what a task sends
+# back, a line of the journal, and what the manifests are made from.
+GeneReceipts: TypeAlias = NDArray[np.void]
+
+
+def no_genes() -> GeneReceipts:
+    """Receipts of no gene."""
+    return np.zeros(0, GENE_RECEIPT)
+
+
+def columns_of(receipts: GeneReceipts) -> dict[str, list[Any]]:
+    """Fields of all receipts, by the name of the field, as plain numbers."""
+    return {name: receipts[name].tolist() for name in GENE_RECEIPT.fields or ()}
+
+
+def receipts_of(columns: Mapping[str, list[Any]]) -> GeneReceipts:
+    """Receipts from their fields: the inverse of `columns_of`.
+
+    Raises
+    ------
+    ValueError, LookupError, TypeError, OverflowError
+        When they are not such fields.
+    """
+    receipts = np.zeros(len(columns["gene"]), GENE_RECEIPT)
+    for name, (dtype, *_) in (GENE_RECEIPT.fields or {}).items():
+        column = np.array(columns[name], dtype)
+        if column.shape != receipts.shape:
+            raise ValueError(f"{name} has shape {column.shape}, gene has {receipts.shape}")
+        receipts[name] = column
+    return receipts
+
+
+def latest(blocks: Iterable[GeneReceipts]) -> GeneReceipts:
+    """The last receipt of each gene in `blocks`, in the order of the genes."""
+    backwards = np.concatenate([no_genes(), *blocks])[::-1]
+    return backwards[np.unique(backwards["gene"], return_index=True)[1]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,7 +82,7 @@ def disk_problems(
     scratch = Path(run.scratch) if run.scratch else place
     output = [*plan.output, *run_files(plan.n_files, slots)]
     here, there = _disk(place), _disk(scratch)
-    files, spills = [r.size for r in done.files], [spill.size for spill in done.spills]
+    files, spills = done.file_sizes, [spill.size for spill in done.spills]
     if here.device == there.device:
         return [*_disk_lacks(here, [*output, *plan.scratch], [*files, *spills], "--out")]
     return [

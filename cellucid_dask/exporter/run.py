@@ -101,7 +101,7 @@ def write_export(
     obs = make_obs(job, latent_name or job.catalog.latent)  # reduce
     genes = write_genes(job)  # transpose, encode, write
     edges = finish_edges(job, edge_tasks)
-    receipts = save_rest(job, obs, genes, edges, workspace.out.name)
-    record_contents(result, job, obs, genes, edges, receipts)
+    written = save_rest(job, obs, genes, edges, workspace.out.name)
+    record_contents(result, job, obs, genes, edges, written)
     refuse_changed_input(job.source, provenance)
-    finish(job, workspace, result, receipts, run)
+    finish(job, workspace, result, written, run)

@@ -18,7 +18,15 @@ from typing import Any
 
 from cellucid_dask import format as fmt
 from cellucid_dask.encode import Range
-from cellucid_dask.exporter.receipts import Edges, Spill
+from cellucid_dask.exporter.receipts import (
+    Edges,
+    GeneReceipts,
+    Spill,
+    columns_of,
+    latest,
+    no_genes,
+    receipts_of,
+)
 from cellucid_dask.files import Receipt, write_all
 
 JOURNAL = "journal.jsonl"
@@ -65,7 +73,7 @@ class FinishedWork:
     spills
         Spilled chunks.
     genes
-        Receipts by the number of the gene in the export.
+        Receipts of genes, in the order of the genes.
     published
         What the report says of the export, and the crc32 of its checksums, once it was complete.
     """
@@ -73,15 +81,13 @@ class FinishedWork:
     obs: ObsFiles | None = None
     edges: Edges | None = None
     spills: list[Spill] = field(default_factory=list)
-    genes: dict[int, Receipt] = field(default_factory=dict)
+    genes: GeneReceipts = field(default_factory=no_genes)
     published: dict[str, Any] | None = None
 
     @property
-    def files(self) -> list[Receipt]:
-        """Receipts of all files of the export."""
-        found = list(self.genes.values())
-        if self.obs is not None:
-            found += self.obs.receipts
+    def other_files(self) -> list[Receipt]:
+        """Receipts of the files of the export that are no genes."""
+        found = [] if self.obs is None else self.obs.receipts
         if self.edges is not None:
             found += self.edges.receipts
         return found
@@ -89,12 +95,12 @@ class FinishedWork:
     @property
     def n(self) -> int:
         """Number of files."""
-        return len(self.files) + len(self.spills)
+        return len(self.genes) + len(self.other_files) + len(self.spills)
 
     @property
-    def n_bytes(self) -> int:
-        """Bytes on disk."""
-        return sum(r.size for r in self.files) + sum(s.size for s in self.spills)
+    def file_sizes(self) -> list[int]:
+        """Bytes of each file of the export."""
+        return [*self.genes["size"].tolist(), *(receipt.size for receipt in self.other_files)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +112,19 @@ class Entries:
 
     def finished_work(self) -> FinishedWork:
         """Combine the records; a later record replaces an earlier one."""
-        done = FinishedWork()
+        done, blocks = FinishedWork(), list[GeneReceipts]()
         for record in self.records:
-            with suppress(LookupError, TypeError, ValueError, AttributeError):  # no run wrote it
-                _understand(record, done)
+            with suppress(*_MALFORMED):
+                _understand(record, done, blocks)
+        done.genes = latest(blocks)
         return done
 
 
-def _understand(record: Mapping[str, Any], done: FinishedWork) -> None:
+# What reading a record raises that no run of this version wrote.
+_MALFORMED = (LookupError, TypeError, ValueError, AttributeError, OverflowError)
+
+
+def _understand(record: Mapping[str, Any], done: FinishedWork, blocks: list[GeneReceipts]) -> None:
     match record:
         case {"obs": found}:
             done.obs = _obs(found)
@@ -122,8 +133,8 @@ def _understand(record: Mapping[str, Any], done: FinishedWork) -> None:
             done.edges = Edges((src, dst), found["n_edges"], found["max_neighbors"])
         case {"chunk": found}:
             done.spills.append(Spill(**found))
-        case {"block": first, "genes": found}:
-            done.genes |= {first + i: _receipt(r) for i, r in enumerate(found)}
+        case {"genes": found}:
+            blocks.append(receipts_of(found))
         case {"published": found}:
             done.published = {**found, "crc32": int(found["crc32"])}
 
@@ -203,9 +214,9 @@ class Journal:
         """Note a spilled chunk."""
         self._add({"chunk": asdict(found)})
 
-    def block(self, first: int, found: Sequence[Receipt]) -> None:
-        """Note the files of a block of genes, the first of which is gene `first`."""
-        self._add({"block": first, "genes": [asdict(receipt) for receipt in found]})
+    def genes(self, found: GeneReceipts) -> None:
+        """Note the files of a block of genes."""
+        self._add({"genes": columns_of(found)})
 
     def published(self, facts: Mapping[str, Any]) -> None:
         """Note that the export is complete and about to get its name."""

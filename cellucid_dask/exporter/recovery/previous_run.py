@@ -116,4 +116,4 @@ def _published(done: FinishedWork, folder: Path) -> bool:
     if zlib_ng.crc32(raw) != done.published["crc32"]:
         return False
     files = json.loads(raw)["files"]
-    return all(has_size(folder / path, size) for path, (size, _) in files.items())
+    return all(has_size(f"{folder}/{path}", size) for path, (size, _) in files.items())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,9 +22,22 @@ class ExpectedFile:
     crc32: int
 
 
-def expected_files(done: FinishedWork, export: str, *, spills: bool) -> list[ExpectedFile]:
-    """Files that `done` names; spilled chunks only if they are needed."""
-    found = [ExpectedFile(f"{export}/{r.path}", r.size, r.crc32) for r in done.files]
+def expected_files(
+    done: FinishedWork, export: str, gene_paths: Sequence[str], *, spills: bool
+) -> list[ExpectedFile]:
+    """Files of `done`, the genes first; spilled chunks only if they are needed.
+
+    Parameters
+    ----------
+    gene_paths
+        Of the genes of `done`, relative to the export.
+    """
+    sizes, sums = done.genes["size"].tolist(), done.genes["crc32"].tolist()
+    found = [
+        ExpectedFile(f"{export}/{path}", size, crc32)
+        for path, size, crc32 in zip(gene_paths, sizes, sums, strict=True)
+    ]
+    found += [ExpectedFile(f"{export}/{r.path}", r.size, r.crc32) for r in done.other_files]
     if spills:
         found += [ExpectedFile(s.path, s.size, s.crc32) for s in done.spills]
     return found
@@ -56,7 +69,9 @@ def _holds(claim: ExpectedFile) -> bool:
         return False
 
 
-def intact_part(done: FinishedWork, export: str, sound: set[str]) -> FinishedWork:
+def intact_part(
+    done: FinishedWork, export: str, gene_paths: Sequence[str], sound: Container[str]
+) -> FinishedWork:
     """The pieces of `done` whose files are all in `sound`, the intact files."""
 
     def there(receipts: Sequence[Receipt]) -> bool:
@@ -66,7 +81,7 @@ def intact_part(done: FinishedWork, export: str, sound: set[str]) -> FinishedWor
         obs=done.obs if done.obs is not None and there(done.obs.receipts) else None,
         edges=done.edges if done.edges is not None and there(done.edges.receipts) else None,
         spills=_apart([spill for spill in done.spills if spill.path in sound]),
-        genes={i: receipt for i, receipt in done.genes.items() if there([receipt])},
+        genes=done.genes[[f"{export}/{path}" in sound for path in gene_paths]],
     )
 
 
@@ -79,9 +94,8 @@ def _apart(spills: Sequence[Spill]) -> list[Spill]:
     return kept
 
 
-def remove_unrecorded_files(export: Path, done: FinishedWork) -> None:
-    """Remove files from the export that is being made that are not part of what is done."""
-    kept = {receipt.path for receipt in done.files}
+def remove_unrecorded_files(export: Path, kept: Container[str]) -> None:
+    """Remove all files from the export that is being made but those at the paths `kept`."""
     for path in export.rglob("*"):
         if not path.is_dir() and path.relative_to(export).as_posix() not in kept:
             path.unlink()

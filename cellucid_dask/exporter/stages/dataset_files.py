@@ -19,7 +19,7 @@ from cellucid_dask.exporter.receipts import Edges
 from cellucid_dask.exporter.recovery.staging import StagingFolders
 from cellucid_dask.exporter.stages.edges import write_edges
 from cellucid_dask.exporter.stages.embeddings import write_points, write_vectors
-from cellucid_dask.exporter.stages.genes.blocks import GenePiece, GeneSettings, gene_resource
+from cellucid_dask.exporter.stages.genes.blocks import GenePiece, GeneSettings
 from cellucid_dask.exporter.stages.obs.columns import CodedColumn, write_column
 from cellucid_dask.files import Receipt
 from cellucid_dask.format import Resource, safe, value_ext
@@ -104,9 +104,9 @@ class DatasetFiles:
             yield Resource("src", gz=gz), Step("edges")
             yield Resource("dst", gz=gz), Step("edges")
         if catalog.genes is not None:
-            bits, level = self.options.var_quantization, self.options.compression
+            ext = value_ext(self.options.var_quantization)
             for gene, column in zip(catalog.genes.ids, catalog.genes.columns.tolist(), strict=True):
-                yield gene_resource(gene, bits, level), Step("gene", column)
+                yield Resource("gene", safe(gene), ext=ext, gz=gz), Step("gene", column)
 
     def _obs_steps(self) -> Iterator[tuple[Resource, Step]]:
         ext, gz = value_ext(self.options.obs_quantization), self.options.compression > 0

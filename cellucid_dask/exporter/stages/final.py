@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from cellucid_dask.compute.machine import available_memory, cores
@@ -13,7 +12,9 @@ from cellucid_dask.exporter.recovery.journal import FinishedWork
 from cellucid_dask.exporter.recovery.publish import publish
 from cellucid_dask.exporter.recovery.staging import Workspace, remove_finished_spill
 from cellucid_dask.exporter.result import ExportResult
-from cellucid_dask.files import Receipt, has_size
+from cellucid_dask.exporter.stages.manifests.driver import Written
+from cellucid_dask.files import has_size
+from cellucid_dask.format import CHECKSUMS
 from cellucid_dask.options.run import RunOptions
 
 FACTS = ("n_cells", "n_genes", "n_obs_fields", "n_edges", "files", "bytes", "verified", "warnings")
@@ -21,15 +22,15 @@ CELL_BYTES = 64  # of memory, for each cell of a field that is verified
 
 
 def finish(
-    job: Job, place: Workspace, result: ExportResult, receipts: Sequence[Receipt], run: RunOptions
+    job: Job, place: Workspace, result: ExportResult, written: Written, run: RunOptions
 ) -> None:
-    """Verify and publish the export; the last of its `receipts` is that of the checksums."""
+    """Verify and publish the export; `written` are all its files."""
     if run.verify:
         verify_staged(job, result)
     with job.engine.reporter.stage("publish", 1, "exports") as advance:
-        refuse_lost(place, receipts, force=run.force)
+        refuse_lost(place, written, force=run.force)
         facts = {name: getattr(result, name) for name in FACTS}
-        job.journal.published({**facts, "crc32": receipts[-1].crc32})
+        job.journal.published({**facts, "crc32": written[CHECKSUMS][1]})
         remove_finished_spill(place)  # before the flush to the disk
         aside = publish(job.folders.export, place.out)
         advance()
@@ -37,7 +38,7 @@ def finish(
     _tell_aside(aside, result)
 
 
-def refuse_lost(place: Workspace, receipts: Sequence[Receipt], *, force: bool) -> None:
+def refuse_lost(place: Workspace, written: Written, *, force: bool) -> None:
     """Refuse to publish when another process took over, removed or replaced files.
 
     Raises
@@ -49,7 +50,7 @@ def refuse_lost(place: Workspace, receipts: Sequence[Receipt], *, force: bool) -
     if not place.lock.is_held():
         what = "another run took this one for dead and makes the export now"
         raise OutputError(what, where=str(out), fix="wait until it has ended")
-    gone = [r.path for r in receipts if not has_size(export / r.path, r.size)]
+    gone = [path for path, (size, _) in written.items() if not has_size(f"{export}/{path}", size)]
     if gone:
         listed = ", ".join(gone[:3]) + (", ..." if len(gone) > 3 else "")
         what = f"files were removed or changed during the run ({len(gone)}: {listed})"

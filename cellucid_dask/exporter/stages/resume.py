@@ -14,7 +14,7 @@ from cellucid_dask.exporter.recovery.resume import (
 )
 from cellucid_dask.exporter.recovery.spill_folders import remove_spills_except
 from cellucid_dask.exporter.recovery.staging import Workspace
-from cellucid_dask.exporter.stages.genes.blocks import gene_resource
+from cellucid_dask.format import gene_paths
 
 
 def resume(job: Job, place: Workspace) -> str:
@@ -24,22 +24,22 @@ def resume(job: Job, place: Workspace) -> str:
     -------
     What is done, for the user; empty when it is nothing.
     """
-    noted, ids = place.finished, job.catalog.genes.ids if job.catalog.genes is not None else []
-    noted.genes = {
-        i: receipt
-        for i, receipt in noted.genes.items()
-        if i in range(len(ids)) and receipt.path == _path(job, ids[i])
-    }
-    spilled = job.plan.gene_access == "transpose" and len(noted.genes) < len(ids)
-    tasks = [(batch,) for batch in batches(expected_files(noted, job.export, spills=spilled))]
+    noted, n_genes = place.finished, 0 if job.catalog.genes is None else len(job.catalog.genes.ids)
+    numbers = noted.genes["gene"]
+    noted.genes = noted.genes[(numbers >= 0) & (numbers < n_genes)]
+    paths = _gene_paths(job, noted)
+    spilled = job.plan.gene_access == "transpose" and len(noted.genes) < n_genes
+    files = expected_files(noted, job.export, paths, spills=spilled)
+    tasks = [(batch,) for batch in batches(files)]
     sound: set[str] = set()
     if tasks:
         total = sum(len(batch) for (batch,) in tasks)
         answers = job.engine.run("resume", check_files, tasks, unit="files", weigh=len, total=total)
         for (batch,), whole in zip(tasks, answers, strict=True):
             sound |= {claim.path for claim, good in zip(batch, whole, strict=True) if good}
-    job.finished = intact_part(noted, job.export, sound)
-    remove_unrecorded_files(job.folders.export, job.finished)
+    job.finished = intact_part(noted, job.export, paths, sound)
+    kept = {*_gene_paths(job, job.finished), *(r.path for r in job.finished.other_files)}
+    remove_unrecorded_files(job.folders.export, kept)
     remove_spills_except(place.older, {spill.path for spill in job.finished.spills})
     text = describe_progress(job.finished, job.catalog)
     if text:
@@ -47,8 +47,13 @@ def resume(job: Job, place: Workspace) -> str:
     return text
 
 
-def _path(job: Job, gene: str) -> str:
-    return gene_resource(gene, job.options.var_quantization, job.level).path
+def _gene_paths(job: Job, done: FinishedWork) -> list[str]:
+    """Paths of the genes of `done`."""
+    if job.catalog.genes is None:
+        return []
+    ids = job.catalog.genes.ids
+    recorded = (ids[i] for i in done.genes["gene"].tolist())
+    return gene_paths(recorded, job.options.var_quantization, gz=job.level > 0)
 
 
 def describe_progress(done: FinishedWork, catalog: Catalog) -> str:
@@ -59,6 +64,6 @@ def describe_progress(done: FinishedWork, catalog: Catalog) -> str:
     if done.spills and len(done.genes) < len(genes):
         rows = sum(spill.n_rows for spill in done.spills)
         found.append(f"{rows:,} of {catalog.n_cells:,} cells transposed")
-    if done.genes:
+    if done.genes.size:
         found.append(f"{len(done.genes):,} of {len(genes):,} genes")
     return ", ".join(found)

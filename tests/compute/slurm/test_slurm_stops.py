@@ -222,7 +222,7 @@ class Scenario:
         done: FinishedWork = done_at(self.out)
         return {
             "spill": {Path(spill.path).name for spill in done.spills},
-            "gene": {Path(receipt.path).name for receipt in done.genes.values()},
+            "gene": {f"Gene{i}.values.u8.gz" for i in done.genes["gene"].tolist()},
         }
 
     def report(self) -> str:

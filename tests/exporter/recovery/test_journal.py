@@ -100,7 +100,8 @@ def test_receipts_of_other_genes_and_of_files_elsewhere(small: Scene) -> None:
     records = [json.loads(line) for line in lines]
     for record in records:
         if "genes" in record:
-            record["genes"] = record["genes"][1:] + record["genes"][:1]
+            numbers = record["genes"]["gene"]
+            record["genes"]["gene"] = [numbers[-1] + 1000, *numbers[:-1]]
         if "edges" in record:
             mine = {"path": "../../mine.txt", "size": 4, "crc32": zlib.crc32(b"mine"), "span": None}
             record["edges"]["receipts"] = [mine, mine]

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cellucid_dask.block_writer import BlockWriter
 from cellucid_dask.compute.shared import Shared
 from cellucid_dask.encode import as_exported, encode_gene
-from cellucid_dask.exporter.receipts import Spill
-from cellucid_dask.files import Receipt, task_folder, write_file
-from cellucid_dask.format import Resource, safe, value_ext
+from cellucid_dask.exporter.receipts import GENE_RECEIPT, GeneReceipts, Spill
+from cellucid_dask.format import gene_paths
 from cellucid_dask.source.arrays.dense_matrix import DenseMatrix
 from cellucid_dask.source.arrays.matrix import consecutive_runs
 from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
@@ -45,51 +45,74 @@ class GeneSettings:
     native: bool
 
 
-def gene_resource(gene: str, bits: int | None, level: int) -> Resource:
-    """File of a gene."""
-    return Resource("gene", safe(gene), ext=value_ext(bits), gz=level > 0)
-
-
 def write_spilled(
     settings: GeneSettings, spills: Shared[list[Spill]], start: int, ids: Sequence[str]
-) -> list[Receipt]:
+) -> GeneReceipts:
     """Write genes that were spilled; the first of `ids` is gene `start` of the spill files."""
     blocks = [spill.read(start, start + len(ids)) for spill in spills.load()]
-    with task_folder(settings.parts, f"genes-{start}") as beside:
-        return [
-            _write_gene(settings, gene, [block.gene(i) for block in blocks], beside)
-            for i, gene in enumerate(ids)
-        ]
+    read = ((i, [block.gene(i) for block in blocks]) for i in range(len(ids)))
+    return _write_block(settings, start, ids, read)
 
 
 def write_columns(
-    settings: GeneSettings, matrix: SparseMatrix, columns: NDArray[np.int64], ids: Sequence[str]
-) -> list[Receipt]:
-    """Write genes of a CSC matrix; `columns` are theirs."""
-    return _write_read(settings, columns, ids, csc_columns(matrix, np.sort(columns)))
+    settings: GeneSettings,
+    matrix: SparseMatrix,
+    columns: NDArray[np.int64],
+    start: int,
+    ids: Sequence[str],
+) -> GeneReceipts:
+    """Write genes of a CSC matrix; `columns` are theirs, the first is gene `start`."""
+    return _write_columns(settings, columns, start, ids, csc_columns(matrix, np.sort(columns)))
 
 
 def write_strip(
-    settings: GeneSettings, matrix: DenseMatrix, columns: NDArray[np.int64], ids: Sequence[str]
-) -> list[Receipt]:
-    """Write genes of a dense matrix; `columns` are theirs."""
-    return _write_read(settings, columns, ids, dense_columns(matrix, np.sort(columns)))
+    settings: GeneSettings,
+    matrix: DenseMatrix,
+    columns: NDArray[np.int64],
+    start: int,
+    ids: Sequence[str],
+) -> GeneReceipts:
+    """Write genes of a dense matrix; `columns` are theirs, the first is gene `start`."""
+    return _write_columns(settings, columns, start, ids, dense_columns(matrix, np.sort(columns)))
 
 
-def _write_read(
+def _write_columns(
     settings: GeneSettings,
     columns: NDArray[np.int64],
+    start: int,
     ids: Sequence[str],
     read: Iterator[tuple[int, GenePiece]],
-) -> list[Receipt]:
-    """Write genes as they are read; receipts in the order of `ids`."""
+) -> GeneReceipts:
+    """Write the genes of `columns` as these are read, in any order."""
     position = {int(column): i for i, column in enumerate(columns)}
-    receipts: dict[int, Receipt] = {}
-    with task_folder(settings.parts, f"columns-{columns[0]}") as beside:
-        for column, piece in read:
-            i = position[column]
-            receipts[i] = _write_gene(settings, ids[i], [piece], beside)
-    return [receipts[i] for i in range(len(ids))]
+    pieces = ((position[column], [piece]) for column, piece in read)
+    return _write_block(settings, start, ids, pieces)
+
+
+def _write_block(
+    settings: GeneSettings,
+    start: int,
+    ids: Sequence[str],
+    read: Iterable[tuple[int, Sequence[GenePiece]]],
+) -> GeneReceipts:
+    """Write genes as they are read.
+
+    Parameters
+    ----------
+    start
+        Number of the first of `ids` in the export.
+    read
+        Yields the position of a gene in `ids` with its pieces.
+    """
+    bits, level = settings.bits, settings.level
+    paths = gene_paths(ids, bits, gz=level > 0)
+    receipts = np.zeros(len(ids), GENE_RECEIPT)
+    with BlockWriter(settings.folder, settings.parts) as writer:
+        for i, pieces in read:
+            encoded = encode_gene(pieces, settings.n_cells, bits, level)
+            written = writer.write(paths[i], encoded.payload)
+            receipts[i] = (start + i, *written, *astuple(encoded.span))
+    return receipts
 
 
 def csc_columns(
@@ -119,11 +142,3 @@ def dense_columns(
             with np.errstate(over="ignore"):
                 values = np.ascontiguousarray(strip[:, i], dtype=np.float32)
             yield start + i, (0, slice(None), values)
-
-
-def _write_gene(
-    settings: GeneSettings, gene: str, pieces: Sequence[GenePiece], beside: str
-) -> Receipt:
-    encoded = encode_gene(pieces, settings.n_cells, settings.bits, settings.level)
-    resource = gene_resource(gene, settings.bits, settings.level)
-    return write_file(settings.folder, resource, [encoded.payload], encoded.span, beside=beside)

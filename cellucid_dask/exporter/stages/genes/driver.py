@@ -14,12 +14,12 @@ from cellucid_dask.exporter.checks.genes import Genes
 from cellucid_dask.exporter.job import Job
 from cellucid_dask.exporter.planning.cuts import cut_gene_blocks, strip_width
 from cellucid_dask.exporter.planning.memory import MiB, strip_bytes
-from cellucid_dask.exporter.receipts import Spill
+from cellucid_dask.exporter.receipts import GeneReceipts, Spill, latest, no_genes
 from cellucid_dask.exporter.recovery.resume import missing_rows
 from cellucid_dask.exporter.stages.dataset_files import DatasetFiles
 from cellucid_dask.exporter.stages.genes.blocks import write_columns, write_spilled, write_strip
 from cellucid_dask.exporter.stages.genes.transpose import transpose_chunk
-from cellucid_dask.files import Receipt, bytes_of, read_array, write_atomically
+from cellucid_dask.files import bytes_of, read_array, write_atomically
 from cellucid_dask.source.arrays.dense_matrix import DenseMatrix
 from cellucid_dask.source.arrays.matrix import consecutive_runs
 from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
@@ -29,25 +29,23 @@ GROUP = 64  # spill files whose sizes are one task
 PIECE = 128 << 10  # bytes of a block in a spill file, below which reading them is slow
 
 
-def write_genes(job: Job) -> list[Receipt]:
+def write_genes(job: Job) -> GeneReceipts:
     """Write all genes by the way the plan chose; receipts in the order of the genes.
 
     Genes that a previous run has finished are left as they are.
     """
     genes = job.catalog.genes
     if genes is None or not genes.ids:
-        return []
-    written = dict(job.finished.genes)
-    todo = list(
-        consecutive_runs(np.array([i for i in range(len(genes.ids)) if i not in written], np.int64))
-    )
-    if todo:
-        _write(job, genes, todo, written)
-    return [written[i] for i in range(len(genes.ids))]
+        return no_genes()
+    written = job.finished.genes
+    missing = np.setdiff1d(np.arange(len(genes.ids)), written["gene"])
+    if missing.size:
+        written = latest([written, *_write(job, genes, list(consecutive_runs(missing)))])
+    return written
 
 
-def _write(job: Job, genes: Genes, todo: Sequence[Cut], written: dict[int, Receipt]) -> None:
-    """Write the genes of the runs `todo`, and put their receipts into `written`."""
+def _write(job: Job, genes: Genes, todo: Sequence[Cut]) -> list[GeneReceipts]:
+    """Write the genes of the runs `todo`; receipts of each block."""
     settings = DatasetFiles.of(job).gene_settings
     work: Any
     here = job.source.local
@@ -63,17 +61,18 @@ def _write(job: Job, genes: Genes, todo: Sequence[Cut], written: dict[int, Recei
             cuts = gene_blocks(job, column_bytes(genes.matrix, genes.columns), todo)
         else:
             work, cuts = write_strip, gene_strips(job, genes, todo)
-        tasks = [(settings, genes.matrix, genes.columns[a:b], genes.ids[a:b]) for a, b in cuts]
-
-    def note(number: int, receipts: Sequence[Receipt]) -> None:
-        first = cuts[number][0]
-        job.journal.block(first, receipts)
-        written.update(enumerate(receipts, first))
-
-    n = sum(b - a for a, b in todo)
-    job.engine.run(
-        "genes", work, tasks, in_process=here, unit="genes", weigh=len, total=n, on_result=note
+        tasks = [(settings, genes.matrix, genes.columns[a:b], a, genes.ids[a:b]) for a, b in cuts]
+    receipts: list[GeneReceipts] = job.engine.run(
+        "genes",
+        work,
+        tasks,
+        in_process=here,
+        unit="genes",
+        weigh=len,
+        total=sum(b - a for a, b in todo),
+        on_result=lambda _, receipts: job.journal.genes(receipts),
     )
+    return receipts
 
 
 def _spill(job: Job, genes: Genes) -> list[Spill]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -101,19 +101,27 @@ def _centroids(column: ObsField, path: str, dims: Sequence[int]) -> dict[str, li
 
 
 def var_manifest(
-    catalog: Catalog, options: ExportOptions, ids: Sequence[str], receipts: Sequence[Receipt]
+    catalog: Catalog,
+    options: ExportOptions,
+    ids: Sequence[str],
+    spans: Iterable[tuple[float, float]] | None,
 ) -> dict[str, Any]:
-    """``var_manifest.json``."""
-    quantized = options.var_quantization is not None
+    """``var_manifest.json``.
+
+    Parameters
+    ----------
+    spans
+        Range of quantization of each gene, if genes are quantized.
+    """
+    fields: list[list[Any]] = [[gene] for gene in ids]
+    if spans is not None:
+        fields = [[gene, lo, hi] for gene, (lo, hi) in zip(ids, spans, strict=True)]
     return fmt.var_manifest(
         n_cells=catalog.n_cells,
         gene_id_column=options.gene_id_column,
         compression=options.compression,
         bits=options.var_quantization,
-        fields=[
-            [gene, *_range(receipt, quantized=quantized)]
-            for gene, receipt in zip(ids, receipts, strict=True)
-        ],
+        fields=fields,
     )
 
 

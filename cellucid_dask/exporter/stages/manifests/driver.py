@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from cellucid_dask import format as fmt
 from cellucid_dask.exporter.job import Job
-from cellucid_dask.exporter.receipts import Edges
+from cellucid_dask.exporter.receipts import Edges, GeneReceipts
 from cellucid_dask.exporter.recovery.journal import ObsFiles
 from cellucid_dask.exporter.stages.manifests import build
 from cellucid_dask.files import Receipt, write_atomically
+
+Written = Mapping[str, tuple[int, int]]  # (bytes, crc32) of files, by path relative to the export
 
 
 def save_obs(job: Job, ranked: Mapping[str, tuple[Receipt, str]], latent_name: str) -> Receipt:
@@ -25,43 +27,50 @@ def save_obs(job: Job, ranked: Mapping[str, tuple[Receipt, str]], latent_name: s
 
 
 def save_rest(
-    job: Job, obs: ObsFiles, genes: Sequence[Receipt], edges: Edges | None, name: str
-) -> list[Receipt]:
+    job: Job, obs: ObsFiles, genes: GeneReceipts, edges: Edges | None, name: str
+) -> Written:
     """Write the other manifests and the checksums, the identity last.
 
     Parameters
     ----------
+    genes
+        In the order of the genes.
     name
         Of the folder.
 
     Returns
     -------
-    Receipts of all files; that of the checksums is the last.
+    All files of the export.
     """
     with job.engine.reporter.stage("manifests", 1, "exports") as advance:
-        receipts = _write_rest(job, obs, genes, edges, name)
+        written = _write_rest(job, obs, genes, edges, name)
         advance()
-    return receipts
+    return written
 
 
 def _write_rest(
-    job: Job, obs: ObsFiles, genes: Sequence[Receipt], edges: Edges | None, name: str
-) -> list[Receipt]:
+    job: Job, obs: ObsFiles, genes: GeneReceipts, edges: Edges | None, name: str
+) -> Written:
     catalog, options, folder = job.catalog, job.options, job.folders.export
-    receipts = [*obs.receipts, *genes]
+    written, receipts = {}, obs.receipts
     ids: list[str] = []
     if catalog.genes is not None:
-        ids = catalog.genes.ids
-        receipts.append(
-            build.save(folder, fmt.VAR_MANIFEST, build.var_manifest(catalog, options, ids, genes))
-        )
+        ids, bits = catalog.genes.ids, options.var_quantization
+        paths = fmt.gene_paths(ids, bits, gz=options.compression > 0)
+        sizes = zip(genes["size"].tolist(), genes["crc32"].tolist(), strict=True)
+        written = dict(zip(paths, sizes, strict=True))
+        spans = None
+        if bits is not None:
+            spans = zip(genes["lo"].tolist(), genes["hi"].tolist(), strict=True)
+        payload = build.var_manifest(catalog, options, ids, spans)
+        receipts.append(build.save(folder, fmt.VAR_MANIFEST, payload))
     if edges is not None:
         pairs = build.connectivity_manifest(catalog, options, edges)
         receipts += [*edges.receipts, build.save(folder, fmt.CONNECTIVITY_MANIFEST, pairs)]
     who = build.identity(catalog, options, name, len(ids), edges)
     identity, receipt = build.encoded(fmt.IDENTITY, who, pretty=True)
     receipts.append(receipt)
-    sums = fmt.checksums({r.path: (r.size, r.crc32) for r in receipts})
-    receipts.append(build.save(folder, fmt.CHECKSUMS, sums))
+    written |= {r.path: (r.size, r.crc32) for r in receipts}
+    sums = build.save(folder, fmt.CHECKSUMS, fmt.checksums(written))
     write_atomically(folder / fmt.IDENTITY, [identity])
-    return receipts
+    return written | {fmt.CHECKSUMS: (sums.size, sums.crc32)}
