@@ -7,7 +7,6 @@ import queue
 import signal
 import sys
 from contextlib import suppress
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ import click
 
 from cellucid_dask import format as fmt
 from cellucid_dask.commands.export_options import export_options
+from cellucid_dask.commands.imports import cluster_modules, import_modules, input_modules
 from cellucid_dask.commands.installation import version_options
 from cellucid_dask.commands.output import format_result, format_verification, print_lines
 from cellucid_dask.commands.serve_options import serve_options
@@ -26,7 +26,7 @@ from cellucid_dask.commands.shared_options import (
     modality,
     worker_options,
 )
-from cellucid_dask.commands.signals import ENDING, handle, unwind_at_signals
+from cellucid_dask.commands.signals import ENDING, handle
 from cellucid_dask.commands.tool_options import preview_options, script_options, verify_options
 from cellucid_dask.commands.values import parse_arguments, parse_embeddings
 from cellucid_dask.errors import CellucidDaskError, Problem
@@ -50,7 +50,7 @@ def cli(*, verbose: bool) -> None:
 @debug
 def export(data: str, out: str | None, **given: Any) -> None:
     """Export DATA: an .h5ad file, a .zarr folder or a .zarr.zip."""
-    _import(*_INPUT_MODULES, "rich.progress", "distributed", "cellucid_dask.exporter.run")
+    import_modules(*input_modules(data), *cluster_modules(given), "cellucid_dask.exporter.run")
     from cellucid_dask import api
 
     dry_run, quiet = given.pop("dry_run"), given.pop("quiet")
@@ -66,7 +66,7 @@ def export(data: str, out: str | None, **given: Any) -> None:
 @debug
 def check(data: str, **given: Any) -> None:
     """List every problem and warning of DATA at once; write nothing."""
-    _import(*_INPUT_MODULES, "cellucid_dask.exporter.checks.survey")
+    import_modules(*input_modules(data), "cellucid_dask.exporter.checks.survey")
     from cellucid_dask import api
 
     result = api.run_check(data, *parse_arguments(given))
@@ -98,7 +98,7 @@ def check(data: str, **given: Any) -> None:
 @debug
 def demo(cells: int, genes: int, out: str) -> None:
     """Make a synthetic atlas, export it, and verify what was written."""
-    _import(*_INPUT_MODULES, "rich.progress", "distributed", "cellucid_dask.exporter.run")
+    import_modules("anndata", "cellucid_dask.exporter.run")
     from cellucid_dask.commands.demo import run_demo
 
     result, checked = run_demo(Path(out), cells, genes, click.echo)
@@ -111,7 +111,7 @@ def demo(cells: int, genes: int, out: str) -> None:
 @debug
 def clean(out: str) -> None:
     """Remove what an interrupted run left for resuming; OUT itself stays."""
-    _import("cellucid_dask.exporter.recovery.clean")
+    import_modules("cellucid_dask.exporter.recovery.clean")
     from rich.filesize import decimal
 
     from cellucid_dask import clean as remove
@@ -128,7 +128,7 @@ def clean(out: str) -> None:
 @debug
 def catalog(root: str, default: str | None) -> None:
     """Write datasets.json for the exports in the folders of ROOT."""
-    _import("cellucid_dask.datasets")
+    import_modules("cellucid_dask.datasets")
     from cellucid_dask import catalog as write_catalog
 
     payload = write_catalog(root, default=default)
@@ -148,8 +148,8 @@ def serve(path: str, **given: Any) -> None:
     from cellucid_dask.server.datasets.opening import holds_exports
 
     if not holds_exports(path):
-        _import(*_INPUT_MODULES, "cellucid_dask.server.datasets.open_live")
-    _import(*_SERVER_MODULES)
+        import_modules(*input_modules(path), "cellucid_dask.server.datasets.open_live")
+    import_modules("cellucid_dask.server.http.allocator", "cellucid_dask.server.lifetime")
     from cellucid_dask import CellucidServer
     from cellucid_dask.server.http.allocator import return_freed_memory
 
@@ -171,11 +171,12 @@ def serve(path: str, **given: Any) -> None:
 @debug
 def index(data: str, workers: int | None, memory: str | None, **given: Any) -> None:
     """Build the gene index that `serve` uses when the matrix of DATA is stored by cell (CSR)."""
-    _import(*_INPUT_MODULES, "rich.progress", "distributed", "cellucid_dask.server.build_index")
+    how = {"workers": workers, "memory": memory}
+    import_modules(*input_modules(data), *cluster_modules(how), "cellucid_dask.server.build_index")
     from cellucid_dask.options.keywords import read_export_options
     from cellucid_dask.server.build_index import build_index
 
-    _, run, problems = read_export_options({"workers": workers, "memory": memory})
+    _, run, problems = read_export_options(how)
     if given["layer"] is not None and given["raw"]:
         fix = "leave one of them out"
         problems.append(Problem("--layer and --raw cannot both be given", fix=fix))
@@ -199,9 +200,11 @@ def verify(export: str, against: str | None, **given: Any) -> int:
     Exit code 0 when nothing is wrong, 1 when something is.
     """
     reading = (
-        (*_INPUT_MODULES, "cellucid_dask.verify.comparison.compare") if against is not None else ()
+        (*input_modules(against), "anndata", "cellucid_dask.verify.comparison.compare")
+        if against is not None
+        else ()
     )
-    _import(*reading, "rich.progress", "cellucid_dask.verify")
+    import_modules(*reading, "rich.progress", "cellucid_dask.verify")
     from cellucid_dask.compute.progress import Reporter
     from cellucid_dask.verify import verify as verify_export
 
@@ -232,7 +235,7 @@ def preview(export: str, **given: Any) -> None:
     from cellucid_dask.previewer.matplotlib_setup import require_matplotlib
 
     require_matplotlib()
-    _import("scipy.ndimage", "cellucid_dask.previewer.sheet", "cellucid_dask.files")
+    import_modules("scipy.ndimage", "cellucid_dask.previewer.sheet", "cellucid_dask.files")
     from rich.filesize import decimal
 
     from cellucid_dask import preview as draw
@@ -276,24 +279,3 @@ def _serve_until_signal(server: CellucidServer) -> None:
         sys.stdout.flush()
         os._exit(code)  # a thread that still answers would keep the process alive
     sys.exit(code)
-
-
-_INPUT_MODULES = (
-    "anndata",
-    "dask.array",
-    "h5py",
-    "zarr",
-    "cellucid_dask.source.inputs.anndata_file",
-)
-_SERVER_MODULES = (
-    "dask.utils",
-    "cellucid_dask.server.http.allocator",
-    "cellucid_dask.server.lifetime",
-)
-
-
-def _import(*modules: str) -> None:
-    """Import what a command needs; from then on a signal unwinds the command."""
-    for name in modules:
-        import_module(name)
-    unwind_at_signals()

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-import dask
-
 R = TypeVar("R")
 RETRIES = 2  # of a task that raised; the scheduler itself repeats tasks of lost workers
 
@@ -21,6 +19,8 @@ def submit(
     of dask keeps all results on the workers until the last one: a lost worker would lose its
     results, and they would be computed again.
     """
+    import dask  # a tenth of a second, which threads need not spend
+
     task_list = list(tasks)
     if not task_list:
         return []

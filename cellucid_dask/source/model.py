@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import dask.array as da
 import pandas as pd
 
 from cellucid_dask.errors import CellucidDaskError
 from cellucid_dask.source.arrays.columns import Column, SeriesColumn
 from cellucid_dask.source.arrays.matrix import Matrix
+from cellucid_dask.source.arrays.row_array import RowArray
 
 if TYPE_CHECKING:
     from cellucid_dask.source.rows.row_selection import RowSelection
@@ -60,7 +60,7 @@ class Source:
     raw_var
         Table of the genes of ``raw``, or why it cannot be read; None without one.
     obsm
-        Each array as a (n_cells, d) dask array, or why it cannot be read.
+        Each array, (n_cells, d) numbers, or why it cannot be read.
     matrices
         Each matrix under ``X``, ``layers/NAME``, ``raw/X`` or ``obsp/NAME``, or why not.
     local
@@ -76,7 +76,7 @@ class Source:
     path: str | None
     obs: Frame
     var: Frame
-    obsm: Mapping[str, da.Array | CellucidDaskError]
+    obsm: Mapping[str, RowArray | CellucidDaskError]
     matrices: Mapping[str, Matrix | CellucidDaskError]
     raw_var: Frame | CellucidDaskError | None = None
     local: bool = field(default=False)
@@ -94,9 +94,6 @@ class Source:
         """Names in ``layers`` or ``obsp``."""
         head = folder + "/"
         return [key.removeprefix(head) for key in self.matrices if key.startswith(head)]
-
-
-# ------------------------------------------------------------------------------ dask arrays
 
 
 def wrap_table(table: pd.DataFrame) -> Frame:

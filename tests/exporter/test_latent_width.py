@@ -26,7 +26,8 @@ from cellucid_dask.exporter.stages.obs.means import sum_by_category
 from cellucid_dask.exporter.stages.obs.spaces import Space
 from cellucid_dask.files import read_array, write_arrays
 from cellucid_dask.format import U8
-from cellucid_dask.source.arrays.obsm import as_dask_array, wrap_obsm_array
+from cellucid_dask.source.arrays.obsm import wrap_obsm_array
+from cellucid_dask.source.arrays.row_array import RowArray
 from cellucid_dask.source.arrays.row_blocks import RowBlocks
 from cellucid_dask.source.discover import named_latent_key
 from cellucid_dask.source.open import open_source
@@ -109,7 +110,7 @@ def test_sparse_and_very_wide_arrays_are_not_guessed(
     array: Any, ending: str, tmp_path: Path
 ) -> None:
     data: Any = with_latent(tiles=array)
-    if ending and not isinstance(array, da.Array):
+    if ending and not isinstance(array, RowArray):
         data = save(data, tmp_path / f"a{ending}")
     done = export(data, tmp_path / "out", workers=1, quiet=True)
     assert manifest(tmp_path / "out")["latent_key"] == "X_umap_2d"
@@ -213,7 +214,7 @@ def test_cells_are_added_one_after_the_other(tmp_path: Path) -> None:
     assert summed_cells(width + 1, k) < cells, "the cells come in several pieces"
     write_arrays(tmp_path / "codes", [codes])
     column = CodedColumn("kind", k, U8, str(tmp_path / "codes"))
-    space = Space("latent", width, as_dask_array(array, 997))
+    space = Space("latent", width, RowArray.of(array, 997))
     sum_by_category([column], [space], (0, cells), str(tmp_path / "sums"))
     found = read_array(str(tmp_path / "sums"), "float64").reshape(k, width + 1)
     for kind in range(k):
@@ -225,9 +226,9 @@ def test_cells_are_added_one_after_the_other(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------- blocks
 
 
-def obsm_blocks(path: Path, key: str = "x") -> tuple[da.Array, RowBlocks]:
+def obsm_blocks(path: Path, key: str = "x") -> tuple[RowArray, RowBlocks]:
     array = open_source(path).obsm[key]
-    assert isinstance(array, da.Array)
+    assert isinstance(array, RowArray)
     return array, RowBlocks.of(array)
 
 
@@ -259,7 +260,7 @@ def test_chunks_on_disk_are_counted(
     if chunk_rows:
         path = put(path, (cells, width), (chunk_rows, width))
     array, blocks = obsm_blocks(path)
-    assert max(array.chunks[0]) == blocks.rows == rows
+    assert array.ends[0] == blocks.rows == rows
     assert n_bytes * 0.999 <= blocks.n_bytes <= n_bytes
 
 

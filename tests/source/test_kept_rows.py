@@ -19,8 +19,7 @@ from cellucid_dask.exporter.checks.survey import survey
 from cellucid_dask.exporter.planning.memory import least_bytes
 from cellucid_dask.exporter.planning.obs_memory import ObsMemory
 from cellucid_dask.options.export import ExportOptions
-from cellucid_dask.source.arrays.obsm import as_dask_array
-from cellucid_dask.source.arrays.row_blocks import BLOCK_BYTES
+from cellucid_dask.source.arrays.row_array import BLOCK_BYTES, RowArray
 from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
 from cellucid_dask.source.open import open_source
 from cellucid_dask.source.rows.row_selection import RowSelection
@@ -61,8 +60,9 @@ def test_a_wide_array_of_few_kept_rows_is_read_in_small_blocks() -> None:
     values = np.zeros((6000, 2000), np.float32)
     values[:, 0] = np.arange(6000)
     noted, kept = Noted(values), all_but_every(20, 6000)
-    found = as_dask_array(SelectedRows(noted, kept)).compute(scheduler="synchronous")
-    np.testing.assert_array_equal(found[:, 0], np.arange(0, 6000, 20))
+    array = RowArray.of(SelectedRows(noted, kept))
+    found = [array.rows(*block) for block in array.blocks()]
+    np.testing.assert_array_equal(np.concatenate(found)[:, 0], np.arange(0, 6000, 20))
     largest = max(stop - start for start, stop in noted.reads)
     assert largest * 2000 * 4 <= BLOCK_BYTES
     noted.reads.clear()
@@ -120,7 +120,7 @@ def test_cells_without_place_in_several_embeddings() -> None:
     """Each is left out once, whichever of the embeddings has no place for it."""
     flat, deep = np.zeros((9, 2)), np.zeros((9, 3))
     flat[[1, 7]], deep[[0, 7], 2] = np.nan, np.inf
-    kept = find_placed_cells([as_dask_array(flat, 4), as_dask_array(deep, 2)])
+    kept = find_placed_cells([RowArray.of(flat, 4), RowArray.of(deep, 2)])
     assert kept is not None
     assert kept.dropped.tolist() == [0, 1, 7]
 

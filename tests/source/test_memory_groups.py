@@ -1,4 +1,4 @@
-"""The default memory is what the tightest control group around this process leaves."""
+"""Memory and cores are those that the tightest control group around this process leaves."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cellucid_dask.compute.machine import group_headrooms
+from cellucid_dask.compute.control_groups import group_cores, group_headrooms
 
 MB = 10**6
 V1_MOUNT = "35 31 0:32 {top} /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory"
@@ -118,6 +118,25 @@ def test_a_full_group_leaves_nothing(tmp_path: Path) -> None:
 
 def test_where_there_are_no_control_groups_nothing_bounds(tmp_path: Path) -> None:
     assert group_headrooms(tmp_path) == []
+
+
+def test_every_group_limits_the_cores_v2(tmp_path: Path) -> None:
+    root = make_root(tmp_path, "0::/job/step\n", V2_MOUNT.format(top="/"))
+    top = root / "sys/fs/cgroup"
+    for folder, text in (("", ""), ("job", "250000 100000\n"), ("job/step", "max 100000\n")):
+        (top / folder).mkdir(parents=True, exist_ok=True)
+        (top / folder / "cpu.max").write_text(text)
+    assert group_cores(root) == [3]
+
+
+def test_every_group_limits_the_cores_v1(tmp_path: Path) -> None:
+    root = make_root(tmp_path, "3:cpuacct,cpu:/job\n4:memory:/other\n")
+    top = root / "sys/fs/cgroup/cpu"
+    for folder, quota in ((top, "-1"), (top / "job", "150000")):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "cpu.cfs_quota_us").write_text(f"{quota}\n")
+        (folder / "cpu.cfs_period_us").write_text("100000\n")
+    assert group_cores(root) == [2]
 
 
 @pytest.fixture

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import dask.array as da
-
 from cellucid_dask.errors import Problem, suggest
 from cellucid_dask.options.export import ExportOptions
+from cellucid_dask.source.arrays.row_array import RowArray
 from cellucid_dask.source.arrays.row_blocks import RowBlocks
 from cellucid_dask.source.discover import choose_latent_key, named_latent_key
 from cellucid_dask.source.model import Source
 
 
 def survey_latent(
-    source: Source, options: ExportOptions, arrays: Mapping[str, da.Array], catalog: Any
+    source: Source, options: ExportOptions, arrays: Mapping[str, RowArray], catalog: Any
 ) -> None:
     """Choose the latent space, and set the row blocks of the obsm arrays that are used.
 
@@ -41,7 +40,7 @@ def survey_latent(
 
 
 def _choose_key(
-    blocks: Mapping[str, RowBlocks], arrays: Mapping[str, da.Array], catalog: Any
+    blocks: Mapping[str, RowBlocks], arrays: Mapping[str, RowArray], catalog: Any
 ) -> str:
     """Key of the latent space, by name or by guess, or of an embedding; "" if there is none."""
     embeddings = catalog.found.embeddings

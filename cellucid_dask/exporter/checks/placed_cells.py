@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, TypeVar
 
-import dask
-import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
 from cellucid_dask.errors import CellucidDaskError
+from cellucid_dask.source.arrays.row_array import RowArray
 from cellucid_dask.source.rows.row_selection import RowSelection
 
+R = TypeVar("R")
+THREADS: Final = 4  # that read blocks: more would hold more blocks, and wait for one disk
 
-def find_placed_cells(embeddings: Sequence[da.Array]) -> RowSelection | None:
+
+def find_placed_cells(embeddings: Sequence[RowArray]) -> RowSelection | None:
     """Find the cells whose coordinates are finite as float32 in all of `embeddings`.
 
     Parameters
@@ -29,18 +33,33 @@ def find_placed_cells(embeddings: Sequence[da.Array]) -> RowSelection | None:
         return None
     unplaced = np.zeros(int(embeddings[0].shape[0]), bool)
     for array in embeddings:
-        whole_rows = array.rechunk({1: -1})
-        blocks = map(dask.delayed(unplaced_rows), whole_rows.to_delayed().ravel())
         try:
-            found = dask.compute(*blocks, scheduler="threads")
+            found = map_blocks(unplaced_rows, array)
         except CellucidDaskError:
             return None  # the next reader reports why
-        starts = np.cumsum([0, *whole_rows.chunks[0][:-1]])
-        for start, rows in zip(starts, found, strict=True):
+        for start, rows in found:
             unplaced[start + rows] = True
     dropped = np.flatnonzero(unplaced)
     kept = RowSelection(unplaced.size, dropped)
     return kept if dropped.size and kept.n_selected else None
+
+
+def map_blocks(work: Callable[[NDArray[Any]], R], array: RowArray) -> list[tuple[int, R]]:
+    """Apply `work` to each block of rows, in threads.
+
+    Returns
+    -------
+    The first row of each block, and the result for it.
+    """
+
+    def work_on(block: tuple[int, int]) -> tuple[int, R]:
+        return block[0], work(array.rows(*block))
+
+    blocks = list(array.blocks())
+    if len(blocks) == 1:
+        return [work_on(blocks[0])]
+    with ThreadPoolExecutor(THREADS) as threads:
+        return list(threads.map(work_on, blocks))
 
 
 def unplaced_rows(block: NDArray[np.float32]) -> NDArray[np.int64]:

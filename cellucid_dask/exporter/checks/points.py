@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-import dask
-import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
 from cellucid_dask import format as fmt
 from cellucid_dask.encode import Box
 from cellucid_dask.errors import CellucidDaskError, Problem, suggest
-from cellucid_dask.exporter.checks.placed_cells import unplaced_rows
+from cellucid_dask.exporter.checks.placed_cells import map_blocks, unplaced_rows
 from cellucid_dask.options.export import ExportOptions
+from cellucid_dask.source.arrays.row_array import RowArray
 from cellucid_dask.source.discover import Shapes, discover, guess_embedding
 from cellucid_dask.source.model import Source
 
@@ -38,7 +37,7 @@ def show_other(shapes: Shapes, catalog: Any) -> None:
 
 
 def survey_embeddings(
-    source: Source, options: ExportOptions, arrays: Mapping[str, da.Array], catalog: Any
+    source: Source, options: ExportOptions, arrays: Mapping[str, RowArray], catalog: Any
 ) -> None:
     """Check the embeddings, and find the bounding box of each."""
     known = list(source.obsm)
@@ -75,26 +74,10 @@ def survey_embeddings(
         catalog.warnings.append(f"obsm/{key} is ignored: {why}")
 
 
-def _by_block(
-    array: da.Array, work: Callable[[NDArray[Any]], Any]
-) -> tuple[NDArray[np.int64], tuple[Any, ...]]:
-    """Apply `work` to whole rows, block by block.
-
-    Returns
-    -------
-    (n_blocks,) first row of each block, and the result of `work` for each.
-    """
-    whole_rows = array.rechunk({1: -1})
-    blocks = map(dask.delayed(work), whole_rows.to_delayed().ravel())
-    found = dask.compute(*blocks, scheduler="threads")
-    return np.cumsum([0, *whole_rows.chunks[0][:-1]]), found
-
-
-def _rows_in(starts: NDArray[np.int64], rows: Sequence[NDArray[np.int64]]) -> tuple[int, str]:
-    """Count the rows found in all blocks, and list the first of them."""
-    total = sum(part.size for part in rows)
-    found = [start + part[:NAMED] for start, part in zip(starts, rows, strict=True)]
-    first = np.concatenate(found)[:NAMED]
+def _count_rows(found: Sequence[tuple[int, NDArray[np.int64]]]) -> tuple[int, str]:
+    """Count the rows found in all blocks, each with its first row, and list the first of them."""
+    total = sum(rows.size for _, rows in found)
+    first = np.concatenate([start + rows[:NAMED] for start, rows in found])[:NAMED]
     return total, ", ".join(map(str, first)) + (", ..." if total > first.size else "")
 
 
@@ -129,16 +112,16 @@ class _Block:
         return cls(values.min(axis=0), values.max(axis=0), bad, sample)
 
 
-def _bounds(dim: int, key: str, array: da.Array, catalog: Any) -> None:
+def _bounds(dim: int, key: str, array: RowArray, catalog: Any) -> None:
     """Bounding box, and rows that are not finite, as one reduction over row blocks."""
     if not catalog.n_cells:
         return
     try:
-        starts, found = _by_block(array, _Block.of)
+        found = map_blocks(_Block.of, array)
     except CellucidDaskError as error:
         catalog.problems.extend(error.problems)
         return
-    n_bad, rows = _rows_in(starts, [block.bad for block in found])
+    n_bad, rows = _count_rows([(start, block.bad) for start, block in found])
     if n_bad:
         catalog.problems.append(
             Problem(
@@ -148,15 +131,15 @@ def _bounds(dim: int, key: str, array: da.Array, catalog: Any) -> None:
             )
         )
         return
-    lo = np.min([block.lo for block in found], axis=0)
-    hi = np.max([block.hi for block in found], axis=0)
+    lo = np.min([block.lo for _, block in found], axis=0)
+    hi = np.max([block.hi for _, block in found], axis=0)
     with np.errstate(over="ignore"):
         extent = hi - lo
     if not np.isfinite(extent).all():
         catalog.problems.append(Problem("has coordinates beyond the range of float32", key))
         return
     catalog.boxes[dim] = Box.of(lo, hi)
-    sample = np.concatenate([block.sample for block in found])
+    sample = np.concatenate([block.sample for _, block in found])
     # Rounded inwards, so that of a few cells a single one does not count.
     low = np.quantile(sample, 0.01, axis=0, method="higher")
     usual = np.maximum(np.abs(low), np.abs(np.quantile(sample, 0.99, axis=0, method="lower")))
@@ -166,19 +149,19 @@ def _bounds(dim: int, key: str, array: da.Array, catalog: Any) -> None:
 
 
 def _warn_of_placeholders(
-    key: str, array: da.Array, limit: NDArray[np.float64], catalog: Any
+    key: str, array: RowArray, limit: NDArray[np.float64], catalog: Any
 ) -> None:
     def far(block: NDArray[Any]) -> NDArray[np.int64]:
         return np.flatnonzero((np.abs(block.astype(np.float32)) > limit).any(axis=1))
 
-    n, rows = _rows_in(*_by_block(array, far))
+    n, rows = _count_rows(map_blocks(far, array))
     catalog.warnings.append(
         f"obsm/{key}: {n} cells lie more than a million times as far out as nearly all others "
         f"(rows {rows}): is that a placeholder? All others are shown as one point"
     )
 
 
-def survey_vectors(options: ExportOptions, arrays: Mapping[str, da.Array], catalog: Any) -> None:
+def survey_vectors(options: ExportOptions, arrays: Mapping[str, RowArray], catalog: Any) -> None:
     """Check the vector fields."""
     if not options.vectors:
         catalog.found.vectors = {}
@@ -199,13 +182,12 @@ def survey_vectors(options: ExportOptions, arrays: Mapping[str, da.Array], catal
                 del dims[dim]
 
 
-def _warn_of_unknown_vectors(key: str, array: da.Array, catalog: Any) -> None:
+def _warn_of_unknown_vectors(key: str, array: RowArray, catalog: Any) -> None:
     """Warn of vectors that are not finite; a server reports damaged ones when it reads them."""
     try:
-        starts, found = _by_block(array, unplaced_rows)
+        n, rows = _count_rows(map_blocks(unplaced_rows, array))
     except CellucidDaskError:
         return
-    n, rows = _rows_in(starts, found)
     if n:
         catalog.warnings.append(
             f"obsm/{key}: the vectors of {n} cells have NaN or Inf (rows {rows})"

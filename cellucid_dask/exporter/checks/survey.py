@@ -10,8 +10,6 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-import dask.array as da
-
 from cellucid_dask import format as fmt
 from cellucid_dask.encode import Box
 from cellucid_dask.errors import (
@@ -30,6 +28,7 @@ from cellucid_dask.exporter.checks.placed_cells import find_placed_cells
 from cellucid_dask.exporter.checks.points import show_other, survey_embeddings, survey_vectors
 from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.source.arrays.matrix import Matrix
+from cellucid_dask.source.arrays.row_array import RowArray
 from cellucid_dask.source.arrays.row_blocks import RowBlocks
 from cellucid_dask.source.chunks.missing import Findings
 from cellucid_dask.source.discover import Discovery, discover, named_latent_key
@@ -141,9 +140,9 @@ def left_out(kept: RowSelection) -> str:
     )
 
 
-def _usable_obsm(source: Source, options: ExportOptions, catalog: Catalog) -> dict[str, da.Array]:
+def _usable_obsm(source: Source, options: ExportOptions, catalog: Catalog) -> dict[str, RowArray]:
     """The obsm arrays that can be used; requested arrays that cannot be are problems."""
-    usable: dict[str, da.Array] = {}
+    usable: dict[str, RowArray] = {}
     unfit: dict[str, tuple[Problem, ...]] = {}
     for key, array in source.obsm.items():
         if isinstance(array, CellucidDaskError):

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from dask.base import is_dask_collection
 
-from cellucid_dask.errors import InputError
+from cellucid_dask.source.arrays.dask_arrays import compute_block, is_dask
 from cellucid_dask.source.arrays.sparse_matrix import ArrayLike
 
 
@@ -30,7 +29,7 @@ class DenseMatrix:
     @property
     def layout(self) -> str:
         """``dense``, or ``rows`` for a dask array: read by row blocks, whatever they hold."""
-        return "rows" if is_dask_collection(self.array) else "dense"
+        return "rows" if is_dask(self.array) else "dense"
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -46,29 +45,9 @@ class DenseMatrix:
     @property
     def chunks(self) -> tuple[int, int] | None:
         """Chunk shape on disk; None when contiguous or in memory."""
-        return None if is_dask_collection(self.array) else getattr(self.array, "chunks", None)
+        return None if is_dask(self.array) else getattr(self.array, "chunks", None)
 
     def read(self, rows: slice, columns: slice) -> Any:
         """Read a rectangle; a numpy array, or a scipy matrix where a dask block is one."""
         part = self.array[rows, columns]
-        return compute_block(part, self.label) if is_dask_collection(part) else part
-
-
-def compute_block(part: Any, label: str) -> Any:
-    """Compute a part of a dask array in this thread.
-
-    Raises
-    ------
-    InputError
-        When its blocks are not of the shape that they were declared with.
-    """
-    try:
-        block = part.compute(scheduler="synchronous")
-    except ValueError as error:
-        raise InputError(
-            f"has blocks that cannot be put together ({error})", where=label
-        ) from error
-    if block.shape != part.shape:
-        what = f"has blocks of shape {block.shape} where it declares {part.shape}"
-        raise InputError(what, where=label, fix="declare the chunks that map_blocks gives")
-    return block
+        return compute_block(part, self.label) if is_dask(part) else part

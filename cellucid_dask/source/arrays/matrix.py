@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
-from dask.base import is_dask_collection
 from numpy.typing import NDArray
 from scipy import sparse
 
 from cellucid_dask.errors import InputError
+from cellucid_dask.source.arrays.dask_arrays import is_dask
 from cellucid_dask.source.arrays.dense_matrix import DenseMatrix
 from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix, check_parts
 from cellucid_dask.source.storage.elements import (
@@ -69,7 +69,7 @@ def wrap_matrix(value: Any, label: str) -> Matrix:
             value = value.tocsr()
         parts = (value.data, value.indices, value.indptr)
         return check_matrix(SparseMatrix(value.format, value.shape, *parts, label))
-    if not is_dask_collection(value):
+    if not is_dask(value):
         value = np.asarray(value)
     if value.ndim != 2:
         raise InputError(f"has shape {value.shape}, not two axes", where=label)

@@ -1,6 +1,6 @@
-"""How the rows of an obsm array are read: in blocks that take little memory, however wide they are.
+"""What reading a block of rows of an obsm array takes, found from what the array is made of.
 
-The size of a block follows from the data alone. dask reads a block whole, whichever of its rows are
+The size of a block follows from the data alone. A block is read whole, whichever of its rows are
 asked for, so the blocks of arrays in a store are made to the size that is read at a time.
 """
 
@@ -11,36 +11,20 @@ from dataclasses import dataclass, fields, is_dataclass
 from math import prod
 from typing import Any, Final
 
-import dask.array as da
 import numpy as np
-from dask.core import flatten
 
+from cellucid_dask.source.arrays.dask_arrays import is_dask
+from cellucid_dask.source.arrays.row_array import (
+    STORED_VALUE_BYTES,
+    ReorderedRows,
+    RowArray,
+    StackedColumns,
+)
 from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
-from cellucid_dask.source.storage.file_array import ROWS_PER_READ, FileArray
+from cellucid_dask.source.storage.file_array import FileArray
 
-BLOCK_BYTES: Final = 8 << 20  # of the rows of a block
-LARGE_BLOCK_BYTES: Final = 32 << 20  # where smaller ones would have each chunk read several times
 ZARR_CHUNKS: Final = 10  # that zarr reads at a time
 SPARSE_BLOCKS: Final = "dense-of-sparse"  # name of layers of dask whose blocks were sparse
-STORED_VALUE_BYTES: Final = 16  # of a stored value beside itself: its index in three forms
-
-
-def block_rows(row_bytes: int, chunk_rows: int = 1) -> int:
-    """Rows of a block.
-
-    Parameters
-    ----------
-    row_bytes
-        Memory of a row.
-    chunk_rows
-        Rows of a chunk on disk. Blocks are whole chunks where that is possible.
-    """
-    row_bytes = max(1, row_bytes)
-    rows = BLOCK_BYTES // row_bytes
-    rows = max(1, rows, min(chunk_rows, LARGE_BLOCK_BYTES // row_bytes))
-    if rows >= ROWS_PER_READ:
-        return ROWS_PER_READ
-    return rows - rows % chunk_rows if chunk_rows < rows else rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +38,8 @@ class RowBlocks:
     rows
         Rows of the largest block.
     n_bytes
-        Memory of reading that block: its own, twice where dask puts it together, and that of
-        chunks on disk.
+        Memory of reading that block: its own, twice where it is put together from others, and
+        that of chunks on disk.
     sparse
         Whether the array is stored sparse.
     """
@@ -66,15 +50,35 @@ class RowBlocks:
     sparse: bool
 
     @classmethod
-    def of(cls, array: da.Array) -> RowBlocks:
-        """Describe the blocks of a two-dimensional array; reads nothing."""
-        parts = list(_parts(array))
-        rows, width = max(array.chunks[0], default=0), int(array.shape[1])
-        sparse = any(isinstance(part, SparseMatrix) or part is SPARSE_BLOCKS for part in parts)
+    def of(cls, array: RowArray) -> RowBlocks:
+        """Describe the blocks of an array of obsm; reads nothing."""
+        parts = list(array_parts(array.array))
+        rows, width = int(np.diff(array.ends, prepend=0).max()), array.shape[1]
+        sparse = any(isinstance(part, SparseMatrix) or _was_sparse(part) for part in parts)
         value = array.dtype.itemsize + (STORED_VALUE_BYTES if sparse else 0)
         held = sum(_held_bytes(part, rows) for part in _arrays(parts))
-        copies = 1 if len(array.__dask_graph__().layers) == 1 else 2
-        return cls(width, int(rows), copies * int(rows) * width * value + held, sparse)
+        put_together = isinstance(array.array, ReorderedRows | StackedColumns)
+        copies = 2 if put_together or is_dask(array.array) else 1
+        return cls(width, rows, copies * rows * width * value + held, sparse)
+
+
+def array_parts(value: Any) -> Iterator[Any]:
+    """Find the stored arrays, sparse matrices and dask arrays that an array-like is made of."""
+    if isinstance(value, FileArray | SparseMatrix) or is_dask(value):
+        yield value
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from array_parts(item)
+    elif is_dataclass(value):
+        for f in fields(value):
+            yield from array_parts(getattr(value, f.name))
+
+
+def _was_sparse(part: Any) -> bool:
+    """Whether the blocks of a dask array were sparse before they became dense."""
+    if not is_dask(part):
+        return False
+    return any(name.startswith(SPARSE_BLOCKS) for name in part.__dask_graph__().layers)
 
 
 def _held_bytes(array: Any, rows: int) -> int:
@@ -95,31 +99,3 @@ def _arrays(parts: list[Any]) -> Iterator[Any]:
             yield from (part.data, part.indices)
         else:
             yield part
-
-
-def _parts(array: da.Array) -> Iterator[Any]:
-    """Find the stored arrays and the sparse matrices from which the first block is read.
-
-    `SPARSE_BLOCKS` stands for blocks of dask that are sparse themselves.
-    """
-    if any(name.startswith(SPARSE_BLOCKS) for name in array.__dask_graph__().layers):
-        yield SPARSE_BLOCKS
-    first = list(flatten(array.__dask_keys__()))[:1]
-    for task in dict(array.__dask_graph__().cull(set(first))).values():
-        yield from _parts_of_task(task)
-
-
-def _parts_of_task(value: Any) -> Iterator[Any]:
-    """Look among the arguments of a task, which may be tasks themselves or hold others."""
-    if isinstance(value, FileArray | SparseMatrix):
-        yield value
-    elif isinstance(value, da.Array):
-        yield from _parts(value)
-    elif is_dataclass(value):
-        for f in fields(value):
-            yield from _parts_of_task(getattr(value, f.name))
-    elif not isinstance(value, np.ndarray):
-        inner = value if isinstance(value, tuple | list) else getattr(value, "args", ())
-        for item in (*inner, getattr(value, "value", None)):
-            if item is not None:
-                yield from _parts_of_task(item)

@@ -112,30 +112,18 @@ def uses_of_records(store: Store, *, raw: bool) -> Iterator[Use]:
 
 
 def uses_of_array(array: Any, part: Part) -> Iterator[Use]:
-    """Name the arrays of a store that a dask array of obsm is made of, each once."""
-    seen: set[Use] = set()
-    for task in dict(array.dask).values():
-        for use in _uses_in_task(task, part):
-            if use not in seen:
-                seen.add(use)
-                yield use
-
-
-def _uses_in_task(value: Any, part: Part) -> Iterator[Use]:
-    """Look for arrays among the arguments of a task; dask wraps each of them."""
-    if isinstance(value, SparseMatrix):
-        yield from uses_of_matrix(value)
-    elif isinstance(value, FileArray):
-        yield from _uses_of_file_array(value, part)
-    elif is_dataclass(value):
-        for f in fields(value):
+    """Name the arrays of a store that an array of obsm is made of."""
+    if isinstance(array, SparseMatrix):
+        yield from uses_of_matrix(array)
+    elif isinstance(array, FileArray):
+        yield from _uses_of_file_array(array, part)
+    elif isinstance(array, tuple):
+        for item in array:
+            yield from uses_of_array(item, part)
+    elif is_dataclass(array):
+        for f in fields(array):
             inner_part = Part.MASK if f.name == "mask" else part
-            yield from _uses_in_task(getattr(value, f.name), inner_part)
-    else:
-        inner = value if isinstance(value, tuple | list) else getattr(value, "args", ())
-        for item in (*inner, getattr(value, "value", None)):
-            if item is not None:
-                yield from _uses_in_task(item, part)
+            yield from uses_of_array(getattr(array, f.name), inner_part)
 
 
 def _uses_of_file_array(array: Any, part: Part) -> Iterator[Use]:

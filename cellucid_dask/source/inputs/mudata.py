@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
 from cellucid_dask.errors import CellucidDaskError, InputError, suggest
 from cellucid_dask.source.arrays.columns import Column
 from cellucid_dask.source.arrays.matrix import Matrix
+from cellucid_dask.source.arrays.row_array import ReorderedRows, RowArray
 from cellucid_dask.source.model import MUDATA_PREFIX, Frame, Source
 from cellucid_dask.source.rows.match_cells import match_cells
 from cellucid_dask.source.rows.reordered_column import ReorderedColumn
@@ -48,7 +48,7 @@ class Whole:
     """
 
     obs: Frame
-    obsm: Mapping[str, da.Array | CellucidDaskError]
+    obsm: Mapping[str, RowArray | CellucidDaskError]
     obsp: Mapping[str, Matrix | CellucidDaskError]
     positions: FileArray | None
     modalities: tuple[str, ...]
@@ -141,9 +141,9 @@ def _columns(
 
 def _arrays(
     own: Source, whole: Whole, rows: NDArray[np.int64] | None, notes: list[str]
-) -> dict[str, da.Array | CellucidDaskError]:
+) -> dict[str, RowArray | CellucidDaskError]:
     """Arrays of obsm of the whole, but the masks that say which cells a modality has."""
-    found: dict[str, da.Array | CellucidDaskError] = {}
+    found: dict[str, RowArray | CellucidDaskError] = {}
     for key, array in whole.obsm.items():
         if key in whole.modalities:
             continue
@@ -156,7 +156,7 @@ def _arrays(
             what = f"has shape {array.shape}, but the whole has {whole.obs.length} cells"
             found[name] = InputError(what, where=f"obsm/{name}")
         else:
-            found[name] = array if rows is None else array[rows]
+            found[name] = array if rows is None else RowArray.of(ReorderedRows(array, rows))
     return found
 
 

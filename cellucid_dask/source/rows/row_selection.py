@@ -6,7 +6,6 @@ range of selected rows is read as few ranges of the store, without the rows betw
 
 from __future__ import annotations
 
-import hashlib
 import os
 import secrets
 import zlib
@@ -16,10 +15,9 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
-from dask.base import is_dask_collection
 from numpy.typing import NDArray
 
-from cellucid_dask.source.arrays.dense_matrix import compute_block
+from cellucid_dask.source.arrays.dask_arrays import compute_block, is_dask
 
 RANGE_BYTES = 24  # of a range: its start, its stop, and the selected position of its start
 READ_BYTES = 32 << 20  # of what is read at a time, and of what is selected of it
@@ -94,7 +92,7 @@ class RowRanges:
 def _read(array: Any, start: int, stop: int, rest: tuple[Any, ...]) -> Any:
     rows = slice(start, stop)
     part = array[(rows, *rest)] if rest else array[rows]
-    return compute_block(part, "obsm") if is_dask_collection(part) else np.asarray(part)
+    return compute_block(part, "obsm") if is_dask(part) else np.asarray(part)
 
 
 class RowSelection:
@@ -150,13 +148,6 @@ class RowSelection:
         numbers -= 1
         numbers[self.dropped] = -1
         return numbers
-
-    @cached_property
-    def _digest(self) -> str:
-        return hashlib.blake2b(self.dropped.data, digest_size=16).hexdigest()
-
-    def __dask_tokenize__(self) -> tuple[Any, ...]:
-        return type(self).__name__, self.n_stored, self._digest
 
     def take(self, values: Any) -> Any:
         """Take the selected rows of a complete array, or of a list."""

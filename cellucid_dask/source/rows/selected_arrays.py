@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-import dask.array as da
 import numpy as np
-from dask.base import is_dask_collection
 from numpy.typing import NDArray
 
 from cellucid_dask.errors import InputError
-from cellucid_dask.source.arrays.obsm import as_dask_array
-from cellucid_dask.source.arrays.row_blocks import block_rows
+from cellucid_dask.source.arrays.dask_arrays import is_dask
+from cellucid_dask.source.arrays.row_array import RowArray, block_rows
 from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
 from cellucid_dask.source.rows.row_selection import RowRanges, RowSelection
 
@@ -22,7 +20,7 @@ STEP = 1 << 20  # stored items of a one-dimensional array that are read at a tim
 
 @dataclass(frozen=True, slots=True)
 class SelectedRows:
-    """The selected rows of an array with any number of axes; looks like an array to dask.
+    """The selected rows of an array with any number of axes.
 
     Parameters
     ----------
@@ -53,7 +51,7 @@ class SelectedRows:
     @property
     def chunks(self) -> Any:
         """Shape of the chunks on disk; None when contiguous, in memory or of dask."""
-        return None if is_dask_collection(self.array) else getattr(self.array, "chunks", None)
+        return None if is_dask(self.array) else getattr(self.array, "chunks", None)
 
     def __getitem__(self, index: Any) -> NDArray[Any]:
         rows, *rest = index if isinstance(index, tuple) else (index,)
@@ -154,7 +152,7 @@ class SelectedValues:
         return self.pointers.values.read(self.array, start, stop, step)
 
 
-def select_obsm_rows(array: da.Array, selection: RowSelection, key: str) -> da.Array:
+def select_obsm_rows(array: RowArray, selection: RowSelection, key: str) -> RowArray:
     """Leave all but the selected cells out of an array of obsm.
 
     Raises
@@ -163,7 +161,7 @@ def select_obsm_rows(array: da.Array, selection: RowSelection, key: str) -> da.A
         When it has not a row for each cell.
     """
     check_row_count(array.shape, selection, f"obsm/{key}")
-    return as_dask_array(SelectedRows(array, selection))
+    return RowArray.of(SelectedRows(array.array, selection))
 
 
 def check_row_count(

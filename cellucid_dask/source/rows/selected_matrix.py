@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from dask.base import is_dask_collection
 from numpy.typing import NDArray
 
+from cellucid_dask.source.arrays.dask_arrays import is_dask
 from cellucid_dask.source.arrays.dense_matrix import DenseMatrix
 from cellucid_dask.source.arrays.matrix import Matrix
 from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
@@ -77,7 +77,7 @@ def select_matrix_rows(matrix: Matrix, selection: RowSelection, key: str) -> Mat
         minor = graph or matrix.layout == "csc"
         return SelectedMinorAxis(*facts, selection) if minor else SparseMatrix(*facts)
     array = matrix.array
-    if is_dask_collection(array):
+    if is_dask(array):
         mask = np.ones(selection.n_stored, bool)
         mask[selection.dropped] = False
         array = array[mask][:, mask] if graph else array[mask]

@@ -19,7 +19,7 @@ ROWS_PER_READ = 1 << 17  # rows of cells that are read at a time
 
 @dataclass(frozen=True, slots=True)
 class FileArray:
-    """An array of a store; looks like an array to dask, reads nothing until it is indexed.
+    """An array of a store, of which nothing is read until it is indexed.
 
     Parameters
     ----------

@@ -6,8 +6,6 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import h5py
-import hdf5plugin  # noqa: F401  registers the blosc, zstd, lz4 ... filters with HDF5
-import numcodecs
 import numpy as np
 from numpy.typing import NDArray
 from zlib_ng import zlib_ng
@@ -21,6 +19,8 @@ def open_file(path: str) -> AbstractContextManager[Any]:
     HDF5 wants one way of locking per file and process: one that is open already, as behind a
     backed AnnData, decides.
     """
+    import hdf5plugin  # noqa: F401  registers its filters (blosc, zstd, lz4); zarr needs none
+
     try:
         file: AbstractContextManager[Any] = h5py.File(path, "r", locking=False)
     except OSError as error:
@@ -52,6 +52,8 @@ def _filters(dataset: Any) -> tuple[int, ...]:
 
 
 def _read_chunks(dataset: Any, start: int, stop: int, filters: tuple[int, ...]) -> NDArray[Any]:
+    import numcodecs  # 50 ms, which other files need not spend
+
     out = np.empty(stop - start, dataset.dtype)
     size, itemsize = dataset.chunks[0], dataset.dtype.itemsize
     unshuffle = numcodecs.Shuffle(itemsize) if _SHUFFLE in filters and itemsize > 1 else None

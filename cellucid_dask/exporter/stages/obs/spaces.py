@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cellucid_dask.encode import Float32
-from cellucid_dask.exporter.stages.embeddings import rows_of
 from cellucid_dask.files import read_array
-
-if TYPE_CHECKING:
-    import dask.array as da
+from cellucid_dask.source.arrays.row_array import RowArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +28,7 @@ class Space:
 
     name: str
     width: int
-    array: da.Array | None = None
+    array: RowArray | None = None
     path: str = ""
 
     def read_points(self, start: int, stop: int) -> Float32:
@@ -46,7 +43,7 @@ def total_width(spaces: Sequence[Space]) -> int:
 
 
 class SpaceReader:
-    """Reads the coordinates of cells in all spaces; each block of a dask array once.
+    """Reads the coordinates of cells in all spaces; each block of an array of obsm once.
 
     Pieces must be asked for in the order of the cells.
     """
@@ -75,11 +72,11 @@ class SpaceReader:
 
 
 class _BlockReader:
-    """Reads rows of a dask array, which computes whole blocks: the last block stays in memory."""
+    """Reads rows of an array of obsm block by block: the last block stays in memory."""
 
-    def __init__(self, array: da.Array) -> None:
+    def __init__(self, array: RowArray) -> None:
         self._array = array
-        self._ends = np.cumsum(array.chunks[0])
+        self._ends = array.ends
         self._first = self._last = 0
         self._block: NDArray[Any] | None = None
 
@@ -97,4 +94,4 @@ class _BlockReader:
         self._block = None  # before the next one takes memory
         i = int(np.searchsorted(self._ends, row, side="right"))
         self._first, self._last = int(self._ends[i - 1]) if i else 0, int(self._ends[i])
-        self._block = rows_of(self._array, self._first, self._last)
+        self._block = self._array.rows(self._first, self._last)
