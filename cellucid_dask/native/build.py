@@ -39,11 +39,18 @@ ZIG_TARGETS = {
     ("darwin", "x86_64"): f"x86_64-macos.{MACOS}",
     ("darwin", "arm64"): f"aarch64-macos.{MACOS}",
 }
+# A program in PATH may be a compiler without the headers or the linker that it needs.
+PROBE = (
+    "#include <math.h>",
+    "#include <stdlib.h>",
+    "double probe(const char *text) { return exp(atof(text)); }",
+    "",
+)
 INSTALL_SECONDS = 600
 
 
 class BuildError(Exception):
-    """No compiler made the library; the message names each that was tried."""
+    """The library was not made; the message says what each compiler objected to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,20 +73,21 @@ class Compiler:
 
 
 def digest_sources(folder: Path = FOLDER) -> str:
-    """Digest of the C sources in `folder` and of this file; empty when there are none."""
-    sources = sorted([*folder.glob("*.c"), *folder.glob("*.h")])
-    if not sources:
-        return ""
+    """Digest of the C sources and of the file like this one in `folder`."""
     digest = hashlib.sha256()
-    for path in (*sources, folder / "build.py"):
+    for path in (*_sources(folder, "c"), *_sources(folder, "h"), folder / "build.py"):
         content = path.read_bytes()
         digest.update(f"{path.name} {len(content)}\n".encode() + content)
     return digest.hexdigest()[:32]
 
 
+def _sources(folder: Path, kind: str) -> list[Path]:
+    return sorted(folder.glob(f"*.{kind}"))
+
+
 def is_current(library: Path) -> bool:
-    """Whether a library was compiled from the present sources; it is read, not loaded."""
-    return f"sources {digest_sources()}".encode() in library.read_bytes()
+    """Whether a library was compiled from the sources beside it; it is read, not loaded."""
+    return f"sources {digest_sources(library.parent)}".encode() in library.read_bytes()
 
 
 def compile_library(target: Path, flags: Sequence[str] = ()) -> str:
@@ -90,51 +98,54 @@ def compile_library(target: Path, flags: Sequence[str] = ()) -> str:
     Raises
     ------
     BuildError
-        When there is no compiler, or none of them can compile and link the library.
+        When there is no compiler that works, or it finds errors in the sources.
     OSError
         When the folder of `target` cannot be written.
     """
-    failures = []
     with (
         tempfile.TemporaryDirectory(dir=target.parent, prefix=".compile-") as beside,
         tempfile.TemporaryDirectory(prefix="cellucid-dask-zig-") as downloads,
     ):
-        made = Path(beside, target.name)
+        probe, made = Path(beside, "probe.c"), Path(beside, target.name)
+        probe.write_text("\n".join(PROBE), encoding="ascii")
+        failures = []
         for compiler in _find_compilers(Path(downloads)):
-            failure = _compile(compiler, made, flags)
-            if failure is None:
-                made.replace(target)
-                return compiler.name
-            failures.append(f"{compiler.name}: {failure}")
+            if failure := _compile(compiler, [probe], Path(beside, "probe")):
+                failures.append(failure)
+                continue
+            name = Path(compiler.name).name
+            identity = (f'-DSOURCES_DIGEST="{digest_sources()}"', f'-DCOMPILER="{name}"')
+            if failure := _compile(compiler, _sources(FOLDER, "c"), made, (*identity, *flags)):
+                raise BuildError(failure)
+            made.replace(target)
+            return compiler.name
     raise BuildError("; ".join(failures) or "there is no C compiler")
 
 
-def _compile(compiler: Compiler, target: Path, flags: Sequence[str]) -> str | None:
-    """Compile all sources to `target`; None, or why it failed."""
-    identity = [
-        f'-DSOURCES_DIGEST="{digest_sources()}"',
-        f'-DCOMPILER="{Path(compiler.name).name}"',
-    ]
+def _compile(
+    compiler: Compiler, sources: Sequence[Path], target: Path, flags: Sequence[str] = ()
+) -> str:
+    """Compile `sources` to the library `target`; return why it failed, or an empty text."""
     if sys.platform == "darwin":
-        identity.append(f"-mmacosx-version-min={MACOS}")
-    sources = sorted(map(str, FOLDER.glob("*.c")))
-    command = [*compiler.command, *FLAGS, *identity, *flags, "-o", str(target), *sources, "-lm"]
+        flags = (f"-mmacosx-version-min={MACOS}", *flags)
+    files = ("-o", str(target), *map(str, sources), "-lm")
     try:
         done = subprocess.run(
-            command,
-            env={**os.environ, **compiler.environment},
+            [*compiler.command, *FLAGS, *flags, *files],
+            env={**os.environ, "LC_ALL": "C", **compiler.environment},
             capture_output=True,
             text=True,
             errors="replace",
             check=False,
         )
     except OSError as error:
-        return str(error)
+        return f"{compiler.name}: {error}"
     if done.returncode == 0 and target.exists():
-        return None
+        return ""
     lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-    errors = [line for line in lines if "error" in line.lower()]
-    return next(iter([*errors, *lines]), f"exit code {done.returncode}")
+    errors = [line for line in lines if "error: " in line]
+    reason = next(iter([*errors, *lines]), f"it made no library (exit code {done.returncode})")
+    return f"{compiler.name}: {reason}"
 
 
 def _find_compilers(downloads: Path) -> Iterator[Compiler]:

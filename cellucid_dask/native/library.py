@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from cellucid_dask.native.build import LIBRARY, digest_sources, is_current
+from cellucid_dask.native.build import LIBRARY, is_current
 
 SWITCH = "CELLUCID_DASK_NATIVE"
 COMPILE = "python -m cellucid_dask.native.build"
@@ -77,7 +77,7 @@ def _open_library(path: Path) -> Loaded:
         fix = f"install a C compiler or ziglang, then run: {COMPILE}"
         return Loaded(reason="the native library was not compiled", fix=fix)
     try:
-        if digest_sources(path.parent) and not is_current(path):
+        if not is_current(path):
             return Loaded(
                 reason="the native library was compiled from other sources", fix=f"run: {COMPILE}"
             )
