@@ -87,9 +87,13 @@ def safe(key: object) -> str:
 
 def collisions(keys: Iterable[str]) -> list[list[str]]:
     """Groups of keys whose file names are equal, also on a file system that folds case."""
+    every = list(keys)
+    names = [safe(key).casefold() for key in every]
+    if len(set(names)) == len(names):
+        return []
     groups: dict[str, list[str]] = {}
-    for key in keys:
-        groups.setdefault(safe(key).casefold(), []).append(key)
+    for key, name in zip(every, names, strict=True):
+        groups.setdefault(name, []).append(key)
     return [group for group in groups.values() if len(group) > 1]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -155,7 +156,7 @@ def _choose(
             catalog.problems.append(Problem(f"and {len(unknown) - 10} more genes", "--gene"))
         if unknown:
             return None
-    counts = pd.Series(ids, dtype=object).value_counts()
+    counts = Counter(ids)
     twice = [gene for gene in dict.fromkeys(wanted) if counts[gene] > 1]
     if twice:
         names = ", ".join(f"{gene!r} ({counts[gene]} times)" for gene in twice[:10])

@@ -228,6 +228,6 @@ def _file_names(catalog: Catalog) -> None:
             )
         longest = 255 - len(".outliers.u16.gz") - 20  # a file that is being written has a suffix
         for key in keys:
-            if len(fmt.safe(key)) > longest:
+            if len(key) > longest and len(fmt.safe(key)) > longest:
                 what = f"{key[:60]!r}... is too long for a file name ({len(key)} characters)"
                 catalog.problems.append(Problem(what, kind, fix))
