@@ -14,6 +14,7 @@ from cellucid_dask.compute.worker_check import (
     refuse_differences,
 )
 from cellucid_dask.errors import EngineError
+from cellucid_dask.native.library import SWITCH
 
 
 def test_a_worker_is_compared_with_this_process(tmp_path: Path) -> None:
@@ -43,6 +44,18 @@ def test_different_versions_are_reported_for_both_sides() -> None:
     with pytest.raises(EngineError, match=r"this process has cellucid-dask 9\.9") as told:
         refuse_differences("w", seen)
     assert "no-such-package none" in str(told.value)
+
+
+def test_a_worker_needs_the_native_library_when_this_process_uses_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(SWITCH, "0")  # on the worker
+    refuse_differences("w", find_differences(describe_requirements([], native=False)))
+    seen = find_differences(describe_requirements([], native=True))
+    with pytest.raises(EngineError, match=r"worker w on .*cannot use the native library") as told:
+        refuse_differences("w", seen)
+    assert "CELLUCID_DASK_NATIVE=0 is set" in str(told.value)
+    assert "python -m cellucid_dask.native.build" in str(told.value)
 
 
 def test_values_that_all_tasks_share_are_written_once(tmp_path: Path) -> None:

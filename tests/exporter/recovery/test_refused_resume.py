@@ -13,6 +13,7 @@ from recovering import record_calls, tree_with_times
 from scenes import NAMES, Scene
 
 from cellucid_dask import CellucidDaskError, export
+from cellucid_dask.native.library import SWITCH, find_library
 
 # As a module, for setattr.
 origin = import_module("cellucid_dask.exporter.recovery.provenance")
@@ -87,6 +88,21 @@ def test_other_software_is_refused(small: Scene, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(CellucidDaskError, match=r"zlib-ng was .*, is 9\.9"):
         small.make()
     assert tree_with_times(small.at) == before
+
+
+def test_the_other_gene_path_is_refused(small: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its spill files and its compressed genes differ."""
+    if reason := find_library().reason:
+        pytest.skip(reason)
+    small.left_in_genes()
+    before = tree_with_times(small.at)
+    monkeypatch.setenv(SWITCH, "0")
+    with pytest.raises(CellucidDaskError, match="gene path was native, is numpy"):
+        small.make()
+    assert tree_with_times(small.at) == before
+    monkeypatch.delenv(SWITCH)
+    small.make()
+    small.check()
 
 
 def test_restart_discards(small: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
