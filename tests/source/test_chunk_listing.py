@@ -17,9 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cellucid_dask.source.chunks.gaps import ChunkGaps, runs_between
-from cellucid_dask.source.chunks.keys import ChunkKeys
 from cellucid_dask.source.chunks.listing import chunk_files, find_gaps
 from cellucid_dask.source.storage.store import Store, locate_store
+from cellucid_dask.source.zarr_chunks.keys import ChunkKeys
 
 FILES = {name: kind for name, kind in KINDS.items() if not kind.shard}
 grids = st.lists(st.integers(1, 12), max_size=3).map(tuple)

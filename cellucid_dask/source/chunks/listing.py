@@ -11,11 +11,11 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from cellucid_dask.source.chunks.files import ChunkFiles, FolderFiles, ZipFiles
 from cellucid_dask.source.chunks.gaps import ChunkGaps, first_positions, runs_between
-from cellucid_dask.source.chunks.keys import ChunkKeys
-from cellucid_dask.source.chunks.shard_index import ShardIndex
 from cellucid_dask.source.storage.store import Store
+from cellucid_dask.source.zarr_chunks.files import ChunkFiles, FolderFiles, ZipFiles
+from cellucid_dask.source.zarr_chunks.keys import ChunkKeys
+from cellucid_dask.source.zarr_chunks.shard_index import ShardIndex
 
 
 @contextmanager

@@ -10,12 +10,12 @@ import numpy as np
 
 from cellucid_dask.errors import Problem, refuse_fault
 from cellucid_dask.source.chunks.array_uses import Part, Use
-from cellucid_dask.source.chunks.files import ChunkFiles
 from cellucid_dask.source.chunks.listing import chunk_files, find_gaps
 from cellucid_dask.source.chunks.verdicts import ArrayWithGaps, Verdict, judge_array
 from cellucid_dask.source.storage.damage import DAMAGE, describe_damage
 from cellucid_dask.source.storage.elements import find_element, is_array, member_names
 from cellucid_dask.source.storage.store import Store
+from cellucid_dask.source.zarr_chunks.files import ChunkFiles
 
 COPY: Final = "a part of the data was not copied or not written: copy or write it again"
 ACCEPT: Final = "copy it again; if its writer left those chunks out, use --accept-missing-chunks"

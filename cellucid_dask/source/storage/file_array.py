@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 from cellucid_dask.errors import ReadError, refuse_fault
 from cellucid_dask.source.storage import hdf5
 from cellucid_dask.source.storage.damage import COPY_AGAIN, DAMAGE, describe_damage
+from cellucid_dask.source.storage.direct import read as direct
+from cellucid_dask.source.storage.direct.layout import holds_numbers
 from cellucid_dask.source.storage.elements import is_array
 from cellucid_dask.source.storage.store import Store
 
 ROWS_PER_READ = 1 << 17  # rows of cells that are read at a time
+DIRECT_BYTES = 1 << 16  # from which a range is read without HDF5 or zarr
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,36 @@ class FileArray:
 
     def __getitem__(self, index: Any) -> NDArray[Any]:
         rows = index[0] if isinstance(index, tuple) else index
+        if self.ndim == 1 and isinstance(rows, slice) and rows.step in (None, 1):
+            start, stop, _ = rows.indices(self.shape[0])
+            if (stop - start) * self.dtype.itemsize >= DIRECT_BYTES and holds_numbers(self.dtype):
+                out = np.empty(stop - start, self.dtype)
+                if direct.read_into(self.store, self.key, start, out):
+                    return out
+        return self._read(index, rows)
+
+    def read_into(self, start: int, stop: int, out: NDArray[Any]) -> None:
+        """Fill `out` with values `start` to `stop`, the one after the last, of one axis.
+
+        Memory that is used again costs less than what `__getitem__` asks the system for.
+
+        Parameters
+        ----------
+        out
+            Contiguous, of the type of the array and of `stop` - `start` values.
+
+        Raises
+        ------
+        ReadError
+            As indexing the array.
+        """
+        large = out.nbytes >= DIRECT_BYTES
+        if not (large and direct.read_into(self.store, self.key, start, out)):
+            rows = slice(start, stop)
+            out[...] = self._read(rows, rows)
+
+    def _read(self, index: Any, rows: Any) -> NDArray[Any]:
+        """Read by HDF5 or zarr, and say which chunk is damaged."""
         place = f"{self.store.path}, {self.key}"
         with self.store.open_element(self.key) as element:
             try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import stat
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -64,7 +64,8 @@ class Store:
         try:
             yield open_group(archive, self.folder)
         finally:
-            archive.close()
+            with suppress(AttributeError):  # of one that zarr could not open
+                archive.close()
 
     @contextmanager
     def open_element(self, key: str) -> Iterator[Any]:

@@ -11,7 +11,7 @@ import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
 
-from cellucid_dask.source.chunks.files import ChunkFiles
+from cellucid_dask.source.zarr_chunks.files import ChunkFiles
 
 _ABSENT = np.uint64(2**64 - 1)  # offset and length of a chunk that is not stored
 _CHECKSUM = 4  # bytes
@@ -69,6 +69,43 @@ class ShardIndex:
             checked="crc32c" in names,
         )
 
+    def region(self, size: int) -> tuple[int, int]:
+        """Offset and length of the index within a shard of `size` bytes."""
+        length = 16 * prod(self.per_shard) + _CHECKSUM * self.checked
+        return (0 if self.at_start else max(0, size - length)), length
+
+    def entries(self, raw: bytes, size: int, path: str) -> NDArray[np.uint64]:
+        """Read an index.
+
+        Parameters
+        ----------
+        raw
+            What stands in the `region` of a shard of `size` bytes.
+        path
+            How errors name the shard.
+
+        Returns
+        -------
+        (n, 2) offset and length of each chunk, in C order through `per_shard`; both are
+        2**64 - 1 for a chunk that is not stored.
+
+        Raises
+        ------
+        ValueError
+            When the shard is shorter than its index says, or the checksum of the index is wrong.
+        """
+        if len(raw) != self.region(size)[1]:
+            raise ValueError(f"shard {path} is cut off: its index is not there")
+        count = len(raw) - _CHECKSUM * self.checked
+        table, checksum = raw[:count], raw[count:]
+        if self.checked and google_crc32c.value(table) != int.from_bytes(checksum, "little"):
+            raise ValueError(f"the index of shard {path} does not match its checksum")
+        entries = np.frombuffer(table, self.dtype).astype(np.uint64, copy=False).reshape(-1, 2)
+        there = entries[_is_stored(entries)]
+        if there.size and int(there.sum(axis=1, dtype=np.uint64).max()) > size:
+            raise ValueError(f"shard {path} is cut off: its index names bytes after its end")
+        return entries
+
     def stored(self, files: ChunkFiles, path: str) -> NDArray[np.int64]:
         """Find the chunks that the shard at `path` holds.
 
@@ -79,18 +116,13 @@ class ShardIndex:
         Raises
         ------
         ValueError
-            When the shard is shorter than its index says, or the checksum of the index is wrong.
+            As `entries`.
         """
-        count, size = 16 * prod(self.per_shard), files.size(path)
-        length = count + _CHECKSUM * self.checked
-        raw = files.read(path, 0 if self.at_start else max(0, size - length), length)
-        if len(raw) != length:
-            raise ValueError(f"shard {path} is cut off: its index is not there")
-        table, checksum = raw[:count], raw[count:]
-        if self.checked and google_crc32c.value(table) != int.from_bytes(checksum, "little"):
-            raise ValueError(f"the index of shard {path} does not match its checksum")
-        entries = np.frombuffer(table, self.dtype).reshape(-1, 2)
-        there = np.flatnonzero((entries != _ABSENT).any(axis=1))
-        if there.size and int(entries[there].sum(axis=1, dtype=np.uint64).max()) > size:
-            raise ValueError(f"shard {path} is cut off: its index names bytes after its end")
-        return there
+        size = files.size(path)
+        entries = self.entries(files.read(path, *self.region(size)), size, path)
+        return np.flatnonzero(_is_stored(entries))
+
+
+def _is_stored(entries: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    stored: NDArray[np.bool_] = (entries != _ABSENT).any(axis=1)
+    return stored

@@ -1,0 +1,112 @@
+"""What is damaged reads, or is refused, as HDF5 and zarr have it, in the same words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from chunked import chunk_name
+from stored_arrays import DIRECT, array_of
+from test_direct_reading import values_of
+
+from cellucid_dask.errors import CellucidDaskError
+from cellucid_dask.source.storage.file_array import DIRECT_BYTES, FileArray
+
+RANGE = slice(1500, 1500 + DIRECT_BYTES)
+
+
+def files_of(path: Path) -> list[Path]:
+    """The files of an array, or the one that it is in."""
+    if path.is_file():
+        return [path]
+    return sorted(p for p in (path / "X/data").rglob("*") if p.is_file())
+
+
+def outcome(read: Any) -> bytes | str:
+    """What is read, or what is said of it."""
+    try:
+        found: bytes = read().tobytes()
+    except CellucidDaskError as error:
+        return str(error)
+    return found
+
+
+def alike(one: bytes | str, other: bytes | str, way: str) -> bool:
+    """Whether two outcomes are the same, as far as they do not change from read to read.
+
+    zstd without a checksum makes other values of damaged bytes each time; and zarr reads several
+    shards at once, of which any may be the first to be refused.
+    """
+    if isinstance(one, bytes) or isinstance(other, bytes):
+        return type(one) is type(other) if "zstd" in way else one == other
+    if "shards" in way:
+        return one.split("(")[0] == other.split("(")[0]
+    return one == other
+
+
+def assert_same(array: FileArray, way: str) -> bytes | str:
+    """Read a range directly where that is possible, and by HDF5 or zarr."""
+    expected = outcome(lambda: array._read(RANGE, RANGE))
+    assert alike(outcome(lambda: array[RANGE]), expected, way)
+    out = np.zeros(DIRECT_BYTES, array.dtype)
+    found = outcome(lambda: [array.read_into(RANGE.start, RANGE.stop, out), out][1])
+    assert alike(found, expected, way)
+    return expected
+
+
+def flips(path: Path) -> Iterator[None]:
+    """Change one byte at a time, here and there in every file, and put it back."""
+    random = np.random.default_rng(0)
+    for file in files_of(path):
+        whole = file.read_bytes()
+        n = 60 if path.is_file() else 4
+        for at in random.integers(0, len(whole), n).tolist():
+            file.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << at % 8]) + whole[at + 1 :])
+            yield
+        file.write_bytes(whole)
+
+
+@pytest.mark.parametrize("way", DIRECT)
+def test_a_byte_that_was_changed(tmp_path: Path, way: str) -> None:
+    path = DIRECT[way](tmp_path, values_of("i4", 100_000), 9000)
+    array = array_of(path)
+    whole = assert_same(array, way)
+    assert isinstance(whole, bytes)
+    for _ in flips(path):
+        assert_same(array, way)
+    assert assert_same(array, way) == whole
+
+
+@pytest.mark.parametrize("way", DIRECT)
+def test_a_file_that_was_cut_off(tmp_path: Path, way: str) -> None:
+    path = DIRECT[way](tmp_path, values_of("i4", 100_000), 9000)
+    array = array_of(path)
+    for file in files_of(path)[-6:]:
+        whole = file.read_bytes()
+        for share in (0, 0.1, 0.6, 0.9, 0.99999):
+            file.write_bytes(whole[: int(len(whole) * share)])
+            assert_same(array, way)
+        file.unlink()
+        assert_same(array, way)
+        file.write_bytes(whole)
+
+
+@pytest.mark.parametrize("way", ["hdf5 gzip", "v2 blosc", "v3 zstd", "shards crc"])
+def test_the_message_names_the_chunk(tmp_path: Path, way: str) -> None:
+    values = values_of("i4", 100_000)
+    path = DIRECT[way](tmp_path, values, 9000)
+    array = array_of(path)
+    size = path.stat().st_size
+    if path.is_file():
+        with path.open("r+b") as file:
+            file.seek(size // 2)
+            file.write(bytes(64))
+    else:
+        chunk = path / chunk_name(path, "X/data", 1)
+        chunk.write_bytes(chunk.read_bytes()[:-9])
+    said = assert_same(array, way)
+    assert isinstance(said, str)
+    assert "X/data, chunk " in said
