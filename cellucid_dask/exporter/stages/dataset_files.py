@@ -190,5 +190,9 @@ class DatasetFiles:
     def encode_gene(self, pieces: Sequence[GenePiece], level: int) -> bytes:
         """Content of the file of a gene, with a gzip level of its own."""
         return encode_gene(
-            pieces, self.catalog.n_cells, self.options.var_quantization, level
+            pieces,
+            self.catalog.n_cells,
+            self.options.var_quantization,
+            level,
+            native=self.native,
         ).payload

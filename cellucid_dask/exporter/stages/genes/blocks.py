@@ -109,7 +109,7 @@ def _write_block(
     receipts = np.zeros(len(ids), GENE_RECEIPT)
     with BlockWriter(settings.folder, settings.parts) as writer:
         for i, pieces in read:
-            encoded = encode_gene(pieces, settings.n_cells, bits, level)
+            encoded = encode_gene(pieces, settings.n_cells, bits, level, native=settings.native)
             written = writer.write(paths[i], encoded.payload)
             receipts[i] = (start + i, *written, *astuple(encoded.span))
     return receipts
