@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from cellucid_dask.compute.choose_cluster import choose_cluster
@@ -18,24 +16,15 @@ def choose(workers: int | None, *, in_memory: bool = False, small: bool = False)
     return choose_cluster(RunOptions(workers=workers), in_memory=in_memory, small=small)
 
 
-@pytest.fixture
-def no_library(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """An installation without a compiled library."""
-    library.load.cache_clear()
-    monkeypatch.setattr(library, "NAME", "no-such-library.so")
-    yield
-    library.load.cache_clear()
-
-
 @pytest.mark.skipif(library.load() is None, reason="the native library is not compiled")
 def test_threads_do_large_work_where_the_library_is_in_use() -> None:
     assert str(choose(None)) == str(choose(None, small=True)) == str(choose(1))
     assert str(choose(None)).startswith(f"{cores()} thread")
 
 
-@pytest.mark.usefixtures("no_library")
 @pytest.mark.skipif(cores() == 1, reason="one process has nothing to share")
-def test_without_the_library_processes_do_large_work() -> None:
+def test_without_the_library_processes_do_large_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(library.SWITCH, "0")
     assert str(choose(None)) == f"{cores()} worker processes"
     assert str(choose(None, small=True)) == f"{cores()} threads in this process"
 
