@@ -10,16 +10,28 @@ from numpy.typing import NDArray
 from cellucid_dask.encode import Float32
 
 
-def order_by_distance(codes: NDArray[Any], distance: Float32) -> NDArray[np.intp]:
+def sortable_bits(distance: Float32) -> NDArray[np.uint32]:
+    """(n,) numbers in the order of the distances, which are not negative; those of NaN last.
+
+    The bits of such float32 rise with their value; every NaN gets the same ones.
+    """
+    return np.where(np.isnan(distance), np.float32(np.nan), distance).view(np.uint32)
+
+
+def order_by_distance(codes: NDArray[Any], distance: Float32) -> NDArray[np.int64]:
     """Order of the cells by code, then by distance; (n,) uint8 or uint16, and float32.
 
-    The bits of non-negative float32 rise with their value, those of NaN lie above all. Three
-    stable sorts of 16 bits, which numpy does by radix, take a third of one sort of 64 bits.
+    Numbers that hold a distance and its cell are sorted, which numpy does with vector
+    instructions; then the codes in that order, which numpy does by radix. One sort by both
+    that moves places, not numbers, takes twice as long.
     """
-    bits = np.where(np.isnan(distance), np.float32(np.nan), distance).view(np.uint32)
-    order = np.argsort(bits.astype(np.uint16), kind="stable")
-    high = (bits >> np.uint32(16)).astype(np.uint16)
-    order = order[np.argsort(high[order], kind="stable")]
+    assert codes.size < 1 << 32
+    keys = sortable_bits(distance).astype(np.uint64)
+    keys <<= np.uint64(32)
+    keys |= np.arange(codes.size, dtype=np.uint32)
+    keys.sort()
+    keys &= np.uint64(0xFFFFFFFF)
+    order = keys.view(np.int64)
     return order[np.argsort(codes[order], kind="stable")]
 
 
@@ -46,16 +58,17 @@ def outlier_quantiles(
     order = order_by_distance(codes, distance)[: int(counts.sum())]
     if not order.size:
         return out
-    category, ordered = codes[order], distance[order]
-    same = ordered[1:] == ordered[:-1]
-    same |= np.isnan(ordered[1:]) & np.isnan(ordered[:-1])
-    ends = np.append(np.flatnonzero(~same | (category[1:] != category[:-1])), order.size - 1)
+    category, bits = codes[order], sortable_bits(distance)[order]
+    last = (bits[1:] != bits[:-1]) | (category[1:] != category[:-1])
+    ends = np.append(np.flatnonzero(last), order.size - 1)
     starts = np.cumsum(counts) - counts
     # Cells that tie share the last of their ranks.
-    rank = np.repeat(ends + 1, np.diff(ends, prepend=-1)) - starts[category]
-    size = counts.astype(np.float32)[category]
-    shares = rank.astype(np.float32) / size
-    out[order] = np.where(size >= min_points, shares, np.float32(np.nan))
+    rank = np.repeat(ends + 1, np.diff(ends, prepend=-1))
+    rank -= np.repeat(starts, counts)
+    shares = rank.astype(np.float32)
+    sizes = np.where(counts >= min_points, counts, np.nan).astype(np.float32)
+    shares /= np.repeat(sizes, counts)
+    out[order] = shares
     return out
 
 
@@ -63,7 +76,11 @@ def quantile_distances(
     codes: NDArray[Any], distance: Float32, counts: NDArray[np.int64], quantile: float
 ) -> NDArray[np.float64]:
     """(K,) quantile of the distances in each category, exact, with linear interpolation."""
-    ordered = distance[order_by_distance(codes, distance)]
+    keys = codes.astype(np.uint64)
+    keys <<= np.uint64(32)
+    keys |= sortable_bits(distance)
+    keys.sort()
+    ordered = keys.astype(np.uint32).view(np.float32)
     starts = np.cumsum(counts) - counts
     last = np.maximum(counts - 1, 0)
     place = last * quantile

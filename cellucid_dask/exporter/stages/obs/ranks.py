@@ -123,12 +123,12 @@ def _centroids(
     kept, sums = np.zeros(k, np.int64), np.zeros((k, space.width))
     for start in range(0, codes.size, ROWS_PER_READ):
         stop = min(start + ROWS_PER_READ, codes.size)
-        part = np.minimum(codes[start:stop], k)
-        inside = distance[start:stop] <= limits[part]
-        chosen, rows = part[inside], space.read_points(start, stop)[inside]
-        kept += np.bincount(chosen, minlength=k)
+        chosen = np.minimum(codes[start:stop], k)
+        chosen[~(distance[start:stop] <= limits[chosen])] = k  # cells that do not count
+        kept += np.bincount(chosen, minlength=k + 1)[:k]
+        rows = space.read_points(start, stop)
         for axis in range(space.width):
-            sums[:, axis] += np.bincount(chosen, weights=rows[:, axis], minlength=k)
+            sums[:, axis] += np.bincount(chosen, weights=rows[:, axis], minlength=k + 1)[:k]
     enough = (kept >= least) & (counts > least)
     used = np.where(counts >= least, np.where(enough, kept, counts), 0)
     return np.where(enough[:, None], sums / np.maximum(kept, 1)[:, None], mean), used
