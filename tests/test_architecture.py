@@ -41,7 +41,7 @@ LAYERS: dict[str, str] = {
     "arguments": "errors options",
     "synthetic": "errors",
     "source.zarr_chunks": "",
-    "source.storage": "errors source.zarr_chunks versions",
+    "source.storage": "errors native source.zarr_chunks versions",
     "source.arrays": "errors source.storage",
     "source.rows": "errors source.arrays source.storage",
     "source.model": "errors source.arrays source.rows",

@@ -77,6 +77,8 @@ DIRECT: dict[str, Write] = {
     "hdf5 shuffle": hdf5(shuffle=True),
     "hdf5 gzip": hdf5(compression="gzip"),
     "hdf5 gzip, shuffle, user block": hdf5(2048, compression="gzip", shuffle=True),
+    "hdf5 lzf": hdf5(compression="lzf"),
+    "hdf5 lzf, shuffle": hdf5(compression="lzf", shuffle=True),
     "hdf5 zstd": hdf5(**hdf5plugin.Zstd()),
     "hdf5 zstd, shuffle": hdf5(shuffle=True, **hdf5plugin.Zstd()),
     "hdf5 blosc": hdf5(**hdf5plugin.Blosc()),

@@ -16,6 +16,8 @@ from cellucid_dask.errors import CellucidDaskError
 from cellucid_dask.source.storage.file_array import DIRECT_BYTES, FileArray
 
 RANGE = slice(1500, 1500 + DIRECT_BYTES)
+VALUES = values_of("i4", 100_000)
+WHOLE = VALUES[RANGE].tobytes()
 
 
 def files_of(path: Path) -> list[Path]:
@@ -37,11 +39,13 @@ def outcome(read: Any) -> bytes | str:
 def alike(one: bytes | str, other: bytes | str, way: str) -> bool:
     """Whether two outcomes are the same, as far as they do not change from read to read.
 
-    zstd without a checksum makes other values of damaged bytes each time; and zarr reads several
-    shards at once, of which any may be the first to be refused.
+    zstd without a checksum and h5py's LZF make other values of damaged bytes each time; and zarr
+    reads several shards at once, of which any may be the first to be refused. HDF5 takes a chunk
+    for never written that a damaged index leads past; a list of all chunks may have it.
     """
     if isinstance(one, bytes) or isinstance(other, bytes):
-        return type(one) is type(other) if "zstd" in way else one == other
+        unsure = "zstd" in way or "lzf" in way or one == WHOLE
+        return type(one) is type(other) if unsure else one == other
     if "shards" in way:
         return one.split("(")[0] == other.split("(")[0]
     return one == other
@@ -71,18 +75,17 @@ def flips(path: Path) -> Iterator[None]:
 
 @pytest.mark.parametrize("way", DIRECT)
 def test_a_byte_that_was_changed(tmp_path: Path, way: str) -> None:
-    path = DIRECT[way](tmp_path, values_of("i4", 100_000), 9000)
+    path = DIRECT[way](tmp_path, VALUES, 9000)
     array = array_of(path)
-    whole = assert_same(array, way)
-    assert isinstance(whole, bytes)
+    assert assert_same(array, way) == WHOLE
     for _ in flips(path):
         assert_same(array, way)
-    assert assert_same(array, way) == whole
+    assert assert_same(array, way) == WHOLE
 
 
 @pytest.mark.parametrize("way", DIRECT)
 def test_a_file_that_was_cut_off(tmp_path: Path, way: str) -> None:
-    path = DIRECT[way](tmp_path, values_of("i4", 100_000), 9000)
+    path = DIRECT[way](tmp_path, VALUES, 9000)
     array = array_of(path)
     for file in files_of(path)[-6:]:
         whole = file.read_bytes()
@@ -96,8 +99,7 @@ def test_a_file_that_was_cut_off(tmp_path: Path, way: str) -> None:
 
 @pytest.mark.parametrize("way", ["hdf5 gzip", "v2 blosc", "v3 zstd", "shards crc"])
 def test_the_message_names_the_chunk(tmp_path: Path, way: str) -> None:
-    values = values_of("i4", 100_000)
-    path = DIRECT[way](tmp_path, values, 9000)
+    path = DIRECT[way](tmp_path, VALUES, 9000)
     array = array_of(path)
     size = path.stat().st_size
     if path.is_file():

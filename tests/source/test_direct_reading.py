@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from stored_arrays import DIRECT, ORDINARY, array_of
 
+from cellucid_dask.native.library import SWITCH
 from cellucid_dask.source.storage.direct.read import read_into
 from cellucid_dask.source.storage.direct.stored import UnexpectedBytesError, read_exactly
 from cellucid_dask.source.storage.file_array import DIRECT_BYTES, FileArray
@@ -58,6 +59,20 @@ def test_any_range(way: str, dtype: str, n: int, chunk: int, data: st.DataObject
             found = directly(array, start, stop)
             assert found is not None
             assert found.tobytes() == values[start:stop].tobytes()
+
+
+@pytest.mark.parametrize("way", ["hdf5 lzf", "hdf5 gzip, shuffle, user block"])
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+def test_without_the_native_library(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str, dtype: str
+) -> None:
+    monkeypatch.setenv(SWITCH, "0")
+    values = values_of(dtype, 40_000)
+    array = array_of(DIRECT[way](tmp_path, values, 1000))
+    found = directly(array, 10, 30_000)
+    assert (found is None) == (way == "hdf5 lzf")
+    assert found is None or found.tobytes() == values[10:30_000].tobytes()
+    assert array[10:30_000].tobytes() == values[10:30_000].tobytes()
 
 
 @pytest.mark.parametrize("way", ORDINARY)

@@ -11,6 +11,8 @@ import numpy as np
 from numcodecs import blosc, lz4, zstd
 from zlib_ng import zlib_ng
 
+from cellucid_dask.native.calls import call
+from cellucid_dask.native.library import load
 from cellucid_dask.source.storage.direct.stored import Bytes, UnexpectedBytesError
 
 _BLOSC_HEADER: Final = 16
@@ -57,9 +59,7 @@ class Coding:
             return
         planes = np.empty_like(out)
         decoder(raw, planes)
-        if out.size % self.shuffle:
-            raise UnexpectedBytesError  # a value was cut by the shuffle
-        out.reshape(-1, self.shuffle)[:] = planes.reshape(self.shuffle, -1).T
+        _unshuffle(planes, out, self.shuffle)
 
 
 def _without_checksum(raw: Bytes) -> Bytes:
@@ -67,6 +67,14 @@ def _without_checksum(raw: Bytes) -> Bytes:
     if raw.size < 4 or google_crc32c.value(body) != int.from_bytes(checksum, "little"):
         raise UnexpectedBytesError  # a checksum is wrong
     return body
+
+
+def _unshuffle(planes: Bytes, out: Bytes, width: int) -> None:
+    """Put together values of `width` bytes; numcodecs would hold the GIL."""
+    if load() is not None and width in (2, 4, 8):
+        call("unshuffle", out.size // width, width, planes, out)
+    else:
+        out.reshape(-1, width)[:] = planes.reshape(width, -1).T
 
 
 def _copy(raw: Bytes, out: Bytes) -> None:
@@ -113,6 +121,12 @@ def _lz4(raw: Bytes, out: Bytes) -> None:
     lz4.decompress(raw, out)
 
 
+def _lzf(raw: Bytes, out: Bytes) -> None:
+    if load() is None:
+        raise UnexpectedBytesError  # no other function decodes it
+    call("lzf_decompress", raw.size, raw, out.size, out)
+
+
 def _fill(plain: bytes, out: Bytes) -> None:
     _require(len(plain), out)
     out[:] = np.frombuffer(plain, np.uint8)
@@ -130,4 +144,5 @@ DECODERS: Final[Mapping[str, Callable[[Bytes, Bytes], None]]] = {
     "zstd": _zstd,
     "blosc": _blosc,
     "lz4": _lz4,
+    "lzf": _lzf,
 }

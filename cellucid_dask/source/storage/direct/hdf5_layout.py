@@ -11,6 +11,7 @@ import hdf5plugin
 import numpy as np
 from numpy.typing import NDArray
 
+from cellucid_dask.native.library import load
 from cellucid_dask.source.storage.direct.codecs import Coding
 from cellucid_dask.source.storage.direct.layout import CHUNKS, Layout, holds_numbers
 from cellucid_dask.source.storage.direct.stored import (
@@ -24,6 +25,7 @@ _COMPRESSORS: Final = {
     h5py.h5z.FILTER_DEFLATE: "zlib",
     hdf5plugin.ZSTD_ID: "zstd",
     hdf5plugin.BLOSC_ID: "blosc",
+    h5py.h5z.FILTER_LZF: "lzf",
 }
 
 
@@ -117,7 +119,9 @@ def _coding(made: Any, itemsize: int) -> Coding | None:
     if not filters:
         return Coding("", shuffle)
     compressor = _COMPRESSORS.get(filters[0][0])
-    return Coding(compressor, shuffle) if compressor and len(filters) == 1 else None
+    if compressor is None or len(filters) > 1 or (compressor == "lzf" and load() is None):
+        return None
+    return Coding(compressor, shuffle)
 
 
 def _chunk_table(
