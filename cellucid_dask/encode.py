@@ -211,8 +211,6 @@ def _encode_records(
     zero = np.zeros(1, np.float32)
     lowest, scale = (0.0, 1.0) if bits is None else span.line(bits)
     background = 0 if bits is None else int(quantize(zero, span, bits)[0])
-    if width == 2 and background % 257:
-        return None
     try:
         records = encoder.make_records(pieces, n_cells, width, lowest, scale)
         starts = np.array([0, records.size])

@@ -6,7 +6,6 @@
 
 #define MODULUS 0xEDB88320u
 #define ONE 0x80000000u
-#define X8 0x00800000u
 
 uint32_t crc_place[CRC_BLOCK][256];
 uint32_t crc_skip[CRC_LEVELS][4][256];
@@ -25,8 +24,8 @@ static uint32_t multiply(uint32_t a, uint32_t b)
     return product;
 }
 
-/* x**(8 n), and in `*sum` 1 + x**8 + ... + x**(8 (n - 1)). */
-static uint32_t powers(uint64_t n, uint32_t *sum)
+/* x**(8 unit n), and in `*sum` the sum of x**(8 unit i) for i below n. */
+static uint32_t powers(uint64_t n, int unit, uint32_t *sum)
 {
     uint32_t power = ONE, total = 0;
     /* `power` and `total` are those of the leading bits of n that were looked at. */
@@ -35,7 +34,7 @@ static uint32_t powers(uint64_t n, uint32_t *sum)
         power = multiply(power, power);
         if (n >> bit & 1) {
             total ^= power;
-            power = multiply(power, X8);
+            power = multiply(power, ONE >> 8 * unit);
         }
     }
     *sum = total;
@@ -59,7 +58,7 @@ __attribute__((constructor)) static void fill_tables(void)
     uint64_t n_bytes = CRC_BLOCK;
     for (int level = 0; level < CRC_LEVELS; level++, n_bytes *= 8) {
         uint32_t sum;
-        const uint32_t factor = powers(n_bytes, &sum);
+        const uint32_t factor = powers(n_bytes, 1, &sum);
         for (int byte = 0; byte < 4; byte++)
             for (uint32_t value = 1; value < 256; value++) {
                 const uint32_t rest = value & (value - 1); /* without its lowest bit */
@@ -73,14 +72,18 @@ __attribute__((constructor)) static void fill_tables(void)
 CrcLength crc_length(uint64_t n_bytes)
 {
     CrcLength length = {.n_bytes = n_bytes};
-    length.ones = ~multiply(powers(n_bytes, &length.repeating), ~0u);
+    length.ones = ~multiply(powers(n_bytes, 1, &length.repeating[0]), ~0u);
+    powers(n_bytes / 2, 2, &length.repeating[1]);
     return length;
 }
 
-uint32_t crc_end(const CrcLength *length, SparseCrc sum, uint8_t background)
+uint32_t crc_end(const CrcLength *length, SparseCrc sum, const uint8_t *background, int unit)
 {
     const uint64_t n_blocks = (length->n_bytes + sum.shift) / CRC_BLOCK;
     const uint64_t left = n_blocks ? n_blocks - 1 - sum.block : 0;
+    uint32_t once = 0; /* crc of one unit */
+    for (int byte = 0; byte < unit; byte++)
+        once ^= crc_place[CRC_BLOCK - unit + byte][background[byte]];
     return crc_skip_blocks(sum.crc, left) ^ length->ones ^
-           multiply(length->repeating, crc_place[CRC_BLOCK - 1][background]);
+           multiply(length->repeating[unit - 1], once);
 }

@@ -1,4 +1,6 @@
-/* The CRC-32 of a byte stream that is background but for some bytes, in time of those bytes. */
+/* The CRC-32 of a byte stream that is background but for some bytes, in time of those bytes.
+ *
+ * A background is one byte, or a unit of two bytes in turn. */
 #ifndef CELLUCID_CRC32_H
 #define CELLUCID_CRC32_H
 
@@ -57,13 +59,13 @@ static inline void crc_add(SparseCrc *sum, uint64_t position, uint8_t difference
 /* What depends on the length of the stream alone. */
 typedef struct {
     uint64_t n_bytes;
-    uint32_t ones;      /* what the initial and final inversion add */
-    uint32_t repeating; /* factor from the crc of a byte to that of n_bytes such bytes */
+    uint32_t ones;         /* what the initial and final inversion add */
+    uint32_t repeating[2]; /* from the crc of a unit of 1 or 2 bytes to that of a stream of them */
 } CrcLength;
 
 CrcLength crc_length(uint64_t n_bytes);
 
 /* The CRC-32 of the whole stream, as gzip stores it. */
-uint32_t crc_end(const CrcLength *length, SparseCrc sum, uint8_t background);
+uint32_t crc_end(const CrcLength *length, SparseCrc sum, const uint8_t *background, int unit);
 
 #endif

@@ -28,12 +28,12 @@ __attribute__((constructor)) static void fill_tables(void)
 }
 
 /* Prices of symbols in 1/16 bit. */
-enum { BIT = 16, NO_CODE = 1 << 20 };
+enum { BIT = 16, NO_CODE = 1 << 20, SHORTEST_MATCH = 3 };
 
 typedef struct {
-    uint32_t literal; /* of the background */
+    uint32_t unit; /* the literals of a unit of the background */
     uint32_t lengths[N_LENGTHS];
-    uint32_t distance; /* of distance 1 */
+    uint32_t distance;
 } Prices;
 
 static uint32_t match_price(const Prices *prices, int length)
@@ -44,29 +44,33 @@ static uint32_t match_price(const Prices *prices, int length)
 
 /* What a way of writing the gaps needs of symbols. */
 typedef struct {
-    uint64_t n_literals; /* of the background */
+    uint64_t n_units; /* as literals */
     uint32_t lengths[N_LENGTHS];
 } Tokens;
 
 /* Write each gap the cheaper way. Rests of long gaps are matches wherever they can be. */
-static Tokens choose_matches(const Counts *counts, const Prices *prices, uint8_t *matched)
+static Tokens choose_matches(const Counts *counts, int unit, const Prices *prices,
+                             uint8_t *matched)
 {
     Tokens tokens = {0};
-    for (int gap = 1; gap < LONG_GAP; gap++) {
-        const uint32_t count = counts->gaps[gap];
+    for (int gap = 1; gap < long_gap(unit); gap++) {
+        const uint32_t count = counts->gaps[gap], more = gap - 1;
         matched[gap] = 0;
         if (!count)
             continue;
-        matched[gap] = gap >= 4 &&
-                       match_price(prices, gap - 1) < (uint32_t)(gap - 1) * prices->literal;
-        tokens.n_literals += matched[gap] ? count : (uint64_t)count * gap;
+        matched[gap] = more * unit >= SHORTEST_MATCH &&
+                       match_price(prices, more * unit) < more * prices->unit;
+        tokens.n_units += matched[gap] ? count : (uint64_t)count * gap;
         if (matched[gap])
-            tokens.lengths[length_symbol[gap - 1]] += count;
+            tokens.lengths[length_symbol[more * unit]] += count;
     }
     if (counts->n_long) {
-        tokens.n_literals += counts->n_long + counts->rests[1] + 2 * (uint64_t)counts->rests[2];
-        for (int rest = 3; rest < LONGEST_MATCH; rest++)
-            tokens.lengths[length_symbol[rest]] += counts->rests[rest];
+        tokens.n_units += counts->n_long;
+        for (int rest = 1; rest < LONGEST_MATCH / unit; rest++)
+            if (rest * unit < SHORTEST_MATCH)
+                tokens.n_units += (uint64_t)counts->rests[rest] * rest;
+            else
+                tokens.lengths[length_symbol[rest * unit]] += counts->rests[rest];
         tokens.lengths[N_LENGTHS - 1] += counts->n_longest;
     }
     return tokens;
@@ -80,25 +84,32 @@ static uint32_t logarithm(uint64_t n)
     return BIT * whole + (fraction & 15);
 }
 
-/* Prices of an ideal code; a symbol that does not occur costs as if it did once. */
-static Prices estimate_prices(uint64_t n_items, const Tokens *tokens)
+/* Price of a symbol that occurs so often, in an ideal code; once, if it does not. */
+static uint32_t ideal_price(uint64_t n_symbols, uint64_t count)
 {
-    uint64_t n = n_items + tokens->n_literals + 1;
+    const uint32_t price = logarithm(n_symbols) - logarithm(count);
+    return price < BIT ? BIT : price;
+}
+
+static Prices estimate_prices(const uint32_t *items, uint64_t n_items, const Tokens *tokens,
+                              Background background)
+{
+    uint64_t n = n_items + background.unit * tokens->n_units + 1;
     for (int symbol = 0; symbol < N_LENGTHS; symbol++)
         n += tokens->lengths[symbol];
-    const uint32_t all = logarithm(n);
-    Prices prices = {.literal = all - logarithm(tokens->n_literals), .distance = BIT};
-    prices.literal = prices.literal < BIT ? BIT : prices.literal;
-    for (int symbol = 0; symbol < N_LENGTHS; symbol++) {
-        const uint32_t price = all - logarithm(tokens->lengths[symbol]);
-        prices.lengths[symbol] = price < BIT ? BIT : price;
-    }
+    Prices prices = {.distance = BIT};
+    for (int byte = 0; byte < background.unit; byte++)
+        prices.unit += ideal_price(n, tokens->n_units + items[background.bytes[byte]]);
+    for (int symbol = 0; symbol < N_LENGTHS; symbol++)
+        prices.lengths[symbol] = ideal_price(n, tokens->lengths[symbol]);
     return prices;
 }
 
-static Prices code_prices(const uint8_t *lengths, uint8_t background, int distance)
+static Prices code_prices(const uint8_t *lengths, Background background, int distance)
 {
-    Prices prices = {.literal = BIT * lengths[background], .distance = BIT * distance};
+    Prices prices = {.distance = BIT * distance};
+    for (int byte = 0; byte < background.unit; byte++)
+        prices.unit += BIT * lengths[background.bytes[byte]];
     for (int symbol = 0; symbol < N_LENGTHS; symbol++) {
         const int length = lengths[END_OF_BLOCK + 1 + symbol];
         prices.lengths[symbol] = length ? BIT * length : NO_CODE;
@@ -107,20 +118,23 @@ static Prices code_prices(const uint8_t *lengths, uint8_t background, int distan
 }
 
 /* How often each symbol occurs. */
-static void count_symbols(const uint32_t *items, const Tokens *tokens, uint8_t background,
+static void count_symbols(const uint32_t *items, const Tokens *tokens, Background background,
                           uint32_t *counts)
 {
     memcpy(counts, items, 256 * sizeof *counts);
-    counts[background] += tokens->n_literals;
+    for (int byte = 0; byte < background.unit; byte++)
+        counts[background.bytes[byte]] += tokens->n_units;
     counts[END_OF_BLOCK] = 1;
     memcpy(counts + END_OF_BLOCK + 1, tokens->lengths, sizeof tokens->lengths);
 }
 
 /* Bits of the block after its header. */
 static uint64_t body_bits(const uint32_t *items, const Tokens *tokens, const uint8_t *lengths,
-                          uint8_t background, int distance)
+                          Background background, int distance)
 {
-    uint64_t n = lengths[END_OF_BLOCK] + tokens->n_literals * lengths[background];
+    uint64_t n = lengths[END_OF_BLOCK];
+    for (int byte = 0; byte < background.unit; byte++)
+        n += tokens->n_units * lengths[background.bytes[byte]];
     for (int item = 0; item < 256; item++)
         n += (uint64_t)items[item] * lengths[item];
     for (int symbol = 0; symbol < N_LENGTHS; symbol++)
@@ -141,16 +155,19 @@ static void add_token(CodeHeader *header, uint32_t *counts, int token, int repea
     counts[token]++;
 }
 
-static void make_header(const uint8_t *code_lengths, CodeHeader *header)
+static void make_header(const uint8_t *code_lengths, int unit, CodeHeader *header)
 {
-    uint8_t lengths[N_SYMBOLS + 1];
+    uint8_t lengths[N_SYMBOLS + 2];
     uint32_t counts[19] = {0};
     int n = N_SYMBOLS;
     while (!code_lengths[n - 1])
         n--;
     header->n_symbols = n;
+    header->n_distances = unit; /* of which the last one is used */
     memcpy(lengths, code_lengths, n);
-    lengths[n++] = 1; /* distances: a single code */
+    if (unit == 2)
+        lengths[n++] = 0;
+    lengths[n++] = 1;
     header->n_tokens = 0;
     for (int i = 0; i < n;) {
         const int length = lengths[i], start = i;
@@ -198,30 +215,32 @@ static Bits bits_of(uint64_t bits, uint64_t n)
 
 /* The tables that items and gaps are written from. */
 static void fill_block(const Counts *counts, const uint8_t *lengths, const uint16_t *codes,
-                       int distance, Block *block)
+                       Bits distance, Block *block)
 {
+    const int unit = block->background.unit;
     for (int item = 0; item < 256; item++)
         block->items[item] = bits_of(codes[item], lengths[item]);
     block->end = bits_of(codes[END_OF_BLOCK], lengths[END_OF_BLOCK]);
     for (int length = 3; length <= LONGEST_MATCH; length++) {
         const int symbol = length_symbol[length], code = END_OF_BLOCK + 1 + symbol;
-        block->lengths[length] =
-            join(bits_of(codes[code], lengths[code]),
-                 bits_of(length - first_length[symbol], extra_bits[symbol] + distance));
+        const Bits extra = bits_of(length - first_length[symbol], extra_bits[symbol]);
+        block->lengths[length] = join(bits_of(codes[code], lengths[code]), join(extra, distance));
     }
-    const Bits literal = block->items[block->background];
-    const unsigned n_literal = literal >> BITS_LENGTH;
-    Bits literals = 0; /* as many as the gap is long, as far as they fit */
+    block->unit = 0;
+    for (int byte = 0; byte < unit; byte++)
+        block->unit = join(block->unit, block->items[block->background.bytes[byte]]);
+    const unsigned n_unit = block->unit >> BITS_LENGTH;
+    Bits literals = 0; /* as many units as the gap is long, as far as they fit */
     block->gaps[0] = 0;
-    for (int gap = 1; gap < LONG_GAP; gap++) {
-        if ((literals >> BITS_LENGTH) + n_literal <= LONGEST_ENTRY)
-            literals = join(literals, literal);
-        const int fits = gap * n_literal <= LONGEST_ENTRY;
-        block->gaps[gap] = block->matched[gap] ? join(literal, block->lengths[gap - 1])
-                           : fits              ? literals
-                                               : bits_of(0, SLOW_ENTRY);
+    for (int gap = 1; gap < long_gap(unit); gap++) {
+        Bits entry = bits_of(0, SLOW_ENTRY);
+        if (gap * n_unit <= LONGEST_ENTRY)
+            entry = literals = join(literals, block->unit);
+        if (block->matched[gap])
+            entry = join(block->unit, block->lengths[(gap - 1) * unit]);
+        block->gaps[gap] = entry >> BITS_LENGTH <= LONGEST_ENTRY ? entry : bits_of(0, SLOW_ENTRY);
     }
-    block->gaps[LONG_GAP] = bits_of(0, SLOW_ENTRY);
+    block->gaps[long_gap(unit)] = bits_of(0, SLOW_ENTRY);
     block->many_longest = 0;
     block->n_many = 0;
     const Bits longest = block->lengths[LONGEST_MATCH];
@@ -232,7 +251,7 @@ static void fill_block(const Counts *counts, const uint8_t *lengths, const uint1
         }
 }
 
-void plan_block(const Counts *counts, uint8_t background, Block *block)
+void plan_block(const Counts *counts, Background background, Block *block)
 {
     enum { ROUNDS = 3, FIXED_DISTANCE = 5, DYNAMIC_DISTANCE = 1 };
     uint32_t items[256], symbols[N_SYMBOLS];
@@ -245,11 +264,12 @@ void plan_block(const Counts *counts, uint8_t background, Block *block)
     }
     block->background = background;
 
-    const Prices all_matches = {.literal = BIT};
-    Tokens tokens = choose_matches(counts, &all_matches, block->matched);
+    const int unit = background.unit;
+    const Prices all_matches = {.unit = BIT * unit};
+    Tokens tokens = choose_matches(counts, unit, &all_matches, block->matched);
     for (int round = 0; round < ROUNDS; round++) {
-        const Prices prices = estimate_prices(n_items, &tokens);
-        tokens = choose_matches(counts, &prices, block->matched);
+        const Prices prices = estimate_prices(items, n_items, &tokens, background);
+        tokens = choose_matches(counts, unit, &prices, block->matched);
     }
     uint8_t lengths[N_SYMBOLS];
     count_symbols(items, &tokens, background, symbols);
@@ -257,14 +277,14 @@ void plan_block(const Counts *counts, uint8_t background, Block *block)
 
     /* With the real lengths some gaps are cheaper the other way. */
     Prices prices = code_prices(lengths, background, DYNAMIC_DISTANCE);
-    tokens = choose_matches(counts, &prices, block->matched);
-    make_header(lengths, &block->header);
+    tokens = choose_matches(counts, unit, &prices, block->matched);
+    make_header(lengths, unit, &block->header);
     const uint64_t n_dynamic =
         block->header.n_bits + body_bits(items, &tokens, lengths, background, DYNAMIC_DISTANCE);
 
-    uint8_t matched[LONG_GAP];
+    uint8_t matched[MAX_LONG_GAP];
     prices = code_prices(fixed_lengths, background, FIXED_DISTANCE);
-    tokens = choose_matches(counts, &prices, matched);
+    tokens = choose_matches(counts, unit, &prices, matched);
     const uint64_t n_fixed =
         3 + body_bits(items, &tokens, fixed_lengths, background, FIXED_DISTANCE);
 
@@ -272,11 +292,12 @@ void plan_block(const Counts *counts, uint8_t background, Block *block)
     if (block->dynamic) {
         uint16_t codes[N_SYMBOLS];
         huffman_codes(N_SYMBOLS, lengths, codes);
-        fill_block(counts, lengths, codes, DYNAMIC_DISTANCE, block);
+        fill_block(counts, lengths, codes, bits_of(0, DYNAMIC_DISTANCE), block);
         block->n_bits = n_dynamic;
     } else {
         memcpy(block->matched, matched, sizeof matched);
-        fill_block(counts, fixed_lengths, fixed_codes, FIXED_DISTANCE, block);
+        const Bits distance = bits_of(unit == 1 ? 0 : 1 << 4, FIXED_DISTANCE); /* reversed */
+        fill_block(counts, fixed_lengths, fixed_codes, distance, block);
         block->n_bits = n_fixed;
     }
 }
@@ -290,7 +311,7 @@ BitWriter put_header(const Block *block, BitWriter out)
     const CodeHeader *header = &block->header;
     put(&out, 1 | 2 << 1, 3);
     put(&out, header->n_symbols - 257, 5);
-    put(&out, 0, 5);
+    put(&out, header->n_distances - 1, 5);
     put(&out, header->n_order - 4, 4);
     for (int i = 0; i < header->n_order; i++)
         put(&out, header->lengths[header_order[i]], 3);
@@ -304,19 +325,22 @@ BitWriter put_header(const Block *block, BitWriter out)
 
 BitWriter put_gap(const Block *block, BitWriter out, uint64_t gap)
 {
-    const Bits literal = block->items[block->background];
-    put_bits(&out, literal);
+    const int unit = block->background.unit;
+    const uint64_t longest = LONGEST_MATCH / unit, many = block->n_many * longest;
+    const int is_long = gap >= (uint64_t)long_gap(unit);
+    put_bits(&out, block->unit);
     uint64_t left = gap - 1;
-    for (; gap >= LONG_GAP && left >= (uint64_t)block->n_many * LONGEST_MATCH;
-         left -= (uint64_t)block->n_many * LONGEST_MATCH)
-        put_bits(&out, block->many_longest);
-    for (; gap >= LONG_GAP && left >= LONGEST_MATCH; left -= LONGEST_MATCH)
-        put_bits(&out, block->lengths[LONGEST_MATCH]);
-    if (left >= 3 && (gap >= LONG_GAP || block->matched[gap]))
-        put_bits(&out, block->lengths[left]);
+    if (is_long) {
+        for (; left >= many; left -= many)
+            put_bits(&out, block->many_longest);
+        for (; left >= longest; left -= longest)
+            put_bits(&out, block->lengths[LONGEST_MATCH]);
+    }
+    if (left * unit >= SHORTEST_MATCH && (is_long || block->matched[gap]))
+        put_bits(&out, block->lengths[left * unit]);
     else
         for (; left > 0; left--)
-            put_bits(&out, literal);
+            put_bits(&out, block->unit);
     return out;
 }
 

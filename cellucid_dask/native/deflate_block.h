@@ -1,7 +1,8 @@
 /* One deflate block of a byte stream that is background but for some bytes, its items.
  *
- * A gap is the run of background bytes before an item, or after the last one. It is written as
- * background literals only, or as one such literal and matches of distance 1. */
+ * The background repeats a unit of one byte, or of two that differ. A gap is the run of units
+ * before an item, or after the last one. It is written as literals only, or as the literals of one
+ * unit and matches of the distance of a unit. Lengths of gaps are in units, of matches in bytes. */
 #ifndef CELLUCID_DEFLATE_BLOCK_H
 #define CELLUCID_DEFLATE_BLOCK_H
 
@@ -9,32 +10,44 @@
 
 enum {
     LONGEST_MATCH = 258,
-    LONG_GAP = LONGEST_MATCH + 2, /* gaps from here on take several matches */
+    MAX_LONG_GAP = LONGEST_MATCH + 2,
     N_SYMBOLS = 286,              /* literals, end of block, lengths */
     END_OF_BLOCK = 256,
     N_LENGTHS = 29,
     LANES = 4 /* equal items one after the other count in different places */
 };
 
+/* Gaps from here on take several matches. */
+static inline int long_gap(int unit)
+{
+    return LONGEST_MATCH / unit + 2;
+}
+
 /* How often there is what. Everything of a block follows from these counts. */
 typedef struct {
     uint32_t items[LANES][256];
-    uint32_t gaps[LONG_GAP];       /* by length, the shorter ones */
-    uint32_t n_long;               /* gaps of LONG_GAP and more */
-    uint32_t rests[LONGEST_MATCH]; /* what is left of these after a literal and longest matches */
+    uint32_t gaps[MAX_LONG_GAP];   /* by length, the shorter ones */
+    uint32_t n_long;               /* longer ones */
+    uint32_t rests[LONGEST_MATCH]; /* units of these after the first one and longest matches */
     uint64_t n_longest;            /* matches of LONGEST_MATCH in these */
 } Counts;
 
-static inline void count_gap(Counts *counts, uint64_t gap)
+static inline void count_gap(Counts *counts, int unit, uint64_t gap)
 {
-    if (gap < LONG_GAP) {
+    const unsigned longest = LONGEST_MATCH / unit;
+    if (gap < (uint64_t)long_gap(unit)) {
         counts->gaps[gap]++;
     } else {
         counts->n_long++;
-        counts->rests[(gap - 1) % LONGEST_MATCH]++;
-        counts->n_longest += (gap - 1) / LONGEST_MATCH;
+        counts->rests[(gap - 1) % longest]++;
+        counts->n_longest += (gap - 1) / longest;
     }
 }
+
+typedef struct {
+    int unit; /* 1 or 2 bytes */
+    uint8_t bytes[2];
+} Background;
 
 /* Bits in the lower 56 places, how many there are in the upper 8. */
 typedef uint64_t Bits;
@@ -50,22 +63,23 @@ enum {
 
 /* The header of a dynamic block: code lengths, run-length coded with a code of their own. */
 typedef struct {
-    int n_symbols, n_tokens, n_order;
-    uint8_t tokens[N_SYMBOLS + 1], repeats[N_SYMBOLS + 1];
+    int n_symbols, n_distances, n_tokens, n_order;
+    uint8_t tokens[N_SYMBOLS + 2], repeats[N_SYMBOLS + 2];
     uint8_t lengths[19];
     uint16_t codes[19];
     uint64_t n_bits;
 } CodeHeader;
 
 typedef struct {
-    Bits gaps[LONG_GAP + 1]; /* the last one stands for all long gaps */
+    Bits gaps[MAX_LONG_GAP + 1]; /* that of `long_gap` stands for all long ones */
     Bits items[256];
+    Bits unit; /* the literals of a unit */
     Bits lengths[LONGEST_MATCH + 1]; /* matches, by length */
     Bits end;
     Bits many_longest; /* several longest matches */
     int n_many;
-    uint8_t background;
-    uint8_t matched[LONG_GAP]; /* whether gaps of this length are a literal and a match */
+    Background background;
+    uint8_t matched[MAX_LONG_GAP]; /* whether gaps of this length are a unit and a match */
     uint8_t dynamic; /* whether it brings its codes, in `header` */
     CodeHeader header;
     uint64_t n_bits; /* of the whole block */
@@ -94,7 +108,7 @@ static inline void put_bits(BitWriter *out, Bits entry)
 }
 
 /* Choose codes for a stream with these counts. */
-void plan_block(const Counts *counts, uint8_t background, Block *block);
+void plan_block(const Counts *counts, Background background, Block *block);
 
 /* What stands before the first gap. */
 BitWriter put_header(const Block *block, BitWriter out);

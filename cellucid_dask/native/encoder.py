@@ -82,18 +82,23 @@ def make_records(
 def encode_bound(n_values: int, n_genes: int, n_cells: int, width: int) -> int:
     """Bytes that `encode_strip` needs at most for `n_genes` genes with `n_values` records.
 
-    A block is never longer than with the fixed code of deflate (see ``plan_block``), where a
-    literal has 9 bits at most and a match of distance 1 at most 18 (8, 5 extra bits, 5 of the
-    distance), 13 if it is one of the longest (258 bytes). Header and end of block have 10. A gap
-    before an item is the cheaper of literals only and of a literal and matches, so at most a
-    literal, a match for the rest (or two literals, 18 bits too), and the longest matches: 27 bits
-    and 13 for every 258 bytes. One more background byte in a gap costs at most one more literal;
-    so a value of `width` bytes, some of which may be background, has 9 bits for each of them, and
-    27 for the gap before it. The tail is one more gap. And no gap costs more than its literals,
-    so that 9 bits for every byte of the vector are enough as well. A member has 18 bytes more.
+    A block is never longer than with the fixed code of deflate (see ``plan_block``). There a
+    literal has at most 9 bits; a match of the distance of a unit at most 18 (8, 5 extra bits, 5 of
+    the distance), 13 if it is one of the longest (258 bytes); header and end of block have 10.
+
+    A gap is the cheaper of literals only, and of the literals of one unit and matches. So it has
+    no more bits than those literals, one match for the rest (or two literals in place of it, which
+    are no more), and 13 for every 258 bytes. One more background byte in it costs at most one more
+    literal, so a value of `width` bytes, some of which may be background, has 9 bits for each of
+    them, and for the gap before it those of a unit and of a match. A unit of two bytes only occurs
+    with 16 bits. The tail is one more gap.
+
+    And no gap has more bits than its literals, so 9 for every byte of the vector are enough too.
+    Head and tail of a member have 18 bytes.
     """
     n_bytes = n_cells * width
-    sparse = n_genes * (37 + 13 * (n_bytes // 258)) + n_values * (27 + 9 * width)
+    gap = (18 if width == 2 else 9) + 18
+    sparse = n_genes * (10 + gap + 13 * (n_bytes // 258)) + n_values * (gap + 9 * width)
     dense = n_genes * (10 + 9 * n_bytes)
     return n_genes * (18 + 1) + min(sparse, dense) // 8
 

@@ -20,39 +20,41 @@ typedef struct {
 
 typedef enum { COUNT, WRITE } Pass;
 
-INLINE void take_gap(Walk *walk, Pass pass, uint64_t gap)
+/* A gap of `gap` units, and an item of `unit` bytes after it. Positions are in bytes and rise. */
+INLINE void take_item(Walk *walk, Pass pass, int unit, uint64_t position, uint32_t item,
+                      uint32_t background, unsigned lane)
 {
+    const uint64_t gap = (position - walk->next) / unit;
+    walk->next = position + unit;
     if (pass == COUNT) {
-        count_gap(walk->counts, gap);
-    } else if (gap) {
-        const Bits entry = walk->block->gaps[gap < LONG_GAP ? gap : LONG_GAP];
-        if (entry >> BITS_LENGTH == SLOW_ENTRY)
-            walk->out = put_gap(walk->block, walk->out, gap);
-        else
-            put_bits(&walk->out, entry);
-    }
-}
-
-/* The byte at `position`, which is not the background; positions rise. */
-INLINE void take_item(Walk *walk, Pass pass, uint64_t position, uint8_t item, uint8_t background,
-                      unsigned lane)
-{
-    const uint64_t gap = position - walk->next;
-    walk->next = position + 1;
-    if (pass == COUNT) {
-        count_gap(walk->counts, gap);
-        walk->counts->items[lane % LANES][item]++;
-        crc_add(&walk->crc, position, item ^ background);
+        count_gap(walk->counts, unit, gap);
+        for (int byte = 0; byte < unit; byte++, item >>= 8, background >>= 8) {
+            walk->counts->items[(lane + byte) % LANES][item & 255]++;
+            crc_add(&walk->crc, position + byte, (item ^ background) & 255);
+        }
         return;
     }
-    Bits entry = walk->block->gaps[gap < LONG_GAP ? gap : LONG_GAP];
+    const uint64_t limit = long_gap(unit);
+    Bits entry = walk->block->gaps[gap < limit ? gap : limit];
     if (UNLIKELY(entry >> BITS_LENGTH == SLOW_ENTRY)) {
         walk->out = put_gap(walk->block, walk->out, gap);
         entry = 0;
     }
-    const Bits code = walk->block->items[item];
+    const Bits code = walk->block->items[item & 255];
     const unsigned n_gap = entry >> BITS_LENGTH, n_code = code >> BITS_LENGTH;
     put(&walk->out, (entry & BITS_MASK) | (code & BITS_MASK) << n_gap, n_gap + n_code);
+    if (unit == 2)
+        put_bits(&walk->out, walk->block->items[item >> 8 & 255]);
+}
+
+/* The gap after the last item. */
+INLINE void take_tail(Walk *walk, Pass pass, int unit, uint64_t n_bytes)
+{
+    const uint64_t gap = (n_bytes - walk->next) / unit;
+    if (pass == COUNT)
+        count_gap(walk->counts, unit, gap);
+    else if (gap)
+        walk->out = put_gap(walk->block, walk->out, gap);
 }
 
 typedef struct {
@@ -61,13 +63,14 @@ typedef struct {
     uint32_t background; /* code of cells without record */
 } Gene;
 
-/* Walk over a gene whose records are `record_bits` wide and hold codes of `width` bytes, of which
- * the background's are equal. Returns 0 or what is wrong with the cells. */
-INLINE int walk_gene(const Gene *gene, int record_bits, int width, Pass pass, Walk *walk)
+/* Walk over a gene whose records are `record_bits` wide and hold codes of `width` bytes. Items are
+ * those bytes of the codes that are not the background (unit 1), or codes of two bytes (unit 2).
+ * Returns 0 or what is wrong with the cells. */
+INLINE int walk_gene(const Gene *gene, int record_bits, int width, int unit, Pass pass, Walk *walk)
 {
     const uint32_t *short_records = gene->records;
     const uint64_t *long_records = gene->records;
-    const uint8_t background = gene->background;
+    const uint32_t mask = unit == 1 ? 255 : 65535, background = gene->background & mask;
     uint64_t next_cell = 0; /* after that of the record before */
     for (uint64_t i = 0; i < gene->n_records; i++) {
         const uint64_t cell = record_bits == 32 ? short_records[i] >> 8 : long_records[i] >> 32;
@@ -75,38 +78,53 @@ INLINE int walk_gene(const Gene *gene, int record_bits, int width, Pass pass, Wa
         if (UNLIKELY(cell - next_cell >= gene->n_cells - next_cell))
             return cell < next_cell ? ERROR_ORDER : ERROR_INDEX;
         next_cell = cell + 1;
-        for (int byte = 0; byte < width; byte++, code >>= 8)
-            if ((code & 255) != background)
-                take_item(walk, pass, cell * width + byte, code & 255, background, i + byte);
+        for (int byte = 0; byte < width; byte += unit, code = unit == 1 ? code >> 8 : code >> 16)
+            if ((code & mask) != background)
+                take_item(walk, pass, unit, cell * width + byte, code & mask, background,
+                          (unsigned)i + byte);
     }
-    take_gap(walk, pass, gene->n_cells * width - walk->next);
+    take_tail(walk, pass, unit, gene->n_cells * width);
     return 0;
 }
 
-#define WALK_GENE(NAME, RECORD_BITS, WIDTH)                                                        \
-    static int NAME##_count(const Gene *gene, Walk *into)                                          \
+typedef int WalkGene(const Gene *gene, Walk *walk);
+
+/* The walk is copied so that it stays in registers. */
+#define WALK(NAME, RECORD_BITS, WIDTH, UNIT, PASS)                                                 \
+    static int NAME(const Gene *gene, Walk *into)                                                  \
     {                                                                                              \
         Walk walk = *into;                                                                         \
-        const int error = walk_gene(gene, RECORD_BITS, WIDTH, COUNT, &walk);                       \
-        *into = walk;                                                                              \
-        return error;                                                                              \
-    }                                                                                              \
-    static int NAME##_write(const Gene *gene, Walk *into)                                          \
-    {                                                                                              \
-        Walk walk = *into;                                                                         \
-        const int error = walk_gene(gene, RECORD_BITS, WIDTH, WRITE, &walk);                       \
+        const int error = walk_gene(gene, RECORD_BITS, WIDTH, UNIT, PASS, &walk);                  \
         *into = walk;                                                                              \
         return error;                                                                              \
     }
+#define KIND(NAME, RECORD_BITS, WIDTH, UNIT)                                                       \
+    WALK(NAME##_count, RECORD_BITS, WIDTH, UNIT, COUNT)                                            \
+    WALK(NAME##_write, RECORD_BITS, WIDTH, UNIT, WRITE)                                            \
+    static const Kind NAME = {RECORD_BITS, WIDTH, UNIT, NAME##_count, NAME##_write};
 
-WALK_GENE(short_u8, 32, 1)
-WALK_GENE(long_u8, 64, 1)
-WALK_GENE(long_u16, 64, 2)
-WALK_GENE(long_f32, 64, 4)
+typedef struct {
+    int record_bits, width, unit;
+    WalkGene *count, *write;
+} Kind;
 
-typedef int (*WalkGene)(const Gene *gene, Walk *walk);
+KIND(short_u8, 32, 1, 1)
+KIND(long_u8, 64, 1, 1)
+KIND(long_u16, 64, 2, 1)
+KIND(long_u16_pairs, 64, 2, 2)
+KIND(long_f32, 64, 4, 1)
 
-/* The head and tail of a gzip member, and room for the block between them. */
+/* The kind of such records, by the background; NULL if there is none. */
+static const Kind *find_kind(int record_bits, int64_t width, uint32_t background)
+{
+    const uint32_t byte = background & 255;
+    if (width == 1 && background == byte)
+        return record_bits == 32 ? &short_u8 : &long_u8;
+    if (record_bits == 64 && width == 2 && background <= 65535)
+        return background == byte * 0x0101u ? &long_u16 : &long_u16_pairs;
+    return record_bits == 64 && width == 4 && background == byte * 0x01010101u ? &long_f32 : NULL;
+}
+
 static uint8_t *put_head(uint8_t *at)
 {
     static const uint8_t head[GZIP_HEAD] = {0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255};
@@ -114,22 +132,21 @@ static uint8_t *put_head(uint8_t *at)
     return at + GZIP_HEAD;
 }
 
-static uint8_t *put_tail(uint8_t *at, uint32_t crc, uint32_t n_bytes)
+static void put_tail(uint8_t *at, uint32_t crc, uint32_t n_bytes)
 {
     memcpy(at, &crc, 4);
     memcpy(at + 4, &n_bytes, 4);
-    return at + GZIP_TAIL;
 }
 
 /* One gene as a gzip member at `out`; returns its length or an error. `put` writes 8 bytes at a
  * time, at most to the end of the tail. */
-static int64_t encode_gene(const Gene *gene, WalkGene count, WalkGene write,
-                           const CrcLength *length, uint8_t *out, int64_t capacity)
+static int64_t encode_gene(const Gene *gene, const Kind *kind, const CrcLength *length,
+                           uint8_t *out, int64_t capacity)
 {
-    const uint8_t background = gene->background;
+    const Background background = {kind->unit, {gene->background & 255, gene->background >> 8}};
     Counts counts = {0};
     Walk walk = {.counts = &counts, .crc = crc_begin(length->n_bytes)};
-    const int error = count(gene, &walk);
+    const int error = kind->count(gene, &walk);
     if (error)
         return error;
     Block block;
@@ -140,14 +157,10 @@ static int64_t encode_gene(const Gene *gene, WalkGene count, WalkGene write,
     walk.next = 0;
     walk.block = &block;
     walk.out = put_header(&block, (BitWriter){.at = put_head(out)});
-    write(gene, &walk);
-    put_tail(put_end(&block, walk.out), crc_end(length, walk.crc, background), length->n_bytes);
+    kind->write(gene, &walk);
+    put_tail(put_end(&block, walk.out), crc_end(length, walk.crc, background.bytes, kind->unit),
+             length->n_bytes);
     return size;
-}
-
-static int equal_bytes(uint32_t code, int64_t width)
-{
-    return code == (code & 255) * (width == 4 ? 0x01010101u : width == 2 ? 0x0101u : 1u);
 }
 
 /* Genes one after the other into `out`. Those of gene g are the records [starts[g], starts[g + 1])
@@ -158,26 +171,19 @@ static int64_t encode_records(int64_t n_genes, int64_t n_cells, int record_bits,
                               const uint32_t *backgrounds, uint8_t *out, int64_t capacity,
                               int64_t *offsets)
 {
-    const WalkGene count = record_bits == 32 ? short_u8_count
-                           : width == 1      ? long_u8_count
-                           : width == 2      ? long_u16_count
-                                             : long_f32_count;
-    const WalkGene write = record_bits == 32 ? short_u8_write
-                           : width == 1      ? long_u8_write
-                           : width == 2      ? long_u16_write
-                                             : long_f32_write;
     if (n_genes < 0 || n_cells < 0 || n_records < 0 || (width != 1 && width != 2 && width != 4) ||
-        (record_bits == 32 && width != 1) || n_cells > UINT32_MAX / width)
+        n_cells > UINT32_MAX / width)
         return ERROR_LENGTH;
     const CrcLength length = crc_length((uint64_t)n_cells * width);
     int64_t done = 0;
     for (int64_t g = 0; g < n_genes; g++) {
         const int64_t start = starts[g], end = starts[g + 1];
         int64_t size = ERROR_LENGTH;
-        if (0 <= start && start <= end && end <= n_records && equal_bytes(backgrounds[g], width)) {
+        const Kind *kind = find_kind(record_bits, width, backgrounds[g]);
+        if (kind && 0 <= start && start <= end && end <= n_records) {
             const Gene gene = {(const uint8_t *)records + start * (record_bits / 8),
                                end - start, n_cells, backgrounds[g]};
-            size = encode_gene(&gene, count, write, &length, out + done, capacity - done);
+            size = encode_gene(&gene, kind, &length, out + done, capacity - done);
         }
         if (size < 0) {
             offsets[0] = g;
