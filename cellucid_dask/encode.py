@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -182,20 +183,30 @@ def encode_gene(
     stored = [values for _, _, values in pieces]
     values = stored[0] if len(stored) == 1 else np.concatenate([np.zeros(0, np.float32), *stored])
     span = value_range(values, joins_zero=values.size < n_cells)
-    if level and native is not False:
-        payload = _encode_records(pieces, n_cells, bits, span)
-        if payload is not None:
-            return Encoded(payload, span)
-    zero = np.zeros(1, np.float32)
-    background = zero if bits is None else quantize(zero, span, bits)
+    width = 4 if bits is None else bits // 8
+    if not level or not encoder.can_encode(n_cells, width):
+        native = False
+    in_all_cells = values.size == n_cells
+    if native is not False and not in_all_cells:
+        with suppress(NativeError):  # cells that do not rise
+            return Encoded(_encode_records(pieces, n_cells, bits, span), span)
+    background = _background(span, bits)
     codes = values if bits is None else quantize(values, span, bits)
-    out = np.full(n_cells, background[0], background.dtype)
+    out = np.full(n_cells, background, codes.dtype)
     done = 0
     for first, cells, piece in pieces:
         out[first:][cells] = codes[done : done + piece.size]
         done += piece.size
+    if native is not False and bits is not None:
+        return Encoded(encoder.encode_dense(out).tobytes(), span)
     # Two bytes in turn are no run to zlib: a 16-bit background needs the full search.
     return Encoded(pack([out], level, runs=len(set(background.tobytes())) == 1), span)
+
+
+def _background(span: Range, bits: int | None) -> Any:
+    """Code of the cells that store nothing."""
+    zero = np.zeros(1, np.float32)
+    return (zero if bits is None else quantize(zero, span, bits))[0]
 
 
 def _encode_records(
@@ -203,22 +214,12 @@ def _encode_records(
     n_cells: int,
     bits: int | None,
     span: Range,
-) -> bytes | None:
-    """Encode a gene in C; None where that cannot be, as when cells do not rise."""
-    width = 4 if bits is None else bits // 8
-    if not encoder.can_encode(n_cells, width):
-        return None
-    zero = np.zeros(1, np.float32)
-    lowest, scale = (0.0, 1.0) if bits is None else span.line(bits)
-    background = 0 if bits is None else int(quantize(zero, span, bits)[0])
-    try:
-        records = encoder.make_records(pieces, n_cells, width, lowest, scale)
-        starts = np.array([0, records.size])
-        payload, _ = encoder.encode_strip(
-            n_cells, width, starts, records, np.array([background], np.uint32)
-        )
-    except NativeError:
-        return None
+) -> bytes:
+    width, line = (4, None) if bits is None else (bits // 8, span.line(bits))
+    records = encoder.make_records(pieces, n_cells, width, line)
+    starts = np.array([0, records.size])
+    backgrounds = np.array([_background(span, bits)]).astype(np.uint32)
+    payload, _ = encoder.encode_strip(n_cells, width, starts, records, backgrounds)
     return payload.tobytes()
 
 

@@ -77,13 +77,13 @@ CrcLength crc_length(uint64_t n_bytes)
     return length;
 }
 
-uint32_t crc_end(const CrcLength *length, SparseCrc sum, const uint8_t *background, int unit)
+uint32_t crc_end(const CrcLength *length, SparseCrc sum, const Background *background)
 {
     const uint64_t n_blocks = (length->n_bytes + sum.shift) / CRC_BLOCK;
     const uint64_t left = n_blocks ? n_blocks - 1 - sum.block : 0;
     uint32_t once = 0; /* crc of one unit */
-    for (int byte = 0; byte < unit; byte++)
-        once ^= crc_place[CRC_BLOCK - unit + byte][background[byte]];
+    for (int byte = 0; byte < background->unit; byte++)
+        once ^= crc_place[CRC_BLOCK - background->unit + byte][background->bytes[byte]];
     return crc_skip_blocks(sum.crc, left) ^ length->ones ^
-           multiply(length->repeating[unit - 1], once);
+           multiply(length->repeating[background->unit - 1], once);
 }

@@ -1,6 +1,4 @@
-/* The CRC-32 of a byte stream that is background but for some bytes, in time of those bytes.
- *
- * A background is one byte, or a unit of two bytes in turn. */
+/* The CRC-32 of a byte stream that is background but for some bytes, in time of those bytes. */
 #ifndef CELLUCID_CRC32_H
 #define CELLUCID_CRC32_H
 
@@ -56,6 +54,12 @@ static inline void crc_add(SparseCrc *sum, uint64_t position, uint8_t difference
     sum->crc ^= crc_place[place % CRC_BLOCK][difference];
 }
 
+/* What a stream holds where it holds nothing: one byte, or two in turn. */
+typedef struct {
+    int unit; /* 1 or 2 bytes */
+    uint8_t bytes[2];
+} Background;
+
 /* What depends on the length of the stream alone. */
 typedef struct {
     uint64_t n_bytes;
@@ -66,6 +70,6 @@ typedef struct {
 CrcLength crc_length(uint64_t n_bytes);
 
 /* The CRC-32 of the whole stream, as gzip stores it. */
-uint32_t crc_end(const CrcLength *length, SparseCrc sum, const uint8_t *background, int unit);
+uint32_t crc_end(const CrcLength *length, SparseCrc sum, const Background *background);
 
 #endif

@@ -28,7 +28,7 @@ __attribute__((constructor)) static void fill_tables(void)
 }
 
 /* Prices of symbols in 1/16 bit. */
-enum { BIT = 16, NO_CODE = 1 << 20, SHORTEST_MATCH = 3 };
+enum { BIT = 16, NO_CODE = 1 << 20 };
 
 typedef struct {
     uint32_t unit; /* the literals of a unit of the background */
@@ -64,6 +64,8 @@ static Tokens choose_matches(const Counts *counts, int unit, const Prices *price
         if (matched[gap])
             tokens.lengths[length_symbol[more * unit]] += count;
     }
+    for (int length = SHORTEST_MATCH; length <= LONGEST_MATCH; length++)
+        tokens.lengths[length_symbol[length]] += counts->repeats[length];
     if (counts->n_long) {
         tokens.n_units += counts->n_long;
         for (int rest = 1; rest < LONGEST_MATCH / unit; rest++)

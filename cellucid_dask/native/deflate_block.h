@@ -6,9 +6,10 @@
 #ifndef CELLUCID_DEFLATE_BLOCK_H
 #define CELLUCID_DEFLATE_BLOCK_H
 
-#include "native.h"
+#include "crc32.h"
 
 enum {
+    SHORTEST_MATCH = 3,
     LONGEST_MATCH = 258,
     MAX_LONG_GAP = LONGEST_MATCH + 2,
     N_SYMBOLS = 286,              /* literals, end of block, lengths */
@@ -30,6 +31,7 @@ typedef struct {
     uint32_t n_long;               /* longer ones */
     uint32_t rests[LONGEST_MATCH]; /* units of these after the first one and longest matches */
     uint64_t n_longest;            /* matches of LONGEST_MATCH in these */
+    uint32_t repeats[LONGEST_MATCH + 1]; /* matches that repeat an item, by length */
 } Counts;
 
 static inline void count_gap(Counts *counts, int unit, uint64_t gap)
@@ -43,11 +45,6 @@ static inline void count_gap(Counts *counts, int unit, uint64_t gap)
         counts->n_longest += (gap - 1) / longest;
     }
 }
-
-typedef struct {
-    int unit; /* 1 or 2 bytes */
-    uint8_t bytes[2];
-} Background;
 
 /* Bits in the lower 56 places, how many there are in the upper 8. */
 typedef uint64_t Bits;

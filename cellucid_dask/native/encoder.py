@@ -31,7 +31,10 @@ def record_dtype(n_cells: int, width: int) -> np.dtype[Any]:
 
 
 def make_records(
-    pieces: Sequence[Piece], n_cells: int, width: int, lowest: Any, scale: Any
+    pieces: Sequence[Piece],
+    n_cells: int,
+    width: int,
+    line: tuple[np.float32, np.float32] | None,
 ) -> NDArray[Any]:
     """Quantize the stored values of a gene, as `cellucid_dask.encode.quantize` does.
 
@@ -40,9 +43,9 @@ def make_records(
     pieces
         As `cellucid_dask.encode.encode_gene` takes them.
     width
-        1 or 2 for codes, 4 for the values themselves.
-    lowest, scale
-        float32; a code is ``(value - lowest) * scale``, unless `width` is 4.
+        Bytes of a code: 1 or 2, or 4 without quantization.
+    line
+        (lowest, scale) of quantization; None for the values themselves.
 
     Returns
     -------
@@ -54,7 +57,7 @@ def make_records(
         When a cell is negative or has no place in a record.
     """
     records = np.empty(sum(p[2].size for p in pieces), record_dtype(n_cells, width))
-    span = np.array([lowest, scale], np.float32)
+    quantization = np.array(line or (0, 1), np.float32)
     done = 0
     for first, cells, values in pieces:
         if isinstance(cells, slice):
@@ -70,7 +73,7 @@ def make_records(
             numbers,
             0 if numbers is None else numbers.itemsize,
             np.ascontiguousarray(values, np.float32),
-            span,
+            quantization,
             _MISSING[width],
             records.itemsize,
             records[done : done + values.size],
@@ -133,9 +136,10 @@ def encode_strip(
     """
     n_genes = starts.size - 1
     assert backgrounds.size == n_genes
-    out = _output(encode_bound(int(starts[-1] - starts[0]), n_genes, n_cells, width))
+    out = _reuse("output", encode_bound(int(starts[-1] - starts[0]), n_genes, n_cells, width))
     offsets = np.empty(n_genes + 1, np.int64)
-    facts = (starts, records.size, records, backgrounds, out, out.size, offsets)
+    codes = _reuse("codes", n_cells if width == 1 else 0)
+    facts = (starts, records.size, records, backgrounds, codes, out, out.size, offsets)
     if records.dtype == np.uint32:
         size = call("encode_records32", n_genes, n_cells, *facts)
     else:
@@ -143,9 +147,25 @@ def encode_strip(
     return out[:size], offsets
 
 
-def _output(n_bytes: int) -> NDArray[np.uint8]:
+def encode_dense(codes: NDArray[Any]) -> NDArray[np.uint8]:
+    """Encode the bytes of a vector as a gzip member.
+
+    For vectors of 8 bits, and for what has no runs but of single bytes: matches repeat the byte
+    before, as with the strategy ``Z_RLE`` of zlib.
+
+    Returns
+    -------
+    The member, in memory that the next call of this thread uses again.
+    """
+    out = _reuse("output", encode_bound(codes.nbytes, 1, codes.nbytes, 1))
+    size = call("encode_dense", codes.nbytes, codes, out, out.size)
+    return out[:size]
+
+
+def _reuse(name: str, n_bytes: int) -> NDArray[np.uint8]:
     """Memory of this thread: fresh pages are zeroed by the system, which takes its time."""
-    kept: NDArray[np.uint8] | None = getattr(_scratch, "output", None)
+    kept: NDArray[np.uint8] | None = getattr(_scratch, name, None)
     if kept is None or kept.size < n_bytes:
-        kept = _scratch.output = np.empty(n_bytes, np.uint8)
+        kept = np.empty(n_bytes, np.uint8)
+        setattr(_scratch, name, kept)
     return kept

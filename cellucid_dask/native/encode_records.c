@@ -1,61 +1,5 @@
-/* Gzip members of vectors that are mostly one byte, in time of what differs from it.
- *
- * A vector is walked twice. The first walk counts its items (the bytes that differ) and gaps and
- * sums the crc; from the counts follow the codes and the exact size; the second walk writes. */
-#include "crc32.h"
-#include "deflate_block.h"
-
-#define INLINE static inline __attribute__((always_inline))
-#define UNLIKELY(condition) __builtin_expect(condition, 0)
-
-enum { GZIP_HEAD = 10, GZIP_TAIL = 8 };
-
-typedef struct {
-    uint64_t next; /* position after the last item; the next gap starts here */
-    Counts *counts;
-    SparseCrc crc;
-    const Block *block;
-    BitWriter out;
-} Walk;
-
-typedef enum { COUNT, WRITE } Pass;
-
-/* A gap of `gap` units, and an item of `unit` bytes after it. Positions are in bytes and rise. */
-INLINE void take_item(Walk *walk, Pass pass, int unit, uint64_t position, uint32_t item,
-                      uint32_t background, unsigned lane)
-{
-    const uint64_t gap = (position - walk->next) / unit;
-    walk->next = position + unit;
-    if (pass == COUNT) {
-        count_gap(walk->counts, unit, gap);
-        for (int byte = 0; byte < unit; byte++, item >>= 8, background >>= 8) {
-            walk->counts->items[(lane + byte) % LANES][item & 255]++;
-            crc_add(&walk->crc, position + byte, (item ^ background) & 255);
-        }
-        return;
-    }
-    const uint64_t limit = long_gap(unit);
-    Bits entry = walk->block->gaps[gap < limit ? gap : limit];
-    if (UNLIKELY(entry >> BITS_LENGTH == SLOW_ENTRY)) {
-        walk->out = put_gap(walk->block, walk->out, gap);
-        entry = 0;
-    }
-    const Bits code = walk->block->items[item & 255];
-    const unsigned n_gap = entry >> BITS_LENGTH, n_code = code >> BITS_LENGTH;
-    put(&walk->out, (entry & BITS_MASK) | (code & BITS_MASK) << n_gap, n_gap + n_code);
-    if (unit == 2)
-        put_bits(&walk->out, walk->block->items[item >> 8 & 255]);
-}
-
-/* The gap after the last item. */
-INLINE void take_tail(Walk *walk, Pass pass, int unit, uint64_t n_bytes)
-{
-    const uint64_t gap = (n_bytes - walk->next) / unit;
-    if (pass == COUNT)
-        count_gap(walk->counts, unit, gap);
-    else if (gap)
-        walk->out = put_gap(walk->block, walk->out, gap);
-}
+/* Gzip members of genes from their records, in time of the records. */
+#include "gzip_member.h"
 
 typedef struct {
     const void *records; /* of one gene */
@@ -125,51 +69,67 @@ static const Kind *find_kind(int record_bits, int64_t width, uint32_t background
     return record_bits == 64 && width == 4 && background == byte * 0x01010101u ? &long_f32 : NULL;
 }
 
-static uint8_t *put_head(uint8_t *at)
+/* Whether some code of one byte is more frequent than the background: it then is the better
+ * background, and the gene a stream of any bytes. */
+static int is_dense(const Counts *counts, uint64_t n_cells)
 {
-    static const uint8_t head[GZIP_HEAD] = {0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255};
-    memcpy(at, head, GZIP_HEAD);
-    return at + GZIP_HEAD;
+    uint64_t n_items = 0;
+    uint32_t highest = 0;
+    for (int item = 0; item < 256; item++) {
+        uint32_t count = 0;
+        for (int lane = 0; lane < LANES; lane++)
+            count += counts->items[lane][item];
+        n_items += count;
+        highest = count > highest ? count : highest;
+    }
+    return highest > n_cells - n_items;
 }
 
-static void put_tail(uint8_t *at, uint32_t crc, uint32_t n_bytes)
+/* The codes of all cells; those of the records were found to be in order. */
+static void fill_codes(const Gene *gene, int record_bits, uint8_t *codes)
 {
-    memcpy(at, &crc, 4);
-    memcpy(at + 4, &n_bytes, 4);
+    const uint32_t *short_records = gene->records;
+    const uint64_t *long_records = gene->records;
+    memset(codes, (int)gene->background, gene->n_cells);
+    for (uint64_t i = 0; i < gene->n_records; i++)
+        if (record_bits == 32)
+            codes[short_records[i] >> 8] = short_records[i] & 255;
+        else
+            codes[long_records[i] >> 32] = long_records[i] & 255;
 }
 
-/* One gene as a gzip member at `out`; returns its length or an error. `put` writes 8 bytes at a
- * time, at most to the end of the tail. */
+/* One gene as a gzip member at `out`; returns its length or an error. `scratch` has room for
+ * n_cells bytes. */
 static int64_t encode_gene(const Gene *gene, const Kind *kind, const CrcLength *length,
-                           uint8_t *out, int64_t capacity)
+                           uint8_t *scratch, uint8_t *out, int64_t capacity)
 {
     const Background background = {kind->unit, {gene->background & 255, gene->background >> 8}};
     Counts counts = {0};
+    Block block;
     Walk walk = {.counts = &counts, .crc = crc_begin(length->n_bytes)};
     const int error = kind->count(gene, &walk);
     if (error)
         return error;
-    Block block;
-    plan_block(&counts, background, &block);
-    const int64_t size = GZIP_HEAD + (int64_t)((block.n_bits + 7) / 8) + GZIP_TAIL;
-    if (size > capacity)
-        return ERROR_CAPACITY;
-    walk.next = 0;
-    walk.block = &block;
-    walk.out = put_header(&block, (BitWriter){.at = put_head(out)});
+    if (kind->width == 1 && gene->n_records > gene->n_cells / 2 &&
+        is_dense(&counts, gene->n_cells)) {
+        fill_codes(gene, kind->record_bits, scratch);
+        return encode_bytes(length, scratch, out, capacity);
+    }
+    const int64_t size = begin_member(&walk, background, &block, out, capacity);
+    if (size < 0)
+        return size;
     kind->write(gene, &walk);
-    put_tail(put_end(&block, walk.out), crc_end(length, walk.crc, background.bytes, kind->unit),
-             length->n_bytes);
+    end_member(&walk, length);
     return size;
 }
 
 /* Genes one after the other into `out`. Those of gene g are the records [starts[g], starts[g + 1])
  * of `n_records`, and its member is out[offsets[g]] up to out[offsets[g + 1]]. After an error
- * offsets[0] is the gene where it was found. */
+ * offsets[0] is the gene where it was found. `scratch` has room for n_cells bytes. */
 static int64_t encode_records(int64_t n_genes, int64_t n_cells, int record_bits, int64_t width,
                               const int64_t *starts, int64_t n_records, const void *records,
-                              const uint32_t *backgrounds, uint8_t *out, int64_t capacity,
-                              int64_t *offsets)
+                              const uint32_t *backgrounds, uint8_t *scratch, uint8_t *out,
+                              int64_t capacity, int64_t *offsets)
 {
     if (n_genes < 0 || n_cells < 0 || n_records < 0 || (width != 1 && width != 2 && width != 4) ||
         n_cells > UINT32_MAX / width)
@@ -183,7 +143,7 @@ static int64_t encode_records(int64_t n_genes, int64_t n_cells, int record_bits,
         if (kind && 0 <= start && start <= end && end <= n_records) {
             const Gene gene = {(const uint8_t *)records + start * (record_bits / 8),
                                end - start, n_cells, backgrounds[g]};
-            size = encode_gene(&gene, kind, &length, out + done, capacity - done);
+            size = encode_gene(&gene, kind, &length, scratch, out + done, capacity - done);
         }
         if (size < 0) {
             offsets[0] = g;
@@ -199,19 +159,19 @@ static int64_t encode_records(int64_t n_genes, int64_t n_cells, int record_bits,
 /* Records `cell << 8 | code`. */
 EXPORT int64_t encode_records32(int64_t n_genes, int64_t n_cells, const int64_t *starts,
                                 int64_t n_records, const uint32_t *records,
-                                const uint32_t *backgrounds, uint8_t *out, int64_t capacity,
-                                int64_t *offsets)
+                                const uint32_t *backgrounds, uint8_t *scratch, uint8_t *out,
+                                int64_t capacity, int64_t *offsets)
 {
-    return encode_records(n_genes, n_cells, 32, 1, starts, n_records, records, backgrounds, out,
-                          capacity, offsets);
+    return encode_records(n_genes, n_cells, 32, 1, starts, n_records, records, backgrounds,
+                          scratch, out, capacity, offsets);
 }
 
 /* Records `cell << 32 | code`, codes of `width` bytes: 1, 2, or 4 (the bits of a float32). */
 EXPORT int64_t encode_records64(int64_t n_genes, int64_t n_cells, int64_t width,
                                 const int64_t *starts, int64_t n_records, const uint64_t *records,
-                                const uint32_t *backgrounds, uint8_t *out, int64_t capacity,
-                                int64_t *offsets)
+                                const uint32_t *backgrounds, uint8_t *scratch, uint8_t *out,
+                                int64_t capacity, int64_t *offsets)
 {
     return encode_records(n_genes, n_cells, 64, width, starts, n_records, records, backgrounds,
-                          out, capacity, offsets);
+                          scratch, out, capacity, offsets);
 }
