@@ -63,8 +63,8 @@ LAYERS: dict[str, str] = {
     "exporter.job": "compute exporter.checks exporter.planning exporter.recovery files options "
     "source.model",
     "exporter.stages": "block_writer compute encode errors exporter.checks exporter.job "
-    "exporter.planning exporter.receipts exporter.recovery exporter.result files format options "
-    "previewer source.arrays source.model source.storage verify",
+    "exporter.planning exporter.receipts exporter.recovery exporter.result files format native "
+    "options previewer source.arrays source.model source.storage verify",
     "exporter": "arguments compute encode errors exporter.checks exporter.job exporter.planning "
     "exporter.receipts exporter.recovery exporter.result exporter.stages files format native "
     "options source.model",
