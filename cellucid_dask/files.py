@@ -138,6 +138,27 @@ def file_crc32(path: str | Path) -> tuple[int, int]:
     return size, crc
 
 
+def walk_files(folder: str | Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Yield all that is below `folder` and no folder itself, with its path relative to `folder`.
+
+    Links are not followed, and what may not be listed is left out. As fast as the system lists:
+    there may be 60,000 files, and a `Path` of each takes ten times as long.
+    """
+    folders = [""]
+    while folders:
+        inner = folders.pop()
+        try:
+            with os.scandir(f"{folder}/{inner}") as listing:
+                entries = list(listing)
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            continue
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(f"{inner}{entry.name}/")
+            else:
+                yield f"{inner}{entry.name}", entry
+
+
 def has_size(path: str, size: int) -> bool:
     """Whether there is a file of so many bytes."""
     try:

@@ -112,6 +112,13 @@ def test_no_path_of_an_export(path: str) -> None:
         fmt.parse(path)
 
 
+@given(st.lists(st.text("aB_.*{} é", max_size=6)), st.sampled_from([8, 16, None]), st.booleans())
+def test_paths_of_many_genes_are_those_of_each(ids: list[str], bits: int | None, gz: bool) -> None:
+    ext = fmt.value_ext(bits)
+    each = [fmt.Resource("gene", fmt.safe(gene), ext=ext, gz=gz).path for gene in ids]
+    assert fmt.gene_paths(ids, bits, gz=gz) == each
+
+
 @given(st.lists(st.text("aAbB_. é", max_size=3), unique=True, max_size=8))
 def test_collisions_are_keys_of_one_file_name(keys: list[str]) -> None:
     groups = fmt.collisions(keys)

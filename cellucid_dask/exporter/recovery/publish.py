@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cellucid_dask import format as fmt
-from cellucid_dask.files import sync_folder
+from cellucid_dask.files import sync_folder, walk_files
 
+UNFINISHED = re.compile(r"\.[0-9a-f]{8}\.part$")  # added to the name of a file that is written
 KNOWN = (*fmt.MANIFESTS, fmt.CHECKSUMS)
 FOLDERS = ("obs", "var", "vectors", "connectivity")
 
@@ -61,16 +62,15 @@ def publish(export: Path, out: Path) -> Path | None:
 
 def holds_only_export_files(folder: Path) -> bool:
     """Whether `folder` holds only files of an export, complete or incomplete."""
-    for path in folder.rglob("*"):
-        if path.is_symlink():
+    for path, entry in walk_files(folder):
+        if entry.is_symlink():
             return False
-        if not path.is_dir():
-            try:
-                relative = re.sub(r"\.[0-9a-f]{8}\.part$", "", path.relative_to(folder).as_posix())
-                if relative not in KNOWN:
-                    fmt.parse(relative)
-            except ValueError:
-                return False
+        name = UNFINISHED.sub("", path)
+        try:
+            if name not in KNOWN:
+                fmt.parse(name)
+        except ValueError:
+            return False
     return True
 
 

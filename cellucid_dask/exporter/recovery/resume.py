@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cellucid_dask.exporter.receipts import Spill
 from cellucid_dask.exporter.recovery.journal import FinishedWork
-from cellucid_dask.files import Receipt, file_crc32
+from cellucid_dask.files import Receipt, file_crc32, walk_files
 
 BATCH_BYTES, BATCH_FILES = 256 << 20, 256  # of one task
 
@@ -96,9 +96,9 @@ def _apart(spills: Sequence[Spill]) -> list[Spill]:
 
 def remove_unrecorded_files(export: Path, kept: Container[str]) -> None:
     """Remove all files from the export that is being made but those at the paths `kept`."""
-    for path in export.rglob("*"):
-        if not path.is_dir() and path.relative_to(export).as_posix() not in kept:
-            path.unlink()
+    for path, entry in walk_files(export):
+        if path not in kept:
+            Path(entry).unlink()
 
 
 def missing_rows(

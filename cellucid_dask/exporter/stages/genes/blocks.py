@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,14 @@ from numpy.typing import NDArray
 
 from cellucid_dask.block_writer import BlockWriter
 from cellucid_dask.compute.shared import Shared
-from cellucid_dask.encode import as_exported, encode_gene
+from cellucid_dask.encode import Range, as_exported, encode_gene
 from cellucid_dask.exporter.receipts import GENE_RECEIPT, GeneReceipts, Spill
 from cellucid_dask.format import gene_paths
 from cellucid_dask.source.arrays.dense_matrix import DenseMatrix
 from cellucid_dask.source.arrays.matrix import consecutive_runs
 from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
 
+_RANGE = attrgetter(*(field.name for field in fields(Range)))  # all of it; `astuple` copies deep
 GenePiece = tuple[int, Any, NDArray[np.float32]]
 
 
@@ -111,7 +113,7 @@ def _write_block(
         for i, pieces in read:
             encoded = encode_gene(pieces, settings.n_cells, bits, level, native=settings.native)
             written = writer.write(paths[i], encoded.payload)
-            receipts[i] = (start + i, *written, *astuple(encoded.span))
+            receipts[i] = (start + i, *written, *_RANGE(encoded.span))
     return receipts
 
 
