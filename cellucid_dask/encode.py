@@ -197,10 +197,16 @@ def encode_gene(
     for first, cells, piece in pieces:
         out[first:][cells] = codes[done : done + piece.size]
         done += piece.size
-    if native is not False and bits is not None:
-        return Encoded(encoder.encode_dense(out).tobytes(), span)
+    return Encoded(pack_vector(out, level, background, native=native is not False), span)
+
+
+def pack_vector(codes: NDArray[Any], level: int, background: Any, *, native: bool) -> bytes:
+    """Pack the codes or values of all cells, most of which may be `background`."""
+    if native and level and codes.dtype != np.float32:
+        return encoder.encode_dense(codes).tobytes()
     # Two bytes in turn are no run to zlib: a 16-bit background needs the full search.
-    return Encoded(pack([out], level, runs=len(set(background.tobytes())) == 1), span)
+    runs = len(set(np.asarray(background, codes.dtype).tobytes())) == 1
+    return pack([codes], level, runs=runs)
 
 
 def _background(span: Range, bits: int | None) -> Any:

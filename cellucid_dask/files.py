@@ -128,11 +128,18 @@ def name_path_in_errors(path: str | Path) -> Iterator[None]:
         raise
 
 
-def file_crc32(path: str | Path) -> tuple[int, int]:
-    """Bytes of a file, and their crc32."""
+def file_crc32(path: str | Path, offset: int = 0, max_bytes: int | None = None) -> tuple[int, int]:
+    """Bytes of a file, or of a part of it, and their crc32.
+
+    Parameters
+    ----------
+    offset, max_bytes
+        Where the part begins, and its bytes; None reads up to the end.
+    """
     size = crc = 0
     with open(path, "rb", buffering=0) as file:  # noqa: PTH123
-        while part := file.read(READ):
+        file.seek(offset)
+        while part := file.read(READ if max_bytes is None else min(READ, max_bytes - size)):
             size += len(part)
             crc = zlib_ng.crc32(part, crc)
     return size, crc

@@ -28,9 +28,10 @@ FACTS = ("--dataset-id", "d", "--dataset-name", "d", *STAMP)
 
 # Many pieces for a small atlas, so that there is something between any two moments.
 PIECES = """
-from cellucid_dask.exporter.planning import cuts
+from cellucid_dask.exporter.planning import cuts, strips
 from cellucid_dask.exporter.stages.genes import driver as stage_genes
 cuts.CHUNK_NNZ, stage_genes.MiB, stage_genes.PIECE = {nnz}, {block}, 0
+cuts.CUT_NNZ, cuts.CUT_LEAST_NNZ, strips.STRIP_VALUES = {nnz}, {nnz}, {block} // 6
 """
 
 # Kill or stop the process at an event of the system, before it happens.
@@ -275,5 +276,5 @@ class Scene:
 
 
 GENE = 'event == "os.rename" and "/var/" in os.fspath(arguments[1]).partition("/export-")[2]'
-SPILLED = 'event == "os.rename" and "/rows-" in os.fspath(arguments[1])'
+SPILLED = 'event == "open" and "/rows-" in str(arguments[0]) and "a" in str(arguments[1])'
 PUBLISHED = 'event == "os.rename" and os.fspath(arguments[1]).endswith("/out")'

@@ -56,7 +56,8 @@ LAYERS: dict[str, str] = {
     "exporter.checks": "encode errors format options source source.arrays source.chunks "
     "source.model source.rows source.storage",
     "exporter.receipts": "files",
-    "exporter.planning": "errors exporter.checks format options source.arrays source.storage",
+    "exporter.planning": "errors exporter.checks format native options source.arrays "
+    "source.storage",
     "exporter.recovery": "arguments encode errors exporter.checks exporter.receipts files format "
     "options source.arrays source.model source.storage",
     "exporter.result": "",

@@ -95,7 +95,7 @@ class Planner:
         catalog, options = self._catalog, self._options
         assert catalog.genes is not None
         share = (self.machine.memory - WORKER_BYTES) * 9 // 10
-        plan = make_plan(catalog, options, share, workers)
+        plan = make_plan(catalog, options, share, workers, native=False)
         tasks = count_tasks(self._source, catalog, options, plan, workers)
         read = READ_BYTES * self.spec.nnz
         spilled = spill_bytes(catalog.genes)

@@ -30,12 +30,13 @@ class MemoryWatch:
         self._thread.join()
 
     def _watch(self) -> None:
-        me = psutil.Process()
-        processes, next_scan = [me], 0.0
+        processes: list[psutil.Process] = []
+        next_scan = 0.0
         while True:
             began = time.monotonic()
             if began >= next_scan:
-                with suppress(psutil.Error, OSError):
+                with suppress(psutil.Error, OSError):  # such as too many open files
+                    me = psutil.Process()
                     processes = [me, *me.children(recursive=True)]
                 # It lists every process of the machine, which may be thousands.
                 scan_seconds = time.monotonic() - began
@@ -44,7 +45,7 @@ class MemoryWatch:
             for process in processes:
                 try:
                     total += process.memory_info().rss
-                except (psutil.Error, OSError):  # such as too many open files
+                except (psutil.Error, OSError):
                     continue
             self.peak = max(self.peak, total)
             if self._stop.wait(self._seconds):

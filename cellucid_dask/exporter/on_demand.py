@@ -88,7 +88,7 @@ class OnDemandFiles:
         self.options = replace(options, created_at=options.timestamp())
         room = max(room, least_bytes(replace(catalog, genes=None), options))
         self._slots = max(1, min(cores(), memory // ObsMemory.of(catalog).least))
-        plan = Plan("none", (), 0, cut_spans(catalog.n_cells), room, room)
+        plan = Plan("none", (), 0, 0, cut_spans(catalog.n_cells), room, room)
         folders = make_folders(folder)
         native = load() is not None
         self._files = DatasetFiles(catalog.source, catalog, self.options, plan, folders, native)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -133,6 +133,45 @@ class SpillBlock:
         values = self.values[low:high].astype(np.float32, copy=False)
         cells = slice(0, high - low) if self.rows is None else self.rows[low:high]
         return self.first, cells, values
+
+
+@dataclass(frozen=True, slots=True)
+class StripSpill:
+    """One chunk of rows that is cut at gene strips; several chunks are in one file.
+
+    Parameters
+    ----------
+    path, offset
+        Its file, and where in the file it begins.
+    first, n_rows
+        First cell, and number of cells.
+    dtype
+        Of the values: ``uint8`` when all are small whole numbers, else ``float32``.
+    sizes
+        Values of the chunk in each strip.
+    size, crc32
+        Bytes of the chunk, and of those bytes.
+    """
+
+    path: str
+    offset: int
+    first: int
+    n_rows: int
+    dtype: str
+    sizes: Sequence[int]
+    size: int
+    crc32: int
+
+    @property
+    def width(self) -> int:
+        """Bytes of a value."""
+        return np.dtype(self.dtype).itemsize
+
+    def place(self, strip: int) -> tuple[int, int]:
+        """Where the segment of a strip begins in the file, and its bytes."""
+        before = sum(self.sizes[:strip])
+        start = self.offset + 2 * self.n_rows * strip + (2 + self.width) * before
+        return start, 2 * self.n_rows + (2 + self.width) * self.sizes[strip]
 
 
 @dataclass(frozen=True, slots=True)

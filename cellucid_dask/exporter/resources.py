@@ -39,7 +39,8 @@ def plan_export(
         When the memory or a disk is too small, with both numbers.
     """
     catalog = checked.catalog
-    plan = plan_within_memory(catalog, options, run, engine)
+    native = checked.library.library is not None
+    plan = plan_within_memory(catalog, options, run, engine, native=native)
     raise_problems(disk_problems(plan, out, run, checked.previous.recorded, engine.slots))
     tasks = count_tasks(catalog.source, catalog, options, plan, engine.slots)
     result.plan = describe_plan(plan, catalog, reword(str(engine.cluster)), tasks)
@@ -49,7 +50,7 @@ def plan_export(
 
 
 def plan_within_memory(
-    catalog: Catalog, options: ExportOptions, run: RunOptions, engine: Engine
+    catalog: Catalog, options: ExportOptions, run: RunOptions, engine: Engine, *, native: bool
 ) -> Plan:
     """Plan for the memory there is, with fewer workers when the user left their number open.
 
@@ -61,7 +62,8 @@ def plan_within_memory(
     total = run.memory_bytes()
     while True:
         try:
-            return make_plan(catalog, options, engine.cluster.task_memory(total), engine.slots)
+            task_bytes = engine.cluster.task_memory(total)
+            return make_plan(catalog, options, task_bytes, engine.slots, native=native)
         except NotEnoughError as error:
             if engine.drop_worker(fixed=run.workers is not None):
                 continue

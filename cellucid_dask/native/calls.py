@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from cellucid_dask.native.library import load
 
 _ERRORS: Final = {
-    -1: "an index lies outside of what it counts",
+    -1: "an index lies outside the matrix",
     -2: "cells do not rise",
     -3: "the output does not fit",
     -4: "lengths do not add up",

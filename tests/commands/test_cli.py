@@ -153,8 +153,8 @@ def test_a_run_submits_the_tasks_of_its_plan(
     monkeypatch.setattr(Counting, "started", Counter())
     export(path, tmp_path / "out", **how)
     ran = dict(Counting.started)
-    passes = {"transpose": ("transpose_chunk",), "edges": ("write_edges",)}
-    passes["genes"] = ("write_spilled", "write_columns", "write_strip")
+    passes = {"transpose": ("cut_chunk",), "edges": ("write_edges",)}
+    passes["genes"] = ("write_strip_genes", "write_columns", "write_strip")
     counts = {stage: sum(ran.pop(name, 0) for name in names) for stage, names in passes.items()}
     told = {
         stage: int(number.replace(",", ""))

@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ from versions import write_zarr
 
 from cellucid_dask import ExportResult, export
 from cellucid_dask.errors import PlanError
+
+# As a module, for setattr.
+cuts = import_module("cellucid_dask.exporter.planning.cuts")
 
 N_CELLS, N_GENES = 70_000, 260  # more cells than a row chunk or a span of a reduction holds
 Run = Callable[..., tuple[ExportResult, dict[str, bytes]]]
@@ -124,9 +128,15 @@ def test_in_memory(folder: Path, expected: dict[str, bytes], run: Run) -> None:
 
 @pytest.mark.parametrize("name", ["csr.h5ad", "csr.zarr"])
 def test_little_memory(
-    folder: Path, expected: dict[str, bytes], run: Run, name: str, tmp_path: Path
+    folder: Path,
+    expected: dict[str, bytes],
+    run: Run,
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The least memory that a plan accepts cuts the work into more pieces."""
+    monkeypatch.setattr(cuts, "cut_bytes_per_value", lambda _: 100)  # or a larger atlas
     roomy = export(folder / name, tmp_path / "plan", quiet=True, memory="8GB", dry_run=True)
     result, made = run_in_little(run, folder / name)
     few, many = (int(r.plan["row chunks"]) for r in (roomy, result))

@@ -8,7 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellucid_dask.exporter.checks.genes import Genes
-from cellucid_dask.exporter.planning.memory import bytes_per_nnz, strip_bytes
+from cellucid_dask.exporter.planning.memory import (
+    bytes_per_nnz,
+    cut_bytes_per_row,
+    cut_bytes_per_value,
+    strip_bytes,
+)
 from cellucid_dask.source.arrays.dense_matrix import DenseMatrix
 from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
 
@@ -17,6 +22,8 @@ MAX_SPANS = 16  # partial sums at most; each holds every category
 CHUNK_ROWS = 1 << 16  # a spilled row number has 16 bits
 CHUNK_NNZ = 24_000_000  # stored values of a row chunk
 LEAST_NNZ = 4_000_000  # of a chunk that is smaller only so that all workers get as many
+CUT_NNZ = 8_000_000  # of a row chunk that is cut in C: enough for segments that are read at once
+CUT_LEAST_NNZ = 500_000  # of such a chunk that is smaller only so that all workers get as many
 MANY_CHUNKS = 1000  # with more chunks than this, each is made larger
 
 
@@ -53,19 +60,31 @@ def strip_width(genes: Genes, block_bytes: int) -> int:
     return max(matrix.chunks[1], fits - fits % matrix.chunks[1])
 
 
-def cut_row_chunks(genes: Genes, worker_bytes: int, slots: int = 1) -> tuple[tuple[int, int], ...]:
+def cut_row_chunks(
+    genes: Genes, worker_bytes: int, slots: int = 1, n_strips: int = 0
+) -> tuple[tuple[int, int], ...]:
     """Cells of each transpose task: as many as fit, at most what 16 bits can number.
 
-    Every block of genes reads from every spill file. Chunks are therefore larger where there
-    would be very many of them, as long as each of the `slots` gets several.
+    Every block of genes reads from every chunk. Chunks are therefore larger where there would be
+    very many of them, as long as each of the `slots` gets several.
+
+    Parameters
+    ----------
+    n_strips
+        Strips at which rows are cut in C; 0 for the transposition with numpy.
     """
     matrix = genes.matrix
     n_cells, n_genes = matrix.shape
+    if isinstance(matrix, SparseMatrix) and n_strips:
+        rows = max(1, min(CHUNK_ROWS, worker_bytes // 4 // cut_bytes_per_row(n_strips)))
+        fits = (worker_bytes - rows * cut_bytes_per_row(n_strips)) // cut_bytes_per_value(matrix)
+        most = _balanced_nnz(matrix, usual_cut_nnz(matrix, slots), fits, slots, CUT_LEAST_NNZ)
+        return _cut_sparse_rows(matrix, most, rows)
     if isinstance(matrix, SparseMatrix):
         usual = usual_chunk_nnz(matrix, slots)
-        return _cut_sparse_rows(
-            matrix, _balanced_nnz(matrix, usual, worker_bytes // bytes_per_nnz(matrix), slots)
-        )
+        fits = worker_bytes // bytes_per_nnz(matrix)
+        most = _balanced_nnz(matrix, usual, fits, slots, LEAST_NNZ)
+        return _cut_sparse_rows(matrix, most, CHUNK_ROWS)
     per_row = n_genes * (matrix.dtype.itemsize + 14)
     rows = max(
         1, min(CHUNK_ROWS, CHUNK_NNZ * 16 // max(per_row, 1), worker_bytes // max(per_row, 1))
@@ -82,7 +101,12 @@ def usual_chunk_nnz(matrix: SparseMatrix, slots: int = 1) -> int:
     return max(CHUNK_NNZ, matrix.nnz // max(MANY_CHUNKS, 4 * slots))
 
 
-def _balanced_nnz(matrix: SparseMatrix, usual: int, fits: int, slots: int) -> int:
+def usual_cut_nnz(matrix: SparseMatrix, slots: int = 1) -> int:
+    """Stored values of a row chunk that is cut in C, where memory does not limit it."""
+    return max(CUT_NNZ, matrix.nnz // max(MANY_CHUNKS, 4 * slots))
+
+
+def _balanced_nnz(matrix: SparseMatrix, usual: int, fits: int, slots: int, least: int) -> int:
     """Stored values of a chunk, at most `fits`, such that all `slots` get equally many chunks.
 
     Two workers need as long for thirteen chunks as for fourteen.
@@ -92,7 +116,7 @@ def _balanced_nnz(matrix: SparseMatrix, usual: int, fits: int, slots: int) -> in
         return most
     n_least = -(-matrix.nnz // most)
     n_chunks = -(-n_least // slots) * slots
-    n_chunks = max(1, min(n_chunks, max(n_least, matrix.nnz // LEAST_NNZ)))
+    n_chunks = max(1, min(n_chunks, max(n_least, matrix.nnz // least)))
     return max(1, min(fits, -(-matrix.nnz // n_chunks) + matrix.n_minor))  # complete rows
 
 
@@ -106,15 +130,15 @@ def _merge_dask_blocks(ends: NDArray[np.int64], rows: int) -> tuple[tuple[int, i
     return tuple(pairwise(cuts))
 
 
-def _cut_sparse_rows(matrix: SparseMatrix, limit: int) -> tuple[tuple[int, int], ...]:
-    """Row chunks of at most `limit` stored values, read from indptr in pieces."""
+def _cut_sparse_rows(matrix: SparseMatrix, limit: int, rows: int) -> tuple[tuple[int, int], ...]:
+    """Row chunks of at most `limit` stored values and `rows`, read from indptr in pieces."""
     cuts, base = [0], 0
     for start, pointers in matrix.pointers():
         last = start + pointers.size - 1
         while True:
             stop = start + int(np.searchsorted(pointers, base + limit, side="right")) - 1
-            stop = min(stop, cuts[-1] + CHUNK_ROWS)
-            if stop >= last and last < matrix.n_major and last - cuts[-1] < CHUNK_ROWS:
+            stop = min(stop, cuts[-1] + rows)
+            if stop >= last and last < matrix.n_major and last - cuts[-1] < rows:
                 break  # the chunk may continue in the next piece
             stop = min(max(stop, cuts[-1] + 1), last)
             if stop <= cuts[-1]:

@@ -17,6 +17,7 @@ from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
 GENE_STAGES = ("transpose", "spill sizes", "genes", "edges")
 _GENE_ACCESS = {
     "none": "no genes",
+    "cut": "row chunks are cut at strips of genes and spilled, then each strip is sorted by gene",
     "transpose": "row chunks are spilled gene by gene, then read back in gene blocks",
     "columns": "columns are read as they are stored",
     "strips": "strips of columns are read as they are stored",
@@ -63,7 +64,7 @@ def describe_plan(
 
 def _tasks(plan: Plan, tasks: Mapping[str, int]) -> str:
     """Number of tasks, one number for all obs stages; "about" where it depends on the spill."""
-    about = {"genes": "about "} if plan.gene_access == "transpose" else {}
+    about = {"genes": "about "} if plan.gene_access in ("cut", "transpose") else {}
     by_gene = [stage for stage in GENE_STAGES if stage in tasks]
     n_obs = sum(tasks.values()) - sum(tasks[stage] for stage in by_gene)
     by_stage = [f"{stage} {about.get(stage, '')}{tasks[stage]:,}" for stage in by_gene]

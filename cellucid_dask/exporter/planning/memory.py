@@ -32,9 +32,12 @@ def least_bytes(catalog: Catalog, options: ExportOptions) -> int:
     if genes is not None and genes.ids:
         matrix, n_cells = genes.matrix, catalog.n_cells
         vector = vector_bytes(catalog, options)
+        itemsize = np.dtype(value_dtype(options.var_quantization)).itemsize
         if isinstance(matrix, SparseMatrix):
             row = n_cells if matrix.layout == "csc" else matrix.shape[1]
-            densest = max(16 * MiB, 6 * n_cells)  # a spilled gene with a value in every cell
+            # A gene with a value in every cell: as spilled; or as records, and encoded.
+            sorted_bytes = record_bytes(n_cells, options.var_quantization) + 2 * itemsize
+            densest = max(16 * MiB, max(6, sorted_bytes) * n_cells)
             largest = max(largest, vector + densest, row * bytes_per_nnz(matrix))
         else:
             row = matrix.shape[1] * (matrix.dtype.itemsize + 14)
@@ -75,3 +78,26 @@ def bytes_per_nnz(matrix: SparseMatrix) -> int:
     """Peak of reading and transposing a chunk: two copies of the values and of the indices."""
     value, index = matrix.dtype.itemsize, np.dtype(matrix.indices.dtype).itemsize
     return 2 * max(value, 4) + index + 4 + (4 if index > 4 else 0) + 6 + matrix.selecting_bytes
+
+
+def cut_bytes_per_value(matrix: SparseMatrix) -> int:
+    """Memory of a stored value in pass 1: as read, as float32 where it is none, and cut."""
+    value, index = matrix.dtype.itemsize, np.dtype(matrix.indices.dtype).itemsize
+    converted = 0 if matrix.dtype == np.float32 else 4
+    return value + index + converted + (0 if index in (4, 8) else 8) + 6
+
+
+def cut_bytes_per_row(n_strips: int) -> int:
+    """Memory of a row in pass 1: where it crosses the bounds, and its length in each strip."""
+    return 8 + 4 * (n_strips + 1) + 2 * n_strips
+
+
+def record_bytes(n_cells: int, bits: int | None) -> int:
+    """Bytes of a record in pass 2."""
+    return 4 if bits == 8 and n_cells < 1 << 24 else 8
+
+
+def sort_bytes_per_value(n_cells: int, bits: int | None) -> int:
+    """Memory of a value in pass 2: as spilled, as a record, and encoded in the worst case."""
+    itemsize = 4 if bits is None else bits // 8
+    return 6 + record_bytes(n_cells, bits) + -(-(36 + 15 * itemsize) // 8)

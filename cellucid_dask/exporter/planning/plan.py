@@ -15,7 +15,12 @@ from rich.filesize import decimal
 from cellucid_dask.errors import PlanError
 from cellucid_dask.exporter.checks.genes import Genes
 from cellucid_dask.exporter.checks.survey import Catalog
-from cellucid_dask.exporter.planning.cuts import cut_row_chunks, cut_spans, usual_chunk_nnz
+from cellucid_dask.exporter.planning.cuts import (
+    cut_row_chunks,
+    cut_spans,
+    usual_chunk_nnz,
+    usual_cut_nnz,
+)
 from cellucid_dask.exporter.planning.disk_usage import (
     FileKind,
     edge_scratch,
@@ -25,13 +30,17 @@ from cellucid_dask.exporter.planning.disk_usage import (
 from cellucid_dask.exporter.planning.memory import (
     MiB,
     bytes_per_nnz,
+    cut_bytes_per_row,
+    cut_bytes_per_value,
     gene_bytes,
     least_bytes,
     selection_bytes,
+    sort_bytes_per_value,
     spill_bytes,
     vector_bytes,
 )
 from cellucid_dask.exporter.planning.obs_memory import ObsMemory, size_of_sums
+from cellucid_dask.exporter.planning.strips import count_strips
 from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
 
@@ -39,7 +48,7 @@ SEGMENT = MiB  # bytes of one block in one spill file, below which reading them 
 BLOCK_BYTES = 192 * MiB  # a task of a few seconds: Ctrl-C waits for no longer than that
 SMALL = 20_000_000  # values of an export that takes less time than starting workers
 
-GeneAccess = Literal["none", "transpose", "columns", "strips"]
+GeneAccess = Literal["none", "cut", "transpose", "columns", "strips"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +58,13 @@ class Plan:
     Parameters
     ----------
     gene_access
-        How the values of a gene are read: ``transpose`` spills row chunks and reads them back by
-        gene, ``columns`` reads CSC, ``strips`` reads columns of a dense matrix.
+        How the values of a gene are read: ``cut`` cuts row chunks of CSR at gene strips, spills
+        them and sorts each strip by gene, in C; ``transpose`` spills row chunks by gene and reads
+        them back, with numpy; ``columns`` reads CSC, ``strips`` reads columns of a dense matrix.
     row_chunks
-        (start, stop) of the cells of each transpose task.
+        (start, stop) of the cells of each task of the first pass.
+    n_strips
+        Strips of the genes where rows are cut; else 0.
     block_bytes
         Most bytes that the genes of one block take, spilled or as they are read.
     spans
@@ -68,6 +80,7 @@ class Plan:
 
     gene_access: GeneAccess
     row_chunks: tuple[tuple[int, int], ...]
+    n_strips: int
     block_bytes: int
     spans: tuple[tuple[int, int], ...]
     peak_bytes: int
@@ -101,8 +114,15 @@ def is_small(catalog: Catalog) -> bool:
     return stored + catalog.n_cells * 8 * len(catalog.categorical) < SMALL
 
 
-def make_plan(catalog: Catalog, options: ExportOptions, worker_bytes: int, slots: int) -> Plan:
+def make_plan(
+    catalog: Catalog, options: ExportOptions, worker_bytes: int, slots: int, *, native: bool
+) -> Plan:
     """Cut the work for tasks of at most `worker_bytes`, of which `slots` run at a time.
+
+    Parameters
+    ----------
+    native
+        Whether tasks use the native library.
 
     Raises
     ------
@@ -118,23 +138,31 @@ def make_plan(catalog: Catalog, options: ExportOptions, worker_bytes: int, slots
     genes, room = catalog.genes, worker_bytes - vector_bytes(catalog, options)
     gene_access: GeneAccess = "none"
     chunks: tuple[tuple[int, int], ...] = ()
-    block, total = BLOCK_BYTES, 0
+    block, total, n_strips = BLOCK_BYTES, 0, 0
     scratch = [*obs_scratch(catalog, ObsMemory.of(catalog).sums, len(cut_spans(catalog.n_cells)))]
     scratch += edge_scratch(catalog)
     if genes is not None and genes.ids:
-        gene_access = choose_gene_access(genes, room)
-        if gene_access == "transpose":
+        gene_access = choose_gene_access(genes, room, native=native)
+        total = gene_bytes(genes)
+        if gene_access == "cut":
+            n_strips = count_strips(total // 6, len(genes.ids), slots)
+            chunks = cut_row_chunks(genes, worker_bytes, slots, n_strips)
+            lengths = 2 * n_strips * catalog.n_cells
+            scratch.append(FileKind(min(slots, len(chunks)), total + lengths))
+        elif gene_access == "transpose":
             chunks = cut_row_chunks(genes, worker_bytes, slots)
             scratch.append(FileKind(len(chunks), spill_bytes(genes)))
-        total = gene_bytes(genes)
         block = min(room, max(BLOCK_BYTES, len(chunks) * SEGMENT))
         block = max(min(block, total // 8), MiB)
     return Plan(
         gene_access,
         chunks,
+        n_strips,
         block,
         cut_spans(catalog.n_cells),
-        max(need, min(worker_bytes, _largest_task(genes, chunks, block, catalog, options))),
+        max(
+            need, min(worker_bytes, _largest_task(genes, chunks, n_strips, block, catalog, options))
+        ),
         worker_bytes,
         output_files(catalog, options),
         tuple(scratch),
@@ -164,11 +192,13 @@ def _suggest_other_keys(catalog: Catalog, need: int) -> str:
     return f"or choose others with --latent-key or --obs-key: {size_of_sums(catalog)}"
 
 
-def choose_gene_access(genes: Genes, room: int) -> GeneAccess:
+def choose_gene_access(genes: Genes, room: int, *, native: bool) -> GeneAccess:
     """Cheapest access to the genes: columns of CSC, strips of a dense matrix if they fit."""
     matrix = genes.matrix
     if isinstance(matrix, SparseMatrix):
-        return "columns" if matrix.layout == "csc" else "transpose"
+        if matrix.layout == "csc":
+            return "columns"
+        return "cut" if native else "transpose"
     if matrix.layout == "rows":
         return "transpose"
     n_cells, n_genes = matrix.shape
@@ -183,6 +213,7 @@ def choose_gene_access(genes: Genes, room: int) -> GeneAccess:
 def _largest_task(
     genes: Genes | None,
     chunks: Sequence[tuple[int, int]],
+    n_strips: int,
     block: int,
     catalog: Catalog,
     options: ExportOptions,
@@ -196,7 +227,13 @@ def _largest_task(
         rows = max(stop - start for start, stop in chunks)
         if isinstance(matrix, SparseMatrix):
             expected = matrix.nnz * rows // max(1, matrix.shape[0]) * 3 // 2
-            first = min(usual_chunk_nnz(matrix), expected) * bytes_per_nnz(matrix)
+            if n_strips:
+                first = min(usual_cut_nnz(matrix), expected) * cut_bytes_per_value(matrix)
+                first += rows * cut_bytes_per_row(n_strips)
+                values = gene_bytes(genes) // 6 // n_strips * 3 // 2
+                block = values * sort_bytes_per_value(catalog.n_cells, options.var_quantization)
+            else:
+                first = min(usual_chunk_nnz(matrix), expected) * bytes_per_nnz(matrix)
         else:
             first = rows * matrix.shape[1] * (matrix.dtype.itemsize + 14)
     return max(first, block + vector_bytes(catalog, options))

@@ -22,6 +22,7 @@ from cellucid_dask.exporter.receipts import (
     Edges,
     GeneReceipts,
     Spill,
+    StripSpill,
     columns_of,
     latest,
     no_genes,
@@ -71,7 +72,9 @@ class FinishedWork:
     obs, edges
         None until they are finished.
     spills
-        Spilled chunks.
+        Spilled chunks, all of one kind.
+    strips
+        Bounds of the strips at which they are cut, if they are.
     genes
         Receipts of genes, in the order of the genes.
     published
@@ -80,7 +83,8 @@ class FinishedWork:
 
     obs: ObsFiles | None = None
     edges: Edges | None = None
-    spills: list[Spill] = field(default_factory=list)
+    spills: list[Any] = field(default_factory=list)
+    strips: list[int] | None = None
     genes: GeneReceipts = field(default_factory=no_genes)
     published: dict[str, Any] | None = None
 
@@ -132,7 +136,9 @@ def _understand(record: Mapping[str, Any], done: FinishedWork, blocks: list[Gene
             src, dst = map(_receipt, found["receipts"])
             done.edges = Edges((src, dst), found["n_edges"], found["max_neighbors"])
         case {"chunk": found}:
-            done.spills.append(Spill(**found))
+            done.spills.append(StripSpill(**found) if "sizes" in found else Spill(**found))
+        case {"strips": found}:
+            done.strips, done.spills = list(map(int, found)), []  # chunks cut elsewhere are no use
         case {"genes": found}:
             blocks.append(receipts_of(found))
         case {"published": found}:
@@ -210,7 +216,11 @@ class Journal:
         """Note that the graph is done."""
         self._add({"edges": asdict(found)})
 
-    def chunk(self, found: Spill) -> None:
+    def strips(self, bounds: Sequence[int]) -> None:
+        """Note the bounds of the strips, before the first chunk that is cut at them."""
+        self._add({"strips": bounds})
+
+    def chunk(self, found: Spill | StripSpill) -> None:
         """Note a spilled chunk."""
         self._add({"chunk": asdict(found)})
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from cellucid_dask.exporter.receipts import Spill
+from cellucid_dask.exporter.receipts import Spill, StripSpill
 from cellucid_dask.exporter.recovery.journal import FinishedWork
 from cellucid_dask.files import Receipt, file_crc32, walk_files
 
@@ -15,17 +16,35 @@ BATCH_BYTES, BATCH_FILES = 256 << 20, 256  # of one task
 
 @dataclass(frozen=True, slots=True)
 class ExpectedFile:
-    """A file that a journal names: `size` bytes with this crc32."""
+    """A file that a journal names, or a part of it from `offset` on: `size` bytes with this crc32.
+
+    Parameters
+    ----------
+    offset
+        None for a complete file.
+    """
 
     path: str
     size: int
     crc32: int
+    offset: int | None = None
+
+    @property
+    def place(self) -> tuple[str, int | None]:
+        """What tells it from all others."""
+        return self.path, self.offset
+
+    @classmethod
+    def of_spill(cls, spill: Spill | StripSpill) -> ExpectedFile:
+        """Bytes of a spilled chunk."""
+        offset = spill.offset if isinstance(spill, StripSpill) else None
+        return cls(spill.path, spill.size, spill.crc32, offset)
 
 
 def expected_files(
-    done: FinishedWork, export: str, gene_paths: Sequence[str], *, spills: bool
+    done: FinishedWork, export: str, gene_paths: Sequence[str]
 ) -> list[ExpectedFile]:
-    """Files of `done`, the genes first; spilled chunks only if they are needed.
+    """Files of `done`, the genes first, then spilled chunks.
 
     Parameters
     ----------
@@ -38,8 +57,7 @@ def expected_files(
         for path, size, crc32 in zip(gene_paths, sizes, sums, strict=True)
     ]
     found += [ExpectedFile(f"{export}/{r.path}", r.size, r.crc32) for r in done.other_files]
-    if spills:
-        found += [ExpectedFile(s.path, s.size, s.crc32) for s in done.spills]
+    found += map(ExpectedFile.of_spill, done.spills)
     return found
 
 
@@ -63,31 +81,38 @@ def check_files(batch: Sequence[ExpectedFile]) -> list[bool]:
 
 
 def _holds(claim: ExpectedFile) -> bool:
+    part = () if claim.offset is None else (claim.offset, claim.size)
     try:
-        return file_crc32(claim.path) == (claim.size, claim.crc32)
+        return file_crc32(claim.path, *part) == (claim.size, claim.crc32)
     except OSError:
         return False
 
 
 def intact_part(
-    done: FinishedWork, export: str, gene_paths: Sequence[str], sound: Container[str]
+    done: FinishedWork,
+    export: str,
+    gene_paths: Sequence[str],
+    sound: Container[tuple[str, int | None]],
 ) -> FinishedWork:
-    """The pieces of `done` whose files are all in `sound`, the intact files."""
+    """The pieces of `done` that are in `sound`: paths and offsets of what is intact."""
 
     def there(receipts: Sequence[Receipt]) -> bool:
-        return all(f"{export}/{receipt.path}" in sound for receipt in receipts)
+        return all((f"{export}/{receipt.path}", None) in sound for receipt in receipts)
+
+    spills = [spill for spill in done.spills if ExpectedFile.of_spill(spill).place in sound]
 
     return FinishedWork(
         obs=done.obs if done.obs is not None and there(done.obs.receipts) else None,
         edges=done.edges if done.edges is not None and there(done.edges.receipts) else None,
-        spills=_apart([spill for spill in done.spills if spill.path in sound]),
-        genes=done.genes[[f"{export}/{path}" in sound for path in gene_paths]],
+        spills=_apart(spills),
+        strips=done.strips,
+        genes=done.genes[[(f"{export}/{path}", None) in sound for path in gene_paths]],
     )
 
 
-def _apart(spills: Sequence[Spill]) -> list[Spill]:
+def _apart(spills: Sequence[Any]) -> list[Any]:
     """Chunks in the order of their cells, none of which overlap."""
-    kept: list[Spill] = []
+    kept: list[Any] = []
     for spill in sorted(spills, key=lambda spill: spill.first):
         if spill.first >= (kept[-1].first + kept[-1].n_rows if kept else 0):
             kept.append(spill)
@@ -102,7 +127,7 @@ def remove_unrecorded_files(export: Path, kept: Container[str]) -> None:
 
 
 def missing_rows(
-    chunks: Sequence[tuple[int, int]], spills: Sequence[Spill]
+    chunks: Sequence[tuple[int, int]], spills: Sequence[Spill | StripSpill]
 ) -> list[tuple[int, int]]:
     """Rows of each planned chunk that are not spilled; (start, stop) in rising order."""
     found = []

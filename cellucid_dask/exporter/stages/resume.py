@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
 from cellucid_dask.exporter.checks.survey import Catalog
 from cellucid_dask.exporter.job import Job
+from cellucid_dask.exporter.receipts import Spill, StripSpill
 from cellucid_dask.exporter.recovery.journal import FinishedWork
 from cellucid_dask.exporter.recovery.resume import (
     batches,
@@ -28,15 +33,15 @@ def resume(job: Job, place: Workspace) -> str:
     numbers = noted.genes["gene"]
     noted.genes = noted.genes[(numbers >= 0) & (numbers < n_genes)]
     paths = _gene_paths(job, noted)
-    spilled = job.plan.gene_access == "transpose" and len(noted.genes) < n_genes
-    files = expected_files(noted, job.export, paths, spills=spilled)
+    noted.spills = _usable_spills(job, noted) if len(noted.genes) < n_genes else []
+    files = expected_files(noted, job.export, paths)
     tasks = [(batch,) for batch in batches(files)]
-    sound: set[str] = set()
+    sound: set[tuple[str, int | None]] = set()
     if tasks:
         total = sum(len(batch) for (batch,) in tasks)
         answers = job.engine.run("resume", check_files, tasks, unit="files", weigh=len, total=total)
         for (batch,), whole in zip(tasks, answers, strict=True):
-            sound |= {claim.path for claim, good in zip(batch, whole, strict=True) if good}
+            sound |= {claim.place for claim, good in zip(batch, whole, strict=True) if good}
     job.finished = intact_part(noted, job.export, paths, sound)
     kept = {*_gene_paths(job, job.finished), *(r.path for r in job.finished.other_files)}
     remove_unrecorded_files(job.folders.export, kept)
@@ -45,6 +50,28 @@ def resume(job: Job, place: Workspace) -> str:
     if text:
         job.engine.reporter.say(f"resumes an earlier run; done so far: {text}")
     return text
+
+
+def _usable_spills(job: Job, done: FinishedWork) -> list[Any]:
+    """Spilled chunks of `done` of the kind that the plan makes, if this run needs any."""
+    genes = job.catalog.genes
+    if job.plan.gene_access == "transpose":
+        return [spill for spill in done.spills if isinstance(spill, Spill)]
+    if job.plan.gene_access != "cut" or done.strips is None or genes is None:
+        return []
+    bounds = np.array(done.strips)
+    if (
+        bounds.size < 2
+        or bounds[0] != 0
+        or bounds[-1] != len(genes.ids)
+        or any(np.diff(bounds) < 0)
+    ):
+        return []
+    return [
+        spill
+        for spill in done.spills
+        if isinstance(spill, StripSpill) and len(spill.sizes) == bounds.size - 1
+    ]
 
 
 def _gene_paths(job: Job, done: FinishedWork) -> list[str]:

@@ -56,11 +56,11 @@ def count_tasks(
     reduce_columns(DatasetFiles.of(job), job.engine, here=job.obs_here)
     counts = dict(engine.counts)
     if catalog.genes is not None and catalog.genes.ids:
-        if plan.gene_access == "transpose":
+        if plan.row_chunks:
             counts["transpose"] = len(plan.row_chunks)
-            if len(plan.row_chunks) > GROUP:
+            if plan.gene_access == "transpose" and len(plan.row_chunks) > GROUP:
                 counts["spill sizes"] = -(-len(plan.row_chunks) // GROUP)
-        counts["genes"] = len(_cuts(job, catalog.genes))
+        counts["genes"] = plan.n_strips or len(_cuts(job, catalog.genes))
     if catalog.graph is not None:
         counts["edges"] = 1
     return counts

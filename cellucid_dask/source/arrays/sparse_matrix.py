@@ -2,24 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 from scipy import sparse
 
 from cellucid_dask.errors import InputError, ReadError
 from cellucid_dask.source.storage.damage import COPY_AGAIN
+from cellucid_dask.source.storage.file_array import FileArray
 
 ArrayLike: TypeAlias = Any  # FileArray, numpy or dask array: shape, dtype, slicing
+Take: TypeAlias = Callable[[int, DTypeLike], NDArray[Any]]
 
 
 INDPTR_STEP = 1 << 20
 
 
 RUN_NNZ = 1 << 20  # stored values of columns that are read together
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRows:
+    """Rows of CSR (columns of CSC) as they are stored.
+
+    Parameters
+    ----------
+    pointers
+        (n + 1,) int64, where each row begins; the first need not be 0.
+    indices, data
+        (nnz,) int32 or int64, and values in the byte order of the machine.
+    is_own
+        Whether they may be changed in place: they are not a user's arrays.
+    """
+
+    pointers: NDArray[np.int64]
+    indices: NDArray[Any]
+    data: NDArray[Any]
+    is_own: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +106,38 @@ class SparseMatrix:
             piece = np.asarray(self.indptr[start : stop + 1]).astype(np.int64)
             bad = piece.size != stop - start + 1 or piece[0] != last or np.any(np.diff(piece) < 0)
             if bad or (stop == self.n_major and piece[-1] != self.nnz):
-                raise ReadError(
-                    "indptr does not rise from 0 to the number of stored values",
-                    where=self.label,
-                    fix=COPY_AGAIN,
-                )
+                raise self._pointer_error()
             last = int(piece[-1])
             yield start, piece
+
+    def _pointer_error(self) -> ReadError:
+        what = "indptr does not rise from 0 to the number of stored values"
+        return ReadError(what, where=self.label, fix=COPY_AGAIN)
+
+    def read_rows(self, start: int, stop: int, take: Take) -> StoredRows:
+        """Read rows (CSR) or columns (CSC) `start` to `stop` as stored; no index is checked.
+
+        Parameters
+        ----------
+        take
+            Makes the arrays to read into, from a length and a type.
+
+        Raises
+        ------
+        ReadError
+            When the pointers do not lie within the stored values.
+        """
+        pointers = np.asarray(self.indptr[start : stop + 1]).astype(np.int64)
+        low, high = int(pointers[0]), int(pointers[-1])
+        if not 0 <= low <= high <= self.nnz:
+            raise self._pointer_error()
+        data = _read_into(self.data, low, high, take)
+        indices = _read_into(self.indices, low, high, take)
+        data = data.astype(data.dtype.newbyteorder("="), copy=False)
+        if indices.dtype not in (np.dtype(np.int32), np.dtype(np.int64)):
+            indices = indices.astype(np.int64)
+        own = isinstance(self.data, FileArray) and isinstance(self.indices, FileArray)
+        return StoredRows(pointers, np.ascontiguousarray(indices), data, is_own=own)
 
     def major(self, start: int, stop: int) -> Any:
         """Read rows (CSR) or columns (CSC) `start` to `stop` as a scipy array of that layout.
@@ -136,6 +183,15 @@ class SparseMatrix:
                 stop = max(stop, start + 1)
                 yield first + start, first + stop
                 start = stop
+
+
+def _read_into(array: ArrayLike, start: int, stop: int, take: Take) -> NDArray[Any]:
+    """Read items of an array, into memory from `take` where the array can."""
+    if not isinstance(array, FileArray):
+        return np.ascontiguousarray(array[start:stop])
+    out = take(max(0, stop - start), array.dtype)
+    array.read_into(start, stop, out)
+    return out
 
 
 def check_parts(matrix: SparseMatrix) -> None:

@@ -12,6 +12,7 @@ from scenes import PIECES, Launcher, Scene
 # As modules, for setattr.
 stage_genes = import_module("cellucid_dask.exporter.stages.genes.driver")
 cuts = import_module("cellucid_dask.exporter.planning.cuts")
+strips = import_module("cellucid_dask.exporter.planning.strips")
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,9 @@ def _small(launcher: Launcher, tmp_path_factory: pytest.TempPathFactory) -> Scen
 @pytest.fixture
 def small(_small: Scene, monkeypatch: pytest.MonkeyPatch) -> Scene:
     """A few cells, in about twenty pieces also in this process."""
-    monkeypatch.setattr(cuts, "CHUNK_NNZ", 60)
+    for name in ("CHUNK_NNZ", "CUT_NNZ", "CUT_LEAST_NNZ"):
+        monkeypatch.setattr(cuts, name, 60)
+    monkeypatch.setattr(strips, "STRIP_VALUES", 256 // 6)
     monkeypatch.setattr(stage_genes, "MiB", 256)
     _small.reset()
     return _small

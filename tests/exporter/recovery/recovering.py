@@ -11,12 +11,12 @@ from atlas import tree
 from scenes import GENE, Scene
 
 # As a module, for setattr.
-stage_genes = import_module("cellucid_dask.exporter.stages.genes.driver")
+strip_driver = import_module("cellucid_dask.exporter.stages.genes.strip_driver")
 
 
 def record_calls(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Any]]:
     """Record the calls of the functions that make pieces, from now on, by function."""
-    made: dict[str, list[Any]] = {"transpose_chunk": [], "write_spilled": [], "make_obs": []}
+    made: dict[str, list[Any]] = {"cut_chunk": [], "write_strip_genes": [], "make_obs": []}
 
     def watch(module: Any, name: str) -> None:
         work = getattr(module, name)
@@ -27,9 +27,14 @@ def record_calls(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Any]]:
 
         monkeypatch.setattr(module, name, watched)
 
-    watch(stage_genes, "transpose_chunk")
-    watch(stage_genes, "write_spilled")
+    watch(strip_driver, "cut_chunk")
+    watch(strip_driver, "write_strip_genes")
     return made
+
+
+def count_genes(made: dict[str, list[Any]]) -> int:
+    """Count the genes that were written."""
+    return sum(len(ids) for *_, ids, _max_bytes in made["write_strip_genes"])
 
 
 def tree_with_times(folder: Path) -> dict[str, Any]:

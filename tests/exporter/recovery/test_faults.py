@@ -213,10 +213,10 @@ def test_input_that_cannot_be_read_in_the_middle(
 
 
 HUNGRY = """
-from cellucid_dask.exporter.stages.genes import driver as stage_genes
+from cellucid_dask.exporter.stages.genes import strip_driver
 def work(*arguments):
     import resource, psutil
-    from cellucid_dask.exporter.stages.genes.blocks import write_spilled
+    from cellucid_dask.exporter.stages.genes.strip_genes import write_strip_genes
     size, held = psutil.Process().memory_info().vms + (1 << 20), []
     limit = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (size, limit[1]))
@@ -227,11 +227,11 @@ def work(*arguments):
                     held.append(bytearray(step))
             except MemoryError:
                 pass
-        return write_spilled(*arguments)
+        return write_strip_genes(*arguments)
     finally:
         held.clear()
         resource.setrlimit(resource.RLIMIT_AS, limit)
-stage_genes.write_spilled = work
+strip_driver.write_strip_genes = work
 """
 
 
@@ -247,13 +247,13 @@ def test_workers_that_get_no_more_memory(scene: Scene) -> None:
 BUSY = """
 import dask, os
 from cellucid_dask.exporter.planning import cuts
-from cellucid_dask.exporter.stages.genes import driver as stage_genes
-cuts.CHUNK_NNZ = 10**9
+from cellucid_dask.exporter.stages.genes import strip_driver
+cuts.CUT_NNZ = cuts.CUT_LEAST_NNZ = 10**9
 def work(*_):
     import os, time
     open(f"{folder}/busy-{{os.getpid()}}", "w").close()
     time.sleep(60)
-stage_genes.transpose_chunk = work
+strip_driver.cut_chunk = work
 dask.config.set({{"distributed.scheduler.allowed-failures": 1}})
 """
 
@@ -320,8 +320,8 @@ def test_sigterm_at_any_moment(scene: Scene, everybody: bool) -> None:
 
 def test_sigterm_in_a_task_that_does_not_end(scene: Scene) -> None:
     """A thread that reads from a disk that hangs cannot be stopped: the process ends without it."""
-    hang = "import time\nfrom cellucid_dask.exporter.stages.genes import driver as stage_genes\n"
-    hang += "stage_genes.write_spilled = lambda *_: time.sleep(60)\n"
+    hang = "import time\nfrom cellucid_dask.exporter.stages.genes import strip_driver\n"
+    hang += "strip_driver.write_strip_genes = lambda *_: time.sleep(60)\n"
     running = scene.launcher.start(*scene.words(), cwd=scene.at, first=scene.first + hang)
     running.until(lambda: "transpose:" in running.said)
     began = time.monotonic()

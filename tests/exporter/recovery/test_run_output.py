@@ -28,7 +28,7 @@ def test_a_log_that_nobody_reads_to_its_end(small: Scene) -> None:
 
 def test_a_report_whose_folder_is_removed(small: Scene) -> None:
     (small.at / "reports").mkdir()
-    hook = 'sys.addaudithook(lambda e, a: e == "os.rename" and "rows-" in str(a[1]) and rm())'
+    hook = 'sys.addaudithook(lambda e, a: e == "open" and "rows-" in str(a[0]) and rm())'
     rm = f"import os, sys\nrm = lambda: os.path.isdir({str(small.at / 'reports')!r}) and os.rmdir("
     first = f"{small.first}\n{rm}{str(small.at / 'reports')!r})\n{hook}\n"
     words = small.words("--report", small.at / "reports" / "r.json")

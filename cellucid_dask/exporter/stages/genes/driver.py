@@ -18,6 +18,7 @@ from cellucid_dask.exporter.receipts import GeneReceipts, Spill, latest, no_gene
 from cellucid_dask.exporter.recovery.resume import missing_rows
 from cellucid_dask.exporter.stages.dataset_files import DatasetFiles
 from cellucid_dask.exporter.stages.genes.blocks import write_columns, write_spilled, write_strip
+from cellucid_dask.exporter.stages.genes.strip_driver import write_by_strips
 from cellucid_dask.exporter.stages.genes.transpose import transpose_chunk
 from cellucid_dask.files import bytes_of, read_array, write_atomically
 from cellucid_dask.source.arrays.dense_matrix import DenseMatrix
@@ -39,7 +40,9 @@ def write_genes(job: Job) -> GeneReceipts:
         return no_genes()
     written = job.finished.genes
     missing = np.setdiff1d(np.arange(len(genes.ids)), written["gene"])
-    if missing.size:
+    if missing.size and job.plan.gene_access == "cut":
+        written = latest([written, *write_by_strips(job, genes, missing)])
+    elif missing.size:
         written = latest([written, *_write(job, genes, list(consecutive_runs(missing)))])
     return written
 
