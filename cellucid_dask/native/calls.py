@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cellucid_dask.native.library import load
 
-_ERRORS: Final = {
+ERRORS: Final = {
     -1: "an index lies outside the matrix",
     -2: "cells do not rise",
     -3: "the output does not fit",
@@ -27,7 +27,7 @@ def call(name: str, *arguments: int | NDArray[Any] | None) -> int:
     """Call a function without the GIL; a negative result is a `NativeError`."""
     found = int(_function(name)(*[_convert(argument) for argument in arguments]))
     if found < 0:
-        raise NativeError(_ERRORS.get(found, f"{name} failed with {found}"))
+        raise NativeError(ERRORS.get(found, f"{name} failed with {found}"))
     return found
 
 

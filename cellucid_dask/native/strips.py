@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cellucid_dask.native.calls import NativeError, call
+from cellucid_dask.native.calls import ERRORS, NativeError, call
 
 STATISTICS: Final = np.dtype(
     [
@@ -209,7 +209,7 @@ def sort_segment(
         Whether to quantize; else the code is the bits of the float32.
     """
     if places.size and int(places["stop"].max()) > records.size:
-        raise NativeError("the records do not fit")
+        raise NativeError(ERRORS[-3])
     call(
         "sort_strip",
         segment.first_cell,

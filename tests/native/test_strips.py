@@ -257,5 +257,5 @@ def test_records_that_are_too_few_are_refused() -> None:
     segment = Segment(0, np.array([1], np.uint16), np.array([0], np.uint16), np.ones(1, np.float32))
     places = np.zeros(1, PLACES)
     places["stop"] = 1
-    with pytest.raises(NativeError, match="do not fit"):
+    with pytest.raises(NativeError, match="does not fit"):
         sort_segment(segment, 0, places, np.empty(0, np.uint32), codes=True)
