@@ -146,7 +146,7 @@ class ExportFiles:
 
     def _regular_size(self, path: str) -> int:
         """Return the size of a file, which must be a regular one."""
-        status = (self.folder / path).lstat()
+        status = os.lstat(f"{self.folder}/{path}")  # a `Path` for every gene takes longer
         if not stat.S_ISREG(status.st_mode):
             raise DamagedError(f"{path}: is {_describe_kind(status.st_mode)}")
         return status.st_size
