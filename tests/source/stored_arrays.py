@@ -38,7 +38,8 @@ def zarr_folder(zarr_format: int, shard: int = 0, **layout: Any) -> Write:
         path = folder / "a.zarr"
         group = zarr.open_group(path, mode="w", zarr_format=zarr_format)
         shards = {"shards": (chunk * shard,)} if shard else {}
-        options = {"dtype": values.dtype, "chunks": (chunk,), **shards, **layout}
+        kept = {"config": {"write_empty_chunks": True}}  # also those that hold the fill value only
+        options = {"dtype": values.dtype, "chunks": (chunk,), **shards, **kept, **layout}
         made = group.create_group("X").create_array("data", shape=values.shape, **options)
         made[...] = values
         return path

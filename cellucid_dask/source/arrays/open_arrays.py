@@ -57,6 +57,9 @@ class OpenArray:
         return self.array.ndim
 
     def __getitem__(self, index: Any) -> NDArray[Any]:
+        found = self.array.read_directly(index)
+        if found is not None:
+            return found
         try:
             return np.asarray(self.element[index])
         except DAMAGE:

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellucid_dask.errors import ReadError, refuse_fault
-from cellucid_dask.source.storage import hdf5
 from cellucid_dask.source.storage.damage import COPY_AGAIN, DAMAGE, describe_damage
 from cellucid_dask.source.storage.direct import read as direct
 from cellucid_dask.source.storage.direct.layout import holds_numbers
@@ -63,13 +62,23 @@ class FileArray:
 
     def __getitem__(self, index: Any) -> NDArray[Any]:
         rows = index[0] if isinstance(index, tuple) else index
-        if self.ndim == 1 and isinstance(rows, slice) and rows.step in (None, 1):
-            start, stop, _ = rows.indices(self.shape[0])
-            if (stop - start) * self.dtype.itemsize >= DIRECT_BYTES and holds_numbers(self.dtype):
-                out = np.empty(stop - start, self.dtype)
-                if direct.read_into(self.store, self.key, start, out):
-                    return out
-        return self._read(index, rows)
+        found = self.read_directly(rows)
+        return self._read(index, rows) if found is None else found
+
+    def read_directly(self, rows: Any) -> NDArray[Any] | None:
+        """Read a large range of an array of one axis without HDF5 and zarr.
+
+        Returns
+        -------
+        None where they have to read it, or `rows` is something else.
+        """
+        if self.ndim != 1 or not isinstance(rows, slice) or rows.step not in (None, 1):
+            return None
+        start, stop, _ = rows.indices(self.shape[0])
+        if (stop - start) * self.dtype.itemsize < DIRECT_BYTES or not holds_numbers(self.dtype):
+            return None
+        out = np.empty(stop - start, self.dtype)
+        return out if direct.read_into(self.store, self.key, start, out) else None
 
     def read_into(self, start: int, stop: int, out: NDArray[Any]) -> None:
         """Fill `out` with values `start` to `stop`, the one after the last, of one axis.
@@ -96,8 +105,6 @@ class FileArray:
         place = f"{self.store.path}, {self.key}"
         with self.store.open_element(self.key) as element:
             try:
-                if self.store.kind == "hdf5":
-                    return hdf5.read(element, index)
                 return np.asarray(element[index])
             except UnicodeDecodeError:
                 raise  # the bytes are there: it is their meaning that is not known

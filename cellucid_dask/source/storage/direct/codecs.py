@@ -1,4 +1,7 @@
-"""Chunks decoded into place, by functions that hold neither the GIL nor a lock."""
+"""Chunks decoded into place, by functions that hold neither the GIL nor a lock.
+
+numcodecs takes a while to import, and many files need none of it.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,6 @@ from typing import Final
 
 import google_crc32c
 import numpy as np
-from numcodecs import blosc, lz4, zstd
 from zlib_ng import zlib_ng
 
 from cellucid_dask.native.calls import call
@@ -92,6 +94,8 @@ def _gunzip(raw: Bytes, out: Bytes) -> None:
 
 
 def _zstd(raw: Bytes, out: Bytes) -> None:
+    from numcodecs import zstd
+
     _require(_zstd_size(raw[:18].tobytes()), out)
     zstd.decompress(raw, out)
 
@@ -109,6 +113,8 @@ def _zstd_size(head: bytes) -> int:
 
 
 def _blosc(raw: Bytes, out: Bytes) -> None:
+    from numcodecs import blosc
+
     head = raw[:_BLOSC_HEADER].tobytes()
     _require(int.from_bytes(head[4:8], "little"), out)
     if len(head) < _BLOSC_HEADER or int.from_bytes(head[12:16], "little") > raw.size:
@@ -117,6 +123,8 @@ def _blosc(raw: Bytes, out: Bytes) -> None:
 
 
 def _lz4(raw: Bytes, out: Bytes) -> None:
+    from numcodecs import lz4
+
     _require(int.from_bytes(raw[:4].tobytes(), "little"), out)
     lz4.decompress(raw, out)
 

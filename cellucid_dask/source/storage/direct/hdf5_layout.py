@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import h5py
-import hdf5plugin
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,10 +20,10 @@ from cellucid_dask.source.storage.direct.stored import (
     UnexpectedBytesError,
 )
 
-_COMPRESSORS: Final = {
+_COMPRESSORS: Final = {  # by their numbers in HDF5's registry
     h5py.h5z.FILTER_DEFLATE: "zlib",
-    hdf5plugin.ZSTD_ID: "zstd",
-    hdf5plugin.BLOSC_ID: "blosc",
+    32015: "zstd",
+    32001: "blosc",
     h5py.h5z.FILTER_LZF: "lzf",
 }
 
