@@ -14,7 +14,12 @@ import click
 
 from benchmarks.compare_versions.cases import Case, find_cases, make_cases, run_scripts
 from benchmarks.compare_versions.comparing import Comparison, compare_case
-from benchmarks.compare_versions.trees import find_tree, running_versions
+from benchmarks.compare_versions.trees import (
+    compile_library,
+    find_tree,
+    running_versions,
+    uses_native_library,
+)
 
 FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
 
@@ -32,6 +37,13 @@ FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
 @click.option("--workers", type=int, multiple=True, default=(1, 2), show_default=True)
 @click.option("--only", default="", metavar="TEXT", help="Only cases whose name holds this text.")
 @click.option("--jobs", default=2, show_default=True, help="Cases that run at the same time.")
+@click.option(
+    "--genes",
+    type=click.Choice(["auto", "bytes", "decoded"]),
+    default="auto",
+    show_default=True,
+    help="How genes are compared; auto decodes them when only one version has a native library.",
+)
 @click.option("--python-before", default=sys.executable, help="Interpreter. [default: this one]")
 @click.option("--python-after", default=sys.executable, help="Interpreter. [default: this one]")
 @click.option("--work", type=FOLDER, help="Folder for temporary files. [default: that of Python]")
@@ -43,6 +55,7 @@ def command(
     workers: tuple[int, ...],
     only: str,
     jobs: int,
+    genes: str,
     python_before: str,
     python_after: str,
     work: Path | None,
@@ -59,12 +72,20 @@ def command(
             ("before", find_tree(before, folder / "tree-before"), python_before),
             ("after", find_tree(after, folder / "tree-after"), python_after),
         )
+        native = []
+        for name, root, python in trees:
+            click.echo(f"{name}: {compile_library(root, python)}")
+            native.append(uses_native_library(root, python))
+        decoded = genes == "decoded" or (genes == "auto" and native[0] != native[1])
+        click.echo(f"genes are compared {'decoded' if decoded else 'byte for byte'}")
         cases = [case for case in _collect_cases(folder, inputs, scripts) if only in case.name]
         with running_versions(trees, jobs) as versions, ThreadPoolExecutor(jobs) as pool:
             for version in versions:
                 click.echo(f"{version.name} is imported from {version.package}")
             results = pool.map(
-                lambda item: compare_case(item[1], versions, workers, folder / f"case{item[0]}"),
+                lambda item: compare_case(
+                    item[1], versions, workers, folder / f"case{item[0]}", decoded=decoded
+                ),
                 enumerate(cases),
             )
             comparisons = [_report(comparison) for comparison in results]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import re
 import shutil
 from collections.abc import Sequence
@@ -44,11 +46,21 @@ class Comparison:
 
 
 def compare_case(
-    case: Case, versions: Sequence[Version], workers: Sequence[int], folder: Path
+    case: Case,
+    versions: Sequence[Version],
+    workers: Sequence[int],
+    folder: Path,
+    *,
+    decoded: bool = False,
 ) -> Comparison:
     """Run ``check`` and then exports with each number of workers, by both versions.
 
     Each run writes to a folder of its own below `folder`, which is removed once it was compared.
+
+    Parameters
+    ----------
+    decoded
+        As in `_compare_folders`.
     """
     comparison = Comparison(case.name)
     command = ["check", str(case.path), *case.reading]
@@ -62,7 +74,7 @@ def compare_case(
         pairs = zip(versions, folders, strict=True)
         outcomes = [_run(version, command, path) for version, path in pairs]
         _compare_outcomes(comparison, label, outcomes)
-        _compare_folders(comparison, label, *folders)
+        _compare_folders(comparison, label, *folders, decoded=decoded)
         if count == workers[0]:
             comparison.code = outcomes[0].code
         comparison.exports += 1
@@ -90,8 +102,17 @@ def _compare_outcomes(comparison: Comparison, label: str, outcomes: Sequence[Out
         comparison.messages.append(f"{label}, before:\n{before.text}after:\n{after.text}")
 
 
-def _compare_folders(comparison: Comparison, label: str, before: Path, after: Path) -> None:
-    """Compare two folders file by file, hidden and unfinished files included."""
+def _compare_folders(
+    comparison: Comparison, label: str, before: Path, after: Path, *, decoded: bool
+) -> None:
+    """Compare two folders file by file, hidden and unfinished files included.
+
+    Parameters
+    ----------
+    decoded
+        Compare genes without their gzip compression, and of the checksums which files they name.
+    """
+    read = _read_decoded if decoded else Path.read_bytes
     old, new = _list_files(before), _list_files(after)
     for name in sorted(old.keys() | new.keys()):
         if name not in new:
@@ -100,8 +121,17 @@ def _compare_folders(comparison: Comparison, label: str, before: Path, after: Pa
             comparison.differences.append(f"{label}: {name} is only written after")
         else:
             comparison.files += 1
-            if old[name].read_bytes() != new[name].read_bytes():
+            if read(old[name]) != read(new[name]):
                 comparison.differences.append(f"{label}: the bytes of {name} differ")
+
+
+def _read_decoded(path: Path) -> bytes:
+    content = path.read_bytes()
+    if path.parent.name == "var" and path.suffix == ".gz":
+        return gzip.decompress(content)
+    if path.name == "checksums.json":
+        return "\n".join(json.loads(content)["files"]).encode()
+    return content
 
 
 def _list_files(folder: Path) -> dict[str, Path]:

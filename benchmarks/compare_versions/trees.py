@@ -15,6 +15,7 @@ from queue import SimpleQueue
 
 import click
 
+GENE_PATH = "from cellucid_dask.native.library import load; print(load() is not None)"
 RUNNER = Path(__file__).with_name("runner.py")
 
 
@@ -110,6 +111,28 @@ def running_versions(
     finally:
         for version in versions:
             version.close()
+
+
+def compile_library(root: Path, python: str) -> str:
+    """Compile the native library of a tree that has one; return the line that the build prints."""
+    script = root / "cellucid_dask" / "native" / "build.py"
+    if not script.is_file():
+        return "has no native library"
+    done = subprocess.run([python, str(script)], capture_output=True, text=True, check=False)
+    return (done.stdout or done.stderr).strip().rpartition("\n")[2]
+
+
+def uses_native_library(root: Path, python: str) -> bool:
+    """Whether exports of a tree encode genes by its native library; numpy does where it fails."""
+    done = subprocess.run(
+        [python, "-c", GENE_PATH],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout.strip() == "True"
 
 
 def find_tree(given: str, target: Path) -> Path:

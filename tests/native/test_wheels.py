@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from cellucid_dask.native.build import LIBRARY
+from cellucid_dask.native.library import SWITCH
 
 ROOT = Path(__file__).resolve().parents[2]
 NATIVE = "cellucid_dask/native/"
@@ -28,7 +29,7 @@ def run_python(
     return subprocess.run(
         [str(python), *map(str, arguments)],
         cwd=cwd,
-        env={name: text for name, text in os.environ.items() if name != "CC"} | environment,
+        env={n: text for n, text in os.environ.items() if n not in ("CC", SWITCH)} | environment,
         capture_output=True,
         text=True,
         check=False,
