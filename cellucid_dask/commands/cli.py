@@ -52,7 +52,9 @@ def export(data: str, out: str | None, **given: Any) -> None:
     """Export DATA: an .h5ad file, a .zarr folder or a .zarr.zip."""
     import_modules(*input_modules(data), *cluster_modules(given), "cellucid_dask.exporter.run")
     from cellucid_dask import api
+    from cellucid_dask.compute.allocator import reuse_freed_memory
 
+    reuse_freed_memory()
     dry_run, quiet = given.pop("dry_run"), given.pop("quiet")
     values, problems = parse_arguments(given)
     result = api.run_export_command(data, out, values, problems, dry_run=dry_run, quiet=quiet)
@@ -149,9 +151,9 @@ def serve(path: str, **given: Any) -> None:
 
     if not holds_exports(path):
         import_modules(*input_modules(path), "cellucid_dask.server.datasets.open_live")
-    import_modules("cellucid_dask.server.http.allocator", "cellucid_dask.server.lifetime")
+    import_modules("cellucid_dask.compute.allocator", "cellucid_dask.server.lifetime")
     from cellucid_dask import CellucidServer
-    from cellucid_dask.server.http.allocator import return_freed_memory
+    from cellucid_dask.compute.allocator import return_freed_memory
 
     return_freed_memory()
     values, problems = parse_arguments(given)
@@ -173,9 +175,11 @@ def index(data: str, workers: int | None, memory: str | None, **given: Any) -> N
     """Build the gene index that `serve` uses when the matrix of DATA is stored by cell (CSR)."""
     how = {"workers": workers, "memory": memory}
     import_modules(*input_modules(data), *cluster_modules(how), "cellucid_dask.server.build_index")
+    from cellucid_dask.compute.allocator import reuse_freed_memory
     from cellucid_dask.options.keywords import read_export_options
     from cellucid_dask.server.build_index import build_index
 
+    reuse_freed_memory()
     _, run, problems = read_export_options(how)
     if given["layer"] is not None and given["raw"]:
         fix = "leave one of them out"

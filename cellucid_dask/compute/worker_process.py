@@ -8,14 +8,14 @@ import time
 
 import psutil
 
+from cellucid_dask.compute.allocator import ARENAS, EXPORT_MMAP_BYTES, EXPORT_TRIM_BYTES
+
 PRELOAD = "cellucid_dask.compute.preload"
-# Environment of a worker: one thread each, and freed memory goes back to the system. Arrays of
-# 16 MiB and more are mapped separately and returned at once. Smaller ones are kept for the next
-# gene: to return each of them and fault it in again takes as long as a third of pass 2.
+# Environment of a worker: one thread each, and the allocator as `allocator` sets it.
 WORKER_ENVIRONMENT = {
-    "MALLOC_ARENA_MAX": "2",
-    "MALLOC_MMAP_THRESHOLD_": str(16 << 20),
-    "MALLOC_TRIM_THRESHOLD_": str(64 << 20),
+    "MALLOC_ARENA_MAX": str(ARENAS),
+    "MALLOC_MMAP_THRESHOLD_": str(EXPORT_MMAP_BYTES),
+    "MALLOC_TRIM_THRESHOLD_": str(EXPORT_TRIM_BYTES),
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
