@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 ALIGNMENT = 64  # bytes, a cache line
+SLACK = 8  # a buffer is larger by this part of itself: the next task may need a little more
 
 
 class Arena:
@@ -19,6 +20,12 @@ class Arena:
     def __init__(self) -> None:
         self._buffer = np.empty(0, np.uint8)
         self._taken = self._most = 0
+
+    def reserve(self, n_bytes: int) -> None:
+        """Have room for arrays of `n_bytes`, before the first one is taken."""
+        if n_bytes > self._buffer.size:
+            self._buffer = np.empty(0, np.uint8)  # free it before the next one is made
+            self._buffer = np.empty(n_bytes + n_bytes // SLACK, np.uint8)
 
     def take(self, n: int, dtype: DTypeLike) -> NDArray[Any]:
         """Return an array of `n` items that are not initialized; valid until the task ends."""
@@ -36,9 +43,7 @@ class Arena:
 
     def reset(self) -> None:
         """End the task: the next one finds a buffer that would have held all of its arrays."""
-        if self._most > self._buffer.size:
-            self._buffer = np.empty(0, np.uint8)  # free it before the next one is made
-            self._buffer = np.empty(self._most, np.uint8)
+        self.reserve(self._most)
         self._taken = self._most = 0
 
 

@@ -166,6 +166,6 @@ def _reuse(name: str, n_bytes: int) -> NDArray[np.uint8]:
     """Memory of this thread: fresh pages are zeroed by the system, which takes its time."""
     kept: NDArray[np.uint8] | None = getattr(_scratch, name, None)
     if kept is None or kept.size < n_bytes:
-        kept = np.empty(n_bytes, np.uint8)
+        kept = np.empty(n_bytes + n_bytes // 8, np.uint8)
         setattr(_scratch, name, kept)
     return kept

@@ -16,7 +16,7 @@ static float value_at(const uint8_t *values, int64_t width, int64_t i)
     if (width == 1)
         return values[i];
     memcpy(&value, values + 4 * i, 4);
-    return value;
+    return value + 0.0f; /* -0.0 is exported as 0.0, as when added to an empty cell */
 }
 
 /* Adds one segment to the statistics of its genes. Returns 0, or ERROR_INDEX for a gene that is not

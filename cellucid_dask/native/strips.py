@@ -103,9 +103,9 @@ def sort_rows(
     )
 
 
-def normalize_values(values: NDArray[np.float32]) -> bool:
-    """Turn -0.0 into 0.0 in place, and say whether uint8 holds all values without loss."""
-    return bool(call("normalize_values", values.size, values))
+def are_small_counts(values: NDArray[np.float32]) -> bool:
+    """Whether uint8 holds all values without loss; -0.0 counts as 0."""
+    return bool(call("are_small_counts", values.size, values))
 
 
 def find_cuts(

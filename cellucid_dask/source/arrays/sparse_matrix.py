@@ -114,23 +114,30 @@ class SparseMatrix:
         what = "indptr does not rise from 0 to the number of stored values"
         return ReadError(what, where=self.label, fix=COPY_AGAIN)
 
-    def read_rows(self, start: int, stop: int, take: Take) -> StoredRows:
-        """Read rows (CSR) or columns (CSC) `start` to `stop` as stored; no index is checked.
-
-        Parameters
-        ----------
-        take
-            Makes the arrays to read into, from a length and a type.
+    def read_pointers(self, start: int, stop: int) -> NDArray[np.int64]:
+        """Read where rows (CSR) or columns (CSC) `start` to `stop` begin, and where the last ends.
 
         Raises
         ------
         ReadError
-            When the pointers do not lie within the stored values.
+            When they do not lie within the stored values.
         """
         pointers = np.asarray(self.indptr[start : stop + 1]).astype(np.int64)
-        low, high = int(pointers[0]), int(pointers[-1])
-        if not 0 <= low <= high <= self.nnz:
+        if not 0 <= int(pointers[0]) <= int(pointers[-1]) <= self.nnz:
             raise self._pointer_error()
+        return pointers
+
+    def read_rows(self, pointers: NDArray[np.int64], take: Take) -> StoredRows:
+        """Read rows (CSR) or columns (CSC) as stored; no index is checked.
+
+        Parameters
+        ----------
+        pointers
+            Of `read_pointers`.
+        take
+            Makes the arrays to read into, from a length and a type.
+        """
+        low, high = int(pointers[0]), int(pointers[-1])
         data = _read_into(self.data, low, high, take)
         indices = _read_into(self.indices, low, high, take)
         data = data.astype(data.dtype.newbyteorder("="), copy=False)

@@ -14,17 +14,17 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from cellucid_dask.compute.shared import Shared
-from cellucid_dask.encode import as_exported
 from cellucid_dask.errors import ReadError
+from cellucid_dask.exporter.planning.memory import cut_bytes_per_row, cut_bytes_per_value
 from cellucid_dask.exporter.receipts import StripSpill
 from cellucid_dask.exporter.stages.genes.spill_file import append_to_spill
 from cellucid_dask.files import bytes_of
 from cellucid_dask.native.arena import open_arena
 from cellucid_dask.native.calls import NativeError
 from cellucid_dask.native.strips import (
+    are_small_counts,
     cut_rows,
     find_cuts,
-    normalize_values,
     rows_are_sorted,
     segment_bytes,
     sort_rows,
@@ -56,8 +56,13 @@ def cut_chunk(
         When an index lies outside the matrix.
     """
     strips = bounds.load()
+    n_rows = stop - start
     with open_arena() as arena:
-        rows = matrix.read_rows(start, stop, arena.take)
+        pointers = matrix.read_pointers(start, stop)
+        n_values = int(pointers[-1] - pointers[0])
+        fixed = n_rows * cut_bytes_per_row(strips.size - 1)
+        arena.reserve(n_values * cut_bytes_per_value(matrix) + fixed)
+        rows = matrix.read_rows(pointers, arena.take)
         try:
             rows = sort_and_sum(rows, matrix.n_minor)
         except NativeError as error:
@@ -65,16 +70,16 @@ def cut_chunk(
             raise ReadError(str(error), where=where, fix=COPY_AGAIN) from error
         if columns is not None:
             rows = _select(rows, columns.load(), matrix.n_minor)
-        values = as_exported(rows.data, copy=not rows.is_own)
-        width = 1 if normalize_values(values) else 4
-        cuts = arena.take((stop - start) * strips.size, np.uint32)
-        cuts = cuts.reshape(stop - start, strips.size)
+        with np.errstate(over="ignore"):
+            values = rows.data.astype(np.float32, copy=False)
+        width = 1 if are_small_counts(values) else 4
+        cuts = arena.take(n_rows * strips.size, np.uint32).reshape(n_rows, strips.size)
         sizes = find_cuts(strips, rows.pointers, rows.indices, cuts)
-        out = arena.take(int(segment_bytes(stop - start, sizes, width).sum()), np.uint8)
+        out = arena.take(int(segment_bytes(n_rows, sizes, width).sum()), np.uint8)
         cut_rows(strips, rows.indices, values, cuts, sizes, out, width=width)
         path, offset, n_bytes, crc = append_to_spill(folder, [bytes_of(out)])
     dtype = "uint8" if width == 1 else "float32"
-    return StripSpill(path, offset, start, stop - start, dtype, sizes.tolist(), n_bytes, crc)
+    return StripSpill(path, offset, start, n_rows, dtype, sizes.tolist(), n_bytes, crc)
 
 
 def sort_and_sum(rows: StoredRows, n_columns: int) -> StoredRows:

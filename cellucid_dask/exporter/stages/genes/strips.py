@@ -63,6 +63,8 @@ class Strip:
         sizes = [_even(n_bytes) for _, _, n_bytes, _ in self._places]
         self._keep = sum(sizes) <= max_bytes
         self.n_bytes = sum(sizes) if self._keep else max(sizes)
+        n_values = sum(n_values for *_, n_values in self._places)
+        arena.reserve(self.n_bytes + 4 * n_values if self._keep else self.n_bytes)
         self._buffer = arena.take(self.n_bytes, np.uint8)
         self._kept: list[Segment] = []
         self._files: dict[str, int] = {}
