@@ -29,7 +29,7 @@ static uint32_t powers(uint64_t n, int unit, uint32_t *sum)
 {
     uint32_t power = ONE, total = 0;
     /* `power` and `total` are those of the leading bits of n that were looked at. */
-    for (int bit = 63; bit >= 0; bit--) {
+    for (int bit = n ? 63 - __builtin_clzll(n) : -1; bit >= 0; bit--) {
         total ^= multiply(total, power);
         power = multiply(power, power);
         if (n >> bit & 1) {
@@ -69,11 +69,12 @@ __attribute__((constructor)) static void fill_tables(void)
     }
 }
 
-CrcLength crc_length(uint64_t n_bytes)
+CrcLength crc_length(uint64_t n_bytes, int max_unit)
 {
     CrcLength length = {.n_bytes = n_bytes};
     length.ones = ~multiply(powers(n_bytes, 1, &length.repeating[0]), ~0u);
-    powers(n_bytes / 2, 2, &length.repeating[1]);
+    if (max_unit == 2)
+        powers(n_bytes / 2, 2, &length.repeating[1]);
     return length;
 }
 

@@ -67,7 +67,8 @@ typedef struct {
     uint32_t repeating[2]; /* from the crc of a unit of 1 or 2 bytes to that of a stream of them */
 } CrcLength;
 
-CrcLength crc_length(uint64_t n_bytes);
+/* For backgrounds of at most max_unit bytes. */
+CrcLength crc_length(uint64_t n_bytes, int max_unit);
 
 /* The CRC-32 of the whole stream, as gzip stores it. */
 uint32_t crc_end(const CrcLength *length, SparseCrc sum, const Background *background);

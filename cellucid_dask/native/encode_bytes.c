@@ -120,6 +120,6 @@ EXPORT int64_t encode_dense(int64_t n_bytes, const uint8_t *bytes, uint8_t *out,
 {
     if (n_bytes < 0 || n_bytes > UINT32_MAX)
         return ERROR_LENGTH;
-    const CrcLength length = crc_length(n_bytes);
+    const CrcLength length = crc_length(n_bytes, 1);
     return encode_bytes(&length, bytes, out, capacity);
 }

@@ -134,7 +134,7 @@ static int64_t encode_records(int64_t n_genes, int64_t n_cells, int record_bits,
     if (n_genes < 0 || n_cells < 0 || n_records < 0 || (width != 1 && width != 2 && width != 4) ||
         n_cells > UINT32_MAX / width)
         return ERROR_LENGTH;
-    const CrcLength length = crc_length((uint64_t)n_cells * width);
+    const CrcLength length = crc_length((uint64_t)n_cells * width, width == 2 ? 2 : 1);
     int64_t done = 0;
     for (int64_t g = 0; g < n_genes; g++) {
         const int64_t start = starts[g], end = starts[g + 1];

@@ -14,6 +14,7 @@ from cellucid_dask.native.library import load
 
 MAX_SHORT_CELLS: Final = 2**24  # cells of a 32-bit record
 MAX_BYTES: Final = 2**32 - 1  # of a vector, before compression
+MAX_KEPT_BYTES: Final = 2**26  # of memory that a thread keeps for its next call
 _MISSING: Final = {1: 255, 2: 65535, 4: 0}
 _scratch = threading.local()
 
@@ -126,7 +127,7 @@ def encode_strip(
 
     Returns
     -------
-    The members, in memory that the next call of this thread uses again, and (n_genes + 1,) where
+    The members, in memory that the next call of this thread may use again, and (n_genes + 1,) where
     each starts.
 
     Raises
@@ -155,7 +156,7 @@ def encode_dense(codes: NDArray[Any]) -> NDArray[np.uint8]:
 
     Returns
     -------
-    The member, in memory that the next call of this thread uses again.
+    The member, in memory that the next call of this thread may use again.
     """
     out = _reuse("output", encode_bound(codes.nbytes, 1, codes.nbytes, 1))
     size = call("encode_dense", codes.nbytes, codes, out, out.size)
@@ -163,9 +164,13 @@ def encode_dense(codes: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def _reuse(name: str, n_bytes: int) -> NDArray[np.uint8]:
-    """Memory of this thread: fresh pages are zeroed by the system, which takes its time."""
+    """Memory of this thread: fresh pages are zeroed by the system, which takes its time.
+
+    Larger memory is given back, as a server has many threads.
+    """
     kept: NDArray[np.uint8] | None = getattr(_scratch, name, None)
     if kept is None or kept.size < n_bytes:
         kept = np.empty(n_bytes + n_bytes // 8, np.uint8)
-        setattr(_scratch, name, kept)
+        if n_bytes <= MAX_KEPT_BYTES:
+            setattr(_scratch, name, kept)
     return kept
