@@ -112,3 +112,15 @@ def test_the_message_names_the_chunk(tmp_path: Path, way: str) -> None:
     said = assert_same(array, way)
     assert isinstance(said, str)
     assert "X/data, chunk " in said
+
+
+@pytest.mark.parametrize("n_values", [8000, 10_000])
+@pytest.mark.parametrize("way", [way for way in DIRECT if way.startswith(("v2", "v3"))])
+def test_a_chunk_of_another_length(tmp_path: Path, way: str, n_values: int) -> None:
+    """It is whole as far as its codec knows."""
+    path = DIRECT[way](tmp_path, VALUES, 9000)
+    (tmp_path / "other").mkdir()
+    other = DIRECT[way](tmp_path / "other", VALUES, n_values)
+    name = chunk_name(path, "X/data", 1)
+    (path / name).write_bytes((other / name).read_bytes())
+    assert isinstance(assert_same(array_of(path), way), str)

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from stored_arrays import DIRECT, ORDINARY, array_of
 
+from cellucid_dask.errors import ReadError
 from cellucid_dask.native.library import SWITCH
 from cellucid_dask.source.storage.direct.read import read_into
 from cellucid_dask.source.storage.direct.stored import UnexpectedBytesError, read_exactly
@@ -227,17 +228,31 @@ def test_a_forked_process_reads_as_well(tmp_path: Path) -> None:
     assert os.waitpid(child, 0)[1] == 0
 
 
-def test_more_than_two_gigabytes_at_once(tmp_path: Path) -> None:
-    """The system reads 2 GB at most in one call; the file is sparse, but for its ends."""
-    n = (1 << 31) + 4096
+@pytest.mark.parametrize("chunks", [None, (1 << 16,)])
+def test_values_beyond_four_gigabytes(tmp_path: Path, chunks: tuple[int] | None) -> None:
+    """The file is sparse: it has a hole before the values, or is one but for them."""
     path = tmp_path / "a.h5"
-    with h5py.File(path, "w") as file:
-        made = file.create_dataset("x", shape=(n,), dtype="u1")
-        made[:3], made[-3:] = [1, 2, 3], [4, 5, 6]
-    found = directly(array_of(path, "x"), 0, n)
+    n = 1 << 33
+    values = values_of("u1", 1 << 17)
+    with h5py.File(path, "w", userblock_size=n if chunks else 0) as file:
+        shape = values.shape if chunks else (n,)
+        made = file.create_dataset("x", shape=shape, dtype="u1", chunks=chunks)
+        made[-values.size :] = values
+    assert path.stat().st_blocks * 512 < 1 << 22
+    array = array_of(path, "x")
+    found = directly(array, array.shape[0] - values.size, array.shape[0])
     assert found is not None
-    assert found[:4].tolist() == [1, 2, 3, 0]
-    assert found[-4:].tolist() == [0, 4, 5, 6]
+    assert found.tobytes() == values.tobytes()
+
+
+@pytest.mark.parametrize("values", [np.arange(30_000), np.arange(60_000, dtype="f4")])
+def test_an_array_that_became_another_one(tmp_path: Path, values: NDArray[Any]) -> None:
+    write = DIRECT["v3 zstd"]
+    array = array_of(write(tmp_path, np.arange(60_000), 1000))
+    out = np.zeros(40_000, array.dtype)
+    write(tmp_path, values, 1000)
+    with pytest.raises(ReadError, match="X/data: is another array than it was before"):
+        array.read_into(0, 40_000, out)
 
 
 class FewAtATime(RawIOBase):

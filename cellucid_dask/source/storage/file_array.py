@@ -93,12 +93,20 @@ class FileArray:
         Raises
         ------
         ReadError
-            As indexing the array.
+            As indexing the array; and when it has become another array since it was described.
         """
-        large = out.nbytes >= DIRECT_BYTES
-        if not (large and direct.read_into(self.store, self.key, start, out)):
-            rows = slice(start, stop)
-            out[...] = self._read(rows, rows)
+        assert out.size == stop - start
+        if out.nbytes >= DIRECT_BYTES and direct.read_into(self.store, self.key, start, out):
+            return
+        rows = slice(start, stop)
+        found = self._read(rows, rows)
+        if found.shape != out.shape or found.dtype != out.dtype:
+            raise ReadError(
+                "is another array than it was before",
+                where=f"{self.store.path}, {self.key}",
+                fix="run again once nobody writes to the file",
+            )
+        out[...] = found
 
     def _read(self, index: Any, rows: Any) -> NDArray[Any]:
         """Read by HDF5 or zarr, and say which chunk is damaged."""
