@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-
-import pandas as pd
 
 from cellucid_dask.errors import CellucidDaskError
 from cellucid_dask.source.arrays.columns import Column, SeriesColumn
@@ -14,6 +13,8 @@ from cellucid_dask.source.arrays.matrix import Matrix
 from cellucid_dask.source.arrays.row_array import RowArray
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from cellucid_dask.source.rows.row_selection import RowSelection
 
 ARGUMENTS = "arguments"  # how messages name the place of loose arrays
@@ -106,5 +107,5 @@ def wrap_table(table: pd.DataFrame) -> Frame:
 
 def repeated_names(names: Iterable[str]) -> tuple[str, ...]:
     """Names that occur more than once."""
-    counted = pd.Series(list(names), dtype=object)
-    return tuple(str(name) for name in counted[counted.duplicated()].unique())
+    counts = Counter(names)
+    return tuple(name for name, n in counts.items() if n > 1)

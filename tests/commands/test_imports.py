@@ -47,7 +47,7 @@ needs_library = pytest.mark.skipif(
 def test_an_export_of_h5ad_imports_what_it_needs(tmp_path: Path) -> None:
     found = imported("export", save(atlas(), tmp_path / "a.h5ad"), "-o", tmp_path / "out")
     assert {"numpy", "h5py", "hdf5plugin"} <= found
-    assert not found & {"zarr", "numcodecs", *NEEDED_BY_NOTHING}
+    assert not found & {"zarr", "numcodecs", "pandas", *NEEDED_BY_NOTHING}
 
 
 @needs_library

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from cellucid_dask.errors import CellucidDaskError, Problem, TextError, suggest
@@ -134,6 +133,7 @@ def _ids(table: Frame, options: ExportOptions, catalog: Any) -> list[str] | None
 def _make_unique(ids: Sequence[str]) -> list[str]:
     import warnings
 
+    import pandas as pd
     from anndata.utils import make_index_unique
 
     with warnings.catch_warnings():

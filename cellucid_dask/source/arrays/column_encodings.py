@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import h5py
-import pandas as pd
 
 from cellucid_dask.errors import InputError, refuse_fault
 from cellucid_dask.source.arrays.columns import PLAIN, RECORDS, TEXT, Column, SeriesColumn
@@ -52,6 +51,8 @@ def open_column(store: Store, key: str, element: Any) -> Column:
         if values.dtype.kind in "iuf":
             return NumberColumn(values, mask)
         return AnndataColumn(store, key, values.shape[0], "category")
+    import pandas as pd  # not for the encodings above
+
     try:
         series = SeriesColumn(pd.Series(read_element(store, key)))
     except _UNKNOWN as error:

@@ -1,17 +1,20 @@
 """One column of obs or var: its kind, its categories and codes, or its values.
 
 pandas is the authority on what a category is and in which order categories come; columns too
-long for pandas strings are factorized in pieces, to the same result.
+long for pandas strings are factorized in pieces, to the same result. It is imported where it is
+needed, not for every column: that takes as long as a small export.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Column(Protocol):
@@ -61,6 +64,8 @@ class SeriesColumn:
     @property
     def kind(self) -> str:
         """As the reference decides: categorical and bool, then numbers, then all the rest."""
+        import pandas as pd
+
         dtype = self.series.dtype
         if isinstance(dtype, pd.CategoricalDtype) or pd.api.types.is_bool_dtype(dtype):
             return "category"

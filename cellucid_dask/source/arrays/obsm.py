@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from scipy import sparse
 
 from cellucid_dask.errors import InputError
@@ -40,7 +39,7 @@ def wrap_obsm_array(value: Any, label: str) -> RowArray:
     InputError
         When it holds no numbers, or has more than two axes.
     """
-    if isinstance(value, pd.DataFrame):
+    if hasattr(value, "iloc") and hasattr(value, "columns"):  # a DataFrame
         columns = [SeriesColumn(value.iloc[:, i]) for i in range(value.shape[1])]
         odd = [str(name) for name, c in zip(value.columns, columns, strict=True) if not _number(c)]
         if odd:
@@ -62,6 +61,8 @@ def wrap_obsm_array(value: Any, label: str) -> RowArray:
 
 
 def _number(column: SeriesColumn) -> bool:
+    import pandas as pd  # there is a DataFrame, so it has been imported
+
     return column.kind == "continuous" or pd.api.types.is_bool_dtype(column.series.dtype)
 
 

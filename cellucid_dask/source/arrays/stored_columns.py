@@ -1,4 +1,7 @@
-"""Columns of a store. Describing one reads no values."""
+"""Columns of a store. Describing one reads no values.
+
+pandas is imported where it is needed: categories and ids that are text need none.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from cellucid_dask.errors import InputError, ReadError
@@ -64,6 +66,8 @@ class NumberColumn:
 
     def strings(self) -> list[str]:
         """Every number as pandas writes it; ``<NA>`` where missing."""
+        import pandas as pd
+
         texts = SeriesColumn(pd.Series(self.array[:])).strings()
         if self.mask is not None:
             for row in np.flatnonzero(self.mask[:]):
@@ -99,21 +103,22 @@ class CategoricalColumn:
 
     def categories(self) -> list[str]:
         """Categories, each `str()`-ed."""
-        return [str(category) for category in self._index()]
+        values = self._category_values()
+        if not all(isinstance(value, str) for value in values):
+            import pandas as pd
 
-    @property
-    def _where(self) -> str:
-        return f"{self.store.path}, {self.categories_key}"
+            values = pd.Index(values)
+        return [str(category) for category in values]
 
-    def _index(self) -> pd.Index[Any]:
+    def _category_values(self) -> Any:
         with self.store.open_element(self.categories_key) as element:
             if is_array(element) and element.dtype.kind != "V":
                 array = FileArray.of(self.store, self.categories_key, element)
                 check_one_axis(array)
                 values = array[:]
-                text = values.dtype.kind in TEXT
-                return pd.Index(decode_text(values, self._where) if text else values)
-        return pd.Index(read_element(self.store, self.categories_key))
+                where = f"{self.store.path}, {self.categories_key}"
+                return decode_text(values, where) if values.dtype.kind in TEXT else values
+        return read_element(self.store, self.categories_key)
 
     def codes(self) -> NDArray[np.int32]:
         """Codes as stored; ReadError when one has no category."""
@@ -173,6 +178,8 @@ class TextColumn:
 
     def categories(self) -> list[str]:
         """Distinct strings in the order of their code points, as pandas sorts them."""
+        import pandas as pd
+
         found: set[str] = set()
         for piece in self.pieces():
             found.update(pd.unique(piece[pd.notna(piece)]))
@@ -180,6 +187,8 @@ class TextColumn:
 
     def codes(self) -> NDArray[np.int32]:
         """Positions in the categories."""
+        import pandas as pd
+
         index = pd.Index(self.categories(), dtype=object)
         codes = [index.get_indexer(pd.Index(piece, dtype=object)) for piece in self.pieces()]
         return np.concatenate([np.zeros(0, np.int32), *codes]).astype(np.int32)
@@ -203,6 +212,8 @@ class AnndataColumn:
     kind: str
 
     def _series(self) -> SeriesColumn:
+        import pandas as pd
+
         return SeriesColumn(pd.Series(read_element(self.store, self.key)))
 
     def categories(self) -> list[str]:

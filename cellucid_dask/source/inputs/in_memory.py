@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from cellucid_dask.errors import CellucidDaskError, InputError, ReadError
 from cellucid_dask.source.arrays.matrix import Matrix, open_matrix, wrap_matrix
@@ -16,6 +14,9 @@ from cellucid_dask.source.storage.damage import DAMAGE, describe_damage, result_
 from cellucid_dask.source.storage.elements import encoding_of, find_element, require_element
 from cellucid_dask.source.storage.store import Store, locate_store
 from cellucid_dask.versions import layer_names
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 HERE = "AnnData in memory"
 _UNREADABLE: tuple[type[Exception], ...] = (*DAMAGE, AttributeError)  # also of old encodings

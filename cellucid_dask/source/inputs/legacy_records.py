@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from cellucid_dask.errors import CellucidDaskError
@@ -68,6 +67,8 @@ def _values(store: Store, key: str, element: Any) -> NDArray[Any]:
 
 
 def _column(values: NDArray[Any], where: str, categories: Any) -> Column:
+    import pandas as pd  # not for newer files
+
     if isinstance(categories, CellucidDaskError):
         raise categories
     if values.dtype.kind in TEXT:

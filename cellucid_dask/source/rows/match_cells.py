@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from cellucid_dask.errors import CellucidDaskError, InputError
@@ -78,5 +77,7 @@ def _hashes(names: Column) -> NDArray[np.uint64]:
 
 
 def _hashed(names: NDArray[np.object_]) -> NDArray[np.uint64]:
+    import pandas as pd  # only a MuData needs it here
+
     texts = np.array([str(name) for name in names], dtype=object)
     return pd.util.hash_array(texts, categorize=False)
