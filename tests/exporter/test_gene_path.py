@@ -54,7 +54,8 @@ def test_both_ways_write_equal_genes(
     assert decoded(made["native"]) == decoded(made["numpy"])
     genes = [name for name in made["native"] if name.startswith("var/")]
     assert len(genes) == atlas.n_vars
-    assert any(made["native"][name] != made["numpy"][name] for name in genes), "one way was taken"
+    if (layout, bits) != ("dense", None):  # float32 of every cell has no background to encode
+        assert any(made["native"][name] != made["numpy"][name] for name in genes)
     others = set(made["native"]) - set(genes)
     assert all(made["native"][name] == made["numpy"][name] for name in others)
 
