@@ -42,9 +42,7 @@ def adjust_case(case: Case, scale: float, memory: str | None, reference: str) ->
 @click.option(
     "--workers",
     type=click.IntRange(1),
-    default=2,
-    show_default=True,
-    help="Workers of cellucid-dask.",
+    help="Workers of cellucid-dask. [default: its own, threads on all cores]",
 )
 @click.option("--memory", help="Memory bound of cellucid-dask. [default: that of the case]")
 @click.option(

@@ -25,7 +25,7 @@ class Settings:
 
     work: Path
     repeat: int
-    workers: int
+    workers: int | None
     program: str
     timeout: float
     reference_genes: int | None
@@ -63,7 +63,8 @@ def run_cellucid_dask(data: Path, case: Case, settings: Settings, out: Path) -> 
     """Run cellucid-dask once."""
     report_path = out.with_suffix(".json")
     command = [*shlex.split(settings.program), "export", str(data), "-o", str(out)]
-    command += ["--workers", str(settings.workers), "--report", str(report_path)]
+    command += ["--report", str(report_path)]
+    command += ["--workers", str(settings.workers)] if settings.workers else []
     command += ["--memory", case.memory] if case.memory else []
     command += [] if case.spec.genes else ["--no-genes"]
     measured = run_command(command, out.with_suffix(".log"), timeout=settings.timeout)
