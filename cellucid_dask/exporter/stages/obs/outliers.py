@@ -54,22 +54,30 @@ def outlier_quantiles(
     counts
         (K,) cells of each category.
     """
-    out = np.full(codes.size, np.nan, np.float32)
     order = order_by_distance(codes, distance)[: int(counts.sum())]
+    out = np.full(codes.size, np.nan, np.float32)
     if not order.size:
         return out
-    category, bits = codes[order], sortable_bits(distance)[order]
-    last = (bits[1:] != bits[:-1]) | (category[1:] != category[:-1])
-    ends = np.append(np.flatnonzero(last), order.size - 1)
+    rank = _rank_ties(codes[order], sortable_bits(distance)[order])
     starts = np.cumsum(counts) - counts
-    # Cells that tie share the last of their ranks.
-    rank = np.repeat(ends + 1, np.diff(ends, prepend=-1))
-    rank -= np.repeat(starts, counts)
+    rank -= np.repeat(starts.astype(rank.dtype), counts)
     shares = rank.astype(np.float32)
     sizes = np.where(counts >= min_points, counts, np.nan).astype(np.float32)
     shares /= np.repeat(sizes, counts)
     out[order] = shares
     return out
+
+
+def _rank_ties(category: NDArray[Any], bits: NDArray[np.uint32]) -> NDArray[Any]:
+    """(n,) places from 1 of cells in order; cells that tie share the last of their places."""
+    n = bits.size
+    tied = np.zeros(n, bool)  # with the next cell
+    np.equal(bits[1:], bits[:-1], out=tied[:-1])
+    tied[:-1] &= category[1:] == category[:-1]
+    rank = np.arange(1, n + 1, dtype=np.int32 if n < 1 << 31 else np.int64)
+    rank[tied] = n
+    np.minimum.accumulate(rank[::-1], out=rank[::-1])
+    return rank
 
 
 def quantile_distances(
