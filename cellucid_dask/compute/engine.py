@@ -55,6 +55,7 @@ class Engine:
         self._threads: Executor | None = None
         self._failure: Failure = Future()  # of all tasks, when no worker can come any more
         self._requirements: Requirements | None = None
+        self._inline = False
         self._logs = Path()
 
     @property
@@ -155,6 +156,8 @@ class Engine:
         self, work: Callable[..., R], tasks: Iterable[tuple[Any, ...]], *, in_process: bool = False
     ) -> list[Future[R]]:
         """Start tasks, beside all others that run; `finish` collects them."""
+        if in_process and self._inline:
+            return [_run_now(work, task) for task in tasks]
         if in_process or self._client is None:
             assert self._threads is not None, "the workers are not started"
             return [self._threads.submit(work, *task) for task in tasks]
@@ -162,6 +165,15 @@ class Engine:
             return submit(self._client, work, tasks)
         checked_tasks = ((self._requirements, work, *task) for task in tasks)
         return submit(self._client, run_on_checked_worker, checked_tasks)
+
+    @contextmanager
+    def run_inline(self) -> Iterator[None]:
+        """Run the tasks of this process in this thread: other tasks keep its threads busy."""
+        self._inline = True
+        try:
+            yield
+        finally:
+            self._inline = False
 
     def finish(
         self,
@@ -172,11 +184,18 @@ class Engine:
         weigh: Callable[[R], int] | None = None,
         total: int | None = None,
         on_result: Callable[[int, R], None] | None = None,
+        began: float | None = None,
     ) -> list[R]:
-        """Wait for tasks; results in their order, or the first error. Parameters as of `run`."""
+        """Wait for tasks; results in their order, or the first error. Parameters as of `run`.
+
+        Parameters
+        ----------
+        began
+            When they were started, by `time.perf_counter`; now if None.
+        """
         size = len(futures) if total is None else total
         number = {future: i for i, future in enumerate(futures)}
-        with self.reporter.stage(stage, size, unit) as advance:
+        with self.reporter.stage(stage, size, unit, began) as advance:
             try:
                 for future in islice(as_completed([*futures, self._failure]), len(futures)):
                     result = future.result()
@@ -191,6 +210,15 @@ class Engine:
                     raise
                 raise translated from error
         return [future.result() for future in futures]
+
+
+def _run_now(work: Callable[..., R], task: tuple[Any, ...]) -> Future[R]:
+    done: Future[R] = Future()
+    try:
+        done.set_result(work(*task))
+    except Exception as error:  # noqa: BLE001  raised by `finish`, as that of any task
+        done.set_exception(error)
+    return done
 
 
 class _Threads(ThreadPoolExecutor):

@@ -63,14 +63,20 @@ class Reporter:
             self.console.print(reword(line), markup=False)
 
     @contextmanager
-    def stage(self, name: str, total: int, unit: str) -> Iterator[Any]:
-        """Time a stage of `total` steps; yields a function that counts finished steps."""
-        began = time.perf_counter()
+    def stage(self, name: str, total: int, unit: str, began: float | None = None) -> Iterator[Any]:
+        """Time a stage of `total` steps; yields a function that counts finished steps.
+
+        Parameters
+        ----------
+        began
+            When its tasks were started, by `time.perf_counter`; now if None.
+        """
+        began = time.perf_counter() if began is None else began
         try:
             if self.live:
                 yield from self._bar(name, total, unit)
             else:
-                yield from self._lines(name, total, unit)
+                yield from self._lines(name, total, unit, began)
         finally:
             spent = time.perf_counter() - began
             self.seconds[name] = self.seconds.get(name, 0.0) + spent
@@ -87,8 +93,8 @@ class Reporter:
             task = progress.add_task(name, total=total)
             yield lambda steps=1: progress.advance(task, steps)
 
-    def _lines(self, name: str, total: int, unit: str) -> Iterator[Any]:
-        began = printed = time.perf_counter()
+    def _lines(self, name: str, total: int, unit: str, began: float) -> Iterator[Any]:
+        printed = time.perf_counter()
         done = 0
 
         def advance(steps: int = 1) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from cellucid_dask.compute.engine import Engine
 from cellucid_dask.exporter.checks.survey import Catalog
+from cellucid_dask.exporter.planning.obs_memory import ObsMemory
 from cellucid_dask.exporter.planning.plan import SMALL, Plan
 from cellucid_dask.exporter.recovery.journal import FinishedWork, Journal
 from cellucid_dask.exporter.recovery.staging import StagingFolders
@@ -49,8 +50,18 @@ class Job:
         It must when they live in its memory. It also does when they are small: workers that
         have only just been started then go straight to the genes, and spare the imports.
         """
-        n_values = self.catalog.n_cells * (1 + len(self.catalog.obs))
-        return self.source.local or n_values * 8 < SMALL
+        return self.source.local or self._obs_is_small
+
+    @property
+    def obs_beside_genes(self) -> bool:
+        """Whether this thread does the obs stages while others cut rows: it has the memory."""
+        need = self.plan.peak_bytes + ObsMemory.of(self.catalog).least
+        fits = self._obs_is_small and need <= self.plan.worker_bytes
+        return fits and self.plan.gene_access == "cut"
+
+    @property
+    def _obs_is_small(self) -> bool:
+        return self.catalog.n_cells * (1 + len(self.catalog.obs)) * 8 < SMALL
 
     @property
     def export(self) -> str:

@@ -18,7 +18,7 @@ from cellucid_dask.exporter.recovery.staging import Workspace
 from cellucid_dask.exporter.resources import plan_export
 from cellucid_dask.exporter.result import ExportResult
 from cellucid_dask.exporter.stages.final import finish, settle, verified
-from cellucid_dask.exporter.stages.genes.driver import write_genes
+from cellucid_dask.exporter.stages.genes.driver import start_genes, write_genes
 from cellucid_dask.exporter.stages.graph import finish_edges, start_edges
 from cellucid_dask.exporter.stages.manifests.driver import save_rest
 from cellucid_dask.exporter.stages.obs.driver import make_obs
@@ -98,8 +98,9 @@ def write_export(
     result.resumed = resume(job, workspace)
     job.share_selection()
     edge_tasks = start_edges(job)  # one task, beside the many tasks of the other stages
+    cutting = start_genes(job)
     obs = make_obs(job, latent_name or job.catalog.latent)  # reduce
-    genes = write_genes(job)  # transpose, encode, write
+    genes = write_genes(job, cutting)  # transpose, encode, write
     edges = finish_edges(job, edge_tasks)
     written = save_rest(job, obs, genes, edges, workspace.out.name)
     record_contents(result, job, obs, genes, edges, written)

@@ -18,7 +18,7 @@ from cellucid_dask.exporter.receipts import GeneReceipts, Spill, latest, no_gene
 from cellucid_dask.exporter.recovery.resume import missing_rows
 from cellucid_dask.exporter.stages.dataset_files import DatasetFiles
 from cellucid_dask.exporter.stages.genes.blocks import write_columns, write_spilled, write_strip
-from cellucid_dask.exporter.stages.genes.strip_driver import write_by_strips
+from cellucid_dask.exporter.stages.genes.strip_driver import Cutting, start_cutting, write_by_strips
 from cellucid_dask.exporter.stages.genes.transpose import transpose_chunk
 from cellucid_dask.files import bytes_of, read_array, write_atomically
 from cellucid_dask.source.arrays.dense_matrix import DenseMatrix
@@ -30,21 +30,39 @@ GROUP = 64  # spill files whose sizes are one task
 PIECE = 128 << 10  # bytes of a block in a spill file, below which reading them is slow
 
 
-def write_genes(job: Job) -> GeneReceipts:
+def start_genes(job: Job) -> Cutting | None:
+    """Start the first pass before the obs stages, where both may run at a time."""
+    genes = job.catalog.genes
+    if genes is None or not job.obs_beside_genes or not _missing(job, genes).size:
+        return None
+    return start_cutting(job, genes)
+
+
+def write_genes(job: Job, cutting: Cutting | None) -> GeneReceipts:
     """Write all genes by the way the plan chose; receipts in the order of the genes.
 
     Genes that a previous run has finished are left as they are.
+
+    Parameters
+    ----------
+    cutting
+        Of `start_genes`.
     """
     genes = job.catalog.genes
     if genes is None or not genes.ids:
         return no_genes()
-    written = job.finished.genes
-    missing = np.setdiff1d(np.arange(len(genes.ids)), written["gene"])
+    written, missing = job.finished.genes, _missing(job, genes)
     if missing.size and job.plan.gene_access == "cut":
-        written = latest([written, *write_by_strips(job, genes, missing)])
+        cutting = cutting or start_cutting(job, genes)
+        written = latest([written, *write_by_strips(job, genes, missing, cutting)])
     elif missing.size:
         written = latest([written, *_write(job, genes, list(consecutive_runs(missing)))])
     return written
+
+
+def _missing(job: Job, genes: Genes) -> NDArray[np.int64]:
+    """Numbers of the genes that are not written yet, rising."""
+    return np.setdiff1d(np.arange(len(genes.ids)), job.finished.genes["gene"])
 
 
 def _write(job: Job, genes: Genes, todo: Sequence[Cut]) -> list[GeneReceipts]:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections.abc import Sequence
+from concurrent.futures import CancelledError, Future
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +25,54 @@ from cellucid_dask.exporter.stages.genes.spill_file import forget_spill_files
 from cellucid_dask.exporter.stages.genes.strip_genes import write_strip_genes
 
 
-def write_by_strips(job: Job, genes: Genes, missing: NDArray[np.int64]) -> list[GeneReceipts]:
+@dataclass(frozen=True, slots=True)
+class Cutting:
+    """The first pass, which has been started.
+
+    Parameters
+    ----------
+    order
+        Numbers of the genes in the order of their columns, in which strips count them.
+    bounds
+        (n_strips + 1,) first gene of each strip, then the number of genes.
+    futures
+        A spilled chunk each.
+    began
+        When, by `time.perf_counter`.
+    """
+
+    order: NDArray[np.int64]
+    bounds: NDArray[np.int64]
+    futures: Sequence[Future[StripSpill]]
+    began: float
+
+
+def start_cutting(job: Job, genes: Genes) -> Cutting:
+    """Start the tasks of the first pass for the cells that are not spilled yet."""
+    began, order = time.perf_counter(), np.argsort(genes.columns)
+    columns = genes.columns[order]
+    bounds = _bounds(job, genes, columns)
+    whole = columns.size == genes.matrix.shape[1]
+    chosen = None if whole else share(job.scratch, "columns", columns)
+    strips = share(job.scratch, "strips", bounds)
+    tasks = [
+        (genes.matrix, *rows, chosen, strips, job.scratch)
+        for rows in missing_rows(job.plan.row_chunks, job.finished.spills)
+    ]
+    futures = job.engine.begin(cut_chunk, tasks, in_process=job.source.local)
+
+    def record(future: Future[StripSpill]) -> None:
+        with contextlib.suppress(CancelledError, Exception):  # `finish` raises it
+            job.journal.chunk(future.result())
+
+    for future in futures:
+        future.add_done_callback(record)
+    return Cutting(order, bounds, futures, began)
+
+
+def write_by_strips(
+    job: Job, genes: Genes, missing: NDArray[np.int64], cutting: Cutting
+) -> list[GeneReceipts]:
     """Write genes of a CSR matrix by way of strips; receipts of each strip.
 
     Parameters
@@ -27,21 +80,17 @@ def write_by_strips(job: Job, genes: Genes, missing: NDArray[np.int64]) -> list[
     missing
         Numbers of the genes that are not written yet, rising.
     """
-    order = np.argsort(genes.columns)  # strips count the chosen columns in their own order
-    bounds = _bounds(job, genes, genes.columns[order])
-    try:
-        spills = _cut(job, genes, genes.columns[order], bounds)
-    finally:
-        forget_spill_files(job.scratch)
+    made = job.engine.finish("transpose", cutting.futures, unit="chunks", began=cutting.began)
+    forget_spill_files(job.scratch)
+    spills = sorted([*job.finished.spills, *made], key=lambda spill: spill.first)
     every = share(job.scratch, "spills", spills)
-    settings, is_missing = DatasetFiles.of(job).gene_settings, np.zeros(order.size, bool)
+    settings = DatasetFiles.of(job).gene_settings
+    is_missing = np.zeros(cutting.order.size, bool)
     is_missing[missing] = True
     tasks = []
-    for strip, (first, last) in enumerate(
-        zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)
-    ):
-        wanted = np.flatnonzero(is_missing[order[first:last]])
-        numbers = order[first:last][wanted]
+    for strip, (first, last) in enumerate(pairwise(cutting.bounds.tolist())):
+        wanted = np.flatnonzero(is_missing[cutting.order[first:last]])
+        numbers = cutting.order[first:last][wanted]
         if wanted.size:
             ids = [genes.ids[i] for i in numbers.tolist()]
             facts = (strip, last - first, wanted, numbers, ids, job.plan.worker_bytes)
@@ -55,6 +104,9 @@ def write_by_strips(job: Job, genes: Genes, missing: NDArray[np.int64]) -> list[
         total=missing.size,
         on_result=lambda _, receipts: job.journal.genes(receipts),
     )
+    for path in {spill.path for spill in spills}:
+        # What is still in memory of it need not go to the disk when the export is made durable.
+        Path(path).unlink(missing_ok=True)
     return receipts
 
 
@@ -65,26 +117,3 @@ def _bounds(job: Job, genes: Genes, columns: NDArray[np.int64]) -> NDArray[np.in
     bounds = place_bounds(genes, columns, job.plan.n_strips)
     job.journal.strips(bounds.tolist())
     return bounds
-
-
-def _cut(
-    job: Job, genes: Genes, columns: NDArray[np.int64], bounds: NDArray[np.int64]
-) -> Sequence[StripSpill]:
-    """Cut the cells that are not spilled yet; all chunks in the order of the cells."""
-    chosen = (
-        None if columns.size == genes.matrix.shape[1] else share(job.scratch, "columns", columns)
-    )
-    strips = share(job.scratch, "strips", bounds)
-    tasks = [
-        (genes.matrix, *rows, chosen, strips, job.scratch)
-        for rows in missing_rows(job.plan.row_chunks, job.finished.spills)
-    ]
-    made: list[StripSpill] = job.engine.run(
-        "transpose",
-        cut_chunk,
-        tasks,
-        in_process=job.source.local,
-        unit="chunks",
-        on_result=lambda _, spill: job.journal.chunk(spill),
-    )
-    return sorted([*job.finished.spills, *made], key=lambda spill: spill.first)

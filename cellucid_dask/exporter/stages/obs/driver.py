@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 from cellucid_dask.exporter.job import Job
 from cellucid_dask.exporter.recovery.journal import ObsFiles
 from cellucid_dask.exporter.stages.dataset_files import DatasetFiles
@@ -24,8 +26,9 @@ def make_obs(job: Job, latent_name: str) -> ObsFiles:
         warnings += job.finished.obs.warnings
         return job.finished.obs
     n_before = len(warnings)
-    write_obs(job)
-    ranked = reduce_columns(DatasetFiles.of(job), job.engine, here=job.obs_here)
+    with job.engine.run_inline() if job.obs_beside_genes else nullcontext():
+        write_obs(job)
+        ranked = reduce_columns(DatasetFiles.of(job), job.engine, here=job.obs_here)
     with job.engine.reporter.stage("obs manifest", 1, "files") as advance:
         manifest = save_obs(job, ranked, latent_name)
         advance()
