@@ -13,6 +13,7 @@ from cellucid_dask.native.build import LIBRARY, is_current
 
 SWITCH = "CELLUCID_DASK_NATIVE"
 COMPILE = "python -m cellucid_dask.native.build"
+_NO_MEMORY = ("allocate memory", "map segment")  # as the dynamic linker words it
 PATH = Path(__file__).with_name(LIBRARY)
 
 
@@ -83,4 +84,6 @@ def _open_library(path: Path) -> Loaded:
             )
         return Loaded(ctypes.CDLL(str(path)))
     except OSError as error:
+        if any(words in str(error) for words in _NO_MEMORY):
+            raise MemoryError("the native library cannot be loaded") from error
         return Loaded(reason=f"the native library cannot be loaded: {error}", fix=f"run: {COMPILE}")
