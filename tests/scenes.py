@@ -32,6 +32,7 @@ from cellucid_dask.exporter.planning import cuts, strips
 from cellucid_dask.exporter.stages.genes import driver as stage_genes
 cuts.CHUNK_NNZ, stage_genes.MiB, stage_genes.PIECE = {nnz}, {block}, 0
 cuts.CUT_NNZ, cuts.CUT_LEAST_NNZ, strips.STRIP_VALUES = {nnz}, {nnz}, {block} // 6
+strips.ROW_VALUES = 1
 """
 
 # Kill or stop the process at an event of the system, before it happens.

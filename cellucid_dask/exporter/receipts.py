@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -135,7 +135,7 @@ class SpillBlock:
         return self.first, cells, values
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class StripSpill:
     """One chunk of rows that is cut at gene strips; several chunks are in one file.
 
@@ -148,7 +148,8 @@ class StripSpill:
     dtype
         Of the values: ``uint8`` when all are small whole numbers, else ``float32``.
     sizes
-        Values of the chunk in each strip.
+        (n_strips,) uint32, values of the chunk in each strip. An array, as there may be thousands
+        of chunks and every worker has them all.
     size, crc32
         Bytes of the chunk, and of those bytes.
     """
@@ -158,7 +159,7 @@ class StripSpill:
     first: int
     n_rows: int
     dtype: str
-    sizes: Sequence[int]
+    sizes: NDArray[np.uint32]
     size: int
     crc32: int
 
@@ -169,9 +170,9 @@ class StripSpill:
 
     def place(self, strip: int) -> tuple[int, int]:
         """Where the segment of a strip begins in the file, and its bytes."""
-        before = sum(self.sizes[:strip])
+        before = int(self.sizes[:strip].sum(dtype=np.int64))
         start = self.offset + 2 * self.n_rows * strip + (2 + self.width) * before
-        return start, 2 * self.n_rows + (2 + self.width) * self.sizes[strip]
+        return start, 2 * self.n_rows + (2 + self.width) * int(self.sizes[strip])
 
 
 @dataclass(frozen=True, slots=True)

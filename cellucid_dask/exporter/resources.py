@@ -40,7 +40,11 @@ def plan_export(
     """
     catalog = checked.catalog
     native = checked.library.library is not None
-    plan = plan_within_memory(catalog, options, run, engine, native=native)
+    kept = checked.previous.resumable
+    n_kept_strips = len(kept.strips) - 1 if kept.spills and kept.strips else 0
+    plan = plan_within_memory(
+        catalog, options, run, engine, native=native, n_kept_strips=n_kept_strips
+    )
     raise_problems(disk_problems(plan, out, run, checked.previous.recorded, engine.slots))
     tasks = count_tasks(catalog.source, catalog, options, plan, engine.slots)
     result.plan = describe_plan(plan, catalog, reword(str(engine.cluster)), tasks)
@@ -50,7 +54,13 @@ def plan_export(
 
 
 def plan_within_memory(
-    catalog: Catalog, options: ExportOptions, run: RunOptions, engine: Engine, *, native: bool
+    catalog: Catalog,
+    options: ExportOptions,
+    run: RunOptions,
+    engine: Engine,
+    *,
+    native: bool,
+    n_kept_strips: int = 0,
 ) -> Plan:
     """Plan for the memory there is, with fewer workers when the user left their number open.
 
@@ -63,7 +73,14 @@ def plan_within_memory(
     while True:
         try:
             task_bytes = engine.cluster.task_memory(total)
-            return make_plan(catalog, options, task_bytes, engine.slots, native=native)
+            return make_plan(
+                catalog,
+                options,
+                task_bytes,
+                engine.slots,
+                native=native,
+                n_kept_strips=n_kept_strips,
+            )
         except NotEnoughError as error:
             if engine.drop_worker(fixed=run.workers is not None):
                 continue

@@ -136,7 +136,7 @@ def test_little_memory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The least memory that a plan accepts cuts the work into more pieces."""
-    monkeypatch.setattr(cuts, "cut_bytes_per_value", lambda _: 100)  # or a larger atlas
+    monkeypatch.setattr(cuts, "cut_bytes_per_value", lambda *_, **__: 100)  # or a larger atlas
     roomy = export(folder / name, tmp_path / "plan", quiet=True, memory="8GB", dry_run=True)
     result, made = run_in_little(run, folder / name)
     few, many = (int(r.plan["row chunks"]) for r in (roomy, result))

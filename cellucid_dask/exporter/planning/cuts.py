@@ -12,6 +12,7 @@ from cellucid_dask.exporter.planning.memory import (
     bytes_per_nnz,
     cut_bytes_per_row,
     cut_bytes_per_value,
+    decoding_bytes,
     strip_bytes,
 )
 from cellucid_dask.source.arrays.dense_matrix import DenseMatrix
@@ -77,12 +78,13 @@ def cut_row_chunks(
     n_cells, n_genes = matrix.shape
     if isinstance(matrix, SparseMatrix) and n_strips:
         rows = max(1, min(CHUNK_ROWS, worker_bytes // 4 // cut_bytes_per_row(n_strips)))
-        fits = (worker_bytes - rows * cut_bytes_per_row(n_strips)) // cut_bytes_per_value(matrix)
+        left = worker_bytes - rows * cut_bytes_per_row(n_strips) - decoding_bytes(matrix)
+        fits = left // cut_bytes_per_value(matrix, whole=genes.whole)
         most = _balanced_nnz(matrix, usual_cut_nnz(matrix, slots), fits, slots, CUT_LEAST_NNZ)
         return _cut_sparse_rows(matrix, most, rows)
     if isinstance(matrix, SparseMatrix):
         usual = usual_chunk_nnz(matrix, slots)
-        fits = worker_bytes // bytes_per_nnz(matrix)
+        fits = (worker_bytes - decoding_bytes(matrix)) // bytes_per_nnz(matrix)
         most = _balanced_nnz(matrix, usual, fits, slots, LEAST_NNZ)
         return _cut_sparse_rows(matrix, most, CHUNK_ROWS)
     per_row = n_genes * (matrix.dtype.itemsize + 14)

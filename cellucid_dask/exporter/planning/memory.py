@@ -10,6 +10,7 @@ from cellucid_dask.exporter.checks.genes import Genes
 from cellucid_dask.exporter.checks.survey import Catalog
 from cellucid_dask.exporter.planning.obs_memory import ObsMemory
 from cellucid_dask.format import value_dtype
+from cellucid_dask.native.encoder import record_dtype
 from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.source.arrays.dense_matrix import DenseMatrix
 from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
@@ -38,7 +39,8 @@ def least_bytes(catalog: Catalog, options: ExportOptions) -> int:
             # A gene with a value in every cell: as spilled; or as records, and encoded.
             sorted_bytes = record_bytes(n_cells, options.var_quantization) + 2 * itemsize
             densest = max(16 * MiB, max(6, sorted_bytes) * n_cells)
-            largest = max(largest, vector + densest, row * bytes_per_nnz(matrix))
+            longest = row * bytes_per_nnz(matrix) + decoding_bytes(matrix)
+            largest = max(largest, vector + densest, longest)
         else:
             row = matrix.shape[1] * (matrix.dtype.itemsize + 14)
             row *= matrix.chunks[0] if matrix.chunks else 1
@@ -80,11 +82,19 @@ def bytes_per_nnz(matrix: SparseMatrix) -> int:
     return 2 * max(value, 4) + index + 4 + (4 if index > 4 else 0) + 6 + matrix.selecting_bytes
 
 
-def cut_bytes_per_value(matrix: SparseMatrix) -> int:
-    """Memory of a stored value in pass 1: as read, as float32 where it is none, and cut."""
+def cut_bytes_per_value(matrix: SparseMatrix, *, whole: bool = True) -> int:
+    """Memory of a stored value in pass 1: as read, as float32 where it is none, and cut.
+
+    Parameters
+    ----------
+    whole
+        Whether all genes are kept. If not, the genes of all values are numbered anew, it is counted
+        how many stay, and those are copied.
+    """
     value, index = matrix.dtype.itemsize, np.dtype(matrix.indices.dtype).itemsize
     converted = 0 if matrix.dtype == np.float32 else 4
-    return value + index + converted + (0 if index in (4, 8) else 8) + 6
+    selecting = 0 if whole else 4 + 1 + 4 + 4 + value
+    return value + index + converted + (0 if index in (4, 8) else 8) + selecting + 6
 
 
 def cut_bytes_per_row(n_strips: int) -> int:
@@ -92,9 +102,26 @@ def cut_bytes_per_row(n_strips: int) -> int:
     return 8 + 4 * (n_strips + 1) + 2 * n_strips
 
 
+def decoding_bytes(matrix: SparseMatrix) -> int:
+    """Memory of reading a part of a matrix from chunks: one as stored, inflated, and put in order.
+
+    They may be of any size, and are read whole.
+    """
+    parts = (matrix.data, matrix.indices)
+    chunks = (getattr(part, "chunks", None) for part in parts)
+    return 3 * max(
+        (
+            chunk[0] * part.dtype.itemsize
+            for part, chunk in zip(parts, chunks, strict=True)
+            if chunk and isinstance(chunk[0], int)  # of dask, they are tuples
+        ),
+        default=0,
+    )
+
+
 def record_bytes(n_cells: int, bits: int | None) -> int:
     """Bytes of a record in pass 2."""
-    return 4 if bits == 8 and n_cells < 1 << 24 else 8
+    return record_dtype(n_cells, 4 if bits is None else bits // 8).itemsize
 
 
 def sort_bytes_per_value(n_cells: int, bits: int | None) -> int:

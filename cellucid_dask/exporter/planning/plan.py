@@ -32,6 +32,7 @@ from cellucid_dask.exporter.planning.memory import (
     bytes_per_nnz,
     cut_bytes_per_row,
     cut_bytes_per_value,
+    decoding_bytes,
     gene_bytes,
     least_bytes,
     selection_bytes,
@@ -115,7 +116,13 @@ def is_small(catalog: Catalog) -> bool:
 
 
 def make_plan(
-    catalog: Catalog, options: ExportOptions, worker_bytes: int, slots: int, *, native: bool
+    catalog: Catalog,
+    options: ExportOptions,
+    worker_bytes: int,
+    slots: int,
+    *,
+    native: bool,
+    n_kept_strips: int = 0,
 ) -> Plan:
     """Cut the work for tasks of at most `worker_bytes`, of which `slots` run at a time.
 
@@ -123,6 +130,8 @@ def make_plan(
     ----------
     native
         Whether tasks use the native library.
+    n_kept_strips
+        Strips at which a previous run has cut rows, whose spill files are used; else 0.
 
     Raises
     ------
@@ -145,7 +154,10 @@ def make_plan(
         gene_access = choose_gene_access(genes, room, native=native)
         total = gene_bytes(genes)
         if gene_access == "cut":
-            n_strips = count_strips(total // 6, len(genes.ids), slots)
+            fits = room * 4 // 5 // sort_bytes_per_value(catalog.n_cells, options.var_quantization)
+            n_strips = n_kept_strips or count_strips(
+                total // 6, max(1, catalog.n_cells), len(genes.ids), slots, max(1, fits)
+            )
             chunks = cut_row_chunks(genes, worker_bytes, slots, n_strips)
             lengths = 2 * n_strips * catalog.n_cells
             scratch.append(FileKind(min(slots, len(chunks)), total + lengths))
@@ -228,8 +240,9 @@ def _largest_task(
         if isinstance(matrix, SparseMatrix):
             expected = matrix.nnz * rows // max(1, matrix.shape[0]) * 3 // 2
             if n_strips:
-                first = min(usual_cut_nnz(matrix), expected) * cut_bytes_per_value(matrix)
-                first += rows * cut_bytes_per_row(n_strips)
+                each = cut_bytes_per_value(matrix, whole=genes.whole)
+                first = min(usual_cut_nnz(matrix), expected) * each
+                first += rows * cut_bytes_per_row(n_strips) + decoding_bytes(matrix)
                 values = gene_bytes(genes) // 6 // n_strips * 3 // 2
                 block = values * sort_bytes_per_value(catalog.n_cells, options.var_quantization)
             else:

@@ -20,21 +20,32 @@ from cellucid_dask.source.storage.damage import COPY_AGAIN
 STRIP_VALUES: Final = 3_000_000  # stored values of a strip where nothing asks for fewer strips
 MAX_STRIPS: Final = 1024  # a chunk has a segment in each, which must not be tiny
 STRIPS_PER_SLOT: Final = 6  # so that all slots end at about the same time
-MIN_VALUES: Final = 100_000  # of a strip that is there only so that all slots get some
+LEAST_PER_SLOT: Final = 2  # so that no slot has nothing to do for half of the time
+ROW_VALUES: Final = 16  # of a row in a strip; to cut fewer takes longer than to sort them
+MIN_VALUES: Final = 100_000  # that a strip reads from each spill file: opening one takes time
 SAMPLES: Final = 16  # places of the matrix of which the gene indices are read
 SAMPLE_VALUES: Final = 1 << 16  # indices at each
 
 
-def count_strips(n_values: int, n_genes: int, slots: int) -> int:
+def count_strips(n_values: int, n_cells: int, n_genes: int, slots: int, fits: int) -> int:
     """Number of strips for `n_values` stored values of the chosen genes.
+
+    Every strip costs something for each row in the first pass, and for each spill file in the
+    second. So there are only as many as keep all slots at work, and as memory asks for.
 
     Parameters
     ----------
     slots
-        Tasks at a time.
+        Tasks at a time; each appends to a spill file of its own.
+    fits
+        Stored values of a strip that a task has memory for; with more it reads them several times.
     """
-    wanted = max(n_values // STRIP_VALUES, min(STRIPS_PER_SLOT * slots, n_values // MIN_VALUES), 1)
-    return max(min(wanted, MAX_STRIPS, n_genes), -(-n_genes // MAX_STRIP_GENES))
+    apart = n_values // (MIN_VALUES * slots)
+    wanted = max(n_values // STRIP_VALUES, min(STRIPS_PER_SLOT * slots, apart))
+    worth = max(n_values // (n_cells * ROW_VALUES), min(LEAST_PER_SLOT * slots, apart))
+    needed = -(-n_values // fits)
+    n_strips = min(max(min(wanted, worth), needed, 1), MAX_STRIPS, n_genes)
+    return max(n_strips, -(-n_genes // MAX_STRIP_GENES))
 
 
 def place_bounds(genes: Genes, columns: NDArray[np.int64], n_strips: int) -> NDArray[np.int64]:

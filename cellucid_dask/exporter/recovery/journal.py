@@ -12,9 +12,11 @@ import threading
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from cellucid_dask import format as fmt
 from cellucid_dask.encode import Range
@@ -136,13 +138,19 @@ def _understand(record: Mapping[str, Any], done: FinishedWork, blocks: list[Gene
             src, dst = map(_receipt, found["receipts"])
             done.edges = Edges((src, dst), found["n_edges"], found["max_neighbors"])
         case {"chunk": found}:
-            done.spills.append(StripSpill(**found) if "sizes" in found else Spill(**found))
+            done.spills.append(_chunk(found))
         case {"strips": found}:
             done.strips, done.spills = list(map(int, found)), []  # chunks cut elsewhere are no use
         case {"genes": found}:
             blocks.append(receipts_of(found))
         case {"published": found}:
             done.published = {**found, "crc32": int(found["crc32"])}
+
+
+def _chunk(found: Mapping[str, Any]) -> Spill | StripSpill:
+    if "sizes" not in found:
+        return Spill(**found)
+    return StripSpill(**{**found, "sizes": np.array(found["sizes"], np.uint32)})
 
 
 def _obs(found: Mapping[str, Any]) -> ObsFiles:
@@ -222,7 +230,8 @@ class Journal:
 
     def chunk(self, found: Spill | StripSpill) -> None:
         """Note a spilled chunk."""
-        self._add({"chunk": asdict(found)})
+        record = {field.name: getattr(found, field.name) for field in fields(found)}
+        self._add({"chunk": record})
 
     def genes(self, found: GeneReceipts) -> None:
         """Note the files of a block of genes."""
@@ -239,7 +248,7 @@ class Journal:
                 self.n += 1
 
     def _write(self, record: Mapping[str, Any]) -> None:
-        text = json.dumps(record, default=lambda number: number.item()).encode()
+        text = json.dumps(record, default=lambda array: array.tolist()).encode()
         assert self._path is not None
         # From a new line on: the last one may be torn.
         line = b"\n%08x %s\n" % (zlib.crc32(text), text)

@@ -35,6 +35,7 @@ def small(_small: Scene, monkeypatch: pytest.MonkeyPatch) -> Scene:
     for name in ("CHUNK_NNZ", "CUT_NNZ", "CUT_LEAST_NNZ"):
         monkeypatch.setattr(cuts, name, 60)
     monkeypatch.setattr(strips, "STRIP_VALUES", 256 // 6)
+    monkeypatch.setattr(strips, "ROW_VALUES", 1)
     monkeypatch.setattr(stage_genes, "MiB", 256)
     _small.reset()
     return _small

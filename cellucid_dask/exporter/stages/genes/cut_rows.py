@@ -79,7 +79,8 @@ def cut_chunk(
         cut_rows(strips, rows.indices, values, cuts, sizes, out, width=width)
         path, offset, n_bytes, crc = append_to_spill(folder, [bytes_of(out)])
     dtype = "uint8" if width == 1 else "float32"
-    return StripSpill(path, offset, start, n_rows, dtype, sizes.tolist(), n_bytes, crc)
+    counts = sizes.astype(np.uint32)
+    return StripSpill(path, offset, start, n_rows, dtype, counts, n_bytes, crc)
 
 
 def sort_and_sum(rows: StoredRows, n_columns: int) -> StoredRows:
@@ -121,7 +122,7 @@ def _select(rows: StoredRows, columns: NDArray[np.int64], n_columns: int) -> Sto
     number[columns] = np.arange(columns.size, dtype=np.int32)
     found = number[rows.indices]
     kept = found >= 0
-    before = np.zeros(kept.size + 1, np.int64)
+    before = np.zeros(kept.size + 1, np.uint32)  # a chunk has fewer than 2**32 values
     np.cumsum(kept, out=before[1:])
-    pointers = before[rows.pointers - rows.pointers[0]]
+    pointers = before[rows.pointers - rows.pointers[0]].astype(np.int64)
     return StoredRows(pointers, found[kept], rows.data[kept], is_own=True)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from itertools import pairwise
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +21,7 @@ from cellucid_dask.format import gene_paths, value_dtype
 from cellucid_dask.native.arena import open_arena
 from cellucid_dask.native.encoder import can_encode, encode_bound, encode_strip, record_dtype
 
+STEP: Final = 1 << 16  # records at a time, whose cells and codes are copies
 _Encoded = Iterator[tuple[int, bytes | memoryview]]  # numbers of genes, and their files
 
 
@@ -54,15 +54,16 @@ def write_strip_genes(
     position = {int(gene): i for i, gene in enumerate(wanted)}
     with (
         open_arena() as arena,
-        closing(Strip(spills.load(), strip, n_genes, arena, max_bytes // 2)) as values,
         BlockWriter(settings.folder, settings.parts) as writer,
     ):
+        values = Strip(spills.load(), strip, n_genes, arena, max_bytes // 2)
         statistics = values.statistics()
         ranges = GeneRanges.of(statistics, settings.n_cells, settings.bits)
         ranges.record(receipts, wanted)
         counts = statistics["n_values"]
         dtype = record_dtype(settings.n_cells, ranges.width)
-        for first, last in _runs(counts, position, settings, max_bytes - values.n_bytes):
+        room = max_bytes - values.n_bytes - 3 * ranges.width * settings.n_cells  # of one vector
+        for first, last in _runs(counts, position, settings, room):
             records = arena.take(int(counts[first:last].sum()), dtype)
             starts = values.sort(first, ranges[first:last], counts[first:last], records)
             for i, content in _encode(settings, ranges[first:last], starts, records):
@@ -123,5 +124,7 @@ def _fill(settings: GeneSettings, background: np.uint32, records: NDArray[Any]) 
     bits = 8 if records.dtype == np.uint32 else 32
     code = np.dtype(f"<u{dtype.itemsize}")
     vector = np.full(settings.n_cells, background, code)
-    vector[records >> bits] = records & np.asarray((1 << bits) - 1, records.dtype)
+    for start in range(0, records.size, STEP):
+        part = records[start : start + STEP]
+        vector[part >> bits] = part & np.asarray((1 << bits) - 1, part.dtype)
     return vector.view(dtype)

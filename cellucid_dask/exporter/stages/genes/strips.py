@@ -1,7 +1,7 @@
-"""Second pass of CSR in C: sort a strip of genes from the segments of all chunks, and encode it.
+"""Second pass of CSR in C: sort a strip of genes from the segments of all chunks.
 
-Where the segments of a strip fit into memory they are read once. Else they are read one at a time:
-for the statistics of the genes, and again for each run of genes whose records fit.
+Where the segments of a strip fit into memory they are read once. Else they are read in batches: for
+the statistics of the genes, and again for each run of genes whose records fit.
 """
 
 from __future__ import annotations
@@ -9,14 +9,21 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import FileIO
+from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cellucid_dask.exporter.planning.cuts import cut_gene_blocks
 from cellucid_dask.exporter.receipts import StripSpill
 from cellucid_dask.exporter.stages.genes.ranges import GeneRanges
 from cellucid_dask.native.arena import Arena
+from cellucid_dask.native.calls import ERRORS, NativeError
 from cellucid_dask.native.strips import (
     PLACES,
     Segment,
@@ -25,11 +32,26 @@ from cellucid_dask.native.strips import (
     sort_segment,
 )
 
-MAX_OPEN = 200  # spill files that a task keeps open; a process may often open 1,024
+RECORD_BYTES = 8  # at most
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentPlace:
+    """Where the segment of a chunk is: bytes `start` up to `start + n_bytes` of the spill file."""
+
+    spill: StripSpill
+    start: int
+    n_bytes: int
+    n_values: int
+
+    @property
+    def room(self) -> int:
+        """Bytes in the buffer: even, so that 16-bit numbers of the next segment are aligned."""
+        return self.n_bytes + (self.n_bytes & 1)
 
 
 class Strip:
-    """One strip of a spill; close it.
+    """One strip of a spill.
 
     Parameters
     ----------
@@ -42,7 +64,7 @@ class Strip:
     arena
         Memory for the segments.
     max_bytes
-        Bytes of all segments up to which they are kept in memory.
+        Bytes of all segments up to which they are kept in memory; else a batch has half of that.
 
     Attributes
     ----------
@@ -59,49 +81,36 @@ class Strip:
         max_bytes: int,
     ) -> None:
         self.n_genes = n_genes
-        self._places = [(spill, *spill.place(number), spill.sizes[number]) for spill in spills]
-        sizes = [_even(n_bytes) for _, _, n_bytes, _ in self._places]
-        self._keep = sum(sizes) <= max_bytes
-        self.n_bytes = sum(sizes) if self._keep else max(sizes)
-        n_values = sum(n_values for *_, n_values in self._places)
-        arena.reserve(self.n_bytes + 4 * n_values if self._keep else self.n_bytes)
+        places = [
+            SegmentPlace(spill, *spill.place(number), int(spill.sizes[number])) for spill in spills
+        ]
+        rooms = np.array([place.room for place in places], np.int64)
+        cuts = cut_gene_blocks(rooms, max_bytes if rooms.sum() <= max_bytes else max_bytes // 2)
+        self._batches = [places[first:last] for first, last in cuts]
+        self.n_bytes = max((int(rooms[first:last].sum()) for first, last in cuts), default=0)
+        if len(cuts) == 1:  # with the records; what is not used of it takes no memory
+            n_values = sum(place.n_values for place in places)
+            arena.reserve(self.n_bytes + RECORD_BYTES * n_values)
         self._buffer = arena.take(self.n_bytes, np.uint8)
-        self._kept: list[Segment] = []
-        self._files: dict[str, int] = {}
-
-    def close(self) -> None:
-        """Close the spill files."""
-        while self._files:
-            os.close(self._files.popitem()[1])
+        self._read: list[Segment] = []  # those of the only batch
 
     def segments(self) -> Iterator[Segment]:
-        """Segments of all chunks; one is gone when the next is read, unless all are kept."""
-        if self._kept:
-            yield from self._kept
+        """Segments of all chunks, in the order of the cells; valid until the next batch is read."""
+        if self._read:
+            yield from self._read
             return
-        found, at = [], 0
-        for spill, start, n_bytes, n_values in self._places:
-            part = self._buffer[at : at + n_bytes]
-            read_exactly(self._open(spill.path), start, part, spill.path)
-            segment = _split(part, spill, n_values)
-            if self._keep:
-                found.append(segment)
-                at += _even(n_bytes)
-            yield segment
-        self._kept = found
-
-    def _open(self, path: str) -> int:
-        if path not in self._files:
-            if len(self._files) >= MAX_OPEN:
-                os.close(self._files.pop(next(iter(self._files))))
-            self._files[path] = os.open(path, os.O_RDONLY)
-        return self._files[path]
+        for batch in self._batches:
+            segments = _read_batch(batch, self._buffer)
+            if len(self._batches) == 1:
+                self._read = segments
+            yield from segments
 
     def statistics(self) -> NDArray[Any]:
         """(n_genes,) statistics of the values of each gene."""
         found = empty_statistics(self.n_genes)
-        for segment in self.segments():
-            count_segment(segment, found)
+        with self._blame_spill():
+            for segment in self.segments():
+                count_segment(segment, found)
         return found
 
     def sort(
@@ -129,16 +138,40 @@ class Strip:
         if ranges.bits is not None:
             places["lowest"], places["scale"] = ranges.lowest, ranges.scale
             places["missing"] = ranges.missing
-        for segment in self.segments():
-            sort_segment(segment, start, places, records, codes=ranges.bits is not None)
-        if np.any(places["next"] != starts[1:]):
-            path = self._places[0][0].path
-            raise OSError(errno.EIO, "changed while it was read", path)
+        with self._blame_spill():
+            for segment in self.segments():
+                sort_segment(segment, start, places, records, codes=ranges.bits is not None)
+            if np.any(places["next"] != starts[1:]):
+                raise NativeError(ERRORS[-4])
         return starts
 
+    @contextmanager
+    def _blame_spill(self) -> Iterator[None]:
+        """Values that do not fit together are those of spill files that changed."""
+        try:
+            yield
+        except NativeError as error:
+            folder = str(Path(self._batches[0][0].spill.path).parent)
+            raise OSError(errno.EIO, f"a spill file changed ({error})", folder) from error
 
-def _even(n_bytes: int) -> int:
-    return n_bytes + (n_bytes & 1)
+
+def _read_batch(batch: Sequence[SegmentPlace], buffer: NDArray[np.uint8]) -> list[Segment]:
+    """Read segments into `buffer`; each file is opened once, and is the only one that is open.
+
+    A process of 64 threads has 64 spill files, which all 64 strips at work would have open.
+    """
+    ends = np.cumsum([place.room for place in batch]).tolist()
+    parts = [
+        buffer[end - place.room :][: place.n_bytes] for place, end in zip(batch, ends, strict=True)
+    ]
+    in_files = sorted(range(len(batch)), key=lambda i: (batch[i].spill.path, batch[i].start))
+    for path, numbers in groupby(in_files, key=lambda i: batch[i].spill.path):
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123
+            for i in numbers:
+                read_exactly(file, batch[i].start, parts[i])
+    return [
+        _split(part, place.spill, place.n_values) for part, place in zip(parts, batch, strict=True)
+    ]
 
 
 def _split(part: NDArray[np.uint8], spill: StripSpill, n_values: int) -> Segment:
@@ -152,7 +185,7 @@ def _split(part: NDArray[np.uint8], spill: StripSpill, n_values: int) -> Segment
     )
 
 
-def read_exactly(file: int, start: int, out: NDArray[np.uint8], path: str) -> None:
+def read_exactly(file: FileIO, start: int, out: NDArray[np.uint8]) -> None:
     """Fill `out` from byte `start` of an open file; one call may read less than that.
 
     Raises
@@ -162,7 +195,7 @@ def read_exactly(file: int, start: int, out: NDArray[np.uint8], path: str) -> No
     """
     view, done = out.data, 0
     while done < len(view):
-        n = os.preadv(file, [view[done:]], start + done)
+        n = os.preadv(file.fileno(), [view[done:]], start + done)
         if n == 0:
-            raise OSError(errno.EIO, "is cut short", path)
+            raise OSError(errno.EIO, "is cut short", file.name)
         done += n
