@@ -1,10 +1,33 @@
-"""The named cases of the benchmark ``export``, and the target of each."""
+"""The named cases of the benchmark ``export``, what runs beside them, and their targets."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from benchmarks.export.stores import Storage
 from cellucid_dask.synthetic import AtlasSpec
+
+REFERENCE, BEFORE, READING = "reference", "before", "reading"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A bound of a figure, or of its ratio.
+
+    Parameters
+    ----------
+    field
+        A field of `benchmarks.export.table.Result`.
+    beside
+        The program whose figure the ratio is to; None bounds the figure itself.
+    least, most
+        The bound, in the unit that the table prints.
+    """
+
+    field: str
+    beside: str | None = None
+    least: float | None = None
+    most: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,41 +38,85 @@ class Case:
     ----------
     spec
         The synthetic atlas.
+    beside
+        Programs that take turns with cellucid-dask.
+    targets
+        What is to be reached.
+    atlas
+        Name of the atlas; cases of one atlas share its file.
+    storage
+        How the atlas is stored.
     memory
         Value of ``--memory`` for cellucid-dask; None leaves its default.
-    min_speedup
-        Target: seconds of the reference over those of cellucid-dask, end to end.
-    min_obs_speedup
-        Target: the same ratio for the obs stages alone.
-    max_seconds
-        Target: seconds of cellucid-dask, end to end.
+    options
+        More options of ``cellucid-dask export``.
     sampled_columns
         Categorical columns on which the reference is timed, beside a run without any; the rest is
         extrapolated. None does not time columns separately.
     reference_skipped
-        Why the reference does not run; empty if it runs.
+        Why the reference does not run although it is among `beside`; empty if it runs.
     """
 
     spec: AtlasSpec
+    beside: tuple[str, ...] = (REFERENCE, BEFORE)
+    targets: tuple[Target, ...] = ()
+    atlas: str = ""
+    storage: Storage = "plain"
     memory: str | None = None
-    min_speedup: float | None = None
-    min_obs_speedup: float | None = None
-    max_seconds: float | None = None
+    options: tuple[str, ...] = ()
     sampled_columns: int | None = None
     reference_skipped: str = ""
 
 
+GENES = AtlasSpec(200_000, 10_000)
+WIDE = AtlasSpec(100_000, 30_000, density=0.05)
+
 CASES = {
-    "genes": Case(AtlasSpec(200_000, 10_000), memory="2GB", min_speedup=8),
+    "genes": Case(
+        GENES,
+        memory="2GB",
+        targets=(
+            Target("seconds", REFERENCE, least=25),
+            Target("peak", most=1000),
+            Target("size", REFERENCE, most=1),
+            Target("gene_size", REFERENCE, most=0.85),
+        ),
+    ),
+    "limit": Case(
+        GENES,
+        (READING,),
+        atlas="genes",
+        memory="2GB",
+        options=("--no-graph", "--no-vectors", "--obs-key", "n_counts"),
+        targets=(Target("gene_stages", READING, most=6),),
+    ),
+    "gzip": Case(
+        WIDE,
+        (BEFORE,),
+        atlas="wide",
+        storage="gzip",
+        memory="2GB",
+        targets=(Target("seconds", BEFORE, least=2.5), Target("peak", most=2000)),
+    ),
+    "sharded": Case(
+        WIDE,
+        (BEFORE,),
+        atlas="wide",
+        storage="sharded",
+        memory="2GB",
+        targets=(Target("seconds", BEFORE, least=2.5), Target("peak", most=2000)),
+    ),
     "big": Case(
         AtlasSpec(1_000_000, 10_000),
         memory="3GB",
+        targets=(Target("seconds", BEFORE, least=3), Target("peak", most=1500)),
         reference_skipped="not run: it holds the matrix (5.6 GB) and a CSC copy of it (5.6 GB), "
         "the bound is 3 GB; `--reference always` runs it",
     ),
     "obs": Case(
         AtlasSpec(1_000_000, 0, categoricals=(10_000,) * 10, continuous=0, latent=50, neighbors=0),
-        min_obs_speedup=20,
+        options=("--no-genes",),
+        targets=(Target("obs", REFERENCE, least=30), Target("size", REFERENCE, most=1)),
         sampled_columns=10,
     ),
     "small": Case(
@@ -62,6 +129,6 @@ CASES = {
             dimensions=(2,),
             layout="dense",
         ),
-        max_seconds=4,
+        targets=(Target("seconds", most=0.8), Target("size", REFERENCE, most=1)),
     ),
 }

@@ -3,108 +3,164 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from dask.utils import parse_bytes
+from benchmarks.export.cases import READING, REFERENCE, Case, Target
 
-from benchmarks.export.cases import Case
-
+OURS = "cellucid-dask"
 HEADER = (
-    "| case | | cellucid 0.0.9 | cellucid-dask | ratio | target |",
-    "|---|---|---:|---:|---:|---|",
+    "| case | | beside | its figure | cellucid-dask | ratio | target |",
+    "|---|---|---|---:|---:|---:|---|",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One run.
+    """One run; None is what was not measured.
 
     Parameters
     ----------
     seconds
-        From the start of the interpreter to its end.
+        From the start of the interpreter to its end; of reading, the time of reading alone.
+    cpu
+        Seconds of CPU time of all processes.
     work
         Seconds without start-up. Of the reference: ``prepare()``, which follows imports and the
         reading of the file. Of cellucid-dask: all stages but those called start.
     obs
-        Seconds of the obs columns alone; None where they were not timed.
+        Seconds of the obs columns alone.
+    gene_stages
+        Seconds of both passes over the genes; of reading, the time of reading.
     peak
         Bytes, the largest sample.
-    size
-        Bytes of all output files.
+    size, gene_size
+        Bytes of all output files, and of those of genes.
     sample
         The part that was measured, if the rest is extrapolated; else empty.
+    gene_path
+        ``native`` or ``numpy``, where the program tells.
     """
 
     seconds: float
-    work: float
-    obs: float | None
-    peak: int
-    size: float
+    cpu: float | None = None
+    work: float | None = None
+    obs: float | None = None
+    gene_stages: float | None = None
+    peak: int | None = None
+    size: float | None = None
+    gene_size: float | None = None
     sample: str = ""
+    gene_path: str = ""
 
 
-def find_median(results: list[Result], field: str) -> float | None:
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of the table: a field of `Result`, and how its numbers are printed."""
+
+    field: str
+    label: str
+    unit: float
+    suffix: str
+
+    @property
+    def is_time(self) -> bool:
+        """Whether it holds seconds."""
+        return self.unit == 1
+
+
+LINES = (
+    Line("seconds", "seconds, end to end", 1, " s"),
+    Line("work", "seconds without start-up", 1, " s"),
+    Line("cpu", "CPU time, seconds", 1, " s"),
+    Line("obs", "seconds of the obs stages", 1, " s"),
+    Line("gene_stages", "seconds of the gene stages", 1, " s"),
+    Line("peak", "peak memory, MB", 1e6, " MB"),
+    Line("size", "output, MB", 1e6, " MB"),
+    Line("gene_size", "genes, MB", 1e6, " MB"),
+)
+
+
+def find_median(results: Sequence[Result], field: str) -> float | None:
     """Return the median of a field over the runs, None if a run lacks it."""
     values = [getattr(result, field) for result in results]
     return None if not values or None in values else statistics.median(values)
 
 
-def format_target(value: float | None, bound: float | None, *, is_least: bool, unit: str) -> str:
-    """Format a target and whether `value` reaches it; empty without a value or a target."""
-    if value is None or bound is None:
-        return ""
-    is_reached = value >= bound if is_least else value <= bound
-    sign = "at least" if is_least else "at most"
-    return f"{sign} {bound:,.0f}{unit}: {'reached' if is_reached else '**missed**'}"
+def find_ratio(line: Line, role: str, theirs: float | None, ours: float) -> float | None:
+    """Return how many times faster we are, or how much larger, or how much longer than reading."""
+    if theirs is None:
+        return None
+    is_speedup = line.is_time and role != READING
+    return theirs / max(ours, 1e-9) if is_speedup else ours / max(theirs, 1e-9)
+
+
+def format_target(target: Target, value: float, unit: str) -> str:
+    """Format a target and whether `value` reaches it."""
+    bounds = []
+    if target.least is not None:
+        state = "reached" if value >= target.least else "**missed**"
+        bounds.append(f"at least {target.least:,g}{unit}: {state}")
+    if target.most is not None:
+        state = "reached" if value <= target.most else "**missed**"
+        bounds.append(f"at most {target.most:,g}{unit}: {state}")
+    return "; ".join(bounds)
 
 
 def format_rows(
-    name: str, case: Case, reference: list[Result], ours: list[Result]
+    name: str, case: Case, results: Mapping[str, Sequence[Result]], labels: Mapping[str, str]
 ) -> Iterator[str]:
     """Format the rows of a case.
 
-    The ratio of times is that of the reference over cellucid-dask; other ratios are inverse.
+    Parameters
+    ----------
+    results
+        Of each role, `OURS` among them.
+    labels
+        Names of the roles.
     """
-    star = " *" if any(result.sample for result in reference) else ""
-    bound = parse_bytes(case.memory) / 1e6 if case.memory else None
-    lines = (
-        ("seconds, end to end", "seconds", 1, star, case.min_speedup),
-        ("seconds without start-up", "work", 1, star, None),
-        ("seconds of the obs stages", "obs", 1, star, case.min_obs_speedup),
-        ("peak memory, MB", "peak", 1e6, star and " (sampled part)", None),
-        ("output, MB", "size", 1e6, star, None),
-    )
-    for label, field, unit, mark, min_speedup in lines:
-        theirs, mine = find_median(reference, field), find_median(ours, field)
-        if mine is None or (field == "obs" and theirs is None):
+    ours, others = results[OURS], [role for role in results if role != OURS]
+    for line in LINES:
+        mine = find_median(ours, line.field)
+        if mine is None or (READING in others and line.field != "gene_stages"):
             continue
-        is_time = unit == 1
-        ratio = None if theirs is None else theirs / max(mine, 1e-9)
-        ratio = ratio if is_time or not ratio else 1 / ratio
-        targets = [format_target(ratio, min_speedup, is_least=True, unit="x")]
-        if field == "seconds":
-            targets.append(format_target(mine, case.max_seconds, is_least=False, unit=" s"))
-        elif field == "peak":
-            targets.append(format_target(mine / unit, bound, is_least=False, unit=" MB"))
-        elif field == "size" and not star:
-            targets.append(format_target(ratio, 1, is_least=False, unit=""))
-        first = "" if theirs is None else f"{theirs / unit:,.2f}{mark}"
-        times = "" if ratio is None else f"{ratio:.2f}{'x' if is_time else ''}"
-        target = "; ".join(filter(None, targets))
-        yield f"| {name} | {label} | {first} | {mine / unit:,.2f} | {times} | {target} |"
+        targets = [target for target in case.targets if target.field == line.field]
+        own = [format_target(t, mine / line.unit, line.suffix) for t in targets if not t.beside]
+        shown = [role for role in others if find_median(results[role], line.field) is not None]
+        for role in shown or [""]:
+            theirs = find_median(results.get(role, ()), line.field)
+            ratio = find_ratio(line, role, theirs, mine)
+            states = own if role in (*shown[:1], "") else []
+            if ratio is not None:
+                states = states + [
+                    format_target(t, ratio, "x" if line.is_time else "")
+                    for t in targets
+                    if t.beside == role
+                ]
+            star = _star(results.get(role, ()), line)
+            first = "" if theirs is None else f"{theirs / line.unit:,.2f}{star}"
+            times = "" if ratio is None else f"{ratio:.2f}{'x' if line.is_time else ''}"
+            cells = (name, line.label, labels.get(role, ""), first, f"{mine / line.unit:,.2f}")
+            yield f"| {' | '.join(cells)} | {times} | {'; '.join(states)} |"
+
+
+def _star(results: Sequence[Result], line: Line) -> str:
+    if not any(result.sample for result in results):
+        return ""
+    return " (sampled part)" if line.field == "peak" else " *"
 
 
 def format_notes(
-    name: str, case: Case, reference: list[Result], ours: list[Result]
+    name: str, case: Case, results: Mapping[str, Sequence[Result]], labels: Mapping[str, str]
 ) -> Iterator[str]:
-    """Format what was extrapolated or skipped, and the seconds of each run."""
-    for sample in sorted({result.sample for result in reference} - {""}):
-        yield f"- \\* {name}: extrapolated, cellucid 0.0.9 ran {sample}"
-    if not reference:
+    """Format what was extrapolated or skipped, the gene path, and the seconds of each run."""
+    for sample in sorted({r.sample for r in results.get(REFERENCE, ())} - {""}):
+        yield f"- \\* {name}: extrapolated, {labels[REFERENCE]} ran {sample}"
+    if REFERENCE in case.beside and REFERENCE not in results:
         yield f"- {name}: cellucid 0.0.9 {case.reference_skipped or 'not run'}"
-    for program, results in (("cellucid 0.0.9", reference), ("cellucid-dask", ours)):
-        if len(results) > 1:
-            each = ", ".join(f"{result.seconds:.2f}" for result in results)
-            yield f"- {name}: end to end seconds of {program}, in the order run: {each}"
+    if paths := {result.gene_path for result in results[OURS]} - {""}:
+        yield f"- {name}: gene path of cellucid-dask: {', '.join(sorted(paths))}"
+    for role, runs in results.items():
+        if len(runs) > 1:
+            each = ", ".join(f"{result.seconds:.2f}" for result in runs)
+            yield f"- {name}: seconds of {labels[role]}, in the order run: {each}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -18,5 +20,14 @@ def find_or_make_atlas(name: str, spec: AtlasSpec, work: Path) -> Path:
     path = work / f"{name}-{digest}.h5ad"
     if not path.exists():
         click.echo(f"making {path}: {spec.cells:,} cells x {spec.genes:,} genes", err=True)
-        write_h5ad(spec, path)
+        make_once(path, lambda new: write_h5ad(spec, new))
     return path
+
+
+def make_once(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a file or a folder, which has its name only when it is complete."""
+    unfinished = path.with_name(f"unfinished-{path.name}")
+    if unfinished.is_dir():
+        shutil.rmtree(unfinished)
+    write(unfinished)
+    unfinished.replace(path)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,10 +33,13 @@ class Usage:
     peak_bytes
         Largest sample of the resident memory of it and its descendants; a page that two
         processes share counts twice.
+    cpu_seconds
+        CPU time of it and of those descendants that were waited for.
     """
 
     seconds: float
     peak_bytes: int
+    cpu_seconds: float
 
 
 def sum_memory(process: psutil.Process) -> int:
@@ -63,8 +67,28 @@ def count_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def run_command(command: Sequence[str], log: Path, *, timeout: float) -> Usage:
+def count_cpu_seconds() -> float:
+    """Return the CPU time of all children of this process that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def run_command(
+    command: Sequence[str],
+    log: Path,
+    *,
+    timeout: float,
+    folder: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Usage:
     """Run a command in its own session, its output in `log`.
+
+    Parameters
+    ----------
+    folder
+        Where it runs; None is the current folder.
+    environment
+        Variables to set, besides those of this process.
 
     Raises
     ------
@@ -72,10 +96,16 @@ def run_command(command: Sequence[str], log: Path, *, timeout: float) -> Usage:
         The exit code is not 0, with the end of the output, or it ran for over `timeout` seconds.
     """
     peak = 0
+    cpu_seconds = count_cpu_seconds()
     start = time.perf_counter()
     with log.open("wb") as output:
         child = subprocess.Popen(
-            command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            command,
+            cwd=folder,
+            env={**os.environ, **(environment or {})},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
         try:
             process = psutil.Process(child.pid)
@@ -93,4 +123,4 @@ def run_command(command: Sequence[str], log: Path, *, timeout: float) -> Usage:
     if child.returncode:
         tail = log.read_text(errors="replace")[-3000:]
         raise CommandError(f"exit code {child.returncode}: {' '.join(command)}\n{tail}")
-    return Usage(seconds, peak)
+    return Usage(seconds, peak, count_cpu_seconds() - cpu_seconds)
