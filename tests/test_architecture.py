@@ -62,6 +62,7 @@ LAYERS: dict[str, str] = {
     "options source.arrays source.model source.storage",
     "exporter.result": "",
     "exporter.job": "compute exporter.checks exporter.planning exporter.recovery files options "
+    "source.arrays "
     "source.model",
     "exporter.stages": "block_writer compute encode errors exporter.checks exporter.job "
     "exporter.planning exporter.receipts exporter.recovery exporter.result files format native "

@@ -63,6 +63,11 @@ class Engine:
         """Tasks at a time."""
         return self.cluster.slots
 
+    @property
+    def uses_dask(self) -> bool:
+        """Whether workers of dask run the tasks, and not threads of this process."""
+        return self.cluster.uses_dask
+
     def drop_worker(self, *, fixed: bool) -> bool:
         """Give up one slot to leave the others more memory; False when that is impossible.
 

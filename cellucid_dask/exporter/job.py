@@ -12,7 +12,10 @@ from cellucid_dask.exporter.recovery.journal import FinishedWork, Journal
 from cellucid_dask.exporter.recovery.staging import StagingFolders
 from cellucid_dask.files import Receipt
 from cellucid_dask.options.export import ExportOptions
+from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
 from cellucid_dask.source.model import Source
+
+OBS_COST = 50  # how many times as long as cutting a stored value an obs value of a cell takes
 
 
 @dataclass(slots=True)
@@ -50,18 +53,26 @@ class Job:
         It must when they live in its memory. It also does when they are small: workers that
         have only just been started then go straight to the genes, and spare the imports.
         """
-        return self.source.local or self._obs_is_small
+        return self.source.local or self._obs_values * 8 < SMALL or self.obs_beside_genes
 
     @property
     def obs_beside_genes(self) -> bool:
-        """Whether this thread does the obs stages while others cut rows: it has the memory."""
+        """Whether this thread does the obs stages while others cut rows.
+
+        It must have the memory, and be done with them before the others have cut all rows.
+        """
+        matrix = None if self.catalog.genes is None else self.catalog.genes.matrix
+        if self.plan.gene_access != "cut" or not isinstance(matrix, SparseMatrix):
+            return False
+        few = self._obs_values * 8 < SMALL
+        if not self.engine.uses_dask:
+            few = few or self._obs_values * OBS_COST < matrix.nnz
         need = self.plan.peak_bytes + ObsMemory.of(self.catalog).least
-        fits = self._obs_is_small and need <= self.plan.worker_bytes
-        return fits and self.plan.gene_access == "cut"
+        return few and need <= self.plan.worker_bytes
 
     @property
-    def _obs_is_small(self) -> bool:
-        return self.catalog.n_cells * (1 + len(self.catalog.obs)) * 8 < SMALL
+    def _obs_values(self) -> int:
+        return self.catalog.n_cells * (1 + len(self.catalog.obs))
 
     @property
     def export(self) -> str:

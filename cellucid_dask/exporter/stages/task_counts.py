@@ -31,6 +31,7 @@ class _Counting:
     """Takes the place of the engine, and counts the tasks instead of running them."""
 
     slots: int
+    uses_dask: bool = True
     counts: dict[str, int] = field(default_factory=dict)
 
     def run(

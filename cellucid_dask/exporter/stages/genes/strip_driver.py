@@ -104,10 +104,16 @@ def write_by_strips(
         total=missing.size,
         on_result=lambda _, receipts: job.journal.genes(receipts),
     )
-    for path in {spill.path for spill in spills}:
-        # What is still in memory of it need not go to the disk when the export is made durable.
-        Path(path).unlink(missing_ok=True)
+    # What is still in memory of them need not go to the disk when the export is made durable.
+    files = [(path,) for path in {spill.path for spill in spills}]
+    for future in job.engine.begin(remove_file, files, in_process=True):
+        future.result()
     return receipts
+
+
+def remove_file(path: str) -> None:
+    """Remove a file, if it is still there."""
+    Path(path).unlink(missing_ok=True)
 
 
 def _bounds(job: Job, genes: Genes, columns: NDArray[np.int64]) -> NDArray[np.int64]:
