@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Sequence
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -105,9 +105,8 @@ def write_by_strips(
         on_result=lambda _, receipts: job.journal.genes(receipts),
     )
     # What is still in memory of them need not go to the disk when the export is made durable.
-    files = [(path,) for path in {spill.path for spill in spills}]
-    for future in job.engine.begin(remove_file, files, in_process=True):
-        future.result()
+    with ThreadPoolExecutor() as threads:
+        list(threads.map(remove_file, {spill.path for spill in spills}))
     return receipts
 
 
