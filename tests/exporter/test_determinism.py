@@ -114,6 +114,12 @@ def test_worker_processes(folder: Path, expected: dict[str, bytes], run: Run, wo
     assert_same_bytes(made, expected)
 
 
+def test_threads(folder: Path, expected: dict[str, bytes], run: Run) -> None:
+    result, made = run(folder / "csr.zarr")
+    assert "in this process" in result.plan["runs on"]
+    assert_same_bytes(made, expected)
+
+
 def test_a_second_run(folder: Path, expected: dict[str, bytes], run: Run) -> None:
     assert_same_bytes(run(folder / "csr.h5ad", workers=1)[1], expected)
 

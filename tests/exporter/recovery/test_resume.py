@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 from atlas import atlas, save
 from recovering import count_genes, record_calls, tree_with_times
 from scenes import Scene, done_at
+
+# As a module, for setattr.
+strips = import_module("cellucid_dask.exporter.planning.strips")
 
 
 def test_what_is_done_is_said_and_not_done_again(
@@ -44,6 +48,21 @@ def test_spilled_chunks_are_not_spilled_again(
     assert f"{len(rows)} of 60 cells transposed" in result.resumed
     again = {row for call in made["cut_chunk"] for row in range(*call[1:3])}
     assert again == set(range(60)) - rows
+    small.check()
+
+
+def test_chunks_are_cut_at_the_strips_of_the_run_before(
+    small: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another number of workers or other memory would ask for other strips."""
+    small.left_in_transpose()
+    bounds, made = done_at(small.out).strips, record_calls(monkeypatch)
+    assert bounds is not None
+    assert len(bounds) > 2
+    monkeypatch.setattr(strips, "STRIP_VALUES", 10**9)
+    small.make()
+    assert {tuple(call[-2].load()) for call in made["cut_chunk"]} == {tuple(bounds)}
+    assert len(made["write_strip_genes"]) == len(bounds) - 1
     small.check()
 
 
