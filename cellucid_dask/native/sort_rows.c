@@ -6,27 +6,43 @@ typedef struct {
     int64_t position; /* where its value was, counted from the start of the row */
 } Entry;
 
-/* Sorts `entries` with the help of `other`, both of n entries; returns the one that is sorted.
- *
- * A merge sort from the bottom. Before each round, all runs of `width` entries are sorted and equal
- * indices are in the order of their positions; a merge takes the left one of two equal entries, so
- * both hold for runs of twice the width. */
-static Entry *merge_sort(Entry *entries, Entry *other, int64_t n)
+enum { DIGIT_BITS = 8, N_DIGITS = 1 << DIGIT_BITS, SHORT_ROW = 48 };
+
+/* Insertion sort: entries before `i` are sorted, and an entry never passes an equal one. */
+static void sort_short_row(Entry *entries, int64_t n)
 {
-    for (int64_t width = 1; width < n; width *= 2) {
-        for (int64_t start = 0; start < n; start += 2 * width) {
-            int64_t left = start, out = start;
-            const int64_t middle = start + width < n ? start + width : n;
-            const int64_t stop = start + 2 * width < n ? start + 2 * width : n;
-            int64_t right = middle;
-            while (left < middle && right < stop)
-                other[out++] = entries[right].index < entries[left].index ? entries[right++]
-                                                                          : entries[left++];
-            while (left < middle)
-                other[out++] = entries[left++];
-            while (right < stop)
-                other[out++] = entries[right++];
+    for (int64_t i = 1; i < n; i++) {
+        const Entry entry = entries[i];
+        int64_t place = i;
+        for (; place > 0 && entries[place - 1].index > entry.index; place--)
+            entries[place] = entries[place - 1];
+        entries[place] = entry;
+    }
+}
+
+/* Sorts `entries`, whose indices are from 0 to `highest`, with the help of `other`, both of n
+ * entries; returns the one that is sorted.
+ *
+ * A radix sort from the lowest digit. After each round, the entries are in the order of the digits
+ * so far, and those that are equal in them are in the order of their positions. */
+static Entry *sort_entries(Entry *entries, Entry *other, int64_t n, int64_t highest)
+{
+    if (n <= SHORT_ROW) {
+        sort_short_row(entries, n);
+        return entries;
+    }
+    for (int shift = 0; shift < 64 && highest >> shift > 0; shift += DIGIT_BITS) {
+        int64_t next[N_DIGITS] = {0}; /* first how many, then where the next of each digit goes */
+        for (int64_t i = 0; i < n; i++)
+            next[entries[i].index >> shift & (N_DIGITS - 1)]++;
+        int64_t before = 0;
+        for (int digit = 0; digit < N_DIGITS; digit++) {
+            const int64_t count = next[digit];
+            next[digit] = before;
+            before += count;
         }
+        for (int64_t i = 0; i < n; i++)
+            other[next[entries[i].index >> shift & (N_DIGITS - 1)]++] = entries[i];
         Entry *sorted = other;
         other = entries;
         entries = sorted;
@@ -48,10 +64,11 @@ static Entry *merge_sort(Entry *entries, Entry *other, int64_t n)
             const int64_t start = pointers[r] - pointers[0], n = pointers[r + 1] - pointers[r];    \
             INDEX *row = indices + start;                                                          \
             uint8_t *row_values = values + start * itemsize;                                       \
-            int64_t falls = 0, equal = 0;                                                          \
+            int64_t falls = 0, equal = 0, highest = n > 0 ? row[0] : 0;                            \
             for (int64_t i = 1; i < n; i++) {                                                      \
                 falls += row[i] < row[i - 1];                                                      \
                 equal += row[i] == row[i - 1];                                                     \
+                highest = row[i] > highest ? row[i] : highest;                                     \
             }                                                                                      \
             if (falls) {                                                                           \
                 if (scratch_size / (int64_t)(2 * sizeof(Entry) + itemsize) < n)                    \
@@ -60,7 +77,7 @@ static Entry *merge_sort(Entry *entries, Entry *other, int64_t n)
                 uint8_t *copy = (uint8_t *)(other + n);                                            \
                 for (int64_t i = 0; i < n; i++)                                                    \
                     entries[i] = (Entry){row[i], i};                                               \
-                const Entry *sorted = merge_sort(entries, other, n);                               \
+                const Entry *sorted = sort_entries(entries, other, n, highest);                    \
                 memcpy(copy, row_values, (size_t)(n * itemsize));                                  \
                 equal = 0;                                                                         \
                 for (int64_t i = 0; i < n; i++) {                                                  \

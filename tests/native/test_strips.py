@@ -98,6 +98,22 @@ def test_rows_are_sorted_stably(parts: Any, dtype: str) -> None:
     assert np.array_equal(values, expected_values)
 
 
+@pytest.mark.parametrize("n_columns", [3, 200, 70_000, 2**31 - 1])
+@pytest.mark.parametrize("dtype", [np.int32, np.int64])
+def test_long_rows_are_sorted_stably(n_columns: int, dtype: Any) -> None:
+    """Those have another algorithm than short ones."""
+    rng = np.random.default_rng(n_columns)
+    lengths = rng.integers(30, 400, 20)
+    pointers = np.concatenate([[0], np.cumsum(lengths)])
+    indices = rng.integers(0, n_columns, int(lengths.sum())).astype(dtype)
+    values = np.arange(indices.size)
+    order = np.lexsort((indices, np.repeat(np.arange(20), lengths)))  # a stable sort
+    expected = indices[order]
+    sort_rows(pointers, indices, values)
+    assert np.array_equal(indices, expected)
+    assert np.array_equal(values, order)
+
+
 def test_scratch_that_is_too_small_is_refused() -> None:
     pointers, indices = np.array([0, 3]), np.array([2, 1, 0], np.int32)
     with pytest.raises(NativeError, match="does not fit"):
