@@ -11,11 +11,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cellucid_dask.errors import ReadError
 from cellucid_dask.exporter.checks.genes import Genes
 from cellucid_dask.native.strips import MAX_STRIP_GENES
 from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
-from cellucid_dask.source.storage.damage import COPY_AGAIN
 
 STRIP_VALUES: Final = 3_000_000  # stored values of a strip where nothing asks for fewer strips
 MAX_STRIPS: Final = 1024  # a chunk has a segment in each, which must not be tiny
@@ -79,7 +77,6 @@ def _sample(matrix: SparseMatrix) -> NDArray[np.int64]:
     step = max(1, matrix.nnz // SAMPLES)
     for start in range(0, matrix.nnz, step):
         indices = np.asarray(matrix.indices[start : min(start + SAMPLE_VALUES, matrix.nnz)])
-        if indices.size and not 0 <= int(indices.min()) <= int(indices.max()) < found.size:
-            raise ReadError("an index lies outside the matrix", where=matrix.label, fix=COPY_AGAIN)
+        matrix.check_indices(indices)
         found += np.bincount(indices.astype(np.int64), minlength=found.size)
     return found

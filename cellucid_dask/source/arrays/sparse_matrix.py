@@ -128,7 +128,7 @@ class SparseMatrix:
         return pointers
 
     def read_rows(self, pointers: NDArray[np.int64], take: Take) -> StoredRows:
-        """Read rows (CSR) or columns (CSC) as stored; no index is checked.
+        """Read rows (CSR) or columns (CSC) as stored; the caller checks the indices.
 
         Parameters
         ----------
@@ -136,12 +136,18 @@ class SparseMatrix:
             Of `read_pointers`.
         take
             Makes the arrays to read into, from a length and a type.
+
+        Raises
+        ------
+        ReadError
+            When indices of another type are converted, and one lies outside the matrix.
         """
         low, high = int(pointers[0]), int(pointers[-1])
         data = _read_into(self.data, low, high, take)
         indices = _read_into(self.indices, low, high, take)
         data = data.astype(data.dtype.newbyteorder("="), copy=False)
         if indices.dtype not in (np.dtype(np.int32), np.dtype(np.int64)):
+            self.check_indices(indices)  # NaN would become any number
             indices = indices.astype(np.int64)
         own = isinstance(self.data, FileArray) and isinstance(self.indices, FileArray)
         return StoredRows(pointers, np.ascontiguousarray(indices), data, is_own=own)
@@ -159,8 +165,7 @@ class SparseMatrix:
         pointers = np.asarray(self.indptr[start : stop + 1])
         low, high = int(pointers[0]), int(pointers[-1])
         data, indices = np.asarray(self.data[low:high]), np.asarray(self.indices[low:high])
-        if indices.size and (indices.min() < 0 or indices.max() >= self.n_minor):
-            raise ReadError("an index lies outside the matrix", where=self.label, fix=COPY_AGAIN)
+        self.check_indices(indices)
         if data.dtype == np.float16:
             data = data.astype(np.float32)
         data = data.astype(data.dtype.newbyteorder("="), copy=False)
@@ -171,6 +176,17 @@ class SparseMatrix:
         if self.layout == "csr":
             return sparse.csr_array(parts, shape=shape)
         return sparse.csc_array(parts, shape=shape[::-1])
+
+    def check_indices(self, indices: NDArray[Any]) -> None:
+        """Check indices as they are stored, of any type.
+
+        Raises
+        ------
+        ReadError
+            When one lies outside the matrix.
+        """
+        if indices.size and not (indices.min() >= 0 and indices.max() < self.n_minor):  # or NaN
+            raise ReadError("an index lies outside the matrix", where=self.label, fix=COPY_AGAIN)
 
     def rows(self, start: int, stop: int) -> NDArray[Any]:
         """Read rows as a dense array; of a CSC matrix by reading all of its columns."""

@@ -128,8 +128,10 @@ def test_a_corrupt_zarr_chunk_is_named(
     [
         ("X/indptr", lambda a: a[::-1], "indptr does not rise"),
         ("X/indices", lambda a: a + 1000, "outside the matrix"),
+        ("X/indices", lambda a: _with_nan(a), "outside the matrix"),
         ("X/data", lambda a: a[:-3], "lengths"),
         ("obsp/connectivities/indices", lambda a: a - 1000, "outside the matrix"),
+        ("obsp/connectivities/indices", lambda a: _with_nan(a), "outside the matrix"),
     ],
 )
 def test_a_sparse_matrix_whose_parts_do_not_fit(
@@ -139,6 +141,28 @@ def test_a_sparse_matrix_whose_parts_do_not_fit(
         values = file[key][:]
     replace_array(data, key, spoil(values))
     says(refuse("export", data.name, "-o", "out"), data.name, key.rpartition("/")[0], part)
+
+
+@pytest.mark.parametrize("layout", ["csr", "csc"])
+@pytest.mark.parametrize("n_strips", [1, 5])
+def test_an_index_that_is_nan_is_refused_without_a_warning(
+    refuse: Refuse, tmp_path: Path, layout: str, n_strips: int
+) -> None:
+    adata = atlas(4000 * n_strips, 40)
+    adata.X = getattr(adata.X, f"to{layout}")()
+    adata.write_h5ad(tmp_path / "a.h5ad")
+    with h5py.File(tmp_path / "a.h5ad") as file:
+        values = file["X/indices"][:]
+    replace_array(tmp_path / "a.h5ad", "X/indices", _with_nan(values))
+    message = refuse("export", "a.h5ad", "-o", "out", "--workers", 1)
+    says(message, "a.h5ad, X", "an index lies outside the matrix")
+    assert "Warning" not in message
+
+
+def _with_nan(indices: Any) -> Any:
+    found = indices.astype(np.float64)
+    found[found.size // 2] = np.nan
+    return found
 
 
 def test_codes_beyond_the_categories(refuse: Refuse, data: Path) -> None:
