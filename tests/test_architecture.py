@@ -76,8 +76,8 @@ LAYERS: dict[str, str] = {
     "server.http": "errors options",
     "server.hosted": "format options server.cache_folder server.http",
     "server.gene_index": "compute encode errors exporter.checks exporter.planning "
-    "exporter.receipts exporter.recovery exporter.stages server.cache_folder source.arrays "
-    "source.storage",
+    "exporter.receipts exporter.recovery exporter.stages native server.cache_folder source.arrays "
+    "source.storage source.zarr_chunks",
     "server.datasets": "compute datasets encode errors exporter exporter.checks "
     "exporter.planning exporter.stages files format options server.cache_folder "
     "server.gene_index server.http source source.arrays source.inputs source.model source.rows "

@@ -1,13 +1,6 @@
 /* Sums of coordinates by category: the reduction of obs columns. */
 #include "native.h"
 
-/* Asks for the cache line at an address, which will be written; any address is allowed. */
-#if defined(__GNUC__)
-#define PREFETCH(address) __builtin_prefetch(address, 1)
-#else
-#define PREFETCH(address) ((void)(address))
-#endif
-
 enum {
     AHEAD = 8,     /* cells whose sums are asked for before they are needed */
     CACHE_LINE = 8 /* float64 in a line of the caches */

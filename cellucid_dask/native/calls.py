@@ -31,6 +31,11 @@ def call(name: str, *arguments: int | NDArray[Any] | None) -> int:
     return found
 
 
+def suffix(indices: NDArray[Any]) -> str:
+    """End of the name of a function for indices of this type: int32 or int64."""
+    return {"int32": "i32", "int64": "i64"}[indices.dtype.name]
+
+
 def _convert(argument: int | NDArray[Any] | None) -> Any:
     if isinstance(argument, np.ndarray):
         assert argument.flags.c_contiguous

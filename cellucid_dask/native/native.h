@@ -11,6 +11,13 @@
 #define EXPORT
 #endif
 
+/* Asks for the cache line at an address, which will be written; any address is allowed. */
+#if defined(__GNUC__)
+#define PREFETCH(address) __builtin_prefetch(address, 1)
+#else
+#define PREFETCH(address) ((void)(address))
+#endif
+
 /* Negative results of exported functions. */
 enum {
     ERROR_INDEX = -1,    /* an index lies outside of what it counts */

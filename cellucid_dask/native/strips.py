@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cellucid_dask.native.calls import ERRORS, NativeError, call
+from cellucid_dask.native.calls import ERRORS, NativeError, call, suffix
 
 STATISTICS: Final = np.dtype(
     [
@@ -69,7 +69,7 @@ def rows_are_sorted(pointers: NDArray[np.int64], indices: NDArray[Any], n_column
         When an index lies outside the matrix, or the pointers do not fit the indices.
     """
     found = call(
-        f"check_rows_{_suffix(indices)}",
+        f"check_rows_{suffix(indices)}",
         pointers.size - 1,
         n_columns,
         indices.size,
@@ -92,7 +92,7 @@ def sort_rows(
     if scratch is None:
         scratch = np.empty(longest * (32 + values.itemsize), np.uint8)
     return call(
-        f"sort_rows_{_suffix(indices)}",
+        f"sort_rows_{suffix(indices)}",
         pointers.size - 1,
         pointers,
         indices,
@@ -130,7 +130,7 @@ def find_cuts(
     n_rows, n_strips = pointers.size - 1, bounds.size - 1
     assert cuts.shape == (n_rows, n_strips + 1)
     sizes = np.empty(n_strips, np.int64)
-    name = f"find_cuts_{_suffix(indices)}"
+    name = f"find_cuts_{suffix(indices)}"
     call(name, n_rows, n_strips, bounds, pointers, indices, cuts, sizes)
     return sizes
 
@@ -158,7 +158,7 @@ def cut_rows(
     """
     n_rows, n_strips = cuts.shape[0], bounds.size - 1
     scratch = np.empty((3, n_strips), np.int64)
-    name = f"cut_rows_{_suffix(indices)}"
+    name = f"cut_rows_{suffix(indices)}"
     facts = (n_rows, n_strips, bounds, indices, values, width, cuts, sizes, scratch)
     call(name, *facts, out, out.size)
 
@@ -226,7 +226,3 @@ def sort_segment(
         records.itemsize,
         records,
     )
-
-
-def _suffix(indices: NDArray[Any]) -> str:
-    return {"int32": "i32", "int64": "i64"}[indices.dtype.name]

@@ -1,7 +1,7 @@
 """The cache folder: where gene indexes are stored, and how remains of them are removed.
 
 CACHE/genes/atlas.h5ad-X-HASH/     one for each (path, element)
-    FINGERPRINT.v1/                one for each version of the file; others are removed
+    FINGERPRINT.v2/                one for each version of the file; others are removed
         lock                       held by the process that builds
         index.zarr/                see `cellucid_dask.server.gene_index.store`
         spill-*/                   while it is being built
@@ -22,7 +22,7 @@ import platformdirs
 from cellucid_dask.format import safe
 from cellucid_dask.source.storage.fingerprint import Fingerprint, short_digest
 
-VERSION = 1  # of the layout; part of the folder's name, so programs of two versions share nothing
+VERSION = 2  # of the layout; part of the folder's name, so programs of two versions share nothing
 LOCK = "lock"
 INDEX = "index.zarr"
 UNFINISHED = ("spill-*", ".unfinished-*", f"{INDEX}/blocks/.unfinished-*")

@@ -24,14 +24,17 @@ from cellucid_dask.exporter.planning.cuts import cut_gene_blocks
 from cellucid_dask.exporter.planning.memory import spill_bytes
 from cellucid_dask.exporter.receipts import Spill
 from cellucid_dask.exporter.stages.genes.transpose import narrow, transpose_chunk
+from cellucid_dask.native.arena import open_arena
+from cellucid_dask.native.library import load
+from cellucid_dask.native.transpose import append_genes
 from cellucid_dask.server.gene_index.lock import OTHER_CACHE_DIR, GeneIndexError
 from cellucid_dask.server.gene_index.scan import plan_row_chunks, select_all_genes
-from cellucid_dask.server.gene_index.store import IndexStore, save_block
+from cellucid_dask.server.gene_index.store import IndexStore, cell_dtype, save_block
 from cellucid_dask.source.arrays.matrix import Matrix
 from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
 
 # Pointers, rows, values of genes.
-_SparseGenes: TypeAlias = tuple[NDArray[np.int64], NDArray[Any], NDArray[Any]]
+_SparseGenes: TypeAlias = tuple[NDArray[np.int64], NDArray[np.uint16], NDArray[Any]]
 
 # A change of these numbers needs another VERSION of the cache.
 MIN_BLOCK_NNZ = 1_000_000  # minimum values of a block: about a tenth of a second to build
@@ -74,7 +77,7 @@ def _read_sparse(spill: Spill, start: int, stop: int) -> _SparseGenes:
     positions = np.flatnonzero(part.values.view(np.uint32))
     return (
         np.searchsorted(positions, part.pointers),
-        positions % spill.n_rows,
+        (positions % spill.n_rows).astype(np.uint16),
         part.values[positions],
     )
 
@@ -132,15 +135,31 @@ def write_block(task: BlockTask, spills: Sequence[Spill]) -> None:
     lengths = [np.diff(bounds) for bounds, _, _ in parts]
     pointers = np.zeros(task.stop - task.start + 1, np.int64)
     np.cumsum(np.sum([np.diff(pointers), *lengths], axis=0), out=pointers[1:])
-    indices = np.empty(task.nnz, np.uint32 if task.n_cells <= 1 << 32 else np.uint64)
-    values = np.empty(task.nnz, np.result_type(np.uint8, *(part[2] for part in parts)))
-    next_position = pointers[:-1].copy()  # where the next value of each gene goes
-    for spill, (bounds, rows, stored), n in zip(spills, parts, lengths, strict=True):
-        positions = np.arange(stored.size) + np.repeat(next_position - bounds[:-1], n)
-        indices[positions] = rows.astype(indices.dtype) + indices.dtype.type(spill.first)
-        values[positions] = stored
-        next_position += n
-    save_block(Path(task.root), task.block, pointers, indices, narrow(values))
+    filled = pointers[:-1].copy()  # where the next value of each gene goes
+    append = _append if load() is None else append_genes
+    with open_arena() as arena:
+        indices = arena.take(task.nnz, cell_dtype(task.n_cells))
+        values = arena.take(task.nnz, np.result_type(np.uint8, *(part[2] for part in parts)))
+        for spill, part in zip(spills, parts, strict=True):
+            append(part, spill.first, pointers, filled, indices, values)
+        save_block(Path(task.root), task.block, pointers, indices, narrow(values))
+
+
+def _append(
+    part: _SparseGenes,
+    first_cell: int,
+    _starts: NDArray[np.int64],
+    filled: NDArray[np.int64],
+    cells: NDArray[Any],
+    values: NDArray[Any],
+) -> None:
+    """Append genes of a chunk as `cellucid_dask.native.transpose.append_genes` does."""
+    bounds, rows, stored = part
+    lengths = np.diff(bounds)
+    places = np.arange(stored.size) + np.repeat(filled - bounds[:-1], lengths)
+    cells[places] = rows.astype(cells.dtype) + cells.dtype.type(first_cell)
+    values[places] = stored
+    filled += lengths
 
 
 @contextmanager

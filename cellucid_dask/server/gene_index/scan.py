@@ -22,7 +22,7 @@ from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
 T = TypeVar("T")
 R = TypeVar("R")
 
-TASK_BYTES = 96 * MiB  # about 4M stored values: a task of a few tenths of a second
+TASK_BYTES = 256 * MiB  # about 12M stored values: a task of a few tenths of a second
 MAX_CHUNKS = 512  # a matrix that needs more gets larger tasks
 
 

@@ -6,8 +6,8 @@
             indices        (nnz,) uint32, cells in rising order; uint64 beyond 2**32 cells
             data           (nnz,) float32, or uint8 where all values are small integers
 
-Each array is one shard of chunks of 256k items: reading a gene decodes little, and a block has few
-files.
+Each array is one shard of chunks of 32k items: reading a gene decodes little, and a block has few
+files. `cellucid_dask.server.gene_index.block_files` writes and reads them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import errno
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -28,11 +28,10 @@ from numpy.typing import NDArray
 
 from cellucid_dask.exporter.stages.genes.blocks import GenePiece
 from cellucid_dask.server.cache_folder import INDEX, VERSION
+from cellucid_dask.server.gene_index.block_files import Block, block_files
 from cellucid_dask.source.storage.damage import DAMAGE
 
-CHUNK = 1 << 18  # items that are compressed together
 OPEN_BLOCKS = 256  # blocks whose pointers stay in memory
-ARRAYS = ("indptr", "indices", "data")
 FILE_MISSING = (FileNotFoundError, NotADirectoryError)
 
 
@@ -126,35 +125,20 @@ class IndexStore:
             return None
         assert self.starts is not None
         try:
-            pointers, indices, data = self._opened(block)
-            i = column - int(self.starts[block])
-            low, high = int(pointers[i]), int(pointers[i + 1])
-            if low == high:
-                return 0, np.zeros(0, np.uint32), np.zeros(0, np.float32)
-            cells, values = indices[low:high], data[low:high]
-            self._check_files(block, ARRAYS[1:])
+            cells, values = self._opened(block).read(column - int(self.starts[block]))
         except DAMAGE as error:
             # When memory or file handles run out, the block itself is good.
             if not isinstance(error, OSError | MemoryError) or isinstance(error, FILE_MISSING):
                 self.remove_block(block)
             return None
+        if self.shape[0] <= 1 << 31:
+            cells = cells.view(np.int32)  # which the encoder takes without a copy
         return 0, cells, values.astype(np.float32, copy=False)
 
-    def _open(self, block: int) -> tuple[NDArray[np.uint64], Any, Any]:
-        import zarr
-
-        group: Any = zarr.open_group(self.root / "blocks" / str(block), mode="r")
-        pointers, indices, data = (group[name] for name in ARRAYS)
-        bounds = pointers[:]
-        self._check_files(block, ARRAYS[:1])
-        if not indices.size == data.size == bounds[-1]:
-            raise ValueError("the arrays of a block have different lengths")
-        return bounds, indices, data
-
-    def _check_files(self, block: int, parts: Iterable[str]) -> None:
-        """Raise when a file that was just read is missing: zarr returns zeros for it."""
-        for part in parts:
-            (self.root / "blocks" / str(block) / part / "c" / "0").stat()
+    def _open(self, block: int) -> Block:
+        assert self.starts is not None
+        n_genes = int(self.starts[block + 1] - self.starts[block])
+        return Block.open(self.root / "blocks" / str(block), n_genes, cell_dtype(self.shape[0]))
 
     def create(self, starts: NDArray[np.int64]) -> None:
         """Create the index without blocks, unless one with the same plan of blocks exists."""
@@ -169,6 +153,11 @@ class IndexStore:
                 group.create_group("blocks")
                 _publish(temporary, self.root)
             self.refresh()
+
+
+def cell_dtype(n_cells: int) -> np.dtype[Any]:
+    """Type of the numbers of cells in an index."""
+    return np.dtype(np.uint32 if n_cells <= 1 << 32 else np.uint64)
 
 
 def save_block(
@@ -187,43 +176,18 @@ def save_block(
     pointers, indices, values
         CSC of the genes of the block.
     """
-    import zarr
-
-    files: dict[str, Any] = {}
     with _temporary_folder(root / "blocks") as temporary:
-        # Through memory: zarr writes several files at the same time. After one fails, it would
-        # still write the others, after this folder was removed.
-        group = zarr.create_group(zarr.storage.MemoryStore(files), zarr_format=3)
-        arrays = (pointers.astype(np.uint64), indices, values)
-        for name, array in zip(ARRAYS, arrays, strict=True):
-            _save_array(group, name, array)
-            for key in list(files):
-                path = temporary / key
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(files.pop(key).as_numpy_array())
-        if len(_files(temporary)) != 4 + sum(array.size > 0 for array in arrays):
+        n_files = 0
+        for name, pieces in block_files(pointers, indices, values):
+            path = temporary / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("wb") as file:
+                file.writelines(pieces)
+            n_files += 1
+        if len(_files(temporary)) != n_files:
             # This worker outlived its run, and the next run has removed its files.
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(temporary))
         _publish(temporary, root / "blocks" / str(block))
-
-
-def _save_array(group: Any, name: str, array: NDArray[Any]) -> None:
-    from zarr.codecs import BloscCodec, Crc32cCodec
-
-    chunk = max(1, min(CHUNK, array.size))
-    codecs = [BloscCodec(cname="lz4", clevel=5, shuffle="shuffle"), Crc32cCodec()]
-    stored = group.create_array(
-        name,
-        shape=array.shape,
-        dtype=array.dtype,
-        chunks=(chunk,),
-        shards=(max(chunk, -(-array.size // chunk) * chunk),),
-        compressors=codecs,
-        fill_value=0,
-        config={"write_empty_chunks": True},
-    )
-    if array.size:
-        stored[:] = array
 
 
 @contextmanager

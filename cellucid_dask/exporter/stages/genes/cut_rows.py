@@ -19,7 +19,7 @@ from cellucid_dask.exporter.planning.memory import cut_bytes_per_row, cut_bytes_
 from cellucid_dask.exporter.receipts import StripSpill
 from cellucid_dask.exporter.stages.genes.spill_file import append_to_spill
 from cellucid_dask.files import bytes_of
-from cellucid_dask.native.arena import open_arena
+from cellucid_dask.native.arena import Arena, open_arena
 from cellucid_dask.native.calls import NativeError
 from cellucid_dask.native.strips import (
     are_small_counts,
@@ -58,18 +58,9 @@ def cut_chunk(
     strips = bounds.load()
     n_rows = stop - start
     with open_arena() as arena:
-        pointers = matrix.read_pointers(start, stop)
-        n_values = int(pointers[-1] - pointers[0])
-        fixed = n_rows * cut_bytes_per_row(strips.size - 1)
-        arena.reserve(n_values * cut_bytes_per_value(matrix) + fixed)
-        rows = matrix.read_rows(pointers, arena.take)
-        try:
-            rows = sort_and_sum(rows, matrix.n_minor)
-        except NativeError as error:
-            where = f"{matrix.label}, rows {start} to {stop - 1}"
-            raise ReadError(str(error), where=where, fix=COPY_AGAIN) from error
+        rows = read_sorted(matrix, start, stop, arena, n_rows * cut_bytes_per_row(strips.size - 1))
         if columns is not None:
-            rows = _select(rows, columns.load(), matrix.n_minor)
+            rows = select_columns(rows, columns.load(), matrix.n_minor)
         with np.errstate(over="ignore"):
             values = rows.data.astype(np.float32, copy=False)
         width = 1 if are_small_counts(values) else 4
@@ -81,6 +72,34 @@ def cut_chunk(
     dtype = "uint8" if width == 1 else "float32"
     counts = sizes.astype(np.uint32)
     return StripSpill(path, offset, start, n_rows, dtype, counts, n_bytes, crc)
+
+
+def read_sorted(
+    matrix: SparseMatrix, start: int, stop: int, arena: Arena, more_bytes: int
+) -> StoredRows:
+    """Read rows of a CSR matrix, sorted and without duplicates.
+
+    Parameters
+    ----------
+    arena
+        Memory for them and for what a task makes of them, which is asked for at once.
+    more_bytes
+        What the task takes beside `cut_bytes_per_value`.
+
+    Raises
+    ------
+    ReadError
+        When an index lies outside the matrix.
+    """
+    pointers = matrix.read_pointers(start, stop)
+    n_values = int(pointers[-1] - pointers[0])
+    arena.reserve(n_values * cut_bytes_per_value(matrix) + more_bytes)
+    rows = matrix.read_rows(pointers, arena.take)
+    try:
+        return sort_and_sum(rows, matrix.n_minor)
+    except NativeError as error:
+        where = f"{matrix.label}, rows {start} to {stop - 1}"
+        raise ReadError(str(error), where=where, fix=COPY_AGAIN) from error
 
 
 def sort_and_sum(rows: StoredRows, n_columns: int) -> StoredRows:
@@ -116,8 +135,8 @@ def sort_and_sum(rows: StoredRows, n_columns: int) -> StoredRows:
     )
 
 
-def _select(rows: StoredRows, columns: NDArray[np.int64], n_columns: int) -> StoredRows:
-    """Keep the values of rising `columns`, which are numbered anew."""
+def select_columns(rows: StoredRows, columns: NDArray[np.int64], n_columns: int) -> StoredRows:
+    """Keep the values of `columns`, which are numbered anew; rows stay sorted if these rise."""
     number = np.full(n_columns, -1, np.int32)
     number[columns] = np.arange(columns.size, dtype=np.int32)
     found = number[rows.indices]

@@ -61,13 +61,21 @@ def read_into(store: Store, key: str, start: int, out: NDArray[Any]) -> bool:
         layout = _layouts.find(store, key)
         if layout is None or layout.dtype != out.dtype or start + out.size > layout.size:
             return False
-        _read(layout, start, out.view(np.uint8))
+        read_layout(layout, start, out)
     except _DAMAGE:
         return False
     return True
 
 
-def _read(layout: Layout, start: int, out: Bytes) -> None:
+def read_layout(layout: Layout, start: int, values: NDArray[Any]) -> None:
+    """Fill `values` with those from `start` of an array that is stored in this way.
+
+    Raises
+    ------
+    Exception
+        One of `cellucid_dask.source.storage.damage.DAMAGE`, on anything that is not as expected.
+    """
+    out = values.view(np.uint8)
     width = layout.dtype.itemsize
     length = layout.chunk * width
     begin, end = start * width, start * width + out.size
