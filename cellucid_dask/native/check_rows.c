@@ -5,7 +5,7 @@
  * pointers[r + 1] - pointers[0].
  *
  * Returns 1 if every row rises strictly, 0 if some row is unsorted or repeats an index,
- * ERROR_LENGTH if the pointers fall or do not end at n_values, ERROR_INDEX if an index lies outside
+ * ERROR_LENGTH if the pointers are none, fall or do not end at n_values, ERROR_INDEX if an index lies outside
  * [0, n_columns).
  *
  * Branch-free sweeps: the bounds, then the places where an index does not exceed the one before.
@@ -14,6 +14,8 @@
     EXPORT int64_t NAME(int64_t n_rows, int64_t n_columns, int64_t n_values,                       \
                         const int64_t *pointers, const INDEX *indices)                             \
     {                                                                                              \
+        if (n_rows < 0)                                                                            \
+            return ERROR_LENGTH;                                                                   \
         const int64_t base = pointers[0];                                                          \
         int64_t falls = 0;                                                                         \
         for (int64_t r = 0; r < n_rows; r++)                                                       \

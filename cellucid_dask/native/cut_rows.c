@@ -30,12 +30,16 @@ EXPORT int64_t are_small_counts(int64_t n, const float *values)
     return 1;
 }
 
+/* Whether bounds rise from 0, by no more than a strip has genes. */
 static int bounds_rise(int64_t n_strips, const int64_t *bounds)
 {
-    for (int64_t k = 0; k < n_strips; k++)
-        if (bounds[k + 1] < bounds[k] || bounds[k + 1] - bounds[k] > MOST_STRIP_GENES)
+    int64_t below = 0; /* the bound before, so the difference of the two does not overflow */
+    for (int64_t k = 0; k <= n_strips; k++) {
+        if (bounds[k] < below || bounds[k] - below > (k ? MOST_STRIP_GENES : 0))
             return 0;
-    return 1;
+        below = bounds[k];
+    }
+    return n_strips >= 0;
 }
 
 /* Finds where each row crosses the bounds of the strips. Pointers and indices were checked by
@@ -111,11 +115,11 @@ FIND_CUTS(find_cuts_i64, int64_t)
             for (int64_t k = 0; k < n_strips; k++) {                                               \
                 const uint32_t start = row[k], n = row[k + 1] - start;                             \
                 const uint16_t length = (uint16_t)n;                                               \
-                const INDEX first_gene = (INDEX)bounds[k];                                         \
+                const uint16_t first_gene = (uint16_t)bounds[k]; /* differences fit 16 bits */     \
                 memcpy(out + next_length[k], &length, 2);                                          \
                 next_length[k] += 2;                                                               \
                 for (uint32_t i = 0; i < n; i++) {                                                 \
-                    const uint16_t gene = (uint16_t)(indices[start + i] - first_gene);             \
+                    const uint16_t gene = (uint16_t)((uint16_t)indices[start + i] - first_gene);   \
                     memcpy(out + next_gene[k] + 2 * i, &gene, 2);                                  \
                 }                                                                                  \
                 next_gene[k] += 2 * (int64_t)n;                                                    \

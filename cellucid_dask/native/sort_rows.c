@@ -1,6 +1,8 @@
 /* Sort the rows of a CSR chunk by index, and keep the order of equal indices. */
 #include "native.h"
 
+enum { LONGEST_ITEM = 16 }; /* bytes of a value */
+
 typedef struct {
     int64_t index;
     int64_t position; /* where its value was, counted from the start of the row */
@@ -51,14 +53,17 @@ static Entry *sort_entries(Entry *entries, Entry *other, int64_t n, int64_t high
 }
 
 /* Sorts the rows in place. Pointers and indices were checked by check_rows. `values` holds items of
- * `itemsize` bytes (at most 16). `scratch` has room for the longest row: 2 * sizeof(Entry) +
+ * `itemsize` bytes (at most LONGEST_ITEM). `scratch` has room for the longest row: 2 * sizeof(Entry) +
  * itemsize bytes for each value.
  *
- * Returns the number of indices that repeat the one before them in their row, or ERROR_CAPACITY. */
+ * Returns the number of indices that repeat the one before them in their row, ERROR_CAPACITY, or
+ * ERROR_LENGTH for values of another size. */
 #define SORT_ROWS(NAME, INDEX)                                                                     \
     EXPORT int64_t NAME(int64_t n_rows, const int64_t *pointers, INDEX *indices, uint8_t *values,  \
                         int64_t itemsize, void *scratch, int64_t scratch_size)                     \
     {                                                                                              \
+        if (itemsize < 1 || itemsize > LONGEST_ITEM)                                               \
+            return ERROR_LENGTH;                                                                   \
         int64_t repeats = 0;                                                                       \
         for (int64_t r = 0; r < n_rows; r++) {                                                     \
             const int64_t start = pointers[r] - pointers[0], n = pointers[r + 1] - pointers[r];    \

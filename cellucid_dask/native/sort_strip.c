@@ -42,12 +42,15 @@ static inline int64_t add_statistics(int64_t n_values, const uint16_t *genes,
     return 0;
 }
 
+/* add_statistics with its cases compiled apart; width is 1 for uint8 and 4 for float32. */
 EXPORT int64_t count_strip(int64_t n_values, const uint16_t *genes, const uint8_t *values,
                            int64_t width, int64_t n_genes, void *statistics)
 {
     if (width == 1)
         return add_statistics(n_values, genes, values, 1, n_genes, statistics);
-    return add_statistics(n_values, genes, values, 4, n_genes, statistics);
+    if (width == 4)
+        return add_statistics(n_values, genes, values, 4, n_genes, statistics);
+    return ERROR_LENGTH;
 }
 
 typedef struct {
@@ -55,6 +58,20 @@ typedef struct {
     float lowest, scale; /* code = (value - lowest) * scale, cut to [0, missing - 1] */
     int64_t missing;     /* code of what is not finite */
 } GenePlace;
+
+/* Whether the records of all genes have their places among n_records, and no code reaches into the
+ * bits of the cell. */
+static int places_fit(int64_t n_genes, const GenePlace *places, int codes, int64_t record_size,
+                      int64_t n_records)
+{
+    int64_t misfits = 0;
+    for (int64_t g = 0; g < n_genes; g++) {
+        const int64_t missing = places[g].missing;
+        misfits += places[g].next < 0 || places[g].stop > n_records;
+        misfits += codes && missing != 255 && (missing != 65535 || record_size == 4);
+    }
+    return misfits == 0;
+}
 
 /* Puts the values of one segment behind the records of their genes. Of the strip, only the genes
  * from first_gene up to first_gene + n_genes are taken; places (n_genes) are theirs. record_size 4
@@ -96,13 +113,19 @@ static inline int64_t place_segment(int64_t first_cell, int64_t n_rows,
     return i == n_values ? 0 : ERROR_LENGTH;
 }
 
-/* place_segment with its cases compiled apart. records has room for the largest `stop`, which the
- * caller made from the same statistics. */
+/* place_segment with its cases compiled apart. `records` has room for n_records: ERROR_CAPACITY if
+ * that is not enough for the places, ERROR_INDEX for cells that a record has no bits for. */
 EXPORT int64_t sort_strip(int64_t first_cell, int64_t n_rows, const uint16_t *row_lengths,
                           int64_t n_values, const uint16_t *genes, const uint8_t *values,
                           int64_t width, int64_t first_gene, int64_t n_genes, int64_t codes,
-                          void *places, int64_t record_size, void *records)
+                          void *places, int64_t record_size, int64_t n_records, void *records)
 {
+    const int64_t n_cells = (int64_t)1 << (record_size == 4 ? 24 : 32);
+    if (first_gene < 0 || first_cell < 0 || n_rows < 0 || n_rows > n_cells ||
+        first_cell > n_cells - n_rows)
+        return ERROR_INDEX;
+    if (!places_fit(n_genes, places, codes != 0, record_size, n_records))
+        return ERROR_CAPACITY;
 #define CASE(WIDTH, CODES, SIZE)                                                                   \
     if (width == WIDTH && !codes == !CODES && record_size == SIZE)                                 \
     return place_segment(first_cell, n_rows, row_lengths, n_values, genes, values, WIDTH,          \

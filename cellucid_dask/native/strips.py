@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cellucid_dask.native.calls import ERRORS, NativeError, call, suffix
+from cellucid_dask.native.calls import call, suffix
 
 STATISTICS: Final = np.dtype(
     [
@@ -207,9 +207,12 @@ def sort_segment(
         uint32 (``cell << 8 | code``) or uint64 (``cell << 32 | code``), filled up to ``stop``.
     codes
         Whether to quantize; else the code is the bits of the float32.
+
+    Raises
+    ------
+    NativeError
+        When the segment or the places do not fit the records.
     """
-    if places.size and int(places["stop"].max()) > records.size:
-        raise NativeError(ERRORS[-3])
     call(
         "sort_strip",
         segment.first_cell,
@@ -224,5 +227,6 @@ def sort_segment(
         int(codes),
         places,
         records.itemsize,
+        records.size,
         records,
     )

@@ -3,7 +3,7 @@
     python tests/native/fuzz.py --seconds 600
 
 Each round draws all it does from its seed, which is printed when it fails; `--seed` with
-`--rounds 1` repeats it. `fuzz_targets.py` has one function for each one of the library.
+`--rounds 1` repeats it. The modules `fuzz_*` have one function for each one of the library.
 """
 
 from __future__ import annotations
@@ -12,53 +12,47 @@ import argparse
 import ctypes
 import os
 import random
-import re
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+import fuzz_encoder
+import fuzz_rows
+import fuzz_strips
+import fuzz_transpose
 import numpy as np
-from fuzz_targets import TARGETS, Case
+from fuzz_case import Case, Target
+from sanitizers import LIBRARY, compile_sanitized, find_sanitizer
 
-from cellucid_dask.native import build
-
-SANITIZERS = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-LIBRARY = "CELLUCID_FUZZ_LIBRARY"  # the compiled library, for the process that is under sanitizers
-SEED_FILE = "CELLUCID_FUZZ_SEED"  # where that process notes its round
-
-
-def find_sanitizer() -> Path | None:
-    """The runtime of ASan that belongs to ``cc``; None where there is none."""
-    command = ["cc", "-print-file-name=libasan.so"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except OSError:
-        return None
-    path = Path(done.stdout.strip())
-    return path.resolve() if path.is_absolute() and path.exists() else None
+TARGETS: dict[str, Target] = {
+    **fuzz_encoder.TARGETS,
+    **fuzz_rows.TARGETS,
+    **fuzz_strips.TARGETS,
+    **fuzz_transpose.TARGETS,
+}
+SEED_FILE = "CELLUCID_FUZZ_SEED"  # where the process that is under sanitizers notes its round
 
 
 def run_sanitized(arguments: list[str], folder: Path) -> int:
     """Compile with sanitizers, and run this script again in a process that has them loaded."""
-    asan = find_sanitizer()
-    if asan is None:
+    if find_sanitizer() is None:
         print("there is no cc with a shared ASan")
         return 2
-    build.compile_library(folder / build.LIBRARY, SANITIZERS)
-    environment = {
-        **os.environ,
-        LIBRARY: str(folder / build.LIBRARY),
-        SEED_FILE: str(folder / "seed"),
-        "LD_PRELOAD": str(asan),
-        "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=0",
-        "UBSAN_OPTIONS": "print_stacktrace=1",
-    }
+    environment = {**compile_sanitized(folder), SEED_FILE: str(folder / "seed")}
     code = subprocess.run([sys.executable, __file__, *arguments], env=environment).returncode
     if code:
         print(f"FAILED in {(folder / 'seed').read_text()}", flush=True)
     return code
+
+
+def exported_functions(library: str) -> set[str]:
+    """Functions of a compiled library that work on data, those made by macros too."""
+    command = ["nm", "--dynamic", "--defined-only", library]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    symbols = [line.split() for line in lines]
+    return {name for _, kind, name in symbols if kind == "T" and not name.startswith("native_")}
 
 
 def fuzz(library: ctypes.CDLL, names: list[str], seed: int, rounds: int, seconds: float) -> None:
@@ -92,10 +86,10 @@ def main() -> int:
     if LIBRARY not in os.environ:
         with tempfile.TemporaryDirectory() as folder:
             return run_sanitized(sys.argv[1:], Path(folder))
-    sources = "".join(path.read_text() for path in build.FOLDER.glob("*.c"))
-    functions = set(re.findall(r"EXPORT int64_t (\w+)\(", sources))
-    if missing := sorted(functions - TARGETS.keys()):
-        print(f"without a target: {', '.join(missing)}")
+    functions = exported_functions(os.environ[LIBRARY])
+    if functions != TARGETS.keys():
+        print(f"without a target, or without a function: {sorted(functions ^ TARGETS.keys())}")
+        return 1
     names = options.target or sorted(TARGETS)
     library = ctypes.CDLL(os.environ[LIBRARY])
     fuzz(library, names, options.seed, options.rounds, options.seconds)

@@ -223,7 +223,7 @@ def sort_part(
     return guarded[4:-4], starts
 
 
-@pytest.mark.parametrize("bounds", [[0, 5, 3, 9], [0, 70_000]])
+@pytest.mark.parametrize("bounds", [[0, 5, 3, 9], [0, 70_000], [1, 9], [-1, 9]])
 def test_bounds_that_are_none_are_refused(bounds: list[int]) -> None:
     pointers, indices = np.array([0, 2]), np.array([1, 7], np.int32)
     with pytest.raises(NativeError, match="do not add up"):
@@ -273,3 +273,36 @@ def test_records_that_are_too_few_are_refused() -> None:
     places["stop"] = 1
     with pytest.raises(NativeError, match="does not fit"):
         sort_segment(segment, 0, places, np.empty(0, np.uint32), codes=True)
+
+
+@pytest.mark.parametrize(
+    ("first_cell", "dtype"),
+    [(2**24, np.uint32), (2**32, np.uint64), (-1, np.uint32), (-1, np.uint64)],
+)
+def test_a_cell_that_no_record_holds_is_refused(first_cell: int, dtype: type) -> None:
+    """Its number would reach beyond the record, and be that of another cell."""
+    segment = Segment(
+        first_cell, np.array([1], np.uint16), np.array([0], np.uint16), np.ones(1, np.float32)
+    )
+    places = np.zeros(1, PLACES)
+    places["stop"], places["missing"] = 1, 255
+    with pytest.raises(NativeError, match="outside"):
+        sort_segment(segment, 0, places, np.empty(1, dtype), codes=True)
+
+
+@pytest.mark.parametrize("wrong", [{"next": -1}, {"stop": 2}, {"missing": 65535}, {"missing": 0}])
+def test_places_outside_of_the_records_are_refused(wrong: dict[str, int]) -> None:
+    segment = Segment(0, np.array([1], np.uint16), np.array([0], np.uint16), np.ones(1, np.float32))
+    places = np.zeros(1, PLACES)
+    places["stop"], places["missing"] = 1, 255
+    for name, value in wrong.items():
+        places[name] = value
+    guarded = np.zeros(3, np.uint32)
+    with pytest.raises(NativeError, match="does not fit"):
+        sort_segment(segment, 0, places, guarded[1:2], codes=True)
+    assert not guarded.any()
+
+
+def test_pointers_of_no_row_at_all_are_refused() -> None:
+    with pytest.raises(NativeError, match="do not add up"):
+        rows_are_sorted(np.zeros(0, np.int64), np.zeros(0, np.int32), 3)

@@ -1,101 +1,15 @@
-"""What `fuzz.py` does to each function of the library: one function of the same name for each."""
+"""What `fuzz.py` does to the encoder and the decoders: one function for each of the library."""
 
 from __future__ import annotations
 
-import ctypes
 import gzip
-from collections.abc import Callable
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
+from fuzz_case import HOSTILE, Case, Target
 
 from cellucid_dask.encode import Range, quantize
 from cellucid_dask.native.encoder import encode_bound
-
-TARGETS: dict[str, Callable[[Case], None]] = {}
-ERRORS = {-1, -2, -3, -4}
-HOSTILE = [0, 1, -1, 2**8, 2**16 - 1, 2**24, 2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**62, -(2**62)]
-
-
-class Case:
-    """One round: its random numbers, and memory that ends exactly where an array ends."""
-
-    def __init__(self, library: ctypes.CDLL, random: np.random.Generator) -> None:
-        self.library, self.random = library, random
-        self._pointers: list[int] = []
-        self._c = ctypes.CDLL(None)  # with the malloc of ASan
-        self._c.malloc.restype = ctypes.c_void_p
-        self._c.free.argtypes = [ctypes.c_void_p]
-
-    def __enter__(self) -> Case:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for pointer in self._pointers:
-            self._c.free(pointer)
-
-    def place(self, array: np.ndarray) -> np.ndarray:
-        """Copy an array into memory of its own, beyond which ASan sees reads and writes."""
-        pointer = self._c.malloc(ctypes.c_size_t(array.nbytes))
-        self._pointers.append(pointer)
-        kept = (ctypes.c_uint8 * array.nbytes).from_address(pointer)
-        placed = np.frombuffer(kept, array.dtype) if array.size else array
-        placed[:] = array
-        return placed
-
-    def room(self, n_bytes: int) -> np.ndarray:
-        """Memory to write to."""
-        return self.place(np.zeros(n_bytes, np.uint8))
-
-    def call(self, name: str, *arguments: int | np.ndarray | None) -> int:
-        """Call a function of the library."""
-        function = self.library[name]
-        function.restype = ctypes.c_int64
-        converted = [
-            ctypes.c_void_p(a.ctypes.data if a is not None else None)
-            if not isinstance(a, int | np.integer)
-            else ctypes.c_int64(int(a))
-            for a in arguments
-        ]
-        result = int(function(*converted))
-        assert result >= 0 or result in ERRORS, result
-        return result
-
-    def chance(self, probability: float) -> bool:
-        """Whether something of this probability happens."""
-        return bool(self.random.random() < probability)
-
-    def size(self, limit: int) -> int:
-        """A size up to `limit`; small ones are as likely as large ones."""
-        return int((limit + 1) ** self.random.random()) - int(self.chance(0.5))
-
-    def choose(self, *values: Any) -> Any:
-        """One of the values."""
-        return values[self.random.integers(len(values))]
-
-    def spoil(self, array: np.ndarray) -> None:
-        """Put what no caller would mean into some places."""
-        for _ in range(int(self.random.integers(1, 4)) if array.size else 0):
-            place = self.random.integers(array.size)
-            value = self.choose(*HOSTILE, int(self.random.integers(2**62)))
-            if self.chance(0.5) and array.dtype != np.uint64:
-                value = int(array[place]) + self.choose(-1, 1)
-            array[place] = np.array([value], np.int64).astype(array.dtype)[0]
-
-    def codes(self, n: int, bits: int) -> np.ndarray:
-        """`n` codes of few or many values, as uint64."""
-        palette = self.random.integers(0, 2**bits, self.choose(1, 2, 5, 25, 300), np.uint64)
-        weights = self.random.random(palette.size) ** self.choose(0, 1, 20)
-        if palette.size == 25:  # whose codes are of all lengths
-            weights = 0.5 ** np.arange(25)
-        return self.random.choice(palette, n, p=weights / weights.sum())
-
-
-def target(function: Callable[[Case], None]) -> Callable[[Case], None]:
-    """Make a function known to `fuzz.py`."""
-    TARGETS[function.__name__] = function
-    return function
 
 
 def _encode_records(case: Case, record_bits: int, width: int) -> None:
@@ -145,19 +59,16 @@ def _encode_records(case: Case, record_bits: int, width: int) -> None:
         assert hostile or plain == genes
 
 
-@target
 def encode_records32(case: Case) -> None:
     """Genes of one byte."""
     _encode_records(case, 32, 1)
 
 
-@target
 def encode_records64(case: Case) -> None:
     """Genes of any width."""
     _encode_records(case, 64, case.choose(1, 2, 4))
 
 
-@target
 def encode_dense(case: Case) -> None:
     """Streams with and without runs."""
     n = max(0, case.size(case.choose(300, 70_000, 300_000)))
@@ -175,7 +86,6 @@ def encode_dense(case: Case) -> None:
     assert case.call("encode_dense", case.choose(-1, 2**32, 2**62), plain, out, 0) < 0
 
 
-@target
 def make_records(case: Case) -> None:
     """Values of any bits, cells of any kind, ranges of any numbers."""
     n = max(0, case.size(2000))
@@ -211,7 +121,6 @@ def make_records(case: Case) -> None:
     np.testing.assert_array_equal(room, expected.astype(room.dtype))
 
 
-@target
 def unshuffle(case: Case) -> None:
     """Any width."""
     n, width = max(0, case.size(5000)), int(case.choose(1, 2, 3, 4, 5, 8, 16))
@@ -221,7 +130,6 @@ def unshuffle(case: Case) -> None:
         np.testing.assert_array_equal(out.reshape(n, width), planes.reshape(width, n).T)
 
 
-@target
 def lzf_decompress(case: Case) -> None:
     """Noise, and noise that looks like literals and references."""
     packed = case.random.integers(0, 256, max(0, case.size(3000))).astype(np.uint8)
@@ -230,52 +138,11 @@ def lzf_decompress(case: Case) -> None:
     case.call("lzf_decompress", packed.size, case.place(packed), out.size, out)
 
 
-@target
-def transpose_rows(case: Case) -> None:
-    """Rows of any indices, which may lie outside, and pointers that may not fit them."""
-    n_rows, n_genes = max(0, case.size(40)), 1 + max(0, case.size(50))
-    lengths = case.random.integers(0, 1 + int(case.choose(0, 3, 90)), n_rows)
-    pointers = np.cumsum([case.choose(0, 9), *lengths]).astype(np.int64)
-    n = int(pointers[-1] - pointers[0])
-    kind, width = case.choose(np.int32, np.int64), case.choose(4, 1)
-    indices = case.random.integers(0, n_genes, n).astype(kind)
-    values = case.random.integers(0, 256, n).astype(np.float32)
-    hostile = case.chance(0.4)
-    if hostile:
-        case.spoil(case.choose(indices, pointers))
-    starts = case.place(np.zeros(n_genes + 1, np.int64))
-    scratch, rows = case.place(np.zeros(n_genes, np.int64)), case.place(np.zeros(n, np.uint16))
-    out = case.place(np.zeros(n, np.float32 if width == 4 else np.uint8))
-    name = "transpose_rows_i32" if kind is np.int32 else "transpose_rows_i64"
-    facts = (case.place(pointers), case.place(indices), case.place(values), width)
-    said_rows = case.choose(n_rows, 65_537, -1) if hostile else n_rows
-    done = case.call(name, said_rows, n_genes, n, *facts, starts, scratch, rows, out)
-    if not hostile:
-        order = np.argsort(indices, kind="stable")
-        assert done == 0
-        np.testing.assert_array_equal(rows, np.repeat(np.arange(n_rows), lengths)[order])
-        np.testing.assert_array_equal(out, values[order])
-
-
-@target
-def append_genes(case: Case) -> None:
-    """Chunks whose bounds, and places whose ends, may be anything."""
-    n_genes = max(0, case.size(40))
-    bounds = np.cumsum([0, *case.random.integers(0, 1 + int(case.choose(0, 9)), n_genes)])
-    starts = bounds + np.cumsum([0, *case.random.integers(0, 3, n_genes)])
-    filled, n, room = starts[:-1].copy(), int(bounds[-1]), int(starts[-1])
-    hostile = case.chance(0.4)
-    if hostile:
-        case.spoil(case.choose(bounds, filled))
-    first, cell = case.choose(0, 2**20), case.choose(4, 8)
-    width, out_width = case.choose((1, 1), (1, 4), (4, 4))
-    rows = case.random.integers(0, 65_536, n).astype(np.uint16)
-    values = case.random.integers(0, 256, n * width).astype(np.uint8)
-    cells, out = case.room(room * cell), case.room(room * out_width)
-    chunk = (case.place(bounds), first, case.place(rows), case.place(values), width)
-    next_places = case.place(filled)
-    places = (case.place(starts), next_places, cell, cells, out_width, out)
-    done = case.call("append_genes", n_genes, n, *chunk, *places)
-    if not hostile:
-        assert done == 0
-        np.testing.assert_array_equal(next_places - starts[:-1], np.diff(bounds))
+TARGETS: dict[str, Target] = {
+    "encode_records32": encode_records32,
+    "encode_records64": encode_records64,
+    "encode_dense": encode_dense,
+    "make_records": make_records,
+    "unshuffle": unshuffle,
+    "lzf_decompress": lzf_decompress,
+}
