@@ -12,6 +12,7 @@ import pytest
 from page_data import CELLS, MAPS, STORAGE_OPTIONS, atlas, outlier_quantiles, score
 
 from cellucid_dask import AnnDataServer, export
+from cellucid_dask.native.library import load
 
 pytest.importorskip("selenium", reason="selenium, which drives the browser, is not installed")
 
@@ -20,6 +21,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
 
 pytestmark = needs_browser
+NATIVE_HEAD = bytes([31, 139, 8, 0, 0, 0, 0, 0, 0, 255])  # of gzip members of the encoder in C
 
 
 def test_live_data_looks_like_its_export(page: Page, serve: Any, served: Any) -> None:
@@ -55,10 +57,16 @@ def test_all_quantizations_and_compressions_are_decoded(
     adata = atlas()
     for name, dtype in (("uint16", "uint32"), ("float32", "uint64")):
         widen_edges(exports / name, dtype)
+    packed = {**STORAGE_OPTIONS["float32"], "compression": 6}
+    ids = {"dataset_id": "packed", "dataset_name": "Packed"}
+    export(adata, exports / "packed", quiet=True, **ids, **packed)
     page.open(serve(exports), "dataset=uint8")
     expected = edges_of(exports / "float32", "uint64").ravel().tolist()
     columns = {"obs:score": score(), "gene:Gene7": adata[:, "Gene7"].X.toarray().ravel()}
-    for form, options in STORAGE_OPTIONS.items():
+    for form, options in {**STORAGE_OPTIONS, "packed": packed}.items():
+        stored = [path.read_bytes() for path in (exports / form / "var").glob("Gene7.*")]
+        if load() is not None and options["compression"]:
+            assert [content[:10] for content in stored] == [NATIVE_HEAD]
         for color, values in columns.items():
             found = page.driver.execute_async_script(DECODE, f"{form}/", color)
             lo, hi = np.nanmin(values), np.nanmax(values)
