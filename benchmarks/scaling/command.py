@@ -87,12 +87,20 @@ def workers(
     "--spills",
     default=0,
     show_default=True,
-    help="Spill files listed in a task; 0: their path.",
+    help="Chunks listed in a task; 0: the path of their list.",
+)
+@click.option(
+    "--strips",
+    default=0,
+    show_default=True,
+    help="Tasks cut chunks at so many strips; 0: tasks write genes.",
 )
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write it here.")
-def scheduler(tasks: int, workers: int, genes: int, spills: int, json_path: Path | None) -> None:
+def scheduler(
+    tasks: int, workers: int, genes: int, spills: int, strips: int, json_path: Path | None
+) -> None:
     """Run tasks that do nothing, and measure the scheduler."""
-    found = measure_tasks(tasks, genes, spills, workers).as_dict()
+    found = measure_tasks(tasks, genes, spills, workers, strips).as_dict()
     for name, value in found.items():
         click.echo(f"{name:>24}  {value:,.6g}" if value < 1 else f"{name:>24}  {value:,.0f}")
     click.echo(f"measured on: {describe_machine()}")

@@ -16,13 +16,15 @@ from typing import Any
 from benchmarks.scaling.hollow_atlas import VALUES, HollowAtlas
 from cellucid_dask.compute.cluster import WORKER_BYTES
 from cellucid_dask.exporter.checks.survey import survey
-from cellucid_dask.exporter.planning.memory import spill_bytes
+from cellucid_dask.exporter.planning.memory import gene_bytes
 from cellucid_dask.exporter.planning.plan import Plan, make_plan
 from cellucid_dask.exporter.stages.task_counts import count_tasks
 from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.source.open import open_source
 
 READ_BYTES = 12  # float32 values and int64 indices, as they are where nothing compresses them
+SEGMENT_SIZE = 4  # bytes of the size of a segment in the receipt of its chunk
+CHUNK_FACTS = 200  # bytes of such a receipt beside them: path, offset, cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +69,33 @@ class Counts:
 
     @property
     def chunks(self) -> int:
-        """Spill files."""
+        """Row chunks of the first pass."""
         return len(self.plan.row_chunks)
 
     @property
-    def requests(self) -> int:
-        """Reads of the second pass: pointers, rows and values of each block in each file."""
-        return 3 * self.tasks["genes"] * self.chunks
+    def strips(self) -> int:
+        """Strips of genes, which are the tasks of the second pass."""
+        return self.plan.n_strips
+
+    @property
+    def spill_files(self) -> int:
+        """Spill files: a worker appends all of its chunks to one."""
+        return min(self.workers, self.chunks)
+
+    @property
+    def segments(self) -> int:
+        """Reads of the second pass: a strip has a segment in each chunk."""
+        return self.strips * self.chunks
 
     @property
     def opens(self) -> int:
-        """How often the second pass opens a spill file."""
-        return self.tasks["genes"] * self.chunks
+        """How often the second pass opens a spill file, where the segments of a strip fit."""
+        return self.strips * self.spill_files
+
+    @property
+    def index_bytes(self) -> int:
+        """Bytes of the list of all chunks, which every worker reads once."""
+        return SEGMENT_SIZE * self.segments + CHUNK_FACTS * self.chunks
 
 
 class Planner:
@@ -95,11 +112,10 @@ class Planner:
         catalog, options = self._catalog, self._options
         assert catalog.genes is not None
         share = (self.machine.memory - WORKER_BYTES) * 9 // 10
-        plan = make_plan(catalog, options, share, workers, native=False)
+        plan = make_plan(catalog, options, share, workers, native=True)
         tasks = count_tasks(self._source, catalog, options, plan, workers)
         read = READ_BYTES * self.spec.nnz
-        spilled = spill_bytes(catalog.genes)
-        spilled += 8 * len(plan.row_chunks) * (self.spec.genes + 1)
+        spilled = gene_bytes(catalog.genes) + 2 * plan.n_strips * self.spec.cells
         return Counts(
             self.spec, self.machine, workers, plan, tasks, read, spilled, plan.output_bytes
         )
@@ -202,36 +218,29 @@ def _add_obs_stages(model: Model, rates: Mapping[str, Any]) -> None:
 
 
 def _add_gene_stages(model: Model, rates: Mapping[str, Any]) -> None:
-    """Add both passes over the genes, and the stage between them."""
+    """Add both passes over the genes."""
     c, spec, machine = model.counts, model.counts.spec, model.counts.machine
-    pieces = c.chunks * spec.genes
+    pieces = c.strips * spec.cells
     first = spec.nnz * rates["pass1_per_nnz"] + pieces * rates["pass1_per_piece"]
     second = (
         spec.nnz * rates["pass2_per_nnz"]
-        + spec.cells * spec.genes * rates["pass2_per_value"]
         + pieces * rates["pass2_per_piece"]
+        + spec.cells * spec.genes * rates["pass2_per_value"]
         + spec.genes * rates["pass2_per_file"]
+        + c.segments * rates["pass2_per_segment"]
     )
-    groups = c.tasks.get("spill sizes", 1)
     model.stages["transpose"] = Stage(
         {
             "workers": first * share_of_busiest_worker(c.chunks, c.workers),
             "bandwidth": (c.read + c.spilled) / machine.bandwidth,
             "opens": (2 * spec.nnz // VALUES + 4 * c.chunks) / machine.opens,
-        }
-    )
-    model.stages["spill sizes"] = Stage(
-        {
-            "workers": pieces
-            * rates["pointers_per_gene"]
-            * share_of_busiest_worker(groups, c.workers),
-            "bandwidth": 8 * pieces / machine.bandwidth,
+            "main process": c.segments * rates["journal_per_segment"],
         }
     )
     model.stages["genes"] = Stage(
         {
             "workers": second * share_of_busiest_worker(c.tasks["genes"], c.workers),
-            "bandwidth": (c.spilled + c.written) / machine.bandwidth,
+            "bandwidth": (c.spilled + c.written + c.workers * c.index_bytes) / machine.bandwidth,
             "opens": (c.opens + spec.genes) / machine.opens,
             "main process": spec.genes * rates["journal_per_file"],
         }

@@ -49,9 +49,7 @@ def format_seconds(seconds: float) -> str:
 
 
 def _format_times(models: Sequence[Model]) -> list[str]:
-    lines = _format_header(
-        "workers | check, plan | obs | transpose | sizes | genes | rest | edges | all"
-    )
+    lines = _format_header("workers | check, plan | obs | transpose | genes | rest | edges | all")
     for model in models:
         stages = model.stages
 
@@ -67,7 +65,6 @@ def _format_times(models: Sequence[Model]) -> list[str]:
                     format_seconds(stages["check and plan"].seconds),
                     format_stages(*OBS),
                     format_stages("transpose"),
-                    format_stages("spill sizes"),
                     format_stages("genes"),
                     format_stages("manifests", "publish"),
                     format_stages("edges"),
@@ -80,8 +77,9 @@ def _format_times(models: Sequence[Model]) -> list[str]:
 
 def _format_traffic(models: Sequence[Model]) -> list[str]:
     lines = _format_header(
-        "workers | read | spilled, read back | written | files | spill files | "
-        "opens of pass 2 | reads of pass 2 | bytes of a piece | keeps up with, pass 1, 2"
+        "workers | read | spilled, read back | written | files | chunks | strips | "
+        "values of a row in a strip | opens of pass 2 | reads of pass 2 | bytes of a read | "
+        "list of chunks | keeps up with, pass 1, 2"
     )
     for model in models:
         c = model.counts
@@ -94,9 +92,12 @@ def _format_traffic(models: Sequence[Model]) -> list[str]:
                     *(decimal(n) for n in (c.read, c.spilled, c.written)),
                     f"{c.plan.n_files:,}",
                     f"{c.chunks:,}",
+                    f"{c.strips:,}",
+                    f"{c.spec.per_cell / c.strips:.1f}",
                     f"{c.opens:,}",
-                    f"{c.requests:,}",
-                    decimal(c.spilled // c.opens),
+                    f"{c.segments:,}",
+                    decimal(c.spilled // c.segments),
+                    decimal(c.index_bytes),
                     f"{decimal(int(one))}/s, {decimal(int(two))}/s",
                 ]
             )
@@ -106,7 +107,7 @@ def _format_traffic(models: Sequence[Model]) -> list[str]:
 
 def _format_load(models: Sequence[Model]) -> list[str]:
     lines = _format_header(
-        "workers | tasks: obs | transpose | sizes | genes | memory of a task | "
+        "workers | tasks: obs | transpose | genes | memory of a task | "
         "memory of all workers | scheduler, CPU | scheduler, memory | main process, memory | "
         "files made a second"
     )
@@ -118,7 +119,7 @@ def _format_load(models: Sequence[Model]) -> list[str]:
                 [
                     f"{c.workers:,}",
                     f"{n_obs:,}",
-                    *(f"{c.tasks.get(n, 0):,}" for n in ("transpose", "spill sizes", "genes")),
+                    *(f"{c.tasks.get(n, 0):,}" for n in ("transpose", "genes")),
                     decimal(c.plan.peak_bytes),
                     decimal((c.plan.peak_bytes + WORKER_BYTES) * c.workers),
                     format_seconds(model.scheduler_seconds),

@@ -6,7 +6,7 @@ import pickle
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +14,14 @@ from typing import Any
 
 import numpy as np
 import psutil
+from numpy.typing import NDArray
 
 from benchmarks.scaling.cluster import Cluster, running_cluster
 from cellucid_dask.compute.choose_cluster import choose_cluster
 from cellucid_dask.compute.engine import Engine
 from cellucid_dask.compute.progress import Reporter
-from cellucid_dask.exporter.receipts import GENE_RECEIPT, GeneReceipts, Spill
+from cellucid_dask.compute.shared import Shared
+from cellucid_dask.exporter.receipts import GENE_RECEIPT, GeneReceipts, StripSpill
 from cellucid_dask.exporter.stages.genes.blocks import GeneSettings
 from cellucid_dask.options.run import RunOptions
 
@@ -28,11 +30,18 @@ SCRATCH = "/scratch/project/atlases/.atlas.cellucid-staging/cellucid-dask-scratc
 
 
 def return_receipts(
-    _settings: GeneSettings, _spills: Any, start: int, ids: Sequence[str]
+    _settings: GeneSettings,
+    _spills: Any,
+    _strip: int,
+    _n_genes: int,
+    _wanted: NDArray[np.int64],
+    numbers: NDArray[np.int64],
+    _ids: Sequence[str],
+    _max_bytes: int,
 ) -> GeneReceipts:
-    """Do nothing, and return what a task that wrote genes returns."""
-    receipts = np.zeros(len(ids), GENE_RECEIPT)
-    receipts["gene"] = np.arange(start, start + len(ids))
+    """Do nothing, and return what a task that wrote the genes of a strip returns."""
+    receipts = np.zeros(numbers.size, GENE_RECEIPT)
+    receipts["gene"] = numbers
     receipts["size"], receipts["crc32"], receipts["hi"] = 10_000, 123_456_789, 5.0
     return receipts
 
@@ -43,23 +52,28 @@ def make_arguments(n_tasks: int, genes_each: int, n_spills: int) -> list[tuple[A
     Parameters
     ----------
     n_spills
-        Spill files that each task gets in a list; 0 gives it the path of a file with the list.
+        Chunks that each task gets in a list; 0 gives it the path of a file with the list.
     """
     settings = GeneSettings(
         "/scratch/project/atlases/.atlas/export", SCRATCH, 10**8, 8, 6, native=True
     )
-    spills: Any = f"{SCRATCH}/spills.json"
+    spills: Any = Shared(f"{SCRATCH}/spills.pickle")
     if n_spills:
-        spills = [
-            Spill(
-                f"{SCRATCH}/rows-{i}.spill", i, 12_000, 60_000, 24_000_000, "uint8", 72_480_008, i
-            )
-            for i in range(n_spills)
-        ]
-    return [
-        (settings, spills, i, [f"ENSG{i * genes_each + j:011d}" for j in range(genes_each)])
-        for i in range(n_tasks)
-    ]
+        spills = [return_chunk(i, 100) for i in range(n_spills)]
+    wanted = np.arange(genes_each)
+    tasks = []
+    for i in range(n_tasks):
+        numbers = i * genes_each + wanted
+        ids = [f"ENSG{number:011d}" for number in numbers]
+        tasks.append((settings, spills, i, genes_each, wanted, numbers, ids, 10**9))
+    return tasks
+
+
+def return_chunk(number: int, n_strips: int) -> StripSpill:
+    """Do nothing, and return what a task that cut a chunk at strips returns."""
+    path = f"{SCRATCH}/rows-0123456789abcdef.spill"
+    sizes = np.full(n_strips, 123_456, np.uint32)
+    return StripSpill(path, 10**9, number, 12_000, "float32", sizes, 10**9, 10**9)
 
 
 @dataclass(slots=True)
@@ -139,15 +153,32 @@ class TaskLoad:
         }
 
 
-def measure_tasks(n_tasks: int, genes_each: int, n_spills: int, n_workers: int) -> TaskLoad:
-    """Run tasks that do nothing through the engine, on a scheduler of their own."""
-    tasks = make_arguments(n_tasks, genes_each, n_spills)
+def measure_tasks(
+    n_tasks: int, genes_each: int, n_spills: int, n_workers: int, n_strips: int = 0
+) -> TaskLoad:
+    """Run tasks that do nothing through the engine, on a scheduler of their own.
+
+    Parameters
+    ----------
+    n_strips
+        Tasks cut chunks at so many strips, instead of writing genes; 0 for tasks of genes.
+    """
+    work: Callable[..., Any] = return_receipts
+    tasks = make_arguments(0 if n_strips else n_tasks, genes_each, n_spills)
+    if n_strips:
+        work, tasks = return_chunk, [(i, n_strips) for i in range(n_tasks)]
     size = len(pickle.dumps(tasks[-1]))
     with running_cluster(n_workers) as cluster, tempfile.TemporaryDirectory() as folder:
-        return _run_tasks(cluster, tasks, size, Path(folder))
+        return _run_tasks(cluster, work, tasks, size, Path(folder))
 
 
-def _run_tasks(cluster: Cluster, tasks: list[tuple[Any, ...]], size: int, folder: Path) -> TaskLoad:
+def _run_tasks(
+    cluster: Cluster,
+    work: Callable[..., Any],
+    tasks: list[tuple[Any, ...]],
+    size: int,
+    folder: Path,
+) -> TaskLoad:
     run, reporter = RunOptions(scheduler=str(cluster.file)), Reporter(quiet=True)
     with (
         Engine(choose_cluster(run, in_memory=False, small=False), reporter) as engine,
@@ -155,7 +186,7 @@ def _run_tasks(cluster: Cluster, tasks: list[tuple[Any, ...]], size: int, folder
         watched_processes(cluster.scheduler, psutil.Process()) as (scheduler, client),
     ):
         began = time.perf_counter()
-        engine.run("tasks", return_receipts, tasks, unit="tasks")
+        engine.run("tasks", work, tasks, unit="tasks")
         spent = time.perf_counter() - began
         time.sleep(1)  # in which the scheduler releases the tasks
     return TaskLoad(len(tasks), size, spent, scheduler, client)

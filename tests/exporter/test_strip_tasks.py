@@ -202,7 +202,7 @@ def test_a_matrix_without_cells_has_no_values() -> None:
         (140_000_000, 200_000, 10_000, 2, PLENTY, 43),  # 16 values of a row
         (140_000_000, 200_000, 10_000, 2, 1_000_000, 140),  # as memory asks for
         (10**9, 10**7, 30_000, 16, PLENTY, 32),  # two for each slot, with 3 values of a row
-        (21 * 10**9, 10**7, 30_000, 1024, PLENTY, 205),  # 100,000 values of each spill file
+        (21 * 10**9, 10**7, 30_000, 256, PLENTY, 205),  # 400,000 values of each spill file
         (10**12, 10**8, 60_000, 1024, 100, MAX_STRIPS),
         (10**4, 10**3, 2 * MAX_STRIP_GENES + 1, 1, PLENTY, 3),
         (10**9, 10**3, 7, 64, PLENTY, 7),

@@ -20,7 +20,7 @@ MAX_STRIPS: Final = 1024  # a chunk has a segment in each, which must not be tin
 STRIPS_PER_SLOT: Final = 6  # so that all slots end at about the same time
 LEAST_PER_SLOT: Final = 2  # so that no slot has nothing to do for half of the time
 ROW_VALUES: Final = 16  # of a row in a strip; to cut fewer takes longer than to sort them
-MIN_VALUES: Final = 100_000  # that a strip reads from each spill file: opening one takes time
+MIN_VALUES: Final = 400_000  # that a strip reads from each spill file: opening one takes time
 SAMPLES: Final = 16  # places of the matrix of which the gene indices are read
 SAMPLE_VALUES: Final = 1 << 16  # indices at each
 
