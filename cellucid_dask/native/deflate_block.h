@@ -107,6 +107,9 @@ static inline void put_bits(BitWriter *out, Bits entry)
 /* Choose codes for a stream with these counts. */
 void plan_block(const Counts *counts, Background background, Block *block);
 
+/* Describe the codes of literals and match lengths; the only distance is that of a unit. */
+void make_header(const uint8_t *code_lengths, int unit, CodeHeader *header);
+
 /* What stands before the first gap. */
 BitWriter put_header(const Block *block, BitWriter out);
 
