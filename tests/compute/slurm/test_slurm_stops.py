@@ -67,8 +67,12 @@ def hook(event, arguments):
                 pass
         while os.path.exists(marker) and not os.path.exists(released):
             time.sleep(0.05)
+    path = os.fspath(arguments[0 if spill else 1])
+    name = os.path.basename(path)
+    if spill:  # several chunks are appended to a file
+        name += "@%d" % (os.path.getsize(path) if os.path.exists(path) else 0)
     with open(place + "/notes-%d" % os.getpid(), "a") as file:
-        file.write(os.path.basename(os.fspath(arguments[1])) + "\\n")
+        file.write(name + "\\n")
 
 sys.addaudithook(hook)
 if "export" in sys.orig_argv:
@@ -221,7 +225,7 @@ class Scenario:
         """Names of what the journal says is done."""
         done: FinishedWork = done_at(self.out)
         return {
-            "spill": {Path(spill.path).name for spill in done.spills},
+            "spill": {f"{Path(spill.path).name}@{spill.offset}" for spill in done.spills},
             "gene": {f"Gene{i}.values.u8.gz" for i in done.genes["gene"].tolist()},
         }
 
