@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Iterator
@@ -56,6 +57,7 @@ class Reporter:
             stderr=True, quiet=quiet, highlight=False, soft_wrap=True, force_terminal=self.live
         )
         self.seconds: dict[str, float] = {}
+        self._spans: list[tuple[float, float]] = []  # when each stage began and ended
 
     def say(self, line: str = "") -> None:
         """Print one line; a log that cannot be written does not end the run."""
@@ -78,8 +80,18 @@ class Reporter:
             else:
                 yield from self._lines(name, total, unit, began)
         finally:
-            spent = time.perf_counter() - began
-            self.seconds[name] = self.seconds.get(name, 0.0) + spent
+            ended = time.perf_counter()
+            self.seconds[name] = self.seconds.get(name, 0.0) + ended - began
+            self._spans.append((began, ended))
+
+    @property
+    def busy_seconds(self) -> float:
+        """Seconds in which a stage ran; the time of two at the same time counts once."""
+        busy, until = 0.0, -math.inf
+        for began, ended in sorted(self._spans):
+            busy += max(ended - max(began, until), 0.0)
+            until = max(until, ended)
+        return busy
 
     def _bar(self, name: str, total: int, unit: str) -> Iterator[Any]:
         columns = (

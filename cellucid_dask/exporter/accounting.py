@@ -35,7 +35,8 @@ def record_usage(result: ExportResult, run: RunOptions, reporter: Reporter) -> I
         except VerifyError as error:
             verify_error = error
     result.warnings, result.discovered = reword_all(result.warnings), reword_all(result.discovered)
-    result.set_usage(reporter.seconds, time.perf_counter() - started, memory.peak)
+    total = time.perf_counter() - started
+    result.set_usage(reporter.seconds, reporter.busy_seconds, total, memory.peak)
     if run.report is not None:
         write_report(result, Path(run.report).resolve())  # write through a link, keep the link
     if verify_error is not None:

@@ -22,7 +22,7 @@ class ExportResult:
     warnings
         What the user should know.
     seconds
-        By stage, in order.
+        By stage, in order; stages may run at the same time.
     total_seconds, peak_memory_bytes
         Of the whole run; memory is the summed resident memory of all its processes.
     peak_memory_of
@@ -65,10 +65,13 @@ class ExportResult:
     discovered: list[str] = field(default_factory=list)
     written: bool = False
 
-    def set_usage(self, stages: Mapping[str, float], total: float, peak: int) -> None:
-        """Set the seconds of each stage and in total, and the peak memory in bytes."""
+    def set_usage(self, stages: Mapping[str, float], busy: float, total: float, peak: int) -> None:
+        """Set the seconds of each stage, of all together and in total, and the peak in bytes.
+
+        Stages that run at the same time count in full each, so their sum may exceed `busy`.
+        """
         self.seconds = {name: round(spent, 3) for name, spent in stages.items()}
-        self.seconds["start and stop"] = round(max(total - sum(stages.values()), 0.0), 3)
+        self.seconds["start and stop"] = round(max(total - busy, 0.0), 3)
         self.total_seconds, self.peak_memory_bytes = round(total, 3), peak
 
     def as_dict(self) -> dict[str, Any]:

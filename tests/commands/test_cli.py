@@ -95,7 +95,7 @@ def test_a_dry_run_tells_the_plan_and_writes_nothing(
     assert re.match(r"\d+ of about .*B$", facts["gene blocks"])
     assert re.match(r"obs \d+, transpose 1, genes about \d+, edges 1$", facts["tasks"])
     assert "2 worker" in facts["runs on"]
-    assert re.match(r"[\d.]+ \w+ projected of [\d.]+ \w+", facts["memory per worker"])
+    assert re.match(r"[\d.]+ \w+ projected of [\d.]+ \w+", facts["memory of a task"])
     assert re.match(r"\d+ files, about [\d.]+ \w*B$", facts["output"])
     for found in (
         "obsm/X_umap_2d as 2d",

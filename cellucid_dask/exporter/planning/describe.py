@@ -56,7 +56,7 @@ def describe_plan(
     projected, allowed = (
         n + selection_bytes(catalog) for n in (plan.peak_bytes, plan.worker_bytes)
     )
-    facts["memory per worker"] = f"{decimal(projected)} projected of {decimal(allowed)} allowed"
+    facts["memory of a task"] = f"{decimal(projected)} projected of {decimal(allowed)} allowed"
     facts["scratch"] = decimal(plan.scratch_bytes)
     facts["output"] = f"{plan.n_files:,} files, about {decimal(plan.output_bytes)}"
     return facts
