@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import h5py
+import hdf5plugin
 import numpy as np
 import pytest
 from chunked import chunk_name
@@ -14,6 +16,7 @@ from test_direct_reading import values_of
 
 from cellucid_dask.errors import CellucidDaskError
 from cellucid_dask.source.storage.file_array import DIRECT_BYTES, FileArray
+from cellucid_dask.source.storage.store import locate_store
 
 RANGE = slice(1500, 1500 + DIRECT_BYTES)
 VALUES = values_of("i4", 100_000)
@@ -124,3 +127,36 @@ def test_a_chunk_of_another_length(tmp_path: Path, way: str, n_values: int) -> N
     name = chunk_name(path, "X/data", 1)
     (path / name).write_bytes((other / name).read_bytes())
     assert isinstance(assert_same(array_of(path), way), str)
+
+
+@pytest.mark.parametrize("way", ["hdf5 zstd", "hdf5 zstd, shuffle"])
+def test_damage_that_the_zstd_filter_of_hdf5_does_not_notice(tmp_path: Path, way: str) -> None:
+    path = DIRECT[way](tmp_path, VALUES, 9000)
+    array = array_of(path)
+    with h5py.File(path) as file:
+        offset = file["X/data"].id.get_chunk_info(1).byte_offset
+    whole = path.read_bytes()
+    for at in range(offset + 4, offset + 9):  # what the header states, and the first block
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])
+        for rows in (slice(8000, 80_000), slice(10_000, 10_010)):  # read directly, and by HDF5
+            said = outcome(lambda rows=rows: array[rows])
+            assert isinstance(said, str), at
+            assert "X/data, chunk 1 (items 9000 to 17999)" in said
+    path.write_bytes(whole)
+    assert array[10_000:10_010].tobytes() == VALUES[10_000:10_010].tobytes()
+
+
+def test_a_damaged_zstd_chunk_of_a_table(tmp_path: Path) -> None:
+    table = np.arange(60 * 40, dtype="f4").reshape(60, 40)
+    path = tmp_path / "table.h5"
+    with h5py.File(path, "w") as file:
+        made = file.create_dataset("X", data=table, chunks=(25, 20), **hdf5plugin.Zstd())
+        offset = made.id.get_chunk_info_by_coord((25, 20)).byte_offset
+        array = FileArray.of(locate_store(path), "X", made)
+    assert array[20:55, 10:30].tobytes() == table[20:55, 10:30].tobytes()
+    whole = bytearray(path.read_bytes())
+    whole[offset + 7] ^= 0xFF
+    path.write_bytes(whole)
+    assert array[:25, :].tobytes() == table[:25].tobytes()
+    assert array[:, :20].tobytes() == table[:, :20].tobytes()
+    assert "X, chunk 1 (rows 25 to 49)" in str(outcome(lambda: array[20:55, 10:30]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +15,7 @@ from cellucid_dask.source.storage.direct import read as direct
 from cellucid_dask.source.storage.direct.layout import holds_numbers
 from cellucid_dask.source.storage.elements import is_array
 from cellucid_dask.source.storage.store import Store
+from cellucid_dask.source.storage.zstd_filter import refuse_damaged_chunks
 
 ROWS_PER_READ = 1 << 17  # rows of cells that are read at a time
 DIRECT_BYTES = 1 << 16  # from which a range is read without HDF5 or zarr
@@ -113,7 +115,7 @@ class FileArray:
         place = f"{self.store.path}, {self.key}"
         with self.store.open_element(self.key) as element:
             try:
-                return np.asarray(element[index])
+                return np.asarray(_read_sound(element, index))
             except UnicodeDecodeError:
                 raise  # the bytes are there: it is their meaning that is not known
             except DAMAGE as error:
@@ -138,8 +140,15 @@ class FileArray:
         first, last, _ = rows.indices(self.shape[0])
         for start in range(first - first % step, last, step):
             try:
-                element[start : start + step]
+                _read_sound(element, slice(start, start + step))
             except DAMAGE:
                 noun = "items" if self.ndim == 1 else "rows"
                 return f", chunk {start // step} ({noun} {start} to {start + step - 1})"
         return ""
+
+
+def _read_sound(element: Any, index: Any) -> Any:
+    """Read by HDF5 or zarr; what HDF5 does not notice is refused first."""
+    if isinstance(element, h5py.Dataset):
+        refuse_damaged_chunks(element, index)
+    return element[index]
