@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Sequence
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -39,12 +38,15 @@ class Cutting:
         A spilled chunk each.
     began
         When, by `time.perf_counter`.
+    errors
+        Why the journal could not record a chunk.
     """
 
     order: NDArray[np.int64]
     bounds: NDArray[np.int64]
     futures: Sequence[Future[StripSpill]]
     began: float
+    errors: list[OSError]
 
 
 def start_cutting(job: Job, genes: Genes) -> Cutting:
@@ -61,13 +63,19 @@ def start_cutting(job: Job, genes: Genes) -> Cutting:
     ]
     futures = job.engine.begin(cut_chunk, tasks, in_process=job.source.local)
 
+    errors: list[OSError] = []
+
     def record(future: Future[StripSpill]) -> None:
-        with contextlib.suppress(CancelledError, Exception):  # `finish` raises it
+        if future.cancelled() or future.exception() is not None:
+            return  # `finish` raises it
+        try:
             job.journal.chunk(future.result())
+        except OSError as error:
+            errors.append(error)
 
     for future in futures:
         future.add_done_callback(record)
-    return Cutting(order, bounds, futures, began)
+    return Cutting(order, bounds, futures, began, errors)
 
 
 def write_by_strips(
@@ -80,8 +88,12 @@ def write_by_strips(
     missing
         Numbers of the genes that are not written yet, rising.
     """
-    made = job.engine.finish("transpose", cutting.futures, unit="chunks", began=cutting.began)
-    forget_spill_files(job.scratch)
+    try:
+        made = job.engine.finish("transpose", cutting.futures, unit="chunks", began=cutting.began)
+    finally:
+        forget_spill_files(job.scratch)
+    if cutting.errors:
+        raise cutting.errors[0]
     spills = sorted([*job.finished.spills, *made], key=lambda spill: spill.first)
     every = share(job.scratch, "spills", spills)
     settings = DatasetFiles.of(job).gene_settings

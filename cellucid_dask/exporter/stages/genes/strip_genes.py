@@ -52,10 +52,7 @@ def write_strip_genes(
     receipts["gene"] = numbers
     paths = gene_paths(ids, settings.bits, gz=settings.level > 0)
     position = {int(gene): i for i, gene in enumerate(wanted)}
-    with (
-        open_arena() as arena,
-        BlockWriter(settings.folder, settings.parts) as writer,
-    ):
+    with open_arena() as arena, BlockWriter(settings.folder, settings.parts) as writer:
         values = Strip(spills.load(), strip, n_genes, arena, max_bytes // 2)
         statistics = values.statistics()
         ranges = GeneRanges.of(statistics, settings.n_cells, settings.bits)
@@ -107,15 +104,7 @@ def _encode(
             continue
         for i in range(first, last):
             vector = _fill(settings, background[i], records[starts[i] : starts[i + 1]])
-            yield (
-                i,
-                pack_vector(
-                    vector,
-                    settings.level,
-                    vector.dtype.type(0) if ranges.bits is None else background[i],
-                    native=native,
-                ),
-            )
+            yield i, pack_vector(vector, settings.level, background[i], native=native)
 
 
 def _fill(settings: GeneSettings, background: np.uint32, records: NDArray[Any]) -> NDArray[Any]:
