@@ -133,4 +133,6 @@ class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
         """Text of the column."""
         speed = task.finished_speed or task.speed
+        if not speed and task.elapsed:  # all steps came at once
+            speed = task.completed / task.elapsed
         return Text(f"{speed:.1f} {self.unit}/s" if speed else f"- {self.unit}/s")
