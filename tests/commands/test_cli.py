@@ -36,6 +36,7 @@ from scipy import sparse
 import cellucid_dask.exporter.run as exporter
 from cellucid_dask import export
 from cellucid_dask.compute.engine import Engine
+from cellucid_dask.exporter.planning import strips
 
 FACTS = (
     "cells",
