@@ -149,8 +149,8 @@ def test_a_run_submits_the_tasks_of_its_plan(
     adata.X = matrix.toarray() if layout == "dense" else matrix
     path = save(adata, tmp_path / "a.h5ad")
     how: dict[str, Any] = {"memory": "1GB", "workers": 1, "expression": layout != "no genes"}
-    planned = export(path, tmp_path / "out", dry_run=True, **how).plan["tasks"]
     monkeypatch.setattr(strips, "MIN_VALUES", 10_000)  # several strips of a small matrix
+    planned = export(path, tmp_path / "out", dry_run=True, **how).plan["tasks"]
     monkeypatch.setattr(exporter, "Engine", Counting)
     monkeypatch.setattr(Counting, "started", Counter())
     export(path, tmp_path / "out", **how)
