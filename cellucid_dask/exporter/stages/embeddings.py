@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cellucid_dask.encode import Box, packed
-from cellucid_dask.files import Receipt, bytes_of, name_path_in_errors, write_file
+from cellucid_dask.files import Receipt, bytes_of, name_path_in_errors, write_all, write_file
 from cellucid_dask.format import Resource
 from cellucid_dask.source.arrays.row_array import RowArray
 from cellucid_dask.source.storage.file_array import ROWS_PER_READ
@@ -37,12 +36,13 @@ def write_points(folder: str, array: RowArray, box: Box, level: int, raw: str | 
         return write_file(folder, resource, packed(blocks(), level))
     with (
         name_path_in_errors(raw),
-        Path(raw).open("wb") as file,
+        open(raw, "wb", buffering=0) as file,  # noqa: PTH123
     ):  # anew, also where a lost worker began it
 
         def kept() -> Iterator[NDArray[np.float32]]:
             for points in blocks():
-                file.write(bytes_of(points))
+                with name_path_in_errors(raw):  # before it is taken for an error of the other file
+                    write_all(file, bytes_of(points))
                 yield points
 
         return write_file(folder, resource, packed(kept(), level))

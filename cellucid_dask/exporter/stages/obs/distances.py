@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
-from io import BufferedWriter
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from cellucid_dask.encode import Float32
 from cellucid_dask.exporter.planning.obs_memory import cached_cells, measured_cells
 from cellucid_dask.exporter.stages.obs.columns import CodedColumn
 from cellucid_dask.exporter.stages.obs.spaces import Space, SpaceReader, total_width
-from cellucid_dask.files import bytes_of, name_path_in_errors
+from cellucid_dask.files import bytes_of, name_path_in_errors, write_all
 
 
 def distance_path(scratch: str, column: int, space: str) -> str:
@@ -57,7 +57,7 @@ def measure_distances(
                 for space, distance in zip(spaces, distances, strict=True):
                     file = files[i, space.name]
                     with name_path_in_errors(str(file.name)):
-                        file.write(bytes_of(distance))
+                        write_all(file, bytes_of(distance))
 
 
 def _piece_distances(
@@ -88,8 +88,12 @@ def _piece_distances(
     return out
 
 
-def open_at(path: str, offset: int) -> BufferedWriter:
+def open_at(path: str, offset: int) -> FileIO:
     """Open a file that other tasks write too, at a place of one's own."""
-    file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o666), "wb")
+
+    def keep_content(name: str, _: int) -> int:
+        return os.open(name, os.O_WRONLY | os.O_CREAT, 0o666)
+
+    file = open(path, "wb", buffering=0, opener=keep_content)  # noqa: SIM115
     file.seek(offset)
     return file
