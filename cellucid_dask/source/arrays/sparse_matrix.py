@@ -183,10 +183,12 @@ class SparseMatrix:
         Raises
         ------
         ReadError
-            When one lies outside the matrix.
+            When one lies outside the matrix, or is not a whole number.
         """
         if indices.size and not (indices.min() >= 0 and indices.max() < self.n_minor):  # or NaN
             raise ReadError("an index lies outside the matrix", where=self.label, fix=COPY_AGAIN)
+        if indices.dtype.kind == "f" and not np.array_equal(indices, np.trunc(indices)):
+            raise ReadError("an index is not a whole number", where=self.label, fix=COPY_AGAIN)
 
     def rows(self, start: int, stop: int) -> NDArray[Any]:
         """Read rows as a dense array; of a CSC matrix by reading all of its columns."""

@@ -129,6 +129,7 @@ def test_a_corrupt_zarr_chunk_is_named(
         ("X/indptr", lambda a: a[::-1], "indptr does not rise"),
         ("X/indices", lambda a: a + 1000, "outside the matrix"),
         ("X/indices", lambda a: _with_nan(a), "outside the matrix"),
+        ("X/indices", lambda a: a + 0.5 * (a == a.min()), "not a whole number"),
         ("X/data", lambda a: a[:-3], "lengths"),
         ("obsp/connectivities/indices", lambda a: a - 1000, "outside the matrix"),
         ("obsp/connectivities/indices", lambda a: _with_nan(a), "outside the matrix"),
