@@ -37,6 +37,7 @@ LAYERS: dict[str, str] = {
     "encode": "format native",
     "files": "encode format",
     "block_writer": "",
+    "ready": "",
     "options": "errors format",
     "arguments": "errors options",
     "synthetic": "errors",
@@ -53,9 +54,10 @@ LAYERS: dict[str, str] = {
     "verify": "arguments errors format versions",
     "previewer": "arguments errors files format options verify",
     "datasets": "arguments errors files format",
-    "exporter.checks": "encode errors format options source source.arrays source.chunks "
+    "exporter.checks": "encode errors format options ready source source.arrays source.chunks "
     "source.model source.rows source.storage",
     "exporter.receipts": "files",
+    "exporter.ready_receipts": "",
     "exporter.planning": "errors exporter.checks format native options source.arrays "
     "source.storage",
     "exporter.recovery": "arguments encode errors exporter.checks exporter.receipts files format "
@@ -65,8 +67,8 @@ LAYERS: dict[str, str] = {
     "source.arrays "
     "source.model",
     "exporter.stages": "block_writer compute encode errors exporter.checks exporter.job "
-    "exporter.planning exporter.receipts exporter.recovery exporter.result files format native "
-    "options previewer source.arrays source.model source.storage verify",
+    "exporter.planning exporter.ready_receipts exporter.receipts exporter.recovery exporter.result "
+    "files format native options previewer ready source.arrays source.model source.storage verify",
     "exporter": "arguments compute encode errors exporter.checks exporter.job exporter.planning "
     "exporter.receipts exporter.recovery exporter.result exporter.stages files format native "
     "options source.model",

@@ -1,0 +1,1 @@
+"""What a ready file will hold, and everything that can be wrong with it."""

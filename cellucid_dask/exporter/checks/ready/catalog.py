@@ -1,0 +1,86 @@
+"""`ReadyCatalog`: what a ready file will hold, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from numpy.typing import NDArray
+
+from cellucid_dask.errors import Problem
+from cellucid_dask.exporter.checks.genes import Genes
+from cellucid_dask.ready.layout import ColumnLayout
+from cellucid_dask.source.arrays.columns import Column
+from cellucid_dask.source.arrays.matrix import Matrix
+from cellucid_dask.source.arrays.row_array import RowArray
+from cellucid_dask.source.model import Source
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyColumn:
+    """A column of obs or var.
+
+    Parameters
+    ----------
+    layout
+        How it is stored.
+    column
+        Where its values come from.
+    categories
+        Of a categorical: texts, or an array of numbers or truth values.
+    """
+
+    layout: ColumnLayout
+    column: Column
+    categories: tuple[str, ...] | NDArray[Any] = ()
+
+
+@dataclass(slots=True)
+class ReadyCatalog:
+    """What a ready file will hold.
+
+    Parameters
+    ----------
+    source
+        What is exported: the input, or its cells that have coordinates.
+    genes
+        Columns of the matrix in the order of the file; None without expression.
+    gene_names
+        Names of these genes, unique.
+    rename_cells
+        Whether names of cells repeat and get ``-1``, ``-2``, ... appended.
+    obs, var
+        Columns in order; those of var have the rows of `genes` alone.
+    obsm
+        Arrays by the key under which they are stored, vector fields included.
+    graph
+        None without one.
+    record
+        ``uns['cellucid']`` without outlier quantiles, keys in their order.
+    latent
+        obsm key of the latent space of the outlier quantiles; empty without them.
+    min_points
+        Cells of a category that has outlier quantiles, at least.
+    outliers
+        Numbers of the columns of `obs` that have outlier quantiles.
+    notes, warnings, problems
+        As of `cellucid_dask.exporter.checks.survey.Catalog`.
+    """
+
+    n_cells: int
+    source: Source
+    genes: Genes | None = None
+    gene_names: list[str] = field(default_factory=list)
+    rename_cells: bool = False
+    obs: list[ReadyColumn] = field(default_factory=list)
+    var: list[ReadyColumn] = field(default_factory=list)
+    obsm: dict[str, RowArray] = field(default_factory=dict)
+    graph: Matrix | None = None
+    record: Mapping[str, Any] = field(default_factory=dict)
+    latent: str = ""
+    min_points: int = 10
+    outliers: list[int] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)

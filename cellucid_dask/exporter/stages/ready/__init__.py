@@ -1,0 +1,1 @@
+"""The stages of ready files: tables, arrays of cells, the graph, the matrix, the container."""

@@ -1,0 +1,135 @@
+"""Stores the chunks that one task makes, for every ready file of the run."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellucid_dask.block_writer import BlockWriter
+from cellucid_dask.exporter.ready_receipts import CHUNK_RECEIPT, ReadyWork, StoredChunks
+from cellucid_dask.exporter.stages.genes.spill_file import SpillFile
+from cellucid_dask.files import bytes_of
+from cellucid_dask.ready.encode import encode_chunk
+from cellucid_dask.ready.facts import Coding, Format
+from cellucid_dask.ready.nodes import ArrayNode
+from cellucid_dask.ready.zarr_keys import chunk_key
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A ready file that is being made.
+
+    Parameters
+    ----------
+    format, coding
+        Its container, and how its chunks become bytes.
+    folder
+        Folder of a store whose chunks are files of their own; empty where chunks go to packs.
+    """
+
+    format: Format
+    coding: Coding
+    folder: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkStores:
+    """Where the chunks of a run go; what every task of a ready file is given first.
+
+    Parameters
+    ----------
+    targets
+        The ready files of the run.
+    parts
+        Folder on the disk of the stores for files that are not finished.
+    scratch
+        Folder for packs.
+    """
+
+    targets: tuple[Target, ...]
+    parts: str
+    scratch: str
+
+
+@dataclass(slots=True)
+class ChunkWriter:
+    """Encodes chunks and stores them in files or packs; a context manager of one task.
+
+    Each chunk is encoded once for all targets of one coding.
+
+    Parameters
+    ----------
+    stores
+        Where they go.
+    """
+
+    stores: ChunkStores
+    _stack: ExitStack = field(default_factory=ExitStack)
+    _files: dict[str, BlockWriter] = field(default_factory=dict)
+    _pack: SpillFile | None = None
+    _folders: set[str] = field(default_factory=set)
+    _chunks: dict[tuple[str, str, str], list[tuple[int, ...]]] = field(default_factory=dict)
+    _pieces: dict[tuple[str, str, str], list[tuple[int, ...]]] = field(default_factory=dict)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._stack.__exit__(*error)
+
+    def write(self, node: ArrayNode, chunk: int, values: Any) -> None:
+        """Encode and store a chunk, as `cellucid_dask.ready.encode.encode_chunk` takes it."""
+        encoded: dict[Coding, bytes] = {}
+        for target in self.stores.targets:
+            if target.coding not in encoded:
+                encoded[target.coding] = encode_chunk(node, values, target.coding)
+            self._store(target, node, chunk, encoded[target.coding])
+
+    def write_piece(self, array: str, start: int, values: NDArray[Any]) -> None:
+        """Keep elements of an array from `start` on, which are less than a chunk."""
+        offset, size, crc = self._spill().append([bytes_of(values)])
+        self._pieces.setdefault(("", array, self._spill().path), []).append(
+            (start, offset, size, crc)
+        )
+
+    def work(self, key: str, **facts: Any) -> ReadyWork:
+        """What was stored so far, as the work `key`."""
+        return ReadyWork(key, _stored(self._chunks), _stored(self._pieces), facts)
+
+    def _store(self, target: Target, node: ArrayNode, chunk: int, payload: bytes) -> None:
+        if target.folder:
+            path = chunk_key(node, chunk, 3 if target.coding == "zarr3" else 2)
+            self._make_folder(f"{target.folder}/{os.path.dirname(path)}")  # noqa: PTH120
+            size, crc = self._writer(target.folder).write(path, payload)
+            offset, pack = 0, ""
+        else:
+            offset, size, crc = self._spill().append([memoryview(payload)])
+            pack = self._spill().path
+        receipts = self._chunks.setdefault((target.format, node.path, pack), [])
+        receipts.append((chunk, offset, size, crc))
+
+    def _make_folder(self, folder: str) -> None:
+        if folder not in self._folders:
+            os.makedirs(folder, exist_ok=True)  # noqa: PTH103
+            self._folders.add(folder)
+
+    def _writer(self, folder: str) -> BlockWriter:
+        if folder not in self._files:
+            self._files[folder] = self._stack.enter_context(BlockWriter(folder, self.stores.parts))
+        return self._files[folder]
+
+    def _spill(self) -> SpillFile:
+        if self._pack is None:
+            self._pack = self._stack.enter_context(SpillFile(self.stores.scratch, "chunks"))
+        return self._pack
+
+
+def _stored(found: dict[tuple[str, str, str], list[tuple[int, ...]]]) -> tuple[StoredChunks, ...]:
+    return tuple(
+        StoredChunks(*where, np.array(receipts, CHUNK_RECEIPT)) for where, receipts in found.items()
+    )

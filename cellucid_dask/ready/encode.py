@@ -1,0 +1,60 @@
+"""Chunks of a ready file as bytes: padded, shuffled, deflated."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from typing import Any
+
+import numpy as np
+from numcodecs import Blosc, VLenUTF8
+from numpy.typing import NDArray
+
+from cellucid_dask.ready.facts import LEVEL, Coding
+from cellucid_dask.ready.nodes import ArrayNode
+
+
+def encode_chunk(node: ArrayNode, values: Any, coding: Coding) -> bytes:
+    """Encode a chunk.
+
+    Parameters
+    ----------
+    values
+        What the chunk covers of the array: numbers that fit its dtype, or a sequence of strings.
+        A chunk at an edge is padded with the fill value, zeros or empty strings.
+    coding
+        Strings of ``hdf5`` are not deflated: HDF5 keeps them elsewhere, so they are written
+        through HDF5 by whoever writes the file.
+    """
+    raw: Any = _raw_text(node, values) if node.is_text else _raw_numbers(node, values)
+    if coding == "zarr3":
+        if node.shuffle and node.itemsize > 1:
+            blosc = Blosc("zlib", LEVEL, Blosc.SHUFFLE, blocksize=0, typesize=node.itemsize)
+            encoded: bytes = blosc.encode(raw)
+            return encoded
+        return gzip.compress(raw, LEVEL, mtime=0)
+    if node.is_text and coding == "hdf5":
+        return bytes(raw)
+    if node.shuffle and node.itemsize > 1:
+        raw = np.ascontiguousarray(raw.view(np.uint8).reshape(-1, node.itemsize).T)
+    return zlib.compress(raw, LEVEL)
+
+
+def _raw_numbers(node: ArrayNode, values: Any) -> NDArray[Any]:
+    """The numbers of a whole chunk, in C order, with the fill value where it leaves the array."""
+    part = np.asarray(values, dtype=node.dtype)
+    if part.shape != node.chunks:
+        whole = np.zeros(node.chunks, node.dtype)
+        whole[tuple(slice(0, n) for n in part.shape)] = part
+        part = whole
+    return np.ascontiguousarray(part).reshape(-1)
+
+
+def _raw_text(node: ArrayNode, values: Any) -> Any:
+    """The strings of a whole chunk as the codec ``vlen-utf8`` stores them."""
+    whole = np.full(node.chunks, "", dtype=object)
+    if node.shape:
+        whole[: len(values)] = values
+    else:
+        whole[()] = values
+    return VLenUTF8().encode(whole.reshape(-1))

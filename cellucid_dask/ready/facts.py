@@ -1,0 +1,52 @@
+"""The facts of ready files: names, encodings, chunk lengths. Each is stated once, here.
+
+Nothing in this module reads or writes a file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final, Literal
+
+Format = Literal["zarr", "zarr.zip", "h5ad"]
+ZarrFormat = Literal[2, 3]
+Coding = Literal["hdf5", "zarr2", "zarr3"]  # how a chunk becomes bytes
+
+FORMATS: Final[Mapping[Format, str]] = {"zarr": ".zarr", "zarr.zip": ".zarr.zip", "h5ad": ".h5ad"}
+SLICED: Final = 1 << 16  # elements of a chunk of X/data and X/indices, which are read in slices
+WHOLE: Final = 1 << 18  # elements of a chunk of every array that is read whole
+SHARD_CHUNKS: Final = 256  # chunks of X/data and X/indices in a shard
+LEVEL: Final = 6  # of deflate
+TEXT: Final = "text"  # in place of a dtype: strings of any length
+
+SCHEMA: Final = 1
+MIN_POINTS: Final = 10  # cells of a category with outlier quantiles, unless said otherwise
+LARGEST_EXACT: Final = 1 << 24  # whole number above which float32 skips some
+DEFAULTS: Final = (  # keys of uns/cellucid/defaults, in their order
+    "embedding1d",
+    "embedding2d",
+    "embedding3d",
+    "modality",
+    "geneIdColumn",
+    "latentKey",
+    "vectorFieldDefault",
+    "obsKeys",
+    "normalizeEmbeddings",
+    "centroidMinPoints",
+)
+GRAPH: Final = "connectivities"
+META_BLOCK: Final = 256 << 10  # bytes of a block of HDF5 metadata
+HEAD: Final = 512 << 10  # bytes that the public app reads first
+CHECKSUMS: Final = ".checksums.json"  # added to the name of a ready file
+
+ZARR_NAMES: Final = frozenset({".zarray", ".zattrs", ".zgroup", ".zmetadata", "zarr.json"})
+FORBIDDEN: Final = re.compile(r'[/\\<>:"|?*\x00-\x1f]')  # characters that no key may hold
+DEVICES: Final = frozenset(
+    {"CON", "PRN", "AUX", "NUL"} | {f"{name}{i}" for name in ("COM", "LPT") for i in range(1, 10)}
+)
+
+
+def encoding(kind: str, version: str = "0.2.0") -> dict[str, str]:
+    """Attributes that say how anndata encodes an element."""
+    return {"encoding-type": kind, "encoding-version": version}
