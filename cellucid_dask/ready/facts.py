@@ -41,6 +41,7 @@ HEAD: Final = 512 << 10  # bytes that the public app reads first
 CHECKSUMS: Final = ".checksums.json"  # added to the name of a ready file
 
 ZARR_NAMES: Final = frozenset({".zarray", ".zattrs", ".zgroup", ".zmetadata", "zarr.json"})
+LONGEST_KEY: Final = 255  # bytes of a file name
 FORBIDDEN: Final = re.compile(r'[/\\<>:"|?*\x00-\x1f]')  # characters that no key may hold
 DEVICES: Final = frozenset(
     {"CON", "PRN", "AUX", "NUL"} | {f"{name}{i}" for name in ("COM", "LPT") for i in range(1, 10)}
