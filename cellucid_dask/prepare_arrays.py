@@ -13,6 +13,7 @@ from cellucid_dask.arguments.boundary import CallerNames, convert_arguments, wit
 from cellucid_dask.errors import InputError, Problem
 from cellucid_dask.exporter.result import ExportResult
 from cellucid_dask.options.export import ExportOptions
+from cellucid_dask.options.formats import OF_READY
 from cellucid_dask.options.keywords import find_unknown_options, read_export_options
 from cellucid_dask.options.run import RunOptions
 from cellucid_dask.options.slurm import SlurmOptions
@@ -223,14 +224,18 @@ def _read_options(
     }
     every = (ExportOptions, RunOptions, SlurmOptions)
     further = {f.name for cls in every for f in dataclasses.fields(cls)}
-    further -= {*chosen, *_OF_ANNDATA}
+    further -= {*chosen, *_OF_ANNDATA, *OF_READY}
     known = {name: value for name, value in options.items() if name in further}
     what, how, problems = read_export_options(chosen | known)
-    return (
-        what,
-        how,
-        [*find_unknown_options(options, further | given.keys() - {"options"}), *problems],
-    )
+    others = [name for name in options if name not in OF_READY]
+    unknown = find_unknown_options(others, further | given.keys() - {"options"})
+    return what, how, [*_ready_problems(options), *unknown, *problems]
+
+
+def _ready_problems(options: Mapping[str, Any]) -> list[Problem]:
+    what = "is of ready files, and prepare writes a folder"
+    fix = "make an AnnData of the arrays, and give it to cellucid_dask.export"
+    return [Problem(what, name, fix) for name in OF_READY if name in options]
 
 
 def _name_problems(given: Mapping[str, str]) -> list[Problem]:

@@ -38,7 +38,7 @@ LAYERS: dict[str, str] = {
     "files": "encode format",
     "block_writer": "",
     "ready": "",
-    "options": "errors format",
+    "options": "errors format ready",
     "arguments": "errors options",
     "synthetic": "errors",
     "source.zarr_chunks": "",

@@ -22,13 +22,14 @@ from cellucid_dask.commands.shared_options import (
     accept_missing_chunks,
     cache_dir,
     debug,
+    format_options,
     input_options,
     modality,
     worker_options,
 )
 from cellucid_dask.commands.signals import ENDING, handle
 from cellucid_dask.commands.tool_options import preview_options, script_options, verify_options
-from cellucid_dask.commands.values import parse_arguments, parse_embeddings
+from cellucid_dask.commands.values import keep_given, parse_arguments, parse_embeddings
 from cellucid_dask.errors import CellucidDaskError, Problem
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def export(data: str, out: str | None, **given: Any) -> None:
 
     reuse_freed_memory()
     dry_run, quiet = given.pop("dry_run"), given.pop("quiet")
-    values, problems = parse_arguments(given)
+    values, problems = parse_arguments(keep_given(given))
     result = api.run_export_command(data, out, values, problems, dry_run=dry_run, quiet=quiet)
     if dry_run or not quiet:
         print_lines(format_result(result))
@@ -64,6 +65,7 @@ def export(data: str, out: str | None, **given: Any) -> None:
 
 @cli.command()
 @click.argument("data", type=click.Path())
+@format_options
 @input_options
 @debug
 def check(data: str, **given: Any) -> None:
@@ -71,7 +73,7 @@ def check(data: str, **given: Any) -> None:
     import_modules(*input_modules(data), "cellucid_dask.exporter.checks.survey")
     from cellucid_dask import api
 
-    result = api.run_check(data, *parse_arguments(given))
+    result = api.run_check(data, *parse_arguments(keep_given(given)))
     for line in result.discovered:
         click.echo(f"  {line}")
     for line in result.warnings:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import click
 
-from cellucid_dask.commands.shared_options import combine_options, job_options, worker_options
+from cellucid_dask.commands.shared_options import (
+    combine_options,
+    format_options,
+    job_options,
+    worker_options,
+)
 
 BITS = "[8|16|none]"
 
@@ -36,9 +41,10 @@ export_options = combine_options(
         "-o",
         "--out",
         type=click.Path(),
-        metavar="DIR",
-        help="Folder to make. [default: exports/NAME]",
+        metavar="PATH",
+        help="Folder or file to make. [default: exports/NAME, with the suffix of the format]",
     ),
+    format_options,
     worker_options,
     click.option(
         "--scratch",
@@ -97,6 +103,7 @@ export_options = combine_options(
     click.option("--source-name", metavar="NAME", help="Who made the data."),
     click.option("--source-url", metavar="URL", help="URL of the data."),
     click.option("--citation", metavar="TEXT", help="How to cite the data."),
+    click.option("--citation-url", metavar="URL", help="URL of the citation, in ready files."),
     click.option(
         "--created-at",
         metavar="TIME",

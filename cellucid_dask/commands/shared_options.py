@@ -62,6 +62,24 @@ drop_cells = click.option(
     help="Leave out cells that have NaN or Inf in an embedding.",
 )
 
+format_options = combine_options(
+    click.option(
+        "--format",
+        default="folder",
+        show_default=True,
+        metavar="[folder|zarr|zarr.zip|h5ad]",
+        help="What to write; several with commas between them.",
+    ),
+    click.option(
+        "--zarr-format", type=int, metavar="[2|3]", help="Format of zarr stores. [default: 2]"
+    ),
+    click.option(
+        "--shards",
+        is_flag=True,
+        help="Write many chunks of a zarr store of format 3 into one file.",
+    ),
+)
+
 input_options = combine_options(
     click.option(
         "--obs-key",

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import click
+
 from cellucid_dask.errors import Problem
 from cellucid_dask.options.argument_names import NEGATIVE, option_of
+
+
+def keep_given(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep what the user gave: an option that a format has no use for is refused only then."""
+    context = click.get_current_context()
+    default = click.core.ParameterSource.DEFAULT
+    return {
+        name: value
+        for name, value in given.items()
+        if context.get_parameter_source(name) is not default
+    }
 
 
 def parse_arguments(given: dict[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
@@ -17,16 +31,16 @@ def parse_arguments(given: dict[str, Any]) -> tuple[dict[str, Any], list[Problem
         switch = option.removeprefix("--").replace("-", "_")
         if switch in values:
             values[argument] = not values.pop(switch)
-    if values.get("graph") and not values["connectivity"]:
+    if values.get("graph") and not values.get("connectivity", True):
         what = "--graph and --no-graph cannot both be given"
         problems.append(Problem(what, fix="leave one of them out"))
     for name in ("var_quantization", "obs_quantization"):
         if name in values:
             values |= _parse_bits(name, values.pop(name), problems)
-    values["embeddings"] = parse_embeddings(values.pop("embeddings"), problems)
+    values["embeddings"] = parse_embeddings(values.pop("embeddings", ()), problems)
     listed = _read_genes_file(values.pop("genes_file", None), problems)
-    values["genes"] = (*values["genes"], *listed) or None
-    values["obs_keys"] = values["obs_keys"] or None
+    values["genes"] = (*values.get("genes", ()), *listed) or None
+    values["obs_keys"] = values.get("obs_keys") or None
     return values, problems
 
 

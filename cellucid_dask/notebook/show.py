@@ -16,6 +16,7 @@ from cellucid_dask.arguments.boundary import with_argument_names
 from cellucid_dask.errors import CellucidDaskError, Problem
 from cellucid_dask.notebook.embedded_server import FIXED_OPTIONS, EmbeddedServer
 from cellucid_dask.notebook.proxy import find_proxy_prefix
+from cellucid_dask.options.formats import OF_READY
 from cellucid_dask.options.keywords import (
     REFERENCE_ARGUMENTS,
     SERVER_OPTIONS,
@@ -31,7 +32,7 @@ MAX_HEIGHT: Final = 10_000  # px
 OPTION_NAMES: Final = (
     frozenset(field.name for options in SERVER_OPTIONS for field in fields(options))
     .union(("height", "proxy", "quantize", *REFERENCE_ARGUMENTS))
-    .difference(FIXED_OPTIONS)
+    .difference(FIXED_OPTIONS, OF_READY)
 )
 
 Key: TypeAlias = tuple[Any, ...]

@@ -11,7 +11,14 @@ from cellucid_dask.errors import Problem
 from cellucid_dask.format import DIMENSIONS, safe
 from cellucid_dask.options.argument_names import option_of
 from cellucid_dask.options.base import Options
+from cellucid_dask.options.formats import (
+    FOLDER,
+    find_format_problems,
+    find_zarr_problems,
+    split_formats,
+)
 from cellucid_dask.options.timestamps import STAMP, is_stamp, time_of_epoch
+from cellucid_dask.ready.facts import MIN_POINTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +27,13 @@ class ExportOptions(Options):
 
     Parameters
     ----------
+    format
+        ``folder``, or a ready file: ``zarr``, ``zarr.zip`` or ``h5ad``; several with commas
+        between them.
+    zarr_format
+        Format of zarr stores, 2 or 3; None is 2.
+    shards
+        Write many chunks of a zarr store of format 3 into one file.
     compression
         Gzip level 1 to 9; 0 writes plain files.
     var_quantization, obs_quantization
@@ -30,7 +44,8 @@ class ExportOptions(Options):
         The centroid of a category is the mean of the cells within this quantile of distances
         from the mean of all its cells; inside (0.5, 1). None writes no centroids.
     centroid_min_points
-        Categories with fewer cells get no centroid and no outlier quantiles.
+        Categories with fewer cells get no centroid and no outlier quantiles; None is 10, in ready
+        files the number of the record in the data if there is one.
     obs_keys
         obs columns to export, in this order; None exports all.
     genes
@@ -55,8 +70,8 @@ class ExportOptions(Options):
         Leave out the cells that have NaN or Inf in an embedding, instead of refusing the data.
     accept_missing_chunks
         Read missing chunks as their fill value, even if they are most likely lost.
-    dataset_id, dataset_name, description, source_name, source_url, citation
-        Description of the dataset in its identity.
+    dataset_id, dataset_name, description, source_name, source_url, citation, citation_url
+        Description of the dataset in its identity; the URL of the citation in ready files only.
     created_at
         UTC time in the identity, ``YYYY-MM-DDTHH:MM:SSZ``; by default that of
         SOURCE_DATE_EPOCH, else the current time.
@@ -67,12 +82,15 @@ class ExportOptions(Options):
         With every value that cannot be used.
     """
 
+    format: str = FOLDER
+    zarr_format: int | None = None
+    shards: bool = False
     compression: int = 6
     var_quantization: int | None = 8
     obs_quantization: int | None = 8
     categorical_dtype: str = "auto"
     centroid_quantile: float | None = 0.95
-    centroid_min_points: int = 10
+    centroid_min_points: int | None = None
     obs_keys: tuple[str, ...] | None = None
     genes: tuple[str, ...] | None = None
     gene_id_column: str = "index"
@@ -94,10 +112,16 @@ class ExportOptions(Options):
     source_name: str | None = None
     source_url: str | None = None
     citation: str | None = None
+    citation_url: str | None = None
     created_at: str | None = None
 
     def find_problems(self) -> Iterator[Problem]:
         """Find every problem of the values."""
+        yield from find_format_problems(self.formats)
+        yield from find_zarr_problems(self.formats, self.zarr_format, shards=self.shards)
+        if self.citation_url is not None and self.formats == (FOLDER,):
+            fix = "leave it out, or write a ready file with --format"
+            yield Problem("has no use: a folder holds no such URL", "--citation-url", fix)
         yield from self._check_numbers()
         if self.categorical_dtype not in ("auto", "uint8", "uint16"):
             yield Problem(
@@ -125,6 +149,19 @@ class ExportOptions(Options):
                 yield Problem(f"given twice: {', '.join(map(repr, repeated))}", name)
         yield from self._check_time()
 
+    def _normalize(self) -> None:
+        object.__setattr__(self, "format", ",".join(self.formats))
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """All formats that are written, the folder first."""
+        return split_formats(self.format)
+
+    @property
+    def min_points(self) -> int:
+        """Cells of a category with a centroid and outlier quantiles, at least."""
+        return MIN_POINTS if self.centroid_min_points is None else self.centroid_min_points
+
     def _check_numbers(self) -> Iterator[Problem]:
         if self.compression not in range(10):
             yield Problem(
@@ -141,7 +178,7 @@ class ExportOptions(Options):
             yield Problem(
                 f"{quantile} is outside (0.5, 1)", "--centroid-quantile", "0.95 is the usual choice"
             )
-        if self.centroid_min_points < 1:
+        if self.min_points < 1:
             yield Problem(f"{self.centroid_min_points} is not positive", "--centroid-min-points")
 
     def _check_time(self) -> Iterator[Problem]:

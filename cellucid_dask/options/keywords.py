@@ -10,6 +10,7 @@ from cellucid_dask.errors import InputError, Problem, suggest
 from cellucid_dask.options.argument_names import option_of
 from cellucid_dask.options.argument_types import convert
 from cellucid_dask.options.export import ExportOptions
+from cellucid_dask.options.formats import OF_READY, find_useless_options
 from cellucid_dask.options.run import RunOptions
 from cellucid_dask.options.serve import ServeOptions
 from cellucid_dask.options.slurm import SlurmOptions
@@ -40,7 +41,8 @@ def read_export_options(
         rest["slurm"], problems = SlurmOptions.from_keywords(jobs)
         jobs = {}
     (export, run), more = make_options((ExportOptions, RunOptions), rest)
-    problems = list(dict.fromkeys([*problems, *more]))
+    useless = find_useless_options(rest, export.formats)
+    problems = list(dict.fromkeys([*problems, *more, *useless]))
     without = ", ".join(option_of(name) for name, value in jobs.items() if value)
     if without:
         problems.append(Problem("only together with --slurm", without, "add --slurm"))
@@ -64,6 +66,9 @@ def read_serve_options(
     fixed = {"compression": 0, "var_quantization": bits, "obs_quantization": bits}
     for key in fixed.keys() & given.keys():
         what, fix = "has no meaning for a server", "use --quantize for 8 or 16 bits"
+        problems.append(Problem(what, repr(key), fix))
+    for key in [name for name in OF_READY if given.pop(name, None) is not None]:
+        what, fix = "is of export: a server makes what the page asks for", "leave it out"
         problems.append(Problem(what, repr(key), fix))
     problems += _rename_reference_arguments(given)
     (export, serve), more = make_options(

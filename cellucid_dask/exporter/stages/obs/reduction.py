@@ -104,7 +104,7 @@ def _rank_settings(files: DatasetFiles) -> RankSettings:
         files.scratch,
         files.catalog.n_cells,
         options.centroid_quantile,
-        options.centroid_min_points,
+        options.min_points,
         options.obs_quantization,
         options.compression,
     )
