@@ -37,7 +37,7 @@ LAYERS: dict[str, str] = {
     "encode": "format native",
     "files": "encode format",
     "block_writer": "",
-    "ready": "",
+    "ready": "errors files",
     "options": "errors format ready",
     "arguments": "errors options",
     "synthetic": "errors",

@@ -28,14 +28,14 @@ def encode_chunk(node: ArrayNode, values: Any, coding: Coding) -> bytes:
     """
     raw: Any = _raw_text(node, values) if node.is_text else _raw_numbers(node, values)
     if coding == "zarr3":
-        if node.shuffle and node.itemsize > 1:
+        if node.is_shuffled:
             blosc = Blosc("zlib", LEVEL, Blosc.SHUFFLE, blocksize=0, typesize=node.itemsize)
             encoded: bytes = blosc.encode(raw)
             return encoded
         return gzip.compress(raw, LEVEL, mtime=0)
     if node.is_text and coding == "hdf5":
         return bytes(raw)
-    if node.shuffle and node.itemsize > 1:
+    if node.is_shuffled:
         raw = np.ascontiguousarray(raw.view(np.uint8).reshape(-1, node.itemsize).T)
     return zlib.compress(raw, LEVEL)
 

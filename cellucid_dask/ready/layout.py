@@ -199,7 +199,7 @@ def column_nodes(path: str, n: int, column: ColumnLayout, *, categories_open: bo
 
 
 def uns_nodes(path: str, value: Any, n_cells: int, *, opening: bool = True) -> list[Node]:
-    """``uns`` and all that is in it."""
+    """``uns`` and all that is in it; opening reads all but the outlier quantiles."""
     if isinstance(value, Mapping):
         opening = opening and path != "uns/cellucid/outlierQuantiles"
         made: list[Node] = [dict_node(path)]
@@ -213,10 +213,10 @@ def uns_nodes(path: str, value: Any, n_cells: int, *, opening: bool = True) -> l
     if isinstance(value, np.ndarray):
         return [vector_node(path, len(value), value.dtype.str, opening=opening)]
     if isinstance(value, str):
-        return [ArrayNode(path, (), TEXT, (), encoding("string"), opening=opening)]
+        return [ArrayNode(path, (), TEXT, (), encoding("string"), opening=True)]
     dtype = np.asarray(value).dtype.str
     kind = encoding("numeric-scalar")
-    return [ArrayNode(path, (), dtype, (), kind, shuffle=_is_wide(dtype), opening=opening)]
+    return [ArrayNode(path, (), dtype, (), kind, shuffle=_is_wide(dtype), opening=True)]
 
 
 def _is_wide(dtype: str) -> bool:

@@ -72,6 +72,11 @@ class ArrayNode:
         return 1 if self.is_text else np.dtype(self.dtype).itemsize
 
     @property
+    def is_shuffled(self) -> bool:
+        """Whether shuffling its bytes changes their order."""
+        return self.shuffle and self.itemsize > 1
+
+    @property
     def grid(self) -> tuple[int, ...]:
         """Chunks along each axis; none along an axis of length 0."""
         return tuple(-(-n // size) for n, size in zip(self.shape, self.chunks, strict=True))
