@@ -60,8 +60,8 @@ LAYERS: dict[str, str] = {
     "exporter.ready_receipts": "",
     "exporter.planning": "errors exporter.checks format native options source.arrays "
     "source.storage",
-    "exporter.recovery": "arguments encode errors exporter.checks exporter.receipts files format "
-    "options source.arrays source.model source.storage",
+    "exporter.recovery": "arguments encode errors exporter.checks exporter.ready_receipts "
+    "exporter.receipts files format options source.arrays source.model source.storage",
     "exporter.result": "",
     "exporter.job": "compute exporter.checks exporter.planning exporter.recovery files options "
     "source.arrays "

@@ -77,9 +77,13 @@ class Spill:
     n_genes, nnz
         Genes, and stored values; `nnz` is -1 for a dense spill.
     dtype
-        Of the values: ``uint8`` when all are small whole numbers, else ``float32``.
+        Of the values: ``uint8`` when all are small whole numbers; ``float64`` when all are whole
+        and float32 skips some, if ready files are written; else ``float32``.
     size, crc32
         Bytes of the file, and of those bytes.
+    whole
+        Whether all values are whole numbers of a type with more than float32 holds; only said where
+        ready files are written.
     """
 
     path: str
@@ -90,6 +94,7 @@ class Spill:
     dtype: str
     size: int
     crc32: int
+    whole: bool = True
 
     def counts(self) -> NDArray[np.int64]:
         """(n_genes,) stored values of each gene."""
@@ -106,7 +111,7 @@ class Spill:
         with open(self.path, "rb", buffering=0) as file:  # noqa: PTH123
             if self.nnz < 0:
                 n = (stop - start) * self.n_rows
-                values = read_array(file, "<f4", start * self.n_rows, n)
+                values = read_array(file, self.dtype, start * self.n_rows, n)
                 pointers = np.arange(stop - start + 1, dtype=np.int64) * self.n_rows
                 return SpillBlock(self.first, pointers, None, values)
             pointers = read_array(file, "<i8", start, stop - start + 1)
@@ -146,12 +151,14 @@ class StripSpill:
     first, n_rows
         First cell, and number of cells.
     dtype
-        Of the values: ``uint8`` when all are small whole numbers, else ``float32``.
+        Of the values, as of `Spill`.
     sizes
         (n_strips,) uint32, values of the chunk in each strip. An array, as there may be thousands
         of chunks and every worker has them all.
     size, crc32
         Bytes of the chunk, and of those bytes.
+    whole
+        As of `Spill`.
     """
 
     path: str
@@ -162,6 +169,7 @@ class StripSpill:
     sizes: NDArray[np.uint32]
     size: int
     crc32: int
+    whole: bool = True
 
     @property
     def width(self) -> int:

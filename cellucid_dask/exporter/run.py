@@ -101,6 +101,8 @@ def write_export(
     cutting = start_genes(job)
     obs = make_obs(job, latent_name or job.catalog.latent)  # reduce
     genes = write_genes(job, cutting)  # transpose, encode, write
+    if cutting is not None:
+        cutting.remove_spills()
     edges = finish_edges(job, edge_tasks)
     written = save_rest(job, obs, genes, edges, workspace.out.name)
     record_contents(result, job, obs, genes, edges, written)

@@ -3,7 +3,7 @@
  * A strip is a range of genes. The segment of a chunk in a strip holds, one after the other,
  *     row lengths: uint16 for each row, how many of its values lie in the strip
  *     genes:       uint16 for each value, counted from the first gene of the strip
- *     values:      float32 or uint8 for each value
+ *     values:      float32, float64 or uint8 for each value
  * in the order of the rows. A strip has at most 65,535 genes, so both fit 16 bits. */
 #include "native.h"
 
@@ -87,20 +87,22 @@ FIND_CUTS(find_cuts_i32, int32_t)
 FIND_CUTS(find_cuts_i64, int64_t)
 
 /* Copies the values into the segments, which lie in `out` one strip after the other. cuts and sizes
- * are of find_cuts. A value has `width` bytes: 4 are copied; 1 is a float32 converted to uint8,
- * which are_small_counts has found to lose nothing.
+ * are of find_cuts. A value has `width` bytes: float32 of 4 and float64 of 8 are copied; 1 is a
+ * float32 converted to uint8, which are_small_counts has found to lose nothing.
  *
  * `next` (3, n_strips) int64 is scratch: where the next row length, gene and value of each strip
  * go. A strip gets as many of them as its segment has room for, because sizes counts what cuts
  * holds. Returns the bytes written, or ERROR_CAPACITY if they are not `out_size`. */
 #define CUT_ROWS(NAME, INDEX)                                                                      \
     EXPORT int64_t NAME(int64_t n_rows, int64_t n_strips, const int64_t *bounds,                   \
-                        const INDEX *restrict indices, const float *restrict values,               \
+                        const INDEX *restrict indices, const void *restrict values,                \
                         int64_t width, const uint32_t *restrict cuts, const int64_t *sizes,        \
                         int64_t *restrict next, uint8_t *restrict out, int64_t out_size)           \
     {                                                                                              \
         int64_t *next_length = next, *next_gene = next + n_strips;                                 \
         int64_t *next_value = next_gene + n_strips;                                                \
+        const float *floats = values;                                                              \
+        const double *doubles = values;                                                            \
         int64_t end = 0;                                                                           \
         for (int64_t k = 0; k < n_strips; k++) {                                                   \
             next_length[k] = end;                                                                  \
@@ -124,10 +126,12 @@ FIND_CUTS(find_cuts_i64, int64_t)
                 }                                                                                  \
                 next_gene[k] += 2 * (int64_t)n;                                                    \
                 if (width == 4) {                                                                  \
-                    memcpy(out + next_value[k], values + start, 4 * (size_t)n);                    \
+                    memcpy(out + next_value[k], floats + start, 4 * (size_t)n);                    \
+                } else if (width == 8) {                                                           \
+                    memcpy(out + next_value[k], doubles + start, 8 * (size_t)n);                   \
                 } else {                                                                           \
                     for (uint32_t i = 0; i < n; i++)                                               \
-                        out[next_value[k] + i] = (uint8_t)(int32_t)values[start + i];              \
+                        out[next_value[k] + i] = (uint8_t)(int32_t)floats[start + i];              \
                 }                                                                                  \
                 next_value[k] += width * (int64_t)n;                                               \
             }                                                                                      \

@@ -44,7 +44,7 @@ class Segment:
     genes
         (n_values,) uint16, counted from the first gene of the strip.
     values
-        (n_values,) float32 or uint8.
+        (n_values,) float32, float64 or uint8.
     """
 
     first_cell: int
@@ -138,7 +138,7 @@ def find_cuts(
 def cut_rows(
     bounds: NDArray[np.int64],
     indices: NDArray[Any],
-    values: NDArray[np.float32],
+    values: NDArray[Any],
     cuts: NDArray[np.uint32],
     sizes: NDArray[np.int64],
     out: NDArray[np.uint8],
@@ -153,9 +153,12 @@ def cut_rows(
         Of `find_cuts`.
     out
         As many bytes as `segment_bytes` says.
+    values
+        float32, or float64 where `width` is 8.
     width
-        Bytes of a value in the segments: 4 for float32, 1 for uint8.
+        Bytes of a value in the segments: 4 for float32, 8 for float64, 1 for uint8.
     """
+    assert (values.itemsize == 8) == (width == 8)
     n_rows, n_strips = cuts.shape[0], bounds.size - 1
     scratch = np.empty((3, n_strips), np.int64)
     name = f"cut_rows_{suffix(indices)}"

@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 
 import fuzz_encoder
+import fuzz_entries
 import fuzz_rows
 import fuzz_strips
 import fuzz_transpose
@@ -28,6 +29,7 @@ from sanitizers import LIBRARY, compile_sanitized, find_sanitizer
 
 TARGETS: dict[str, Target] = {
     **fuzz_encoder.TARGETS,
+    **fuzz_entries.TARGETS,
     **fuzz_rows.TARGETS,
     **fuzz_strips.TARGETS,
     **fuzz_transpose.TARGETS,

@@ -136,8 +136,9 @@ def cut_rows(case: Case, suffix: str, dtype: type) -> None:
     hostile, found, bounds, pointers, indices, cuts, sizes = _draw_cuts(case, suffix, dtype)
     if found:
         return
-    width = case.choose(1, 4)
-    values = case.random.integers(0, 256, indices.size).astype(np.float32)
+    width = case.choose(1, 4, 8)
+    dtype_of = {1: np.uint8, 4: np.float32, 8: np.float64}
+    values = case.random.integers(0, 256, indices.size).astype(dtype_of[max(4, width)])
     if case.chance(0.2):
         hostile = True
         case.spoil(indices)
@@ -159,7 +160,7 @@ def cut_rows(case: Case, suffix: str, dtype: type) -> None:
         there = strip_of == strip
         lengths = np.bincount(row_of[there], minlength=n_rows).astype(np.uint16)
         genes = (indices[there] - first).astype(np.uint16)
-        kept = values[there].astype(np.uint8 if width == 1 else np.float32)
+        kept = values[there].astype(dtype_of[width])
         expected += [lengths.tobytes(), genes.tobytes(), kept.tobytes()]
     assert out.tobytes() == b"".join(expected)
 

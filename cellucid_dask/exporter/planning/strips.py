@@ -52,7 +52,7 @@ def place_bounds(genes: Genes, columns: NDArray[np.int64], n_strips: int) -> NDA
     Parameters
     ----------
     columns
-        Columns of the chosen genes, rising; strips count these.
+        Columns of the chosen genes, in order; strips count these.
 
     Raises
     ------

@@ -20,6 +20,7 @@ import numpy as np
 
 from cellucid_dask import format as fmt
 from cellucid_dask.encode import Range
+from cellucid_dask.exporter.ready_receipts import ReadyWork
 from cellucid_dask.exporter.receipts import (
     Edges,
     GeneReceipts,
@@ -236,6 +237,10 @@ class Journal:
     def genes(self, found: GeneReceipts) -> None:
         """Note the files of a block of genes."""
         self._add({"genes": columns_of(found)})
+
+    def ready(self, work: ReadyWork) -> None:
+        """Note what a task of a ready file has done."""
+        self._add({"ready": work.as_dict()})
 
     def published(self, facts: Mapping[str, Any]) -> None:
         """Note that the export is complete and about to get its name."""

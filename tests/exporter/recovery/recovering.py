@@ -10,7 +10,8 @@ import pytest
 from atlas import tree
 from scenes import GENE, Scene
 
-# As a module, for setattr.
+# As modules, for setattr.
+first_pass = import_module("cellucid_dask.exporter.stages.genes.first_pass")
 strip_driver = import_module("cellucid_dask.exporter.stages.genes.strip_driver")
 
 
@@ -27,7 +28,7 @@ def record_calls(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Any]]:
 
         monkeypatch.setattr(module, name, watched)
 
-    watch(strip_driver, "cut_chunk")
+    watch(first_pass, "cut_chunk")
     watch(strip_driver, "write_strip_genes")
     return made
 

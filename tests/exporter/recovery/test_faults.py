@@ -247,13 +247,13 @@ def test_workers_that_get_no_more_memory(scene: Scene) -> None:
 BUSY = """
 import dask, os
 from cellucid_dask.exporter.planning import cuts
-from cellucid_dask.exporter.stages.genes import strip_driver
+from cellucid_dask.exporter.stages.genes import first_pass
 cuts.CUT_NNZ = cuts.CUT_LEAST_NNZ = 10**9
 def work(*_):
     import os, time
     open(f"{folder}/busy-{{os.getpid()}}", "w").close()
     time.sleep(60)
-strip_driver.cut_chunk = work
+first_pass.cut_chunk = work
 dask.config.set({{"distributed.scheduler.allowed-failures": 1}})
 """
 

@@ -9,17 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cellucid_dask.compute.shared import Shared, share
+from cellucid_dask.compute.shared import Shared
 from cellucid_dask.exporter.checks.genes import Genes
 from cellucid_dask.exporter.job import Job
 from cellucid_dask.exporter.planning.cuts import cut_gene_blocks, strip_width
 from cellucid_dask.exporter.planning.memory import MiB, strip_bytes
 from cellucid_dask.exporter.receipts import GeneReceipts, Spill, latest, no_genes
-from cellucid_dask.exporter.recovery.resume import missing_rows
 from cellucid_dask.exporter.stages.dataset_files import DatasetFiles
 from cellucid_dask.exporter.stages.genes.blocks import write_columns, write_spilled, write_strip
-from cellucid_dask.exporter.stages.genes.strip_driver import Cutting, start_cutting, write_by_strips
-from cellucid_dask.exporter.stages.genes.transpose import transpose_chunk
+from cellucid_dask.exporter.stages.genes.first_pass import Cutting
+from cellucid_dask.exporter.stages.genes.strip_driver import write_by_strips
 from cellucid_dask.files import bytes_of, read_array, write_atomically
 from cellucid_dask.source.arrays.dense_matrix import DenseMatrix
 from cellucid_dask.source.arrays.matrix import consecutive_runs
@@ -30,12 +29,25 @@ GROUP = 64  # spill files whose sizes are one task
 PIECE = 128 << 10  # bytes of a block in a spill file, below which reading them is slow
 
 
-def start_genes(job: Job) -> Cutting | None:
-    """Start the first pass before the obs stages, where both may run at a time."""
+def start_genes(job: Job, *, ready: bool = False) -> Cutting | None:
+    """Open the first pass; None where the matrix needs none, or nothing is left to be made of it.
+
+    Where the obs stages and the first pass may run at a time it is started, before those.
+
+    Parameters
+    ----------
+    ready
+        Whether ready files are written, alone or beside the folder.
+    """
     genes = job.catalog.genes
-    if genes is None or not job.obs_beside_genes or not _missing(job, genes).size:
+    if genes is None or job.plan.gene_access not in ("cut", "transpose"):
         return None
-    return start_cutting(job, genes)
+    if not genes.ids or not (ready or _missing(job, genes).size):
+        return None
+    cutting = Cutting(job, genes, ready=ready)
+    if job.obs_beside_genes:
+        cutting.start()
+    return cutting
 
 
 def write_genes(job: Job, cutting: Cutting | None) -> GeneReceipts:
@@ -53,10 +65,10 @@ def write_genes(job: Job, cutting: Cutting | None) -> GeneReceipts:
         return no_genes()
     written, missing = job.finished.genes, _missing(job, genes)
     if missing.size and job.plan.gene_access == "cut":
-        cutting = cutting or start_cutting(job, genes)
+        assert cutting is not None, "start_genes opens it where genes are missing"
         written = latest([written, *write_by_strips(job, genes, missing, cutting)])
     elif missing.size:
-        written = latest([written, *_write(job, genes, list(consecutive_runs(missing)))])
+        written = latest([written, *_write(job, genes, list(consecutive_runs(missing)), cutting)])
     return written
 
 
@@ -65,16 +77,19 @@ def _missing(job: Job, genes: Genes) -> NDArray[np.int64]:
     return np.setdiff1d(np.arange(len(genes.ids)), job.finished.genes["gene"])
 
 
-def _write(job: Job, genes: Genes, todo: Sequence[Cut]) -> list[GeneReceipts]:
+def _write(
+    job: Job, genes: Genes, todo: Sequence[Cut], cutting: Cutting | None
+) -> list[GeneReceipts]:
     """Write the genes of the runs `todo`; receipts of each block."""
     settings = DatasetFiles.of(job).gene_settings
     work: Any
     here = job.source.local
     tasks: list[tuple[Any, ...]]
-    if job.plan.gene_access == "transpose":
-        work, here, spills = write_spilled, False, _spill(job, genes)
-        every = share(job.scratch, "spills", spills)
-        cuts = gene_blocks(job, _spilled(job, spills, every, len(genes.ids)), todo, len(spills))
+    if cutting is not None:
+        spills, every = cutting.spills(), cutting.shared_spills()
+        work, here = write_spilled, False
+        weights = sum_spilled(job, spills, every, len(genes.ids))
+        cuts = gene_blocks(job, weights, todo, len(spills))
         tasks = [(settings, every, a, genes.ids[a:b]) for a, b in cuts]
     else:
         if isinstance(genes.matrix, SparseMatrix):
@@ -96,22 +111,6 @@ def _write(job: Job, genes: Genes, todo: Sequence[Cut]) -> list[GeneReceipts]:
     return receipts
 
 
-def _spill(job: Job, genes: Genes) -> list[Spill]:
-    """Run the first pass over the cells that are not spilled yet; all chunks in their order."""
-    columns = None if genes.whole else share(job.scratch, "columns", genes.columns)
-    cuts = missing_rows(job.plan.row_chunks, job.finished.spills)
-    chunks = [(genes.matrix, *rows, columns, job.scratch) for rows in cuts]
-    made = job.engine.run(
-        "transpose",
-        transpose_chunk,
-        chunks,
-        in_process=job.source.local,
-        unit="chunks",
-        on_result=lambda _, spill: job.journal.chunk(spill),
-    )
-    return sorted([*job.finished.spills, *made], key=lambda spill: spill.first)
-
-
 def gene_blocks(
     job: Job, weights: NDArray[np.int64], todo: Sequence[Cut], n_files: int = 1
 ) -> list[Cut]:
@@ -131,7 +130,7 @@ def gene_strips(job: Job, genes: Genes, todo: Sequence[Cut]) -> list[Cut]:
     return [(low, min(low + step, b)) for a, b in todo for low in range(a, b, step)]
 
 
-def _spilled(
+def sum_spilled(
     job: Job, spills: Sequence[Spill], every: Shared[list[Spill]], n_genes: int
 ) -> NDArray[np.int64]:
     """(n_genes,) bytes of each gene in the spill; by the workers when it has many files."""

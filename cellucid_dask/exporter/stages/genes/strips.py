@@ -10,7 +10,7 @@ import errno
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import FileIO
 from itertools import groupby
 from pathlib import Path
@@ -24,6 +24,7 @@ from cellucid_dask.exporter.receipts import StripSpill
 from cellucid_dask.exporter.stages.genes.ranges import GeneRanges
 from cellucid_dask.native.arena import Arena
 from cellucid_dask.native.calls import ERRORS, NativeError
+from cellucid_dask.native.entries import count_entries, sort_entries
 from cellucid_dask.native.strips import (
     PLACES,
     Segment,
@@ -110,7 +111,7 @@ class Strip:
         found = empty_statistics(self.n_genes)
         with self._blame_spill():
             for segment in self.segments():
-                count_segment(segment, found)
+                count_segment(_as_float32(segment), found)
         return found
 
     def sort(
@@ -140,10 +141,41 @@ class Strip:
             places["missing"] = ranges.missing
         with self._blame_spill():
             for segment in self.segments():
-                sort_segment(segment, start, places, records, codes=ranges.bits is not None)
+                part = _as_float32(segment)
+                sort_segment(part, start, places, records, codes=ranges.bits is not None)
             if np.any(places["next"] != starts[1:]):
                 raise NativeError(ERRORS[-4])
         return starts
+
+    def counts(self) -> NDArray[np.int64]:
+        """(n_genes,) values of each gene."""
+        found = np.zeros(self.n_genes, np.int64)
+        with self._blame_spill():
+            for segment in self.segments():
+                count_entries(segment, found)
+        return found
+
+    def sort_entries(
+        self, start: int, n_values: NDArray[np.int64], cells: NDArray[Any], values: NDArray[Any]
+    ) -> None:
+        """Sort the values of genes by gene and cell into two arrays.
+
+        Parameters
+        ----------
+        start
+            First of the genes.
+        n_values
+            Of these genes alone.
+        cells, values
+            (n,) int32 or int64, and float32 or float64, which are filled.
+        """
+        ends = np.cumsum(n_values)
+        places = ends - n_values
+        with self._blame_spill():
+            for segment in self.segments():
+                sort_entries(segment, start, places, ends, cells, values)
+            if np.any(places != ends):
+                raise NativeError(ERRORS[-4])
 
     @contextmanager
     def _blame_spill(self) -> Iterator[None]:
@@ -153,6 +185,13 @@ class Strip:
         except NativeError as error:
             folder = str(Path(self._batches[0][0].spill.path).parent)
             raise OSError(errno.EIO, f"a spill file changed ({error})", folder) from error
+
+
+def _as_float32(segment: Segment) -> Segment:
+    """The segment with values as a folder shows them."""
+    if segment.values.itemsize <= np.dtype(np.float32).itemsize:
+        return segment
+    return replace(segment, values=segment.values.astype(np.float32))
 
 
 def _read_batch(batch: Sequence[SegmentPlace], buffer: NDArray[np.uint8]) -> list[Segment]:

@@ -1,0 +1,1 @@
+"""The expression matrix of ready files: gene by gene, as CSC or dense."""
