@@ -20,11 +20,15 @@ def select_cells(source: Source, selection: RowSelection) -> Source:
 
     Categories that no selected cell has are left out too, as when an AnnData is subset.
     """
+    index = source.obs.index
     return replace(
         source,
         obs=replace(
             source.obs,
             length=selection.n_selected,
+            index=index
+            if isinstance(index, CellucidDaskError)
+            else SelectedColumn(index, selection),
             columns=_Each(source.obs.columns, lambda column, _: SelectedColumn(column, selection)),
         ),
         obsm=_Each(source.obsm, lambda array, key: select_obsm_rows(array, selection, key)),

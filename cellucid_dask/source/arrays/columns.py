@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from cellucid_dask.source.arrays.typed_column import TypedColumn, type_series
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -42,6 +44,9 @@ class Column(Protocol):
 
     def strings(self) -> list[str]:
         """Every value as text, as gene ids are."""
+
+    def typed(self) -> TypedColumn:
+        """The column in the type in which it came; InputError when that has no place in obs."""
 
 
 COMPLEX = "holds complex numbers, which have no place on a colour scale"
@@ -97,3 +102,7 @@ class SeriesColumn:
     def strings(self) -> list[str]:
         """Every value as text."""
         return [str(value) for value in self.series.astype(str)]
+
+    def typed(self) -> TypedColumn:
+        """The column in its own type."""
+        return type_series(self.series)

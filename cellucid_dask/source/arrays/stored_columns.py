@@ -14,8 +14,14 @@ from numpy.typing import NDArray
 
 from cellucid_dask.errors import InputError, ReadError
 from cellucid_dask.source.arrays.columns import COMPLEX, PLAIN, TEXT, SeriesColumn
+from cellucid_dask.source.arrays.typed_column import TypedColumn, check_categories, type_numbers
 from cellucid_dask.source.storage.damage import COPY_AGAIN
-from cellucid_dask.source.storage.elements import is_array
+from cellucid_dask.source.storage.elements import (
+    attribute,
+    encoding_of,
+    is_array,
+    require_element,
+)
 from cellucid_dask.source.storage.file_array import FileArray
 from cellucid_dask.source.storage.store import Store
 from cellucid_dask.source.storage.utf8 import decode_text
@@ -73,6 +79,10 @@ class NumberColumn:
             for row in np.flatnonzero(self.mask[:]):
                 texts[row] = "<NA>"
         return texts
+
+    def typed(self) -> TypedColumn:
+        """Numbers in their own type."""
+        return type_numbers(self.array, self.mask, _place(self.array))
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +151,19 @@ class CategoricalColumn:
         names = np.asarray([*self.categories(), "nan"], dtype=object)
         return [str(name) for name in names[self.codes()]]
 
+    def typed(self) -> TypedColumn:
+        """Codes, with categories in their own type."""
+        categories = check_categories(self._category_values())
+        place = _place(self.array)
+        return TypedColumn("category", self.array, None, categories, self._ordered(), where=place)
+
+    def _ordered(self) -> bool:
+        """What the group of codes and categories says; before anndata 0.8, the categories."""
+        inside = self.categories_key == f"{self.array.key.removesuffix('/codes')}/categories"
+        key = self.categories_key.removesuffix("/categories") if inside else self.categories_key
+        with self.store.open_element(key) as element:
+            return bool(attribute(element, "ordered", False))
+
 
 @dataclass(frozen=True, slots=True)
 class TextColumn:
@@ -201,6 +224,10 @@ class TextColumn:
         """Every string; ``nan`` where missing."""
         return ["nan" if v is None else str(v) for piece in self.pieces() for v in piece]
 
+    def typed(self) -> TypedColumn:
+        """Texts."""
+        return TypedColumn("text", self.array, self.mask, where=_place(self.array))
+
 
 @dataclass(frozen=True, slots=True)
 class AnndataColumn:
@@ -232,6 +259,20 @@ class AnndataColumn:
         """Every value as text."""
         return self._series().strings()
 
+    def typed(self) -> TypedColumn:
+        """Truth values, by rows; all else as pandas has it."""
+        with self.store.open_element(self.key) as element:
+            if is_array(element):
+                if element.dtype.kind == "b":
+                    return type_numbers(FileArray.of(self.store, self.key, element))
+            elif encoding_of(element) == "nullable-boolean":
+                values, mask = (
+                    FileArray.of(self.store, f"{self.key}/{name}", require_element(element, name))
+                    for name in ("values", "mask")
+                )
+                return type_numbers(values, mask)
+        return self._series().typed()
+
 
 def read_element(store: Store, key: str) -> Any:
     """Read a whole element the way anndata does."""
@@ -241,6 +282,10 @@ def read_element(store: Store, key: str) -> Any:
         if is_array(element) and element.dtype.kind in PLAIN:
             return element[...]  # anndata would warn where an old file does not say that it is one
         return read_elem(element)
+
+
+def _place(array: FileArray) -> str:
+    return f"{array.store.path}, {array.key}"
 
 
 def check_one_axis(array: FileArray) -> None:

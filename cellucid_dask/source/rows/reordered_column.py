@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cellucid_dask.source.arrays.columns import Column
+from cellucid_dask.source.arrays.row_array import ReorderedRows, RowArray
 from cellucid_dask.source.arrays.stored_columns import CategoricalColumn
+from cellucid_dask.source.arrays.typed_column import TypedColumn
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +65,9 @@ class ReorderedColumn:
         """Every value as text."""
         names = self.column.strings()
         return [names[row] for row in self.rows]
+
+    def typed(self) -> TypedColumn:
+        """The rows in their own type; of a categorical, with all categories."""
+        whole = self.column.typed()
+        mask = None if whole.mask is None else ReorderedRows(RowArray.of(whole.mask), self.rows)
+        return replace(whole, array=ReorderedRows(RowArray.of(whole.array), self.rows), mask=mask)

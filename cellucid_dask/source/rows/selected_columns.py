@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cellucid_dask.source.arrays.columns import Column
+from cellucid_dask.source.arrays.typed_column import TypedColumn
 from cellucid_dask.source.rows.row_selection import RowSelection
+from cellucid_dask.source.rows.selected_arrays import SelectedRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +72,11 @@ class SelectedColumn:
         return [
             str(value) for value in self.selection.take(np.array(self.column.strings(), object))
         ]
+
+    def typed(self) -> TypedColumn:
+        """The selected rows in their own type, with the categories that one of them has."""
+        whole = self.column.typed()
+        mask = None if whole.mask is None else SelectedRows(whole.mask, self.selection)
+        rows: Any = SelectedRows(whole.array, self.selection)
+        selected = replace(whole, array=rows, mask=mask)
+        return selected.drop_unused() if whole.kind == "category" else selected

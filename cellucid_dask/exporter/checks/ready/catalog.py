@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from cellucid_dask.errors import Problem
 from cellucid_dask.exporter.checks.genes import Genes
 from cellucid_dask.ready.layout import ColumnLayout
-from cellucid_dask.source.arrays.columns import Column
 from cellucid_dask.source.arrays.matrix import Matrix
 from cellucid_dask.source.arrays.row_array import RowArray
+from cellucid_dask.source.arrays.typed_column import TypedColumn
 from cellucid_dask.source.model import Source
 
 
@@ -26,14 +27,15 @@ class ReadyColumn:
     layout
         How it is stored.
     column
-        Where its values come from.
+        Where its values come from: texts where `layout` says ``text``, and also where it says
+        ``categorical`` and they repeat or are missing.
     categories
-        Of a categorical: texts, or an array of numbers or truth values.
+        Of a categorical: texts as objects, numbers or truth values.
     """
 
     layout: ColumnLayout
-    column: Column
-    categories: tuple[str, ...] | NDArray[Any] = ()
+    column: TypedColumn
+    categories: NDArray[Any] = field(default_factory=lambda: np.empty(0, object))
 
 
 @dataclass(slots=True)
