@@ -33,7 +33,7 @@ def export(
     quiet: bool = False,
     **options: Any,
 ) -> ExportResult:
-    """Export an AnnData to a folder that the Cellucid viewer loads.
+    """Export an AnnData to a folder or to ready files that the Cellucid viewer loads.
 
     Parameters
     ----------
@@ -41,7 +41,8 @@ def export(
         Path of an .h5ad file, a .zarr folder or a .zarr.zip, or an AnnData. One in memory is
         exported by threads of this process; of a backed one, X is read from its file.
     out_dir
-        Folder to make; ``exports/NAME`` when it is not given.
+        Folder or file to make; ``exports/NAME`` with the suffix of the format when it is not
+        given. With several formats, ready files are beside the folder, with their suffixes.
     dry_run
         Check and plan only; nothing is written.
     quiet
@@ -85,6 +86,7 @@ def run_export_command(
     from cellucid_dask.compute.choose_cluster import find_cluster_problems
     from cellucid_dask.compute.progress import Reporter
     from cellucid_dask.exporter.output_checks import output_problems
+    from cellucid_dask.exporter.output_names import find_name_problems, name_outputs
     from cellucid_dask.exporter.run import run_export
     from cellucid_dask.source.open import open_source
 
@@ -96,18 +98,30 @@ def run_export_command(
     except CellucidDaskError as error:
         problems += error.problems
     name = "dataset" if source is None else source.name
-    out = Path("exports", name) if out_dir is None else Path(out_dir)
+    given = None if out_dir is None else Path(out_dir)
+    problems += find_name_problems(given, what.formats)
+    outputs = name_outputs(given, what.formats, name)
+    out = next(iter(outputs.values()))
     if source is None:
         raise_problems(
             [
                 *problems,
-                *output_problems(out, how),
+                *output_problems(outputs, how),
                 *find_cluster_problems(how, out, in_memory=False),
             ]
         )
     assert source is not None
     reporter = Reporter(quiet=quiet)
-    return run_export(source, out, what, how, reporter=reporter, problems=problems, dry_run=dry_run)
+    return run_export(
+        source,
+        out,
+        what,
+        how,
+        reporter=reporter,
+        problems=problems,
+        outputs=outputs,
+        dry_run=dry_run,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,20 @@
-"""Checks that a run can write its outputs: the export folder, the report, the preview."""
+"""Checks that a run can write its outputs: folder, ready files, report, preview."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 from cellucid_dask.errors import Problem
+from cellucid_dask.exporter.output_names import checksums_path
+from cellucid_dask.exporter.ready_places import ready_place_problems
 from cellucid_dask.exporter.recovery.previous_run import STAGING
+from cellucid_dask.options.formats import FOLDER
 from cellucid_dask.options.output_files import is_writable
 from cellucid_dask.options.run import RunOptions
+from cellucid_dask.ready.facts import CHECKSUMS
 
 
 def existing_parent(path: Path) -> Path:
@@ -16,25 +22,42 @@ def existing_parent(path: Path) -> Path:
     return next(parent for parent in path.parents if os.path.lexists(parent))
 
 
-def output_problems(given: Path, run: RunOptions, data: str | None = None) -> list[Problem]:
-    """Say what is wrong with the output folder and the report; creates nothing.
+def output_problems(
+    outputs: Mapping[str, Path], run: RunOptions, data: str | None = None
+) -> list[Problem]:
+    """Say what is wrong with the outputs, the scratch and the report; creates nothing.
 
     Parameters
     ----------
+    outputs
+        Path of each format.
     data
         The file or folder that is exported.
     """
+    found = [p for kind, path in outputs.items() for p in _of_output(kind, path, run, data)]
+    return list(dict.fromkeys(found))
+
+
+def _of_output(kind: str, given: Path, run: RunOptions, data: str | None) -> list[Problem]:
     out, where = Path(os.path.abspath(given)), str(given)  # noqa: PTH100  links stay links
-    found = [*_place_problems(out, where), *_data_problems(out, where, run, data)]
-    if found:
-        return found
+    places = _folder_problems if kind == FOLDER else partial(ready_place_problems, kind)
+    found = [*_name_problems(kind, out, where), *_data_problems(kind, out, where, run, data)]
     try:
-        occupied = out.is_dir() and any(out.iterdir())
+        found = found or [*places(out, where, force=run.force)]
     except OSError as error:
-        return [Problem(f"cannot be read ({error.strerror})", where, "check its permissions")]
-    if occupied and not run.force:
+        found = [Problem(f"cannot be read ({error.strerror})", where, "check its permissions")]
+    return found or _parent_problems(out, where)
+
+
+def _folder_problems(out: Path, where: str, *, force: bool) -> Iterator[Problem]:
+    if out.exists() and not out.is_dir():
+        yield Problem("is a file", where, "name a folder")
+    elif out.is_dir() and any(out.iterdir()) and not force:
         fix = "choose another --out, or replace it with --force"
-        return [Problem("exists and is not empty", where, fix)]
+        yield Problem("exists and is not empty", where, fix)
+
+
+def _parent_problems(out: Path, where: str) -> list[Problem]:
     parent = existing_parent(out)
     if not parent.is_dir():
         what = f"cannot be made: {str(parent)!r} is a file"
@@ -47,18 +70,16 @@ def output_problems(given: Path, run: RunOptions, data: str | None = None) -> li
     return []
 
 
-def _place_problems(out: Path, where: str) -> list[Problem]:
-    """Places that are always refused."""
+def _name_problems(kind: str, out: Path, where: str) -> list[Problem]:
+    """Names and places that are always refused."""
     fix = "name a folder of its own, such as exports/NAME"
-    longest = 255 - len(STAGING.format(""))
+    longest = 255 - len(STAGING.format("" if kind == FOLDER else CHECKSUMS))
     if any(len(os.fsencode(part)) > longest for part in out.parts):
         return [Problem(f"has a name of more than {longest} bytes", where, "name it shorter")]
     if any("\udc80" <= letter <= "\udcff" for letter in str(out)):
         return [Problem("has a name that is not UTF-8", ascii(where), "name it otherwise")]
     if out.is_symlink():
-        return [Problem("is a symbolic link", where, "name the folder it points to")]
-    if out.exists() and not out.is_dir():
-        return [Problem("is a file", where, "name a folder")]
+        return [Problem("is a symbolic link", where, "name the folder or file it points to")]
     resolved = out.resolve()
     for what, find in (("home", Path.home), ("current", Path.cwd)):
         try:
@@ -70,7 +91,9 @@ def _place_problems(out: Path, where: str) -> list[Problem]:
     return []
 
 
-def _data_problems(out: Path, where: str, run: RunOptions, data: str | None) -> list[Problem]:
+def _data_problems(
+    kind: str, out: Path, where: str, run: RunOptions, data: str | None
+) -> list[Problem]:
     """Places where the run would write over what it reads."""
     found: list[Problem] = []
     source = Path(data).resolve() if data is not None else None
@@ -90,7 +113,10 @@ def _data_problems(out: Path, where: str, run: RunOptions, data: str | None) -> 
     }
     for option, path in written.items():
         report = None if path is None else Path(path).resolve()
-        for what, place in (("data", source), ("output", resolved)):
+        places = [("data", source), ("output", resolved)]
+        if kind != FOLDER:
+            places.append(("checksums of the output", checksums_path(resolved)))
+        for what, place in places:
             if report and place and (report == place or place in report.parents):
                 fix = "name a file of its own"
                 found.append(Problem(f"{str(report)!r} is or lies in the {what}", option, fix))

@@ -15,6 +15,7 @@ from cellucid_dask.exporter.recovery.previous_run import PreviousRun, inspect_pr
 from cellucid_dask.exporter.recovery.provenance import Provenance, collect_provenance
 from cellucid_dask.native.library import Loaded, find_library
 from cellucid_dask.options.export import ExportOptions
+from cellucid_dask.options.formats import FOLDER
 from cellucid_dask.options.run import RunOptions
 from cellucid_dask.source.model import Source
 
@@ -62,8 +63,10 @@ def check_before_run(
     return CheckedInput(catalog, library, provenance, previous, ())
 
 
-def check_output(checked: CheckedInput, out: Path, run: RunOptions) -> None:
-    """Raise all problems of the input, the output and the workers together.
+def check_output(
+    checked: CheckedInput, out: Path, run: RunOptions, outputs: Mapping[str, Path] | None = None
+) -> None:
+    """Raise all problems of the input, the outputs and the workers together.
 
     Raises
     ------
@@ -74,7 +77,7 @@ def check_output(checked: CheckedInput, out: Path, run: RunOptions) -> None:
     raise_problems(
         [
             *checked.problems,
-            *output_problems(out, run, source.path),
+            *output_problems(outputs or {FOLDER: out}, run, source.path),
             *checked.previous.problems,
             *find_cluster_problems(run, out, in_memory=source.local),
         ]

@@ -41,6 +41,7 @@ def run_export(
     vectors: Mapping[str, Mapping[int, str]] | None = None,
     latent_name: str | None = None,
     problems: Sequence[Problem] = (),
+    outputs: Mapping[str, Path] | None = None,
     dry_run: bool = False,
 ) -> ExportResult:
     """Check and plan an export and, unless `dry_run`, write and publish it.
@@ -51,6 +52,8 @@ def run_export(
         Vector fields and name of the latent space, if they are known; discovered otherwise.
     problems
         Problems that are already known; they are raised together with all others.
+    outputs
+        Path of each format; None is the folder `out` alone.
 
     Raises
     ------
@@ -70,7 +73,7 @@ def run_export(
             if not dry_run:
                 settle(previous.recorded, out, result)
             return result
-        check_output(checked, out, run)
+        check_output(checked, out, run, outputs)
         cluster = choose_cluster(run, in_memory=source.local, small=is_small(catalog))
         with Engine(cluster, reporter, performance_report=run.performance_report) as engine:
             plan = plan_export(checked, out, options, run, engine, result)
