@@ -32,6 +32,9 @@ def zarr_documents(
     -------
     Documents by their key: sorted, but those of the root last, the consolidated one at the end.
     """
+    # zarr-python reads the consolidated document level by level, with the children of a group
+    # one after the other, and misses those that stand elsewhere.
+    nodes = sorted(nodes, key=lambda node: (node.path.count("/"), node.path))
     if zarr_format == 2:
         documents = _version_2(nodes)
         metadata = {key: _in_listing(key, document) for key, document in documents.items()}
