@@ -74,7 +74,7 @@ def survey_embeddings(
         catalog.warnings.append(f"obsm/{key} is ignored: {why}")
 
 
-def _count_rows(found: Sequence[tuple[int, NDArray[np.int64]]]) -> tuple[int, str]:
+def count_rows(found: Sequence[tuple[int, NDArray[np.int64]]]) -> tuple[int, str]:
     """Count the rows found in all blocks, each with its first row, and list the first of them."""
     total = sum(rows.size for _, rows in found)
     first = np.concatenate([start + rows[:NAMED] for start, rows in found])[:NAMED]
@@ -121,7 +121,7 @@ def _bounds(dim: int, key: str, array: RowArray, catalog: Any) -> None:
     except CellucidDaskError as error:
         catalog.problems.extend(error.problems)
         return
-    n_bad, rows = _count_rows([(start, block.bad) for start, block in found])
+    n_bad, rows = count_rows([(start, block.bad) for start, block in found])
     if n_bad:
         catalog.problems.append(
             Problem(
@@ -154,7 +154,7 @@ def _warn_of_placeholders(
     def far(block: NDArray[Any]) -> NDArray[np.int64]:
         return np.flatnonzero((np.abs(block.astype(np.float32)) > limit).any(axis=1))
 
-    n, rows = _count_rows(map_blocks(far, array))
+    n, rows = count_rows(map_blocks(far, array))
     catalog.warnings.append(
         f"obsm/{key}: {n} cells lie more than a million times as far out as nearly all others "
         f"(rows {rows}): is that a placeholder? All others are shown as one point"
@@ -185,7 +185,7 @@ def survey_vectors(options: ExportOptions, arrays: Mapping[str, RowArray], catal
 def _warn_of_unknown_vectors(key: str, array: RowArray, catalog: Any) -> None:
     """Warn of vectors that are not finite; a server reports damaged ones when it reads them."""
     try:
-        n, rows = _count_rows(map_blocks(unplaced_rows, array))
+        n, rows = count_rows(map_blocks(unplaced_rows, array))
     except CellucidDaskError:
         return
     if n:

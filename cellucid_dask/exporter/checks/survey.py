@@ -18,10 +18,10 @@ from cellucid_dask.errors import (
     Problem,
     ReadError,
     TextError,
-    suggest,
 )
 from cellucid_dask.exporter.checks.chunks import survey_chunks
 from cellucid_dask.exporter.checks.genes import Genes, survey_genes
+from cellucid_dask.exporter.checks.graph_choice import choose_graph
 from cellucid_dask.exporter.checks.latent_space import survey_latent
 from cellucid_dask.exporter.checks.obs import ObsField, survey_obs
 from cellucid_dask.exporter.checks.placed_cells import find_placed_cells
@@ -125,7 +125,7 @@ def survey(
     if options.expression:
         catalog.genes = survey_genes(source, options, catalog)
     if options.connectivity:
-        _graph(source, options, catalog)
+        catalog.graph_key, catalog.graph = choose_graph(source, options, catalog)
     _unused(source, catalog)
     _file_names(catalog)
     survey_chunks(source, options, catalog)
@@ -188,30 +188,6 @@ def _unused(source: Source, catalog: Catalog) -> None:
     for key, matrix in source.matrices.items():
         if isinstance(matrix, ReadError | TextError) and matrix.problems[0].where not in reported:
             catalog.warnings.append(f"{key} is not used: it {matrix.problems[0].what}")
-
-
-def _graph(source: Source, options: ExportOptions, catalog: Catalog) -> None:
-    key = options.graph or "connectivities"
-    graph = source.matrices.get(f"obsp/{key}")
-    if graph is None:
-        catalog.notes.append(f"no graph  obsp has no {key!r}")
-        if options.graph is not None:
-            catalog.problems.append(
-                Problem(
-                    f"there is no obsp key {key!r}", "--graph", suggest(key, source.keys("obsp"))
-                )
-            )
-        return
-    if isinstance(graph, CellucidDaskError):
-        fix = "repair it, or use --no-graph"
-        catalog.problems.extend(Problem(p.what, p.where, p.fix or fix) for p in graph.problems)
-    elif graph.shape != (source.n_cells, source.n_cells):
-        catalog.problems.append(
-            Problem(f"has shape {graph.shape}, but there are {source.n_cells} cells", f"obsp/{key}")
-        )
-    else:
-        catalog.graph, catalog.graph_key = graph, key
-        catalog.notes.append(f"graph     obsp/{key}")
 
 
 def _file_names(catalog: Catalog) -> None:

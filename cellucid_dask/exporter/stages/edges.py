@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from cellucid_dask.encode import packed
 from cellucid_dask.exporter.receipts import Edges
 from cellucid_dask.files import bytes_of, name_path_in_errors, read_array, write_file
 from cellucid_dask.format import Kind, Resource, index_dtype
+from cellucid_dask.source.arrays.graph_lines import canonical, graph_cuts, read_lines
 from cellucid_dask.source.arrays.matrix import Matrix
 from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
 
@@ -144,33 +144,10 @@ def _entries(graph: Matrix) -> Iterator[tuple[NDArray[Any], NDArray[Any], NDArra
 
     Each once, in rising order of the places.
     """
-    if isinstance(graph, SparseMatrix):
-        for start, stop in _chunks(graph):
-            lines = graph.major(start, stop)
-            if not lines.has_canonical_format:
-                lines = lines.copy()  # it may share memory with the matrix of the user
-                lines.sum_duplicates()
-            part = lines.tocoo()
-            major, minor = part.coords if graph.layout == "csr" else part.coords[::-1]
-            yield major.astype(np.int64) + start, minor.astype(np.int64), part.data
-        return
-    step = max(1, CHUNK // max(1, graph.shape[1]))
-    for start in range(0, graph.shape[0], step):
-        band = graph.read(slice(start, min(start + step, graph.shape[0])), slice(None))
-        lines = sparse.csr_array(band)
-        if not lines.has_canonical_format:
-            lines = lines.copy()
-            lines.sum_duplicates()
-        part = lines.tocoo()
-        yield part.coords[0].astype(np.int64) + start, part.coords[1].astype(np.int64), part.data
-
-
-def _chunks(graph: SparseMatrix) -> Iterator[tuple[int, int]]:
-    for first, pointers in graph.pointers():
-        cuts = np.searchsorted(pointers, np.arange(pointers[0], pointers[-1], CHUNK), "left")
-        edges = np.unique(np.concatenate([[0], cuts, [pointers.size - 1]]))
-        for low, high in itertools.pairwise(edges):
-            yield first + int(low), first + int(high)
+    for start, stop in graph_cuts(graph, CHUNK):
+        part = canonical(read_lines(graph, start, stop)).tocoo()
+        major, minor = part.coords
+        yield major.astype(np.int64) + start, minor.astype(np.int64), part.data
 
 
 class _Buckets:

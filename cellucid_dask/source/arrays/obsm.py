@@ -39,7 +39,8 @@ def wrap_obsm_array(value: Any, label: str) -> RowArray:
     InputError
         When it holds no numbers, or has more than two axes.
     """
-    if hasattr(value, "iloc") and hasattr(value, "columns"):  # a DataFrame
+    is_table = hasattr(value, "iloc") and hasattr(value, "columns")  # a DataFrame
+    if is_table:
         columns = [SeriesColumn(value.iloc[:, i]) for i in range(value.shape[1])]
         odd = [str(name) for name, c in zip(value.columns, columns, strict=True) if not _number(c)]
         if odd:
@@ -57,7 +58,7 @@ def wrap_obsm_array(value: Any, label: str) -> RowArray:
         raise InputError(f"holds {value.dtype}, not numbers", where=label)
     if value.ndim not in (1, 2):
         raise InputError(f"has shape {value.shape}, not two axes", where=label)
-    return RowArray.of(value)
+    return RowArray.of(value, is_table=is_table)
 
 
 def _number(column: SeriesColumn) -> bool:
@@ -96,7 +97,7 @@ def open_obsm_array(store: Store, key: str, element: Any) -> RowArray:
         if odd or not names:
             raise InputError(f"has columns that are not numbers: {', '.join(odd)}", where=label)
         stacked = StackedColumns(tuple(c for c in columns.values() if c is not None))
-        return RowArray.of(stacked, block_rows(8 * len(names)))
+        return RowArray.of(stacked, block_rows(8 * len(names)), is_table=True)
     matrix = open_matrix(store, key, element)
     if isinstance(matrix, SparseMatrix):
         return RowArray.of(SparseRows(matrix))

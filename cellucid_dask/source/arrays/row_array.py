@@ -47,13 +47,16 @@ class RowArray:
         Array-like with one or two axes that is indexed by rows, or a dask array.
     block
         Rows of a block; a dask array has blocks of its own.
+    is_table
+        Whether it is a DataFrame, whose columns have names.
     """
 
     array: Any
     block: int
+    is_table: bool = False
 
     @classmethod
-    def of(cls, array: Any, rows: int | None = None) -> RowArray:
+    def of(cls, array: Any, rows: int | None = None, *, is_table: bool = False) -> RowArray:
         """Wrap an array-like.
 
         Parameters
@@ -67,7 +70,7 @@ class RowArray:
             value = array.dtype.itemsize + STORED_VALUE_BYTES * isinstance(array, SparseRows)
             on_disk = getattr(array, "chunks", None)
             rows = block_rows(value * prod(array.shape[1:]), on_disk[0] if on_disk else 1)
-        return cls(array, rows)
+        return cls(array, rows, is_table)
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -156,7 +156,9 @@ def _arrays(
             what = f"has shape {array.shape}, but the whole has {whole.obs.length} cells"
             found[name] = InputError(what, where=f"obsm/{name}")
         else:
-            found[name] = array if rows is None else RowArray.of(ReorderedRows(array, rows))
+            found[name] = array
+            if rows is not None:
+                found[name] = RowArray.of(ReorderedRows(array, rows), is_table=array.is_table)
     return found
 
 

@@ -161,7 +161,7 @@ def select_obsm_rows(array: RowArray, selection: RowSelection, key: str) -> RowA
         When it has not a row for each cell.
     """
     check_row_count(array.shape, selection, f"obsm/{key}")
-    return RowArray.of(SelectedRows(array.array, selection))
+    return RowArray.of(SelectedRows(array.array, selection), is_table=array.is_table)
 
 
 def check_row_count(

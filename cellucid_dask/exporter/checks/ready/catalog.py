@@ -38,6 +38,26 @@ class ReadyColumn:
     categories: NDArray[Any] = field(default_factory=lambda: np.empty(0, object))
 
 
+@dataclass(frozen=True, slots=True)
+class GraphFacts:
+    """What kind of graph it is.
+
+    Parameters
+    ----------
+    nnz, self_loops
+        Weights beside the diagonal and on it, zeros not counted.
+    symmetric
+        Whether it is, but for its diagonal; otherwise the file holds more than `nnz` weights.
+    as_stored
+        Whether the lines are stored as a ready file has them, entry for entry.
+    """
+
+    nnz: int
+    self_loops: int
+    symmetric: bool
+    as_stored: bool
+
+
 @dataclass(slots=True)
 class ReadyCatalog:
     """What a ready file will hold.
@@ -56,7 +76,7 @@ class ReadyCatalog:
         Columns in order; those of var have the rows of `genes` alone.
     obsm
         Arrays by the key under which they are stored, vector fields included.
-    graph
+    graph, graph_facts
         None without one.
     record
         ``uns['cellucid']`` without outlier quantiles, keys in their order.
@@ -79,6 +99,7 @@ class ReadyCatalog:
     var: list[ReadyColumn] = field(default_factory=list)
     obsm: dict[str, RowArray] = field(default_factory=dict)
     graph: Matrix | None = None
+    graph_facts: GraphFacts | None = None
     record: Mapping[str, Any] = field(default_factory=dict)
     latent: str = ""
     min_points: int = 10

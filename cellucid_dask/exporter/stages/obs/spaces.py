@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from cellucid_dask.encode import Float32
 from cellucid_dask.files import read_array
+from cellucid_dask.source.arrays.block_reader import BlockReader
 from cellucid_dask.source.arrays.row_array import RowArray
 
 
@@ -50,7 +51,7 @@ class SpaceReader:
 
     def __init__(self, spaces: Sequence[Space]) -> None:
         self._spaces = spaces
-        self._blocks = [None if s.array is None else _BlockReader(s.array) for s in spaces]
+        self._blocks = [None if s.array is None else BlockReader(s.array) for s in spaces]
 
     def fill(self, buffer: NDArray[Any], start: int, stop: int) -> NDArray[Any]:
         """Read cells `start` to `stop` in all spaces, beside one another, into `buffer`.
@@ -69,29 +70,3 @@ class SpaceReader:
                     rounded = part.astype(np.float32, copy=False)
                 columns[row - start : row - start + len(part)] = rounded
         return buffer
-
-
-class _BlockReader:
-    """Reads rows of an array of obsm block by block: the last block stays in memory."""
-
-    def __init__(self, array: RowArray) -> None:
-        self._array = array
-        self._ends = array.ends
-        self._first = self._last = 0
-        self._block: NDArray[Any] | None = None
-
-    def parts(self, start: int, stop: int) -> Iterator[tuple[int, NDArray[Any]]]:
-        """Rows `start` to `stop` in parts, each with the number of its first row."""
-        while start < stop:
-            if self._block is None or not self._first <= start < self._last:
-                self._load(start)
-            assert self._block is not None
-            end = min(stop, self._last)
-            yield start, self._block[start - self._first : end - self._first]
-            start = end
-
-    def _load(self, row: int) -> None:
-        self._block = None  # before the next one takes memory
-        i = int(np.searchsorted(self._ends, row, side="right"))
-        self._first, self._last = int(self._ends[i - 1]) if i else 0, int(self._ends[i])
-        self._block = self._array.rows(self._first, self._last)
