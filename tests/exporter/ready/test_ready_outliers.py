@@ -16,11 +16,13 @@ from ready_units import catalog_of, chunk_stores, read_array, run_units
 
 from cellucid_dask.exporter.checks.ready.catalog import ReadyCatalog, ReadyColumn
 from cellucid_dask.exporter.checks.ready.cell_arrays import find_complete_cells, survey_obsm
+from cellucid_dask.exporter.checks.ready.columns import describe_column
 from cellucid_dask.exporter.checks.ready.outliers import survey_outliers
 from cellucid_dask.exporter.stages.ready import outliers
 from cellucid_dask.options.export import ExportOptions
-from cellucid_dask.ready.layout import ColumnLayout, vector_node
+from cellucid_dask.ready.layout import vector_node
 from cellucid_dask.source.arrays.row_array import RowArray
+from cellucid_dask.source.arrays.typed_column import TypedColumn
 from cellucid_dask.source.model import Source
 from cellucid_dask.source.select_cells import select_cells
 
@@ -73,24 +75,11 @@ def atlas(latent: Any) -> ad.AnnData:
     return ad.AnnData(obs=obs, obsm=obsm)
 
 
-KINDS = {
-    "kind": ("categorical", "|i1"),
-    "text": ("categorical", "|i1"),
-    "flag": ("array", "|b1"),
-    "maybe": ("nullable-boolean", "|b1"),
-    "rare": ("categorical", "|i1"),
-    "number": ("array", "<f8"),
-    "name": ("text", "text"),
-}
-
-
 def columns(source: Source) -> list[ReadyColumn]:
-    found = []
-    for key, (kind, dtype) in KINDS.items():
-        column: Any = source.obs.columns[key]
-        names = tuple(column.categories()) if kind == "categorical" else ()
-        found.append(ReadyColumn(ColumnLayout(key, kind, dtype), column, names))  # type: ignore[arg-type]
-    return found
+    return [
+        describe_column(key, column.typed())  # type: ignore[union-attr]
+        for key, column in source.obs.columns.items()
+    ]
 
 
 def survey(source: Source, named: str | None = None, least: int = 10, **options: Any) -> Any:
@@ -214,7 +203,8 @@ def test_an_embedding_is_no_latent_space_unless_named(tmp_path: Path) -> None:
     block=st.integers(1, 50),
 )
 def test_any_cells(cells: list[tuple[int, list[float]]], least: int, block: int) -> None:
-    codes = np.array([code for code, _ in cells], np.int32)
+    codes = np.array([code for code, _ in cells], np.int8)
     latent = np.array([values[:2] for _, values in cells], "f4")
-    found = outliers.find_quantiles(codes, RowArray(latent, block), least)
+    column = describe_column("c", TypedColumn("category", codes, categories=np.arange(5)))
+    found = outliers.find_quantiles(column, RowArray(latent, block), least)
     np.testing.assert_array_equal(found, reference(codes, latent, least))

@@ -6,6 +6,7 @@ import numpy as np
 
 from cellucid_dask.errors import CellucidDaskError, Problem, suggest
 from cellucid_dask.exporter.checks.ready.catalog import ReadyCatalog, ReadyColumn
+from cellucid_dask.exporter.checks.ready.columns import category_codes, n_categories
 from cellucid_dask.format import DIMENSIONS
 from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.ready.vector_fields import find_vector_fields
@@ -63,10 +64,11 @@ def _choose_key(
 
 def _largest_category(column: ReadyColumn) -> int:
     """Cells of the largest category; 0 in a column that is not categorical."""
-    layout = column.layout
-    if layout.kind == "text":  # all differ
-        return min(column.column.length, 1)
-    if layout.kind not in ("categorical", "nullable-boolean") and layout.dtype != "|b1":
-        return 0
-    codes = column.column.codes()
-    return int(np.bincount(codes[codes >= 0], minlength=1).max())
+    n = n_categories(column)
+    if column.layout.kind == "text" or not n:  # texts that all differ
+        return min(n, 1)
+    counts = np.zeros(n, np.int64)
+    for start, stop in column.column.steps():
+        codes = category_codes(column, start, stop)
+        counts += np.bincount(codes[codes >= 0], minlength=n)
+    return int(counts.max())

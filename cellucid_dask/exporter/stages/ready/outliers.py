@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellucid_dask.exporter.checks.ready.catalog import ReadyCatalog, ReadyColumn
+from cellucid_dask.exporter.checks.ready.columns import category_codes, n_categories
 from cellucid_dask.exporter.ready_receipts import ReadyWork
 from cellucid_dask.exporter.stages.ready.chunk_writer import ChunkStores, ChunkWriter
 from cellucid_dask.exporter.stages.ready.units import Unit
@@ -51,7 +52,8 @@ def outlier_bytes(catalog: ReadyCatalog) -> int:
     latent = catalog.source.obsm[catalog.latent]
     assert isinstance(latent, RowArray)  # survey_outliers() refused what cannot be read
     blocks = RowBlocks.of(latent)
-    most = max(len(catalog.obs[number].categories) for number in catalog.outliers)
+    columns = [catalog.obs[number] for number in catalog.outliers]
+    most = max((n_categories(c) for c in columns if c.layout.kind != "text"), default=0)
     sums = 2 * 8 * (most + 1) * blocks.width
     measured = 16 * catalog.n_cells + blocks.n_bytes + sums + STEP_BYTES * max(STEP, most)
     return max(CELL_BYTES * catalog.n_cells, measured)
@@ -69,51 +71,53 @@ def write_outliers(
     if column.layout.kind == "text":  # every cell is all of its category, and so its mean
         quantiles = np.ones(node.shape, np.float32)
     else:
-        quantiles = find_quantiles(column.column.codes(), latent, min_points)
+        quantiles = find_quantiles(column, latent, min_points)
     with ChunkWriter(stores) as writer:
         for chunk in range(node.n_chunks):
             writer.write(node, chunk, quantiles[node.region(chunk)])
         return writer.work(key)
 
 
-def find_quantiles(codes: NDArray[Any], latent: RowArray, min_points: int) -> NDArray[np.float32]:
+def find_quantiles(column: ReadyColumn, latent: RowArray, min_points: int) -> NDArray[np.float32]:
     """(n_cells,) share of the category that is as near to its mean; NaN where there is none.
 
     Parameters
     ----------
-    codes
-        (n_cells,) int, -1 of cells without category.
     latent
         (n_cells, d) finite numbers.
     min_points
         Cells of a category that has quantiles, at least.
     """
-    groups, counts = _number_groups(codes, min_points)
-    del codes
+    groups, counts = _read_groups(column, min_points)
     if not counts.size:
         return np.full(groups.size, np.nan, np.float32)
     means = _sum_groups(groups, counts.size, latent)
     means[:, :-1] /= counts
-    distances = _measure(groups, means, latent)
-    return _rank(groups, counts, distances)
+    return _rank(groups, counts, _measure(groups, means, latent))
 
 
-def _number_groups(codes: NDArray[Any], min_points: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
+def _read_groups(column: ReadyColumn, min_points: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """Number the categories that have quantiles; cells of no such category get the next number.
 
     Returns
     -------
     (n_cells,) numbers in the smallest type, which sorts fastest; and (K,) cells of each.
     """
-    counts = np.zeros(int(codes.max(initial=-1)) + 1, np.int64)
-    for start in range(0, codes.size, STEP):
-        part = codes[start : start + STEP]
-        counts += np.bincount(part[part >= 0], minlength=counts.size)
-    scored = counts >= min_points
-    n = int(scored.sum())
-    numbers = np.full(counts.size + 1, n, np.min_scalar_type(n))  # the last one is that of code -1
-    numbers[:-1][scored] = np.arange(n)
-    return numbers[codes], counts[scored]
+    n = n_categories(column)
+    groups = np.empty(column.column.length, np.min_scalar_type(n))
+    counts = np.zeros(n + 1, np.int64)
+    for start, stop in column.column.steps():
+        codes = category_codes(column, start, stop)
+        codes[codes < 0] = n
+        counts += np.bincount(codes, minlength=n + 1)
+        groups[start:stop] = codes
+    scored = counts[:n] >= min_points
+    k = int(scored.sum())
+    numbers = np.full(n + 1, k, groups.dtype)
+    numbers[:n][scored] = np.arange(k)
+    for start, stop in column.column.steps():
+        groups[start:stop] = numbers[groups[start:stop]]
+    return groups, counts[:n][scored]
 
 
 def _step(n_groups: int) -> int:
