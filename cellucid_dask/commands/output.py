@@ -87,10 +87,11 @@ def format_verification(export: str, against: str | None, report: VerifyReport) 
     if not report.ok:
         count = len(report.problems)
         return f"{export} is damaged: {count:,} problem{'s' if count > 1 else ''}"
-    text = f"{export} is intact: {report.files:,} files, {decimal(report.bytes)}"
+    files = f"{report.files:,} file{'s' if report.files != 1 else ''}"
+    text = f"{export} is intact: {files}, {decimal(report.bytes)}"
     if against is None:
         return text
-    return (
-        f"{text}; {report.genes_compared:,} genes compared with {against}, "
-        f"largest error {report.largest_error:.2f} quantization steps"
-    )
+    text = f"{text}; {report.genes_compared:,} genes compared with {against}"
+    if report.format != "folder":  # values of ready files are equal, or a problem
+        return text
+    return f"{text}, largest error {report.largest_error:.2f} quantization steps"

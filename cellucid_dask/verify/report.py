@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from cellucid_dask.arguments.boundary import reword_all
-from cellucid_dask.verify.export_folder.files import ExportFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +28,8 @@ class VerifyReport:
     not_compared
         What could not be compared with the data, and why, each in one line. These are not
         problems of the export.
+    format
+        What was verified: ``folder``, or the ready file ``zarr``, ``zarr.zip`` or ``h5ad``.
     """
 
     problems: tuple[str, ...]
@@ -37,6 +38,7 @@ class VerifyReport:
     genes_compared: int = 0
     largest_error: float = 0.0
     not_compared: tuple[str, ...] = ()
+    format: str = "folder"
 
     @property
     def ok(self) -> bool:
@@ -58,15 +60,24 @@ class Findings:
     genes_compared: int = 0
     largest_error: float = 0.0
 
-    def report(self, files: ExportFiles) -> VerifyReport:
-        """Return the report: each line once, as two checks may meet the same damaged file."""
+    def report(self, sizes: Mapping[str, int], kind: str = "folder") -> VerifyReport:
+        """Return the report: each line once, as two checks may meet the same damaged file.
+
+        Parameters
+        ----------
+        sizes
+            Bytes of every file, by its path.
+        kind
+            What was verified.
+        """
         return VerifyReport(
             problems=_report_lines(dict.fromkeys(map(_one_line, self.problems))),
-            files=len(files.sizes),
-            bytes=sum(files.sizes.values()),
+            files=len(sizes),
+            bytes=sum(sizes.values()),
             genes_compared=self.genes_compared,
             largest_error=self.largest_error,
             not_compared=_report_lines(map(_one_line, self.not_compared)),
+            format=kind,
         )
 
 

@@ -16,7 +16,11 @@ from cellucid_dask.verify.export_folder.checks import find_unnamed_files
 from cellucid_dask.verify.export_folder.checksums import read_checksums
 from cellucid_dask.verify.export_folder.consistency import find_contradictions
 from cellucid_dask.verify.export_folder.contents import Contents, read_contents
-from cellucid_dask.verify.export_folder.files import ExportFiles, find_export_files
+from cellucid_dask.verify.export_folder.files import (
+    ExportFiles,
+    find_export_files,
+    is_export_folder,
+)
 from cellucid_dask.verify.export_folder.manifests import read_manifests
 from cellucid_dask.verify.parallel import (
     ProblemCollector,
@@ -24,11 +28,14 @@ from cellucid_dask.verify.parallel import (
     available_cores,
     ignore_progress,
 )
+from cellucid_dask.verify.ready_file.checking import verify_ready_file
+from cellucid_dask.verify.ready_file.container import find_kind
 from cellucid_dask.verify.report import Findings, VerifyReport
 from cellucid_dask.verify.source_data.choice import SourceChoice
 
 if TYPE_CHECKING:
     from cellucid_dask.verify.comparison.compare import Comparison
+    from cellucid_dask.verify.ready_file.comparison import ReadyComparison
 
 
 @with_argument_names()
@@ -105,6 +112,11 @@ def verify(
     choice = SourceChoice(
         embeddings or {}, layer, raw, graph, latent_key, drop_cells_without_embedding
     )
+    kind = find_kind(Path(export))
+    if kind is not None and not is_export_folder(Path(export)):
+        with _open_source(against, modality) as source:
+            ready = _prepare_ready_comparison(source, choice, sample, accept_missing_chunks)
+            return verify_ready_file(Path(export), kind, collector, ready)
     files = find_export_files(Path(export))
     findings = Findings([f"{path}: {what}" for path, what in sorted(files.irregular.items())])
     with _open_source(against, modality) as source:
@@ -116,7 +128,7 @@ def verify(
             if comparison is not None:
                 _add_comparison(findings, comparison, accept_missing_chunks)
     findings.problems += check_remaining_files(files, collector)
-    return findings.report(files)
+    return findings.report(files.sizes)
 
 
 def _check_options(
@@ -169,6 +181,17 @@ def _prepare_comparison(
         findings.problems.append(comparison.obstacle)
         return None
     return comparison
+
+
+def _prepare_ready_comparison(
+    source: Any, choice: SourceChoice, sample: int | None, accept_missing: bool
+) -> ReadyComparison | None:
+    """Compare a ready file with its source; None without one."""
+    if source is None:
+        return None
+    from cellucid_dask.verify.ready_file.comparison import ReadyComparison
+
+    return ReadyComparison(source, choice, sample, accept_missing=accept_missing)
 
 
 def _add_comparison(findings: Findings, comparison: Comparison, accept_missing: bool) -> None:

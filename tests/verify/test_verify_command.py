@@ -106,6 +106,7 @@ def test_json_has_the_whole_report(capfd: Any, native: Path, tmp_path: Path) -> 
         "bytes": sum((native / "gzip" / name).stat().st_size for name in files_of(native / "gzip")),
         "genes_compared": 4,
         "not_compared": [],
+        "format": "folder",
     }
     folder = Path(shutil.copytree(native / "plain", tmp_path / "bad"))
     Path(os.fsdecode(os.fsencode(folder) + b"/\xff")).touch()
@@ -154,7 +155,7 @@ def test_wrong_options_exit_with_2(capfd: Any, native: Path, tmp_path: Path) -> 
     plain = native / "plain"
     for arguments, text in (
         ([tmp_path / "nothing"], "is not a folder"),
-        ([native / "a.h5ad"], "is not a folder"),
+        ([native / "a.h5ad"], "is not a ready file: it has no uns['cellucid']"),
         ([tmp_path / "empty"], "is not an export: it has no dataset_identity.json"),
         ([native], f"name the folder of one export, such as {native / 'gzip'}"),
         ([plain, "--against", tmp_path / "nothing"], "does not exist"),

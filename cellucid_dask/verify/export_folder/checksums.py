@@ -18,7 +18,7 @@ def read_checksums(files: ExportFiles, problems: list[str]) -> Mapping[str, tupl
         return None
     try:
         raw = files.read(fmt.CHECKSUMS)
-        listed = _parse(raw)
+        listed = parse_checksums(raw)
     except DamagedError as damage:
         problems.append(str(damage))
         return None
@@ -33,7 +33,14 @@ def read_checksums(files: ExportFiles, problems: list[str]) -> Mapping[str, tupl
     return listed
 
 
-def _parse(raw: bytes) -> dict[str, tuple[int, int]]:
+def parse_checksums(raw: bytes) -> dict[str, tuple[int, int]]:
+    """Return (bytes, crc32) by path.
+
+    Raises
+    ------
+    ValueError
+        When it is not strict JSON of the right shape.
+    """
     payload = parse_strict_json(raw)
     _raise_misfit(next(find_misfits(payload, _SHAPE, "it", closed=True), ""))
     for path, entry in payload["files"].items():

@@ -216,6 +216,11 @@ def find_export_files(folder: Path) -> ExportFiles:
     raise InputError(f"is not an export: it has no {fmt.IDENTITY}", where=str(folder), fix=fix)
 
 
+def is_export_folder(folder: Path) -> bool:
+    """Whether a folder has one of the manifests of an export."""
+    return any(os.path.lexists(folder / name) for name in fmt.MANIFESTS)
+
+
 def yield_damage(check: Iterator[str]) -> Iterator[str]:
     """Yield the problems of a check; damage that ends it becomes the last one."""
     try:

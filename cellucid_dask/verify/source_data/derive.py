@@ -15,8 +15,8 @@ from cellucid_dask.verify.export_folder.arrays import Array
 Float32: TypeAlias = NDArray[np.float32]
 
 
-def to_float32(values: Any) -> Float32:
-    """Convert an array, a data frame or a sparse matrix to a dense float32 array.
+def to_float32(values: Any, dtype: Any = np.float32) -> Float32:
+    """Convert an array, a data frame or a sparse matrix to a dense array of float32 or `dtype`.
 
     Raises
     ------
@@ -24,11 +24,11 @@ def to_float32(values: Any) -> Float32:
         When it holds something other than numbers.
     """
     if isinstance(values, pd.DataFrame):  # NA of nullable columns becomes NaN
-        values = values.to_numpy(dtype=np.float32, na_value=np.nan)
+        values = values.to_numpy(dtype=dtype, na_value=np.nan)
     dense: Any = values.toarray() if hasattr(values, "toarray") else np.asarray(values)
     try:
         with np.errstate(over="ignore"):
-            converted: Float32 = dense.astype(np.float32)
+            converted: Float32 = dense.astype(dtype)
     except (TypeError, ValueError) as error:
         raise InputError(f"the data has something other than numbers ({error})") from error
     return converted

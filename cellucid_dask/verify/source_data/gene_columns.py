@@ -14,19 +14,21 @@ _RUN_BYTES: Final = 1 << 30  # of gene columns that are collected in one pass
 _ENTRY_BYTES: Final = 8  # row and value
 
 
-def read_gene_columns(matrix: Any, chosen: Sequence[int]) -> Iterator[Float32]:
-    """Yield (n_cells,) float32 for each position in `chosen`, in this order."""
+def read_gene_columns(
+    matrix: Any, chosen: Sequence[int], dtype: Any = np.float32
+) -> Iterator[Float32]:
+    """Yield (n_cells,) float32, or `dtype`, for each position in `chosen`, in this order."""
     layout = getattr(matrix, "format", "")
     if layout == "csc":
-        yield from _read_csc(matrix, chosen)
+        yield from _read_csc(matrix, chosen, dtype)
     elif layout == "csr":
         for genes in _group_by_memory(matrix, chosen):
-            yield from _collect_csr(matrix, genes)
+            yield from _collect_csr(matrix, genes, dtype)
     else:
-        yield from _read_dense(matrix, chosen)
+        yield from _read_dense(matrix, chosen, dtype)
 
 
-def _read_csc(matrix: Any, chosen: Sequence[int]) -> Iterator[Float32]:
+def _read_csc(matrix: Any, chosen: Sequence[int], dtype: Any) -> Iterator[Float32]:
     """Yield columns of a CSC matrix; neighboring ones are read together, as they share chunks."""
     width = max(
         1, matrix.shape[1] * (_BAND_BYTES // _ENTRY_BYTES) // max(1, _count_entries(matrix))
@@ -36,7 +38,7 @@ def _read_csc(matrix: Any, chosen: Sequence[int]) -> Iterator[Float32]:
         ends = stop == len(chosen) or chosen[stop] != chosen[stop - 1] + 1
         if ends or stop - start == width:
             block = matrix[:, chosen[start] : chosen[stop - 1] + 1]
-            yield from (to_float32(block[:, i : i + 1])[:, 0] for i in range(stop - start))
+            yield from (to_float32(block[:, i : i + 1], dtype)[:, 0] for i in range(stop - start))
             start = stop
 
 
@@ -71,22 +73,22 @@ def _group_by_memory(matrix: Any, chosen: Sequence[int]) -> Iterator[Sequence[in
     yield chosen[start:]
 
 
-def _collect_csr(matrix: Any, genes: Sequence[int]) -> Iterator[Float32]:
+def _collect_csr(matrix: Any, genes: Sequence[int], dtype: Any) -> Iterator[Float32]:
     """Yield columns of a CSR matrix: one pass collects their entries, then each is made dense."""
     pieces, takes_all = [], list(genes) == list(range(matrix.shape[1]))
     for top, band in _read_bands(matrix):
         piece = (band if takes_all else band[:, list(genes)]).tocsc()
         piece.sum_duplicates()
-        pieces.append((top, piece.indptr, piece.indices, to_float32(piece.data)))
+        pieces.append((top, piece.indptr, piece.indices, to_float32(piece.data, dtype)))
     for i in range(len(genes)):
-        column = np.zeros(matrix.shape[0], np.float32)
+        column = np.zeros(matrix.shape[0], dtype)
         for top, indptr, indices, values in pieces:
             entries = slice(indptr[i], indptr[i + 1])
             column[top + indices[entries]] = values[entries]
         yield column
 
 
-def _read_dense(matrix: Any, chosen: Sequence[int]) -> Iterator[Float32]:
+def _read_dense(matrix: Any, chosen: Sequence[int], dtype: Any) -> Iterator[Float32]:
     """Yield columns of a dense matrix; a rectangle of it is read at a time."""
     n_cells = matrix.shape[0]
     width = max(1, _BAND_BYTES // (4 * n_cells))
@@ -94,8 +96,8 @@ def _read_dense(matrix: Any, chosen: Sequence[int]) -> Iterator[Float32]:
         genes = np.asarray(chosen[start : start + width])
         first, last = int(genes.min()), int(genes.max()) + 1
         height = max(1, _BAND_BYTES // (8 * (last - first)))
-        block = np.empty((n_cells, genes.size), np.float32, order="F")
+        block = np.empty((n_cells, genes.size), dtype, order="F")
         for top in range(0, n_cells, height):
             rows = matrix[top : top + height, first:last]
-            block[top : top + height] = to_float32(rows[:, genes - first])
+            block[top : top + height] = to_float32(rows[:, genes - first], dtype)
         yield from block.T

@@ -1,0 +1,1 @@
+"""Ready files, read without any of the code that writes them."""
