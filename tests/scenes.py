@@ -19,7 +19,7 @@ from forks import Forked, fork
 from cellucid_dask import export
 from cellucid_dask.exporter.recovery.journal import JOURNAL, FinishedWork, read_journal
 from cellucid_dask.exporter.recovery.lock import MARK, OWNER
-from cellucid_dask.exporter.recovery.previous_run import staging_folder
+from cellucid_dask.exporter.recovery.outputs import staging_folder
 
 NAMES = {"dataset_id": "d", "dataset_name": "d", "created_at": STAMP[1]}
 FACTS = ("--dataset-id", "d", "--dataset-name", "d", *STAMP)

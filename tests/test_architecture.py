@@ -61,7 +61,7 @@ LAYERS: dict[str, str] = {
     "exporter.planning": "errors exporter.checks format native options source.arrays "
     "source.storage",
     "exporter.recovery": "arguments encode errors exporter.checks exporter.ready_receipts "
-    "exporter.receipts files format options source.arrays source.model source.storage",
+    "exporter.receipts files format options ready source.arrays source.model source.storage",
     "exporter.result": "",
     "exporter.job": "compute exporter.checks exporter.planning exporter.recovery files options "
     "source.arrays "

@@ -23,7 +23,7 @@ from benchmarks.recovery.stages import (
 from benchmarks.recovery.tally import Tally
 from cellucid_dask import clean
 from cellucid_dask.exporter.recovery.lock import MARK, OWNER
-from cellucid_dask.exporter.recovery.previous_run import staging_folder
+from cellucid_dask.exporter.recovery.outputs import staging_folder
 
 MAX_KILLS = 10  # of one export
 MAX_WORKER_KILLS = 2  # in one run: dask gives a task up after some more

@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.recovery.atlases import Atlas
 from benchmarks.recovery.runs import Run
 from cellucid_dask.exporter.recovery.journal import JOURNAL, read_journal
-from cellucid_dask.exporter.recovery.previous_run import staging_folder
+from cellucid_dask.exporter.recovery.outputs import staging_folder
 
 STAGES = ("start", "resume", "obs", "transpose", "genes", "manifests", "publish", "tidy")
 # Stages that are too short to poll the journal for them: the line of output that precedes each.

@@ -18,7 +18,7 @@ import psutil
 
 from benchmarks.scaling.cluster import StartWorkers
 from benchmarks.shared.processes import read_into_cache, run_command
-from cellucid_dask.exporter.recovery.previous_run import staging_folder
+from cellucid_dask.exporter.recovery.outputs import staging_folder
 
 STAGES = ("transpose", "genes")
 WORKER_MB, FIXED_MB = 1300, 400  # of --memory: for each worker, and beside them

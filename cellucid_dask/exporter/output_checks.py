@@ -10,7 +10,7 @@ from pathlib import Path
 from cellucid_dask.errors import Problem
 from cellucid_dask.exporter.output_names import checksums_path
 from cellucid_dask.exporter.ready_places import ready_place_problems
-from cellucid_dask.exporter.recovery.previous_run import STAGING
+from cellucid_dask.exporter.recovery.outputs import STAGING
 from cellucid_dask.options.formats import FOLDER
 from cellucid_dask.options.output_files import is_writable
 from cellucid_dask.options.run import RunOptions

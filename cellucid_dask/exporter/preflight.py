@@ -59,7 +59,7 @@ def check_before_run(
     if problems:
         return CheckedInput(catalog, library, None, PreviousRun(), problems)
     provenance = collect_provenance(catalog.source, catalog, options, library.gene_path)
-    previous = inspect_previous_run(out, provenance, restart=run.restart)
+    previous = inspect_previous_run({FOLDER: out}, provenance, restart=run.restart)
     return CheckedInput(catalog, library, provenance, previous, ())
 
 
@@ -73,11 +73,12 @@ def check_output(
     InputError
         When there are any.
     """
-    source = checked.catalog.source
+    source, placed = checked.catalog.source, checked.previous.placed
+    wanted = {name: p for name, p in (outputs or {FOLDER: out}).items() if name not in placed}
     raise_problems(
         [
             *checked.problems,
-            *output_problems(outputs or {FOLDER: out}, run, source.path),
+            *output_problems(wanted, run, source.path),
             *checked.previous.problems,
             *find_cluster_problems(run, out, in_memory=source.local),
         ]

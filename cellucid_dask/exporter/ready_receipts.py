@@ -31,17 +31,23 @@ class StoredChunks:
         Spill file that has them one after the other; empty where each is a file of the target.
     chunks
         (n,) of `CHUNK_RECEIPT`.
+    grid, zarr_format
+        Chunks of the array along each axis, and version of the store, from which the keys of
+        files follow; empty and 0 in packs.
     """
 
     target: str
     array: str
     pack: str
     chunks: ChunkReceipts
+    grid: tuple[int, ...] = ()
+    zarr_format: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, for the journal."""
         columns = {name: self.chunks[name].tolist() for name in CHUNK_RECEIPT.names or ()}
-        return {"target": self.target, "array": self.array, "pack": self.pack, **columns}
+        keys = {"grid": list(self.grid), "zarr_format": self.zarr_format}
+        return {"target": self.target, "array": self.array, "pack": self.pack, **keys, **columns}
 
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> Self:
@@ -52,7 +58,9 @@ class StoredChunks:
             if column.shape != chunks.shape:
                 raise ValueError(f"{name} has shape {column.shape}, chunk has {chunks.shape}")
             chunks[name] = column
-        return cls(str(found["target"]), str(found["array"]), str(found["pack"]), chunks)
+        grid, zarr_format = tuple(map(int, found["grid"])), int(found["zarr_format"])
+        target, array, pack = (str(found[name]) for name in ("target", "array", "pack"))
+        return cls(target, array, pack, chunks, grid, zarr_format)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

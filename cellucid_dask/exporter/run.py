@@ -17,7 +17,7 @@ from cellucid_dask.exporter.recovery.provenance import Provenance, refuse_change
 from cellucid_dask.exporter.recovery.staging import Workspace
 from cellucid_dask.exporter.resources import plan_export
 from cellucid_dask.exporter.result import ExportResult
-from cellucid_dask.exporter.stages.final import finish, settle, verified
+from cellucid_dask.exporter.stages.final import finish, finish_earlier, settle, verified
 from cellucid_dask.exporter.stages.genes.driver import start_genes, write_genes
 from cellucid_dask.exporter.stages.graph import finish_edges, start_edges
 from cellucid_dask.exporter.stages.manifests.driver import save_rest
@@ -27,6 +27,7 @@ from cellucid_dask.exporter.stages.resume import describe_progress, resume
 from cellucid_dask.exporter.summary import record_contents
 from cellucid_dask.exporter.workspace import open_workspace
 from cellucid_dask.options.export import ExportOptions
+from cellucid_dask.options.formats import FOLDER
 from cellucid_dask.options.run import RunOptions
 from cellucid_dask.source.model import Source
 
@@ -80,7 +81,7 @@ def run_export(
             if dry_run:
                 result.resumed = describe_progress(previous.resumable, catalog)
                 return result
-            with open_workspace(engine, run, out, checked.provenance) as workspace:
+            with open_workspace(engine, run, {FOLDER: out}, checked.provenance) as workspace:
                 folders, journal = workspace.folders, workspace.journal
                 native = checked.library.library is not None
                 job = Job(catalog.source, catalog, options, engine, plan, folders, native, journal)
@@ -98,6 +99,8 @@ def write_export(
 ) -> None:
     """Write what a previous run has not finished, the identity file last, and publish it."""
     job.check_workers()
+    if finish_earlier(job, workspace, result, run):
+        return
     result.resumed = resume(job, workspace)
     job.share_selection()
     edge_tasks = start_edges(job)  # one task, beside the many tasks of the other stages
@@ -110,4 +113,4 @@ def write_export(
     written = save_rest(job, obs, genes, edges, workspace.out.name)
     record_contents(result, job, obs, genes, edges, written)
     refuse_changed_input(job.source, provenance)
-    finish(job, workspace, result, written, run)
+    finish(job, workspace, result, {FOLDER: written}, run)

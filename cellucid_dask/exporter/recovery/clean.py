@@ -9,7 +9,7 @@ from pathlib import Path
 from cellucid_dask.arguments.boundary import check_argument_types, with_argument_names
 from cellucid_dask.errors import OutputError
 from cellucid_dask.exporter.recovery.lock import acquire
-from cellucid_dask.exporter.recovery.previous_run import staging_folder
+from cellucid_dask.exporter.recovery.outputs import find_staging, named_outputs
 from cellucid_dask.exporter.recovery.publish import restore_previous
 from cellucid_dask.exporter.recovery.spill_folders import find_spill_folders
 from cellucid_dask.exporter.recovery.staging import remove_staging
@@ -41,7 +41,8 @@ def clean(out: str | os.PathLike[str]) -> Cleaned:
     Parameters
     ----------
     out
-        Path of the export, as it was given to the run; it need not exist.
+        Path of the export, as it was given to the run, or of any output of a run that had
+        several; it need not exist.
 
     Raises
     ------
@@ -51,20 +52,22 @@ def clean(out: str | os.PathLike[str]) -> Cleaned:
     place = Path(out).absolute()
     if not place.name:
         raise OutputError("is no place of an export", where=str(out), fix="name the export")
-    folder = staging_folder(place)
+    folder = find_staging(place)
     try:
         if not folder.is_dir():
             restore_previous(place)
             return Cleaned(0)
         with acquire(folder, place) as lock:
-            restore_previous(place)
+            named = named_outputs(folder)
+            for path in {place, *named}:
+                restore_previous(path)
             apart = [
                 spill
                 for spill in find_spill_folders(lock.file, folder)
                 if not spill.is_relative_to(folder)
             ]
             n_bytes = sum(map(_size, [folder, *apart]))
-            return Cleaned(n_bytes, remove_staging(folder, lock, place, ()))
+            return Cleaned(n_bytes, remove_staging(folder, lock, named[0], ()))
     except OSError as error:
         raise OutputError(f"cannot be cleaned ({error})", where=str(folder)) from error
 

@@ -14,7 +14,7 @@ from cellucid_dask.errors import (
     OutputError,
     machine_error,
 )
-from cellucid_dask.exporter.recovery.previous_run import staging_folder
+from cellucid_dask.exporter.recovery.outputs import staging_folder
 
 AGAIN = "then run the same command again"
 
@@ -38,7 +38,7 @@ def translate_os_errors(out: Path) -> Iterator[None]:
 
 def _translate(error: OSError | RuntimeError, folder: Path) -> CellucidDaskError | None:
     missing = isinstance(error, OSError) and error.errno == errno.ENOENT
-    if missing and not any(folder.glob("export-*")):
+    if missing and not any(any(folder.glob(made)) for made in ("export-*", "ready-*")):
         return OutputError(
             "the folder in which the export is made was removed during the run",
             where=str(folder),

@@ -80,8 +80,13 @@ class FinishedWork:
         Bounds of the strips at which they are cut, if they are.
     genes
         Receipts of genes, in the order of the genes.
+    ready
+        Finished work of ready files, each key once.
+    aside
+        Where what others made was moved so that an output could have its name.
     published
-        What the report says of the export, and the crc32 of its checksums, once it was complete.
+        What the report says of the export, and the crc32 of the checksums of every output by its
+        format, once all were complete.
     """
 
     obs: ObsFiles | None = None
@@ -89,6 +94,8 @@ class FinishedWork:
     spills: list[Any] = field(default_factory=list)
     strips: list[int] | None = None
     genes: GeneReceipts = field(default_factory=no_genes)
+    ready: list[ReadyWork] = field(default_factory=list)
+    aside: list[str] = field(default_factory=list)
     published: dict[str, Any] | None = None
 
     @property
@@ -100,9 +107,15 @@ class FinishedWork:
         return found
 
     @property
+    def spill_files(self) -> set[str]:
+        """Paths of the spill files it needs."""
+        stored = (part for work in self.ready for part in (*work.chunks, *work.pieces))
+        return {*(spill.path for spill in self.spills), *(part.pack for part in stored)} - {""}
+
+    @property
     def n(self) -> int:
-        """Number of files."""
-        return len(self.genes) + len(self.other_files) + len(self.spills)
+        """Number of files, and of parts of ready files."""
+        return len(self.genes) + len(self.other_files) + len(self.spills) + len(self.ready)
 
     @property
     def file_sizes(self) -> list[int]:
@@ -119,11 +132,11 @@ class Entries:
 
     def finished_work(self) -> FinishedWork:
         """Combine the records; a later record replaces an earlier one."""
-        done, blocks = FinishedWork(), list[GeneReceipts]()
+        done, blocks, ready = FinishedWork(), list[GeneReceipts](), dict[str, ReadyWork]()
         for record in self.records:
             with suppress(*_MALFORMED):
-                _understand(record, done, blocks)
-        done.genes = latest(blocks)
+                _understand(record, done, blocks, ready)
+        done.genes, done.ready = latest(blocks), list(ready.values())
         return done
 
 
@@ -131,7 +144,12 @@ class Entries:
 _MALFORMED = (LookupError, TypeError, ValueError, AttributeError, OverflowError)
 
 
-def _understand(record: Mapping[str, Any], done: FinishedWork, blocks: list[GeneReceipts]) -> None:
+def _understand(
+    record: Mapping[str, Any],
+    done: FinishedWork,
+    blocks: list[GeneReceipts],
+    ready: dict[str, ReadyWork],
+) -> None:
     match record:
         case {"obs": found}:
             done.obs = _obs(found)
@@ -144,8 +162,22 @@ def _understand(record: Mapping[str, Any], done: FinishedWork, blocks: list[Gene
             done.strips, done.spills = list(map(int, found)), []  # chunks cut elsewhere are no use
         case {"genes": found}:
             blocks.append(receipts_of(found))
+        case {"ready": found}:
+            work = ReadyWork.of(found)
+            for stored in work.chunks:
+                _refuse_outside(stored.array)
+            ready[work.key] = work
+        case {"aside": found}:
+            done.aside.append(str(found))
         case {"published": found}:
-            done.published = {**found, "crc32": int(found["crc32"])}
+            sums = {str(name): int(crc32) for name, crc32 in found["crc32"].items()}
+            done.published = {**found, "crc32": sums}
+
+
+def _refuse_outside(array: str) -> None:
+    """Refuse an array whose files would lead out of the store."""
+    if not {"", ".", ".."}.isdisjoint(array.split("/")):
+        raise ValueError(f"no path of an array: {array!r}")
 
 
 def _chunk(found: Mapping[str, Any]) -> Spill | StripSpill:
@@ -242,8 +274,12 @@ class Journal:
         """Note what a task of a ready file has done."""
         self._add({"ready": work.as_dict()})
 
+    def aside(self, path: Path) -> None:
+        """Note where what others made is about to be moved."""
+        self._add({"aside": str(path)})
+
     def published(self, facts: Mapping[str, Any]) -> None:
-        """Note that the export is complete and about to get its name."""
+        """Note that all outputs are complete and about to get their names."""
         self._add({"published": facts})
 
     def _add(self, record: Mapping[str, Any]) -> None:

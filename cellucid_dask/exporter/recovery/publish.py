@@ -1,4 +1,4 @@
-"""Publishing: one rename gives a complete export its name."""
+"""Publishing: one rename gives a complete output its name."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ import os
 import re
 import shutil
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 from cellucid_dask import format as fmt
-from cellucid_dask.files import sync_folder, walk_files
+from cellucid_dask.exporter.recovery.outputs import checksums_path
+from cellucid_dask.exporter.recovery.ownership import is_checksums, is_output, is_ready
+from cellucid_dask.files import sync_folder, walk_files, write_atomically
 
 UNFINISHED = re.compile(r"\.[0-9a-f]{8}\.part$")  # added to the name of a file that is written
 KNOWN = (*fmt.MANIFESTS, fmt.CHECKSUMS)
@@ -31,11 +34,16 @@ def discard(folder: Path, out: Path) -> Path | None:
     if holds_only_export_files(folder):
         shutil.rmtree(folder, ignore_errors=True)
         return None
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    names = (f"{out.name}.before-{stamp}{n}" for n in ("", *(f"-{i}" for i in range(1, 1000))))
-    aside = next(p for p in map(out.with_name, names) if not os.path.lexists(p))
+    aside = free_name(out)
     folder.rename(aside)
     return aside
+
+
+def free_name(out: Path) -> Path:
+    """Name for what is at `out` and must not be deleted."""
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    names = (f"{out.name}.before-{stamp}{n}" for n in ("", *(f"-{i}" for i in range(1, 1000))))
+    return next(p for p in map(out.with_name, names) if not os.path.lexists(p))
 
 
 def publish(export: Path, out: Path) -> Path | None:
@@ -60,6 +68,57 @@ def publish(export: Path, out: Path) -> Path | None:
     return discard(export, out)
 
 
+def publish_ready(name: str, staged: Path, out: Path, note: Callable[[Path], None]) -> None:
+    """Give a complete ready file its name, in one rename, then its checksums theirs.
+
+    The checksums of an older file go first: they never stand beside a file they are not of.
+
+    Parameters
+    ----------
+    name
+        Its format.
+    note
+        Called with the new name of what is no ready file of this format, before it is moved
+        there: that is never deleted.
+    """
+    sums = checksums_path(name, out)
+    for path, ours in ((out, is_ready(out, name)), (sums, is_checksums(sums))):
+        if os.path.lexists(path) and not ours and not _remove_empty(path):
+            note(aside := free_name(path))
+            path.rename(aside)
+    sums.unlink(missing_ok=True)
+    if os.path.lexists(out):
+        exchange(staged, out)
+    else:
+        staged.replace(out)
+    sync_folder(out.parent)
+    announce(name, staged, out)
+    remove(staged)
+
+
+def announce(name: str, staged: Path, out: Path) -> None:
+    """Put the checksums of the ready file that was at `staged` beside it at `out`."""
+    text = checksums_path(name, staged).read_bytes()
+    write_atomically(checksums_path(name, out), [text], durable=True)
+    sync_folder(out.parent)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _remove_empty(path: Path) -> bool:
+    """Whether `path` was an empty folder, which is removed."""
+    with contextlib.suppress(OSError):
+        path.rmdir()
+        return True
+    return False
+
+
 def holds_only_export_files(folder: Path) -> bool:
     """Whether `folder` holds only files of an export, complete or incomplete."""
     for path, entry in walk_files(folder):
@@ -75,7 +134,7 @@ def holds_only_export_files(folder: Path) -> bool:
 
 
 def exchange(one: Path, other: Path) -> None:
-    """Swap two folders, atomically where the system can (Linux, macOS)."""
+    """Swap two files or two folders, atomically where the system can (Linux, macOS)."""
     libc = ctypes.CDLL(None, use_errno=True)
     a, b = os.fsencode(one), os.fsencode(other)
     here = -2 if sys.platform == "darwin" else -100  # AT_FDCWD
@@ -97,17 +156,19 @@ def previous(out: Path) -> Path:
 
 
 def restore_previous(out: Path) -> None:
-    """Give the old export its name back if a run was killed between the renames of `exchange`.
+    """Give the old output its name back if a run was killed between the renames of `exchange`.
 
     Killed after the second, the new one has the name and the old one goes.
     """
     aside = previous(out)
-    if aside.is_symlink() or not (aside / fmt.IDENTITY).is_file():
-        return  # no export
-    if os.path.lexists(out):
+    if not is_output(aside):
+        return
+    if not os.path.lexists(out):
+        aside.rename(out)
+    elif (aside / fmt.IDENTITY).is_file():
         discard(aside, out)
     else:
-        aside.rename(out)
+        remove(aside)
 
 
 def sync_disk(folder: Path) -> None:

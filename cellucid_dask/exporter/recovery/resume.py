@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from cellucid_dask.exporter.receipts import Spill, StripSpill
 from cellucid_dask.exporter.recovery.journal import FinishedWork
+from cellucid_dask.exporter.recovery.ready_claims import StoredPart
 from cellucid_dask.files import Receipt, file_crc32, walk_files
 
 BATCH_BYTES, BATCH_FILES = 256 << 20, 256  # of one task
@@ -30,9 +31,22 @@ class ExpectedFile:
     offset: int | None = None
 
     @property
+    def n(self) -> int:
+        """Number of files."""
+        return 1
+
+    @property
     def place(self) -> tuple[str, int | None]:
         """What tells it from all others."""
         return self.path, self.offset
+
+    def holds(self) -> bool:
+        """Whether it has the expected size and checksum."""
+        part = () if self.offset is None else (self.offset, self.size)
+        try:
+            return file_crc32(self.path, *part) == (self.size, self.crc32)
+        except OSError:
+            return False
 
     @classmethod
     def of_spill(cls, spill: Spill | StripSpill) -> ExpectedFile:
@@ -61,31 +75,26 @@ def expected_files(
     return found
 
 
-def batches(claims: Sequence[ExpectedFile]) -> Iterator[tuple[ExpectedFile, ...]]:
+Claim: TypeAlias = ExpectedFile | StoredPart
+
+
+def batches(claims: Iterable[Claim]) -> Iterator[tuple[Claim, ...]]:
     """Cut claims into tasks."""
-    batch: list[ExpectedFile] = []
-    n_bytes = 0
+    batch: list[Claim] = []
+    n_bytes = n_files = 0
     for claim in claims:
-        if batch and (n_bytes + claim.size > BATCH_BYTES or len(batch) == BATCH_FILES):
+        if batch and (n_bytes + claim.size > BATCH_BYTES or n_files + claim.n > BATCH_FILES):
             yield tuple(batch)
-            batch, n_bytes = [], 0
+            batch, n_bytes, n_files = [], 0, 0
         batch.append(claim)
-        n_bytes += claim.size
+        n_bytes, n_files = n_bytes + claim.size, n_files + claim.n
     if batch:
         yield tuple(batch)
 
 
-def check_files(batch: Sequence[ExpectedFile]) -> list[bool]:
-    """Whether each file has the expected size and checksum."""
-    return [_holds(claim) for claim in batch]
-
-
-def _holds(claim: ExpectedFile) -> bool:
-    part = () if claim.offset is None else (claim.offset, claim.size)
-    try:
-        return file_crc32(claim.path, *part) == (claim.size, claim.crc32)
-    except OSError:
-        return False
+def check_files(batch: Sequence[Claim]) -> list[bool]:
+    """Whether the bytes of each claim are intact."""
+    return [claim.holds() for claim in batch]
 
 
 def intact_part(
@@ -93,8 +102,17 @@ def intact_part(
     export: str,
     gene_paths: Sequence[str],
     sound: Container[tuple[str, int | None]],
+    broken: Container[str],
 ) -> FinishedWork:
-    """The pieces of `done` that are in `sound`: paths and offsets of what is intact."""
+    """The pieces of `done` that are intact.
+
+    Parameters
+    ----------
+    sound
+        Paths and offsets of intact files.
+    broken
+        Keys of work on ready files that is not intact.
+    """
 
     def there(receipts: Sequence[Receipt]) -> bool:
         return all((f"{export}/{receipt.path}", None) in sound for receipt in receipts)
@@ -107,6 +125,7 @@ def intact_part(
         spills=_apart(spills),
         strips=done.strips,
         genes=done.genes[[(f"{export}/{path}", None) in sound for path in gene_paths]],
+        ready=[work for work in done.ready if work.key not in broken],
     )
 
 
@@ -120,7 +139,7 @@ def _apart(spills: Sequence[Any]) -> list[Any]:
 
 
 def remove_unrecorded_files(export: Path, kept: Container[str]) -> None:
-    """Remove all files from the export that is being made but those at the paths `kept`."""
+    """Remove all files from an output that is being made but those at the paths `kept`."""
     for path, entry in walk_files(export):
         if path not in kept:
             Path(entry).unlink()

@@ -40,22 +40,20 @@ def _belongs(spill: Path, folder: Path) -> bool:
 
 
 def journaled_spills(folder: Path) -> set[str]:
-    """Paths of the spilled chunks in the journal."""
+    """Paths of the spill files in the journal."""
     entries = read_journal(folder / JOURNAL)
-    return (
-        {spill.path for spill in entries.finished_work().spills} if entries is not None else set()
-    )
+    return entries.finished_work().spill_files if entries is not None else set()
 
 
-def remove_spills_except(spills: Iterable[Path], chunks: Container[str]) -> None:
-    """Remove everything from spill folders except the files of `chunks`."""
+def remove_spills_except(spills: Iterable[Path], files: Container[str]) -> None:
+    """Remove everything from spill folders except `files`."""
     for spill in spills:
         if not spill.is_dir():
             continue
         for path in spill.iterdir():
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
-            elif str(path) not in chunks and path.name != BELONGS:
+            elif str(path) not in files and path.name != BELONGS:
                 path.unlink(missing_ok=True)
         if {path.name for path in spill.iterdir()} <= {BELONGS}:
             shutil.rmtree(spill, ignore_errors=True)

@@ -1,6 +1,6 @@
-"""The staging folder beside the output, in which an export is made before it is published.
+"""The staging folder beside the output, in which all outputs are made before they are published.
 
-It holds the lock file and the record of its owner, the journal, the export so far, unfinished
+It holds the lock file and the record of its owner, the journal, the outputs so far, unfinished
 files and, unless `--scratch` names another folder, the spill. A successful run removes it. A run
 that fails or is killed leaves what its journal records, so that the next run can resume.
 """
@@ -11,8 +11,8 @@ import contextlib
 import secrets
 import shlex
 import shutil
-from collections.abc import Container, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import IO
@@ -20,16 +20,21 @@ from typing import IO
 from cellucid_dask.exporter.recovery.deferred_signals import defer_signals
 from cellucid_dask.exporter.recovery.journal import JOURNAL, FinishedWork, Journal
 from cellucid_dask.exporter.recovery.lock import MARK, OWNER, RunLock, acquire, is_locked
-from cellucid_dask.exporter.recovery.previous_run import (
-    read_previous_run,
+from cellucid_dask.exporter.recovery.outputs import (
+    Outputs,
+    first_output,
+    name_line,
     staged_export_folder,
+    staged_paths,
     staging_folder,
 )
+from cellucid_dask.exporter.recovery.previous_run import read_previous_run
 from cellucid_dask.exporter.recovery.provenance import Provenance
 from cellucid_dask.exporter.recovery.publish import (
     FOLDERS,
     discard,
     holds_only_export_files,
+    remove,
     restore_previous,
 )
 from cellucid_dask.exporter.recovery.spill_folders import (
@@ -41,6 +46,7 @@ from cellucid_dask.exporter.recovery.spill_folders import (
     staging_identity,
 )
 from cellucid_dask.files import PARTS
+from cellucid_dask.options.formats import FOLDER
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +56,19 @@ class StagingFolders:
     Parameters
     ----------
     export
-        What will be published.
+        The export folder that will be published; not made when the run has no such output.
     parts
-        Files of it that are not finished, on the same disk.
+        Files of the outputs that are not finished, on the same disk.
     scratch
         Spill of this run; gone at the end.
+    ready
+        The ready files that will be published, by their format.
     """
 
     export: Path
     parts: Path
     scratch: Path
+    ready: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +77,8 @@ class Workspace:
 
     Parameters
     ----------
-    out
-        Path of the export.
+    outputs
+        Path of each output by its format.
     folders
         Folders of this run.
     journal
@@ -80,21 +89,37 @@ class Workspace:
         Lock of the staging folder.
     older
         Spill folders of earlier runs.
+    placed
+        Formats of the outputs to which the previous run gave their names.
     """
 
-    out: Path
+    outputs: Outputs
     folders: StagingFolders
     journal: Journal
     finished: FinishedWork
     lock: RunLock
     older: tuple[Path, ...]
+    placed: frozenset[str] = frozenset()
+
+    @property
+    def out(self) -> Path:
+        """The output that names the run."""
+        return first_output(self.outputs)
+
+    @property
+    def staged(self) -> dict[str, Path]:
+        """Where each output is made, by its format."""
+        return {
+            name: self.folders.export if name == FOLDER else self.folders.ready[name]
+            for name in self.outputs
+        }
 
 
 @contextlib.contextmanager
 def open_staging(
-    out: Path, scratch: Path | None, provenance: Provenance | None, *, restart: bool
+    outputs: Outputs, scratch: Path | None, provenance: Provenance | None, *, restart: bool
 ) -> Iterator[Workspace]:
-    """Make the folders of a run beside `out`, and restore what a run of equal `provenance` left.
+    """Make the folders of a run beside its first output, and restore what an equal run left.
 
     They are removed when the block succeeds. When it fails, they stay if the journal records
     finished work; a note about it is then added to the error.
@@ -105,14 +130,15 @@ def open_staging(
         When another run makes the same export, or a run with other provenance left work that must
         not be discarded.
     """
-    out = out.absolute()
+    outputs = {name: path.absolute() for name, path in outputs.items()}
+    out = first_output(outputs)
     made = [parent for parent in out.parents if not parent.exists()]
     folder = staging_folder(out)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with (
             acquire(folder, out) as lock,
-            _folders(lock, out, scratch, provenance, made, restart) as place,
+            _folders(lock, outputs, scratch, provenance, made, restart) as place,
         ):
             yield place
     except BaseException:
@@ -124,29 +150,33 @@ def open_staging(
 @contextlib.contextmanager
 def _folders(
     lock: RunLock,
-    out: Path,
+    outputs: Outputs,
     scratch: Path | None,
     provenance: Provenance | None,
     made: list[Path],
     restart: bool,
 ) -> Iterator[Workspace]:
     """Make the folders of a run in its locked staging folder; see `open_staging`."""
+    out = first_output(outputs)
     folder = staging_folder(out)
-    restore_previous(out)
-    previous = read_previous_run(out, provenance, restart=restart)
+    for path in outputs.values():
+        restore_previous(path)
+    previous = read_previous_run(outputs, provenance, restart=restart)
     previous.raise_problems()
     spill = (scratch or folder).absolute() / f"{SPILL}{secrets.token_hex(4)}"
-    folders = StagingFolders(staged_export_folder(folder, provenance), folder / PARTS, spill)
+    ready = staged_paths(folder, provenance, outputs)
+    export = ready.pop(FOLDER, staged_export_folder(folder, provenance))
+    folders = StagingFolders(export, folder / PARTS, spill, ready)
     finished = previous.resumable if holds_only_export_files(folders.export) else FinishedWork()
     if not finished.n:
         _clear(folder, lock.file, out)
     journal = Journal(None if provenance is None else folder / JOURNAL, finished.n)
     older = tuple(find_spill_folders(lock.file, folder))
     try:
-        _make(folders, lock.file)
+        _make(folders, lock.file, outputs)
         if not finished.n and provenance is not None:
             journal.begin(provenance)
-        yield Workspace(out, folders, journal, finished, lock, older)
+        yield Workspace(outputs, folders, journal, finished, lock, older, previous.placed)
     except BaseException as error:
         with defer_signals():
             if journal.n and lock.is_held():
@@ -185,13 +215,15 @@ def resume_hint(out: Path) -> str:
     )
 
 
-def _make(folders: StagingFolders, mark: IO[str]) -> None:
-    mark.write(f"{folders.scratch}\n")
+def _make(folders: StagingFolders, mark: IO[str], outputs: Outputs) -> None:
+    mark.writelines(f"{line}\n" for line in (folders.scratch, *map(name_line, outputs.values())))
     mark.flush()
     folders.scratch.mkdir(mode=0o700)  # files that are unpickled there must come from this user
     (folders.scratch / BELONGS).write_text(staging_identity(folders.export.parent), "utf-8")
-    for name in FOLDERS:
+    for name in FOLDERS if FOLDER in outputs else ():
         (folders.export / name).mkdir(parents=True, exist_ok=True)
+    for name, path in folders.ready.items():
+        (path if name == "zarr" else path.parent).mkdir(parents=True, exist_ok=True)
     shutil.rmtree(folders.parts, ignore_errors=True)
     folders.parts.mkdir(exist_ok=True)  # workers of a killed run may still write there
 
@@ -215,6 +247,8 @@ def _clear(folder: Path, mark: IO[str], out: Path) -> Path | None:
         shutil.rmtree(spill, ignore_errors=True)
     shutil.rmtree(folder / PARTS, ignore_errors=True)
     aside = [discard(export, out) for export in folder.glob("export-*")]
+    for ready in folder.glob("ready-*"):
+        remove(ready)  # what others made was moved away before a ready file got its name
     # Last: if the process is killed before, the next run still knows what was finished.
     (folder / JOURNAL).unlink(missing_ok=True)
     mark.truncate(0)

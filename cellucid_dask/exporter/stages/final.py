@@ -1,7 +1,9 @@
-"""The last stages of an export: verify it if the run asks for it, then publish it."""
+"""The last stages of a run: verify its outputs if it asks for it, then publish them."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from cellucid_dask.compute.machine import available_memory, cores
@@ -9,12 +11,12 @@ from cellucid_dask.errors import OutputError, Problem, VerifyError
 from cellucid_dask.exporter.job import Job
 from cellucid_dask.exporter.recovery.clean import clean
 from cellucid_dask.exporter.recovery.journal import FinishedWork
-from cellucid_dask.exporter.recovery.publish import publish
-from cellucid_dask.exporter.recovery.staging import Workspace, remove_finished_spill
+from cellucid_dask.exporter.recovery.outputs import Sums, locate_files
+from cellucid_dask.exporter.recovery.staging import Workspace
 from cellucid_dask.exporter.result import ExportResult
-from cellucid_dask.exporter.stages.manifests.driver import Written
+from cellucid_dask.exporter.stages.publishing import find_rest, publish_outputs, save_checksums
 from cellucid_dask.files import has_size
-from cellucid_dask.format import CHECKSUMS
+from cellucid_dask.options.formats import FOLDER
 from cellucid_dask.options.run import RunOptions
 
 FACTS = ("n_cells", "n_genes", "n_obs_fields", "n_edges", "files", "bytes", "verified", "warnings")
@@ -22,23 +24,40 @@ CELL_BYTES = 64  # of memory, for each cell of a field that is verified
 
 
 def finish(
-    job: Job, place: Workspace, result: ExportResult, written: Written, run: RunOptions
+    job: Job, place: Workspace, result: ExportResult, written: Mapping[str, Sums], run: RunOptions
 ) -> None:
-    """Verify and publish the export; `written` are all its files."""
-    if run.verify:
+    """Verify and publish the outputs; `written` are all files of each, by its format."""
+    if run.verify and FOLDER in place.outputs:
         verify_staged(job, result)
-    with job.engine.reporter.stage("publish", 1, "exports") as advance:
+    with job.engine.reporter.stage("publish", len(written), "outputs") as advance:
         refuse_lost(place, written, force=run.force)
         facts = {name: getattr(result, name) for name in FACTS}
-        job.journal.published({**facts, "crc32": written[CHECKSUMS][1]})
-        remove_finished_spill(place)  # before the flush to the disk
-        aside = publish(job.folders.export, place.out)
-        advance()
+        job.journal.published({**facts, "crc32": save_checksums(place, written)})
+        tell_aside(publish_outputs(place, written, advance), result)
     result.written = True
-    _tell_aside(aside, result)
 
 
-def refuse_lost(place: Workspace, written: Written, *, force: bool) -> None:
+def finish_earlier(job: Job, place: Workspace, result: ExportResult, run: RunOptions) -> bool:
+    """Publish what a run had complete that was killed while it published several outputs.
+
+    Returns
+    -------
+    False when there is no such run, or anything of it is not intact.
+    """
+    rest = find_rest(job, place)
+    if rest is None:
+        return False
+    restore_facts(place.finished, result)
+    if run.verify and FOLDER in rest:
+        verify_staged(job, result)
+    with job.engine.reporter.stage("publish", len(rest), "outputs") as advance:
+        refuse_lost(place, rest, force=run.force)
+        tell_aside(publish_outputs(place, rest, advance), result)
+    result.resumed = "all of it"
+    return True
+
+
+def refuse_lost(place: Workspace, written: Mapping[str, Sums], *, force: bool) -> None:
     """Refuse to publish when another process took over, removed or replaced files.
 
     Raises
@@ -46,22 +65,28 @@ def refuse_lost(place: Workspace, written: Written, *, force: bool) -> None:
     OutputError
         With what was done.
     """
-    out, export = place.out, place.folders.export
     if not place.lock.is_held():
         what = "another run took this one for dead and makes the export now"
-        raise OutputError(what, where=str(out), fix="wait until it has ended")
-    gone = [path for path, (size, _) in written.items() if not has_size(f"{export}/{path}", size)]
-    if gone:
-        listed = ", ".join(gone[:3]) + (", ..." if len(gone) > 3 else "")
-        what = f"files were removed or changed during the run ({len(gone)}: {listed})"
-        raise OutputError(what, where=str(export), fix="run the same command again")
-    if not force and out.is_dir() and any(out.iterdir()):
-        fix = "move it away, or replace it with --force: the same command resumes"
-        raise OutputError("was made by others during the run", where=str(out), fix=fix)
+        raise OutputError(what, where=str(place.out), fix="wait until it has ended")
+    for name, sums in written.items():
+        staged, out = place.staged[name], place.outputs[name]
+        files = locate_files(name, staged, sums)
+        gone = [path for path, size, _ in files if not has_size(path, size)]
+        if gone:
+            listed = ", ".join(path.removeprefix(f"{staged}/") for path in gone[:3])
+            listed += ", ..." if len(gone) > 3 else ""
+            what = f"files were removed or changed during the run ({len(gone)}: {listed})"
+            raise OutputError(what, where=str(staged), fix="run the same command again")
+        if force or name in place.placed:
+            continue
+        if any(out.iterdir()) if out.is_dir() else out.exists():
+            fix = "move it away, or replace it with --force: the same command resumes"
+            raise OutputError("was made by others during the run", where=str(out), fix=fix)
 
 
-def _tell_aside(aside: Path | None, result: ExportResult) -> None:
-    if aside is not None:
+def tell_aside(moved: Iterable[Path], result: ExportResult) -> None:
+    """Warn of what was moved away."""
+    for aside in moved:
         result.warnings.append(f"what was there before held other files and is now {aside}")
 
 
@@ -95,10 +120,17 @@ def verified(export: Path, result: ExportResult, workers: int = 1) -> bool:
 
 
 def settle(done: FinishedWork, out: Path, result: ExportResult) -> None:
-    """Clean up after a run that was killed when its export was already published."""
+    """Clean up after a run that was killed when its outputs were already published."""
     cleaned = clean(out)
+    restore_facts(done, result)
+    if cleaned.aside is not None:
+        tell_aside([cleaned.aside], result)
+
+
+def restore_facts(done: FinishedWork, result: ExportResult) -> None:
+    """Let the result say what the run found that made the outputs."""
     for name, value in (done.published or {}).items():
         if name in FACTS and (name != "verified" or result.verified is None):
             setattr(result, name, value)
     result.written = True
-    _tell_aside(cleaned.aside, result)
+    tell_aside([path for path in map(Path, done.aside) if os.path.lexists(path)], result)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +13,11 @@ from cellucid_dask.exporter.checks.survey import Catalog
 from cellucid_dask.exporter.job import Job
 from cellucid_dask.exporter.receipts import Spill, StripSpill
 from cellucid_dask.exporter.recovery.journal import FinishedWork
+from cellucid_dask.exporter.recovery.outputs import checksums_path
+from cellucid_dask.exporter.recovery.ready_claims import file_keys, stored_parts
 from cellucid_dask.exporter.recovery.resume import (
+    Claim,
+    ExpectedFile,
     batches,
     check_files,
     expected_files,
@@ -33,23 +40,48 @@ def resume(job: Job, place: Workspace) -> str:
     numbers = noted.genes["gene"]
     noted.genes = noted.genes[(numbers >= 0) & (numbers < n_genes)]
     paths = _gene_paths(job, noted)
-    noted.spills = _usable_spills(job, noted) if len(noted.genes) < n_genes else []
-    files = expected_files(noted, job.export, paths)
-    tasks = [(batch,) for batch in batches(files)]
+    needs_spills = len(noted.genes) < n_genes or job.folders.ready
+    noted.spills = _usable_spills(job, noted) if needs_spills else []
+    claims: list[Claim] = [*expected_files(noted, job.export, paths)]
+    claims += [part for work in noted.ready for part in stored_parts(work, job.folders.ready)]
     sound: set[tuple[str, int | None]] = set()
-    if tasks:
-        total = sum(len(batch) for (batch,) in tasks)
-        answers = job.engine.run("resume", check_files, tasks, unit="files", weigh=len, total=total)
-        for (batch,), whole in zip(tasks, answers, strict=True):
-            sound |= {claim.place for claim, good in zip(batch, whole, strict=True) if good}
-    job.finished = intact_part(noted, job.export, paths, sound)
+    broken: set[str] = set()
+    for claim, good in check_claims(job, claims):
+        if isinstance(claim, ExpectedFile):
+            sound |= {claim.place} if good else set()
+        elif not good:
+            broken.add(claim.work)
+    job.finished = intact_part(noted, job.export, paths, sound, broken)
     kept = {*_gene_paths(job, job.finished), *(r.path for r in job.finished.other_files)}
     remove_unrecorded_files(job.folders.export, kept)
-    remove_spills_except(place.older, {spill.path for spill in job.finished.spills})
+    for name, path in job.folders.ready.items():
+        _remove_unrecorded_chunks(job.finished, name, path)
+    remove_spills_except(place.older, job.finished.spill_files)
     text = describe_progress(job.finished, job.catalog)
     if text:
         job.engine.reporter.say(f"resumes an earlier run; done so far: {text}")
     return text
+
+
+def check_claims(job: Job, claims: Sequence[Claim]) -> Iterator[tuple[Claim, bool]]:
+    """Read what each claim names; say whether it is intact."""
+    tasks = [(batch,) for batch in batches(claims)]
+    if not tasks:
+        return
+    total = sum(len(batch) for (batch,) in tasks)
+    answers = job.engine.run("resume", check_files, tasks, unit="files", weigh=len, total=total)
+    for (batch,), whole in zip(tasks, answers, strict=True):
+        yield from zip(batch, whole, strict=True)
+
+
+def _remove_unrecorded_chunks(done: FinishedWork, name: str, path: Path) -> None:
+    """Remove everything of a ready file that is no chunk of finished work."""
+    if path.is_dir():
+        stored = (stored for work in done.ready for stored in work.chunks if stored.target == name)
+        remove_unrecorded_files(path, {key for chunks in stored for key in file_keys(chunks)})
+    else:
+        path.unlink(missing_ok=True)
+    checksums_path(name, path).unlink(missing_ok=True)
 
 
 def _usable_spills(job: Job, done: FinishedWork) -> list[Any]:
@@ -93,4 +125,6 @@ def describe_progress(done: FinishedWork, catalog: Catalog) -> str:
         found.append(f"{rows:,} of {catalog.n_cells:,} cells transposed")
     if done.genes.size:
         found.append(f"{len(done.genes):,} of {len(genes):,} genes")
+    parts = Counter(work.key.split("/")[0] for work in done.ready)
+    found += [f"{n:,} {'part' if n == 1 else 'parts'} of {name}" for name, n in parts.items()]
     return ", ".join(found)

@@ -36,7 +36,7 @@ from scenes import (
 )
 
 from cellucid_dask.exporter.recovery.journal import JOURNAL
-from cellucid_dask.exporter.recovery.previous_run import staging_folder
+from cellucid_dask.exporter.recovery.outputs import staging_folder
 
 SECONDS = 10  # within which a run must have ended after SIGTERM
 needs_mount = pytest.mark.skipif(not can_mount(), reason="only root may mount a small disk")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from cellucid_dask.exporter.ready_receipts import CHUNK_RECEIPT, ReadyWork, Stor
 from cellucid_dask.exporter.stages.genes.spill_file import SpillFile
 from cellucid_dask.files import bytes_of
 from cellucid_dask.ready.encode import encode_chunk
-from cellucid_dask.ready.facts import Coding, Format
+from cellucid_dask.ready.facts import Coding, Format, ZarrFormat
 from cellucid_dask.ready.nodes import ArrayNode
 from cellucid_dask.ready.zarr_keys import chunk_key
 
@@ -56,6 +56,10 @@ class ChunkStores:
     scratch: str
 
 
+# Target, array, pack, grid and version of the store, as `StoredChunks` has them.
+_Where: TypeAlias = tuple[str, str, str, tuple[int, ...], int]
+
+
 @dataclass(slots=True)
 class ChunkWriter:
     """Encodes chunks and stores them in files or packs; a context manager of one task.
@@ -73,8 +77,8 @@ class ChunkWriter:
     _files: dict[str, BlockWriter] = field(default_factory=dict)
     _pack: SpillFile | None = None
     _folders: set[str] = field(default_factory=set)
-    _chunks: dict[tuple[str, str, str], list[tuple[int, ...]]] = field(default_factory=dict)
-    _pieces: dict[tuple[str, str, str], list[tuple[int, ...]]] = field(default_factory=dict)
+    _chunks: dict[_Where, list[tuple[int, ...]]] = field(default_factory=dict)
+    _pieces: dict[_Where, list[tuple[int, ...]]] = field(default_factory=dict)
 
     def __enter__(self) -> Self:
         return self
@@ -93,7 +97,7 @@ class ChunkWriter:
     def write_piece(self, array: str, start: int, values: NDArray[Any]) -> None:
         """Keep elements of an array from `start` on, which are less than a chunk."""
         offset, size, crc = self._spill().append([bytes_of(values)])
-        self._pieces.setdefault(("", array, self._spill().path), []).append(
+        self._pieces.setdefault(("", array, self._spill().path, (), 0), []).append(
             (start, offset, size, crc)
         )
 
@@ -103,15 +107,16 @@ class ChunkWriter:
 
     def _store(self, target: Target, node: ArrayNode, chunk: int, payload: bytes) -> None:
         if target.folder:
-            path = chunk_key(node, chunk, 3 if target.coding == "zarr3" else 2)
+            zarr_format: ZarrFormat = 3 if target.coding == "zarr3" else 2
+            path = chunk_key(node, chunk, zarr_format)
             self._make_folder(f"{target.folder}/{os.path.dirname(path)}")  # noqa: PTH120
             size, crc = self._writer(target.folder).write(path, payload)
-            offset, pack = 0, ""
+            offset = 0
+            where: _Where = (target.format, node.path, "", node.grid, zarr_format)
         else:
             offset, size, crc = self._spill().append([memoryview(payload)])
-            pack = self._spill().path
-        receipts = self._chunks.setdefault((target.format, node.path, pack), [])
-        receipts.append((chunk, offset, size, crc))
+            where = (target.format, node.path, self._spill().path, (), 0)
+        self._chunks.setdefault(where, []).append((chunk, offset, size, crc))
 
     def _make_folder(self, folder: str) -> None:
         if folder not in self._folders:
@@ -129,7 +134,8 @@ class ChunkWriter:
         return self._pack
 
 
-def _stored(found: dict[tuple[str, str, str], list[tuple[int, ...]]]) -> tuple[StoredChunks, ...]:
+def _stored(found: dict[_Where, list[tuple[int, ...]]]) -> tuple[StoredChunks, ...]:
     return tuple(
-        StoredChunks(*where, np.array(receipts, CHUNK_RECEIPT)) for where, receipts in found.items()
+        StoredChunks(target, array, pack, np.array(receipts, CHUNK_RECEIPT), grid, zarr_format)
+        for (target, array, pack, grid, zarr_format), receipts in found.items()
     )
