@@ -7,11 +7,14 @@ import zlib
 from typing import Any
 
 import numpy as np
-from numcodecs import Blosc, VLenUTF8
+from numcodecs import Blosc, VLenUTF8, blosc
 from numpy.typing import NDArray
 
 from cellucid_dask.ready.facts import LEVEL, Coding
 from cellucid_dask.ready.nodes import ArrayNode
+
+# As zarr sets it too: threads would store the blocks of a chunk in the order they finish them.
+blosc.use_threads = False
 
 
 def encode_chunk(node: ArrayNode, values: Any, coding: Coding) -> bytes:
@@ -29,8 +32,8 @@ def encode_chunk(node: ArrayNode, values: Any, coding: Coding) -> bytes:
     raw: Any = _raw_text(node, values) if node.is_text else _raw_numbers(node, values)
     if coding == "zarr3":
         if node.is_shuffled:
-            blosc = Blosc("zlib", LEVEL, Blosc.SHUFFLE, blocksize=0, typesize=node.itemsize)
-            encoded: bytes = blosc.encode(raw)
+            codec = Blosc("zlib", LEVEL, Blosc.SHUFFLE, blocksize=0, typesize=node.itemsize)
+            encoded: bytes = codec.encode(raw)
             return encoded
         return gzip.compress(raw, LEVEL, mtime=0)
     if node.is_text and coding == "hdf5":
