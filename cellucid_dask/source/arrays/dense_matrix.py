@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 from cellucid_dask.source.arrays.dask_arrays import compute_block, is_dask
 from cellucid_dask.source.arrays.sparse_matrix import ArrayLike
@@ -30,6 +31,11 @@ class DenseMatrix:
     def layout(self) -> str:
         """``dense``, or ``rows`` for a dask array: read by row blocks, whatever they hold."""
         return "rows" if is_dask(self.array) else "dense"
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether it is a dask array that declares sparse blocks."""
+        return self.layout == "rows" and sparse.issparse(getattr(self.array, "_meta", None))
 
     @property
     def shape(self) -> tuple[int, int]:

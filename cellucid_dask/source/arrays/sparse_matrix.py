@@ -73,6 +73,11 @@ class SparseMatrix:
         return np.dtype(self.data.dtype)
 
     @property
+    def is_sparse(self) -> bool:
+        """Whether it is sparse, as a `DenseMatrix` can be."""
+        return True
+
+    @property
     def nnz(self) -> int:
         """Stored values, explicit zeros and duplicates included."""
         return int(self.data.shape[0])

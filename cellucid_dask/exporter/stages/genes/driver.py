@@ -26,6 +26,7 @@ from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
 
 Cut = tuple[int, int]
 GROUP = 64  # spill files whose sizes are one task
+SPARSE_BYTES = 6  # of a value in a sparse spill, as blocks of genes are weighed
 PIECE = 128 << 10  # bytes of a block in a spill file, below which reading them is slow
 
 
@@ -158,7 +159,7 @@ def spilled_bytes(spills: Sequence[Spill], n_genes: int) -> NDArray[np.int64]:
     """(n_genes,) bytes of each gene in the spill; read file by file."""
     total = np.zeros(n_genes, np.int64)
     for spill in spills:
-        total += spill.counts() * (4 if spill.nnz < 0 else 6)
+        total += spill.counts() * (4 if spill.nnz < 0 else SPARSE_BYTES)
     return total
 
 

@@ -80,13 +80,25 @@ def survey_values(
     if not is_wide(values.dtype):
         return Exactness(whole=values.dtype.kind != "f")
     large = max(-low, high) > LARGEST_EXACT
-    return Exactness(values.dtype.kind != "f" or _are_whole(values), large)
+    return Exactness(values.dtype.kind != "f" or are_whole(values), large)
 
 
-def _are_whole(values: NDArray[Any]) -> bool:
+def are_whole(values: NDArray[Any]) -> bool:
+    """Whether all values are whole numbers."""
     flat = values.reshape(-1)
     parts = (flat[start : start + STEP] for start in range(0, flat.size, STEP))
     return all(np.array_equal(np.floor(part), part) for part in parts)
+
+
+def drop_zeros(part: Any) -> Any:
+    """A CSC or CSR array without values that are 0 as float32, stored zeros or tiny ones."""
+    with np.errstate(over="ignore"):
+        there = part.data.astype(np.float32, copy=False) != 0
+    if there.all():
+        return part
+    before = np.concatenate([[0], np.cumsum(there)])
+    parts = part.data[there], part.indices[there], before[part.indptr]
+    return type(part)(parts, shape=part.shape)
 
 
 def _refuse(

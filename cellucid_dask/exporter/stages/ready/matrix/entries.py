@@ -6,6 +6,7 @@ them, is kept as a piece, which is joined with the pieces of its neighbors when 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -123,8 +124,12 @@ class Piece:
     data: tuple[str, int]
     indices: tuple[str, int]
 
+    def chunk(self, layout: MatrixLayout) -> int:
+        """Number of the chunk."""
+        return self.first // array_nodes(layout)[0].chunks[0]
 
-def find_pieces(layout: MatrixLayout, works: list[ReadyWork]) -> list[list[Piece]]:
+
+def find_pieces(layout: MatrixLayout, works: Sequence[ReadyWork]) -> list[list[Piece]]:
     """Pieces of each chunk that no task has written, in order.
 
     They follow one another: together they are all of the chunk.
@@ -151,7 +156,7 @@ def join_pieces(
     nodes = array_nodes(layout)
     with ChunkWriter(stores) as writer:
         for pieces in chunks:
-            chunk = pieces[0].first // nodes[0].chunks[0]
+            chunk = pieces[0].chunk(layout)
             for node in nodes:
                 parts = [_read(piece, node) for piece in pieces]
                 writer.write(node, chunk, np.concatenate(parts))

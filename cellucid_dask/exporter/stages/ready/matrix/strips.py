@@ -55,7 +55,7 @@ def write_strip_entries(
             arena.give_back(data)
             arena.give_back(cells)
         entries.close()
-        return writer.work(key, counts=counts.tolist())
+        return writer.work(key, counts=counts.tolist(), dtype=layout.dtype)
 
 
 def _runs(sizes: NDArray[np.int64], max_bytes: int) -> Iterator[tuple[int, int]]:

@@ -1,0 +1,250 @@
+"""X of ready files: what scipy makes of the same matrix, to the bit, however the work is cut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from atlas import tree
+from ready_matrix import MatrixRun, run_matrix, with_points
+from scipy import sparse
+from versions import write_zarr
+
+from cellucid_dask.errors import InputError
+from cellucid_dask.exporter.planning import cuts, plan, strips
+from cellucid_dask.native.library import SWITCH, load
+from cellucid_dask.ready import facts, layout
+
+
+@pytest.fixture(autouse=True)
+def small_pieces(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Tiny chunks, and many strips, so that a small matrix has all that a large one has."""
+    monkeypatch.setattr(layout, "SLICED", 64)
+    monkeypatch.setattr(cuts, "CUT_NNZ", 700)
+    monkeypatch.setattr(cuts, "CUT_LEAST_NNZ", 700)
+    monkeypatch.setattr(strips, "STRIP_VALUES", 400)
+    monkeypatch.setattr(strips, "ROW_VALUES", 1)
+    monkeypatch.setattr(strips, "MIN_VALUES", 1)
+    return
+
+
+def random_matrix(n_cells: int = 130, n_genes: int = 37, seed: int = 0) -> sparse.csr_array:
+    """Genes of very different counts, some without a value."""
+    rng = np.random.default_rng(seed)
+    chance = rng.random(n_genes) ** 4
+    dense = rng.normal(size=(n_cells, n_genes)) * (rng.random((n_cells, n_genes)) < chance)
+    return sparse.csr_array(dense.astype("f4"))
+
+
+def expected_csc(matrix: Any, dtype: str = "f4") -> sparse.csc_array:
+    """X as ready files have it, by scipy."""
+    found = sparse.csc_array(matrix)
+    found.sum_duplicates()
+    found = sparse.csc_array((found.data.astype(dtype), found.indices, found.indptr), found.shape)
+    found.eliminate_zeros()
+    found.sort_indices()
+    return found
+
+
+def check_csc(run: MatrixRun, expected: sparse.csc_array) -> None:
+    """All three arrays are equal, to the bit."""
+    found = run.read()
+    assert run.written.layout.nnz == expected.nnz
+    np.testing.assert_array_equal(found.indptr, expected.indptr)
+    np.testing.assert_array_equal(found.indices, expected.indices)
+    assert found.data.dtype == expected.data.dtype
+    assert found.data.tobytes() == expected.data.tobytes()
+
+
+def save(matrix: Any, folder: Path, kind: str) -> Any:
+    """What holds a matrix: a path, or an AnnData."""
+    adata = with_points(matrix)
+    if kind == "memory":
+        return adata
+    if kind == "h5ad":
+        adata.write_h5ad(folder / "a.h5ad")
+        return folder / "a.h5ad"
+    write_zarr(adata, folder / "a.zarr")
+    return folder / "a.zarr"
+
+
+@pytest.fixture(params=["native", "numpy"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """With the native library, and without."""
+    if request.param == "numpy":
+        monkeypatch.setenv(SWITCH, "0")
+    elif load() is None:
+        pytest.skip("there is no native library here")
+    return str(request.param)
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("layout_of", [sparse.csr_array, sparse.csc_array])
+@pytest.mark.parametrize("kind", ["h5ad", "zarr", "memory"])
+def test_sparse_matrices_become_columns(tmp_path: Path, layout_of: Any, kind: str) -> None:
+    matrix = layout_of(random_matrix())
+    before = matrix.copy()
+    check_csc(run_matrix(save(matrix, tmp_path, kind), tmp_path / "run"), expected_csc(matrix))
+    assert (matrix != before).nnz == 0, "the user's matrix is changed"
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("layout_of", [sparse.csr_array, sparse.csc_array])
+def test_zeros_repeats_and_order(tmp_path: Path, layout_of: Any) -> None:
+    """Stored zeros, sums that are zero and values that are zero as float32 are left out."""
+    rng = np.random.default_rng(3)
+    n_cells, n_genes, n = 60, 9, 900
+    rows, genes = rng.integers(0, n_cells, n), rng.integers(0, n_genes, n)
+    values = rng.choice([0.0, -0.0, 1.0, -1.0, 0.5, 1e-60, 1e-45, 3e37], n)
+    major, minor = (rows, genes) if layout_of is sparse.csr_array else (genes, rows)
+    n_major = n_cells if layout_of is sparse.csr_array else n_genes
+    order = np.argsort(major, kind="stable")
+    pointers = np.concatenate([[0], np.cumsum(np.bincount(major, minlength=n_major))])
+    matrix = layout_of((values[order], minor[order], pointers), shape=(n_cells, n_genes))
+    expected = expected_csc(matrix.copy())
+    assert 0 < expected.nnz < len(set(zip(rows.tolist(), genes.tolist(), strict=True)))
+    path = save(matrix, tmp_path, "h5ad")
+    check_csc(run_matrix(path, tmp_path / "run"), expected)
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("layout_of", [sparse.csr_array, sparse.csc_array, np.asarray])
+def test_genes_in_any_order(tmp_path: Path, layout_of: Any) -> None:
+    dense = random_matrix(seed=5).toarray()
+    chosen = [30, 31, 2, 36, 0, 12, 11]
+    path = save(layout_of(dense), tmp_path, "h5ad")
+    run = run_matrix(path, tmp_path / "run", genes=[f"g{i}" for i in chosen])
+    if layout_of is np.asarray:
+        np.testing.assert_array_equal(run.read(), dense[:, chosen])
+    else:
+        check_csc(run, expected_csc(dense[:, chosen]))
+
+
+TYPES = [("i2", "f4"), ("i4", "f8"), ("u8", "f8"), ("i8", "f8"), ("f8", "f8"), ("f4", "f4")]
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("layout_of", [sparse.csr_array, sparse.csc_array, np.asarray])
+@pytest.mark.parametrize(("dtype", "expected"), TYPES)
+def test_large_whole_numbers_stay_exact(
+    tmp_path: Path, layout_of: Any, dtype: str, expected: str
+) -> None:
+    """Few cells have one; the other chunks are spilled as small numbers."""
+    dense = np.round(np.abs(random_matrix(seed=1).toarray()) * 9).astype(dtype)
+    if dtype != "i2":
+        dense[77, 5] = 2**24 + 1
+        dense[78, 6] = 2**30
+    path = save(layout_of(dense), tmp_path, "h5ad")
+    run = run_matrix(path, tmp_path / "run")
+    assert run.written.layout.dtype == f"<{expected}"
+    if layout_of is np.asarray:
+        np.testing.assert_array_equal(run.read(), dense.astype(expected))
+    else:
+        check_csc(run, expected_csc(dense, expected))
+    few = run_matrix(path, tmp_path / "few", genes=["g3", "g4"])
+    assert few.written.layout.dtype == "<f4", "only the genes that are written decide"
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("layout_of", [sparse.csr_array, sparse.csc_array, np.asarray])
+def test_a_fraction_anywhere_keeps_float32(tmp_path: Path, layout_of: Any) -> None:
+    dense = np.round(np.abs(random_matrix(seed=1).toarray()) * 9).astype("f8")
+    dense[2, 5], dense[120, 30] = 2**24 + 1, 0.1
+    run = run_matrix(save(layout_of(dense), tmp_path, "h5ad"), tmp_path / "run")
+    assert run.written.layout.dtype == "<f4"
+    found = run.read() if layout_of is np.asarray else run.read().toarray()
+    assert found.tobytes() == dense.astype("f4").tobytes()
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("layout_of", [sparse.csr_array, sparse.csc_array, np.asarray])
+@pytest.mark.parametrize(
+    ("value", "told"), [(np.nan, "1 NaN"), (-np.inf, "1 infinite"), (1e39, "1 beyond float32")]
+)
+def test_values_that_are_not_finite_are_refused(
+    tmp_path: Path, layout_of: Any, value: float, told: str
+) -> None:
+    dense = random_matrix(seed=2).toarray().astype("f8")
+    dense[70, 13] = value
+    path = save(layout_of(dense), tmp_path, "h5ad")
+    with pytest.raises(InputError, match=f"{told} .*column 13") as caught:
+        run_matrix(path, tmp_path / "run", genes=["g30", "g13", "g2"])
+    assert "X" in str(caught.value)
+    run_matrix(path, tmp_path / "other", genes=["g30", "g2"])
+
+
+@pytest.mark.parametrize("kind", ["h5ad", "zarr", "memory"])
+@pytest.mark.parametrize("dtype", ["f4", "f8", "i4", "u1", "?"])
+def test_a_dense_matrix_stays_dense(
+    tmp_path: Path, kind: str, dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layout, "WHOLE", 60)
+    dense = (random_matrix().toarray() * 3).astype(dtype)
+    run = run_matrix(save(dense, tmp_path, kind), tmp_path / "run")
+    assert run.read().tobytes() == dense.astype("f4").tobytes()
+    monkeypatch.setattr(layout, "WHOLE", 700)
+    run = run_matrix(save(dense, tmp_path, kind), tmp_path / "wide")
+    assert run.read().tobytes() == dense.astype("f4").tobytes()
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", "i4"])
+@pytest.mark.parametrize("whole", [60, 700])
+def test_a_dense_matrix_is_read_by_rows_where_columns_are_wide(
+    tmp_path: Path, dtype: str, whole: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layout, "WHOLE", whole)
+    monkeypatch.setattr(plan, "choose_gene_access", lambda *_, **__: "transpose")
+    dense = (random_matrix().toarray() * 3).astype(dtype)
+    dense[:, 4] = 7
+    dense[3, 2] = -0.0
+    run = run_matrix(save(dense, tmp_path, "h5ad"), tmp_path / "run")
+    assert run.read().tobytes() == dense.astype("f4").tobytes()
+    if dtype != "f4":
+        dense = np.round(dense)
+        dense[9, 9] = 2**24 + 1
+        run = run_matrix(save(dense, tmp_path, "h5ad"), tmp_path / "exact")
+        assert run.read().tobytes() == dense.astype("f8").tobytes()
+
+
+@pytest.mark.parametrize("blocks", ["dense", "sparse", "mixed"])
+def test_a_dask_array(tmp_path: Path, blocks: str) -> None:
+    dask_array = pytest.importorskip("dask.array")
+    dense = random_matrix(n_cells=90).toarray()
+    lazy = dask_array.from_array(dense, chunks=(40, -1))
+    if blocks != "dense":
+        meta = sparse.csr_matrix((0, 0), dtype="f4")
+
+        def convert(block: Any) -> Any:
+            is_first = block.size and block[0, 0] == dense[0, 0]
+            return block if blocks == "mixed" and is_first else sparse.csr_matrix(block)
+
+        lazy = lazy.map_blocks(convert, meta=meta, dtype="f4")
+    adata = with_points(random_matrix(n_cells=90))
+    adata.X = lazy
+    run = run_matrix(adata, tmp_path / "run")
+    if blocks == "dense":
+        np.testing.assert_array_equal(run.read(), dense)
+    else:
+        check_csc(run, expected_csc(dense))
+
+
+def test_no_gene_has_a_value(tmp_path: Path) -> None:
+    for name, layout_of in (("r", sparse.csr_array), ("c", sparse.csc_array)):
+        matrix = layout_of(np.zeros((20, 5), "f4"))
+        run = run_matrix(save(matrix, tmp_path, "memory"), tmp_path / name)
+        check_csc(run, expected_csc(matrix))
+        assert run.written.layout.dtype == "<f4"
+
+
+def test_many_processes_write_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers do not see smaller chunks: here they have their true size."""
+    monkeypatch.setattr(layout, "SLICED", facts.SLICED)
+    matrix = sparse.random_array((3000, 150), density=0.5, rng=np.random.default_rng(0), dtype="f4")
+    path = save(matrix.tocsr(), tmp_path, "h5ad")
+    runs = [run_matrix(path, tmp_path / f"run{n}", workers=n) for n in (1, 2)]
+    for run in runs:
+        check_csc(run, expected_csc(matrix))
+    assert tree(runs[0].store) == tree(runs[1].store)
