@@ -47,6 +47,18 @@ DEVICES: Final = frozenset(
     {"CON", "PRN", "AUX", "NUL"} | {f"{name}{i}" for name in ("COM", "LPT") for i in range(1, 10)}
 )
 
+LONGEST_ID: Final = 180  # characters
+ID: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,178}[A-Za-z0-9_-])?", re.ASCII)
+# Characters without a glyph, which no text may hold that the viewer shows as it is stored.
+INVISIBLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u200b\u2060\ufeff]")
+# White space, which none of them may begin or end with.
+SPACES: Final = " \u00a0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
+    map(chr, range(0x2000, 0x200B))
+)
+# Keys of obsm that the viewer shows by itself: the first of them that has 1 to 3 columns. Only if
+# there is none of X_umap_1d, X_umap_2d and X_umap_3d, which it shows all.
+SHOWN: Final = ("X_umap", "X_UMAP", "X_wnn.umap", "X_ref.umap")
+
 
 def encoding(kind: str, version: str = "0.2.0") -> dict[str, str]:
     """Attributes that say how anndata encodes an element."""

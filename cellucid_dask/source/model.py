@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cellucid_dask.errors import CellucidDaskError
 from cellucid_dask.source.arrays.columns import Column, SeriesColumn
@@ -68,6 +68,8 @@ class Source:
         Whether some of it lives in the memory of this process, out of reach of others.
     all_cells, selection
         Where some cells are left out: the source of all cells, and the rows that are selected.
+    record
+        ``uns['cellucid']`` of an AnnData in memory; None where it is in the file, if anywhere.
     notes, warnings
         What was left out when it was opened, and what the user should know of it.
     """
@@ -83,6 +85,7 @@ class Source:
     local: bool = field(default=False)
     all_cells: Source | None = None
     selection: RowSelection | None = None
+    record: Any = None
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from cellucid_dask.errors import CellucidDaskError
@@ -27,12 +27,18 @@ def survey_chunks(source: Source, options: ExportOptions, catalog: Any) -> None:
 
     These problems come first, since others may follow from them.
     """
+    whole = source.all_cells or source  # chunks hold cells that are left out as well
+    report_missing_chunks(source, options, catalog, _uses(whole, options, catalog))
+
+
+def report_missing_chunks(
+    source: Source, options: ExportOptions, catalog: Any, uses: Iterable[Use]
+) -> None:
+    """Add what is wrong with missing chunks of the arrays in `uses` to `catalog`."""
     if source.path is None:  # nothing is read from disk
         return
-    whole = source.all_cells or source  # chunks hold cells that are left out as well
     records = uses_of_records(locate_store(source.path), raw=options.raw)
-    uses = [*records, *_uses(whole, options, catalog)]
-    found = find_missing_chunks(uses, accept=options.accept_missing_chunks)
+    found = find_missing_chunks([*records, *uses], accept=options.accept_missing_chunks)
     catalog.missing_chunks = found
     catalog.problems[:0] = found.problems
     catalog.warnings += found.warnings

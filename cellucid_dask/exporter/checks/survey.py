@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from cellucid_dask import format as fmt
 from cellucid_dask.encode import Box
@@ -126,7 +127,7 @@ def survey(
         catalog.genes = survey_genes(source, options, catalog)
     if options.connectivity:
         catalog.graph_key, catalog.graph = choose_graph(source, options, catalog)
-    _unused(source, catalog)
+    warn_of_unused(source, catalog)
     _file_names(catalog)
     survey_chunks(source, options, catalog)
     return catalog
@@ -182,7 +183,7 @@ def _asked_for(source: Source, options: ExportOptions, unfit: Iterable[str]) -> 
     return asked
 
 
-def _unused(source: Source, catalog: Catalog) -> None:
+def warn_of_unused(source: Source, catalog: Any) -> None:
     """Warn of damaged matrices that the export does not need."""
     reported = {problem.where for problem in catalog.problems}
     for key, matrix in source.matrices.items():

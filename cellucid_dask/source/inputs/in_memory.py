@@ -54,6 +54,7 @@ def wrap_anndata(adata: Any) -> Source:
         },
         matrices=found,
         raw_var=raw_var,
+        record=_record(adata.uns),
         local=True,
     )
 
@@ -130,6 +131,12 @@ def _read_parts(root: Any) -> Any:
     if find_element(root, "raw/X") is not None:
         parts["raw"] = {name: read(require_element(root, f"raw/{name}")) for name in ("X", "var")}
     return anndata.AnnData(**parts)
+
+
+def _record(uns: Any) -> Any:
+    """What the AnnData says of itself; an empty dict, not None, where it says nothing."""
+    record = uns.get("cellucid")
+    return {} if record is None else record
 
 
 def _plain(value: Any) -> Any:

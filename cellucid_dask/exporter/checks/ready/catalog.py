@@ -15,6 +15,7 @@ from cellucid_dask.ready.layout import ColumnLayout
 from cellucid_dask.source.arrays.matrix import Matrix
 from cellucid_dask.source.arrays.row_array import RowArray
 from cellucid_dask.source.arrays.typed_column import TypedColumn
+from cellucid_dask.source.chunks.missing import Findings
 from cellucid_dask.source.model import Source
 
 
@@ -86,7 +87,7 @@ class ReadyCatalog:
         Cells of a category that has outlier quantiles, at least.
     outliers
         Numbers of the columns of `obs` that have outlier quantiles.
-    notes, warnings, problems
+    missing_chunks, notes, warnings, problems
         As of `cellucid_dask.exporter.checks.survey.Catalog`.
     """
 
@@ -104,6 +105,7 @@ class ReadyCatalog:
     latent: str = ""
     min_points: int = 10
     outliers: list[int] = field(default_factory=list)
+    missing_chunks: Findings = field(default_factory=Findings)
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
