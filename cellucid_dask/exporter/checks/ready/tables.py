@@ -112,19 +112,17 @@ def _gene_names(
     """Names of the genes in `rows`; the names of all are made unique where any are."""
     pieces = [piece for _, piece in pieces_of_names(names.column)]
     every = np.concatenate([np.empty(0, object), *pieces])
-    chosen = every[rows]
     if names.repeats is None:
-        return list(chosen)
-    if options.rename_duplicates:
-        changed = rows[names.repeats.ordinals[rows] > 0]
-        if changed.size:
-            _tell(changed.size, list(every[changed]), "gene", "var index", options, catalog)
-        return list(names.repeats.rename(0, every)[rows])
-    counts = Counter(chosen)
-    later = [name for name, n in counts.items() if n > 1]
-    if later:
-        _tell(chosen.size - len(counts), later, "gene", "var index", options, catalog)
-    return list(chosen)
+        return list(every[rows])
+    later = rows[names.repeats.ordinals[rows] > 0]
+    if not options.rename_duplicates:
+        counts = Counter(every[rows])
+        later = np.array([row for row in later if counts[every[row]] > 1], int)
+    # Where the index has the ids of genes, `survey_genes` has said it.
+    if later.size and options.gene_id_column != "index":
+        _tell(later.size, list(every[later]), "gene", "var index", options, catalog)
+    unique = names.repeats.rename(0, every) if options.rename_duplicates else every
+    return list(unique[rows])
 
 
 def _tell(
