@@ -98,8 +98,7 @@ def stored(catalog: ReadyCatalog, folder: Path) -> dict[str, np.ndarray]:
     for number in catalog.outliers:
         key = catalog.obs[number].layout.key
         node = vector_node(f"{outliers.PATH}/{key}", catalog.n_cells, "<f4")
-        found[key] = read_array([works[f"uns/outliers/{key}"]], node)
-    assert set(works) == {f"uns/outliers/{key}" for key in found}
+        found[key] = read_array(works.values(), node)
     return found
 
 
@@ -139,6 +138,19 @@ def test_every_cell_counts_where_one_is_enough(tmp_path: Path) -> None:
     assert set(found) == {"kind", "text", "flag", "maybe", "rare", "name"}
     assert_as_the_rule(found, source, points(), 1)
     assert (found["name"] == 1).all()
+
+
+def test_columns_share_units_as_their_cells_allow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = catalog_of(atlas(points())).source
+    whole = stored(survey(source, least=1), tmp_path)
+    monkeypatch.setattr(outliers, "GROUP_BYTES", outliers.HELD_BYTES * N * 4)
+    catalog = survey(source, least=1)
+    units = outliers.outlier_units(catalog, chunk_stores(tmp_path))
+    assert [unit.key for unit in units] == ["uns/outliers/0-4", "uns/outliers/4-6"]
+    for key, quantiles in stored(catalog, tmp_path).items():
+        np.testing.assert_array_equal(quantiles, whole[key])
 
 
 def test_cells_at_one_distance_have_one_quantile(tmp_path: Path) -> None:
@@ -206,5 +218,5 @@ def test_any_cells(cells: list[tuple[int, list[float]]], least: int, block: int)
     codes = np.array([code for code, _ in cells], np.int8)
     latent = np.array([values[:2] for _, values in cells], "f4")
     column = describe_column("c", TypedColumn("category", codes, categories=np.arange(5)))
-    found = outliers.find_quantiles(column, RowArray(latent, block), least)
+    (found,) = outliers.find_quantiles([column], RowArray(latent, block), least)
     np.testing.assert_array_equal(found, reference(codes, latent, least))

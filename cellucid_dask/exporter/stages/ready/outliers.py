@@ -2,11 +2,16 @@
 
 All sums are float64 and are added in the order of the cells, and squares in that of the columns, so
 that the quantiles are those of the public writer, and cells at one distance get one quantile.
+
+The latent space is read twice, for several columns at once: to read a compressed one takes three
+times as long as the arithmetic of one column.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,69 +22,76 @@ from cellucid_dask.exporter.ready_receipts import ReadyWork
 from cellucid_dask.exporter.stages.ready.chunk_writer import ChunkStores, ChunkWriter
 from cellucid_dask.exporter.stages.ready.units import Unit
 from cellucid_dask.ready.layout import vector_node
-from cellucid_dask.ready.nodes import ArrayNode
 from cellucid_dask.source.arrays.block_reader import BlockReader
 from cellucid_dask.source.arrays.row_array import RowArray
 from cellucid_dask.source.arrays.row_blocks import RowBlocks
 
 PATH: Final = "uns/cellucid/outlierQuantiles/fields"
 STEP: Final = 1 << 15  # cells of a step of arithmetic, unless there are more categories
-CELL_BYTES: Final = 40  # of a cell while its distance is ranked: code, place, distances, rank
+RANK_BYTES: Final = 30  # of a cell while a column is ranked: its place, distances, rank, quantile
+HELD_BYTES: Final = 10  # of a cell and a column: its group and its distance
+GROUP_BYTES: Final = 256 << 20  # held for the columns of a unit, if there is more than one
+MOST_COLUMNS: Final = 16  # of a unit
 STEP_BYTES: Final = 40  # of a cell of a step
 
 
 def outlier_units(catalog: ReadyCatalog, stores: ChunkStores) -> list[Unit]:
-    """One unit for each column with outlier quantiles."""
-    units = []
-    for number in catalog.outliers:
-        column = catalog.obs[number]
-        node = vector_node(f"{PATH}/{column.layout.key}", catalog.n_cells, "<f4")
-        key = f"uns/outliers/{column.layout.key}"
+    """Units of some columns with outlier quantiles each, by their places in `outliers`."""
+    units, each = [], _unit_columns(catalog.n_cells)
+    for first in range(0, len(catalog.outliers), each):
+        chosen = catalog.outliers[first : first + each]
+        key = f"uns/outliers/{first}-{first + len(chosen)}"
+        columns = [catalog.obs[number] for number in chosen]
         latent = catalog.source.obsm[catalog.latent]
-        arguments = (stores, key, node, column, latent, catalog.min_points)
-        units.append(Unit(key, write_outliers, arguments))
+        units.append(Unit(key, write_outliers, (stores, key, columns, latent, catalog.min_points)))
     return units
+
+
+def _unit_columns(n_cells: int) -> int:
+    """Columns of a unit, which depend on the number of cells alone."""
+    return max(1, min(GROUP_BYTES // (HELD_BYTES * max(n_cells, 1)), MOST_COLUMNS))
 
 
 def outlier_bytes(catalog: ReadyCatalog) -> int:
     """Memory of the largest of these units.
 
-    That of the cells while they are ranked; or their codes and distances, a block of the latent
-    space, and the sums and means of the categories.
+    Groups and distances of all its columns; and what one of them takes while its cells are ranked,
+    or a block of the latent space with the sums and means of all categories.
     """
     if not catalog.outliers:
         return 0
     latent = catalog.source.obsm[catalog.latent]
     assert isinstance(latent, RowArray)  # survey_outliers() refused what cannot be read
-    blocks = RowBlocks.of(latent)
+    blocks, each = RowBlocks.of(latent), _unit_columns(catalog.n_cells)
     columns = [catalog.obs[number] for number in catalog.outliers]
-    most = max((n_categories(c) for c in columns if c.layout.kind != "text"), default=0)
-    sums = 2 * 8 * (most + 1) * blocks.width
-    measured = 16 * catalog.n_cells + blocks.n_bytes + sums + STEP_BYTES * max(STEP, most)
-    return max(CELL_BYTES * catalog.n_cells, measured)
+    counts = sorted(n_categories(c) for c in columns if c.layout.kind != "text")[-each:]
+    sums = 8 * blocks.width * sum(n + 1 for n in counts)
+    measuring = blocks.n_bytes + sums + STEP_BYTES * max([STEP, *counts])
+    held = HELD_BYTES * catalog.n_cells * max(1, min(each, len(columns)))
+    return held + max(RANK_BYTES * catalog.n_cells, measuring)
 
 
 def write_outliers(
     stores: ChunkStores,
     key: str,
-    node: ArrayNode,
-    column: ReadyColumn,
+    columns: Sequence[ReadyColumn],
     latent: RowArray,
     min_points: int,
 ) -> ReadyWork:
-    """Write the outlier quantiles of a column."""
-    if column.layout.kind == "text":  # every cell is all of its category, and so its mean
-        quantiles = np.ones(node.shape, np.float32)
-    else:
-        quantiles = find_quantiles(column, latent, min_points)
+    """Write the outlier quantiles of some columns."""
+    found = find_quantiles(columns, latent, min_points)
     with ChunkWriter(stores) as writer:
-        for chunk in range(node.n_chunks):
-            writer.write(node, chunk, quantiles[node.region(chunk)])
+        for column, quantiles in zip(columns, found, strict=True):
+            node = vector_node(f"{PATH}/{column.layout.key}", latent.shape[0], "<f4")
+            for chunk in range(node.n_chunks):
+                writer.write(node, chunk, quantiles[node.region(chunk)])
         return writer.work(key)
 
 
-def find_quantiles(column: ReadyColumn, latent: RowArray, min_points: int) -> NDArray[np.float32]:
-    """(n_cells,) share of the category that is as near to its mean; NaN where there is none.
+def find_quantiles(
+    columns: Sequence[ReadyColumn], latent: RowArray, min_points: int
+) -> Iterator[NDArray[np.float32]]:
+    """Share of its category that is as near to the mean as a cell; NaN of cells without.
 
     Parameters
     ----------
@@ -87,88 +99,107 @@ def find_quantiles(column: ReadyColumn, latent: RowArray, min_points: int) -> ND
         (n_cells, d) finite numbers.
     min_points
         Cells of a category that has quantiles, at least.
+
+    Yields
+    ------
+    (n_cells,) of one column after the other.
     """
-    groups, counts = _read_groups(column, min_points)
-    if not counts.size:
-        return np.full(groups.size, np.nan, np.float32)
-    means = _sum_groups(groups, counts.size, latent)
-    means[:, :-1] /= counts
-    return _rank(groups, counts, _measure(groups, means, latent))
+    groups = [_Groups.of(c, min_points) for c in columns if c.layout.kind != "text"]
+    means = _find_means(groups, latent)
+    distances = _measure(groups, means, latent)
+    for column in columns:
+        if column.layout.kind == "text":  # every cell is all of its category, and so its mean
+            yield np.ones(latent.shape[0], np.float32)
+        else:
+            yield _rank(groups.pop(0), distances.pop(0))
 
 
-def _read_groups(column: ReadyColumn, min_points: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Number the categories that have quantiles; cells of no such category get the next number.
+@dataclass(frozen=True, slots=True)
+class _Groups:
+    """The categories of a column that have quantiles.
 
-    Returns
-    -------
-    (n_cells,) numbers in the smallest type, which sorts fastest; and (K,) cells of each.
+    Parameters
+    ----------
+    numbers
+        (n_cells,) in the smallest type, which sorts fastest; cells of no such category have K.
+    counts
+        (K,) cells of each.
     """
-    n = n_categories(column)
-    groups = np.empty(column.column.length, np.min_scalar_type(n))
-    counts = np.zeros(n + 1, np.int64)
-    for start, stop in column.column.steps():
-        codes = category_codes(column, start, stop)
-        codes[codes < 0] = n
-        counts += np.bincount(codes, minlength=n + 1)
-        groups[start:stop] = codes
-    scored = counts[:n] >= min_points
-    k = int(scored.sum())
-    numbers = np.full(n + 1, k, groups.dtype)
-    numbers[:n][scored] = np.arange(k)
-    for start, stop in column.column.steps():
-        groups[start:stop] = numbers[groups[start:stop]]
-    return groups, counts[:n][scored]
+
+    numbers: NDArray[Any]
+    counts: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, column: ReadyColumn, min_points: int) -> Self:
+        """Read the categories of all cells."""
+        n = n_categories(column)
+        numbers = np.empty(column.column.length, np.min_scalar_type(n))
+        counts = np.zeros(n + 1, np.int64)
+        for start, stop in column.column.steps():
+            codes = category_codes(column, start, stop)
+            codes[codes < 0] = n
+            counts += np.bincount(codes, minlength=n + 1)
+            numbers[start:stop] = codes
+        scored = counts[:n] >= min_points
+        k = int(scored.sum())
+        renumbered = np.full(n + 1, k, numbers.dtype)
+        renumbered[:n][scored] = np.arange(k)
+        for start, stop in column.column.steps():
+            numbers[start:stop] = renumbered[numbers[start:stop]]
+        return cls(numbers, counts[:n][scored])
 
 
-def _step(n_groups: int) -> int:
-    """Cells of a step: a step takes a walk through the sums of all groups."""
-    return max(STEP, n_groups)
+def _read_points(groups: Sequence[_Groups], latent: RowArray) -> Iterator[tuple[int, Any]]:
+    """Coordinates of some cells at a time as float32, with the number of the first.
+
+    A step takes a walk through the sums of all groups: of many groups, more cells share one.
+    """
+    step = max([STEP, *(group.counts.size for group in groups)])
+    reader, n_cells = BlockReader(latent), latent.shape[0]
+    for first in range(0, n_cells if groups else 0, step):
+        for start, part in reader.parts(first, min(first + step, n_cells)):
+            yield start, part.astype(np.float32, copy=False)
 
 
-def _sum_groups(groups: NDArray[Any], n_groups: int, latent: RowArray) -> NDArray[np.float64]:
-    """(d, n_groups + 1) sums of the coordinates of each group, added cell by cell."""
-    sums = np.zeros((latent.shape[1], n_groups + 1))
-    reader, step = BlockReader(latent), _step(n_groups)
-    before = np.arange(n_groups + 1)
-    for first in range(0, groups.size, step):
-        for start, part in reader.parts(first, min(first + step, groups.size)):
-            rows = part.astype(np.float32, copy=False)
+def _find_means(groups: Sequence[_Groups], latent: RowArray) -> list[NDArray[np.float64]]:
+    """(d, K + 1) means of the coordinates of each group, added cell by cell; the last is none."""
+    sums = [np.zeros((latent.shape[1], group.counts.size + 1)) for group in groups]
+    for start, rows in _read_points(groups, latent):
+        for group, totals in zip(groups, sums, strict=True):
             # The sums so far come first, so that each value is added to the sum of those before.
-            places = np.concatenate([before, groups[start : start + len(rows)]])
-            for axis, total in enumerate(sums):
+            before = np.arange(group.counts.size + 1)
+            places = np.concatenate([before, group.numbers[start : start + len(rows)]])
+            for axis, total in enumerate(totals):
                 total[:] = np.bincount(places, np.concatenate([total, rows[:, axis]]))
+    for group, totals in zip(groups, sums, strict=True):
+        totals[:, :-1] /= group.counts
     return sums
 
 
 def _measure(
-    groups: NDArray[Any], means: NDArray[np.float64], latent: RowArray
-) -> NDArray[np.float64]:
-    """(n_cells,) distance of each cell to the mean of its group, squares added by column."""
-    distances = np.zeros(groups.size)
-    reader, step = BlockReader(latent), _step(means.shape[1] - 1)
-    for first in range(0, groups.size, step):
-        for start, part in reader.parts(first, min(first + step, groups.size)):
-            rows = part.astype(np.float32, copy=False)
-            group = groups[start : start + len(rows)]
-            squares = distances[start : start + len(rows)]
-            for axis, mean in enumerate(means):
-                difference = rows[:, axis] - mean[group]
+    groups: Sequence[_Groups], means: Sequence[NDArray[np.float64]], latent: RowArray
+) -> list[NDArray[np.float64]]:
+    """(n_cells,) distances of the cells to the means of their groups, squares added by column."""
+    distances = [np.zeros(latent.shape[0]) for _ in groups]
+    for start, rows in _read_points(groups, latent):
+        for group, centers, found in zip(groups, means, distances, strict=True):
+            numbers = group.numbers[start : start + len(rows)]
+            squares = found[start : start + len(rows)]
+            for axis, mean in enumerate(centers):
+                difference = rows[:, axis] - mean[numbers]
                 difference *= difference
                 squares += difference
             np.sqrt(squares, out=squares)
     return distances
 
 
-def _rank(
-    groups: NDArray[Any], counts: NDArray[np.int64], distances: NDArray[np.float64]
-) -> NDArray[np.float32]:
+def _rank(groups: _Groups, distances: NDArray[np.float64]) -> NDArray[np.float32]:
     """(n_cells,) cells of a group at the distance of a cell or nearer, divided by its cells."""
-    quantiles = np.full(groups.size, np.nan, np.float32)
-    order = np.argsort(groups, kind="stable")
-    del groups
-    distances = distances[order]
-    ends = np.cumsum(counts)
-    for end, n in zip(ends.tolist(), counts.tolist(), strict=True):
+    quantiles = np.full(distances.size, np.nan, np.float32)
+    order = np.argsort(groups.numbers, kind="stable")
+    distances[:] = distances[order]  # in place: the caller holds them while this runs
+    ends = np.cumsum(groups.counts)
+    for end, n in zip(ends.tolist(), groups.counts.tolist(), strict=True):
         group = distances[end - n : end]
         nearer = np.searchsorted(np.sort(group), group, side="right")
         quantiles[order[end - n : end]] = nearer.astype(np.float32) / np.float32(n)
