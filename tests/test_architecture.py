@@ -37,7 +37,7 @@ LAYERS: dict[str, str] = {
     "encode": "format native",
     "files": "encode format",
     "block_writer": "",
-    "ready": "errors files",
+    "ready": "errors files native",
     "options": "errors format ready",
     "arguments": "errors options",
     "synthetic": "errors",

@@ -1,5 +1,5 @@
 /* The header of a dynamic deflate block: the lengths of its codes. */
-#include "deflate_block.h"
+#include "block_header.h"
 #include "huffman.h"
 
 enum { REPEAT = 16, FEW_ZEROS = 17, MANY_ZEROS = 18 };
@@ -14,19 +14,19 @@ static void add_token(CodeHeader *header, uint32_t *counts, int token, int repea
     counts[token]++;
 }
 
-void make_header(const uint8_t *code_lengths, int unit, CodeHeader *header)
+void make_header(const uint8_t *code_lengths, const uint8_t *distance_lengths, int n_distances,
+                 CodeHeader *header)
 {
-    uint8_t lengths[N_SYMBOLS + 2];
+    uint8_t lengths[N_SYMBOLS + N_DISTANCES];
     uint32_t counts[19] = {0};
     int n = N_SYMBOLS;
     while (!code_lengths[n - 1])
         n--;
     header->n_symbols = n;
-    header->n_distances = unit; /* of which the last one is used */
+    header->n_distances = n_distances;
     memcpy(lengths, code_lengths, n);
-    if (unit == 2)
-        lengths[n++] = 0;
-    lengths[n++] = 1;
+    memcpy(lengths + n, distance_lengths, n_distances);
+    n += n_distances;
     header->n_tokens = 0;
     for (int i = 0; i < n;) {
         const int length = lengths[i], start = i;
@@ -60,14 +60,9 @@ void make_header(const uint8_t *code_lengths, int unit, CodeHeader *header)
         header->n_bits += (uint64_t)counts[token] * (header->lengths[token] + repeat_bits[token]);
 }
 
-BitWriter put_header(const Block *block, BitWriter out)
+BitWriter put_codes(const CodeHeader *header, int is_last, BitWriter out)
 {
-    if (!block->dynamic) {
-        put(&out, 1 | 1 << 1, 3);
-        return out;
-    }
-    const CodeHeader *header = &block->header;
-    put(&out, 1 | 2 << 1, 3);
+    put(&out, is_last | 2 << 1, 3);
     put(&out, header->n_symbols - 257, 5);
     put(&out, header->n_distances - 1, 5);
     put(&out, header->n_order - 4, 4);

@@ -4,14 +4,7 @@
 
 #include "deflate_block.h"
 
-/* Match lengths: symbol 257 + `length_symbol`, then `extra_bits` of that symbol. */
-extern uint8_t length_symbol[LONGEST_MATCH + 1];
-extern uint8_t extra_bits[N_LENGTHS];
-extern uint16_t first_length[N_LENGTHS];
-
-/* Prices of symbols in 1/16 bit. */
-enum { BIT = 16, NO_CODE = 1 << 20 };
-
+/* In 1/16 bit. */
 typedef struct {
     uint32_t unit; /* the literals of a unit of the background */
     uint32_t lengths[N_LENGTHS];

@@ -115,7 +115,8 @@ void plan_block(const Counts *counts, Background background, Block *block)
     /* With the real lengths some gaps are cheaper the other way. */
     Prices prices = code_prices(lengths, background, DYNAMIC_DISTANCE);
     tokens = choose_matches(counts, unit, &prices, block->matched);
-    make_header(lengths, unit, &block->header);
+    static const uint8_t of_unit[2][2] = {{1}, {0, 1}}; /* code lengths of the distances */
+    make_header(lengths, of_unit[unit - 1], unit, &block->header);
     const uint64_t n_dynamic =
         block->header.n_bits + body_bits(items, &tokens, lengths, background, DYNAMIC_DISTANCE);
 
@@ -137,6 +138,14 @@ void plan_block(const Counts *counts, Background background, Block *block)
         fill_block(counts, fixed_lengths, fixed_codes, distance, block);
         block->n_bits = n_fixed;
     }
+}
+
+BitWriter put_header(const Block *block, BitWriter out)
+{
+    if (block->dynamic)
+        return put_codes(&block->header, 1, out);
+    put(&out, 1 | 1 << 1, 3);
+    return out;
 }
 
 BitWriter put_gap(const Block *block, BitWriter out, uint64_t gap)

@@ -6,15 +6,11 @@
 #ifndef CELLUCID_DEFLATE_BLOCK_H
 #define CELLUCID_DEFLATE_BLOCK_H
 
+#include "block_header.h"
 #include "crc32.h"
 
 enum {
-    SHORTEST_MATCH = 3,
-    LONGEST_MATCH = 258,
     MAX_LONG_GAP = LONGEST_MATCH + 2,
-    N_SYMBOLS = 286,              /* literals, end of block, lengths */
-    END_OF_BLOCK = 256,
-    N_LENGTHS = 29,
     LANES = 4 /* equal items one after the other count in different places */
 };
 
@@ -52,20 +48,10 @@ typedef uint64_t Bits;
 #define BITS_LENGTH 56
 
 enum {
-    LONGEST_CODE = 14,
     /* Bits of a gap that `put` takes together with an item, beside up to 7 that are waiting. */
     LONGEST_ENTRY = 3 * LONGEST_CODE,
     SLOW_ENTRY = 255 /* length of an entry that `put_gap` has to write */
 };
-
-/* The header of a dynamic block: code lengths, run-length coded with a code of their own. */
-typedef struct {
-    int n_symbols, n_distances, n_tokens, n_order;
-    uint8_t tokens[N_SYMBOLS + 2], repeats[N_SYMBOLS + 2];
-    uint8_t lengths[19];
-    uint16_t codes[19];
-    uint64_t n_bits;
-} CodeHeader;
 
 typedef struct {
     Bits gaps[MAX_LONG_GAP + 1]; /* that of `long_gap` stands for all long ones */
@@ -82,23 +68,6 @@ typedef struct {
     uint64_t n_bits; /* of the whole block */
 } Block;
 
-/* Bits on their way out. Up to 8 bytes from `at` on are written to, whatever is put. */
-typedef struct {
-    uint64_t waiting;
-    unsigned n_waiting; /* at most 7 after each `put` */
-    uint8_t *at;
-} BitWriter;
-
-static inline void put(BitWriter *out, uint64_t bits, unsigned n)
-{
-    out->waiting |= bits << out->n_waiting;
-    out->n_waiting += n;
-    memcpy(out->at, &out->waiting, 8);
-    out->at += out->n_waiting >> 3;
-    out->waiting >>= out->n_waiting & ~7u;
-    out->n_waiting &= 7;
-}
-
 static inline void put_bits(BitWriter *out, Bits entry)
 {
     put(out, entry & BITS_MASK, entry >> BITS_LENGTH);
@@ -106,9 +75,6 @@ static inline void put_bits(BitWriter *out, Bits entry)
 
 /* Choose codes for a stream with these counts. */
 void plan_block(const Counts *counts, Background background, Block *block);
-
-/* Describe the codes of literals and match lengths; the only distance is that of a unit. */
-void make_header(const uint8_t *code_lengths, int unit, CodeHeader *header);
 
 /* What stands before the first gap. */
 BitWriter put_header(const Block *block, BitWriter out);

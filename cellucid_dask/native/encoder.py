@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -11,12 +10,11 @@ from numpy.typing import NDArray
 
 from cellucid_dask.native.calls import call
 from cellucid_dask.native.library import load
+from cellucid_dask.native.scratch import reuse
 
 MAX_SHORT_CELLS: Final = 2**24  # cells of a 32-bit record
 MAX_BYTES: Final = 2**32 - 1  # of a vector, before compression
-MAX_KEPT_BYTES: Final = 2**26  # of memory that a thread keeps for its next call
 _MISSING: Final = {1: 255, 2: 65535, 4: 0}
-_scratch = threading.local()
 
 Piece = tuple[int, NDArray[Any] | slice, NDArray[np.float32]]
 
@@ -137,9 +135,9 @@ def encode_strip(
     """
     n_genes = starts.size - 1
     assert backgrounds.size == n_genes
-    out = _reuse("output", encode_bound(int(starts[-1] - starts[0]), n_genes, n_cells, width))
+    out = reuse("output", encode_bound(int(starts[-1] - starts[0]), n_genes, n_cells, width))
     offsets = np.empty(n_genes + 1, np.int64)
-    codes = _reuse("codes", n_cells if width == 1 else 0)
+    codes = reuse("codes", n_cells if width == 1 else 0)
     facts = (starts, records.size, records, backgrounds, codes, out, out.size, offsets)
     if records.dtype == np.uint32:
         size = call("encode_records32", n_genes, n_cells, *facts)
@@ -158,19 +156,6 @@ def encode_dense(codes: NDArray[Any]) -> NDArray[np.uint8]:
     -------
     The member, in memory that the next call of this thread may use again.
     """
-    out = _reuse("output", encode_bound(codes.nbytes, 1, codes.nbytes, 1))
+    out = reuse("output", encode_bound(codes.nbytes, 1, codes.nbytes, 1))
     size = call("encode_dense", codes.nbytes, codes, out, out.size)
     return out[:size]
-
-
-def _reuse(name: str, n_bytes: int) -> NDArray[np.uint8]:
-    """Memory of this thread: fresh pages are zeroed by the system, which takes its time.
-
-    Larger memory is given back, as a server has many threads.
-    """
-    kept: NDArray[np.uint8] | None = getattr(_scratch, name, None)
-    if kept is None or kept.size < n_bytes:
-        kept = np.empty(n_bytes + n_bytes // 8, np.uint8)
-        if n_bytes <= MAX_KEPT_BYTES:
-            setattr(_scratch, name, kept)
-    return kept

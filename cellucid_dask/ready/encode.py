@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numcodecs import Blosc, VLenUTF8, blosc
 from numpy.typing import NDArray
 
+from cellucid_dask.native.deflate import can_deflate, gzip_chunk, zlib_chunk
 from cellucid_dask.ready.facts import LEVEL, Coding
 from cellucid_dask.ready.nodes import ArrayNode
 
+SMALLEST: Final = 4096  # bytes that the native library compresses as well as zlib
 # As zarr sets it too: threads would store the blocks of a chunk in the order they finish them.
 blosc.use_threads = False
 
@@ -35,12 +37,19 @@ def encode_chunk(node: ArrayNode, values: Any, coding: Coding) -> bytes:
             codec = Blosc("zlib", LEVEL, Blosc.SHUFFLE, blocksize=0, typesize=node.itemsize)
             encoded: bytes = codec.encode(raw)
             return encoded
-        return gzip.compress(raw, LEVEL, mtime=0)
+        return gzip_chunk(raw) if _is_native(node, raw) else gzip.compress(raw, LEVEL, mtime=0)
     if node.is_text and coding == "hdf5":
         return bytes(raw)
+    if _is_native(node, raw):
+        return zlib_chunk(raw, shuffle=node.is_shuffled)
     if node.is_shuffled:
         raw = np.ascontiguousarray(raw.view(np.uint8).reshape(-1, node.itemsize).T)
     return zlib.compress(raw, LEVEL)
+
+
+def _is_native(node: ArrayNode, raw: Any) -> bool:
+    """Whether the native library deflates a chunk: it knows numbers, and has no tables for few."""
+    return not node.is_text and raw.nbytes >= SMALLEST and can_deflate(raw.nbytes)
 
 
 def _raw_numbers(node: ArrayNode, values: Any) -> NDArray[Any]:

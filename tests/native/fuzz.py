@@ -18,6 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import fuzz_deflate
 import fuzz_encoder
 import fuzz_entries
 import fuzz_rows
@@ -28,6 +29,7 @@ from fuzz_case import Case, Target
 from sanitizers import LIBRARY, compile_sanitized, find_sanitizer
 
 TARGETS: dict[str, Target] = {
+    **fuzz_deflate.TARGETS,
     **fuzz_encoder.TARGETS,
     **fuzz_entries.TARGETS,
     **fuzz_rows.TARGETS,
