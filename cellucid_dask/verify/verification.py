@@ -116,7 +116,9 @@ def verify(
     if kind is not None and not is_export_folder(Path(export)):
         with _open_source(against, modality) as source:
             ready = _prepare_ready_comparison(source, choice, sample, accept_missing_chunks)
-            return verify_ready_file(Path(export), kind, collector, ready)
+            return verify_ready_file(
+                Path(export), kind, collector, ready, accept_missing=accept_missing_chunks
+            )
     files = find_export_files(Path(export))
     findings = Findings([f"{path}: {what}" for path, what in sorted(files.irregular.items())])
     with _open_source(against, modality) as source:

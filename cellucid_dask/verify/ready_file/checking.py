@@ -21,15 +21,26 @@ from cellucid_dask.verify.ready_file.values import (
     check_names,
 )
 from cellucid_dask.verify.report import Findings, VerifyReport
+from cellucid_dask.verify.source_data.chunks import ACCEPT
 
 if TYPE_CHECKING:
     from cellucid_dask.verify.ready_file.comparison import ReadyComparison
 
 
 def verify_ready_file(
-    path: Path, kind: Kind, collector: ProblemCollector, comparison: ReadyComparison | None
+    path: Path,
+    kind: Kind,
+    collector: ProblemCollector,
+    comparison: ReadyComparison | None,
+    *,
+    accept_missing: bool,
 ) -> VerifyReport:
     """Read everything of a ready file, and compare it with its source if there is one.
+
+    Parameters
+    ----------
+    accept_missing
+        Whether the writer of the file left out the chunks that are missing.
 
     Raises
     ------
@@ -42,6 +53,7 @@ def verify_ready_file(
         findings.problems += checksums.find_differences(file)
         findings.problems += file.problems
         if file.tree is not None:
+            _add_missing(findings, file.tree.missing, accept=accept_missing)
             findings.problems += _check_tree(file, collector, comparison)
         of_files = checksums.file_checks(file)
         findings.problems += collector.run_stage("checksums", "files", len(of_files), of_files)
@@ -49,6 +61,14 @@ def verify_ready_file(
         findings.genes_compared = comparison.n_genes
         findings.not_compared += comparison.not_compared
     return findings.report(file.sizes, kind)
+
+
+def _add_missing(findings: Findings, missing: list[str], *, accept: bool) -> None:
+    """Report missing chunks: what `export` writes has all, but other writers leave out zeros."""
+    if accept:
+        findings.not_compared += missing
+    else:
+        findings.problems += [f"{line}; {ACCEPT}" for line in missing]
 
 
 def _check_tree(

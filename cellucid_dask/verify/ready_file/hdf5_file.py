@@ -56,7 +56,7 @@ def _add(tree: StoredTree, path: str, element: Any) -> None:
             tree.nodes[path] = StoredGroup(path, attributes)
         else:
             tree.nodes[path] = _describe_dataset(path, element, attributes)
-            tree.problems.extend(_find_missing_chunks(path, element))
+            tree.missing.extend(_find_missing_chunks(path, element))
     except UNREADABLE as error:
         tree.problems.append(f"{path or '/'}: cannot be read ({describe(error)})")
         return

@@ -101,11 +101,14 @@ class StoredTree:
         By path; the root's is empty.
     problems
         What is wrong with the container itself.
+    missing
+        Lines about chunks that are not stored, and so read as the fill value.
     """
 
     container: Container
     nodes: dict[str, Node] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
 
     def names(self, path: str) -> list[str]:
         """Return the names of what lies directly in a group."""

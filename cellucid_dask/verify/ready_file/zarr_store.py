@@ -79,7 +79,7 @@ class _StoreReader:
             except UNREADABLE as error:
                 self.tree.problems.append(f"{key}: cannot be used ({describe(error)})")
         foreign = [key for key in self.keys.sizes if key not in expected]
-        self._note(foreign, "is not a file of a ready file")
+        self._note(foreign, "is not a file of a ready file", self.tree.problems)
 
     def _is_document(self, key: str) -> bool:
         name = key.rpartition("/")[2]
@@ -118,22 +118,22 @@ class _StoreReader:
         grid = _grid(array.shape, array.shards or array.chunks or ())
         if prod(grid) > len(self.keys.sizes):  # a damaged shape may ask for any number
             what = f"most of its {prod(grid):,} chunks are missing"
-            self.tree.problems.append(f"{array.path}: {what}")
+            self.tree.missing.append(f"{array.path}: {what}")
             return {key for key in self.keys.sizes if key.startswith(f"{array.path}/")}
         keys = {_chunk_key(array.path, index, self.version) for index in np.ndindex(grid)}
         missing = sorted(key for key in keys if key not in self.keys.sizes)
-        self._note(missing, "is missing")
+        self._note(missing, "is missing", self.tree.missing)
         if array.shards is not None and not missing:
             for chunks in count_chunks(array.open_values(), array.path):
                 if chunks.missing:
                     what = f"{chunks.missing:,} of {chunks.total:,} chunks are missing"
-                    self.tree.problems.append(f"{array.path}: {what}")
+                    self.tree.missing.append(f"{array.path}: {what}")
         return keys
 
-    def _note(self, keys: list[str], what: str) -> None:
-        self.tree.problems += [f"{key}: {what}" for key in keys[:_LISTED]]
+    def _note(self, keys: list[str], what: str, lines: list[str]) -> None:
+        lines += [f"{key}: {what}" for key in keys[:_LISTED]]
         if len(keys) > _LISTED:
-            self.tree.problems.append(f"... and {len(keys) - _LISTED:,} more: each {what}")
+            lines.append(f"... and {len(keys) - _LISTED:,} more: each {what}")
 
 
 def _grid(shape: tuple[int, ...], chunks: tuple[int, ...]) -> tuple[int, ...]:

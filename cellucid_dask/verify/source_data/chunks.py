@@ -13,6 +13,7 @@ from typing import Any, Final
 import h5py
 import numpy as np
 
+ACCEPT: Final = "if its writer left them out, use --accept-missing-chunks"
 _CHECKSUM: Final = 4  # bytes
 
 

@@ -8,9 +8,8 @@ from typing import Any
 
 from cellucid_dask.errors import ReadError
 from cellucid_dask.verify.source_data.anndata_file import UNREADABLE, SourceData
-from cellucid_dask.verify.source_data.chunks import Chunks, count_chunks
+from cellucid_dask.verify.source_data.chunks import ACCEPT, Chunks, count_chunks
 
-_ACCEPT = "if its writer left them out, use --accept-missing-chunks"
 _NEVER_LEFT_OUT = ("data", "indices", "indptr", "categories")  # names of arrays inside an element
 
 
@@ -39,7 +38,7 @@ class MissingChunks:
         """
         if accept:
             return [], [*self.notes, *self.losses]
-        return [f"{line}; {_ACCEPT}" for line in self.losses], self.notes
+        return [f"{line}; {ACCEPT}" for line in self.losses], self.notes
 
 
 def find_missing_chunks(data: SourceData, keys: Iterable[str], ids: str) -> MissingChunks:

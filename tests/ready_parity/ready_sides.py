@@ -1,0 +1,77 @@
+"""The same ready files by both programs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import anndata as ad
+from ready_oracle import ReadyOracle
+
+import cellucid_dask
+
+FORMATS = (  # name of a file, format, version of zarr
+    ("atlas.h5ad", "h5ad", None),
+    ("two.zarr", "zarr", 2),
+    ("three.zarr", "zarr", 3),
+    ("two.zarr.zip", "zarr.zip", 2),
+    ("three.zarr.zip", "zarr.zip", 3),
+)
+NAMES = {  # of options of the oracle, as `export` calls them
+    "dataset_description": "description",
+    "citation_text": "citation",
+    "gene_identifiers": "genes",
+    "var_gene_id_column": "gene_id_column",
+}
+
+
+def write_theirs(
+    oracle: ReadyOracle, data: Path, folder: Path, options: Mapping[str, Any]
+) -> dict[str, Path]:
+    """Write all formats with the oracle."""
+    folder.mkdir()
+    files = [(folder / name, kind, version) for name, kind, version in FORMATS]
+    oracle.prepare(data, files, **options)
+    return {path.name: path for path, _, _ in files}
+
+
+def write_ours(data: Path, folder: Path, options: Mapping[str, Any]) -> dict[str, Path]:
+    """Write all formats with `export`."""
+    folder.mkdir()
+    given = {NAMES.get(name, name): value for name, value in options.items()}
+    made = {}
+    for name, kind, version in FORMATS:
+        made[name] = folder / name
+        more = {} if version is None else {"zarr_format": version}
+        cellucid_dask.export(data, made[name], format=kind, quiet=True, workers=1, **more, **given)
+    return made
+
+
+def save(adata: ad.AnnData, path: Path) -> Path:
+    """Write an AnnData as it is: its untidy matrix, its texts as texts."""
+    with ad.settings.override(allow_write_nullable_strings=True):
+        adata.write_h5ad(path, convert_strings_to_categoricals=False)
+    return path
+
+
+def defaults_of(path: Path) -> dict[str, Any]:
+    """Options of the oracle for the defaults that a ready ``.h5ad`` of ours has."""
+    record = ad.io.read_elem(__import__("h5py").File(path)["uns/cellucid"])
+    found = dict(record.get("defaults", {}))
+    embeddings = {
+        key.removeprefix("embedding"): _embedding(value)
+        for key, value in found.items()
+        if key.startswith("embedding")
+    }
+    given = {"embedding_defaults": embeddings} if embeddings else {}
+    if "obsKeys" in found:
+        given["obs_keys"] = [str(key) for key in found["obsKeys"]]
+    for key, name in (("latentKey", "latent_key"), ("geneIdColumn", "var_gene_id_column")):
+        if key in found:
+            given[name] = str(found[key])
+    return given
+
+
+def _embedding(value: Any) -> Any:
+    return value if isinstance(value, str) else (value["key"], value["columns"].tolist())
