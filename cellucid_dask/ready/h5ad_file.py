@@ -6,6 +6,7 @@ together at its start; the values that the viewer reads when it opens the file c
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,12 +14,13 @@ from typing import Any
 
 import h5py
 import numpy as np
+from h5py import h5f, h5g, h5p
 from numcodecs import VLenBytes
 
 from cellucid_dask.errors import InputError
 from cellucid_dask.ready.chunk_table import ChunkTable
 from cellucid_dask.ready.facts import LEVEL, META_BLOCK
-from cellucid_dask.ready.nodes import ArrayNode, GroupNode, Node
+from cellucid_dask.ready.nodes import ArrayNode, Node
 
 
 def write_h5ad(path: str | Path, nodes: Sequence[Node], table: ChunkTable) -> None:
@@ -29,10 +31,7 @@ def write_h5ad(path: str | Path, nodes: Sequence[Node], table: ChunkTable) -> No
     InputError
         When a text has a NUL character, which ends a text of HDF5.
     """
-    # Files of HDF5 1.10 find a chunk without an index of their own, or with one of fixed size.
-    with h5py.File(
-        path, "w", libver=("v110", "v110"), meta_block_size=META_BLOCK, track_times=False
-    ) as file:
+    with _create(path) as file:
         for node in nodes:
             _declare(file, node)
         arrays = [node for node in nodes if isinstance(node, ArrayNode) and node.n_chunks]
@@ -40,13 +39,27 @@ def write_h5ad(path: str | Path, nodes: Sequence[Node], table: ChunkTable) -> No
             _write_values(file, node, table)
 
 
+def _create(path: str | Path) -> h5py.File:
+    """Create a file; by property lists, as `h5py.File` before 3.15 notes the time of groups."""
+    access = h5p.create(h5p.FILE_ACCESS)
+    # Such files find a chunk without an index of its own, or by one of a fixed size.
+    access.set_libver_bounds(h5f.LIBVER_V110, h5f.LIBVER_V110)
+    access.set_meta_block_size(META_BLOCK)
+    access.set_fclose_degree(h5f.CLOSE_STRONG)
+    creation = h5p.create(h5p.FILE_CREATE)
+    creation.set_obj_track_times(False)
+    return h5py.File(h5f.create(os.fsencode(path), h5f.ACC_TRUNC, creation, access))
+
+
 def _declare(file: h5py.File, node: Node) -> None:
-    if isinstance(node, GroupNode):
-        made = file.create_group(node.path) if node.path else file
+    if isinstance(node, ArrayNode):
+        made = file.create_dataset(node.path, node.shape, _dtype(node), **_filters(node))
+    elif node.path:
+        creation = h5p.create(h5p.GROUP_CREATE)
+        creation.set_obj_track_times(False)
+        made = h5py.Group(h5g.create(file.id, node.path.encode(), gcpl=creation))
     else:
-        made = file.create_dataset(
-            node.path, shape=node.shape, dtype=_dtype(node), **_filters(node)
-        )
+        made = file
     made.attrs.update(node.attributes)
 
 
