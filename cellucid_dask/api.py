@@ -16,6 +16,7 @@ from cellucid_dask.arguments.boundary import (
 )
 from cellucid_dask.errors import CellucidDaskError, Problem, raise_problems
 from cellucid_dask.exporter.result import ExportResult
+from cellucid_dask.options.formats import FOLDER
 from cellucid_dask.options.keywords import read_export_options
 
 if TYPE_CHECKING:
@@ -173,13 +174,21 @@ def check(data: Data, **options: Any) -> CheckResult:
 
 def run_check(data: Data, options: Mapping[str, Any], problems: list[Problem]) -> CheckResult:
     """Run `check` for the command line; its `problems` are reported with all others."""
+    from cellucid_dask.exporter.checks.ready.survey import survey_ready
     from cellucid_dask.exporter.checks.survey import survey
     from cellucid_dask.source.open import open_source
 
     what, _, wrong = read_export_options(options)
+    found: list[Any] = []
     try:
-        found = survey(open_source(data, what.modality), what)
+        source = open_source(data, what.modality)
+        if FOLDER in what.formats:
+            found.append(survey(source, what))
+        if what.ready_formats:
+            found.append(survey_ready(source, what))
     except CellucidDaskError as error:
         raise CellucidDaskError.of([*problems, *wrong, *error.problems]) from error
-    every = tuple(dict.fromkeys([*problems, *wrong, *found.problems]))
-    return CheckResult(every, tuple(found.warnings), tuple(found.notes))
+    every = [*problems, *wrong, *(problem for catalog in found for problem in catalog.problems)]
+    warnings = [warning for catalog in found for warning in catalog.warnings]
+    notes = [note for catalog in found for note in catalog.notes]
+    return CheckResult(*(tuple(dict.fromkeys(items)) for items in (every, warnings, notes)))

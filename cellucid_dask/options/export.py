@@ -18,7 +18,7 @@ from cellucid_dask.options.formats import (
     split_formats,
 )
 from cellucid_dask.options.timestamps import STAMP, is_stamp, time_of_epoch
-from cellucid_dask.ready.facts import MIN_POINTS
+from cellucid_dask.ready.facts import FORMATS, MIN_POINTS, Format
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +156,11 @@ class ExportOptions(Options):
     def formats(self) -> tuple[str, ...]:
         """All formats that are written, the folder first."""
         return split_formats(self.format)
+
+    @property
+    def ready_formats(self) -> tuple[Format, ...]:
+        """Formats of the ready files that are written."""
+        return tuple(name for name in FORMATS if name in self.formats)
 
     @property
     def min_points(self) -> int:

@@ -107,7 +107,7 @@ class _Texts:
         url = self.choose(url_option, f"{key}/url", url_fault)
         if text:
             return {text_key: text, "url": url} if url else {text_key: text}
-        if getattr(self.options, url_option) and not getattr(self.options, option):
+        if url and getattr(self.options, url_option) and not getattr(self.options, option):
             fix = f"give {option_of(option)} as well"
             what = "a ready file has a URL only together with its text"
             self.catalog.problems.append(Problem(what, option_of(url_option), fix))

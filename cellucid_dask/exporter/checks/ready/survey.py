@@ -58,7 +58,8 @@ def survey_ready(source: Source, options: ExportOptions, name: str = "") -> Read
     if options.expression:
         catalog.genes = survey_genes(source, options, catalog)
     survey_tables(source, options, catalog)
-    survey_graph(source, options, catalog)
+    if source.n_cells:
+        survey_graph(source, options, catalog)
     given = find_record(source, catalog)
     defaults = stored_defaults(given)
     catalog.min_points = choose_min_points(options, defaults)
