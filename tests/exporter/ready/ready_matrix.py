@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import anndata
 import numpy as np
 import pandas as pd
 from scipy import sparse
+from versions import write_zarr
 
 from cellucid_dask.compute.choose_cluster import choose_cluster
 from cellucid_dask.compute.engine import Engine
@@ -23,7 +25,10 @@ from cellucid_dask.exporter.recovery.journal import JOURNAL, Journal
 from cellucid_dask.exporter.recovery.staging import StagingFolders
 from cellucid_dask.exporter.stages.genes.driver import start_genes, write_genes
 from cellucid_dask.exporter.stages.ready.chunk_writer import ChunkStores, Target
-from cellucid_dask.exporter.stages.ready.matrix.driver import WrittenMatrix, write_matrix
+from cellucid_dask.exporter.stages.ready.matrix.driver import (
+    is_matrix_open,
+    write_matrix,
+)
 from cellucid_dask.files import PARTS
 from cellucid_dask.native.library import load
 from cellucid_dask.options.export import ExportOptions
@@ -44,6 +49,18 @@ def with_points(matrix: Any) -> anndata.AnnData:
     )
 
 
+def save(matrix: Any, folder: Path, kind: str) -> Any:
+    """What holds a matrix: a path, or an AnnData."""
+    adata = with_points(matrix)
+    if kind == "memory":
+        return adata
+    if kind == "h5ad":
+        adata.write_h5ad(folder / "a.h5ad")
+        return folder / "a.h5ad"
+    write_zarr(adata, folder / "a.zarr")
+    return folder / "a.zarr"
+
+
 @dataclass
 class MatrixRun:
     """What a run has written.
@@ -57,7 +74,7 @@ class MatrixRun:
     """
 
     folder: Path
-    written: WrittenMatrix
+    written: Any
     folder_files: dict[str, bytes]
 
     @property
@@ -103,13 +120,21 @@ def run_matrix(
     folder: Path,
     *,
     finished: Sequence[ReadyWork] = (),
-    with_folder: bool = False,
+    formats: str = "ready",
     workers: int = 1,
-    worker_bytes: int = 64 << 20,
+    task_bytes: int | None = None,
     genes: Sequence[str] | None = None,
 ) -> MatrixRun:
-    """Write X of `data`, a path or an AnnData, below `folder`."""
-    folders = StagingFolders(folder / "export", folder / PARTS, folder / "scratch")
+    """Write X of `data`, a path or an AnnData, below `folder`.
+
+    Parameters
+    ----------
+    formats
+        ``ready``, ``folder`` or ``both``.
+    task_bytes
+        Memory that tasks are told to take, whatever the plan says.
+    """
+    folders = StagingFolders(folder / "export", folder / PARTS, folder / f"scratch-{token_hex(4)}")
     for path in (folder, folders.export, folders.parts, folders.scratch):
         path.mkdir(exist_ok=True)
     (folders.export / "var").mkdir(exist_ok=True)
@@ -122,7 +147,9 @@ def run_matrix(
     cluster = choose_cluster(run, in_memory=source.local, small=workers == 1)
     reporter = Reporter(quiet=True)
     with Engine(cluster, reporter) as engine, engine.start_workers(folder):
-        plan = make_plan(catalog, options, worker_bytes, engine.slots, native=native)
+        plan = make_plan(catalog, options, 64 << 20, engine.slots, native=native)
+        if task_bytes is not None:
+            plan = replace(plan, worker_bytes=task_bytes)
         journal = Journal(folder / JOURNAL)
         job = Job(source, catalog, options, engine, plan, folders, native, journal)
         stores = ChunkStores(
@@ -131,11 +158,42 @@ def run_matrix(
             str(folders.scratch),
         )
         assert catalog.genes is not None
-        cutting = start_genes(job, ready=True)
-        if with_folder:
+        is_open = formats != "folder" and is_matrix_open(catalog.genes, finished)
+        cutting = start_genes(job, ready=is_open) if is_open or formats != "ready" else None
+        if formats != "ready":
             write_genes(job, cutting)
-        written = write_matrix(job, stores, catalog.genes, finished, cutting)
+        written = None
+        if formats != "folder":
+            written = write_matrix(job, stores, catalog.genes, finished, cutting)
         files = {path.name: path.read_bytes() for path in (folders.export / "var").iterdir()}
         if cutting is not None:
             cutting.remove_spills()
     return MatrixRun(folder, written, files)
+
+
+def random_matrix(n_cells: int = 130, n_genes: int = 37, seed: int = 0) -> sparse.csr_array:
+    """Genes of very different counts, some without a value."""
+    rng = np.random.default_rng(seed)
+    chance = rng.random(n_genes) ** 4
+    dense = rng.normal(size=(n_cells, n_genes)) * (rng.random((n_cells, n_genes)) < chance)
+    return sparse.csr_array(dense.astype("f4"))
+
+
+def expected_csc(matrix: Any, dtype: str = "f4") -> sparse.csc_array:
+    """X as ready files have it, by scipy."""
+    found = sparse.csc_array(matrix)
+    found.sum_duplicates()
+    found = sparse.csc_array((found.data.astype(dtype), found.indices, found.indptr), found.shape)
+    found.eliminate_zeros()
+    found.sort_indices()
+    return found
+
+
+def check_csc(run: MatrixRun, expected: sparse.csc_array) -> None:
+    """All three arrays are equal, to the bit."""
+    found = run.read()
+    assert run.written.layout.nnz == expected.nnz
+    np.testing.assert_array_equal(found.indptr, expected.indptr)
+    np.testing.assert_array_equal(found.indices, expected.indices)
+    assert found.data.dtype == expected.data.dtype
+    assert found.data.tobytes() == expected.data.tobytes()

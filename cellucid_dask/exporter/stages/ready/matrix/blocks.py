@@ -50,7 +50,9 @@ def open_runs(blocks: Iterable[Cut], n_genes: int) -> list[Cut]:
 def run_units(
     job: Job, stage: str, units: Sequence[Unit], *, in_process: bool = False
 ) -> list[ReadyWork]:
-    """Do units, and journal each; their work in their order."""
+    """Do units, if there are any, and journal each; their work in their order."""
+    if not units:
+        return []
     works: list[ReadyWork] = job.engine.run(
         stage,
         do_unit,
