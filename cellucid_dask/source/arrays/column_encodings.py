@@ -7,15 +7,10 @@ from typing import Any
 import h5py
 
 from cellucid_dask.errors import InputError, refuse_fault
+from cellucid_dask.source.arrays.categorical_column import CategoricalColumn
 from cellucid_dask.source.arrays.columns import PLAIN, RECORDS, TEXT, Column, SeriesColumn
-from cellucid_dask.source.arrays.stored_columns import (
-    AnndataColumn,
-    CategoricalColumn,
-    NumberColumn,
-    TextColumn,
-    check_one_axis,
-    read_element,
-)
+from cellucid_dask.source.arrays.stored_columns import AnndataColumn, NumberColumn, TextColumn
+from cellucid_dask.source.arrays.whole_elements import check_one_axis, read_element
 from cellucid_dask.source.storage.damage import DAMAGE
 from cellucid_dask.source.storage.elements import attribute, encoding_of, is_array, require_element
 from cellucid_dask.source.storage.file_array import FileArray

@@ -50,7 +50,7 @@ class TypedColumn:
         (n_stored + 1,) code by stored code, where some of the stored categories are left out; the
         last one, -1, is that of missing values.
     where
-        Place of the values, for messages.
+        Place of the values in a file, for messages; empty in memory.
     """
 
     kind: Literal["number", "bool", "text", "category"]
@@ -138,12 +138,14 @@ def _rows(array: Any, start: int, stop: int) -> NDArray[Any]:
 
 
 def _texts(values: NDArray[Any], where: str) -> NDArray[Any]:
-    """Texts as objects, None where one is missing; what is neither stays as it is."""
+    """Texts as objects, None where one is missing; what is neither stays as it is.
+
+    Bytes are text in a file alone.
+    """
     import pandas as pd
 
-    texts = decode_text(values, where)
-    missing = np.flatnonzero(np.asarray(pd.isna(texts), dtype=bool))
-    for row in missing:
+    texts = decode_text(values, where) if where else values.astype(object)
+    for row in np.flatnonzero(np.asarray(pd.isna(texts), dtype=bool)):
         if texts[row] is pd.NA or isinstance(texts[row], float):
             texts[row] = None
     return texts

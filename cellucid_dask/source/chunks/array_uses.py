@@ -7,10 +7,11 @@ from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum, auto
 from typing import Any, TypeAlias
 
+from cellucid_dask.source.arrays.categorical_column import CategoricalColumn
 from cellucid_dask.source.arrays.columns import Column
 from cellucid_dask.source.arrays.matrix import Matrix
 from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
-from cellucid_dask.source.arrays.stored_columns import AnndataColumn, CategoricalColumn
+from cellucid_dask.source.arrays.stored_columns import AnndataColumn
 from cellucid_dask.source.inputs.legacy_records import CATEGORIES
 from cellucid_dask.source.rows.reordered_column import ReorderedColumn
 from cellucid_dask.source.storage.elements import find_element, is_array, member_names

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from cellucid_dask.source.arrays.categorical_column import CategoricalColumn
 from cellucid_dask.source.arrays.columns import Column
 from cellucid_dask.source.arrays.row_array import ReorderedRows, RowArray
-from cellucid_dask.source.arrays.stored_columns import CategoricalColumn
 from cellucid_dask.source.arrays.typed_column import TypedColumn
 
 
