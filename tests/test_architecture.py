@@ -58,7 +58,7 @@ LAYERS: dict[str, str] = {
     "source.model source.rows source.storage",
     "exporter.receipts": "files",
     "exporter.ready_receipts": "",
-    "exporter.planning": "errors exporter.checks format native options source.arrays "
+    "exporter.planning": "errors exporter.checks format native options ready source.arrays "
     "source.storage",
     "exporter.recovery": "arguments encode errors exporter.checks exporter.ready_receipts "
     "exporter.receipts files format options ready source.arrays source.model source.storage",

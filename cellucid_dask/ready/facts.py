@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Any, Final, Literal
+
+import numpy as np
 
 Format = Literal["zarr", "zarr.zip", "h5ad"]
 ZarrFormat = Literal[2, 3]
@@ -63,3 +65,8 @@ SHOWN: Final = ("X_umap", "X_UMAP", "X_wnn.umap", "X_ref.umap")
 def encoding(kind: str, version: str = "0.2.0") -> dict[str, str]:
     """Attributes that say how anndata encodes an element."""
     return {"encoding-type": kind, "encoding-version": version}
+
+
+def may_need_float64(dtype: np.dtype[Any]) -> bool:
+    """Whether a type holds whole numbers that float32 skips, so that X may be float64."""
+    return dtype.kind in "iuf" and dtype.itemsize > (4 if dtype.kind == "f" else 2)

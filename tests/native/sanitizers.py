@@ -24,7 +24,7 @@ from cellucid_dask.native import build, library
 FLAGS = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 LIBRARY = "CELLUCID_SANITIZED_LIBRARY"
 FOLDER = Path(__file__).parent
-NAMES = ("strips", "encoder", "encoder_bounds", "add_rows", "deflate")
+NAMES = ("strips", "entries", "encoder", "encoder_bounds", "add_rows", "deflate")
 FILES = [str(FOLDER / f"test_{name}.py") for name in NAMES]
 PROFILES = {"few": 20, "many": 5000}
 

@@ -62,7 +62,7 @@ def strip_width(genes: Genes, block_bytes: int) -> int:
 
 
 def cut_row_chunks(
-    genes: Genes, worker_bytes: int, slots: int = 1, n_strips: int = 0
+    genes: Genes, worker_bytes: int, slots: int = 1, n_strips: int = 0, *, ready: bool = False
 ) -> tuple[tuple[int, int], ...]:
     """Cells of each transpose task: as many as fit, at most what 16 bits can number.
 
@@ -73,13 +73,15 @@ def cut_row_chunks(
     ----------
     n_strips
         Strips at which rows are cut in C; 0 for the transposition with numpy.
+    ready
+        Whether ready files are written.
     """
     matrix = genes.matrix
     n_cells, n_genes = matrix.shape
     if isinstance(matrix, SparseMatrix) and n_strips:
         rows = max(1, min(CHUNK_ROWS, worker_bytes // 4 // cut_bytes_per_row(n_strips)))
         left = worker_bytes - rows * cut_bytes_per_row(n_strips) - decoding_bytes(matrix)
-        fits = left // cut_bytes_per_value(matrix, whole=genes.whole)
+        fits = left // cut_bytes_per_value(matrix, whole=genes.whole, ready=ready)
         most = _balanced_nnz(matrix, usual_cut_nnz(matrix, slots), fits, slots, CUT_LEAST_NNZ)
         return _cut_sparse_rows(matrix, most, rows)
     if isinstance(matrix, SparseMatrix):

@@ -12,17 +12,25 @@ from cellucid_dask.exporter.planning.obs_memory import ObsMemory
 from cellucid_dask.format import value_dtype
 from cellucid_dask.native.encoder import record_dtype
 from cellucid_dask.options.export import ExportOptions
+from cellucid_dask.options.formats import FOLDER
+from cellucid_dask.ready.facts import may_need_float64
 from cellucid_dask.source.arrays.dense_matrix import DenseMatrix
 from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
 
 MiB: Final = 1 << 20
+CHUNK_MEMORY: Final = 4 * MiB  # of encoding a chunk of a ready file
 FLOOR: Final = 48 * MiB  # least memory that a task is planned with
 
 
 def vector_bytes(catalog: Catalog, options: ExportOptions) -> int:
-    """Memory of encoding one gene: its values, its codes, the whole vector and its gzip."""
+    """Memory of encoding one gene: its values, its codes, the whole vector and its gzip.
+
+    Ready files are encoded in chunks, which are small.
+    """
     if catalog.genes is None:
         return 0
+    if FOLDER not in options.formats:
+        return CHUNK_MEMORY
     itemsize = np.dtype(value_dtype(options.var_quantization)).itemsize
     return catalog.n_cells * (12 + 2 * itemsize)
 
@@ -38,6 +46,8 @@ def least_bytes(catalog: Catalog, options: ExportOptions) -> int:
             row = n_cells if matrix.layout == "csc" else matrix.shape[1]
             # A gene with a value in every cell: as spilled; or as records, and encoded.
             sorted_bytes = record_bytes(n_cells, options.var_quantization) + 2 * itemsize
+            if options.ready_formats:
+                sorted_bytes = max(sorted_bytes, entry_bytes(matrix, n_cells))
             densest = max(16 * MiB, max(6, sorted_bytes) * n_cells)
             longest = row * bytes_per_nnz(matrix) + decoding_bytes(matrix)
             largest = max(largest, vector + densest, longest)
@@ -82,7 +92,7 @@ def bytes_per_nnz(matrix: SparseMatrix) -> int:
     return 2 * max(value, 4) + index + 4 + (4 if index > 4 else 0) + 6 + matrix.selecting_bytes
 
 
-def cut_bytes_per_value(matrix: SparseMatrix, *, whole: bool = True) -> int:
+def cut_bytes_per_value(matrix: SparseMatrix, *, whole: bool = True, ready: bool = False) -> int:
     """Memory of a stored value in pass 1: as read, as float32 where it is none, and cut.
 
     Parameters
@@ -90,10 +100,15 @@ def cut_bytes_per_value(matrix: SparseMatrix, *, whole: bool = True) -> int:
     whole
         Whether all genes are kept. If not, the genes of all values are numbered anew, it is counted
         how many stay, and those are copied.
+    ready
+        Whether ready files are written. Stored zeros are then left out, and large whole numbers are
+        kept as float64.
     """
     value, index = matrix.dtype.itemsize, np.dtype(matrix.indices.dtype).itemsize
     converted = 0 if matrix.dtype == np.float32 else 4
-    selecting = 0 if whole else 4 + 1 + 4 + 4 + value
+    selecting = 0 if whole and not ready else 4 + 1 + 4 + 4 + value
+    if ready and may_need_float64(matrix.dtype):
+        selecting += 4 + 4
     return value + index + converted + (0 if index in (4, 8) else 8) + selecting + 6
 
 
@@ -128,3 +143,17 @@ def sort_bytes_per_value(n_cells: int, bits: int | None) -> int:
     """Memory of a value in pass 2: as spilled, as a record, and encoded in the worst case."""
     itemsize = 4 if bits is None else bits // 8
     return 6 + record_bytes(n_cells, bits) + -(-(36 + 15 * itemsize) // 8)
+
+
+def entry_bytes(matrix: SparseMatrix, n_cells: int) -> int:
+    """Bytes of a value of X of ready files, with its cell."""
+    return (8 if may_need_float64(matrix.dtype) else 4) + (4 if n_cells < 1 << 31 else 8)
+
+
+def second_pass_bytes(matrix: SparseMatrix, n_cells: int, options: ExportOptions) -> int:
+    """Memory of a value in pass 2, whichever of the formats takes most."""
+    spilled = 2 + (8 if may_need_float64(matrix.dtype) else 4)
+    needs = [spilled + entry_bytes(matrix, n_cells)] if options.ready_formats else []
+    if FOLDER in options.formats:
+        needs.append(sort_bytes_per_value(n_cells, options.var_quantization))
+    return max(needs)

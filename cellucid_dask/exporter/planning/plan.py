@@ -35,8 +35,8 @@ from cellucid_dask.exporter.planning.memory import (
     decoding_bytes,
     gene_bytes,
     least_bytes,
+    second_pass_bytes,
     selection_bytes,
-    sort_bytes_per_value,
     spill_bytes,
     vector_bytes,
 )
@@ -144,6 +144,7 @@ def make_plan(
     if worker_bytes < need:
         raise NotEnoughError(need, _suggest_other_keys(catalog, need - left_out))
     worker_bytes, need = worker_bytes - left_out, need - left_out  # what remains for tasks
+    ready = bool(options.ready_formats)
     genes, room = catalog.genes, worker_bytes - vector_bytes(catalog, options)
     gene_access: GeneAccess = "none"
     chunks: tuple[tuple[int, int], ...] = ()
@@ -154,11 +155,12 @@ def make_plan(
         gene_access = choose_gene_access(genes, room, native=native)
         total = gene_bytes(genes)
         if gene_access == "cut":
-            fits = room * 4 // 5 // sort_bytes_per_value(catalog.n_cells, options.var_quantization)
+            assert isinstance(genes.matrix, SparseMatrix)
+            fits = room * 4 // 5 // second_pass_bytes(genes.matrix, catalog.n_cells, options)
             n_strips = n_kept_strips or count_strips(
                 total // 6, max(1, catalog.n_cells), len(genes.ids), slots, max(1, fits)
             )
-            chunks = cut_row_chunks(genes, worker_bytes, slots, n_strips)
+            chunks = cut_row_chunks(genes, worker_bytes, slots, n_strips, ready=ready)
             lengths = 2 * n_strips * catalog.n_cells
             scratch.append(FileKind(min(slots, len(chunks)), total + lengths))
         elif gene_access == "transpose":
@@ -240,11 +242,12 @@ def _largest_task(
         if isinstance(matrix, SparseMatrix):
             expected = matrix.nnz * rows // max(1, matrix.shape[0]) * 3 // 2
             if n_strips:
-                each = cut_bytes_per_value(matrix, whole=genes.whole)
+                ready = bool(options.ready_formats)
+                each = cut_bytes_per_value(matrix, whole=genes.whole, ready=ready)
                 first = min(usual_cut_nnz(matrix), expected) * each
                 first += rows * cut_bytes_per_row(n_strips) + decoding_bytes(matrix)
                 values = gene_bytes(genes) // 6 // n_strips * 3 // 2
-                block = values * sort_bytes_per_value(catalog.n_cells, options.var_quantization)
+                block = values * second_pass_bytes(matrix, catalog.n_cells, options)
             else:
                 first = min(usual_chunk_nnz(matrix), expected) * bytes_per_nnz(matrix)
         else:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellucid_dask.errors import InputError
-from cellucid_dask.ready.facts import LARGEST_EXACT
+from cellucid_dask.ready.facts import LARGEST_EXACT, may_need_float64
 
 STEP: Final = 1 << 16  # values that are looked at together
 SHOWN: Final = 3  # columns that a message names
@@ -49,11 +49,6 @@ class Exactness:
         return cls(all(p.whole for p in found), any(p.large for p in found))
 
 
-def is_wide(dtype: np.dtype[Any]) -> bool:
-    """Whether a type holds whole numbers that float32 skips."""
-    return dtype.kind in "iuf" and dtype.itemsize > (4 if dtype.kind == "f" else 2)
-
-
 def survey_values(
     values: NDArray[Any], label: str, place: str, columns: Callable[[NDArray[np.int64]], Any]
 ) -> Exactness:
@@ -77,7 +72,7 @@ def survey_values(
         low, high = float(values.min()), float(values.max())
     if not (low >= -LARGEST and high <= LARGEST):
         raise _refuse(values, label, place, columns)
-    if not is_wide(values.dtype):
+    if not may_need_float64(values.dtype):
         return Exactness(whole=values.dtype.kind != "f")
     large = max(-low, high) > LARGEST_EXACT
     return Exactness(values.dtype.kind != "f" or are_whole(values), large)

@@ -14,7 +14,7 @@ from cellucid_dask.exporter.planning.cuts import strip_width
 from cellucid_dask.exporter.planning.memory import strip_bytes
 from cellucid_dask.exporter.ready_receipts import ReadyWork
 from cellucid_dask.exporter.stages.genes.driver import balanced, gene_blocks, sum_spilled
-from cellucid_dask.exporter.stages.genes.exact_values import Exactness, are_whole, is_wide
+from cellucid_dask.exporter.stages.genes.exact_values import Exactness, are_whole
 from cellucid_dask.exporter.stages.genes.first_pass import Cutting
 from cellucid_dask.exporter.stages.ready.chunk_writer import ChunkStores
 from cellucid_dask.exporter.stages.ready.matrix.blocks import (
@@ -30,6 +30,7 @@ from cellucid_dask.exporter.stages.ready.matrix.dense import survey_dense, write
 from cellucid_dask.exporter.stages.ready.matrix.sparse_blocks import exactness_of
 from cellucid_dask.exporter.stages.ready.matrix.spilled import write_spilled_dense
 from cellucid_dask.exporter.stages.ready.units import Unit
+from cellucid_dask.ready.facts import may_need_float64
 from cellucid_dask.ready.layout import MatrixLayout, dense_node
 from cellucid_dask.source.arrays.dense_matrix import DenseMatrix
 
@@ -86,7 +87,7 @@ def _survey(
     job: Job, genes: Genes, matrix: DenseMatrix, finished: Sequence[ReadyWork]
 ) -> Exactness:
     """What decides the type of the values; it takes a look at all only where it may be float64."""
-    if not is_wide(matrix.dtype) or not are_whole(_sample(matrix)[:, genes.columns]):
+    if not may_need_float64(matrix.dtype) or not are_whole(_sample(matrix)[:, genes.columns]):
         return Exactness(whole=False)
     surveyed = finished_blocks(SURVEYED, finished)
     cuts = _cut(job, genes, open_runs(surveyed, len(genes.ids)), 1)

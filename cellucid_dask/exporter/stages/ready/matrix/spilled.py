@@ -15,7 +15,7 @@ from cellucid_dask.exporter.stages.ready.matrix.dense import write_chunk_columns
 from cellucid_dask.exporter.stages.ready.matrix.entries import EntryWriter
 from cellucid_dask.ready.layout import MatrixLayout, dense_node
 
-ENTRY_BYTES = 40  # of an entry while it is read from the spill and put in its place
+ENTRY_BYTES = 24  # of an entry while it is read from the spill and put in its place
 
 
 def write_spilled_entries(
