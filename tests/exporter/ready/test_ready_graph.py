@@ -70,6 +70,7 @@ def stored(
 ) -> tuple[sparse.csr_matrix, dict[str, int]]:
     """The graph as it is stored, and the facts of its unit."""
     assert catalog.problems == []
+    assert graph.graph_bytes(catalog) > 0
     works = run_units(graph.graph_units(catalog, chunk_stores(folder), room))
     facts = dict(works[graph.PATH].facts)
     nodes = csr_writer.graph_nodes(graph.PATH, catalog.n_cells, facts["nnz"])
@@ -142,8 +143,19 @@ def test_a_sound_graph_is_cut_into_units(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_zeros_repeats_order_and_the_diagonal_are_put_right(tmp_path: Path) -> None:
     """The sum of what stands twice is made in float64, as the public writer does."""
-    pairs = {(0, 1): [0.1, 0.2, 0.3], (2, 5): [0.0], (3, 4): [1e-3] * 5, (6, 6): [2.0]}
-    entries = [(r, c, w) for (i, j), ws in pairs.items() for w in ws for r, c in ((j, i), (i, j))]
+    pairs = {
+        (0, 1): [0.1, 0.2, 0.3],
+        (2, 5): [0.0],
+        (3, 4): [1e-3] * 5,
+        (6, 6): [2.0],
+        (7, 8): [1e8, *[1.0] * 8],  # whose sum in float32 depends on the order
+    }
+    entries = [
+        (r, c, w)
+        for (i, j), ws in pairs.items()
+        for r, c, weights in ((j, i, ws), (i, j, ws[::-1]))
+        for w in weights
+    ]
     row, column, weights = zip(*sorted(entries, key=lambda e: (e[0], -e[1])), strict=True)
     indptr = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=N))])
     matrix = sparse.csr_matrix((np.array(weights, "f4"), np.array(column), indptr), (N, N))
@@ -153,7 +165,7 @@ def test_zeros_repeats_order_and_the_diagonal_are_put_right(tmp_path: Path) -> N
     found, facts = stored(catalog, tmp_path)
     assert_equal(found, reference(matrix))
     assert found[0, 1] == np.float32(sum(map(float, np.array([0.1, 0.2, 0.3], "f4"))))
-    assert facts == {"nnz": 4, "symmetrized": 0, "self_loops": 1}
+    assert facts == {"nnz": 6, "symmetrized": 0, "self_loops": 1}
 
 
 def test_weights_of_one_direction_are_counted_and_taken_for_both(tmp_path: Path) -> None:
@@ -229,6 +241,7 @@ def test_a_graph_without_edges_is_stored_empty(tmp_path: Path, matrix: Any) -> N
 def test_no_graph_is_no_unit(tmp_path: Path) -> None:
     catalog = survey(atlas(symmetric()), connectivity=False)
     assert graph.graph_units(catalog, chunk_stores(tmp_path), ROOM) == []
+    assert graph.graph_bytes(catalog) == 0
     assert survey(ad.AnnData(np.ones((3, 1), "f4"))).graph is None
 
 

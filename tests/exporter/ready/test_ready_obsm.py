@@ -42,6 +42,7 @@ def survey(data: Any, modality: str | None = None, **options: Any) -> ReadyCatal
 def stored(catalog: ReadyCatalog, folder: Path) -> dict[str, np.ndarray]:
     """Values of all arrays as they are stored."""
     assert catalog.problems == []
+    assert cell_arrays.obsm_bytes(catalog) > 0
     works = run_units(cell_arrays.obsm_units(catalog, chunk_stores(folder))).values()
     return {
         key: read_array(works, rows_node(f"obsm/{key}", array.shape))

@@ -32,7 +32,9 @@ ENTRIES: Final = 1 << 19  # read at a time
 READ_CHUNKS: Final = 4  # of data and of indices that are read at a time
 UNIT_CHUNKS: Final = 32  # of data and of indices in a unit: 64 MB
 RANGES: Final = 4096  # of rows, at whose edges buckets begin
-SORTED_BYTES: Final = 48  # of a weight while its bucket is sorted
+SORTED_BYTES: Final = 80  # of a weight while its bucket is sorted and cut into chunks
+CELL_BYTES: Final = 24  # of a cell: its number of neighbors, and where they begin
+STEP_BYTES: Final = 160  # of an entry that is read
 SHIFT, LOW = np.uint64(32), np.uint64(0xFFFFFFFF)
 
 Entries: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]
@@ -64,6 +66,13 @@ def graph_units(catalog: ReadyCatalog, stores: ChunkStores, room_bytes: int) -> 
         key = f"{PATH}/{first}-{last}"
         units.append(Unit(key, _write_entries, (stores, key, graph, facts, first, last)))
     return units
+
+
+def graph_bytes(catalog: ReadyCatalog) -> int:
+    """Memory of the largest of these units, beside the room for sorting."""
+    if catalog.graph is None:
+        return 0
+    return CELL_BYTES * catalog.n_cells + STEP_BYTES * ENTRIES
 
 
 def _write_pointers(stores: ChunkStores, graph: SparseMatrix, facts: GraphFacts) -> ReadyWork:
@@ -194,6 +203,7 @@ def _reduce(
         path.unlink()
     order = np.argsort(keys)
     keys, weights = keys[order], weights[order]
+    del order
     first = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
     most, least = np.maximum.reduceat(weights, first), np.minimum.reduceat(weights, first)
     alone = np.diff(first, append=keys.size) == 1

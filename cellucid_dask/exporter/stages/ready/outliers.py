@@ -42,7 +42,7 @@ def outlier_units(catalog: ReadyCatalog, stores: ChunkStores) -> list[Unit]:
         chosen = catalog.outliers[first : first + each]
         key = f"uns/outliers/{first}-{first + len(chosen)}"
         columns = [catalog.obs[number] for number in chosen]
-        latent = catalog.source.obsm[catalog.latent]
+        latent = catalog.obsm[catalog.latent]
         units.append(Unit(key, write_outliers, (stores, key, columns, latent, catalog.min_points)))
     return units
 
@@ -60,9 +60,7 @@ def outlier_bytes(catalog: ReadyCatalog) -> int:
     """
     if not catalog.outliers:
         return 0
-    latent = catalog.source.obsm[catalog.latent]
-    assert isinstance(latent, RowArray)  # survey_outliers() refused what cannot be read
-    blocks, each = RowBlocks.of(latent), _unit_columns(catalog.n_cells)
+    blocks, each = RowBlocks.of(catalog.obsm[catalog.latent]), _unit_columns(catalog.n_cells)
     columns = [catalog.obs[number] for number in catalog.outliers]
     counts = sorted(n_categories(c) for c in columns if c.layout.kind != "text")[-each:]
     sums = 8 * blocks.width * sum(n + 1 for n in counts)
