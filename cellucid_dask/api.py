@@ -16,7 +16,6 @@ from cellucid_dask.arguments.boundary import (
 )
 from cellucid_dask.errors import CellucidDaskError, Problem, raise_problems
 from cellucid_dask.exporter.result import ExportResult
-from cellucid_dask.options.formats import FOLDER
 from cellucid_dask.options.keywords import read_export_options
 
 if TYPE_CHECKING:
@@ -114,14 +113,7 @@ def run_export_command(
     assert source is not None
     reporter = Reporter(quiet=quiet)
     return run_export(
-        source,
-        out,
-        what,
-        how,
-        reporter=reporter,
-        problems=problems,
-        outputs=outputs,
-        dry_run=dry_run,
+        source, outputs, what, how, reporter=reporter, problems=problems, dry_run=dry_run
     )
 
 
@@ -174,21 +166,13 @@ def check(data: Data, **options: Any) -> CheckResult:
 
 def run_check(data: Data, options: Mapping[str, Any], problems: list[Problem]) -> CheckResult:
     """Run `check` for the command line; its `problems` are reported with all others."""
-    from cellucid_dask.exporter.checks.ready.survey import survey_ready
-    from cellucid_dask.exporter.checks.survey import survey
+    from cellucid_dask.exporter.checks.outputs import survey_outputs
     from cellucid_dask.source.open import open_source
 
     what, _, wrong = read_export_options(options)
-    found: list[Any] = []
     try:
-        source = open_source(data, what.modality)
-        if FOLDER in what.formats:
-            found.append(survey(source, what))
-        if what.ready_formats:
-            found.append(survey_ready(source, what))
+        found = survey_outputs(open_source(data, what.modality), what)
     except CellucidDaskError as error:
         raise CellucidDaskError.of([*problems, *wrong, *error.problems]) from error
-    every = [*problems, *wrong, *(problem for catalog in found for problem in catalog.problems)]
-    warnings = [warning for catalog in found for warning in catalog.warnings]
-    notes = [note for catalog in found for note in catalog.notes]
-    return CheckResult(*(tuple(dict.fromkeys(items)) for items in (every, warnings, notes)))
+    every = tuple(dict.fromkeys([*problems, *wrong, *found.problems]))
+    return CheckResult(every, tuple(found.warnings), tuple(found.notes))

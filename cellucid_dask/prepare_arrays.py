@@ -13,7 +13,7 @@ from cellucid_dask.arguments.boundary import CallerNames, convert_arguments, wit
 from cellucid_dask.errors import InputError, Problem
 from cellucid_dask.exporter.result import ExportResult
 from cellucid_dask.options.export import ExportOptions
-from cellucid_dask.options.formats import OF_READY
+from cellucid_dask.options.formats import FOLDER, OF_READY
 from cellucid_dask.options.keywords import find_unknown_options, read_export_options
 from cellucid_dask.options.run import RunOptions
 from cellucid_dask.options.slurm import SlurmOptions
@@ -186,7 +186,7 @@ def prepare(
     shown, ignored = _fields(source.obsm, fields, problems)
     return run_export(
         dataclasses.replace(source, warnings=tuple(ignored)),
-        Path("exports" if given["out_dir"] is None else given["out_dir"]),
+        {FOLDER: Path("exports" if given["out_dir"] is None else given["out_dir"])},
         what,
         how,
         reporter=Reporter(quiet=given["quiet"]),

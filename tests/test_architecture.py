@@ -70,8 +70,8 @@ LAYERS: dict[str, str] = {
     "exporter.planning exporter.ready_receipts exporter.receipts exporter.recovery exporter.result "
     "files format native options previewer ready source.arrays source.model source.storage verify",
     "exporter": "arguments compute encode errors exporter.checks exporter.job exporter.planning "
-    "exporter.receipts exporter.recovery exporter.result exporter.stages files format native "
-    "options ready source.model source.storage",
+    "exporter.ready_receipts exporter.receipts exporter.recovery exporter.result exporter.stages "
+    "files format native options ready source.model source.storage",
     "api": "arguments compute errors exporter exporter.checks exporter.result options source",
     "prepare_arrays": "arguments compute errors exporter exporter.result options source.inputs",
     "server.cache_folder": "format source.storage",

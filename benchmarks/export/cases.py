@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from benchmarks.export.stores import Storage
 from cellucid_dask.synthetic import AtlasSpec
 
-REFERENCE, BEFORE, READING = "reference", "before", "reading"
+REFERENCE, BEFORE, READING, READY = "reference", "before", "reading", "ready"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,8 @@ class Case:
         Name of the atlas; cases of one atlas share its file.
     storage
         How the atlas is stored.
+    format
+        Value of ``--format`` for cellucid-dask.
     memory
         Value of ``--memory`` for cellucid-dask; None leaves its default.
     options
@@ -62,6 +64,7 @@ class Case:
     targets: tuple[Target, ...] = ()
     atlas: str = ""
     storage: Storage = "plain"
+    format: str = "folder"
     memory: str | None = None
     options: tuple[str, ...] = ()
     sampled_columns: int | None = None
@@ -70,6 +73,11 @@ class Case:
 
 GENES = AtlasSpec(200_000, 10_000)
 WIDE = AtlasSpec(100_000, 30_000, density=0.05)
+READY_TARGETS = (
+    Target("seconds", READY, least=6),
+    Target("peak", READY, most=1 / 3),
+    Target("size", READY, most=1.01),
+)
 
 CASES = {
     "genes": Case(
@@ -112,6 +120,23 @@ CASES = {
         targets=(Target("seconds", BEFORE, least=3), Target("peak", most=1500)),
         reference_skipped="not run: it holds the matrix (5.6 GB) and a CSC copy of it (5.6 GB), "
         "the bound is 3 GB; `--reference always` runs it",
+    ),
+    "ready-zarr": Case(GENES, (READY,), READY_TARGETS, atlas="genes", format="zarr", memory="2GB"),
+    "ready-h5ad": Case(GENES, (READY,), READY_TARGETS, atlas="genes", format="h5ad", memory="2GB"),
+    "ready-big": Case(
+        AtlasSpec(1_000_000, 10_000),
+        (),
+        (Target("peak", most=3000),),
+        atlas="big",
+        format="h5ad",
+        memory="3GB",
+    ),
+    "both": Case(
+        GENES,
+        (),
+        atlas="genes",
+        format="folder,zarr",
+        memory="2GB",
     ),
     "obs": Case(
         AtlasSpec(1_000_000, 0, categoricals=(10_000,) * 10, continuous=0, latent=50, neighbors=0),

@@ -14,10 +14,11 @@ from typing import Any
 import click
 import psutil
 
-from benchmarks.export.cases import BEFORE, CASES, READING, REFERENCE, Case
+from benchmarks.export.cases import BEFORE, CASES, READING, READY, REFERENCE, Case
 from benchmarks.export.programs import (
     Program,
     Reading,
+    ReadyReference,
     Reference,
     find_version_before,
     make_current_version,
@@ -50,6 +51,12 @@ def adjust_case(case: Case, scale: float, memory: str | None, reference: str) ->
     help="Folder for the atlases, which stay.",
 )
 @click.option("--outputs", type=FOLDER, help="Folder for the exports. [default: that of --work]")
+@click.option(
+    "--ready-reference",
+    type=click.Path(exists=True, path_type=Path),
+    metavar="PYTHON",
+    help="Compare ready files with those of cellucid 0.9.5 in the environment of this Python.",
+)
 @click.option("--before", metavar="REF", help="Compare with this git ref, or folder with a tree.")
 @click.option(
     "--repeat", type=click.IntRange(1), default=1, show_default=True, help="Runs of each program."
@@ -109,6 +116,7 @@ def command(
     cases: tuple[str, ...],
     work: Path,
     outputs: Path | None,
+    ready_reference: Path | None,
     before: str | None,
     repeat: int,
     reference_repeat: int | None,
@@ -142,6 +150,8 @@ def command(
             READING: Reading(),
             OURS: make_current_version(program, workers),
         }
+        if ready_reference:
+            programs[READY] = ReadyReference(ready_reference.absolute())
         if before:
             programs[BEFORE] = find_version_before(before, tree / "before", workers)
         labels = {role: some.name for role, some in programs.items()}

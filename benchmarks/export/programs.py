@@ -74,6 +74,35 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadyReference:
+    """The reference of ready files, on a backed file.
+
+    Parameters
+    ----------
+    python
+        Python of the environment that has it.
+    """
+
+    python: Path
+    name: str = "cellucid 0.9.5"
+
+    def run(self, data: Path, case: Case, out: Path, timeout: float) -> Result:
+        """Run once."""
+        report_path, target = out.with_suffix(".json"), name_output(out, case.format)
+        script = str(SCRIPTS / "ready_reference.py")
+        command = [str(self.python), script, str(data), str(target)]
+        command += ["--format", case.format, "--report", str(report_path)]
+        measured = run_command(command, out.with_suffix(".log"), timeout=timeout)
+        return Result(
+            seconds=measured.seconds,
+            cpu=measured.cpu_seconds,
+            work=json.loads(report_path.read_text())["prepare"],
+            peak=measured.peak_bytes,
+            size=count_bytes(target),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Version:
     """One version of cellucid-dask.
 
@@ -100,7 +129,9 @@ class Version:
     def run(self, data: Path, case: Case, out: Path, timeout: float) -> Result:
         """Export once."""
         report_path = out.with_suffix(".json")
-        command = [*self.command, "export", str(data), "-o", str(out)]
+        target = name_output(out, case.format)
+        command = [*self.command, "export", str(data), "-o", str(target)]
+        command += ["--format", case.format] if case.format != "folder" else []
         command += ["--report", str(report_path), *case.options]
         command += ["--workers", str(self.workers)] if self.workers else []
         command += ["--memory", case.memory] if case.memory else []
@@ -108,7 +139,8 @@ class Version:
         measured = run_command(
             command, log, timeout=timeout, folder=self.folder, environment=self.environment
         )
-        _check_export(self.name, out)
+        if case.format == "folder":
+            _check_export(self.name, out)
         report = json.loads(report_path.read_text())
         stages = report["seconds"]
         return Result(
@@ -124,8 +156,10 @@ class Version:
             if case.spec.genes
             else None,
             peak=measured.peak_bytes,
-            size=count_bytes(out),
-            gene_size=count_bytes(out / "var") if case.spec.genes else None,
+            size=count_bytes(target),
+            gene_size=count_bytes(out / "var")
+            if case.spec.genes and case.format == "folder"
+            else None,
             gene_path=report.get("gene_path", ""),
         )
 
@@ -182,6 +216,11 @@ def find_version_before(given: str, folder: Path, workers: int | None) -> Versio
 def make_current_version(program: str, workers: int | None) -> Version:
     """The version that is measured: the command line `program`."""
     return Version("cellucid-dask", tuple(shlex.split(program)), workers)
+
+
+def name_output(out: Path, format_: str) -> Path:
+    """Path of the output: of one ready file with its suffix."""
+    return out if "," in format_ or format_ == "folder" else out.with_name(f"{out.name}.{format_}")
 
 
 def _check_export(name: str, out: Path) -> None:

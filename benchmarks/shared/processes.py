@@ -63,7 +63,9 @@ def read_into_cache(path: Path) -> None:
 
 
 def count_bytes(folder: Path) -> int:
-    """Sum the bytes of all files below a folder."""
+    """Sum the bytes of all files below a folder, or those of a file."""
+    if folder.is_file():
+        return folder.stat().st_size
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from cellucid_dask.compute.engine import Engine
+from cellucid_dask.exporter.checks.ready.catalog import ReadyCatalog
 from cellucid_dask.exporter.checks.survey import Catalog
 from cellucid_dask.exporter.planning.obs_memory import ObsMemory
 from cellucid_dask.exporter.planning.plan import SMALL, Plan
@@ -12,6 +13,7 @@ from cellucid_dask.exporter.recovery.journal import FinishedWork, Journal
 from cellucid_dask.exporter.recovery.staging import StagingFolders
 from cellucid_dask.files import Receipt
 from cellucid_dask.options.export import ExportOptions
+from cellucid_dask.options.formats import FOLDER
 from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
 from cellucid_dask.source.model import Source
 
@@ -47,6 +49,16 @@ class Job:
     columns: dict[str, Receipt] = field(default_factory=dict)
 
     @property
+    def ready(self) -> ReadyCatalog | None:
+        """What the ready files of the run hold; None when it makes none."""
+        return self.catalog.ready
+
+    @property
+    def makes_folder(self) -> bool:
+        """Whether the run makes an export folder."""
+        return FOLDER in self.options.formats
+
+    @property
     def obs_here(self) -> bool:
         """Whether this process does the obs stages.
 
@@ -72,7 +84,10 @@ class Job:
 
     @property
     def _obs_values(self) -> int:
-        return self.catalog.n_cells * (1 + len(self.catalog.obs))
+        columns = len(self.catalog.obs)
+        if self.ready is not None:
+            columns += len(self.ready.obs) + sum(a.shape[1] for a in self.ready.obsm.values())
+        return self.catalog.n_cells * (1 + columns)
 
     @property
     def export(self) -> str:

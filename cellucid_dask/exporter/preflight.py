@@ -9,13 +9,13 @@ from pathlib import Path
 from cellucid_dask.compute.choose_cluster import find_cluster_problems
 from cellucid_dask.compute.progress import Reporter
 from cellucid_dask.errors import Problem, raise_problems
-from cellucid_dask.exporter.checks.survey import Catalog, survey
+from cellucid_dask.exporter.checks.outputs import survey_outputs
+from cellucid_dask.exporter.checks.survey import Catalog
 from cellucid_dask.exporter.output_checks import output_problems
 from cellucid_dask.exporter.recovery.previous_run import PreviousRun, inspect_previous_run
 from cellucid_dask.exporter.recovery.provenance import Provenance, collect_provenance
 from cellucid_dask.native.library import Loaded, find_library
 from cellucid_dask.options.export import ExportOptions
-from cellucid_dask.options.formats import FOLDER
 from cellucid_dask.options.run import RunOptions
 from cellucid_dask.source.model import Source
 
@@ -43,29 +43,27 @@ class CheckedInput:
 
 def check_before_run(
     source: Source,
-    out: Path,
+    outputs: Mapping[str, Path],
     options: ExportOptions,
     run: RunOptions,
     reporter: Reporter,
     vectors: Mapping[str, Mapping[int, str]] | None,
     known_problems: Sequence[Problem],
 ) -> CheckedInput:
-    """Check the input, and inspect what a previous run left at `out`."""
+    """Check the input, and inspect what a previous run left of `outputs`, by format."""
     with reporter.stage("check", 1, "inputs") as advance:
-        catalog = survey(source, options, vectors)
+        catalog = survey_outputs(source, options, vectors)
         advance()
     problems = (*known_problems, *catalog.problems)
     library = find_library()
     if problems:
         return CheckedInput(catalog, library, None, PreviousRun(), problems)
     provenance = collect_provenance(catalog.source, catalog, options, library.gene_path)
-    previous = inspect_previous_run({FOLDER: out}, provenance, restart=run.restart)
+    previous = inspect_previous_run(outputs, provenance, restart=run.restart)
     return CheckedInput(catalog, library, provenance, previous, ())
 
 
-def check_output(
-    checked: CheckedInput, out: Path, run: RunOptions, outputs: Mapping[str, Path] | None = None
-) -> None:
+def check_outputs(checked: CheckedInput, outputs: Mapping[str, Path], run: RunOptions) -> None:
     """Raise all problems of the input, the outputs and the workers together.
 
     Raises
@@ -74,12 +72,13 @@ def check_output(
         When there are any.
     """
     source, placed = checked.catalog.source, checked.previous.placed
-    wanted = {name: p for name, p in (outputs or {FOLDER: out}).items() if name not in placed}
+    wanted = {name: path for name, path in outputs.items() if name not in placed}
+    first = next(iter(outputs.values()))
     raise_problems(
         [
             *checked.problems,
             *output_problems(wanted, run, source.path),
             *checked.previous.problems,
-            *find_cluster_problems(run, out, in_memory=source.local),
+            *find_cluster_problems(run, first, in_memory=source.local),
         ]
     )

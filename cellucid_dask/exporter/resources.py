@@ -12,7 +12,7 @@ from cellucid_dask.compute.engine import Engine
 from cellucid_dask.errors import Problem, raise_problems
 from cellucid_dask.exporter.checks.survey import Catalog
 from cellucid_dask.exporter.output_checks import existing_parent
-from cellucid_dask.exporter.planning.describe import describe_plan
+from cellucid_dask.exporter.planning.describe import describe_plan, many_files_warning
 from cellucid_dask.exporter.planning.disk_usage import Disk, FileKind, run_files
 from cellucid_dask.exporter.planning.plan import NotEnoughError, Plan, make_plan
 from cellucid_dask.exporter.preflight import CheckedInput
@@ -48,6 +48,8 @@ def plan_export(
     raise_problems(disk_problems(plan, out, run, checked.previous.recorded, engine.slots))
     tasks = count_tasks(catalog.source, catalog, options, plan, engine.slots)
     result.plan = describe_plan(plan, catalog, reword(str(engine.cluster)), tasks)
+    if warning := many_files_warning(plan):
+        result.warnings.append(warning)
     if engine.cluster.is_remote:
         result.peak_memory_of = "this process, without the workers"
     return plan

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 
 @dataclass(slots=True)
@@ -14,7 +15,9 @@ class ExportResult:
     Parameters
     ----------
     out
-        The export.
+        The export; of several outputs the first.
+    outputs
+        Path of each output, by its format.
     n_cells, n_genes, n_obs_fields, n_edges
         What it holds; `n_edges` is None without a graph.
     files, bytes
@@ -45,6 +48,7 @@ class ExportResult:
     """
 
     out: str
+    outputs: dict[str, str] = field(default_factory=dict)
     n_cells: int = 0
     n_genes: int = 0
     n_obs_fields: int = 0
@@ -64,6 +68,12 @@ class ExportResult:
     plan: dict[str, str] = field(default_factory=dict)
     discovered: list[str] = field(default_factory=list)
     written: bool = False
+
+    @classmethod
+    def of(cls, outputs: Mapping[str, Path]) -> Self:
+        """Result of a run that has not begun to write `outputs`."""
+        paths = {name: str(path.absolute()) for name, path in outputs.items()}
+        return cls(next(iter(paths.values())), paths)
 
     def set_usage(self, stages: Mapping[str, float], busy: float, total: float, peak: int) -> None:
         """Set the seconds of each stage, of all together and in total, and the peak in bytes.

@@ -12,7 +12,8 @@ from cellucid_dask.errors import Problem
 from cellucid_dask.exporter.accounting import record_usage
 from cellucid_dask.exporter.job import Job
 from cellucid_dask.exporter.planning.plan import is_small
-from cellucid_dask.exporter.preflight import check_before_run, check_output
+from cellucid_dask.exporter.preflight import check_before_run, check_outputs
+from cellucid_dask.exporter.recovery.outputs import Sums, first_output
 from cellucid_dask.exporter.recovery.provenance import Provenance, refuse_changed_input
 from cellucid_dask.exporter.recovery.staging import Workspace
 from cellucid_dask.exporter.resources import plan_export
@@ -23,8 +24,10 @@ from cellucid_dask.exporter.stages.graph import finish_edges, start_edges
 from cellucid_dask.exporter.stages.manifests.driver import save_rest
 from cellucid_dask.exporter.stages.obs.driver import make_obs
 from cellucid_dask.exporter.stages.preview import write_preview_after
+from cellucid_dask.exporter.stages.ready.assemble import assemble
+from cellucid_dask.exporter.stages.ready.driver import write_cells, write_expression
 from cellucid_dask.exporter.stages.resume import describe_progress, resume
-from cellucid_dask.exporter.summary import record_contents
+from cellucid_dask.exporter.summary import record_contents, record_ready
 from cellucid_dask.exporter.workspace import open_workspace
 from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.options.formats import FOLDER
@@ -34,7 +37,7 @@ from cellucid_dask.source.model import Source
 
 def run_export(
     source: Source,
-    out: Path,
+    outputs: Mapping[str, Path],
     options: ExportOptions,
     run: RunOptions,
     *,
@@ -42,46 +45,45 @@ def run_export(
     vectors: Mapping[str, Mapping[int, str]] | None = None,
     latent_name: str | None = None,
     problems: Sequence[Problem] = (),
-    outputs: Mapping[str, Path] | None = None,
     dry_run: bool = False,
 ) -> ExportResult:
     """Check and plan an export and, unless `dry_run`, write and publish it.
 
     Parameters
     ----------
+    outputs
+        Path of each format that is written; the first names the run.
     vectors, latent_name
         Vector fields and name of the latent space, if they are known; discovered otherwise.
     problems
         Problems that are already known; they are raised together with all others.
-    outputs
-        Path of each format; None is the folder `out` alone.
 
     Raises
     ------
     CellucidDaskError
-        With every problem at once. An existing export at `out` is then unchanged.
+        With every problem at once. What existed at `outputs` is then unchanged.
     """
-    result = ExportResult(str(out.absolute()))
+    result = ExportResult.of(outputs)
     with record_usage(result, run, reporter), write_preview_after(result, run, reporter):
-        checked = check_before_run(source, out, options, run, reporter, vectors, problems)
+        checked = check_before_run(source, outputs, options, run, reporter, vectors, problems)
         catalog, previous = checked.catalog, checked.previous
         result.warnings, result.discovered = catalog.warnings, catalog.notes
         if catalog.genes is not None:
             result.gene_path = checked.library.gene_path
             result.gene_path_reason = checked.library.explanation
-        if previous.complete and (not run.verify or verified(out, result)):
+        if previous.complete and (not run.verify or verified(outputs.values(), result)):
             result.resumed = "all of it"
             if not dry_run:
-                settle(previous.recorded, out, result)
+                settle(previous.recorded, first_output(outputs), result)
             return result
-        check_output(checked, out, run, outputs)
+        check_outputs(checked, outputs, run)
         cluster = choose_cluster(run, in_memory=source.local, small=is_small(catalog))
         with Engine(cluster, reporter, performance_report=run.performance_report) as engine:
-            plan = plan_export(checked, out, options, run, engine, result)
+            plan = plan_export(checked, first_output(outputs), options, run, engine, result)
             if dry_run:
                 result.resumed = describe_progress(previous.resumable, catalog)
                 return result
-            with open_workspace(engine, run, {FOLDER: out}, checked.provenance) as workspace:
+            with open_workspace(engine, run, outputs, checked.provenance) as workspace:
                 folders, journal = workspace.folders, workspace.journal
                 native = checked.library.library is not None
                 job = Job(catalog.source, catalog, options, engine, plan, folders, native, journal)
@@ -97,20 +99,28 @@ def write_export(
     provenance: Provenance | None,
     latent_name: str | None,
 ) -> None:
-    """Write what a previous run has not finished, the identity file last, and publish it."""
+    """Write what a previous run has not finished, in all formats, and publish it."""
     job.check_workers()
     if finish_earlier(job, workspace, result, run):
         return
     result.resumed = resume(job, workspace)
     job.share_selection()
     edge_tasks = start_edges(job)  # one task, beside the many tasks of the other stages
-    cutting = start_genes(job)
-    obs = make_obs(job, latent_name or job.catalog.latent)  # reduce
-    genes = write_genes(job, cutting)  # transpose, encode, write
+    cutting = start_genes(job, ready=job.ready is not None)
+    written: dict[str, Sums] = {}
+    obs = make_obs(job, latent_name or job.catalog.latent) if job.makes_folder else None  # reduce
+    cells = write_cells(job) if job.ready is not None else []
+    if obs is not None:
+        genes = write_genes(job, cutting)  # transpose, encode, write
+        edges = finish_edges(job, edge_tasks)
+        written[FOLDER] = save_rest(job, obs, genes, edges, workspace.out.name)
+        record_contents(result, job, obs, genes, edges, written[FOLDER])
+    if job.ready is not None:
+        matrix = write_expression(job, cutting)
+        files = assemble(job, cells, matrix)
+        record_ready(result, job, cells, files)
+        written |= files
     if cutting is not None:
         cutting.remove_spills()
-    edges = finish_edges(job, edge_tasks)
-    written = save_rest(job, obs, genes, edges, workspace.out.name)
-    record_contents(result, job, obs, genes, edges, written)
     refuse_changed_input(job.source, provenance)
-    finish(job, workspace, result, {FOLDER: written}, run)
+    finish(job, workspace, result, written, run)

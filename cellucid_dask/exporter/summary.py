@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from cellucid_dask.encode import Range
 from cellucid_dask.exporter.job import Job
+from cellucid_dask.exporter.ready_receipts import ReadyWork
 from cellucid_dask.exporter.receipts import Edges, GeneReceipts
 from cellucid_dask.exporter.recovery.journal import ObsFiles
 from cellucid_dask.exporter.result import ExportResult
@@ -30,6 +31,25 @@ def record_contents(
     result.n_obs_fields = len(job.catalog.obs)
     result.n_edges = None if edges is None else edges.n_edges
     result.files, result.bytes = len(written), sum(size for size, _ in written.values())
+
+
+def record_ready(
+    result: ExportResult,
+    job: Job,
+    cells: Sequence[ReadyWork],
+    written: Mapping[str, Mapping[str, tuple[int, int]]],
+) -> None:
+    """Record in `result` what the ready files hold; `written` are the files of each."""
+    ready = job.ready
+    assert ready is not None
+    result.n_cells, result.n_genes = ready.n_cells, len(ready.gene_names)
+    if not job.makes_folder:
+        result.n_obs_fields = len(ready.obs)
+        weights = [work.facts["nnz"] for work in cells if work.key == "obsp/connectivities"]
+        result.n_edges = weights[0] // 2 if weights else None
+    for files in written.values():
+        result.files += len(files)
+        result.bytes += sum(size for size, _ in files.values())
 
 
 def missing_value_warnings(

@@ -27,6 +27,7 @@ from cellucid_dask.exporter.checks.latent_space import survey_latent
 from cellucid_dask.exporter.checks.obs import ObsField, survey_obs
 from cellucid_dask.exporter.checks.placed_cells import find_placed_cells
 from cellucid_dask.exporter.checks.points import show_other, survey_embeddings, survey_vectors
+from cellucid_dask.exporter.checks.ready.catalog import ReadyCatalog
 from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.source.arrays.matrix import Matrix
 from cellucid_dask.source.arrays.row_array import RowArray
@@ -59,6 +60,8 @@ class Catalog:
         Neighbor graph and its key; None without one.
     missing_chunks
         What was found of chunks that the store lacks; among `warnings` and `problems` as well.
+    ready
+        What the ready files of the same run hold; None when it makes none.
     notes
         What was discovered, and what was ignored and why; printed with the plan.
     warnings
@@ -76,6 +79,7 @@ class Catalog:
     graph: Matrix | None = None
     graph_key: str = ""
     missing_chunks: Findings = field(default_factory=Findings)
+    ready: ReadyCatalog | None = None
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)

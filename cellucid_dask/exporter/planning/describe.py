@@ -11,6 +11,7 @@ from rich.filesize import decimal
 from cellucid_dask.exporter.checks.survey import Catalog
 from cellucid_dask.exporter.planning.memory import gene_bytes, selection_bytes
 from cellucid_dask.exporter.planning.plan import Plan
+from cellucid_dask.exporter.planning.ready_files import MANY_FILES
 from cellucid_dask.source.arrays.dense_matrix import DenseMatrix
 from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
 
@@ -59,7 +60,20 @@ def describe_plan(
     facts["memory of a task"] = f"{decimal(projected)} projected of {decimal(allowed)} allowed"
     facts["scratch"] = decimal(plan.scratch_bytes)
     facts["output"] = f"{plan.n_files:,} files, about {decimal(plan.output_bytes)}"
+    if plan.n_store_files:
+        facts["zarr folder"] = f"about {plan.n_store_files:,} files"
     return facts
+
+
+def many_files_warning(plan: Plan) -> str:
+    """Warn of a zarr folder with very many files; empty without one."""
+    if plan.n_store_files <= MANY_FILES:
+        return ""
+    return (
+        f"the zarr folder will have about {plan.n_store_files:,} files, which many disks and hosts "
+        f"handle badly; with --zarr-format 3 --shards it has {plan.n_sharded_files:,}, and with "
+        "--format h5ad or zarr.zip one"
+    )
 
 
 def _tasks(plan: Plan, tasks: Mapping[str, int]) -> str:

@@ -41,8 +41,10 @@ from cellucid_dask.exporter.planning.memory import (
     vector_bytes,
 )
 from cellucid_dask.exporter.planning.obs_memory import ObsMemory, size_of_sums
+from cellucid_dask.exporter.planning.ready_files import ReadyFiles
 from cellucid_dask.exporter.planning.strips import count_strips
 from cellucid_dask.options.export import ExportOptions
+from cellucid_dask.options.formats import FOLDER
 from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
 
 SEGMENT = MiB  # bytes of one block in one spill file, below which reading them is slow
@@ -77,6 +79,8 @@ class Plan:
     output, scratch
         Files that will be written, manifests included, and those of the run alone; their bytes are
         estimates.
+    n_store_files, n_sharded_files
+        Files of the ready zarr folder, and how many it would have with shards; 0 without one.
     """
 
     gene_access: GeneAccess
@@ -88,6 +92,8 @@ class Plan:
     worker_bytes: int
     output: tuple[FileKind, ...] = ()
     scratch: tuple[FileKind, ...] = ()
+    n_store_files: int = 0
+    n_sharded_files: int = 0
 
     @property
     def output_bytes(self) -> int:
@@ -149,8 +155,13 @@ def make_plan(
     gene_access: GeneAccess = "none"
     chunks: tuple[tuple[int, int], ...] = ()
     block, total, n_strips = BLOCK_BYTES, 0, 0
-    scratch = [*obs_scratch(catalog, ObsMemory.of(catalog).sums, len(cut_spans(catalog.n_cells)))]
-    scratch += edge_scratch(catalog)
+    output, scratch = list[FileKind](), list[FileKind]()
+    if FOLDER in options.formats:
+        output += output_files(catalog, options)
+        sums, n_spans = ObsMemory.of(catalog).sums, len(cut_spans(catalog.n_cells))
+        scratch += [*obs_scratch(catalog, sums, n_spans), *edge_scratch(catalog)]
+    files = ReadyFiles.of(catalog.ready, options, slots)
+    output, scratch = [*output, *files.output], [*scratch, *files.scratch]
     if genes is not None and genes.ids:
         gene_access = choose_gene_access(genes, room, native=native)
         total = gene_bytes(genes)
@@ -178,8 +189,10 @@ def make_plan(
             need, min(worker_bytes, _largest_task(genes, chunks, n_strips, block, catalog, options))
         ),
         worker_bytes,
-        output_files(catalog, options),
+        tuple(output),
         tuple(scratch),
+        files.n_store_files,
+        files.n_sharded_files,
     )
 
 

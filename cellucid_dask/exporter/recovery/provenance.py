@@ -9,6 +9,7 @@ from importlib.metadata import version
 from typing import Any
 
 from cellucid_dask.errors import InputError
+from cellucid_dask.exporter.checks.ready.catalog import ReadyCatalog
 from cellucid_dask.exporter.checks.survey import Catalog
 from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.source.arrays.matrix import Matrix
@@ -106,6 +107,19 @@ def _shapes(source: Source, catalog: Catalog) -> dict[str, str]:
         facts["genes"] = _text(catalog.genes.ids)
     if catalog.graph is not None:
         facts[f"obsp/{catalog.graph_key}"] = _matrix(catalog.graph)
+    return facts if catalog.ready is None else facts | _ready_shapes(catalog.ready)
+
+
+def _ready_shapes(ready: ReadyCatalog) -> dict[str, str]:
+    """What ready files hold."""
+    facts = {"ready genes": _text(ready.gene_names), "ready record": _text(ready.record)}
+    for name, columns in (("obs", ready.obs), ("var", ready.var)):
+        for column in columns:
+            facts[f"ready {name}/{column.layout.key}"] = _text(column.layout)
+    for key, array in ready.obsm.items():
+        facts[f"ready obsm/{key}"] = f"{array.dtype} {array.shape}"
+    if ready.graph is not None:
+        facts["ready graph"] = _matrix(ready.graph)
     return facts
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from cellucid_dask.compute.machine import available_memory, cores
@@ -16,7 +16,6 @@ from cellucid_dask.exporter.recovery.staging import Workspace
 from cellucid_dask.exporter.result import ExportResult
 from cellucid_dask.exporter.stages.publishing import find_rest, publish_outputs, save_checksums
 from cellucid_dask.files import has_size
-from cellucid_dask.options.formats import FOLDER
 from cellucid_dask.options.run import RunOptions
 
 FACTS = ("n_cells", "n_genes", "n_obs_fields", "n_edges", "files", "bytes", "verified", "warnings")
@@ -27,8 +26,8 @@ def finish(
     job: Job, place: Workspace, result: ExportResult, written: Mapping[str, Sums], run: RunOptions
 ) -> None:
     """Verify and publish the outputs; `written` are all files of each, by its format."""
-    if run.verify and FOLDER in place.outputs:
-        verify_staged(job, result)
+    if run.verify:
+        verify_staged(job, [place.staged[name] for name in written], result)
     with job.engine.reporter.stage("publish", len(written), "outputs") as advance:
         refuse_lost(place, written, force=run.force)
         facts = {name: getattr(result, name) for name in FACTS}
@@ -48,8 +47,8 @@ def finish_earlier(job: Job, place: Workspace, result: ExportResult, run: RunOpt
     if rest is None:
         return False
     restore_facts(place.finished, result)
-    if run.verify and FOLDER in rest:
-        verify_staged(job, result)
+    if run.verify:
+        verify_staged(job, [place.staged[name] for name in rest], result)
     with job.engine.reporter.stage("publish", len(rest), "outputs") as advance:
         refuse_lost(place, rest, force=run.force)
         tell_aside(publish_outputs(place, rest, advance), result)
@@ -90,8 +89,8 @@ def tell_aside(moved: Iterable[Path], result: ExportResult) -> None:
         result.warnings.append(f"what was there before held other files and is now {aside}")
 
 
-def verify_staged(job: Job, result: ExportResult) -> None:
-    """Verify all written files with code that shares nothing with the code that wrote them.
+def verify_staged(job: Job, staged: Sequence[Path], result: ExportResult) -> None:
+    """Verify outputs with code that shares nothing with the code that wrote them.
 
     Raises
     ------
@@ -103,20 +102,29 @@ def verify_staged(job: Job, result: ExportResult) -> None:
         room = job.plan.worker_bytes * job.engine.slots  # which no task takes any more
     workers = max(1, min(cores(), room // max(1, CELL_BYTES * job.catalog.n_cells)))
     with job.engine.reporter.stage("verify", 1, "exports") as advance:
-        is_correct = verified(job.folders.export, result, workers)
+        is_correct = verified(staged, result, workers)
         advance()
     if not is_correct:
         assert result.verified is not None
         raise VerifyError.of(Problem(problem) for problem in result.verified["problems"])
 
 
-def verified(export: Path, result: ExportResult, workers: int = 1) -> bool:
-    """Whether an export has no problems; the report of the verification goes to the result."""
+def verified(outputs: Iterable[Path], result: ExportResult, workers: int = 1) -> bool:
+    """Whether outputs have no problems; the report of the verification goes to the result.
+
+    Problems of several outputs are told together.
+    """
     from cellucid_dask.verify import verify
 
-    report = verify(export, workers=workers)
-    result.verified = report.as_dict()
-    return report.ok
+    reports = [verify(output, workers=workers).as_dict() for output in outputs]
+    found = reports[0]
+    for report in reports[1:]:
+        found["ok"] = found["ok"] and report["ok"]
+        for name in ("problems", "files", "bytes", "not_compared"):
+            found[name] += report[name]
+        found["format"] += f",{report['format']}"
+    result.verified = found
+    return bool(found["ok"])
 
 
 def settle(done: FinishedWork, out: Path, result: ExportResult) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cellucid_dask.errors import Problem
 from cellucid_dask.exporter.checks.genes import Genes
-from cellucid_dask.ready.layout import ColumnLayout
+from cellucid_dask.ready.layout import ColumnLayout, MatrixLayout, ReadyLayout
 from cellucid_dask.source.arrays.matrix import Matrix
 from cellucid_dask.source.arrays.row_array import RowArray
 from cellucid_dask.source.arrays.typed_column import TypedColumn
@@ -109,3 +109,22 @@ class ReadyCatalog:
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+
+    def layout(self, x: MatrixLayout | None, graph_nnz: int | None) -> ReadyLayout:
+        """What the file holds, given its matrix and the stored values of its graph."""
+        record = dict(self.record)
+        if self.latent:
+            fields = {self.obs[i].layout.key: None for i in self.outliers}
+            facts = {"latentKey": self.latent, "minPoints": self.min_points, "fields": fields}
+            record["outlierQuantiles"] = facts
+        n = self.n_cells
+        return ReadyLayout(
+            n,
+            len(self.gene_names),
+            {"title": record["name"], "cellucid": record},
+            [column.layout for column in self.var],
+            [column.layout for column in self.obs],
+            {key: array.shape[1] for key, array in self.obsm.items()},
+            x,
+            None if graph_nnz is None else MatrixLayout((n, n), "<f4", graph_nnz),
+        )

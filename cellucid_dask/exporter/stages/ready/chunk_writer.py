@@ -17,6 +17,7 @@ from cellucid_dask.files import bytes_of
 from cellucid_dask.ready.encode import encode_chunk
 from cellucid_dask.ready.facts import Coding, Format, ZarrFormat
 from cellucid_dask.ready.nodes import ArrayNode
+from cellucid_dask.ready.shards import is_sharded
 from cellucid_dask.ready.zarr_keys import chunk_key
 
 
@@ -30,11 +31,14 @@ class Target:
         Its container, and how its chunks become bytes.
     folder
         Folder of a store whose chunks are files of their own; empty where chunks go to packs.
+    sharded
+        Whether chunks of X are put together in shards, so they go to packs as well.
     """
 
     format: Format
     coding: Coding
     folder: str = ""
+    sharded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +110,7 @@ class ChunkWriter:
         return ReadyWork(key, _stored(self._chunks), _stored(self._pieces), facts)
 
     def _store(self, target: Target, node: ArrayNode, chunk: int, payload: bytes) -> None:
-        if target.folder:
+        if target.folder and not (target.sharded and is_sharded(node)):
             zarr_format: ZarrFormat = 3 if target.coding == "zarr3" else 2
             path = chunk_key(node, chunk, zarr_format)
             self._make_folder(f"{target.folder}/{os.path.dirname(path)}")  # noqa: PTH120

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cellucid_dask.exporter.job import Job
 from cellucid_dask.exporter.ready_receipts import ReadyWork
 
 
@@ -35,3 +36,28 @@ def open_units(units: Sequence[Unit], finished: Sequence[ReadyWork]) -> list[Uni
     """The units that a previous run has not finished."""
     done = {work.key for work in finished}
     return [unit for unit in units if unit.key not in done]
+
+
+def run_units(
+    job: Job, stage: str, units: Sequence[Unit], finished: Sequence[ReadyWork], *, here: bool
+) -> list[ReadyWork]:
+    """Do the units that are not finished; the work of all, in their order.
+
+    Parameters
+    ----------
+    finished
+        What a previous run has done.
+    here
+        Whether this process does them.
+    """
+    done = {work.key: work for work in finished}
+    made = job.engine.run(
+        stage,
+        do_unit,
+        [(unit,) for unit in open_units(units, finished)],
+        in_process=here,
+        unit="parts",
+        on_result=lambda _, work: job.journal.ready(work),
+    )
+    done.update((work.key, work) for work in made)
+    return [done[unit.key] for unit in units]
