@@ -57,7 +57,7 @@ def _columns() -> AnnData:
     adata.obs["truths"] = pd.Categorical(rng.integers(0, 2, n).astype(bool))
     adata.obs["text ü"] = rng.choice(["b", "a", "ß", "Z"], n).astype(object)
     adata.obs["unique"] = [f"text {i} \N{GREEK SMALL LETTER ALPHA}" for i in range(n)]
-    adata.obs["missing"] = np.where(places % 5 == 0, None, "x").astype(object)
+    adata.obs["missing"] = pd.array(np.where(places % 5 == 0, None, "x"), dtype="string")
     adata.obs["Int16"] = pd.array(np.where(places % 7 == 0, None, places), dtype="Int16")
     adata.obs["full"] = pd.array(places, dtype="UInt32")
     adata.obs["maybe"] = pd.array(np.where(places % 4 == 0, None, places % 2 == 0), "boolean")
