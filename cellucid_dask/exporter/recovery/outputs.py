@@ -14,11 +14,10 @@ from cellucid_dask import format as fmt
 from cellucid_dask.exporter.recovery.lock import MARK
 from cellucid_dask.files import has_size
 from cellucid_dask.options.formats import FOLDER
-from cellucid_dask.ready.facts import CHECKSUMS, FORMATS
+from cellucid_dask.ready.facts import CHECKSUMS
 from cellucid_dask.source.storage.fingerprint import short_digest
 
 STAGING: Final = ".{}.cellucid-staging"
-_SUFFIXES: Final[Mapping[str, str]] = {str(name): suffix for name, suffix in FORMATS.items()}
 # The path of each output by its format, all in one folder; the first names the run.
 Outputs: TypeAlias = Mapping[str, Path]
 Sums: TypeAlias = Mapping[str, tuple[int, int]]  # (bytes, crc32) of files, by path in the output
@@ -84,10 +83,8 @@ def staged_paths(
     """Where each output is made, by its format."""
     ready = staged_ready_folder(folder, provenance)
     return {
-        name: staged_export_folder(folder, provenance)
-        if name == FOLDER
-        else ready / f"ready{_SUFFIXES[name]}"
-        for name in outputs
+        name: staged_export_folder(folder, provenance) if name == FOLDER else ready / path.name
+        for name, path in outputs.items()
     }
 
 

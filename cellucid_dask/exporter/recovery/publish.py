@@ -99,7 +99,7 @@ def publish_ready(name: str, staged: Path, out: Path, note: Callable[[Path], Non
 def announce(name: str, staged: Path, out: Path) -> None:
     """Put the checksums of the ready file that was at `staged` beside it at `out`."""
     text = checksums_path(name, staged).read_bytes()
-    write_atomically(checksums_path(name, out), [text], durable=True)
+    write_atomically(checksums_path(name, out), [text], str(staged.parent), durable=True)
     sync_folder(out.parent)
 
 

@@ -26,12 +26,13 @@ def finish(
     job: Job, place: Workspace, result: ExportResult, written: Mapping[str, Sums], run: RunOptions
 ) -> None:
     """Verify and publish the outputs; `written` are all files of each, by its format."""
+    crc32 = save_checksums(place, written)  # before: the verification reads them as well
     if run.verify:
         verify_staged(job, [place.staged[name] for name in written], result)
     with job.engine.reporter.stage("publish", len(written), "outputs") as advance:
         refuse_lost(place, written, force=run.force)
         facts = {name: getattr(result, name) for name in FACTS}
-        job.journal.published({**facts, "crc32": save_checksums(place, written)})
+        job.journal.published({**facts, "crc32": crc32})
         tell_aside(publish_outputs(place, written, advance), result)
     result.written = True
 
@@ -43,12 +44,13 @@ def finish_earlier(job: Job, place: Workspace, result: ExportResult, run: RunOpt
     -------
     False when there is no such run, or anything of it is not intact.
     """
-    rest = find_rest(job, place)
+    rest = find_rest(job.engine, place)
     if rest is None:
         return False
     restore_facts(place.finished, result)
-    if run.verify:
-        verify_staged(job, [place.staged[name] for name in rest], result)
+    if run.verify and result.verified is None:
+        where = {**place.outputs, **{name: place.staged[name] for name in rest}}
+        verify_staged(job, list(where.values()), result)
     with job.engine.reporter.stage("publish", len(rest), "outputs") as advance:
         refuse_lost(place, rest, force=run.force)
         tell_aside(publish_outputs(place, rest, advance), result)

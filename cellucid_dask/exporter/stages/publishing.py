@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from cellucid_dask import format as fmt
-from cellucid_dask.exporter.job import Job
+from cellucid_dask.compute.engine import Engine
 from cellucid_dask.exporter.recovery.outputs import (
     Sums,
     checksums_path,
@@ -71,7 +71,7 @@ def publish_outputs(
     return aside
 
 
-def find_rest(job: Job, place: Workspace) -> dict[str, Sums] | None:
+def find_rest(engine: Engine, place: Workspace) -> dict[str, Sums] | None:
     """Outputs that a killed run had complete and has not published; None unless all are intact.
 
     What has its name already is left out, once its checksums stand beside it. What has not is
@@ -88,15 +88,15 @@ def find_rest(job: Job, place: Workspace) -> dict[str, Sums] | None:
         sums = read_checksums(name, staged, done.published["crc32"].get(name, -1))
         if sums is None:
             return None
-        if where == "staged" and _intact(job, name, staged, sums):
+        if where == "staged" and _intact(engine, name, staged, sums):
             rest[name] = sums
-        elif name != FOLDER and has_sizes(name, out, sums) and _intact(job, name, out, sums):
+        elif name != FOLDER and has_sizes(name, out, sums) and _intact(engine, name, out, sums):
             announce(name, staged, out)
         else:
             return None
     return rest
 
 
-def _intact(job: Job, name: str, path: Path, sums: Sums) -> bool:
+def _intact(engine: Engine, name: str, path: Path, sums: Sums) -> bool:
     claims = [ExpectedFile(*file) for file in locate_files(name, path, sums)]
-    return all(good for _, good in check_claims(job, claims))
+    return all(good for _, good in check_claims(engine, claims))

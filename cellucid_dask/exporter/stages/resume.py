@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from cellucid_dask.compute.engine import Engine
 from cellucid_dask.exporter.checks.survey import Catalog
 from cellucid_dask.exporter.job import Job
 from cellucid_dask.exporter.receipts import Spill, StripSpill
@@ -46,7 +47,7 @@ def resume(job: Job, place: Workspace) -> str:
     claims += [part for work in noted.ready for part in stored_parts(work, job.folders.ready)]
     sound: set[tuple[str, int | None]] = set()
     broken: set[str] = set()
-    for claim, good in check_claims(job, claims):
+    for claim, good in check_claims(job.engine, claims):
         if isinstance(claim, ExpectedFile):
             sound |= {claim.place} if good else set()
         elif not good:
@@ -63,13 +64,13 @@ def resume(job: Job, place: Workspace) -> str:
     return text
 
 
-def check_claims(job: Job, claims: Sequence[Claim]) -> Iterator[tuple[Claim, bool]]:
+def check_claims(engine: Engine, claims: Sequence[Claim]) -> Iterator[tuple[Claim, bool]]:
     """Read what each claim names; say whether it is intact."""
     tasks = [(batch,) for batch in batches(claims)]
     if not tasks:
         return
     total = sum(len(batch) for (batch,) in tasks)
-    answers = job.engine.run("resume", check_files, tasks, unit="files", weigh=len, total=total)
+    answers = engine.run("resume", check_files, tasks, unit="files", weigh=len, total=total)
     for (batch,), whole in zip(tasks, answers, strict=True):
         yield from zip(batch, whole, strict=True)
 
