@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Final
 
@@ -46,17 +46,18 @@ def chunks_of_shard(node: ArrayNode, shard: int) -> range:
     return range(start, min(start + inner, (rows + 1) * along))
 
 
-def shard_bytes(node: ArrayNode, chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the parts of a shard of `node`: its chunks in their order, then the index."""
+def shard_bytes(node: ArrayNode, shard: int, table: ChunkTable) -> Iterator[bytes]:
+    """Yield the parts of a shard: its encoded chunks in their order, then the index."""
     absent = (1 << 64) - 1
     index = np.full((min(SHARD_CHUNKS, node.grid[-1]), 2), absent, "<u8")
     offset = 0
-    for i, chunk in enumerate(chunks):
-        index[i] = offset, len(chunk)
-        offset += len(chunk)
-        yield chunk
-    table = index.tobytes()
-    yield table + google_crc32c.value(table).to_bytes(4, "little")
+    for i, chunk in enumerate(chunks_of_shard(node, shard)):
+        payload = table.read(node.path, chunk)
+        index[i] = offset, len(payload)
+        offset += len(payload)
+        yield payload
+    content = index.tobytes()
+    yield content + google_crc32c.value(content).to_bytes(4, "little")
 
 
 def shard_size(node: ArrayNode, shard: int, table: ChunkTable) -> int:
@@ -76,5 +77,4 @@ def write_shard(folder: str, parts: str, node: ArrayNode, shard: int, table: Chu
     key = chunk_key(shard_node(node), shard, 3)
     path = f"{folder}/{key}"
     os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120
-    chunks = (table.read(node.path, chunk) for chunk in chunks_of_shard(node, shard))
-    return Receipt(key, *write_atomically(path, shard_bytes(node, chunks), parts))
+    return Receipt(key, *write_atomically(path, shard_bytes(node, shard, table), parts))

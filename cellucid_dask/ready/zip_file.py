@@ -12,7 +12,6 @@ from cellucid_dask.ready.chunk_table import ChunkTable
 from cellucid_dask.ready.facts import ZarrFormat
 from cellucid_dask.ready.nodes import ArrayNode, Node
 from cellucid_dask.ready.shards import (
-    chunks_of_shard,
     is_sharded,
     shard_bytes,
     shard_node,
@@ -69,5 +68,5 @@ def _entries(
 def _shards(node: ArrayNode, table: ChunkTable) -> Iterator[Entry]:
     shards = shard_node(node)
     for shard in range(shards.n_chunks):
-        chunks = (table.read(node.path, chunk) for chunk in chunks_of_shard(node, shard))
-        yield chunk_key(shards, shard, 3), shard_size(node, shard, table), shard_bytes(node, chunks)
+        key, size = chunk_key(shards, shard, 3), shard_size(node, shard, table)
+        yield key, size, shard_bytes(node, shard, table)
