@@ -25,7 +25,11 @@ from cellucid_dask.exporter.stages.manifests.driver import save_rest
 from cellucid_dask.exporter.stages.obs.driver import make_obs
 from cellucid_dask.exporter.stages.preview import write_preview_after
 from cellucid_dask.exporter.stages.ready.assemble import assemble
-from cellucid_dask.exporter.stages.ready.driver import write_cells, write_expression
+from cellucid_dask.exporter.stages.ready.driver import (
+    is_expression_open,
+    write_cells,
+    write_expression,
+)
 from cellucid_dask.exporter.stages.resume import describe_progress, resume
 from cellucid_dask.exporter.summary import record_contents, record_ready
 from cellucid_dask.exporter.workspace import open_workspace
@@ -106,7 +110,7 @@ def write_export(
     result.resumed = resume(job, workspace)
     job.share_selection()
     edge_tasks = start_edges(job)  # one task, beside the many tasks of the other stages
-    cutting = start_genes(job, ready=job.ready is not None)
+    cutting = start_genes(job, ready=is_expression_open(job))
     written: dict[str, Sums] = {}
     obs = make_obs(job, latent_name or job.catalog.latent) if job.makes_folder else None  # reduce
     cells = write_cells(job) if job.ready is not None else []
@@ -115,12 +119,12 @@ def write_export(
         edges = finish_edges(job, edge_tasks)
         written[FOLDER] = save_rest(job, obs, genes, edges, workspace.out.name)
         record_contents(result, job, obs, genes, edges, written[FOLDER])
+    matrix = write_expression(job, cutting) if job.ready is not None else None
+    if cutting is not None:
+        cutting.remove_spills()
     if job.ready is not None:
-        matrix = write_expression(job, cutting)
         files = assemble(job, cells, matrix)
         record_ready(result, job, cells, files)
         written |= files
-    if cutting is not None:
-        cutting.remove_spills()
     refuse_changed_input(job.source, provenance)
     finish(job, workspace, result, written, run)

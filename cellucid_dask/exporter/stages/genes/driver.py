@@ -38,12 +38,12 @@ def start_genes(job: Job, *, ready: bool = False) -> Cutting | None:
     Parameters
     ----------
     ready
-        Whether ready files are written, alone or beside the folder.
+        Whether X of ready files is left to be written, alone or beside the folder.
     """
     genes = job.catalog.genes
     if genes is None or job.plan.gene_access not in ("cut", "transpose"):
         return None
-    if not genes.ids or not (ready or _missing(job, genes).size):
+    if not genes.ids or not (ready or (job.makes_folder and _missing(job, genes).size)):
         return None
     cutting = Cutting(job, genes, ready=ready)
     if job.obs_beside_genes:

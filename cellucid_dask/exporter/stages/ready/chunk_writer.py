@@ -17,7 +17,6 @@ from cellucid_dask.files import bytes_of
 from cellucid_dask.ready.encode import encode_chunk
 from cellucid_dask.ready.facts import Coding, Format, ZarrFormat
 from cellucid_dask.ready.nodes import ArrayNode
-from cellucid_dask.ready.shards import is_sharded
 from cellucid_dask.ready.zarr_keys import chunk_key
 
 
@@ -93,10 +92,20 @@ class ChunkWriter:
     def write(self, node: ArrayNode, chunk: int, values: Any) -> None:
         """Encode and store a chunk, as `cellucid_dask.ready.encode.encode_chunk` takes it."""
         encoded: dict[Coding, bytes] = {}
+        packed: dict[Coding, tuple[int, int, int]] = {}
         for target in self.stores.targets:
-            if target.coding not in encoded:
-                encoded[target.coding] = encode_chunk(node, values, target.coding)
-            self._store(target, node, chunk, encoded[target.coding])
+            coding = target.coding
+            if coding == "hdf5" and not node.is_text:
+                coding = "zarr2"  # of numbers it has the same bytes
+            if coding not in encoded:
+                encoded[coding] = encode_chunk(node, values, coding)
+            if target.folder:
+                self._store(target, node, chunk, encoded[coding])
+                continue
+            if coding not in packed:  # once, also where an h5ad and a zip are made of them
+                packed[coding] = self._spill().append([memoryview(encoded[coding])])
+            where: _Where = (target.format, node.path, self._spill().path, (), 0)
+            self._chunks.setdefault(where, []).append((chunk, *packed[coding]))
 
     def write_piece(self, array: str, start: int, values: NDArray[Any]) -> None:
         """Keep elements of an array from `start` on, which are less than a chunk."""
@@ -110,17 +119,13 @@ class ChunkWriter:
         return ReadyWork(key, _stored(self._chunks), _stored(self._pieces), facts)
 
     def _store(self, target: Target, node: ArrayNode, chunk: int, payload: bytes) -> None:
-        if target.folder and not (target.sharded and is_sharded(node)):
-            zarr_format: ZarrFormat = 3 if target.coding == "zarr3" else 2
-            path = chunk_key(node, chunk, zarr_format)
-            self._make_folder(f"{target.folder}/{os.path.dirname(path)}")  # noqa: PTH120
-            size, crc = self._writer(target.folder).write(path, payload)
-            offset = 0
-            where: _Where = (target.format, node.path, "", node.grid, zarr_format)
-        else:
-            offset, size, crc = self._spill().append([memoryview(payload)])
-            where = (target.format, node.path, self._spill().path, (), 0)
-        self._chunks.setdefault(where, []).append((chunk, offset, size, crc))
+        """Store a chunk as a file of its own."""
+        zarr_format: ZarrFormat = 3 if target.coding == "zarr3" else 2
+        path = chunk_key(node, chunk, zarr_format)
+        self._make_folder(f"{target.folder}/{os.path.dirname(path)}")  # noqa: PTH120
+        size, crc = self._writer(target.folder).write(path, payload)
+        where: _Where = (target.format, node.path, "", node.grid, zarr_format)
+        self._chunks.setdefault(where, []).append((chunk, 0, size, crc))
 
     def _make_folder(self, folder: str) -> None:
         if folder not in self._folders:

@@ -12,7 +12,11 @@ from cellucid_dask.exporter.stages.genes.first_pass import Cutting
 from cellucid_dask.exporter.stages.ready.cell_arrays import obsm_units
 from cellucid_dask.exporter.stages.ready.chunk_writer import ChunkStores, Target
 from cellucid_dask.exporter.stages.ready.graph import graph_units
-from cellucid_dask.exporter.stages.ready.matrix.driver import WrittenMatrix, write_matrix
+from cellucid_dask.exporter.stages.ready.matrix.driver import (
+    WrittenMatrix,
+    is_matrix_open,
+    write_matrix,
+)
 from cellucid_dask.exporter.stages.ready.outliers import outlier_units
 from cellucid_dask.exporter.stages.ready.tables import table_units
 from cellucid_dask.exporter.stages.ready.units import Unit, run_units
@@ -57,6 +61,13 @@ def write_cells(job: Job) -> list[ReadyWork]:
             if units:
                 works += run_units(job, stage, units, job.finished.ready, here=job.obs_here)
     return works
+
+
+def is_expression_open(job: Job) -> bool:
+    """Whether X of ready files is left to be written, for which the first pass is needed."""
+    if job.ready is None or job.ready.genes is None:
+        return False
+    return is_matrix_open(job.ready.genes, job.finished.ready)
 
 
 def write_expression(job: Job, cutting: Cutting | None) -> WrittenMatrix | None:

@@ -50,6 +50,8 @@ def run_units(
     here
         Whether this process does them.
     """
+    if not units:
+        return []
     done = {work.key: work for work in finished}
     made = job.engine.run(
         stage,

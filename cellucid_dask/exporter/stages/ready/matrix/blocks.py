@@ -7,11 +7,9 @@ one has finished, whatever their bounds, and cuts the genes between them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-from cellucid_dask.exporter.job import Job
 from cellucid_dask.exporter.ready_receipts import ReadyWork
-from cellucid_dask.exporter.stages.ready.units import Unit, do_unit
 
 Cut = tuple[int, int]
 WRITTEN, SURVEYED = "X/", "X/survey-"  # how keys of blocks begin: of entries, and of their counts
@@ -45,19 +43,3 @@ def open_runs(blocks: Iterable[Cut], n_genes: int) -> list[Cut]:
             found.append((end, start))
         end = stop
     return found
-
-
-def run_units(
-    job: Job, stage: str, units: Sequence[Unit], *, in_process: bool = False
-) -> list[ReadyWork]:
-    """Do units, if there are any, and journal each; their work in their order."""
-    if not units:
-        return []
-    works: list[ReadyWork] = job.engine.run(
-        stage,
-        do_unit,
-        [(unit,) for unit in units],
-        in_process=in_process,
-        on_result=lambda _, work: job.journal.ready(work),
-    )
-    return works

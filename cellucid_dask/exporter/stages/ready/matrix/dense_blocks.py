@@ -24,12 +24,11 @@ from cellucid_dask.exporter.stages.ready.matrix.blocks import (
     block_key,
     finished_blocks,
     open_runs,
-    run_units,
 )
 from cellucid_dask.exporter.stages.ready.matrix.dense import survey_dense, write_dense
 from cellucid_dask.exporter.stages.ready.matrix.sparse_blocks import exactness_of
 from cellucid_dask.exporter.stages.ready.matrix.spilled import write_spilled_dense
-from cellucid_dask.exporter.stages.ready.units import Unit
+from cellucid_dask.exporter.stages.ready.units import Unit, run_units
 from cellucid_dask.ready.facts import may_need_float64
 from cellucid_dask.ready.layout import MatrixLayout, dense_node
 from cellucid_dask.source.arrays.dense_matrix import DenseMatrix
@@ -67,7 +66,7 @@ def write_dense_blocks(
             for cut in cuts
             for key in [block_key(WRITTEN, cut)]
         ]
-        works = run_units(job, "matrix", units)
+        works = run_units(job, "matrix", units, (), here=False)
     else:
         layout = MatrixLayout(shape, _survey(job, genes, matrix, finished).dtype, None)
         cuts = _cut(job, genes, todo, width)
@@ -78,7 +77,7 @@ def write_dense_blocks(
             for cut in cuts
             for key in [block_key(WRITTEN, cut)]
         ]
-        works = run_units(job, "matrix", units, in_process=job.source.local)
+        works = run_units(job, "matrix", units, (), here=job.source.local)
     done |= dict(zip(cuts, works, strict=True))
     return layout, [done[cut] for cut in sorted(done)]
 
@@ -96,7 +95,7 @@ def _survey(
         for cut in cuts
         for key in [block_key(SURVEYED, cut)]
     ]
-    works = run_units(job, "matrix survey", units, in_process=job.source.local)
+    works = run_units(job, "matrix survey", units, (), here=job.source.local)
     facts = [work.facts for work in [*surveyed.values(), *works]]
     return Exactness.of(Exactness(found["whole"], found["large"]) for found in facts)
 

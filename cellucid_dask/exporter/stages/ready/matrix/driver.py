@@ -18,7 +18,6 @@ from cellucid_dask.exporter.stages.ready.matrix.blocks import (
     WRITTEN,
     finished_blocks,
     open_runs,
-    run_units,
 )
 from cellucid_dask.exporter.stages.ready.matrix.dense_blocks import write_dense_blocks
 from cellucid_dask.exporter.stages.ready.matrix.entries import (
@@ -32,7 +31,7 @@ from cellucid_dask.exporter.stages.ready.matrix.sparse_blocks import (
     write_spilled_blocks,
     write_strips,
 )
-from cellucid_dask.exporter.stages.ready.units import Unit, open_units
+from cellucid_dask.exporter.stages.ready.units import Unit, run_units
 from cellucid_dask.ready.layout import MatrixLayout
 
 JOINED = 64  # chunks that are joined from pieces in one task
@@ -126,7 +125,7 @@ def _write_edges(
     }
     done = [w for w in finished if w.key in groups and _has_joined(w, layout, groups[w.key])]
     units = [Unit(key, join_pieces, (stores, key, layout, group)) for key, group in groups.items()]
-    return [*done, *run_units(job, "matrix edges", open_units(units, done))]
+    return run_units(job, "matrix edges", units, done, here=False)
 
 
 def _has_joined(work: ReadyWork, layout: MatrixLayout, chunks: Sequence[Sequence[Piece]]) -> bool:

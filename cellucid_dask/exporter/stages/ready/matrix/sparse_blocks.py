@@ -28,12 +28,11 @@ from cellucid_dask.exporter.stages.ready.matrix.blocks import (
     block_key,
     finished_blocks,
     open_runs,
-    run_units,
 )
 from cellucid_dask.exporter.stages.ready.matrix.columns import survey_columns, write_columns
 from cellucid_dask.exporter.stages.ready.matrix.spilled import ENTRY_BYTES, write_spilled_entries
 from cellucid_dask.exporter.stages.ready.matrix.strips import write_strip_entries
-from cellucid_dask.exporter.stages.ready.units import Unit, open_units
+from cellucid_dask.exporter.stages.ready.units import Unit, run_units
 from cellucid_dask.ready.layout import MatrixLayout
 from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
 
@@ -59,9 +58,7 @@ def write_strips(
         key = block_key(WRITTEN, (first, last))
         facts = (strip, last - first, int(starts[strip]), room)
         units.append(Unit(key, write_strip_entries, (stores, key, layout, every, *facts)))
-    done = {work.key: work for work in finished}
-    done |= {w.key: w for w in run_units(job, "matrix", open_units(units, finished))}
-    return layout, [done[unit.key] for unit in units]
+    return layout, run_units(job, "matrix", units, finished, here=False)
 
 
 def write_spilled_blocks(
@@ -82,7 +79,7 @@ def write_spilled_blocks(
         key = block_key(WRITTEN, cut)
         facts = (stores, key, layout, every, *cut, int(starts[cut[0]]))
         units.append(Unit(key, write_spilled_entries, facts))
-    done |= dict(zip(cuts, run_units(job, "matrix", units), strict=True))
+    done |= dict(zip(cuts, run_units(job, "matrix", units, (), here=False), strict=True))
     return layout, [done[cut] for cut in sorted(done)]
 
 
@@ -99,7 +96,7 @@ def write_column_blocks(
     for cut in cuts:
         key = block_key(SURVEYED, cut)
         units.append(Unit(key, survey_columns, (key, matrix, columns[slice(*cut)])))
-    works = run_units(job, "matrix survey", units, in_process=here)
+    works = run_units(job, "matrix survey", units, (), here=here)
     surveyed |= dict(zip(cuts, works, strict=True))
     facts = [surveyed[cut].facts for cut in sorted(surveyed)]
     counts = np.array([count for found in facts for count in found["counts"]], np.int64)
@@ -112,7 +109,7 @@ def write_column_blocks(
         key = block_key(WRITTEN, cut)
         what = (matrix, columns[slice(*cut)], int(starts[cut[0]]))
         units.append(Unit(key, write_columns, (stores, key, layout, *what)))
-    done |= dict(zip(cuts, run_units(job, "matrix", units, in_process=here), strict=True))
+    done |= dict(zip(cuts, run_units(job, "matrix", units, (), here=here), strict=True))
     return layout, [done[cut] for cut in sorted(done)]
 
 
