@@ -1,4 +1,7 @@
-"""Chunks of a ready file as bytes: padded, shuffled, deflated."""
+"""Chunks of a ready file as bytes: padded, shuffled, deflated.
+
+numcodecs is imported where it is needed: an export without ready files needs none of it.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,6 @@ import zlib
 from typing import Any, Final
 
 import numpy as np
-from numcodecs import Blosc, VLenUTF8, blosc
 from numpy.typing import NDArray
 
 from cellucid_dask.native.deflate import can_deflate, gzip_chunk, zlib_chunk
@@ -15,8 +17,6 @@ from cellucid_dask.ready.facts import LEVEL, Coding
 from cellucid_dask.ready.nodes import ArrayNode
 
 SMALLEST: Final = 4096  # bytes that the native library compresses as well as zlib
-# As zarr sets it too: threads would store the blocks of a chunk in the order they finish them.
-blosc.use_threads = False
 
 
 def encode_chunk(node: ArrayNode, values: Any, coding: Coding) -> bytes:
@@ -34,9 +34,7 @@ def encode_chunk(node: ArrayNode, values: Any, coding: Coding) -> bytes:
     raw: Any = _raw_text(node, values) if node.is_text else _raw_numbers(node, values)
     if coding == "zarr3":
         if node.is_shuffled:
-            codec = Blosc("zlib", LEVEL, Blosc.SHUFFLE, blocksize=0, typesize=node.itemsize)
-            encoded: bytes = codec.encode(raw)
-            return encoded
+            return _encode_blosc(raw, node.itemsize)
         return gzip_chunk(raw) if _is_native(node, raw) else gzip.compress(raw, LEVEL, mtime=0)
     if node.is_text and coding == "hdf5":
         return bytes(raw)
@@ -45,6 +43,16 @@ def encode_chunk(node: ArrayNode, values: Any, coding: Coding) -> bytes:
     if node.is_shuffled:
         raw = np.ascontiguousarray(raw.view(np.uint8).reshape(-1, node.itemsize).T)
     return zlib.compress(raw, LEVEL)
+
+
+def _encode_blosc(raw: NDArray[Any], itemsize: int) -> bytes:
+    from numcodecs import Blosc, blosc
+
+    # As zarr sets it too: threads would store the blocks of a chunk in the order they finish them.
+    blosc.use_threads = False
+    codec = Blosc("zlib", LEVEL, Blosc.SHUFFLE, blocksize=0, typesize=itemsize)
+    encoded: bytes = codec.encode(raw)
+    return encoded
 
 
 def _is_native(node: ArrayNode, raw: Any) -> bool:
@@ -64,6 +72,8 @@ def _raw_numbers(node: ArrayNode, values: Any) -> NDArray[Any]:
 
 def _raw_text(node: ArrayNode, values: Any) -> Any:
     """The strings of a whole chunk as the codec ``vlen-utf8`` stores them."""
+    from numcodecs import VLenUTF8
+
     whole = np.full(node.chunks, "", dtype=object)
     if node.shape:
         whole[: len(values)] = values

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 Format = Literal["zarr", "zarr.zip", "h5ad"]
 ZarrFormat = Literal[2, 3]

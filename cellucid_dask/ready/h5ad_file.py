@@ -15,7 +15,6 @@ from typing import Any
 import h5py
 import numpy as np
 from h5py import h5f, h5g, h5p
-from numcodecs import VLenBytes
 
 from cellucid_dask.errors import InputError
 from cellucid_dask.ready.chunk_table import ChunkTable
@@ -94,6 +93,8 @@ def _write_values(file: h5py.File, node: ArrayNode, table: ChunkTable) -> None:
 
 
 def _write_text(dataset: h5py.Dataset, node: ArrayNode, chunk: int, payload: bytes) -> None:
+    from numcodecs import VLenBytes
+
     # The bytes of vlen-utf8; HDF5 takes them without that they become Python strings.
     texts = VLenBytes().decode(payload)
     region = node.region(chunk)
