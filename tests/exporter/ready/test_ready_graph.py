@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from multimodal import write_mudata
 from ready_units import catalog_of, chunk_stores, read_array, run_units
 from scipy import sparse
 
@@ -218,6 +219,26 @@ def test_weights_of_any_type_become_float32(tmp_path: Path, dtype: str) -> None:
     given = dense if dtype == "f2" else sparse.csr_matrix(dense)
     expected = reference(dense.astype("f8"))
     assert_equal(stored(survey(atlas(given)), tmp_path)[0], expected)
+
+
+@pytest.mark.parametrize("make", [symmetric, directed])
+@pytest.mark.parametrize("kind", ["dense", "csr"])
+def test_a_graph_of_dask_is_read_by_blocks(tmp_path: Path, kind: str, make: Any) -> None:
+    import dask.array as da
+
+    blocks = da.from_array(make().toarray(), chunks=(20, N))
+    lazy = blocks.map_blocks(sparse.csr_matrix) if kind == "csr" else blocks
+    assert_equal(stored(survey(atlas(lazy)), tmp_path)[0], reference(make()))
+
+
+def test_a_modality_has_its_own_graph(tmp_path: Path) -> None:
+    own = atlas(symmetric())
+    path = write_mudata(
+        tmp_path / "m.h5mu", {"rna": own}, own.obs, obsp={"connectivities": directed()}
+    )
+    assert_equal(stored(survey(path, "rna"), tmp_path)[0], reference(symmetric()))
+    whole = survey(path, "rna", graph="whole:connectivities")
+    assert_equal(stored(whole, tmp_path)[0], reference(directed()))
 
 
 @pytest.mark.parametrize("make", [symmetric, directed])
