@@ -148,7 +148,7 @@ class _Groups:
 
 
 def _read_points(groups: Sequence[_Groups], latent: RowArray) -> Iterator[tuple[int, Any]]:
-    """Coordinates of some cells at a time as float32, with the number of the first.
+    """(d, n) float32 coordinates of n cells at a time, with the number of the first.
 
     A step takes a walk through the sums of all groups: of many groups, more cells share one.
     """
@@ -156,19 +156,19 @@ def _read_points(groups: Sequence[_Groups], latent: RowArray) -> Iterator[tuple[
     reader, n_cells = BlockReader(latent), latent.shape[0]
     for first in range(0, n_cells if groups else 0, step):
         for start, part in reader.parts(first, min(first + step, n_cells)):
-            yield start, part.astype(np.float32, copy=False)
+            yield start, np.ascontiguousarray(part.T, np.float32)
 
 
 def _find_means(groups: Sequence[_Groups], latent: RowArray) -> list[NDArray[np.float64]]:
     """(d, K + 1) means of the coordinates of each group, added cell by cell; the last is none."""
     sums = [np.zeros((latent.shape[1], group.counts.size + 1)) for group in groups]
-    for start, rows in _read_points(groups, latent):
+    for start, points in _read_points(groups, latent):
         for group, totals in zip(groups, sums, strict=True):
             # The sums so far come first, so that each value is added to the sum of those before.
             before = np.arange(group.counts.size + 1)
-            places = np.concatenate([before, group.numbers[start : start + len(rows)]])
-            for axis, total in enumerate(totals):
-                total[:] = np.bincount(places, np.concatenate([total, rows[:, axis]]))
+            places = np.concatenate([before, group.numbers[start : start + points.shape[1]]])
+            for total, values in zip(totals, points, strict=True):
+                total[:] = np.bincount(places, np.concatenate([total, values]))
     for group, totals in zip(groups, sums, strict=True):
         totals[:, :-1] /= group.counts
     return sums
@@ -179,12 +179,12 @@ def _measure(
 ) -> list[NDArray[np.float64]]:
     """(n_cells,) distances of the cells to the means of their groups, squares added by column."""
     distances = [np.zeros(latent.shape[0]) for _ in groups]
-    for start, rows in _read_points(groups, latent):
+    for start, points in _read_points(groups, latent):
+        cells = slice(start, start + points.shape[1])
         for group, centers, found in zip(groups, means, distances, strict=True):
-            numbers = group.numbers[start : start + len(rows)]
-            squares = found[start : start + len(rows)]
-            for axis, mean in enumerate(centers):
-                difference = rows[:, axis] - mean[numbers]
+            numbers, squares = group.numbers[cells].astype(np.intp), found[cells]
+            for mean, values in zip(centers, points, strict=True):
+                difference = values - mean[numbers]
                 difference *= difference
                 squares += difference
             np.sqrt(squares, out=squares)
