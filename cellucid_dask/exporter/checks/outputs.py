@@ -28,11 +28,10 @@ def survey_outputs(
     """
     if options.formats == (FOLDER,):
         return survey(source, options, vectors)
+    ready = survey_ready(source, options)  # leaves out at least the cells that a folder would
     if FOLDER in options.formats:
-        catalog = survey(source, options, vectors)
-        ready = survey_ready(catalog.source, options)
+        catalog = survey(ready.source, options, vectors)
     else:
-        ready = survey_ready(source, options)
         catalog = Catalog(ready.n_cells, Discovery(), ready.source, genes=ready.genes)
     catalog.ready = ready
     catalog.problems = list(dict.fromkeys([*catalog.problems, *ready.problems]))

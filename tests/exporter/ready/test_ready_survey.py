@@ -168,6 +168,18 @@ def test_check_takes_the_format(tmp_path: Path, capfd: pytest.CaptureFixture[str
     assert "'a:b' has the character ':'" in ended.err
 
 
+def test_all_formats_hold_the_same_cells() -> None:
+    """A folder alone would keep the cells whose principal components are infinite."""
+    adata = atlas()
+    adata.obsm["X_umap_2d"][3] = np.nan
+    adata.obsm["X_pca"][7] = np.inf
+    found = check(adata, format="folder,zarr", drop_cells_without_embedding=True)
+    assert found.ok, found.problems
+    assert [text for text in found.warnings if "are left out" in text and "cells have" in text] == [
+        "2 of 60 cells have NaN or Inf in an embedding and are left out"
+    ]
+
+
 def test_a_modality_has_the_record_of_the_whole(tmp_path: Path) -> None:
     adata = atlas()
     path = write_mudata(tmp_path / "m.h5mu", {"rna": adata}, adata.obs[[]])
