@@ -119,18 +119,22 @@ def _is_unique(column: TypedColumn, *, in_hdf5: bool) -> bool:
     """
     import pandas as pd
 
-    pieces = []
+    hashes = np.empty(column.length, np.uint64)
     for start, stop in column.steps():
         texts = column.read(start, stop)
-        _refuse_other_objects(texts, start)
-        if any(text is None for text in texts):
+        if _has_missing(texts, start):
             return False
         check_text(texts, in_hdf5=in_hdf5)
-        hashes = pd.util.hash_array(texts, categorize=False)
-        if np.unique(hashes).size < hashes.size:
+        hashes[start:stop] = pd.util.hash_array(texts, categorize=False)
+        if _repeat(hashes[start:stop].copy()):
             return False
-        pieces.append(hashes)
-    return np.unique(np.concatenate([np.zeros(0, np.uint64), *pieces])).size == column.length
+    return not _repeat(hashes)
+
+
+def _repeat(hashes: NDArray[np.uint64]) -> bool:
+    """Whether one is there twice; sorts them in place."""
+    hashes.sort()
+    return bool((hashes[1:] == hashes[:-1]).any())
 
 
 def _distinct_texts(column: TypedColumn) -> NDArray[Any]:
@@ -138,21 +142,23 @@ def _distinct_texts(column: TypedColumn) -> NDArray[Any]:
     found: set[str] = set()
     for start, stop in column.steps():
         texts = column.read(start, stop)
-        _refuse_other_objects(texts, start)
+        _has_missing(texts, start)
         found.update(texts)
     found.discard(None)
     return np.array(sorted(found), dtype=object)
 
 
-def _refuse_other_objects(texts: NDArray[Any], start: int) -> None:
-    """Raise InputError when an object is no text; None is one that is missing."""
+def _has_missing(texts: NDArray[Any], start: int) -> bool:
+    """Whether a text is None; raise InputError when an object is neither."""
     import pandas as pd
 
-    present = texts[[text is not None for text in texts]]
-    if present.size and pd.api.types.infer_dtype(present, skipna=False) != "string":
-        row = next(i for i, v in enumerate(texts) if v is not None and not isinstance(v, str))
-        what = f"mixes text with other values, such as {texts[row]!r} in row {start + row:,}"
-        raise InputError(what, fix=AS_TEXT)
+    if pd.api.types.infer_dtype(texts, skipna=False) in ("string", "empty"):
+        return False
+    for row, value in enumerate(texts, start):
+        if value is not None and not isinstance(value, str):
+            what = f"mixes text with other values, such as {value!r} in row {row:,}"
+            raise InputError(what, fix=AS_TEXT)
+    return True
 
 
 def _refuse_infinite(column: TypedColumn) -> None:

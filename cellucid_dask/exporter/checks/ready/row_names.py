@@ -82,59 +82,71 @@ def find_repeats(column: TypedColumn, *, in_hdf5: bool = False) -> Repeats | Non
         When a row has no name.
     """
     hashes = _hash_all(column, in_hdf5=in_hdf5)
-    values, counts = np.unique(hashes, return_counts=True)
-    repeated = values[counts > 1]
+    repeated = _repeated(hashes)
     if not repeated.size:
         return None
-    rows = np.flatnonzero(np.isin(hashes, repeated))
-    second = _concatenate(
-        [
-            _hash(
-                names[rows[slice(*np.searchsorted(rows, (start, start + names.size)))] - start], 2
-            )
-            for start, names in pieces_of_names(column)
-        ]
-    )
-    order = np.lexsort((second, hashes[rows]))  # stable: rows of one name stay in their order
-    pairs = np.stack([hashes[rows][order], second[order]])
-    is_first = np.append(True, (pairs[:, 1:] != pairs[:, :-1]).any(axis=0))
-    if is_first.all():
+    rows = np.flatnonzero(_are_among(hashes, repeated))
+    second = np.empty(rows.size, np.uint64)
+    for start, names in pieces_of_names(column):
+        here = slice(*np.searchsorted(rows, (start, start + names.size)))
+        second[here] = _hash(names[rows[here] - start], 2)
+    first = hashes[rows]
+    order = np.lexsort((second, first))  # stable: rows of one name stay in their order
+    differs = np.ones(rows.size, bool)
+    differs[1:] = np.diff(first[order]) != 0
+    differs[1:] |= np.diff(second[order]) != 0
+    if differs.all():
         return None
     places = np.arange(rows.size)
     ordinals = np.zeros(hashes.size, np.int32)
-    ordinals[rows[order]] = places - np.maximum.accumulate(np.where(is_first, places, 0))
+    ordinals[rows[order]] = places - np.maximum.accumulate(np.where(differs, places, 0))
     return Repeats(ordinals, _taken_numbers(column, repeated))
 
 
 def _hash_all(column: TypedColumn, *, in_hdf5: bool) -> NDArray[np.uint64]:
     """(n,) hash of each name; InputError when one is missing or empty."""
-    hashes, total, first = [], 0, 0
+    import pandas as pd
+
+    hashes, total, first = np.empty(column.length, np.uint64), 0, 0
     for start, names in pieces_of_names(column):
-        empty = [row for row, name in enumerate(names) if not name or not isinstance(name, str)]
-        first = start + empty[0] if empty and not total else first
-        total += len(empty)
-        if not total:
-            check_text(names, in_hdf5=in_hdf5)
-            hashes.append(_hash(names))
+        if pd.api.types.infer_dtype(names, skipna=False) != "string" or (names == "").any():
+            empty = [i for i, name in enumerate(names) if not isinstance(name, str) or not name]
+            first = first if total else start + empty[0]
+            total += len(empty)
+            continue
+        check_text(names, in_hdf5=in_hdf5)
+        hashes[start : start + names.size] = _hash(names)
     if total:
         what = (
             f"has no text in {total:,} of {column.length:,} rows, the first of which is {first:,}"
         )
         raise InputError(what, fix="give each row a name")
-    return _concatenate(hashes)
+    return hashes
 
 
 def _taken_numbers(column: TypedColumn, repeated: NDArray[np.uint64]) -> dict[str, list[int]]:
     """Numbers behind names whose hash is one of `repeated`, rising."""
     found: dict[str, set[int]] = {}
     for _, names in pieces_of_names(column):
-        numbered = [name.rpartition("-") for name in names if name[-1:].isdecimal()]
-        heads = np.array([head for head, _, _ in numbered], dtype=object)
-        for i in np.flatnonzero(np.isin(_hash(heads), repeated)):
-            head, dash, number = numbered[i]
-            if dash and number.isascii() and number.isdecimal() and number[0] != "0":
-                found.setdefault(head, set()).add(int(number))
+        heads = np.array([name.rpartition("-")[0] for name in names], dtype=object)
+        for i in np.flatnonzero(_are_among(_hash(heads), repeated)):
+            number = names[i][len(heads[i]) + 1 :]
+            if number.isascii() and number.isdecimal() and number[0] != "0":
+                found.setdefault(heads[i], set()).add(int(number))
     return {head: sorted(numbers) for head, numbers in found.items()}
+
+
+def _repeated(hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Values that are there more than once, rising; by sorting, as np.unique takes much memory."""
+    values = np.sort(hashes)
+    again = values[1:][values[1:] == values[:-1]]
+    return again[np.append(True, again[1:] != again[:-1])] if again.size else again
+
+
+def _are_among(hashes: NDArray[np.uint64], values: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Whether each hash is one of `values`, which rise."""
+    places = np.searchsorted(values, hashes)
+    return values[np.minimum(places, values.size - 1)] == hashes
 
 
 def _hash(names: NDArray[Any], number: int = 1) -> NDArray[np.uint64]:
@@ -142,7 +154,3 @@ def _hash(names: NDArray[Any], number: int = 1) -> NDArray[np.uint64]:
 
     key = {} if number == 1 else {"hash_key": _SECOND_KEY}
     return pd.util.hash_array(names, categorize=False, **key)
-
-
-def _concatenate(pieces: list[NDArray[np.uint64]]) -> NDArray[np.uint64]:
-    return np.concatenate([np.zeros(0, np.uint64), *pieces])
