@@ -9,6 +9,7 @@ import click
 COMMANDS = {  # name: module of its command below `benchmarks`, line of the list
     "export": ("export.command", "Time exports and compare them with cellucid 0.0.9."),
     "native": ("native.command", "Time the native gene path beside the numpy path."),
+    "deflate": ("deflate.command", "Time compressors of the chunks of ready files."),
     "serve": ("serve.command", "Load the server and time its first responses."),
     "page": ("page.command", "Time the viewer page in a real Chromium."),
     "page-libraries": ("page.libraries", "Compare rendering libraries with the viewer page."),

@@ -2,11 +2,6 @@
 #include "adler32.h"
 #include "match_block.h"
 
-enum {
-    TRIAL = 16384,  /* bytes that decide whether repeats are looked for in the rest */
-    WORTHWHILE = 256 /* what this part of the bits is saved for */
-};
-
 /* All that is needed beside the input and the output; too large for the stack of a thread. */
 typedef struct {
     Search search;
@@ -34,22 +29,44 @@ static void shuffle(const uint8_t *raw, uint64_t n_items, unsigned width, uint8_
             planes[byte * n_items + i] = raw[i * width + byte];
 }
 
-/* Whether repeats save bits beside runs; looked for where runs leave something to save. */
-static int has_repeats(Workshop *shop, uint32_t start, uint32_t end)
+typedef void Find(Search *search, uint32_t start, uint32_t end, Matches *matches);
+
+/* How to look for repeats beside runs, which `block` was planned with; NULL where they are not
+ * likely to save bits. Those of a sample are counted, where runs leave something to save. */
+static Find *choose_finder(Workshop *shop, uint32_t start, uint32_t end, const MatchBlock *block)
 {
+    enum { SAMPLE = 16384, MATCH_BITS = 5 }; /* beside those of the distance */
     const uint8_t *bytes = shop->search.bytes;
-    if (shop->blocks[0].n_bits < (uint64_t)(end - start) / 4)
-        return 0;
-    if (end - start > TRIAL)
-        end = start + TRIAL;
-    MatchBlock with_runs;
-    find_runs(&shop->search, start, end, &shop->repeats);
-    plan_matches(bytes, start, end, &shop->repeats, &with_runs);
+    const uint64_t n_bytes = end - start;
+    if (n_bytes < SHORTEST_MATCH || block->n_bits < n_bytes / 16)
+        return NULL;
+    if (n_bytes > SAMPLE)
+        end = start + SAMPLE;
     shop->repeats.n = 0;
-    find_repeats(&shop->search, start, end, &shop->repeats);
-    plan_matches(bytes, start, end, &shop->repeats, &shop->blocks[1]);
-    const uint64_t saved = with_runs.n_bits - with_runs.n_bits / WORTHWHILE;
-    return shop->blocks[1].n_bits < saved;
+    find_recent_bytes(&shop->search, start, end, &shop->repeats);
+    const uint64_t n_sample = (end - start) * block->n_bits / n_bytes;
+    uint64_t n_saved = 0;
+    for (unsigned i = 0; i < shop->repeats.n; i++) {
+        const Match match = shop->repeats.at[i];
+        if (match.distance == 1)
+            continue;
+        uint64_t as_literals = 0;
+        for (int byte = 0; byte < match.length; byte++)
+            as_literals += block->lengths[bytes[match.position + byte]];
+        const uint64_t with_runs = match.length * block->n_bits / n_bytes;
+        as_literals = with_runs < as_literals ? with_runs : as_literals;
+        const unsigned as_match = MATCH_BITS + distance_bits(distance_symbol(match.distance));
+        n_saved += as_literals > as_match ? as_literals - as_match : 0;
+    }
+    /* Where runs have most of the bytes, repeats of several of them save more than the sample
+     * tells, which takes three bytes at a time. */
+    if (block->n_bits < 4 * n_bytes)
+        return n_saved ? find_repeats : NULL;
+    if (n_saved <= n_sample / 128)
+        return NULL;
+    if (n_saved > n_sample / 4 * 3)
+        return find_long_repeats;
+    return n_saved > n_sample / 4 ? find_repeats : find_recent_bytes;
 }
 
 /* One block of a part of a plane, or of any bytes. */
@@ -60,12 +77,12 @@ static const MatchBlock *plan_bytes(Workshop *shop, uint32_t start, uint32_t end
     find_runs(&shop->search, start, end, &shop->runs);
     plan_matches(bytes, start, end, &shop->runs, &shop->blocks[0]);
     *matches = &shop->runs;
-    if (!has_repeats(shop, start, end))
+    Find *find = choose_finder(shop, start, end, &shop->blocks[0]);
+    if (!find)
         return &shop->blocks[0];
-    if (end - start > TRIAL) {
-        find_repeats(&shop->search, start + TRIAL, end, &shop->repeats);
-        plan_matches(bytes, start, end, &shop->repeats, &shop->blocks[1]);
-    }
+    shop->repeats.n = 0;
+    find(&shop->search, start, end, &shop->repeats);
+    plan_matches(bytes, start, end, &shop->repeats, &shop->blocks[1]);
     if (shop->blocks[1].n_bits >= shop->blocks[0].n_bits)
         return &shop->blocks[0];
     *matches = &shop->repeats;

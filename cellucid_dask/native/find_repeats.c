@@ -7,20 +7,17 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-enum { MAX_LEVELS = 4, LEVEL_BITS = TABLE_BITS - 2, VALUE = 4 };
+enum { MAX_LEVELS = 4, LEVEL_BITS = TABLE_BITS - 2 };
 
-/* Hash of `length` bytes, of those up to `done` already in `*state`. */
-INLINE uint32_t hash_bytes(const uint8_t *bytes, int length, int done, uint64_t *state)
+/* Hash of `length` bytes, of which `*done` are in `*state`; 8 are readable. */
+INLINE uint32_t hash_bytes(const uint8_t *bytes, int length, int *done, uint64_t *state)
 {
     const uint64_t factor = 0x9E3779B97F4A7C15u;
-    for (; done + 8 <= length; done += 8)
-        *state = (*state ^ *state >> 31) * factor + load8(bytes + done);
-    uint64_t hash = *state;
-    if (length > done && length > 8)
-        hash = (hash ^ hash >> 31) * factor + load8(bytes + length - 8);
-    else if (length > done)
-        hash = load8(bytes) << (64 - 8 * length);
-    return (uint32_t)((hash ^ hash >> 32) * factor >> (64 - LEVEL_BITS));
+    if (length <= 8)
+        return (load8(bytes) << (64 - 8 * length)) * factor >> (64 - LEVEL_BITS);
+    for (; *done < length; *done += 8)
+        *state = (*state ^ *state >> 31) * factor + load8(bytes + *done);
+    return (uint32_t)((*state ^ *state >> 32) * factor >> (64 - LEVEL_BITS));
 }
 
 /* Note unit `i`, and where its levels were seen before: that many units back, modulo 2**16. */
@@ -28,12 +25,12 @@ INLINE void note(Search *search, uint32_t i, int unit, const int *levels, uint16
 {
     const uint8_t *bytes = search->bytes + (size_t)i * unit;
     uint64_t state = 0;
-    for (int level = 0, done = 0; level < MAX_LEVELS && levels[level]; level++) {
-        const uint32_t hash = hash_bytes(bytes, levels[level], done, &state);
+    int done = 0;
+    for (int level = 0; level < MAX_LEVELS && levels[level]; level++) {
+        const uint32_t hash = hash_bytes(bytes, levels[level], &done, &state);
         uint16_t *seen = search->table + (level << LEVEL_BITS) + hash;
         back[level] = (uint16_t)(i - *seen);
         *seen = (uint16_t)i;
-        done = levels[level] & ~7;
     }
 }
 
@@ -60,6 +57,13 @@ INLINE Match find_match(Search *search, uint32_t i, int unit, const int *levels,
     return found;
 }
 
+/* Whether at least 4 bytes equal the one before, which lies in the part as well. */
+INLINE int continues_run(const Search *search, uint32_t at, uint32_t start, unsigned most)
+{
+    const uint8_t *bytes = search->bytes + at;
+    return at > start && most >= 4 && load4(bytes) == bytes[-1] * 0x01010101u;
+}
+
 /* Matches of at least `shortest` bytes from `start` on, before those that are there already. */
 INLINE void find(Search *search, uint32_t start, uint32_t end, int unit, const int *levels,
                  unsigned shortest, Matches *matches)
@@ -77,8 +81,13 @@ INLINE void find(Search *search, uint32_t start, uint32_t end, int unit, const i
         const uint32_t left = end - at;
         unsigned most = left < LONGEST_MATCH ? left : LONGEST_MATCH;
         most -= most % unit;
-        if (at < stop) {
+        if (unit == 1 && continues_run(search, at, start, most)) {
+            match = (Match){at, 0, 1};
+            match.length = equal_bytes(search->bytes + at, search->bytes + at - 1, most);
+        } else if (at < stop) {
             match = find_match(search, at / unit, unit, levels, most);
+            if (unit == 1 && is_run(search, match))
+                match.length = 0;
         } else { /* of the last bytes, what goes on as the match before */
             const uint8_t *bytes = search->bytes + at;
             match.length = match.distance ? equal_bytes(bytes, bytes - match.distance, most) : 0;
@@ -101,65 +110,19 @@ INLINE void find(Search *search, uint32_t start, uint32_t end, int unit, const i
     matches->n = n;
 }
 
-void find_repeats(Search *search, uint32_t start, uint32_t end, Matches *matches)
-{
-    static const int levels[MAX_LEVELS] = {3, 4, 6, 0};
-    find(search, start, end, 1, levels, SHORTEST_MATCH, matches);
-}
-
-#define FIND_VALUES(NAME, ...)                                                                     \
-    static void NAME(Search *search, uint32_t start, uint32_t end, Matches *matches)               \
+#define FIND(KIND, NAME, UNIT, SHORTEST, ...)                                                      \
+    KIND NAME(Search *search, uint32_t start, uint32_t end, Matches *matches)                      \
     {                                                                                              \
         static const int levels[MAX_LEVELS] = {__VA_ARGS__};                                       \
-        find(search, start, end, VALUE, levels, VALUE, matches);                                   \
+        find(search, start, end, UNIT, levels, SHORTEST, matches);                                 \
     }
 
-FIND_VALUES(find_varied, 4, 8, 16)
-FIND_VALUES(find_similar, 4, 8, 16, 32)
-FIND_VALUES(find_alike, 4, 16, 32, 64)
-FIND_VALUES(find_equal, 4, 32, 64, 128)
-
-INLINE uint32_t hash_value(uint32_t value, int bits)
-{
-    return value * 2654435761u >> (32 - bits);
-}
-
-/* Of values that hardly any other equals, or that none follows again: the last two places where
- * something of the same hash was seen, and the nearer one that fits. */
-static void find_single(Search *search, uint32_t start, uint32_t end, Matches *matches)
-{
-    enum { WINDOW = LARGEST_DISTANCE / VALUE };
-    const uint8_t *bytes = search->bytes;
-    unsigned n = matches->n;
-    const uint32_t last = end / VALUE;
-    for (uint32_t i = start / VALUE; i < last; i++) {
-        const uint32_t value = load4(bytes + (size_t)i * VALUE);
-        uint16_t *seen = search->table + 2 * hash_value(value, TABLE_BITS - 1);
-        const uint32_t near = (uint16_t)(i - seen[0]), far = (uint16_t)(i - seen[1]);
-        seen[1] = seen[0];
-        seen[0] = (uint16_t)i;
-        uint32_t back = far;
-        if (near - 1 < WINDOW && near <= i && load4(bytes + (size_t)(i - near) * VALUE) == value)
-            back = near;
-        else if (far - 1 >= WINDOW || far > i || load4(bytes + (size_t)(i - far) * VALUE) != value)
-            continue;
-        const uint8_t *next = bytes + (size_t)(i + 1) * VALUE;
-        unsigned length = VALUE;
-        if (i + 1 < last && load4(next) == load4(next - (size_t)back * VALUE)) {
-            const uint32_t left = (last - i) * VALUE;
-            const unsigned most = left < LONGEST_MATCH ? left : LONGEST_MATCH & ~3;
-            length = equal_bytes(next - VALUE, next - (size_t)(back + 1) * VALUE, most) & ~3u;
-        }
-        matches->at[n++] = (Match){i * VALUE, length, back * VALUE};
-        for (const uint32_t end_of_match = i + length / VALUE; i + 1 < end_of_match;) {
-            seen = search->table +
-                   2 * hash_value(load4(bytes + (size_t)++i * VALUE), TABLE_BITS - 1);
-            seen[1] = seen[0];
-            seen[0] = (uint16_t)i;
-        }
-    }
-    matches->n = n;
-}
+FIND(void, find_repeats, 1, SHORTEST_MATCH, 3, 4, 6)
+FIND(void, find_long_repeats, 1, SHORTEST_MATCH, 3, 8, 16, 32)
+FIND(static void, find_varied, VALUE, VALUE, 4, 8, 16)
+FIND(static void, find_similar, VALUE, VALUE, 4, 8, 16, 32)
+FIND(static void, find_alike, VALUE, VALUE, 4, 16, 32, 64)
+FIND(static void, find_equal, VALUE, VALUE, 4, 32, 64, 128)
 
 /* How many kinds of values a sample of the part has, in 1/16: two of them are equal as often as if
  * so many were equally frequent. */
@@ -170,7 +133,7 @@ static uint64_t count_kinds(const uint8_t *bytes, uint32_t start, uint32_t end)
     const uint32_t step = (end - start) / VALUE / SAMPLE + 1;
     uint64_t n = 0, n_pairs = 0, n_equal = 0;
     for (uint32_t at = start; at < end; at += step * VALUE) {
-        n_equal += counts[hash_value(load4(bytes + at), BITS)]++;
+        n_equal += counts[hash_word(load4(bytes + at), BITS)]++;
         n_pairs += n++;
     }
     return 16 * n_pairs / (n_equal + 1);
@@ -180,7 +143,7 @@ void find_values(Search *search, uint32_t start, uint32_t end, Matches *matches)
 {
     const uint64_t kinds = count_kinds(search->bytes, start, end);
     if (kinds >= 16 * 32)
-        find_single(search, start, end, matches);
+        find_recent_values(search, start, end, matches);
     else if (kinds >= 16 * 4)
         find_varied(search, start, end, matches);
     else if (kinds >= 16 * 2)

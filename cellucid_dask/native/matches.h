@@ -10,7 +10,8 @@
 enum {
     LARGEST_PART = 65536, /* bytes */
     MAX_MATCHES = LARGEST_PART / SHORTEST_MATCH,
-    TABLE_BITS = 17
+    TABLE_BITS = 17,
+    VALUE = 4 /* bytes */
 };
 
 typedef struct {
@@ -35,11 +36,18 @@ typedef struct {
 /* Bytes that equal the byte before. */
 void find_runs(const Search *search, uint32_t start, uint32_t end, Matches *matches);
 
-/* What was seen before of any bytes. */
+/* What was seen before of any bytes: where many of them were, or nearly all. */
 void find_repeats(Search *search, uint32_t start, uint32_t end, Matches *matches);
+void find_long_repeats(Search *search, uint32_t start, uint32_t end, Matches *matches);
+
+/* The same where few of them were: three bytes by where these were seen last. */
+void find_recent_bytes(Search *search, uint32_t start, uint32_t end, Matches *matches);
 
 /* What was seen before of values of 4 bytes; `start` and `end` are multiples of it. */
 void find_values(Search *search, uint32_t start, uint32_t end, Matches *matches);
+
+/* The same where hardly any equals another: by where each was seen last. */
+void find_recent_values(Search *search, uint32_t start, uint32_t end, Matches *matches);
 
 static inline uint64_t load8(const uint8_t *bytes)
 {
@@ -55,6 +63,11 @@ static inline uint32_t load4(const uint8_t *bytes)
     return word;
 }
 
+static inline uint32_t hash_word(uint32_t word, int bits)
+{
+    return word * 2654435761u >> (32 - bits);
+}
+
 /* How many of at most `most` bytes are equal. */
 static inline unsigned equal_bytes(const uint8_t *one, const uint8_t *other, unsigned most)
 {
@@ -67,6 +80,15 @@ static inline unsigned equal_bytes(const uint8_t *one, const uint8_t *other, uns
     while (n < most && one[n] == other[n])
         n++;
     return n;
+}
+
+/* Whether a match goes not far beyond the run that begins with it: a literal and a run are cheaper
+ * than a long distance. */
+static inline int is_run(const Search *search, Match match)
+{
+    const uint8_t *bytes = search->bytes + match.position;
+    return match.distance > 1 && match.length > SHORTEST_MATCH &&
+           match.length < SHORTEST_MATCH + equal_bytes(bytes, bytes + 1, match.length - 1);
 }
 
 #endif
