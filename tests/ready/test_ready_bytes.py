@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 import subprocess
 import time
@@ -172,6 +173,9 @@ def test_entries_of_a_zip(atlas: Stored, tmp_path: Path, container: str) -> None
     assert is_document == sorted(is_document), "chunks come first"
     last = {"v2": [".zattrs", ".zgroup", ".zmetadata"]}.get(container[:2], ["zarr.json"])
     assert names[-len(last) :] == last
+    places = [[int(p) if p.isdigit() else p for p in re.split("[/.]", name)] for name in names]
+    places = [place for place, document in zip(places, is_document, strict=True) if not document]
+    assert places == sorted(places, key=lambda place: [(isinstance(p, int), p) for p in place])
     chunks = [name for name in names if name.startswith("X/data/")][:-1]
     if container == "v2.zarr.zip":
         assert chunks[:-1] == [f"X/data/{i}" for i in range(len(chunks) - 1)]
@@ -210,6 +214,10 @@ def test_shards_hold_chunks_that_lie_beside_one_another(atlas: Stored, tmp_path:
         np.testing.assert_array_equal(found[part], values[name][part])
         np.testing.assert_array_equal(found[:], values[name])
         assert len(list((path / name / "c").iterdir())) == 2
+        last = (path / name / "c" / "1").read_bytes()
+        index = np.frombuffer(last[-4 - 16 * SHARD_CHUNKS : -4], "<u8").reshape(-1, 2)
+        assert (index[300 - SHARD_CHUNKS :] == 2**64 - 1).all(), "chunks beyond the array"
+        assert index[300 - SHARD_CHUNKS - 1].sum() == len(last) - 4 - 16 * SHARD_CHUNKS
     assert root["obs/o0"].shards is None
 
 
