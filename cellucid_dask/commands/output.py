@@ -45,7 +45,7 @@ def format_result(result: ExportResult) -> Iterator[str]:
     if result.gene_path == "numpy":
         yield f"note: genes go through numpy, which is slower: {result.gene_path_reason}"
     if not result.written:
-        yield f"dry run: nothing was written to {result.out}"
+        yield f"dry run: nothing was written to {', '.join(result.outputs.values())}"
         return
     head = "latent "
     yield from (
@@ -55,7 +55,7 @@ def format_result(result: ExportResult) -> Iterator[str]:
     )
     edges = "no graph" if result.n_edges is None else f"{result.n_edges:,} edges"
     yield (
-        f"wrote {result.out}: {result.n_cells:,} cells, {result.n_genes:,} genes, "
+        f"wrote {', '.join(result.outputs.values())}: {result.n_cells:,} cells, {result.n_genes:,} genes, "
         f"{result.n_obs_fields} obs columns, {edges}; "
         f"{result.files:,} files, {decimal(result.bytes)}"
     )
@@ -68,8 +68,10 @@ def format_result(result: ExportResult) -> Iterator[str]:
     )
     yield f"seconds: {slow or 'none of note'}; {result.total_seconds:.1f} in all"
     yield f"peak memory of {result.peak_memory_of}: {decimal(result.peak_memory_bytes)}"
-    root = Path(result.out).parent
-    yield f"next: cellucid-dask catalog {_short(root)}"
+    if "folder" in result.outputs:
+        yield f"next: cellucid-dask catalog {_short(Path(result.out).parent)}"
+    else:
+        yield f"next: cellucid-dask serve {_short(Path(result.out))}"
 
 
 def _short(path: Path) -> str:

@@ -17,6 +17,7 @@ from cellucid_dask.files import bytes_of
 from cellucid_dask.ready.encode import encode_chunk
 from cellucid_dask.ready.facts import Coding, Format, ZarrFormat
 from cellucid_dask.ready.nodes import ArrayNode
+from cellucid_dask.ready.shards import is_sharded
 from cellucid_dask.ready.zarr_keys import chunk_key
 
 
@@ -99,7 +100,7 @@ class ChunkWriter:
                 coding = "zarr2"  # of numbers it has the same bytes
             if coding not in encoded:
                 encoded[coding] = encode_chunk(node, values, coding)
-            if target.folder:
+            if target.folder and not (target.sharded and is_sharded(node)):
                 self._store(target, node, chunk, encoded[coding])
                 continue
             if coding not in packed:  # once, also where an h5ad and a zip are made of them
