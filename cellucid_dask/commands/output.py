@@ -30,23 +30,32 @@ def print_lines(lines: Iterable[str]) -> None:
 
 def format_result(result: ExportResult) -> Iterator[str]:
     """Lines that tell the plan of a dry run, or what a run did."""
-    from rich.filesize import decimal
-
+    outputs = ", ".join(result.outputs.values())
     if not result.written:
-        for name, value in result.plan.items():
-            yield f"{name:>18}  {value}"
-        if result.resumed:
-            yield f"{'done already':>18}  {result.resumed}"
-        yield "inputs"
-        for line in result.discovered:
-            yield f"  {line}"
+        yield from _format_plan(result)
     for line in result.warnings:
         yield f"warning: {line}"
     if result.gene_path == "numpy":
         yield f"note: genes go through numpy, which is slower: {result.gene_path_reason}"
     if not result.written:
-        yield f"dry run: nothing was written to {', '.join(result.outputs.values())}"
+        yield f"dry run: nothing was written to {outputs}"
         return
+    yield from _format_written(result, outputs)
+
+
+def _format_plan(result: ExportResult) -> Iterator[str]:
+    for name, value in result.plan.items():
+        yield f"{name:>18}  {value}"
+    if result.resumed:
+        yield f"{'done already':>18}  {result.resumed}"
+    yield "inputs"
+    for line in result.discovered:
+        yield f"  {line}"
+
+
+def _format_written(result: ExportResult, outputs: str) -> Iterator[str]:
+    from rich.filesize import decimal
+
     head = "latent "
     yield from (
         f"latent space: {line.removeprefix(head).strip()}"
@@ -54,10 +63,10 @@ def format_result(result: ExportResult) -> Iterator[str]:
         if line.startswith(head)
     )
     edges = "no graph" if result.n_edges is None else f"{result.n_edges:,} edges"
+    files = "1 file" if result.files == 1 else f"{result.files:,} files"
     yield (
-        f"wrote {', '.join(result.outputs.values())}: {result.n_cells:,} cells, {result.n_genes:,} genes, "
-        f"{result.n_obs_fields} obs columns, {edges}; "
-        f"{result.files:,} files, {decimal(result.bytes)}"
+        f"wrote {outputs}: {result.n_cells:,} cells, {result.n_genes:,} genes, "
+        f"{result.n_obs_fields} obs columns, {edges}; {files}, {decimal(result.bytes)}"
     )
     if result.verified is not None:
         yield "verified: every file was read and is correct"

@@ -9,6 +9,7 @@ from cellucid_dask.exporter.checks.ready.catalog import ReadyCatalog
 from cellucid_dask.exporter.checks.survey import Catalog
 from cellucid_dask.exporter.planning.obs_memory import ObsMemory
 from cellucid_dask.exporter.planning.plan import SMALL, Plan
+from cellucid_dask.exporter.planning.ready_memory import cells_bytes
 from cellucid_dask.exporter.recovery.journal import FinishedWork, Journal
 from cellucid_dask.exporter.recovery.staging import StagingFolders
 from cellucid_dask.files import Receipt
@@ -80,6 +81,7 @@ class Job:
         if not self.engine.uses_dask:
             few = few or self._obs_values * OBS_COST < matrix.nnz
         need = self.plan.peak_bytes + ObsMemory.of(self.catalog).least
+        need += 0 if self.ready is None else cells_bytes(self.ready)
         return few and need <= self.plan.worker_bytes
 
     @property

@@ -9,6 +9,7 @@ import numpy as np
 from cellucid_dask.exporter.checks.genes import Genes
 from cellucid_dask.exporter.checks.survey import Catalog
 from cellucid_dask.exporter.planning.obs_memory import ObsMemory
+from cellucid_dask.exporter.planning.ready_memory import cells_bytes
 from cellucid_dask.format import value_dtype
 from cellucid_dask.native.encoder import record_dtype
 from cellucid_dask.options.export import ExportOptions
@@ -55,6 +56,8 @@ def least_bytes(catalog: Catalog, options: ExportOptions) -> int:
             row = matrix.shape[1] * (matrix.dtype.itemsize + 14)
             row *= matrix.chunks[0] if matrix.chunks else 1
             largest = max(largest, vector + 16 * MiB, min(row, 256 * MiB))
+    if catalog.ready is not None:
+        largest = max(largest, cells_bytes(catalog.ready))
     return max(largest, ObsMemory.of(catalog).least) + selection_bytes(catalog)
 
 

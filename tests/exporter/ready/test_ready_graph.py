@@ -19,6 +19,7 @@ from scipy import sparse
 from cellucid_dask.exporter.checks.ready import graph as graph_check
 from cellucid_dask.exporter.checks.ready.catalog import ReadyCatalog
 from cellucid_dask.exporter.checks.ready.graph import survey_graph
+from cellucid_dask.exporter.planning import ready_memory
 from cellucid_dask.exporter.stages.ready import csr_writer, graph
 from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.source.rows.row_selection import RowSelection
@@ -71,7 +72,7 @@ def stored(
 ) -> tuple[sparse.csr_matrix, dict[str, int]]:
     """The graph as it is stored, and the facts of its unit."""
     assert catalog.problems == []
-    assert graph.graph_bytes(catalog) > 0
+    assert ready_memory.graph_bytes(catalog) > 0
     works = run_units(graph.graph_units(catalog, chunk_stores(folder), room))
     facts = dict(works[graph.PATH].facts)
     nodes = csr_writer.graph_nodes(graph.PATH, catalog.n_cells, facts["nnz"])
@@ -262,7 +263,7 @@ def test_a_graph_without_edges_is_stored_empty(tmp_path: Path, matrix: Any) -> N
 def test_no_graph_is_no_unit(tmp_path: Path) -> None:
     catalog = survey(atlas(symmetric()), connectivity=False)
     assert graph.graph_units(catalog, chunk_stores(tmp_path), ROOM) == []
-    assert graph.graph_bytes(catalog) == 0
+    assert ready_memory.graph_bytes(catalog) == 0
     assert survey(ad.AnnData(np.ones((3, 1), "f4"))).graph is None
 
 

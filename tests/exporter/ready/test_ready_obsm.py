@@ -17,6 +17,7 @@ from scipy import sparse
 
 from cellucid_dask.exporter.checks.ready.catalog import ReadyCatalog
 from cellucid_dask.exporter.checks.ready.cell_arrays import find_complete_cells, survey_obsm
+from cellucid_dask.exporter.planning import ready_memory
 from cellucid_dask.exporter.stages.ready import cell_arrays
 from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.ready.layout import rows_node
@@ -42,7 +43,7 @@ def survey(data: Any, modality: str | None = None, **options: Any) -> ReadyCatal
 def stored(catalog: ReadyCatalog, folder: Path) -> dict[str, np.ndarray]:
     """Values of all arrays as they are stored."""
     assert catalog.problems == []
-    assert cell_arrays.obsm_bytes(catalog) > 0
+    assert ready_memory.obsm_bytes(catalog) > 0
     works = run_units(cell_arrays.obsm_units(catalog, chunk_stores(folder))).values()
     return {
         key: read_array(works, rows_node(f"obsm/{key}", array.shape))

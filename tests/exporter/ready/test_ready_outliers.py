@@ -18,6 +18,7 @@ from cellucid_dask.exporter.checks.ready.catalog import ReadyCatalog, ReadyColum
 from cellucid_dask.exporter.checks.ready.cell_arrays import find_complete_cells, survey_obsm
 from cellucid_dask.exporter.checks.ready.columns import describe_column
 from cellucid_dask.exporter.checks.ready.outliers import survey_outliers
+from cellucid_dask.exporter.planning import ready_memory
 from cellucid_dask.exporter.stages.ready import outliers
 from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.ready.layout import vector_node
@@ -92,7 +93,7 @@ def survey(source: Source, named: str | None = None, least: int = 10, **options:
 
 def stored(catalog: ReadyCatalog, folder: Path) -> dict[str, np.ndarray]:
     assert catalog.problems == []
-    assert outliers.outlier_bytes(catalog) > 0
+    assert ready_memory.outlier_bytes(catalog) > 0
     works = run_units(outliers.outlier_units(catalog, chunk_stores(folder)))
     found = {}
     for number in catalog.outliers:
@@ -145,7 +146,7 @@ def test_columns_share_units_as_their_cells_allow(
 ) -> None:
     source = catalog_of(atlas(points())).source
     whole = stored(survey(source, least=1), tmp_path)
-    monkeypatch.setattr(outliers, "GROUP_BYTES", outliers.HELD_BYTES * N * 4)
+    monkeypatch.setattr(ready_memory, "GROUP_BYTES", ready_memory.HELD_BYTES * N * 4)
     catalog = survey(source, least=1)
     units = outliers.outlier_units(catalog, chunk_stores(tmp_path))
     assert [unit.key for unit in units] == ["uns/outliers/0-4", "uns/outliers/4-6"]
@@ -198,7 +199,7 @@ def test_an_embedding_is_no_latent_space_unless_named(tmp_path: Path) -> None:
     catalog = survey(source)
     assert (catalog.latent, catalog.outliers) == ("", [])
     assert outliers.outlier_units(catalog, chunk_stores(tmp_path)) == []
-    assert outliers.outlier_bytes(catalog) == 0
+    assert ready_memory.outlier_bytes(catalog) == 0
     assert survey(source, latent_key="X_pca").latent == "X_pca"
 
 

@@ -15,10 +15,8 @@ from cellucid_dask.ready.layout import rows_node
 from cellucid_dask.ready.nodes import ArrayNode
 from cellucid_dask.source.arrays.block_reader import BlockReader
 from cellucid_dask.source.arrays.row_array import RowArray
-from cellucid_dask.source.arrays.row_blocks import RowBlocks
 
 UNIT_BYTES: Final = 64 << 20  # of the values of a unit
-CHUNK_COPIES: Final = 4  # of a chunk in memory: its values, shuffled, and deflated
 
 
 def obsm_units(catalog: ReadyCatalog, stores: ChunkStores) -> list[Unit]:
@@ -32,17 +30,6 @@ def obsm_units(catalog: ReadyCatalog, stores: ChunkStores) -> list[Unit]:
             name = f"{node.path}/{first}-{last}"
             units.append(Unit(name, write_rows, (stores, name, node, array, first, last)))
     return units
-
-
-def obsm_bytes(catalog: ReadyCatalog) -> int:
-    """Memory of the largest of these units: a block that is read, a chunk, and its bytes."""
-    return max(
-        (
-            RowBlocks.of(array).n_bytes + CHUNK_COPIES * 4 * prod(rows_node("", array.shape).chunks)
-            for array in catalog.obsm.values()
-        ),
-        default=0,
-    )
 
 
 def write_rows(

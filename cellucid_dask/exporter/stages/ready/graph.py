@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellucid_dask.exporter.checks.ready.catalog import GraphFacts, ReadyCatalog
+from cellucid_dask.exporter.planning.ready_memory import ENTRIES
 from cellucid_dask.exporter.ready_receipts import ReadyWork
 from cellucid_dask.exporter.stages.ready.chunk_writer import ChunkStores, ChunkWriter
 from cellucid_dask.exporter.stages.ready.csr_writer import CsrWriter, graph_nodes
@@ -28,13 +29,10 @@ from cellucid_dask.source.arrays.matrix import Matrix
 from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
 
 PATH: Final = f"obsp/{GRAPH}"
-ENTRIES: Final = 1 << 19  # read at a time
 READ_CHUNKS: Final = 4  # of data and of indices that are read at a time
 UNIT_CHUNKS: Final = 32  # of data and of indices in a unit: 64 MB
 RANGES: Final = 4096  # of rows, at whose edges buckets begin
 SORTED_BYTES: Final = 80  # of a weight while its bucket is sorted and cut into chunks
-CELL_BYTES: Final = 24  # of a cell: its number of neighbors, and where they begin
-STEP_BYTES: Final = 160  # of an entry that is read
 SHIFT, LOW = np.uint64(32), np.uint64(0xFFFFFFFF)
 
 Entries: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]
@@ -66,13 +64,6 @@ def graph_units(catalog: ReadyCatalog, stores: ChunkStores, room_bytes: int) -> 
         key = f"{PATH}/{first}-{last}"
         units.append(Unit(key, _write_entries, (stores, key, graph, facts, first, last)))
     return units
-
-
-def graph_bytes(catalog: ReadyCatalog) -> int:
-    """Memory of the largest of these units, beside the room for sorting."""
-    if catalog.graph is None:
-        return 0
-    return CELL_BYTES * catalog.n_cells + STEP_BYTES * ENTRIES
 
 
 def _write_pointers(stores: ChunkStores, graph: SparseMatrix, facts: GraphFacts) -> ReadyWork:

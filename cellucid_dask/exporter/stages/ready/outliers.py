@@ -18,26 +18,20 @@ from numpy.typing import NDArray
 
 from cellucid_dask.exporter.checks.ready.catalog import ReadyCatalog, ReadyColumn
 from cellucid_dask.exporter.checks.ready.columns import category_codes, n_categories
+from cellucid_dask.exporter.planning.ready_memory import STEP, columns_of_unit
 from cellucid_dask.exporter.ready_receipts import ReadyWork
 from cellucid_dask.exporter.stages.ready.chunk_writer import ChunkStores, ChunkWriter
 from cellucid_dask.exporter.stages.ready.units import Unit
 from cellucid_dask.ready.layout import vector_node
 from cellucid_dask.source.arrays.block_reader import BlockReader
 from cellucid_dask.source.arrays.row_array import RowArray
-from cellucid_dask.source.arrays.row_blocks import RowBlocks
 
 PATH: Final = "uns/cellucid/outlierQuantiles/fields"
-STEP: Final = 1 << 15  # cells of a step of arithmetic, unless there are more categories
-RANK_BYTES: Final = 30  # of a cell while a column is ranked: its place, distances, rank, quantile
-HELD_BYTES: Final = 10  # of a cell and a column: its group and its distance
-GROUP_BYTES: Final = 256 << 20  # held for the columns of a unit, if there is more than one
-MOST_COLUMNS: Final = 16  # of a unit
-STEP_BYTES: Final = 40  # of a cell of a step
 
 
 def outlier_units(catalog: ReadyCatalog, stores: ChunkStores) -> list[Unit]:
     """Units of some columns with outlier quantiles each, by their places in `outliers`."""
-    units, each = [], _unit_columns(catalog.n_cells)
+    units, each = [], columns_of_unit(catalog.n_cells)
     for first in range(0, len(catalog.outliers), each):
         chosen = catalog.outliers[first : first + each]
         key = f"uns/outliers/{first}-{first + len(chosen)}"
@@ -45,28 +39,6 @@ def outlier_units(catalog: ReadyCatalog, stores: ChunkStores) -> list[Unit]:
         latent = catalog.obsm[catalog.latent]
         units.append(Unit(key, write_outliers, (stores, key, columns, latent, catalog.min_points)))
     return units
-
-
-def _unit_columns(n_cells: int) -> int:
-    """Columns of a unit, which depend on the number of cells alone."""
-    return max(1, min(GROUP_BYTES // (HELD_BYTES * max(n_cells, 1)), MOST_COLUMNS))
-
-
-def outlier_bytes(catalog: ReadyCatalog) -> int:
-    """Memory of the largest of these units.
-
-    Groups and distances of all its columns; and what one of them takes while its cells are ranked,
-    or a block of the latent space with the sums and means of all categories.
-    """
-    if not catalog.outliers:
-        return 0
-    blocks, each = RowBlocks.of(catalog.obsm[catalog.latent]), _unit_columns(catalog.n_cells)
-    columns = [catalog.obs[number] for number in catalog.outliers]
-    counts = sorted(n_categories(c) for c in columns if c.layout.kind != "text")[-each:]
-    sums = 8 * blocks.width * sum(n + 1 for n in counts)
-    measuring = blocks.n_bytes + sums + STEP_BYTES * max([STEP, *counts])
-    held = HELD_BYTES * catalog.n_cells * max(1, min(each, len(columns)))
-    return held + max(RANK_BYTES * catalog.n_cells, measuring)
 
 
 def write_outliers(
