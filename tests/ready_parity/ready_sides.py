@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import anndata as ad
+import h5py
 from ready_oracle import ReadyOracle
 
 import cellucid_dask
@@ -57,7 +58,8 @@ def save(adata: ad.AnnData, path: Path) -> Path:
 
 def defaults_of(path: Path) -> dict[str, Any]:
     """Options of the oracle for the defaults that a ready ``.h5ad`` of ours has."""
-    record = ad.io.read_elem(__import__("h5py").File(path)["uns/cellucid"])
+    with h5py.File(path) as file:
+        record = ad.io.read_elem(file["uns/cellucid"])
     found = dict(record.get("defaults", {}))
     embeddings = {
         key.removeprefix("embedding"): _embedding(value)

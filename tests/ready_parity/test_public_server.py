@@ -1,0 +1,87 @@
+"""The server of `cellucid` 0.9.5 serves ready files of `export`, byte for byte."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ready_inputs import IDENTITY, INPUTS
+from ready_oracle import ReadyOracle
+from ready_sides import FORMATS, save, write_ours
+
+PATIENCE = 120.0  # seconds
+
+
+@contextmanager
+def public_server(python: Path, data: Path) -> Iterator[str]:
+    """Serve `data` with the oracle; yields the address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [python, "-m", "cellucid.cli", "serve", data, "--port", str(port)]
+    process = subprocess.Popen(
+        [*command, "--no-web-ui", "--no-browser"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        _wait(process, f"http://127.0.0.1:{port}/_cellucid/health")
+        yield f"http://127.0.0.1:{port}/"
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+def _wait(process: subprocess.Popen[str], address: str) -> None:
+    end = time.monotonic() + PATIENCE
+    while process.poll() is None and time.monotonic() < end:
+        try:
+            _get(address)
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    process.kill()
+    pytest.fail(f"the oracle does not serve: {process.communicate()[0]}")
+
+
+def _get(address: str, **headers: str) -> bytes:
+    request = urllib.request.Request(address, headers=headers)
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return answer.read()
+
+
+@pytest.fixture(scope="module")
+def ours(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("served")
+    data = save(INPUTS["latent"].make(), folder / "data.h5ad")
+    return write_ours(data, folder / "ours", {**IDENTITY, "latent_key": "X_pca"})
+
+
+@pytest.mark.parametrize("name", [name for name, _, _ in FORMATS])
+def test_the_public_server_serves_our_file(
+    name: str, ours: dict[str, Path], ready_oracle: ReadyOracle
+) -> None:
+    with public_server(ready_oracle.python, ours[name]) as address:
+        health = json.loads(_get(f"{address}_cellucid/health"))
+        (dataset,) = json.loads(_get(f"{address}_cellucid/datasets"))["datasets"]
+        assert (health["status"], health["n_cells"], health["n_genes"]) == ("ok", 120, 17)
+        assert (dataset["id"], dataset["name"]) == ("atlas-1", "Atlas é")
+        file: dict[str, Any] = dataset["anndata"]["file"]
+        if name.endswith(".zarr"):
+            key = ".zmetadata" if name == "two.zarr" else "zarr.json"
+            assert _get(f"{address}{file['url']}{key}") == (ours[name] / key).read_bytes()
+        else:
+            raw = ours[name].read_bytes()
+            assert file["size"] == len(raw)
+            assert _get(f"{address}{file['url']}", Range="bytes=100-999") == raw[100:1000]
