@@ -5,7 +5,6 @@ numcodecs is imported where it is needed: an export without ready files needs no
 
 from __future__ import annotations
 
-import gzip
 import zlib
 from typing import Any, Final
 
@@ -35,7 +34,7 @@ def encode_chunk(node: ArrayNode, values: Any, coding: Coding) -> bytes:
     if coding == "zarr3":
         if node.is_shuffled:
             return _encode_blosc(raw, node.itemsize)
-        return gzip_chunk(raw) if _is_native(node, raw) else gzip.compress(raw, LEVEL, mtime=0)
+        return gzip_chunk(raw) if _is_native(node, raw) else _compress_gzip(raw)
     if node.is_text and coding == "hdf5":
         return bytes(raw)
     if _is_native(node, raw):
@@ -43,6 +42,12 @@ def encode_chunk(node: ArrayNode, values: Any, coding: Coding) -> bytes:
     if node.is_shuffled:
         raw = np.ascontiguousarray(raw.view(np.uint8).reshape(-1, node.itemsize).T)
     return zlib.compress(raw, LEVEL)
+
+
+def _compress_gzip(raw: Any) -> bytes:
+    """A gzip member without a time, by zlib: that of the module gzip differs between Pythons."""
+    stream = zlib.compressobj(LEVEL, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+    return stream.compress(raw) + stream.flush()
 
 
 def _encode_blosc(raw: NDArray[Any], itemsize: int) -> bytes:
