@@ -16,6 +16,7 @@ from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.options.formats import FOLDER
 from cellucid_dask.ready.facts import may_need_float64
 from cellucid_dask.source.arrays.dense_matrix import DenseMatrix
+from cellucid_dask.source.arrays.matrix import Matrix
 from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
 
 MiB: Final = 1 << 20
@@ -26,12 +27,14 @@ FLOOR: Final = 48 * MiB  # least memory that a task is planned with
 def vector_bytes(catalog: Catalog, options: ExportOptions) -> int:
     """Memory of encoding one gene: its values, its codes, the whole vector and its gzip.
 
-    Ready files are encoded in chunks, which are small.
+    Ready files are encoded in chunks: small ones, or a complete column of a dense matrix.
     """
     if catalog.genes is None:
         return 0
     if FOLDER not in options.formats:
-        return CHUNK_MEMORY
+        matrix = catalog.genes.matrix
+        column = 0 if matrix.is_sparse else catalog.n_cells * value_bytes(matrix)
+        return CHUNK_MEMORY + column
     itemsize = np.dtype(value_dtype(options.var_quantization)).itemsize
     return catalog.n_cells * (12 + 2 * itemsize)
 
@@ -55,7 +58,8 @@ def least_bytes(catalog: Catalog, options: ExportOptions) -> int:
         else:
             row = matrix.shape[1] * (matrix.dtype.itemsize + 14)
             row *= matrix.chunks[0] if matrix.chunks else 1
-            largest = max(largest, vector + 16 * MiB, min(row, 256 * MiB))
+            column = n_cells * value_bytes(matrix) if options.ready_formats else 0
+            largest = max(largest, vector + column + 16 * MiB, min(row, 256 * MiB))
     if catalog.ready is not None:
         largest = max(largest, cells_bytes(catalog.ready))
     return max(largest, ObsMemory.of(catalog).least) + selection_bytes(catalog)
@@ -148,14 +152,19 @@ def sort_bytes_per_value(n_cells: int, bits: int | None) -> int:
     return 6 + record_bytes(n_cells, bits) + -(-(36 + 15 * itemsize) // 8)
 
 
+def value_bytes(matrix: Matrix) -> int:
+    """Bytes that a value of X of ready files may take."""
+    return 8 if may_need_float64(matrix.dtype) else 4
+
+
 def entry_bytes(matrix: SparseMatrix, n_cells: int) -> int:
     """Bytes of a value of X of ready files, with its cell."""
-    return (8 if may_need_float64(matrix.dtype) else 4) + (4 if n_cells < 1 << 31 else 8)
+    return value_bytes(matrix) + (4 if n_cells < 1 << 31 else 8)
 
 
 def second_pass_bytes(matrix: SparseMatrix, n_cells: int, options: ExportOptions) -> int:
     """Memory of a value in pass 2, whichever of the formats takes most."""
-    spilled = 2 + (8 if may_need_float64(matrix.dtype) else 4)
+    spilled = 2 + value_bytes(matrix)
     needs = [spilled + entry_bytes(matrix, n_cells)] if options.ready_formats else []
     if FOLDER in options.formats:
         needs.append(sort_bytes_per_value(n_cells, options.var_quantization))
