@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from dataclasses import fields
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -137,7 +137,10 @@ def _text(value: Any) -> str:
     if isinstance(value, Mapping):
         value = sorted(value.items())
     text = repr(value)
-    return text if len(text) <= LONG else f"{text[:60]}... ({len(value)}, {short_digest(value)})"
+    if len(text) <= LONG:
+        return text
+    items = f"{len(value)}, " if isinstance(value, Sized) else ""
+    return f"{text[:60]}... ({items}{short_digest(value)})"
 
 
 def _software() -> dict[str, str]:

@@ -130,3 +130,11 @@ def test_a_ready_file_can_be_exported_again(tmp_path: Path) -> None:
     assert_same(one, two)
     assert two.uns["cellucid"]["name"] == "My atlas"
     assert verify(tmp_path / "two.zarr", tmp_path / "one.h5ad").ok
+
+
+def test_a_column_may_have_a_long_name(tmp_path: Path) -> None:
+    data = atlas()
+    name = "a long name of a score " * 8 + "in cells"
+    data.obs[name] = 1.5
+    export(save(data, tmp_path / "a.h5ad"), tmp_path / "out.zarr", format="zarr", quiet=True)
+    assert name in read(tmp_path / "out.zarr").obs
