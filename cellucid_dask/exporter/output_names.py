@@ -54,6 +54,11 @@ def find_name_problems(out: Path | None, formats: Sequence[str]) -> Iterator[Pro
         yield Problem(what, str(out), f"name it {str(right)!r}, or change --format")
 
 
+def base_name(out: Path) -> str:
+    """Name of an output without the suffix of its format."""
+    return _split(out.name)[0] or out.name
+
+
 def checksums_path(path: Path) -> Path:
     """Path of the checksums of a ready file."""
     return path.with_name(path.name + CHECKSUMS)

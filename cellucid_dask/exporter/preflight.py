@@ -12,6 +12,8 @@ from cellucid_dask.errors import Problem, raise_problems
 from cellucid_dask.exporter.checks.outputs import survey_outputs
 from cellucid_dask.exporter.checks.survey import Catalog
 from cellucid_dask.exporter.output_checks import output_problems
+from cellucid_dask.exporter.output_names import base_name
+from cellucid_dask.exporter.recovery.outputs import first_output
 from cellucid_dask.exporter.recovery.previous_run import PreviousRun, inspect_previous_run
 from cellucid_dask.exporter.recovery.provenance import Provenance, collect_provenance
 from cellucid_dask.native.library import Loaded, find_library
@@ -52,7 +54,8 @@ def check_before_run(
 ) -> CheckedInput:
     """Check the input, and inspect what a previous run left of `outputs`, by format."""
     with reporter.stage("check", 1, "inputs") as advance:
-        catalog = survey_outputs(source, options, vectors)
+        name = base_name(first_output(outputs))
+        catalog = survey_outputs(source, options, vectors, name)
         advance()
     problems = (*known_problems, *catalog.problems)
     library = find_library()
@@ -73,12 +76,11 @@ def check_outputs(checked: CheckedInput, outputs: Mapping[str, Path], run: RunOp
     """
     source, placed = checked.catalog.source, checked.previous.placed
     wanted = {name: path for name, path in outputs.items() if name not in placed}
-    first = next(iter(outputs.values()))
     raise_problems(
         [
             *checked.problems,
             *output_problems(wanted, run, source.path),
             *checked.previous.problems,
-            *find_cluster_problems(run, first, in_memory=source.local),
+            *find_cluster_problems(run, first_output(outputs), in_memory=source.local),
         ]
     )

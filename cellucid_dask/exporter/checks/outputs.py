@@ -16,6 +16,7 @@ def survey_outputs(
     source: Source,
     options: ExportOptions,
     vectors: Mapping[str, Mapping[int, str]] | None = None,
+    name: str = "",
 ) -> Catalog:
     """Find what will be written in each format, and every problem of it.
 
@@ -25,10 +26,12 @@ def survey_outputs(
     ----------
     vectors
         As `cellucid_dask.exporter.checks.survey.survey` takes them.
+    name
+        What ready files call the dataset if neither the options nor the data say so.
     """
     if options.formats == (FOLDER,):
         return survey(source, options, vectors)
-    ready = survey_ready(source, options)  # leaves out at least the cells that a folder would
+    ready = survey_ready(source, options, name)  # leaves out at least the cells that a folder would
     if FOLDER in options.formats:
         catalog = survey(ready.source, options, vectors)
     else:

@@ -12,6 +12,7 @@ from cellucid_dask.source.arrays.row_blocks import RowBlocks
 
 CHUNK_COPIES: Final = 4  # of a chunk in memory: its values, shuffled, and deflated
 COLUMN_BYTES: Final = 16  # of a cell while a column that is no text is read
+NAME_BYTES: Final = 65  # of a cell while names that repeat are made unique
 LINE_BYTES: Final = 24  # of a cell of the graph: its number of neighbors, and where they begin
 ENTRY_BYTES: Final = 160  # of an entry of the graph that is read
 ENTRIES: Final = 1 << 19  # of the graph that are read at a time
@@ -27,7 +28,8 @@ STEP_BYTES: Final = 40  # of a cell of a step
 
 def cells_bytes(catalog: ReadyCatalog) -> int:
     """Memory of the largest task on cells."""
-    columns = COLUMN_BYTES * catalog.n_cells if catalog.obs else 0
+    each = NAME_BYTES if catalog.rename_cells else COLUMN_BYTES
+    columns = each * catalog.n_cells
     parts = (obsm_bytes, graph_bytes, outlier_bytes)
     return max(columns, *(part(catalog) for part in parts))
 

@@ -18,6 +18,7 @@ from cellucid_dask.ready import layout, shards
 from cellucid_dask.verify import verify
 
 FORMATS = ("zarr", "zarr.zip", "h5ad")
+EVERY = ",".join(("folder", *FORMATS))
 
 
 def read(path: Path) -> anndata.AnnData:
@@ -52,8 +53,7 @@ def test_all_formats_of_one_run_hold_the_same(tmp_path: Path, kind: str, make: A
     data = atlas()
     data.X = make(dense(data.X))
     given = data if kind == "memory" else save(data, tmp_path / f"a.{kind}")
-    names = ",".join(("folder", *FORMATS))
-    result = export(given, tmp_path / "out", format=names, verify=True, quiet=True)
+    result = export(given, tmp_path / "out", format=EVERY, verify=True, quiet=True)
     assert list(result.outputs) == ["folder", *FORMATS]
     assert result.verified is not None
     assert result.verified["ok"]
@@ -72,8 +72,8 @@ def test_all_formats_of_one_run_hold_the_same(tmp_path: Path, kind: str, make: A
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_format_alone_has_the_bytes_of_a_run_of_several(tmp_path: Path, name: str) -> None:
     data = save(atlas(), tmp_path / "a.h5ad")
-    export(data, tmp_path / "one", format=name, quiet=True)
-    export(data, tmp_path / "many", format="folder,zarr,zarr.zip,h5ad", quiet=True)
+    export(data, tmp_path / "one", format=name, dataset_name="a", quiet=True)
+    export(data, tmp_path / "many", format=EVERY, dataset_name="a", quiet=True)
     one, other = tmp_path / f"one.{name}", tmp_path / f"many.{name}"
     if name == "zarr":
         found = {p.relative_to(one): p.read_bytes() for p in one.rglob("*") if p.is_file()}
@@ -100,6 +100,7 @@ def test_shards_hold_what_chunks_hold(
             zarr_format=3,
             shards=more,
             connectivity=False,
+            dataset_name="a",
             quiet=True,
         )
     plain = read(tmp_path / "plain.zarr")
