@@ -61,8 +61,8 @@ static Find *choose_finder(Workshop *shop, uint32_t start, uint32_t end, const M
     /* Where runs have most of the bytes, repeats of several of them save more than the sample
      * tells, which takes three bytes at a time. */
     if (block->n_bits < 4 * n_bytes)
-        return n_saved ? find_repeats : NULL;
-    if (n_saved <= n_sample / 128)
+        return find_repeats;
+    if (n_saved <= n_sample / 256)
         return NULL;
     if (n_saved > n_sample / 4 * 3)
         return find_long_repeats;
