@@ -105,6 +105,20 @@ def test_an_export_by_jobs_gives_the_same_bytes_and_leaves_nothing(
     assert "asks for 4 workers in 2 SLURM jobs of 1.0 GB" in started.said
 
 
+def test_ready_files_by_jobs_have_the_same_bytes(
+    slurm: Slurm, launcher: Launcher, tmp_path: Path, data: Path
+) -> None:
+    trees = []
+    for name, more in (("jobs", ("--slurm", "--interface", "lo")), ("threads", ())):
+        place = make_folder(tmp_path / name)
+        words = ["export", data, "-o", place / "out", "--format", "zarr,h5ad", "--workers", 2]
+        started = launcher.start(*words, *more, cwd=place, first=setup_lines())
+        assert started.wait(240) == 0, started.said
+        trees.append(tree(place))
+    assert trees[0] == trees[1]
+    assert {path.split("/")[0] for path in trees[0]} >= {"out.zarr", "out.h5ad"}
+
+
 def check_workers(address: str, folder: Path, node: Path) -> None:
     """Workers of one thread each, with a limit, on the disk of their node."""
     from distributed import Client
