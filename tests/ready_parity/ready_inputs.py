@@ -188,8 +188,22 @@ def _many() -> AnnData:
     return adata
 
 
+def _edges() -> AnnData:
+    """What is at the edge of a rule: the last number of codes of a type, weights below float32."""
+    adata = base()
+    for n in (126, 127):
+        codes = np.arange(adata.n_obs) % n
+        adata.obs[f"of {n}"] = pd.Categorical.from_codes(codes, [f"k{i:03}" for i in range(n)])
+    graph = symmetric(adata.n_obs)
+    graph.data[graph.data > 0.5] = 1e-60
+    adata.obsp["connectivities"] = graph
+    adata.uns["cellucid"] = {"description": ""}
+    return adata
+
+
 INPUTS = {
     "base": ReadyInput(base),
+    "edges of rules": ReadyInput(_edges),
     "columns": ReadyInput(_columns),
     "spaces": ReadyInput(_spaces),
     "latent": ReadyInput(_latent, {"latent_key": "X_pca"}),

@@ -74,14 +74,14 @@ def _expect_categorical(codes: Any, categories: pd.Index[Any], ordered: Any) -> 
 def expect_graph(graph: Any) -> sparse.csr_matrix:
     """Return a graph as a ready file stores it: symmetric, without loops and without zeros.
 
-    Where the weights of both directions differ, the edge has the larger.
+    Where the weights of both directions differ, the edge has the larger. A weight that is too small
+    for float32 stays, as zero.
     """
     weights = sparse.csr_matrix(graph).astype(np.float64)
     weights.sum_duplicates()
     weights.setdiag(0)
     weights.eliminate_zeros()
     stored = weights.maximum(weights.T).tocsr().astype(np.float32)
-    stored.eliminate_zeros()
     stored.sort_indices()
     return stored
 

@@ -59,7 +59,7 @@ class SparseChecks:
         stop = min(start + _BLOCK, self.nnz)
         values = self.matrix.data.read(slice(start, stop))
         indices = self.matrix.indices.read(slice(start, stop))
-        yield from check_entries(self.matrix.data.path, values, start)
+        yield from self._check_values(start, values)
         self.widths.add(values)
         path, where = self.matrix.indices.path, f"entries {start:,} to {stop:,}"
         if indices.size and (indices.min() < 0 or indices.max() >= self.n_minor):
@@ -83,6 +83,16 @@ class SparseChecks:
         if inside.size:
             entry = int(np.searchsorted(self.pointers, inside[0], side="right")) - 1
             yield f"{self.matrix.indices.path}: does not rise within {self.entry} {entry:,}"
+
+    def _check_values(self, start: int, values: Array) -> Iterator[str]:
+        """Check that values are finite and those of X not zero, as a weight below float32 is."""
+        faults = {"not finite": ~np.isfinite(values)}
+        if self.matrix.path == "X":
+            faults["zero"] = values == 0
+        for fault, found in faults.items():
+            if found.any():
+                first = f"the first is entry {start + int(found.argmax()):,}"
+                yield f"{self.matrix.data.path}: {found.sum():,} values are {fault}, {first}"
 
     def _check_graph(self, start: int, values: Array, indices: Array) -> Iterator[str]:
         assert self.pointers is not None
@@ -114,16 +124,6 @@ class SparseChecks:
             yield from self.widths.check()
         elif sum(self._balance.values()) % (1 << 64):
             yield f"{self.matrix.path}: is not symmetric"
-
-
-def check_entries(path: str, values: Array, start: int) -> Iterator[str]:
-    """Check that stored values of a sparse matrix are finite and not zero."""
-    bad = np.flatnonzero(~np.isfinite(values))
-    if bad.size:
-        yield f"{path}: {bad.size:,} values are not finite, the first is entry {start + bad[0]:,}"
-    zeros = np.flatnonzero(values == 0)
-    if zeros.size:
-        yield f"{path}: {zeros.size:,} values are zero, the first is entry {start + zeros[0]:,}"
 
 
 @dataclass(slots=True)

@@ -14,7 +14,8 @@ from cellucid_dask.verify.ready_file.sparse_values import WideValues
 from cellucid_dask.verify.ready_file.stored import TEXT, StoredArray
 
 _BLOCK: Final = 1 << 18  # values: one chunk
-_CODES: Final = (("|i1", 1 << 7), ("<i2", 1 << 15), ("<i4", 1 << 31))
+# Types of codes as pandas chooses them, with the first number of categories of the next one.
+_CODES: Final = tuple((dtype, np.iinfo(dtype).max) for dtype in ("|i1", "<i2", "<i4"))
 
 
 def check_names(names: StoredArray) -> Iterator[str]:

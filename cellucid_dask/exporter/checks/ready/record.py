@@ -56,7 +56,7 @@ def survey_record(
     description = texts.choose("description", "description", text_fault)
     if source.selection is not None:
         description = f"{description} {_without(source)}".strip()
-    if description:
+    if description or given.get("description") == "":
         record["description"] = description
     for key, text_key, option, url_option in (
         ("citation", "text", "citation", "citation_url"),
