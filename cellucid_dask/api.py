@@ -16,6 +16,7 @@ from cellucid_dask.arguments.boundary import (
 )
 from cellucid_dask.errors import CellucidDaskError, Problem, raise_problems
 from cellucid_dask.exporter.result import ExportResult
+from cellucid_dask.options.formats import FOLDER
 from cellucid_dask.options.keywords import read_export_options
 
 if TYPE_CHECKING:
@@ -167,11 +168,15 @@ def check(data: Data, **options: Any) -> CheckResult:
 def run_check(data: Data, options: Mapping[str, Any], problems: list[Problem]) -> CheckResult:
     """Run `check` for the command line; its `problems` are reported with all others."""
     from cellucid_dask.exporter.checks.outputs import survey_outputs
+    from cellucid_dask.exporter.checks.recorded import use_record
     from cellucid_dask.source.open import open_source
 
     what, _, wrong = read_export_options(options)
     try:
-        found = survey_outputs(open_source(data, what.modality), what)
+        source = open_source(data, what.modality)
+        if FOLDER in what.formats:
+            source, what = use_record(source, what)
+        found = survey_outputs(source, what)
     except CellucidDaskError as error:
         raise CellucidDaskError.of([*problems, *wrong, *error.problems]) from error
     every = tuple(dict.fromkeys([*problems, *wrong, *found.problems]))

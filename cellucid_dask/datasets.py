@@ -15,6 +15,7 @@ from cellucid_dask.errors import InputError, OutputError, Problem, suggest
 SET_ASIDE = re.compile(
     r"^\.|\.before-\d{8}T\d{6}Z(-\d+)?$"
 )  # hidden folders, and exports that --force replaced
+_DATA_ENDINGS = (".h5ad", ".h5mu", ".zarr.zip")
 
 
 @with_argument_names()
@@ -45,7 +46,10 @@ def catalog(root: str | os.PathLike[str], *, default: str | None = None) -> dict
     entries, problems = _read_entries(folder)
     ids = [entry["id"] for entry in entries]
     if not entries and not problems:
-        problems.append(Problem("holds no export", str(folder), "export into folders below it"))
+        fix, others = "export into folders below it", find_data_files(folder)
+        if others:
+            fix += f" with --format folder; {', '.join(others)} cannot be listed"
+        problems.append(Problem("holds no export", str(folder), fix))
     if default is not None and default not in ids:
         fix = suggest(default, ids, noun="ids are")
         problems.append(Problem(f"there is no dataset {default!r}", "--default", fix))
@@ -54,6 +58,29 @@ def catalog(root: str | os.PathLike[str], *, default: str | None = None) -> dict
     payload = fmt.datasets(entries, default or ids[0])
     _write(folder / fmt.DATASETS, fmt.dumps(payload, pretty=True))
     return payload
+
+
+def find_data_files(root: Path) -> list[str]:
+    """Names of the AnnData files and zarr stores right below a folder, such as ready files."""
+    try:
+        paths = sorted(root.iterdir())
+    except OSError:  # the folder was removed, or may not be read
+        return []
+    return [path.name for path in paths if not SET_ASIDE.search(path.name) and _is_data(path)]
+
+
+def _is_data(path: Path) -> bool:
+    try:
+        if path.is_dir():
+            return is_zarr_store(path)
+        return path.name.endswith(_DATA_ENDINGS) and path.is_file()
+    except OSError:  # no permission
+        return False
+
+
+def is_zarr_store(folder: Path) -> bool:
+    """Whether a folder has the metadata of a zarr store."""
+    return any((folder / name).exists() for name in (".zgroup", "zarr.json", ".zmetadata"))
 
 
 def _read_entries(folder: Path) -> tuple[list[dict[str, Any]], list[Problem]]:

@@ -92,8 +92,8 @@ LAYERS: dict[str, str] = {
     "jupyter": "arguments notebook options server",
     "": "api datasets errors exporter.recovery exporter.result notebook prepare_arrays previewer "
     "server",
-    "commands": "api arguments compute errors exporter.recovery exporter.result format native "
-    "options package previewer server server.datasets synthetic verify",
+    "commands": "api arguments compute datasets errors exporter.recovery exporter.result format "
+    "native options package previewer server server.datasets synthetic verify",
     "__main__": "commands",
 }
 # The independent decoder may know how messages name arguments, which decides no byte.

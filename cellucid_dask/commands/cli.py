@@ -134,11 +134,15 @@ def catalog(root: str, default: str | None) -> None:
     """Write datasets.json for the exports in the folders of ROOT."""
     import_modules("cellucid_dask.datasets")
     from cellucid_dask import catalog as write_catalog
+    from cellucid_dask.datasets import find_data_files
 
     payload = write_catalog(root, default=default)
     for entry in payload["datasets"]:
         mark = " (default)" if entry["id"] == payload["default"] else ""
         click.echo(f"  {entry['id']}: {entry['name']}, {entry.get('n_cells', 0):,} cells{mark}")
+    others = find_data_files(Path(root))
+    if others:
+        click.echo(f"  not listed: {', '.join(others)} (a viewer finds only export folders here)")
     click.echo(f"wrote {Path(root) / 'datasets.json'} (datasets: {len(payload['datasets'])})")
 
 
@@ -148,7 +152,10 @@ def catalog(root: str, default: str | None) -> None:
 @input_options
 @debug
 def serve(path: str, **given: Any) -> None:
-    """Serve PATH: an export, a folder of exports, an .h5ad file, a .zarr folder or a .zarr.zip."""
+    """Serve PATH: an export, a folder of exports, an .h5ad file, a .zarr folder or a .zarr.zip.
+
+    The genes of a ready file, which is stored gene by gene, need no index.
+    """
     from cellucid_dask.server.datasets.opening import holds_exports
 
     if not holds_exports(path):

@@ -10,6 +10,7 @@ from cellucid_dask.compute.engine import Engine
 from cellucid_dask.compute.progress import Reporter
 from cellucid_dask.errors import Problem
 from cellucid_dask.exporter.accounting import record_usage
+from cellucid_dask.exporter.checks.recorded import use_record
 from cellucid_dask.exporter.job import Job
 from cellucid_dask.exporter.planning.plan import is_small
 from cellucid_dask.exporter.preflight import check_before_run, check_outputs
@@ -68,6 +69,8 @@ def run_export(
         With every problem at once. What existed at `outputs` is then unchanged.
     """
     result = ExportResult.of(outputs)
+    if FOLDER in options.formats:  # what makes ready files reads the record by itself
+        source, options = use_record(source, options)
     with record_usage(result, run, reporter), write_preview_after(result, run, reporter):
         checked = check_before_run(source, outputs, options, run, reporter, vectors, problems)
         catalog, previous = checked.catalog, checked.previous

@@ -44,8 +44,8 @@ class ExportOptions(Options):
         The centroid of a category is the mean of the cells within this quantile of distances
         from the mean of all its cells; inside (0.5, 1). None writes no centroids.
     centroid_min_points
-        Categories with fewer cells get no centroid and no outlier quantiles; None is 10, in ready
-        files the number of the record in the data if there is one.
+        Categories with fewer cells get no centroid and no outlier quantiles; None is the number of
+        the record in the data, or 10 without one.
     obs_keys
         obs columns to export, in this order; None exports all.
     genes

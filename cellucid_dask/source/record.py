@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -10,11 +10,17 @@ import numpy as np
 from cellucid_dask.errors import InputError, ReadError, refuse_fault
 from cellucid_dask.source.model import Source
 from cellucid_dask.source.storage.damage import DAMAGE, describe_damage
-from cellucid_dask.source.storage.elements import find_element, is_array
+from cellucid_dask.source.storage.elements import (
+    encoding_of,
+    find_element,
+    is_array,
+    member_names,
+)
 from cellucid_dask.source.storage.store import locate_store
 
 PLACE: Final = "uns/cellucid"
 _KEYS: Final = ("id", "name", "description", "citation", "source", "defaults")
+_PLAIN: Final = ("string", "numeric-scalar", "array", "string-array")
 _REPAIR: Final = "repair it, or delete uns['cellucid']"
 _UNREADABLE: Final[tuple[type[Exception], ...]] = (*DAMAGE, AttributeError)  # as of old encodings
 
@@ -56,11 +62,21 @@ def read_record(source: Source) -> dict[str, Any]:
         raise ReadError(what, where=where, fix=_REPAIR) from error
 
 
-def _read_members(group: Any) -> dict[str, Any]:
-    from anndata.io import read_elem  # takes a second, and most inputs have no record
+def _read_members(group: Any, keys: Iterable[str] = _KEYS) -> dict[str, Any]:
+    found = {key: find_element(group, key) for key in keys}
+    return {key: _read(element) for key, element in found.items() if element is not None}
 
-    found = {key: find_element(group, key) for key in _KEYS}
-    return {key: read_elem(element) for key, element in found.items() if element is not None}
+
+def _read(element: Any) -> Any:
+    """Read what anndata stores as it is; the rest, which is rare, is left to it."""
+    encoding = encoding_of(element)
+    if encoding == "dict":
+        return _read_members(element, map(str, member_names(element)))
+    if encoding in _PLAIN and is_array(element):
+        return element[()]
+    from anndata.io import read_elem  # takes a second
+
+    return read_elem(element)
 
 
 def _plain(value: Any) -> Any:

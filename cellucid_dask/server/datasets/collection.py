@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 from urllib.parse import quote
 
 from cellucid_dask import format as fmt
-from cellucid_dask.datasets import SET_ASIDE
+from cellucid_dask.datasets import SET_ASIDE, find_data_files
 from cellucid_dask.errors import CellucidDaskError, InputError
 from cellucid_dask.server.datasets.exported import ExportedDataset
 from cellucid_dask.server.http.cache import ContentCache
@@ -71,6 +71,10 @@ class SingleDataset:
         """No warnings: there is no second dataset to conflict with."""
         return []
 
+    def notes(self) -> list[str]:
+        """No notes: nothing lies beside the dataset."""
+        return []
+
     def list(self) -> list[dict[str, Any]]:
         """Entries of ``/_cellucid/datasets``."""
         dataset = self.dataset
@@ -88,6 +92,10 @@ class NoDataset:
 
     def warnings(self) -> list[str]:
         """No warnings: there is no second dataset to conflict with."""
+        return []
+
+    def notes(self) -> list[str]:
+        """No notes: nothing lies beside the dataset."""
         return []
 
     def list(self) -> list[dict[str, Any]]:
@@ -122,10 +130,14 @@ class DatasetFolder:
         self._reported = set(self.warnings())
         if not self._good:
             reasons = "; ".join(f"{name}: {why}" for name, why in self._broken.items())
+            fix, others = (
+                "give an export, a folder of exports, an .h5ad file or a .zarr",
+                self.notes(),
+            )
             raise InputError(
                 "holds no export that can be served" + (f" ({reasons})" if reasons else ""),
                 where=str(root),
-                fix="give an export, a folder of exports, an .h5ad file or a .zarr",
+                fix="; ".join([fix, *others]),
             )
 
     def _refresh_listing(self) -> None:
@@ -164,6 +176,11 @@ class DatasetFolder:
                     "again with another --dataset-id"
                 )
         return lines
+
+    def notes(self) -> list[str]:
+        """What else lies in the folder and could be served, though not from here."""
+        others = find_data_files(self.root)
+        return [f"{', '.join(others)}: serve each by its own path"] if others else []
 
     def _folders(self) -> list[Path]:
         try:

@@ -18,6 +18,7 @@ from typing import Any, Final
 from cellucid_dask import format as fmt
 from cellucid_dask.compute.machine import cores
 from cellucid_dask.errors import Problem
+from cellucid_dask.exporter.checks.recorded import use_record
 from cellucid_dask.exporter.on_demand import OnDemandFiles, Ranked, check_on_demand
 from cellucid_dask.exporter.stages.dataset_files import Step
 from cellucid_dask.files import write_atomically
@@ -79,6 +80,7 @@ class LiveDataset:
         is_unchanged: Callable[[], bool] = lambda: True,
         problems: Sequence[Problem] = (),
     ) -> None:
+        source, options = use_record(source, options)
         self.catalog = check_on_demand(source, options, memory, problems)
         self.source = self.catalog.source
         self._cache, self._once, self._is_unchanged = cache, OncePerKey(), is_unchanged

@@ -8,6 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
 
+from cellucid_dask.datasets import is_zarr_store
 from cellucid_dask.errors import CellucidDaskError, InputError, Problem
 from cellucid_dask.options.argument_names import option_of
 from cellucid_dask.options.export import ExportOptions
@@ -55,8 +56,8 @@ def holds_exports(data: Any) -> bool:
     """Whether `data` is the path of an export or of a folder of exports, and not live data."""
     if not isinstance(data, str | os.PathLike):
         return False
-    folder, zarr = Path(data), (".zgroup", "zarr.json", ".zmetadata")
-    return folder.is_dir() and not any((folder / name).exists() for name in zarr)
+    folder = Path(data)
+    return folder.is_dir() and not is_zarr_store(folder)
 
 
 def _open_exports(

@@ -82,7 +82,8 @@ class ServedData:
             state = f"cannot be served: {entry['error']}" if "error" in entry else entry["path"]
             lines.append(f"  {entry['name']}{counts}: {state}")
         head = f"{where}: {len(lines)} export{'s' * (len(lines) != 1)}"
-        return [head, *lines, *(f"warning: {line}" for line in self.datasets.warnings())]
+        notes = [f"  not shown: {line}" for line in self.datasets.notes()]
+        return [head, *lines, *notes, *(f"warning: {line}" for line in self.datasets.warnings())]
 
     def index_progress(self) -> dict[str, Any]:
         """State of the gene index of live data, as plain data."""

@@ -10,8 +10,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from atlas import atlas
 from exported import NAMES, check_every_file, edit_manifest, export_atlas, list_datasets
 from serving import MANIFESTS, POINTS, Client, ask, serving, wait_until
+
+from cellucid_dask import CellucidDaskError, CellucidServer, catalog, export
 
 
 def test_each_export_has_its_folder_name_and_its_id(folder: Path) -> None:
@@ -206,3 +209,30 @@ def test_two_exports_with_one_id(folder: Path) -> None:
         assert first in [(folder / n / "obs_manifest.json").read_bytes() for n in ("one", "ünï")]
         chosen = "one" if first == (folder / "one" / "obs_manifest.json").read_bytes() else "ünï"
         check_every_file(client, folder / chosen, "/id0/")
+
+
+def test_ready_files_beside_exports_are_told_and_not_served(folder: Path) -> None:
+    """An export to both formats leaves a store and its checksums beside the folder."""
+    stored = [f"one.{ending}" for ending in ("h5ad", "zarr", "zarr.zip")]
+    for name in stored:
+        export(atlas(), folder / name, format=name.removeprefix("one."), quiet=True)
+        assert (folder / f"{name}.checksums.json").exists()
+    with serving(folder) as server:
+        assert set(list_datasets(server)) == {f"/{quote(name)}/" for name in NAMES}
+        told = server.opened.describe("exports")
+        assert f"  not shown: {', '.join(stored)}: serve each by its own path" in told
+        assert not [line for line in told if "warning" in line or "cannot" in line]
+        for path in ("one.zarr/.zgroup", "one.h5ad", "one.zarr/dataset_identity.json"):
+            assert ask(server, f"/{path}").status == 404
+    payload = catalog(folder)
+    assert sorted(entry["path"] for entry in payload["datasets"]) == sorted(
+        f"{name}/" for name in NAMES
+    )
+
+
+def test_a_folder_of_ready_files_alone_is_refused(tmp_path: Path) -> None:
+    export(atlas(), tmp_path / "one.zarr", format="zarr", quiet=True)
+    with pytest.raises(CellucidDaskError, match=r"one\.zarr: serve each by its own path"):
+        CellucidServer(tmp_path, quiet=True)
+    with pytest.raises(CellucidDaskError, match=r"one\.zarr cannot be listed"):
+        catalog(tmp_path)

@@ -30,7 +30,7 @@ def choose_min_points(options: ExportOptions, defaults: Defaults) -> int:
     """Cells of a category with outlier quantiles, at least."""
     stored = defaults.get("centroidMinPoints")
     return (
-        stored if options.centroid_min_points is None and _is_count(stored) else options.min_points
+        stored if options.centroid_min_points is None and is_count(stored) else options.min_points
     )
 
 
@@ -68,7 +68,7 @@ def make_defaults(
         made["normalizeEmbeddings"] = normalize
     elif normalize is not None:
         _drop("normalizeEmbeddings", f"{normalize!r:.60} is not True or False", catalog)
-    if options.centroid_min_points is not None or _is_count(defaults.get("centroidMinPoints")):
+    if options.centroid_min_points is not None or is_count(defaults.get("centroidMinPoints")):
         made["centroidMinPoints"] = catalog.min_points
     field = defaults.get("vectorFieldDefault")
     if field is not None and field in _drawn_fields(widths, made):
@@ -201,7 +201,8 @@ def _obs_keys(
     return kept
 
 
-def _is_count(value: Any) -> TypeGuard[int]:
+def is_count(value: Any) -> TypeGuard[int]:
+    """Whether a value of the record is a positive whole number."""
     return type(value) is int and value > 0
 
 
