@@ -80,7 +80,7 @@ class _Found:
                 continue
             fault = find_fault(text)
             if fault:
-                self._leave_out(place, fault)
+                self._warn(place, fault)
             else:
                 self.values[option] = text
 
@@ -101,7 +101,7 @@ class _Found:
                 embeddings[dim] = key
             else:
                 why = f"it does not name an array of {dim} columns"
-                self._leave_out(f"defaults/embedding{dim}d", why)
+                self._warn(f"defaults/embedding{dim}d", why)
         self.values["embeddings"] = embeddings
         latent = defaults.get("latentKey")
         if latent is None or self.options.latent_key is not None:
@@ -109,7 +109,7 @@ class _Found:
         if isinstance(latent, str) and latent in widths:
             self.values["latent_key"] = latent
         else:
-            self._leave_out("defaults/latentKey", f"obsm has no array {latent!r:.60}")
+            self._warn("defaults/latentKey", f"obsm has no array {latent!r:.60}")
 
     def add_columns(self, defaults: Mapping[str, Any]) -> None:
         """Add the columns of obs, the smallest category, and the column of gene ids."""
@@ -120,7 +120,7 @@ class _Found:
             if there:
                 self.values["obs_keys"] = there
             if list(there) != keys:
-                self._leave_out("defaults/obsKeys", "it names what is no column of obs")
+                self._warn("defaults/obsKeys", "it names what is no column of obs")
         if is_count(least) and self.options.centroid_min_points is None:
             self.values["centroid_min_points"] = least
         column = defaults.get("geneIdColumn")
@@ -131,7 +131,7 @@ class _Found:
             self.values["gene_id_column"] = column
         else:
             why = f"var has no column {column!r:.60} of unique texts"
-            self._leave_out("defaults/geneIdColumn", why)
+            self._warn("defaults/geneIdColumn", why)
 
     def _has_ids(self, name: Any) -> bool:
         """Whether a column of var can name the genes."""
@@ -145,7 +145,7 @@ class _Found:
             return False
         return len(set(ids)) == len(ids)
 
-    def _leave_out(self, place: str, why: str) -> None:
+    def _warn(self, place: str, why: str) -> None:
         self.warnings.append(f"{PLACE}/{place} of the data is left out: {why}")
 
 
