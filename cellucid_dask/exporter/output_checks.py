@@ -8,9 +8,8 @@ from functools import partial
 from pathlib import Path
 
 from cellucid_dask.errors import Problem
-from cellucid_dask.exporter.output_names import checksums_path
 from cellucid_dask.exporter.ready_places import ready_place_problems
-from cellucid_dask.exporter.recovery.outputs import STAGING
+from cellucid_dask.exporter.recovery.outputs import STAGING, checksums_path
 from cellucid_dask.options.formats import FOLDER
 from cellucid_dask.options.output_files import is_writable
 from cellucid_dask.options.run import RunOptions
@@ -115,7 +114,7 @@ def _data_problems(
         report = None if path is None else Path(path).resolve()
         places = [("data", source), ("output", resolved)]
         if kind != FOLDER:
-            places.append(("checksums of the output", checksums_path(resolved)))
+            places.append(("checksums of the output", checksums_path(kind, resolved)))
         for what, place in places:
             if report and place and (report == place or place in report.parents):
                 fix = "name a file of its own"

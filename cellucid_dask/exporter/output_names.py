@@ -8,7 +8,7 @@ from typing import Final
 
 from cellucid_dask.errors import Problem
 from cellucid_dask.options.formats import FOLDER
-from cellucid_dask.ready.facts import CHECKSUMS, FORMATS
+from cellucid_dask.ready.facts import FORMATS
 
 _SUFFIXES: Final[Mapping[str, str]] = {
     FOLDER: "",
@@ -57,11 +57,6 @@ def find_name_problems(out: Path | None, formats: Sequence[str]) -> Iterator[Pro
 def base_name(out: Path) -> str:
     """Name of an output without the suffix of its format."""
     return _split(out.name)[0] or out.name
-
-
-def checksums_path(path: Path) -> Path:
-    """Path of the checksums of a ready file."""
-    return path.with_name(path.name + CHECKSUMS)
 
 
 def _split(name: str) -> tuple[str, str]:

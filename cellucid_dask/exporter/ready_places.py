@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from cellucid_dask.errors import Problem
-from cellucid_dask.exporter.output_names import checksums_path
+from cellucid_dask.exporter.recovery.outputs import checksums_path
 from cellucid_dask.ready.facts import CHECKSUMS
 from cellucid_dask.source.storage.file_kinds import MARKS, is_hdf5
 
@@ -37,7 +37,7 @@ def ready_place_problems(kind: str, out: Path, where: str, *, force: bool) -> It
         yield Problem(fault, where, _OTHER)
     elif out.exists() and not force and not _is_empty_folder(out):
         yield Problem("exists", where, _REPLACE)
-    beside = checksums_path(out)
+    beside = checksums_path(kind, out)
     if fault := _checksums_fault(beside):
         yield Problem(fault, where + CHECKSUMS, _OTHER)
     elif beside.exists() and not force and not out.exists():
