@@ -50,7 +50,10 @@ def cli(*, verbose: bool) -> None:
 @input_options
 @debug
 def export(data: str, out: str | None, **given: Any) -> None:
-    """Export DATA: an .h5ad file, a .zarr folder or a .zarr.zip."""
+    """Export DATA, an .h5ad file, a .zarr folder or a .zarr.zip.
+
+    It makes a folder for the page of this package or, with --format, ready files for cellucid.com.
+    """
     import_modules(*input_modules(data), *cluster_modules(given), "cellucid_dask.exporter.run")
     from cellucid_dask import api
     from cellucid_dask.compute.allocator import reuse_freed_memory

@@ -63,21 +63,21 @@ export_options = combine_options(
         type=int,
         default=6,
         show_default=True,
-        help="Gzip level; 0 writes plain files.",
+        help="Gzip level of a folder; 0 writes plain files.",
     ),
     click.option(
         "--var-quantization",
         metavar=BITS,
         default="8",
         show_default=True,
-        help="Bits of a gene value.",
+        help="Bits of a gene value of a folder.",
     ),
     click.option(
         "--obs-quantization",
         metavar=BITS,
         default="8",
         show_default=True,
-        help="Bits of a continuous obs value.",
+        help="Bits of a continuous obs value of a folder.",
     ),
     click.option(
         "--centroid-quantile",
@@ -93,13 +93,13 @@ export_options = combine_options(
         default=10,
         show_default=True,
         metavar="N",
-        help="Categories with fewer cells get no centroid.",
+        help="Categories with fewer cells get no centroid and no outlier quantiles.",
     ),
-    click.option("--dataset-id", metavar="ID", help="Id in the identity. [default: from the name]"),
+    click.option("--dataset-id", metavar="ID", help="Id of the dataset. [default: from the name]"),
     click.option(
-        "--dataset-name", metavar="NAME", help="Name in the identity. [default: that of the folder]"
+        "--dataset-name", metavar="NAME", help="Name that users see. [default: that of the output]"
     ),
-    click.option("--description", default="", metavar="TEXT", help="Description in the identity."),
+    click.option("--description", default="", metavar="TEXT", help="Description that users see."),
     click.option("--source-name", metavar="NAME", help="Who made the data."),
     click.option("--source-url", metavar="URL", help="URL of the data."),
     click.option("--citation", metavar="TEXT", help="How to cite the data."),

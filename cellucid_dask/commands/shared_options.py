@@ -68,10 +68,11 @@ format_options = combine_options(
         default="folder",
         show_default=True,
         metavar="[folder|zarr|zarr.zip|h5ad]",
-        help="What to write; several with commas between them.",
+        help="What to write: a folder for the page of serve, or a ready file for cellucid.com; "
+        "several with commas between them.",
     ),
     click.option(
-        "--zarr-format", type=int, metavar="[2|3]", help="Format of zarr stores. [default: 2]"
+        "--zarr-format", type=int, metavar="[2|3]", help="Zarr format of ready stores. [default: 2]"
     ),
     click.option(
         "--shards",

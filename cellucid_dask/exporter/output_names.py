@@ -42,10 +42,15 @@ def name_outputs(out: Path | None, formats: Sequence[str], default_name: str) ->
 
 def find_name_problems(out: Path | None, formats: Sequence[str]) -> Iterator[Problem]:
     """Find the reasons why the outputs cannot have the name that the user gives."""
-    if out is None or tuple(formats) == (FOLDER,):
+    if out is None:
         return
     name, suffix = _split(out.name)
-    if name in ("", ".."):
+    if tuple(formats) == (FOLDER,):
+        if name and suffix:
+            what = f"ends in {suffix}, but a folder of files for the page of this package is made"
+            fix = f"add --format {suffix[1:]}, or name it {str(out.with_name(name))!r}"
+            yield Problem(what, str(out), fix)
+    elif name in ("", ".."):
         fix = "name a folder or file of its own, such as exports/NAME"
         yield Problem("has no name besides folder and suffix", str(out), fix)
     elif suffix not in ("", *map(_SUFFIXES.get, formats)):

@@ -59,7 +59,8 @@ def describe_plan(
     )
     facts["memory of a task"] = f"{decimal(projected)} projected of {decimal(allowed)} allowed"
     facts["scratch"] = decimal(plan.scratch_bytes)
-    facts["output"] = f"{plan.n_files:,} files, about {decimal(plan.output_bytes)}"
+    files = "1 file" if plan.n_files == 1 else f"{plan.n_files:,} files"
+    facts["output"] = f"{files}, about {decimal(plan.output_bytes)}"
     if plan.n_store_files:
         facts["zarr folder"] = f"about {plan.n_store_files:,} files"
     return facts

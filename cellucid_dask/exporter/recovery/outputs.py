@@ -14,7 +14,7 @@ from cellucid_dask import format as fmt
 from cellucid_dask.exporter.recovery.lock import MARK
 from cellucid_dask.files import has_size
 from cellucid_dask.options.formats import FOLDER
-from cellucid_dask.ready.facts import CHECKSUMS
+from cellucid_dask.ready.facts import CHECKSUMS, FORMATS
 from cellucid_dask.source.storage.fingerprint import short_digest
 
 STAGING: Final = ".{}.cellucid-staging"
@@ -51,12 +51,16 @@ def named_outputs(folder: Path) -> list[Path]:
 
 
 def find_staging(out: Path) -> Path:
-    """Staging folder of the run that makes `out`, be it its first output or another."""
+    """Staging folder of the run that makes `out`: its first output or another.
+
+    The suffix of a ready file may be left out.
+    """
     own = staging_folder(out)
     if own.is_dir():
         return own
     others = sorted(own.parent.glob(STAGING.format("*")))
-    return next((folder for folder in others if out in named_outputs(folder)), own)
+    names = [out, *(out.with_name(out.name + suffix) for suffix in FORMATS.values())]
+    return next((other for name in names for other in others if name in named_outputs(other)), own)
 
 
 def staged_export_folder(folder: Path, provenance: Mapping[str, str] | None) -> Path:

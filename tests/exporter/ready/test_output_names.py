@@ -23,7 +23,7 @@ def names(out: str | None, *formats: str) -> list[str]:
         (None, ("folder",), ["exports/atlas"]),
         (None, ("zarr",), ["exports/atlas.zarr"]),
         (None, EVERY, [f"exports/atlas{end}" for end in ("", ".zarr", ".zarr.zip", ".h5ad")]),
-        ("a/b.zarr", ("folder",), ["a/b.zarr"]),  # a folder may have any name
+        ("a/b.v2", ("folder",), ["a/b.v2"]),
         ("a/b", ("h5ad",), ["a/b.h5ad"]),
         ("b.v2", ("zarr.zip",), ["b.v2.zarr.zip"]),
         ("b.H5AD", ("h5ad",), ["b.H5AD"]),
@@ -44,6 +44,8 @@ def test_names(out: str | None, formats: tuple[str, ...], expected: list[str]) -
         ("a/b.zarr", ("zarr.zip",), ("ends in .zarr", "name it 'a/b.zarr.zip'")),
         ("a/b.zarr.zip", ("zarr",), ("ends in .zarr.zip", "name it 'a/b.zarr'")),
         ("b.h5ad", ("folder", "zarr"), ("ends in .h5ad", "name it 'b'")),
+        ("a/b.h5ad", ("folder",), ("ends in .h5ad", "add --format h5ad, or name it 'a/b'")),
+        ("b.zarr.zip", ("folder",), ("ends in .zarr.zip", "add --format zarr.zip, or name it 'b'")),
         ("a/.zarr", ("zarr",), ("no name besides", "exports/NAME")),
         (".", ("h5ad",), ("no name besides", "exports/NAME")),
         ("a/..", ("h5ad",), ("no name besides", "exports/NAME")),

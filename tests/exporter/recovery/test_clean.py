@@ -6,13 +6,16 @@ import shutil
 import signal
 import time
 from importlib import import_module
+from pathlib import Path
 
+import numpy as np
 import pytest
-from atlas import here, tree
+from atlas import atlas, here, save, tree
 from recovering import leave_spill_in_scratch, tree_with_times
 from scenes import GENE, Scene, at_event
 
-from cellucid_dask import clean
+from cellucid_dask import clean, export
+from cellucid_dask.errors import InputError
 
 # As a module, for setattr.
 publish = import_module("cellucid_dask.exporter.recovery.publish")
@@ -100,6 +103,18 @@ def test_clean_gives_the_old_export_its_name_back(small: Scene) -> None:
     small.out.rename(publish.previous(small.out))
     clean(small.out)
     small.check()
+
+
+@pytest.mark.parametrize("of", ["atlas", "atlas.h5ad"])
+def test_clean_finds_a_run_whose_output_got_a_suffix(tmp_path: Path, of: str) -> None:
+    """As of `export --format h5ad -o atlas`."""
+    data = atlas()
+    data.X.data[0] = np.nan
+    path = save(data, tmp_path / "data.h5ad")
+    with pytest.raises(InputError, match="NaN"):
+        export(path, tmp_path / "atlas", format="h5ad", quiet=True)
+    assert clean(tmp_path / of).bytes > 0
+    assert [*tmp_path.iterdir()] == [path]
 
 
 @pytest.mark.parametrize(
