@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from atlas import atlas, save
 from hypothesis import given
@@ -168,6 +169,21 @@ def test_a_gene_id_column_names_the_genes() -> None:
     assert catalog.record["defaults"]["geneIdColumn"] == "symbol"
     adata.uns["cellucid"] = {"defaults": {"geneIdColumn": "symbol"}}
     assert surveyed(adata).record["defaults"]["geneIdColumn"] == "symbol"
+
+
+@pytest.mark.parametrize(("dtype", "held"), [("f4", "fractions"), ("bool", "truth values")])
+def test_fractions_and_truth_values_name_no_genes(dtype: str, held: str) -> None:
+    adata = described()
+    adata.var["ids"] = np.arange(adata.n_vars).astype(dtype)
+    chosen = surveyed(adata, gene_id_column="ids", rename_duplicates=True)
+    assert held in told(chosen)["--gene-id-column"]
+    adata.var["ids"] = pd.Categorical(adata.var["ids"])
+    assert not surveyed(adata, gene_id_column="ids", rename_duplicates=True).problems
+    adata.var["ids"] = adata.var["ids"].astype(dtype)
+    adata.uns["cellucid"] = {"defaults": {"geneIdColumn": "ids"}}
+    kept = surveyed(adata)
+    assert "geneIdColumn" not in kept.record["defaults"]
+    assert any("geneIdColumn of the data is left out" in text for text in kept.warnings)
 
 
 def test_texts_that_cannot_be_shown_are_refused_together() -> None:

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias, TypeGuard
 import numpy as np
 
 from cellucid_dask.errors import Problem, suggest
-from cellucid_dask.exporter.checks.ready.catalog import ReadyCatalog
+from cellucid_dask.exporter.checks.ready.catalog import ReadyCatalog, ReadyColumn
 from cellucid_dask.format import DIMENSIONS
 from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.ready.facts import DEFAULTS, SHOWN
@@ -170,14 +170,33 @@ def _drawn_fields(widths: Mapping[str, int], made: Mapping[str, Any]) -> set[str
 
 def _gene_id_column(options: ExportOptions, defaults: Defaults, catalog: ReadyCatalog) -> str:
     """Column of var that names the genes in the viewer; empty for the index."""
-    there = {column.layout.key for column in catalog.var}
-    if options.gene_id_column != "index":
-        return options.gene_id_column if options.gene_id_column in there else ""
+    there = {column.layout.key: column for column in catalog.var}
+    chosen = options.gene_id_column
+    if chosen != "index":
+        if chosen not in there:
+            return ""
+        if unfit := _not_ids(there[chosen]):
+            what = f"var[{chosen!r}] holds {unfit}, by which the viewer names no genes"
+            fix = "choose a column of text or of whole numbers"
+            catalog.problems.append(Problem(what, "--gene-id-column", fix))
+        return chosen
     stored = defaults.get("geneIdColumn")
-    if stored is not None and stored not in there:
+    if stored is None:
+        return ""
+    if not isinstance(stored, str) or stored not in there:
         _drop("geneIdColumn", f"var has no column {stored!r:.60}", catalog)
         return ""
-    return stored or ""
+    if unfit := _not_ids(there[stored]):
+        _drop("geneIdColumn", f"var[{stored!r}] holds {unfit}", catalog)
+        return ""
+    return stored
+
+
+def _not_ids(column: ReadyColumn) -> str:
+    """What a column holds that cannot name genes; empty for text and whole numbers."""
+    if column.layout.kind in ("categorical", "text"):
+        return ""
+    return {"b": "truth values", "f": "fractions"}.get(column.column.dtype.kind, "")
 
 
 def _obs_keys(
