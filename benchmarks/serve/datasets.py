@@ -10,7 +10,7 @@ import click
 
 from cellucid_dask.synthetic import AtlasSpec
 
-LOAD_ATLAS, FIRST_ATLAS = AtlasSpec(100_000, 2_000), AtlasSpec(1_000_000, 10_000)
+LOAD_ATLAS = AtlasSpec(100_000, 2_000)
 # Each client starts at another gene and requests all of them; wrk keeps a connection open where
 # the server allows it.
 REQUEST_GENES = """

@@ -47,6 +47,16 @@ def zarr_folder(zarr_format: int, shard: int = 0, **layout: Any) -> Write:
     return write
 
 
+def shuffled(**layout: Any) -> Write:
+    """Write X/data of a zarr folder with the shuffle of ready files."""
+
+    def write(folder: Path, values: NDArray[Any], chunk: int) -> Path:
+        shuffle = numcodecs.Shuffle(values.dtype.itemsize)
+        return zarr_folder(2, filters=[shuffle], **layout)(folder, values, chunk)
+
+    return write
+
+
 def in_zip(write: Write) -> Write:
     """Pack a zarr folder into a zip."""
     return lambda folder, values, chunk: zipped(write(folder, values, chunk))
@@ -90,6 +100,8 @@ DIRECT: dict[str, Write] = {
     "v2 zstd": zarr_folder(2, compressors=ZSTD_2),
     "v2 gzip": zarr_folder(2, compressors=numcodecs.GZip()),
     "v2 zlib": zarr_folder(2, compressors=numcodecs.Zlib()),
+    "v2 zlib, shuffle": shuffled(compressors=numcodecs.Zlib()),
+    "v2 shuffle": shuffled(compressors=None),
     "v2 lz4": zarr_folder(2, compressors=numcodecs.LZ4()),
     "v3 plain": zarr_folder(3, compressors=None),
     "v3 .": zarr_folder(3, chunk_key_encoding={"name": "default", "separator": "."}),
@@ -103,6 +115,7 @@ DIRECT: dict[str, Write] = {
     "shards crc": zarr_folder(3, 2, compressors=CRC),
     "shards, index first": first_index(),
     "zip v2 blosc": in_zip(zarr_folder(2, compressors=numcodecs.Blosc())),
+    "zip v2 zlib, shuffle": in_zip(shuffled(compressors=numcodecs.Zlib())),
     "zip v3 plain": in_zip(zarr_folder(3, compressors=None)),
     "zip v3 zstd": in_zip(zarr_folder(3, compressors=zarr.codecs.ZstdCodec())),
     "zip shards": in_zip(zarr_folder(3, 2, compressors=zarr.codecs.ZstdCodec())),
@@ -112,6 +125,8 @@ ORDINARY: dict[str, Write] = {
     "hdf5 lz4": hdf5(**hdf5plugin.LZ4()),
     "v2 bz2": zarr_folder(2, compressors=numcodecs.BZ2()),
     "v2 delta": zarr_folder(2, filters=[numcodecs.Delta("<i4")], compressors=None),
+    "v2 shuffle of other values": zarr_folder(2, filters=[numcodecs.Shuffle(2)]),
+    "v2 two shuffles": zarr_folder(2, filters=[numcodecs.Shuffle(4)] * 2),
     "v3 big endian": zarr_folder(3, serializer=zarr.codecs.BytesCodec(endian="big")),
 }
 

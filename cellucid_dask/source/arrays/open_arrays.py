@@ -1,5 +1,7 @@
 """Arrays of a zarr store that stay open, for a server that reads them again and again.
 
+The chunks of a sparse matrix are read without zarr and HDF5, however small the gene is.
+
 An HDF5 file is opened for each read all the same: while it is open, nobody else in the process
 could open it with another way of locking, and one that was written anew would read as before.
 """
@@ -84,6 +86,7 @@ def keep_arrays_open(matrix: Matrix, stack: ExitStack) -> Matrix:
 
 
 def _held(array: FileArray, stack: ExitStack) -> FileArray | OpenArray:
+    array = replace(array, direct_bytes=0)  # how it is stored is found out once for all reads
     if array.store.kind == "hdf5":
         return array
     root = stack.enter_context(array.store.open())

@@ -18,7 +18,7 @@ from cellucid_dask.source.storage.store import Store
 from cellucid_dask.source.storage.zstd_filter import refuse_damaged_chunks
 
 ROWS_PER_READ = 1 << 17  # rows of cells that are read at a time
-DIRECT_BYTES = 1 << 16  # from which a range is read without HDF5 or zarr
+DIRECT_BYTES = 1 << 16  # of a range for which it is worth it to find out how an array is stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +31,8 @@ class FileArray:
         Where it is.
     shape, dtype, chunks
         As on disk; `chunks` is None for contiguous HDF5.
-    field
-        Column of a compound HDF5 dataset, as old AnnData files have them.
+    direct_bytes
+        From which a range is read without HDF5 and zarr.
     """
 
     store: Store
@@ -40,6 +40,7 @@ class FileArray:
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     chunks: tuple[int, ...] | None = None
+    direct_bytes: int = DIRECT_BYTES
 
     @classmethod
     def of(cls, store: Store, key: str, element: Any) -> FileArray:
@@ -68,16 +69,17 @@ class FileArray:
         return self._read(index, rows) if found is None else found
 
     def read_directly(self, rows: Any) -> NDArray[Any] | None:
-        """Read a large range of an array of one axis without HDF5 and zarr.
+        """Read a range of an array of one axis without HDF5 and zarr.
 
         Returns
         -------
-        None where they have to read it, or `rows` is something else.
+        None where they have to read it, `rows` is something else, or the range is small.
         """
         if self.ndim != 1 or not isinstance(rows, slice) or rows.step not in (None, 1):
             return None
         start, stop, _ = rows.indices(self.shape[0])
-        if (stop - start) * self.dtype.itemsize < DIRECT_BYTES or not holds_numbers(self.dtype):
+        n_bytes = (stop - start) * self.dtype.itemsize
+        if n_bytes < max(1, self.direct_bytes) or not holds_numbers(self.dtype):
             return None
         out = np.empty(stop - start, self.dtype)
         return out if direct.read_into(self.store, self.key, start, out) else None
@@ -98,7 +100,9 @@ class FileArray:
             As indexing the array; and when it has become another array since it was described.
         """
         assert out.size == stop - start
-        if out.nbytes >= DIRECT_BYTES and direct.read_into(self.store, self.key, start, out):
+        if out.nbytes >= max(1, self.direct_bytes) and direct.read_into(
+            self.store, self.key, start, out
+        ):
             return
         rows = slice(start, stop)
         found = self._read(rows, rows)

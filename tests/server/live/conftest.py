@@ -11,6 +11,8 @@ import zarr
 from live_serving import WATCHING, atlas_of, written
 from serving import serving
 
+from cellucid_dask.source.storage.direct.stored import OpenFile
+
 
 @pytest.fixture
 def chunks(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
@@ -23,7 +25,14 @@ def chunks(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
             counted[key] += 1
         return await get(self, key, *args, **options)
 
+    read = OpenFile.read
+
+    def counting_directly(self: OpenFile, path: str, *args: Any) -> None:
+        counted[path.rpartition(".zarr/")[2]] += 1
+        read(self, path, *args)
+
     monkeypatch.setattr(zarr.storage.LocalStore, "get", counting)
+    monkeypatch.setattr(OpenFile, "read", counting_directly)
     return counted
 
 

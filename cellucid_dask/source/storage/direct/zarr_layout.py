@@ -35,7 +35,8 @@ def layout_of_zarr(array: Any, store: Store, stamp: Stamp | None) -> Layout | No
     chunk = _file_chunk(metadata)
     index = ShardIndex.of(metadata, (chunk,)) if metadata["zarr_format"] == 3 else None
     codecs = metadata["codecs"][0]["configuration"]["codecs"] if index else metadata.get("codecs")
-    coding = _coding_2(metadata) if metadata["zarr_format"] == 2 else _coding_3(codecs)
+    width = array.dtype.itemsize
+    coding = _coding_2(metadata, width) if metadata["zarr_format"] == 2 else _coding_3(codecs)
     n_files = -(-array.shape[0] // chunk) if chunk else 0
     if coding is None or not 0 < n_files <= CHUNKS:
         return None
@@ -57,13 +58,16 @@ def _file_chunk(metadata: Mapping[str, Any]) -> int:
     return int(metadata["chunk_grid"]["configuration"]["chunk_shape"][0])
 
 
-def _coding_2(metadata: Mapping[str, Any]) -> Coding | None:
-    compressor = metadata["compressor"]
-    if metadata.get("filters"):
+def _coding_2(metadata: Mapping[str, Any], width: int) -> Coding | None:
+    """Take at most one compressor, and before it a shuffle of values of `width` bytes."""
+    compressor, filters = metadata["compressor"], metadata.get("filters") or ()
+    name = "" if compressor is None else compressor["id"]
+    shuffles = [found.get("elementsize") for found in filters if found.get("id") == "shuffle"]
+    if name not in ("", *_COMPRESSORS_2) or len(shuffles) < len(filters):
         return None
-    if compressor is None:
-        return Coding()
-    return Coding(compressor["id"]) if compressor["id"] in _COMPRESSORS_2 else None
+    if shuffles not in ([], [width]):
+        return None
+    return Coding(name, shuffle=width if shuffles else 0)
 
 
 def _coding_3(codecs: Sequence[Mapping[str, Any]]) -> Coding | None:
