@@ -126,7 +126,9 @@ def clean(out: str) -> None:
     done = remove(out)
     click.echo(f"removed {decimal(done.bytes)}" if done.bytes else "there is nothing to remove")
     if done.aside is not None:
-        click.echo(f"warning: what was there before held other files and is now {done.aside}")
+        click.echo(
+            f"warning: what was there before was not only an export, and is now {done.aside}"
+        )
 
 
 @cli.command()

@@ -88,7 +88,7 @@ def refuse_lost(place: Workspace, written: Mapping[str, Sums], *, force: bool) -
 def tell_aside(moved: Iterable[Path], result: ExportResult) -> None:
     """Warn of what was moved away."""
     for aside in moved:
-        result.warnings.append(f"what was there before held other files and is now {aside}")
+        result.warnings.append(f"what was there before was not only an export, and is now {aside}")
 
 
 def verify_staged(job: Job, staged: Sequence[Path], result: ExportResult) -> None:
