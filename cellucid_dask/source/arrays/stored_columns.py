@@ -178,10 +178,10 @@ class AnndataColumn:
         return self._series().strings()
 
     def typed(self) -> TypedColumn:
-        """Truth values, by rows; all else as pandas has it."""
+        """Truth values, by rows; all else as pandas has it, which has no records."""
         with self.store.open_element(self.key) as element:
             if is_array(element):
-                if element.dtype.kind == "b":
+                if element.dtype.kind in "bV":
                     return type_numbers(FileArray.of(self.store, self.key, element))
             elif encoding_of(element) == "nullable-boolean":
                 values, mask = (

@@ -87,6 +87,20 @@ def test_columns_that_are_not_asked_for_are_left_out() -> None:
     assert [problem.where for problem in asked.problems] == ["obs['mixed']"]
 
 
+def test_records_of_a_file_are_refused(tmp_path: Path) -> None:
+    path = save(data({"good": [1, 2, 3], "odd": [1, 2, 3]}), tmp_path / "a.h5ad")
+    with h5py.File(path, "r+") as file:
+        attributes = dict(file["obs/odd"].attrs)
+        del file["obs/odd"]
+        file["obs/odd"] = np.zeros(3, [("a", "i4"), ("b", "f4")])
+        file["obs/odd"].attrs.update(attributes)
+    (problem,) = survey(open_source(path)).problems
+    assert (problem.where, problem.what) == (
+        "obs['odd']",
+        "holds records, which ready files do not hold",
+    )
+
+
 def test_columns_of_var_must_be_removed() -> None:
     catalog = survey(wrap_anndata(data({}, score=[1, np.inf], when=WHEN[:2])))
     assert [(p.where, p.fix.rpartition("; or ")[2]) for p in catalog.problems] == [
