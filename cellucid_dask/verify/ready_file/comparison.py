@@ -79,8 +79,7 @@ class ReadyComparison:
             self._rows = self._find_cells_with_coordinates(contents)
         n = len(self.source.obs) if self._rows is None else int(self._rows.sum())
         if n != contents.n_cells:
-            what = f"the data has {n:,} cells, the ready file has {contents.n_cells:,}"
-            return [f"{what}: is it the right data?"]
+            return [self._count_problem(n, contents)]
         matrix, var = find_expression(self.source, self.choice)
         checks = [self._compare_cell_names(contents), self._find_genes(contents, var)]
         problems = [problem for check in checks for problem in collect_problems(check)]
@@ -99,6 +98,14 @@ class ReadyComparison:
             values = to_float32(self.source.obsm[key])
             finite &= np.isfinite(values.reshape(len(finite), -1)).all(axis=1)
         return finite
+
+    def _count_problem(self, n: int, contents: ReadyContents) -> str:
+        """Say that `n` cells of the data are not as many as those of the file."""
+        what = f"the data has {n:,} cells, the ready file has {contents.n_cells:,}"
+        if n > contents.n_cells == int(self._find_cells_with_coordinates(contents).sum()):
+            option = "--drop-cells-without-embedding"
+            return f"{what}; the others have no coordinates: add {option}"
+        return f"{what}: is it the right data?"
 
     def _take_rows(self, values: Any) -> Any:
         return values if self._rows is None else values[self._rows]
