@@ -101,6 +101,27 @@ def test_records_of_a_file_are_refused(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("categories", "what"),
+    [
+        (np.array(["x", "y", "x"], object), "has the category 'x' twice"),
+        (np.array([1.0, np.nan, 2.0]), "has a missing category"),
+    ],
+)
+def test_categories_that_anndata_does_not_read_are_refused(
+    tmp_path: Path, categories: np.ndarray, what: str
+) -> None:
+    odd = pd.Categorical(np.array(["x", "y", "z"], object))
+    path = save(data({"good": [1, 2, 3], "odd": odd}), tmp_path / "a.h5ad")
+    with h5py.File(path, "r+") as file:
+        attributes = dict(file["obs/odd/categories"].attrs)
+        del file["obs/odd/categories"]
+        file["obs/odd/categories"] = categories
+        file["obs/odd/categories"].attrs.update(attributes)
+    (problem,) = survey(open_source(path)).problems
+    assert (problem.where, problem.what) == ("obs['odd']", what)
+
+
 def test_columns_of_var_must_be_removed() -> None:
     catalog = survey(wrap_anndata(data({}, score=[1, np.inf], when=WHEN[:2])))
     assert [(p.where, p.fix.rpartition("; or ")[2]) for p in catalog.problems] == [

@@ -30,6 +30,7 @@ def describe_column(key: str, column: TypedColumn, *, in_hdf5: bool = False) -> 
     """
     if column.kind == "category":
         check_text(column.categories, in_hdf5=in_hdf5)
+        _refuse_repeats(column.categories)
         return _categorical(key, column, column.categories)
     if column.kind == "text":
         if _is_unique(column, in_hdf5=in_hdf5):
@@ -159,6 +160,18 @@ def _has_missing(texts: NDArray[Any], start: int) -> bool:
             what = f"mixes text with other values, such as {value!r} in row {row:,}"
             raise InputError(what, fix=AS_TEXT)
     return True
+
+
+def _refuse_repeats(categories: NDArray[Any]) -> None:
+    """Raise InputError when two categories are one, or one is missing: anndata reads neither."""
+    import pandas as pd
+
+    index = pd.Index(categories)
+    if index.hasnans:
+        raise InputError("has a missing category", fix=AS_TEXT)
+    if not index.is_unique:
+        twice = index[index.duplicated()][0]
+        raise InputError(f"has the category {twice!r} twice", fix=AS_TEXT)
 
 
 def _refuse_infinite(column: TypedColumn) -> None:
