@@ -15,7 +15,7 @@ from cellucid_dask.exporter.planning.ready_files import MANY_FILES
 from cellucid_dask.source.arrays.dense_matrix import DenseMatrix
 from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
 
-GENE_STAGES = ("transpose", "spill sizes", "genes", "edges")
+GENE_STAGES = ("transpose", "spill sizes", "genes", "edges", "matrix")
 _GENE_ACCESS = {
     "none": "no genes",
     "cut": "row chunks are cut at strips of genes and spilled, then each strip is sorted by gene",
@@ -49,7 +49,7 @@ def describe_plan(
         facts["way"] = _GENE_ACCESS[plan.gene_access]
         if plan.row_chunks:
             facts["row chunks"] = f"{len(plan.row_chunks):,}"
-        n_blocks = tasks.get("genes", 0)
+        n_blocks = tasks.get("genes", tasks.get("matrix", 0))
         each = gene_bytes(genes) // max(n_blocks, 1)
         facts["gene blocks"] = f"{n_blocks:,} of about {decimal(each)}"
     facts["tasks"] = _tasks(plan, tasks)
@@ -79,7 +79,8 @@ def many_files_warning(plan: Plan) -> str:
 
 def _tasks(plan: Plan, tasks: Mapping[str, int]) -> str:
     """Number of tasks, one number for all obs stages; "about" where it depends on the spill."""
-    about = {"genes": "about "} if plan.gene_access in ("cut", "transpose") else {}
+    spilled = plan.gene_access in ("cut", "transpose")
+    about = dict.fromkeys(("genes", "matrix"), "about ") if spilled else {}
     by_gene = [stage for stage in GENE_STAGES if stage in tasks]
     n_obs = sum(tasks.values()) - sum(tasks[stage] for stage in by_gene)
     by_stage = [f"{stage} {about.get(stage, '')}{tasks[stage]:,}" for stage in by_gene]

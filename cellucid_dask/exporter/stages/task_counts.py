@@ -21,7 +21,10 @@ from cellucid_dask.exporter.stages.dataset_files import DatasetFiles
 from cellucid_dask.exporter.stages.genes.driver import GROUP, column_bytes, gene_blocks, gene_strips
 from cellucid_dask.exporter.stages.obs.driver import write_obs
 from cellucid_dask.exporter.stages.obs.reduction import reduce_columns
+from cellucid_dask.exporter.stages.ready.chunk_writer import ChunkStores
+from cellucid_dask.exporter.stages.ready.driver import cell_units
 from cellucid_dask.options.export import ExportOptions
+from cellucid_dask.options.formats import FOLDER
 from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
 from cellucid_dask.source.model import Source
 
@@ -64,6 +67,11 @@ def count_tasks(
         counts["genes"] = plan.n_strips or len(_cuts(job, catalog.genes))
     if catalog.graph is not None:
         counts["edges"] = 1
+    if catalog.ready is not None:
+        units = cell_units(catalog.ready, ChunkStores((), "", ""), plan.worker_bytes)
+        counts |= {stage: len(found) for stage, found in units.items()}
+        if "genes" in counts:
+            counts["matrix"] = counts["genes"] if FOLDER in options.formats else counts.pop("genes")
     return counts
 
 

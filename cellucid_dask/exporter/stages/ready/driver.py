@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
+from cellucid_dask.exporter.checks.ready.catalog import ReadyCatalog
 from cellucid_dask.exporter.job import Job
 from cellucid_dask.exporter.ready_receipts import ReadyWork
 from cellucid_dask.exporter.stages.genes.first_pass import Cutting
@@ -45,16 +46,20 @@ def make_targets(options: ExportOptions, staged: Mapping[str, Path]) -> tuple[Ta
     )
 
 
-def write_cells(job: Job) -> list[ReadyWork]:
-    """Write everything that is no expression: tables, arrays of cells, graph, outlier quantiles."""
-    ready, stores = job.ready, open_stores(job)
-    assert ready is not None
-    stages: dict[str, Sequence[Unit]] = {
+def cell_units(ready: ReadyCatalog, stores: ChunkStores, room: int) -> dict[str, Sequence[Unit]]:
+    """Units of everything that is no expression, by stage; `room` is the memory of a task."""
+    return {
         "tables": table_units(ready, stores),
         "arrays of cells": obsm_units(ready, stores),
-        "graph": graph_units(ready, stores, job.plan.worker_bytes),
+        "graph": graph_units(ready, stores, room),
         "outlier quantiles": outlier_units(ready, stores),
     }
+
+
+def write_cells(job: Job) -> list[ReadyWork]:
+    """Write everything that is no expression: tables, arrays of cells, graph, outlier quantiles."""
+    assert job.ready is not None
+    stages = cell_units(job.ready, open_stores(job), job.plan.worker_bytes)
     works: list[ReadyWork] = []
     with job.engine.run_inline() if job.obs_beside_genes else nullcontext():
         for stage, units in stages.items():
