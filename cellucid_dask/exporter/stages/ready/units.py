@@ -50,16 +50,15 @@ def run_units(
     here
         Whether this process does them.
     """
-    if not units:
-        return []
     done = {work.key: work for work in finished}
-    made = job.engine.run(
-        stage,
-        do_unit,
-        [(unit,) for unit in open_units(units, finished)],
-        in_process=here,
-        unit="parts",
-        on_result=lambda _, work: job.journal.ready(work),
-    )
-    done.update((work.key, work) for work in made)
+    if tasks := [(unit,) for unit in open_units(units, finished)]:
+        made = job.engine.run(
+            stage,
+            do_unit,
+            tasks,
+            in_process=here,
+            unit="parts",
+            on_result=lambda _, work: job.journal.ready(work),
+        )
+        done.update((work.key, work) for work in made)
     return [done[unit.key] for unit in units]
