@@ -174,6 +174,26 @@ def test_a_graph_is_compared_after_it_is_made_symmetric(good: Path, tmp_path: Pa
 # ---------------------------------------------------------------------- containers
 
 
+@pytest.mark.parametrize("name", ["indptr", "data", "indices"])
+def test_damaged_expression_is_not_compared(good: Path, tmp_path: Path, name: str) -> None:
+    path = tmp_path / "a.zarr"
+    shutil.copytree(good / "a.v2.zarr", path)
+    chunk = path / "X" / name / "0"
+    chunk.write_bytes(chunk.read_bytes()[:-1])
+    report = verify(path, good / "data.h5ad")
+    (problem,) = [line for line in report.problems if line.startswith(f"X/{name}: cannot be read")]
+    assert report.not_compared == (f"X: {problem}",)
+    assert report.genes_compared == 0
+
+
+@pytest.mark.parametrize("where", [0, 3])
+def test_pointers_that_fall_are_not_followed(good: Path, tmp_path: Path, where: int) -> None:
+    path = _write(tmp_path, _put("X/indptr", where, 999))
+    report = verify(path, good / "data.h5ad")
+    assert any(line.startswith("X/indptr: ") for line in report.problems)
+    assert report.not_compared == ("X: X/indptr: does not rise from 0 to the number of values",)
+
+
 @pytest.mark.parametrize("container", ["v2.zarr", "v3.zarr", "shards.zarr"])
 def test_a_lost_chunk_is_not_zeros(good: Path, tmp_path: Path, container: str) -> None:
     path = Path(shutil.copytree(good / f"a.{container}", tmp_path / "a.zarr"))

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cellucid_dask.errors import ReadError, TextError
+from cellucid_dask.verify.export_folder.files import DamagedError
 from cellucid_dask.verify.parallel import ProblemCollector, collect_problems
 from cellucid_dask.verify.ready_file.contents import (
     ReadyContents,
@@ -232,6 +233,10 @@ class ReadyComparison:
         self.n_genes = len(chosen)
         try:
             problems = collector.run_stage("genes", "genes", len(chosen), runs.checks())
+        except DamagedError as damage:  # the checks of X have found it as well
+            self.n_genes = 0
+            self.not_compared.append(f"X: {damage}")
+            return []
         except UNREADABLE as error:
             what = f"the expression cannot be read ({describe(error)})"
             raise ReadError(what, where=self.source.where, fix=FIX_UNREADABLE) from error

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellucid_dask.verify.export_folder.arrays import Array
+from cellucid_dask.verify.export_folder.files import DamagedError
 from cellucid_dask.verify.ready_file.contents import ReadyContents, StoredSparse
 from cellucid_dask.verify.ready_file.expected import same_bits
 from cellucid_dask.verify.source_data.gene_columns import read_gene_columns
@@ -68,7 +69,13 @@ class GeneRuns:
     rows: NDArray[np.bool_] | None
 
     def checks(self) -> Iterator[Iterator[str]]:
-        """Yield a check of each gene; the data is read as far as checks are taken."""
+        """Yield a check of each gene; the data is read as far as checks are taken.
+
+        Raises
+        ------
+        DamagedError
+            When the expression of the file cannot be read.
+        """
         x = self.contents.x
         assert x is not None
         assert self.contents.gene_names is not None
@@ -76,7 +83,7 @@ class GeneRuns:
         dtype = np.dtype(stored.dtype)
         names = self.contents.gene_names.read()
         expected = read_gene_columns(self.matrix, self.columns, dtype) if self.columns else iter(())
-        pointers = x.indptr.read().astype(np.int64) if isinstance(x, StoredSparse) else None
+        pointers = _read_pointers(x) if isinstance(x, StoredSparse) else None
         for run in self._runs(pointers):
             columns = self._decode(run, pointers)
             for gene in run:
@@ -111,6 +118,13 @@ class GeneRuns:
             return _Columns(first, x.data.read(part), x.indices.read(part), bounds)
         assert x is not None
         return _Columns(first, x.read(slice(None), slice(first, last)))
+
+
+def _read_pointers(x: StoredSparse) -> NDArray[np.int64]:
+    pointers = x.indptr.read().astype(np.int64)
+    if pointers[0] != 0 or pointers[-1] != x.data.shape[0] or (np.diff(pointers) < 0).any():
+        raise DamagedError(f"{x.indptr.path}: does not rise from 0 to the number of values")
+    return pointers
 
 
 def _compare(columns: _Columns, gene: int, name: str, expected: Array) -> Iterator[str]:
