@@ -5,13 +5,22 @@ from __future__ import annotations
 import random
 import sys
 import tempfile
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import click
 
-from benchmarks.recovery.atlases import LAYOUTS, Layout, make_atlas
+from benchmarks.recovery.atlases import FORMATS, LAYOUTS, Atlases, Formats, Layout
 from benchmarks.recovery.rounds import Rounds
 from benchmarks.recovery.runs import find_processes, kill_processes
+
+
+def _parse_formats(_ctx: Any, _param: Any, values: tuple[str, ...]) -> tuple[Formats, ...]:
+    try:
+        return tuple(map(Formats.parse, values or FORMATS))
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 @click.command("recovery")
@@ -38,28 +47,44 @@ from benchmarks.recovery.runs import find_processes, kill_processes
     multiple=True,
     help="Layout of the matrix; repeat for more. [default: all in turn]",
 )
+@click.option(
+    "--format",
+    "formats",
+    multiple=True,
+    callback=_parse_formats,
+    help="What is written, as `export --format` takes it, with :3 or :shards for that version of "
+    f"zarr; repeat for more. [default: in turn {' '.join(FORMATS)}]",
+)
 def command(
-    kills: int, seed: int | None, cells: int, genes: int, layouts: tuple[Layout, ...]
+    kills: int,
+    seed: int | None,
+    cells: int,
+    genes: int,
+    layouts: tuple[Layout, ...],
+    formats: tuple[Formats, ...],
 ) -> None:
     """Kill exports at random moments, resume them, and compare what they write.
 
     It makes small synthetic atlases in a temporary folder, and an uninterrupted export of each.
     Then, round after round, the same command runs with other numbers of workers, memory and
-    scratch folders, and is killed up to ten times before it may end. The export must equal the
-    uninterrupted one, file for file; the folder that it replaces must be complete after every kill;
-    the next run must resume with what the journal records; and nothing may be left over. The exit
-    code is 1 if any of this does not hold.
+    scratch folders, and is killed up to ten times before it may end. All outputs must equal those
+    of the uninterrupted run, file for file, checksums included; after every kill each output must
+    be the complete old one or the complete new one; the next run must resume with what the journal
+    records; and nothing may be left over. The exit code is 1 if any of this does not hold.
     """
     seed = random.SystemRandom().randrange(1 << 32) if seed is None else seed
     print(f"seed {seed}; {cells:,} cells, {genes:,} genes\n", flush=True)
     with tempfile.TemporaryDirectory(prefix="cellucid-dask-recovery-") as name:
         folder = Path(name).resolve()
-        atlases = [make_atlas(folder, x, cells, genes, seed % 1000) for x in layouts or LAYOUTS]
-        rounds, number = Rounds(folder, random.Random(seed), kills), 0
+        atlases = Atlases(folder, cells, genes, seed % 1000)
+        pairs, rng = list(product(formats, layouts or LAYOUTS)), random.Random(seed)
+        rng.shuffle(pairs)
+        rounds, number = Rounds(folder, rng, kills), 0
         tally = rounds.tally
         try:
             while tally.kills.total() < kills:
-                rounds.make_export(atlases[number % len(atlases)], number)
+                one_format, layout = pairs[number % len(pairs)]
+                rounds.make_export(atlases.find_or_make(layout, one_format), number)
                 rounds.compare_exports()
                 number += 1
                 done = f"{tally.kills.total()} of {kills} kills, {tally.exports} exports"

@@ -97,6 +97,8 @@ class Run:
             raise click.ClickException(f"a run does not end:\n{self.output}") from None
         finally:
             self._reader.join()
+            assert self.process.stderr is not None
+            self.process.stderr.close()
         return code
 
 
