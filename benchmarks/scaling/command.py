@@ -4,7 +4,8 @@
 
 `workers` compares one and two worker processes, `scheduler` measures what tasks cost, `rates` what
 one core does in a second, kept as JSON; `hollow` makes atlases without values for ``--dry-run``,
-and `model` prints the tables of docs/scaling.md from their plans and the rates.
+and `model` prints the tables of docs/scaling.md from their plans and the rates. `ready-rates`,
+`ready-model` and `ready-check` do the same for ready files.
 """
 
 from __future__ import annotations
@@ -16,22 +17,16 @@ import click
 from dask.utils import parse_bytes
 
 from benchmarks.scaling.cluster import request_slurm_workers, start_dask_workers
-from benchmarks.scaling.hollow_atlas import ATLASES, write_hollow_atlas
+from benchmarks.scaling.hollow_atlas import ATLASES
 from benchmarks.scaling.model import Machine, Planner, predict
 from benchmarks.scaling.rates import load_rates, measure_all_rates, measure_plan_rate, save_rates
+from benchmarks.scaling.ready_command import ready_check, ready_model, ready_rates
 from benchmarks.scaling.runs import format_rows, run_rounds
+from benchmarks.scaling.stores import find_or_make_hollow_atlas, find_or_make_store, work
 from benchmarks.scaling.tables import format_tables
 from benchmarks.scaling.tasks import measure_tasks
 from benchmarks.shared.machine import describe_machine
-from cellucid_dask.synthetic import AtlasSpec, write_h5ad
-
-work = click.option(
-    "--work",
-    type=click.Path(path_type=Path),
-    default=Path("benchmark-work"),
-    show_default=True,
-    help="Folder for the atlases, which stay, and the exports.",
-)
+from cellucid_dask.synthetic import AtlasSpec
 
 
 @click.group("scaling", help=__doc__.split("\n")[0])
@@ -39,22 +34,8 @@ def command() -> None:
     """Run one of the benchmarks."""
 
 
-def find_or_make_store(spec: AtlasSpec, ending: str, work: Path) -> Path:
-    """Return a synthetic atlas as .h5ad or .zarr; make it unless it exists."""
-    work.mkdir(parents=True, exist_ok=True)
-    path = work / f"scaling-{spec.cells}x{spec.genes}.h5ad"
-    if not path.exists():
-        click.echo(f"making {path}", err=True)
-        write_h5ad(spec, path)
-    if ending == "h5ad":
-        return path
-    other = path.with_suffix(".zarr")
-    if not other.exists():
-        import anndata
-
-        click.echo(f"making {other}", err=True)
-        anndata.read_h5ad(path).write_zarr(other)
-    return other
+for ready_command in (ready_rates, ready_model, ready_check):
+    command.add_command(ready_command)
 
 
 @command.command()
@@ -117,6 +98,7 @@ def rates(work: Path, repeat: int, tasks: int) -> None:
     work.mkdir(parents=True, exist_ok=True)
     largest = list(ATLASES)[-1]
     found = {
+        **load_rates(),  # those of ready files are measured apart
         "machine": describe_machine(),
         "scheduler": measure_tasks(tasks, 9, 0, 2).as_dict(),
         **measure_plan_rate(find_or_make_hollow_atlas(largest, work), ATLASES[largest].cells),
@@ -132,15 +114,6 @@ def hollow(work: Path) -> None:
     """Make atlases that hold shapes, types and pointers, but no values."""
     for name in ATLASES:
         click.echo(str(find_or_make_hollow_atlas(name, work)))
-
-
-def find_or_make_hollow_atlas(name: str, work: Path) -> Path:
-    """Return a hollow atlas; make it unless it exists."""
-    path = work / f"hollow-{name.replace(' ', '')}.zarr"
-    if not (path / "var").exists():  # which is written last
-        work.mkdir(parents=True, exist_ok=True)
-        write_hollow_atlas(ATLASES[name], path)
-    return path
 
 
 @command.command()

@@ -31,11 +31,13 @@ def format_tables(models: Sequence[Model]) -> list[str]:
     ]
 
 
-def _format_row(cells: Sequence[str]) -> str:
+def format_row(cells: Sequence[str]) -> str:
+    """Format a row of a Markdown table."""
     return "| " + " | ".join(cells) + " |"
 
 
-def _format_header(cells: str) -> list[str]:
+def format_header(cells: str) -> list[str]:
+    """Format the header of a Markdown table."""
     return [f"| {cells} |", "|---:" * len(cells.split("|")) + "|"]
 
 
@@ -49,7 +51,7 @@ def format_seconds(seconds: float) -> str:
 
 
 def _format_times(models: Sequence[Model]) -> list[str]:
-    lines = _format_header("workers | check, plan | obs | transpose | genes | rest | edges | all")
+    lines = format_header("workers | check, plan | obs | transpose | genes | rest | edges | all")
     for model in models:
         stages = model.stages
 
@@ -59,7 +61,7 @@ def _format_times(models: Sequence[Model]) -> list[str]:
             return f"{text} ({', '.join(sorted(bounds))})" if len(names) == 1 and bounds else text
 
         lines.append(
-            _format_row(
+            format_row(
                 [
                     f"{model.counts.workers:,}",
                     format_seconds(stages["check and plan"].seconds),
@@ -76,7 +78,7 @@ def _format_times(models: Sequence[Model]) -> list[str]:
 
 
 def _format_traffic(models: Sequence[Model]) -> list[str]:
-    lines = _format_header(
+    lines = format_header(
         "workers | read | spilled, read back | written | files | chunks | strips | "
         "values of a row in a strip | opens of pass 2 | reads of pass 2 | bytes of a read | "
         "list of chunks | keeps up with, pass 1, 2"
@@ -86,7 +88,7 @@ def _format_traffic(models: Sequence[Model]) -> list[str]:
         one = (c.read + c.spilled) / model.stages["transpose"].bounds["workers"]
         two = (c.spilled + c.written) / model.stages["genes"].bounds["workers"]
         lines.append(
-            _format_row(
+            format_row(
                 [
                     f"{c.workers:,}",
                     *(decimal(n) for n in (c.read, c.spilled, c.written)),
@@ -106,7 +108,7 @@ def _format_traffic(models: Sequence[Model]) -> list[str]:
 
 
 def _format_load(models: Sequence[Model]) -> list[str]:
-    lines = _format_header(
+    lines = format_header(
         "workers | tasks: obs | transpose | genes | memory of a task | "
         "memory of all workers | scheduler, CPU | scheduler, memory | main process, memory | "
         "files made a second"
@@ -115,7 +117,7 @@ def _format_load(models: Sequence[Model]) -> list[str]:
         c, stages = model.counts, model.stages
         n_obs = sum(c.tasks.get(name, 0) for name in (*OBS, "obs means", "vectors"))
         lines.append(
-            _format_row(
+            format_row(
                 [
                     f"{c.workers:,}",
                     f"{n_obs:,}",
