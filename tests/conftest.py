@@ -17,7 +17,10 @@ import versions
 import zarr
 from anndata import AnnData
 from oracle import make_atlas, silent
+from zarr.abc.store import RangeByteRequest
 from zarr_reads import Ranges
+
+from cellucid_dask.source.storage.direct.stored import OpenFile
 
 with suppress(ImportError):  # the tests that drive a browser skip where there is no selenium
     from paging import all_exports, browser, exports, page, serve, served  # noqa: F401
@@ -80,7 +83,15 @@ def ranges(monkeypatch: pytest.MonkeyPatch) -> Ranges:
         read.setdefault(key, []).append(byte_range)
         return await get(self, key, prototype, byte_range)
 
+    read_directly = OpenFile.read
+
+    def recorded_directly(self: OpenFile, path: str, offset: int, out: Any) -> None:
+        part = RangeByteRequest(offset, offset + out.size)
+        read.setdefault(path.rpartition(".zarr/")[2], []).append(part)
+        read_directly(self, path, offset, out)
+
     monkeypatch.setattr(zarr.storage.LocalStore, "get", recorded)
+    monkeypatch.setattr(OpenFile, "read", recorded_directly)
     return read
 
 

@@ -72,7 +72,7 @@ def test_a_zarr_with_dots_between_chunk_numbers_and_one_with_slashes(tmp_path: P
         made.attrs.update(attributes)
         with serving(path, cache_dir=tmp_path / "cache", dataset_name="n",
                      created_at=CREATED) as server:  # fmt: skip
-            files = export_of(path, tmp_path / f"out-{path.name}", dataset_name="n")
+            files = export_of(path, tmp_path / f"out-{path.stem}", dataset_name="n")
             assert_serves(server, files)
             assert_same_arrays(server, path)
 
