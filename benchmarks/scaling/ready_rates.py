@@ -23,8 +23,8 @@ from benchmarks.scaling.stores import count_entries
 from benchmarks.shared.machine import describe_machine
 from benchmarks.shared.processes import read_into_cache
 from cellucid_dask.exporter.checks.ready.survey import survey_ready
-from cellucid_dask.exporter.output_names import checksums_path, name_outputs
-from cellucid_dask.exporter.recovery.outputs import staging_folder
+from cellucid_dask.exporter.output_names import name_outputs
+from cellucid_dask.exporter.recovery.outputs import checksums_path, staging_folder
 from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.source.open import open_source
 from cellucid_dask.synthetic import AtlasSpec
@@ -89,7 +89,7 @@ def export_ready(
 def _remove(made: Path) -> None:
     for path in (made, staging_folder(made)):
         shutil.rmtree(path, ignore_errors=True)
-    for path in (made, checksums_path(made)):
+    for path in (made, checksums_path("zarr", made)):
         if path.is_file():
             path.unlink()
 
