@@ -64,7 +64,7 @@ def adjust_case(case: Case, scale: float, memory: str | None, reference: str) ->
 @click.option(
     "--reference-repeat",
     type=click.IntRange(1),
-    help="Runs of cellucid 0.0.9. [default: those of --repeat]",
+    help="Runs of cellucid 0.0.9 and 0.9.5. [default: those of --repeat]",
 )
 @click.option(
     "--workers",

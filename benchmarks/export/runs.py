@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks.export.cases import REFERENCE, Case
+from benchmarks.export.cases import READY, REFERENCE, Case
 from benchmarks.export.programs import Program
 from benchmarks.export.table import OURS, Result
 from benchmarks.shared.processes import read_into_cache
@@ -25,7 +25,7 @@ class Turns:
     repeat
         Runs of each program.
     reference_repeat
-        Runs of the reference, at most; it takes most of the time.
+        Runs of the references, at most; they take most of the time.
     timeout
         Seconds that a run may take.
     """
@@ -36,7 +36,8 @@ class Turns:
 
     def of(self, role: str) -> int:
         """How often the program of a role runs."""
-        return min(self.repeat, self.reference_repeat) if role == REFERENCE else self.repeat
+        slow = role in (REFERENCE, READY)
+        return min(self.repeat, self.reference_repeat) if slow else self.repeat
 
 
 def choose_roles(case: Case, programs: Mapping[str, Program]) -> list[str]:
