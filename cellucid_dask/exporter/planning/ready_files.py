@@ -19,6 +19,8 @@ TEXT_BYTES: Final = 16  # of a string, deflated
 VALUE_BYTES: Final = 3  # of a value of X, deflated, as such data was seen to need
 INDEX_BYTES: Final = 2
 ENTRY_BYTES: Final = 128  # of a chunk in a zip: its header, and its line in the directory
+SORTED_BYTES: Final = 24  # of a weight of a graph that is made symmetric: both directions
+BUCKETS: Final = 64  # files of them, about
 RESERVED_BYTES: Final = 1 << 20  # of the metadata of an h5ad
 
 
@@ -63,6 +65,8 @@ class ReadyFiles:
                 output.append(FileKind(1, n_bytes + entries + RESERVED_BYTES))
         codings = {"h5ad" if name == "h5ad" else "zarr" for name in _packed(options)}
         scratch = [FileKind(slots, n_bytes) for _ in codings]
+        if ready.graph_facts is not None and not ready.graph_facts.symmetric:
+            scratch.append(FileKind(BUCKETS, SORTED_BYTES * ready.graph_facts.nnz))
         has_store = "zarr" in options.formats
         counts = (made + documents, in_shards + documents) if has_store else (0, 0)
         return cls(tuple(output), tuple(scratch), *counts)
