@@ -155,13 +155,8 @@ def make_plan(
     gene_access: GeneAccess = "none"
     chunks: tuple[tuple[int, int], ...] = ()
     block, total, n_strips = BLOCK_BYTES, 0, 0
-    output, scratch = list[FileKind](), list[FileKind]()
-    if FOLDER in options.formats:
-        output += output_files(catalog, options)
-        sums, n_spans = ObsMemory.of(catalog).sums, len(cut_spans(catalog.n_cells))
-        scratch += [*obs_scratch(catalog, sums, n_spans), *edge_scratch(catalog)]
-    files = ReadyFiles.of(catalog.ready, options, slots)
-    output, scratch = [*output, *files.output], [*scratch, *files.scratch]
+    ready_files = ReadyFiles.of(catalog.ready, options, slots)
+    output, scratch = _list_files(catalog, options, ready_files)
     if genes is not None and genes.ids:
         gene_access = choose_gene_access(genes, room, native=native)
         total = gene_bytes(genes)
@@ -191,9 +186,21 @@ def make_plan(
         worker_bytes,
         tuple(output),
         tuple(scratch),
-        files.n_store_files,
-        files.n_sharded_files,
+        ready_files.n_store_files,
+        ready_files.n_sharded_files,
     )
+
+
+def _list_files(
+    catalog: Catalog, options: ExportOptions, ready: ReadyFiles
+) -> tuple[list[FileKind], list[FileKind]]:
+    """Files of all outputs, and those of the run alone but for the spill of genes."""
+    output, scratch = list(ready.output), list(ready.scratch)
+    if FOLDER in options.formats:
+        sums, n_spans = ObsMemory.of(catalog).sums, len(cut_spans(catalog.n_cells))
+        output += output_files(catalog, options)
+        scratch += [*obs_scratch(catalog, sums, n_spans), *edge_scratch(catalog)]
+    return output, scratch
 
 
 class NotEnoughError(PlanError):
