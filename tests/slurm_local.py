@@ -17,6 +17,7 @@ from pathlib import Path
 
 STARTER = Path(__file__).parents[2] / "shared" / "slurm-local.sh"
 FOLDER = "CELLUCID_TEST_SLURM"  # variable with the folder of the instance of this session
+OWNER = "CELLUCID_TEST_SLURM_OWNER"  # number of the process that chose it
 NONE = "no SLURM: "  # how reasons of skipped tests begin
 POLL = 0.5  # seconds between two questions, each of which starts a program
 OVER = ("CANCELLED", "COMPLETED", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "TIMEOUT")
@@ -41,6 +42,7 @@ def reserve() -> None:
     """Choose the folder of an instance, for this process and those that it starts."""
     if STARTER.is_file() and FOLDER not in os.environ:
         os.environ[FOLDER] = tempfile.mkdtemp(prefix="slurm-")
+        os.environ[OWNER] = str(os.getpid())
 
 
 def start() -> Slurm:
@@ -68,10 +70,15 @@ def start() -> Slurm:
 
 
 def end() -> None:
-    """Cancel all jobs of the instance of this session and end it; nothing of it stays."""
-    folder = os.environ.pop(FOLDER, None)
-    if folder is None:
+    """Cancel all jobs of the instance of this session and end it; nothing of it stays.
+
+    Only the process that chose the folder does: tests start pytest themselves, and those processes
+    end while others still use it.
+    """
+    if os.environ.get(OWNER) != str(os.getpid()):
         return
+    del os.environ[OWNER]
+    folder = os.environ.pop(FOLDER)
     if Path(folder, "slurm.conf").exists():
         words = ["bash", str(STARTER), "clean", folder]
         subprocess.run(words, capture_output=True, timeout=120, check=False)
