@@ -84,8 +84,10 @@ LAYERS: dict[str, str] = {
     "exporter.planning exporter.stages files format options server.cache_folder "
     "server.gene_index server.http source source.arrays source.inputs source.model source.rows "
     "source.storage",
-    "server": "arguments compute errors exporter.planning options server.cache_folder "
-    "server.datasets server.gene_index server.hosted server.http source source.arrays "
+    "server.ready": "errors exporter.checks options ready server.datasets server.http "
+    "source source.storage",
+    "server": "arguments compute datasets errors exporter.planning options server.cache_folder "
+    "server.datasets server.gene_index server.hosted server.http server.ready source source.arrays "
     "source.chunks source.model",
     "notebook": "arguments errors options server server.datasets server.http",
     "anndata_server": "options server",
@@ -93,7 +95,7 @@ LAYERS: dict[str, str] = {
     "": "api datasets errors exporter.recovery exporter.result notebook prepare_arrays previewer "
     "server",
     "commands": "api arguments compute datasets errors exporter.recovery exporter.result format "
-    "native options package previewer server server.datasets synthetic verify",
+    "native options package previewer server synthetic verify",
     "__main__": "commands",
 }
 # The independent decoder may know how messages name arguments, which decides no byte.

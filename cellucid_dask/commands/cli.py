@@ -161,7 +161,7 @@ def serve(path: str, **given: Any) -> None:
 
     The genes of a ready file, which is stored gene by gene, need no index.
     """
-    from cellucid_dask.server.datasets.opening import holds_exports
+    from cellucid_dask.server.opening import holds_exports
 
     if not holds_exports(path):
         import_modules(*input_modules(path), "cellucid_dask.server.datasets.open_live")

@@ -61,6 +61,12 @@ serve_options = combine_options(
         help="The page that shows the data; hosted fetches the page of the Cellucid site.",
     ),
     click.option(
+        "--protocol",
+        metavar="[folder|ready]",
+        help="What the server speaks: that of the built-in page, or of today's public app. "
+        "[default: ready with --viewer hosted]",
+    ),
+    click.option(
         "--viewer-url", metavar="URL", help="Site of the hosted page. [default: that of Cellucid]"
     ),
     click.option(

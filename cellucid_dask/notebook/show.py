@@ -25,7 +25,7 @@ from cellucid_dask.options.keywords import (
 )
 from cellucid_dask.server.announce import has_browser, write_lines
 from cellucid_dask.server.datasets.collection import looks_like_export
-from cellucid_dask.server.datasets.opening import holds_exports
+from cellucid_dask.server.opening import holds_exports
 
 MAX_IN_MEMORY: Final = 3  # datasets in memory that are served at the same time
 MAX_HEIGHT: Final = 10_000  # px

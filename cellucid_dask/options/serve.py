@@ -17,6 +17,7 @@ from cellucid_dask.options.sizes import parse_size
 HOST: Final = "127.0.0.1"
 PORT: Final = 8765
 VIEWERS: Final = ("builtin", "hosted", "none")
+PROTOCOLS: Final = ("folder", "ready")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,9 @@ class ServeOptions(Options):
         Prefix of all paths, as behind a reverse proxy.
     viewer
         The page at the root: ``builtin``, ``hosted`` for the page of a web site, or ``none``.
+    protocol
+        Whose bodies the paths have that two protocols share: ``folder`` of the built-in page, or
+        ``ready`` of today's public app; None is that of the viewer.
     viewer_url
         Site of the hosted page; None is the site of Cellucid.
     viewer_cache
@@ -73,6 +77,7 @@ class ServeOptions(Options):
     token: str | None = field(default=None, repr=False)
     base_path: str = ""
     viewer: str = "builtin"
+    protocol: str | None = None
     viewer_url: str | None = None
     viewer_cache: str | os.PathLike[str] | None = None
 
@@ -108,6 +113,9 @@ class ServeOptions(Options):
         if self.viewer not in VIEWERS:
             fix = "use builtin, hosted or none"
             yield Problem(f"{self.viewer!r} is not a viewer", "--viewer", fix)
+        if self.protocol not in (None, *PROTOCOLS):
+            fix = "use folder or ready"
+            yield Problem(f"{self.protocol!r} is not a protocol", "--protocol", fix)
         url, folder = self.viewer_url, self.viewer_cache
         if self.viewer in ("builtin", "none"):
             for name, value in (("--viewer-url", url), ("--viewer-cache", folder)):
@@ -130,6 +138,11 @@ class ServeOptions(Options):
         if token is None and not is_loopback(self.host):
             fix = "use --token auto, or say --token none to let everyone in"
             yield Problem(f"{self.host} can be reached from other machines", "--host", fix)
+
+    @property
+    def speaks_ready(self) -> bool:
+        """Whether paths that two protocols share have the bodies of the public app."""
+        return (self.protocol or ("ready" if self.viewer == "hosted" else "folder")) == "ready"
 
     def cache_bytes(self) -> int:
         """Return `cache_size` in bytes."""

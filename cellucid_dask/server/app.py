@@ -48,6 +48,7 @@ class App:
         self.data = ReopenableData(open_data)
         self.host_policy = HostPolicy(serving.host, serving.allowed_hosts)
         self.hosted = open_hosted_page(serving)
+        self._methods = "GET, HEAD, OPTIONS" if serving.speaks_ready else "GET, HEAD, POST, OPTIONS"
         self._router = Router(self.data, serving, self.hosted)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -59,7 +60,7 @@ class App:
             response = self._respond(environ)
         except Exception as error:  # noqa: BLE001  logged there
             response = error_response(error)
-        response.headers += cors_headers(environ)
+        response.headers += cors_headers(environ, self._methods)
         if environ["REQUEST_METHOD"] == "HEAD":
             response.body = []
         if self.serving.verbose:
@@ -84,9 +85,10 @@ class App:
         return response
 
     def _send_content(self, environ: Environ, path: str) -> Response:
+        address = self.serving.host, int(environ.get("SERVER_PORT") or self.serving.port)
         for _ in range(MAX_REPLACED):
             try:
-                content = self._router.find(path, gzip=wants_gzip(environ))
+                content = self._router.find(path, address, gzip=wants_gzip(environ))
                 return make_response(environ, content)
             except ReplacedError:
                 continue

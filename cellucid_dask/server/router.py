@@ -38,8 +38,13 @@ class Router:
         self._has_page = serving.viewer != "none"
         self._service = ServicePaths(data, has_page=self._has_page)
 
-    def find(self, path: str, *, gzip: bool) -> Content:
+    def find(self, path: str, address: tuple[str, int], *, gzip: bool) -> Content:
         """Content of a path, coded with gzip if possible and wanted.
+
+        Parameters
+        ----------
+        address
+            Host and port of this server.
 
         Raises
         ------
@@ -49,7 +54,7 @@ class Router:
             When the data cannot be read.
         """
         if path.startswith(SERVICE):
-            content = self._service.find(path)
+            content = self._service.find(path, address)
         elif path in ("", "index.html"):
             content = self._find_page()
         else:

@@ -14,6 +14,7 @@ from cellucid_dask.server.datasets.reopenable import ReopenableData
 from cellucid_dask.server.http.content import Content, text_content
 from cellucid_dask.server.http.pages import page_file
 from cellucid_dask.server.http.response import Environ
+from cellucid_dask.server.ready.served import PREFIX
 
 SERVICE: Final = "_cellucid/"
 HEALTH: Final = SERVICE + "health"
@@ -40,8 +41,26 @@ class ServicePaths:
             SERVICE + "datasets": self._datasets,
         }
 
-    def find(self, path: str) -> Content | None:
-        """Content of a path that begins with `SERVICE`; None for an unknown one."""
+    def find(self, path: str, address: tuple[str, int]) -> Content | None:
+        """Content of a path that begins with `SERVICE`; None for an unknown one.
+
+        Parameters
+        ----------
+        address
+            Host and port of this server.
+        """
+        store = self._data.current.app_store
+        if path.startswith(PREFIX):
+            return None if store is None else store.find(path.removeprefix(PREFIX))
+        if store is not None and self._data.current.speaks_ready:
+            if path == HEALTH:
+                return text_content(json.dumps({"status": "ok", **store.facts()}))
+            if path == SERVICE + "info":
+                host, port = address
+                facts = {"host": host, "port": port, "runtime": "python"}
+                return text_content(json.dumps({**store.facts(), **facts}))
+            if path == SERVICE + "datasets":
+                return store.datasets()
         if path in self._makers:
             return self._makers[path]()
         if path.startswith(SERVICE + "page/") and self._has_page:

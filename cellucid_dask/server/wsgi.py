@@ -9,8 +9,8 @@ from cellucid_dask.arguments.boundary import with_argument_names
 from cellucid_dask.errors import InputError, Problem
 from cellucid_dask.options.keywords import read_serve_options
 from cellucid_dask.server.app import App
-from cellucid_dask.server.datasets.opening import open_data
 from cellucid_dask.server.http.guard import Token
+from cellucid_dask.server.opening import open_data
 
 
 @with_argument_names()

@@ -1,4 +1,4 @@
-"""Live data of a file: reopened when the file changes."""
+"""Data of a file: reopened when the file changes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from math import inf
 from pathlib import Path
 from threading import Lock
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from cellucid_dask.errors import CellucidDaskError, InputError
 from cellucid_dask.server.datasets.live import LiveDataset
@@ -18,58 +18,66 @@ from cellucid_dask.source.storage.fingerprint import Fingerprint, take_fingerpri
 CHECK_INTERVAL: Final = 1.0  # seconds between checks of the file for changes
 
 
-OpenDataset = Callable[[str, Callable[[], bool]], LiveDataset]
+class Startable(Protocol):
+    """Open data with background work."""
+
+    def start(self) -> None:
+        """Start the background work."""
+
+    def close(self) -> None:
+        """Stop the background work and release the data."""
 
 
-class ReloadingData:
-    """Live data of a file, reopened when the file changes.
+Opened = TypeVar("Opened", bound=Startable)
+Read = TypeVar("Read")
+
+
+class ReloadingData(Generic[Opened]):
+    """Data of a file, reopened when the file changes.
 
     Parameters
     ----------
     path
         File or folder.
-    open_dataset
-        Opens the dataset, given a text that identifies the state of the file, and a function that
+    open_state
+        Opens the data, given a text that identifies the state of the file, and a function that
         returns whether the file is still in that state.
     """
 
-    def __init__(self, path: str, open_dataset: OpenDataset) -> None:
-        self._path, self._open_dataset = path, open_dataset
+    def __init__(self, path: str, open_state: Callable[[str, Callable[[], bool]], Opened]) -> None:
+        self._path, self._open_state = path, open_state
         self._refused: CellucidDaskError | None = None
         self._openings = 0
         self._state: Fingerprint | None = None
         self.current = self._open(read_state(path))
         self._checked_at, self._lock, self._started = monotonic(), Lock(), False
 
-    @property
-    def id(self) -> str:
-        """Id in the identity."""
-        return self.current.id
+    def read(self, what: str, work: Callable[[Opened], Read]) -> Read:
+        """Return what `work` reads of the data, in the present state of the file.
 
-    @property
-    def name(self) -> str:
-        """Name in the identity."""
-        return self.current.name
+        Parameters
+        ----------
+        what
+            Path that is read, for the error.
 
-    def facts(self) -> dict[str, Any]:
-        """Counts for the list of datasets."""
-        return self.current.facts()
-
-    def find(self, path: str, *, gzip: bool) -> Content | None:
-        """Content of a path, from the present state of the file."""
+        Raises
+        ------
+        ReplacedError
+            When the file was replaced meanwhile.
+        """
         self.refresh()
-        dataset = self.current
+        opened = self.current
         try:
-            return dataset.find(path, gzip=gzip)
+            return work(opened)
         except Exception as error:
             # The file may have changed during the read, and have its earlier state again by now.
             if isinstance(error, ReplacedError) or not self._has_state(self._state):
                 self._state = None
             self._checked_at = -inf
             self.refresh()
-            if dataset is self.current:
+            if opened is self.current:
                 raise
-            raise ReplacedError(path) from error
+            raise ReplacedError(what) from error
 
     def _has_state(self, state: Fingerprint | None) -> bool:
         try:
@@ -107,13 +115,11 @@ class ReloadingData:
         if self._started:
             self.current.start()
 
-    def _open(self, state: Fingerprint) -> LiveDataset:
+    def _open(self, state: Fingerprint) -> Opened:
         # Content that was read during a change may be cached under the old state: its entity tags
         # must never match again, even when the old state returns. Hence the number.
         self._state, self._openings = state, self._openings + 1
-        return self._open_dataset(
-            f"{state.key()}-{self._openings}", partial(self._has_state, state)
-        )
+        return self._open_state(f"{state.key()}-{self._openings}", partial(self._has_state, state))
 
     def start(self) -> None:
         """Start the background work."""
@@ -123,6 +129,28 @@ class ReloadingData:
     def close(self) -> None:
         """Stop the background work."""
         self.current.close()
+
+
+class ReloadingDataset(ReloadingData[LiveDataset]):
+    """A live dataset that is reopened when its file changes."""
+
+    @property
+    def id(self) -> str:
+        """Id in the identity."""
+        return self.current.id
+
+    @property
+    def name(self) -> str:
+        """Name in the identity."""
+        return self.current.name
+
+    def facts(self) -> dict[str, Any]:
+        """Counts for the list of datasets."""
+        return self.current.facts()
+
+    def find(self, path: str, *, gzip: bool) -> Content | None:
+        """Content of a path, from the present state of the file."""
+        return self.read(path, lambda dataset: dataset.find(path, gzip=gzip))
 
 
 def read_state(path: str) -> Fingerprint:

@@ -14,11 +14,12 @@ from cellucid_dask.exporter.checks.survey import survey
 from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.options.serve import ServeOptions
 from cellucid_dask.server.cache_folder import default_cache_dir
-from cellucid_dask.server.datasets.auto_reload import ReloadingData
+from cellucid_dask.server.datasets.auto_reload import ReloadingDataset
 from cellucid_dask.server.datasets.collection import SingleDataset
 from cellucid_dask.server.datasets.live import LiveDataset
 from cellucid_dask.server.datasets.memory_shares import preparation_share
-from cellucid_dask.server.datasets.served import ServedData
+from cellucid_dask.server.datasets.on_first_use import OnFirstUse
+from cellucid_dask.server.datasets.served import LiveData, ServedData
 from cellucid_dask.server.datasets.zarr_files import ZarrFiles
 from cellucid_dask.server.http.cache import ContentCache
 from cellucid_dask.source.inputs.anndata_file import dataset_name
@@ -37,24 +38,30 @@ def open_live(
     cache: ContentCache,
     problems: Sequence[Problem],
 ) -> ServedData:
-    """Open live data; see `cellucid_dask.server.datasets.opening.open_data`."""
+    """Open live data; see `cellucid_dask.server.opening.open_data`.
+
+    Where the page reads them by the protocol of ready files, they are opened on their first use.
+    """
     opener = _Opener(options, serving, cache, problems)
+    live: LiveData
     if not isinstance(data, str | os.PathLike):
-        live = opener.open(open_source(data, options.modality), secrets.token_hex(8))
+        live = opener.open_early_or_late(lambda: opener.open_object(data))
         backed = serving.backed and bool(getattr(data, "isbacked", False))
         return ServedData(
             SingleDataset(live), "anndata", cache, format="in-memory", backed=backed, live=live
         )
     store = locate_store(str(data))
-    dataset = opener.open_file(store) if serving.backed else opener.read_file(store)
+    live = opener.open_early_or_late(
+        lambda: opener.open_file(store) if serving.backed else opener.read_file(store)
+    )
     zarr = None if store.kind == "hdf5" else ZarrFiles(store, options.modality)
     return ServedData(
-        SingleDataset(dataset),
+        SingleDataset(live),
         "anndata",
         cache,
         format=_FORMATS[store.kind],
         backed=serving.backed,
-        live=dataset,
+        live=live,
         zarr=zarr,
     )
 
@@ -67,6 +74,14 @@ class _Opener:
     serving: ServeOptions
     cache: ContentCache
     problems: Sequence[Problem]
+
+    def open_early_or_late(self, open_data: Callable[[], LiveData]) -> LiveData:
+        """Open data now, or on their first use."""
+        return OnFirstUse(open_data) if self.serving.speaks_ready else open_data()
+
+    def open_object(self, data: Any) -> LiveDataset:
+        """Open data in memory."""
+        return self.open(open_source(data, self.options.modality), secrets.token_hex(8))
 
     def open(
         self, source: Source, state: str, is_current: Callable[[], bool] = lambda: True
@@ -86,10 +101,10 @@ class _Opener:
             problems=self.problems,
         )
 
-    def open_file(self, store: Store) -> ReloadingData:
+    def open_file(self, store: Store) -> ReloadingDataset:
         """Open a file that stays on disk, and is reopened when it changes."""
         path, modality = store.path, self.options.modality  # absolute: the folder may change
-        return ReloadingData(
+        return ReloadingDataset(
             path,
             lambda state, is_current: self.open(open_source(path, modality), state, is_current),
         )

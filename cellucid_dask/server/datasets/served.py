@@ -12,6 +12,7 @@ from cellucid_dask.server.datasets.collection import (
     SingleDataset,
 )
 from cellucid_dask.server.http.cache import ContentCache
+from cellucid_dask.server.http.content import Content
 
 if TYPE_CHECKING:
     from cellucid_dask.server.datasets.live import LiveDataset
@@ -26,6 +27,28 @@ class LiveData(Dataset, Protocol):
     @property
     def current(self) -> LiveDataset:
         """The dataset as it was last opened."""
+
+    def start(self) -> None:
+        """Start the background work."""
+
+    def close(self) -> None:
+        """Stop the background work and release the data."""
+
+
+class AppStore(Protocol):
+    """The store that the public app reads, and what the server says of it."""
+
+    def find(self, path: str) -> Content | None:
+        """Content of a path below ``/_cellucid/anndata/``."""
+
+    def datasets(self) -> Content:
+        """``/_cellucid/datasets``."""
+
+    def facts(self) -> dict[str, Any]:
+        """What both ``/_cellucid/health`` and ``/_cellucid/info`` say."""
+
+    def describe(self, where: str) -> list[str]:
+        """Lines that describe the data at `where`."""
 
     def start(self) -> None:
         """Start the background work."""
@@ -54,6 +77,10 @@ class ServedData:
         The live data; None for exports.
     zarr
         Files of the zarr store; None for other data.
+    app_store
+        The store of the public app; None for exports.
+    speaks_ready
+        Whether paths that two protocols share have the bodies of the public app.
     """
 
     datasets: SingleDataset | DatasetFolder | NoDataset
@@ -63,9 +90,13 @@ class ServedData:
     backed: bool = False
     live: LiveData | None = None
     zarr: ZarrFiles | None = None
+    app_store: AppStore | None = None
+    speaks_ready: bool = False
 
     def describe(self, where: str) -> list[str]:
         """Lines that describe the data at `where`."""
+        if self.app_store is not None and self.speaks_ready:
+            return self.app_store.describe(where)
         if self.live is None:
             return self._describe_exports(where)
         live = self.live.current
@@ -92,15 +123,19 @@ class ServedData:
 
     def start(self) -> None:
         """Start the background work."""
-        if self.live is not None:
-            self.live.start()
+        for data in (self.live, self.app_store):
+            if data is not None:
+                data.start()
 
     def close(self) -> None:
         """Stop the background work, and remove the temporary files of this server."""
-        if self.live is not None:
-            self.live.close()
+        for data in (self.live, self.app_store):
+            if data is not None:
+                data.close()
 
     def without_data(self) -> ServedData:
         """What remains to be reported once the data is no longer served."""
         cache = ContentCache(0)
-        return replace(self, datasets=NoDataset(), cache=cache, live=None, zarr=None)
+        return replace(
+            self, datasets=NoDataset(), cache=cache, live=None, zarr=None, app_store=None
+        )

@@ -19,10 +19,10 @@ from werkzeug.sansio.http import parse_cookie
 from cellucid_dask.options.serve import ServeOptions
 from cellucid_dask.server.http.response import Environ, Headers
 
+EXPOSED: Final = "Accept-Ranges, Content-Encoding, Content-Length, Content-Range, ETag"
 CORS: Final = (
-    ("Access-Control-Allow-Methods", "GET, HEAD, POST, OPTIONS"),
     ("Access-Control-Allow-Headers", "Content-Type, Range"),
-    ("Access-Control-Expose-Headers", "Content-Length, Content-Range, ETag"),
+    ("Access-Control-Expose-Headers", EXPOSED),
 )
 LOOPBACK: Final = ("localhost", "127.0.0.1", "[::1]")
 
@@ -123,12 +123,13 @@ def is_allowed_origin(origin: str) -> bool:
     return _CELLUCID.fullmatch(origin) is not None
 
 
-def cors_headers(environ: Environ) -> Headers:
-    """CORS headers of the response to a request."""
+def cors_headers(environ: Environ, methods: str) -> Headers:
+    """CORS headers of the response to a request; `methods` are those that pages may use."""
     origin = environ.get("HTTP_ORIGIN")
     if not origin or not is_allowed_origin(origin):
         return []
-    return [("Access-Control-Allow-Origin", origin), *CORS]
+    allowed = [("Access-Control-Allow-Origin", origin), ("Access-Control-Allow-Methods", methods)]
+    return [*allowed, *CORS]
 
 
 class Token:

@@ -10,7 +10,9 @@ from cellucid_dask import CellucidServer
 CORS = {
     "access-control-allow-methods": "GET, HEAD, POST, OPTIONS",
     "access-control-allow-headers": "Content-Type, Range",
-    "access-control-expose-headers": "Content-Length, Content-Range, ETag",
+    "access-control-expose-headers": (
+        "Accept-Ranges, Content-Encoding, Content-Length, Content-Range, ETag"
+    ),
 }
 
 

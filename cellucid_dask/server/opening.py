@@ -44,10 +44,7 @@ def open_data(
         cache = ContentCache(cache_share(serving))
         if holds_exports(data):
             return _open_exports(Path(data), options, cache, problems)
-        # Here, because the libraries that read live data take a second to import.
-        from cellucid_dask.server.datasets.open_live import open_live
-
-        return open_live(data, options, serving, cache, problems)
+        return _open_anndata(data, options, serving, cache, problems)
     except CellucidDaskError as error:
         raise InputError.of(dict.fromkeys([*problems, *error.problems])) from error
 
@@ -58,6 +55,24 @@ def holds_exports(data: Any) -> bool:
         return False
     folder = Path(data)
     return folder.is_dir() and not is_zarr_store(folder)
+
+
+def _open_anndata(
+    data: Any,
+    options: ExportOptions,
+    serving: ServeOptions,
+    cache: ContentCache,
+    problems: Sequence[Problem],
+) -> ServedData:
+    # Here, because the libraries that read live data take a second to import.
+    from cellucid_dask.server.datasets.open_live import open_live
+    from cellucid_dask.server.ready.opening import open_ready
+    from cellucid_dask.server.ready.served import ServedStore
+
+    opened = open_live(data, options, serving, cache, problems)
+    opened.speaks_ready = serving.speaks_ready
+    opened.app_store = ServedStore(lambda: open_ready(data, options), at_once=serving.speaks_ready)
+    return opened
 
 
 def _open_exports(

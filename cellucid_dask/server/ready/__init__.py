@@ -1,0 +1,1 @@
+"""What today's public app reads: an AnnData that is stored by gene, key by key or in ranges."""

@@ -1,0 +1,45 @@
+"""`AnnDataStore`: an AnnData that is stored by gene, as the public app reads it."""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+from cellucid_dask.server.http.content import Content
+
+Layout = Literal["file", "folder", "zip"]
+
+
+class AnnDataStore(Protocol):
+    """A ready file, or what looks like one."""
+
+    @property
+    def id(self) -> str:
+        """Id of the dataset, which is in the URL of the store."""
+
+    @property
+    def name(self) -> str:
+        """Name of the dataset."""
+
+    @property
+    def kind(self) -> Literal["h5ad", "zarr"]:
+        """Container."""
+
+    @property
+    def layout(self) -> Layout:
+        """Whether it is read in ranges, or key by key."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n_cells, n_genes)."""
+
+    def find(self, key: str) -> Content | None:
+        """Content of a key, of a file the empty one; None when it is not there."""
+
+    def describe(self) -> list[str]:
+        """Lines that describe it, but for its path."""
+
+    def start(self) -> None:
+        """Start the background work."""
+
+    def close(self) -> None:
+        """Stop the background work and release the data."""
