@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 import numpy as np
 
 from cellucid_dask.ready.facts import ZarrFormat
 from cellucid_dask.ready.nodes import ArrayNode
+
+_POSITION: Final = re.compile(r"(?:0|[1-9][0-9]{0,17})(?:\.(?:0|[1-9][0-9]{0,17}))*", re.ASCII)
+
+
+def parse_chunk_name(node: ArrayNode, name: str) -> int | None:
+    """Number of a chunk whose key in version 2 ends in `name`; None when the array has no such.
+
+    Inverse of `chunk_key`: other spellings of a number are none.
+    """
+    if not _POSITION.fullmatch(name):
+        return None
+    place = tuple(map(int, name.split(".")))
+    if not node.shape:
+        return 0 if place == (0,) else None
+    if len(place) != len(node.grid):
+        return None
+    if any(i >= n for i, n in zip(place, node.grid, strict=True)):
+        return None
+    return int(np.ravel_multi_index(place, node.grid))
 
 
 def chunk_key(node: ArrayNode, chunk: int, zarr_format: ZarrFormat) -> str:

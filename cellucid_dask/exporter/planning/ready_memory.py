@@ -28,10 +28,13 @@ STEP_BYTES: Final = 40  # of a cell of a step
 
 def cells_bytes(catalog: ReadyCatalog) -> int:
     """Memory of the largest task on cells."""
-    each = NAME_BYTES if catalog.rename_cells else COLUMN_BYTES
-    columns = each * catalog.n_cells
-    parts = (obsm_bytes, graph_bytes, outlier_bytes)
-    return max(columns, *(part(catalog) for part in parts))
+    parts = (table_bytes, obsm_bytes, graph_bytes, outlier_bytes)
+    return max(part(catalog) for part in parts)
+
+
+def table_bytes(catalog: ReadyCatalog) -> int:
+    """Memory of the largest task on a column of obs, or on the names of cells."""
+    return (NAME_BYTES if catalog.rename_cells else COLUMN_BYTES) * catalog.n_cells
 
 
 def obsm_bytes(catalog: ReadyCatalog) -> int:

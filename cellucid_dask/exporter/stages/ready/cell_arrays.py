@@ -28,7 +28,8 @@ def obsm_units(catalog: ReadyCatalog, stores: ChunkStores) -> list[Unit]:
         for first in range(0, node.n_chunks, step):
             last = min(first + step, node.n_chunks)
             name = f"{node.path}/{first}-{last}"
-            units.append(Unit(name, write_rows, (stores, name, node, array, first, last)))
+            facts = (stores, name, node, array, first, last)
+            units.append(Unit(name, write_rows, facts, (node.path,), range(first, last)))
     return units
 
 

@@ -56,13 +56,15 @@ def graph_units(catalog: ReadyCatalog, stores: ChunkStores, room_bytes: int) -> 
     if not (facts.as_stored and facts.symmetric and isinstance(graph, SparseMatrix)):
         work = _write_symmetric if facts.symmetric else _write_both_ways
         arguments = (stores, graph, facts, room_bytes)[: 3 + (not facts.symmetric)]
-        return [Unit(PATH, work, arguments)]
+        return [Unit(PATH, work, arguments, (PATH,))]
     chunks = graph_nodes(PATH, graph.shape[0], facts.nnz)["data"].n_chunks
-    units = [Unit(PATH, _write_pointers, (stores, graph, facts))]
+    units = [Unit(PATH, _write_pointers, (stores, graph, facts), (f"{PATH}/indptr",))]
+    entries = (f"{PATH}/data", f"{PATH}/indices")
     for first in range(0, chunks, UNIT_CHUNKS):
         last = min(first + UNIT_CHUNKS, chunks)
         key = f"{PATH}/{first}-{last}"
-        units.append(Unit(key, _write_entries, (stores, key, graph, facts, first, last)))
+        what = (stores, key, graph, facts, first, last)
+        units.append(Unit(key, _write_entries, what, entries, range(first, last)))
     return units
 
 

@@ -37,7 +37,9 @@ def outlier_units(catalog: ReadyCatalog, stores: ChunkStores) -> list[Unit]:
         key = f"uns/outliers/{first}-{first + len(chosen)}"
         columns = [catalog.obs[number] for number in chosen]
         latent = catalog.obsm[catalog.latent]
-        units.append(Unit(key, write_outliers, (stores, key, columns, latent, catalog.min_points)))
+        what = (stores, key, columns, latent, catalog.min_points)
+        paths = tuple(f"{PATH}/{column.layout.key}" for column in columns)
+        units.append(Unit(key, write_outliers, what, paths))
     return units
 
 

@@ -23,10 +23,12 @@ NAME_CHUNKS: Final = 8  # of the names of cells that one task writes
 def table_units(catalog: ReadyCatalog, stores: ChunkStores) -> list[Unit]:
     """Tasks that write obs and var."""
     units = [
-        Unit(f"obs/{column.layout.key}", write_column, (stores, column)) for column in catalog.obs
+        Unit(path, write_column, (stores, column), (path,))
+        for column in catalog.obs
+        for path in (f"obs/{column.layout.key}",)
     ]
     var = (stores, catalog.gene_names, catalog.var)
-    return [*_name_units(catalog, stores), *units, Unit("var", write_genes, var)]
+    return [*_name_units(catalog, stores), *units, Unit("var", write_genes, var, ("var",))]
 
 
 def _name_units(catalog: ReadyCatalog, stores: ChunkStores) -> list[Unit]:
@@ -34,12 +36,12 @@ def _name_units(catalog: ReadyCatalog, stores: ChunkStores) -> list[Unit]:
     index: Any = catalog.source.obs.index
     names, path = index.typed(), f"obs/{INDEX}"
     if catalog.rename_cells:
-        return [Unit(path, write_renamed, (stores, names))]
+        return [Unit(path, write_renamed, (stores, names), (path,))]
     n_chunks = vector_node(path, catalog.n_cells, TEXT).n_chunks
     if n_chunks <= NAME_CHUNKS:
-        return [Unit(path, write_names, (stores, path, names, 0, n_chunks))]
+        return [Unit(path, write_names, (stores, path, names, 0, n_chunks), (path,))]
     return [
-        Unit(key, write_names, (stores, key, names, first, last))
+        Unit(key, write_names, (stores, key, names, first, last), (path,), range(first, last))
         for first in range(0, n_chunks, NAME_CHUNKS)
         for last in (min(first + NAME_CHUNKS, n_chunks),)
         for key in (f"{path}/{first}-{last}",)

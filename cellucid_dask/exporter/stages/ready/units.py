@@ -20,11 +20,18 @@ class Unit:
         Of the `ReadyWork` that it returns.
     work
         Function that workers call with `arguments`.
+    makes
+        Paths of the arrays of which it makes chunks, or of a group with all that is in it. The
+        longest path that fits an array counts. Empty for X, which is made as a whole.
+    chunks
+        Numbers of the chunks that it makes of them; None for all.
     """
 
     key: str
     work: Callable[..., ReadyWork]
     arguments: tuple[Any, ...]
+    makes: tuple[str, ...] = ()
+    chunks: range | None = None
 
 
 def do_unit(unit: Unit) -> ReadyWork:

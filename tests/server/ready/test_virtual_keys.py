@@ -1,0 +1,24 @@
+"""Every key of a virtual store is that of the export of the same data, whatever the data are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from ready_inputs import INPUTS
+from ready_sides import NAMES, save
+from virtual_stores import assert_equals_export, export_store, open_virtual_store
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_each_key_is_that_of_the_export(tmp_path: Path, name: str) -> None:
+    given = INPUTS[name]
+    data = save(given.make(), tmp_path / "atlas.h5ad")
+    options = {NAMES.get(key, key): value for key, value in given.options.items()}
+    options["rename_duplicates"] = True
+    exported = export_store(data, tmp_path, "atlas", **options)
+    store = open_virtual_store(data, exported, folder=tmp_path, **options)
+    try:
+        assert_equals_export(store, exported)
+    finally:
+        store.close()
