@@ -19,6 +19,7 @@ from cellucid_dask.server.http.guard import HostPolicy, Token, cors_headers
 from cellucid_dask.server.http.request_path import read_path
 from cellucid_dask.server.http.response import Environ, Response, make_response, wants_gzip
 from cellucid_dask.server.http.thread_quota import BusyError
+from cellucid_dask.server.ready.served import PREFIX
 from cellucid_dask.server.router import Router, open_hosted_page
 from cellucid_dask.server.service_paths import HEALTH, READ_METHODS, receive_events
 
@@ -89,7 +90,7 @@ class App:
         for _ in range(MAX_REPLACED):
             try:
                 content = self._router.find(path, address, gzip=wants_gzip(environ))
-                return make_response(environ, content)
+                return make_response(environ, content, exact_ranges=path.startswith(PREFIX))
             except ReplacedError:
                 continue
             except BusyError as error:

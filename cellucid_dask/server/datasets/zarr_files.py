@@ -26,10 +26,14 @@ class ZarrFiles:
         A folder or an archive.
     modality
         Which one of a MuData is the root of what is served.
+    document_type
+        Media type of the metadata.
     """
 
-    def __init__(self, store: Store, modality: str | None = None) -> None:
-        self._root = Path(store.path).resolve()
+    def __init__(
+        self, store: Store, modality: str | None = None, document_type: str = JSON
+    ) -> None:
+        self._root, self._document_type = Path(store.path).resolve(), document_type
         parts = [store.folder, "" if modality is None else f"mod/{modality}"]
         self._base = "".join(f"{part}/" for part in parts if part)
         self._read = self._member if store.kind == "zip" else self._file
@@ -41,7 +45,7 @@ class ZarrFiles:
             return None
         try:
             if name in METADATA:
-                return self._read(self._base + key, JSON)
+                return self._read(self._base + key, self._document_type)
             return self._read(self._base + key, BINARY) if self._is_chunk(key) else None
         except _DAMAGE:
             return None

@@ -33,7 +33,7 @@ class StoredFile:
         self.kind: Literal["h5ad", "zarr"] = "h5ad" if store.kind == "hdf5" else "zarr"
         self.layout = _LAYOUTS[store.kind]
         self._path = Path(store.path)
-        self._keys = ZarrFiles(store) if self.layout == "folder" else None
+        self._keys = ZarrFiles(store, document_type=BINARY) if self.layout == "folder" else None
         self._made = consolidate(self._path) if self.layout == "folder" else None
 
     def find(self, key: str) -> Content | None:
