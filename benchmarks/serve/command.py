@@ -1,4 +1,4 @@
-"""The commands ``serve load`` and ``serve first``."""
+"""The commands ``serve load``, ``serve ready`` and ``serve first``."""
 
 from __future__ import annotations
 
@@ -9,17 +9,21 @@ from pathlib import Path
 
 import click
 
+from benchmarks.serve import ready_load
 from benchmarks.serve.datasets import (
     LOAD_ATLAS,
     find_or_write_csc_zarr,
+    find_or_write_ready_files,
     read_gene_ids,
     require_wrk,
 )
 from benchmarks.serve.first import measure_first_responses
 from benchmarks.serve.http_servers import http_servers
 from benchmarks.serve.load import HEADER, format_rows, format_runs, measure_servers
+from benchmarks.serve.ready_requests import CASES
 from benchmarks.serve.servers import PROGRAM
 from benchmarks.shared.atlases import find_or_make_atlas
+from benchmarks.shared.processes import read_into_cache
 from cellucid_dask import export
 from cellucid_dask.synthetic import AtlasSpec
 
@@ -75,6 +79,53 @@ def load(work: Path, seconds: int, repeat: int) -> None:
 
 @command.command()
 @work_option
+@click.option("--cells", default=200_000, show_default=True, help="Cells of the atlas.")
+@click.option(
+    "--case", "cases", multiple=True, type=click.Choice(list(CASES)), help="Default: all."
+)
+@click.option(
+    "--ready-reference",
+    type=click.Path(path_type=Path),
+    help="Python of an environment with cellucid 0.9.5, which serves beside; else nothing does.",
+)
+@click.option("--clients", default=16, show_default=True, help="Connections that stay open.")
+@click.option("--seconds", default=20.0, show_default=True, help="Length of a run.")
+@click.option("--warm-up", default=5.0, show_default=True, help="Seconds of load before a run.")
+@repeat_option
+def ready(
+    work: Path,
+    cells: int,
+    cases: tuple[str, ...],
+    ready_reference: Path | None,
+    clients: int,
+    seconds: float,
+    warm_up: float,
+    repeat: int,
+) -> None:
+    """Measure responses per second from ready files, beside cellucid 0.9.5.
+
+    The atlas has 10,000 genes. Clients request random chunks of the matrix of a zarr folder and of
+    an h5ad, and random aligned ranges of the h5ad. A loop of sendfile without any check shows what
+    the kernel and the clients take. The servers take turns.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    files = find_or_write_ready_files(find_or_make_atlas("genes", AtlasSpec(cells, 10_000), work))
+    programs = ready_load.choose_programs(ready_reference)
+    click.echo(ready_load.HEADER)
+    for case in cases or CASES:
+        runs: dict[str, list[ready_load.Load]] = {name: [] for name in programs}
+        path = files[CASES[case][0]]
+        read_into_cache(path)
+        for _ in range(repeat):
+            for name, program in programs.items():
+                load = ready_load.measure(case, path, program, clients, seconds, warm_up)
+                runs[name].append(load)
+                click.echo(f"{case}, {name}: {load.rate:,.0f} responses/s", err=True)
+        click.echo("\n".join(ready_load.format_rows(case, runs)))
+
+
+@command.command()
+@work_option
 @click.option("--cells", default=1_000_000, show_default=True, help="Cells of the atlas.")
 @click.option("--genes", default=300, show_default=True, help="Genes that are requested.")
 @repeat_option
@@ -88,10 +139,8 @@ def first(work: Path, cells: int, genes: int, repeat: int) -> None:
     atlas = find_or_make_atlas("first", AtlasSpec(cells, 10_000), work)
     cache = work / "cache"
     served = {"CSR h5ad, indexed": atlas}
-    for name in ("zarr", "h5ad"):
-        served[f"ready {name}"] = ready = work / f"{atlas.stem}-ready.{name}"
-        if not ready.exists():
-            export(atlas, ready, format=name, quiet=True)
+    for name, path in find_or_write_ready_files(atlas).items():
+        served[f"ready {name}"] = path
     start = time.perf_counter()
     subprocess.run([PROGRAM, "index", str(atlas), "-q", "--cache-dir", str(cache)], check=True)
     click.echo(f"build or find the gene index: {time.perf_counter() - start:.1f} s", err=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from cellucid_dask import export
 from cellucid_dask.synthetic import AtlasSpec
 
 LOAD_ATLAS = AtlasSpec(100_000, 2_000)
@@ -35,6 +36,15 @@ def read_gene_ids(exported: Path) -> list[str]:
     """Read the ids of the genes of an export."""
     fields = json.loads((exported / "var_manifest.json").read_text())["fields"]
     return [name for name, *_ in fields]
+
+
+def find_or_write_ready_files(atlas: Path) -> dict[str, Path]:
+    """Return the ready files of an atlas by their ending; make those that do not exist."""
+    files = {name: atlas.with_name(f"{atlas.stem}-ready.{name}") for name in ("zarr", "h5ad")}
+    for name, path in files.items():
+        if not path.exists():
+            export(atlas, path, format=name, quiet=True)
+    return files
 
 
 def find_or_write_csc_zarr(atlas: Path, store: Path) -> None:

@@ -1,4 +1,4 @@
-"""Server processes of cellucid-dask and of cellucid 0.0.9."""
+"""Server processes of cellucid-dask, and of cellucid 0.0.9 and 0.9.5."""
 
 from __future__ import annotations
 
@@ -45,9 +45,17 @@ def reference_command(kind: str, path: Path, port: int) -> list[str]:
     return [sys.executable, "-c", REFERENCE, kind, str(path), str(port)]
 
 
+def ready_reference_command(python: Path, path: Path, port: int) -> list[str]:
+    """Return the command that serves ready files with cellucid 0.9.5, without its page."""
+    program = str(python.with_name("cellucid"))
+    return [program, "serve", str(path), "-p", str(port), "--no-browser", "-q", "--no-web-ui"]
+
+
 @contextmanager
-def running_server(command: list[str], port: int) -> Iterator[tuple[psutil.Process, float]]:
-    """Run a server; yield its process and the seconds until it sent its first identity."""
+def running_server(
+    command: list[str], port: int, path: str = "/dataset_identity.json"
+) -> Iterator[tuple[psutil.Process, float]]:
+    """Run a server; yield its process and the seconds until it sent its first `path`."""
     start = time.perf_counter()
     process = subprocess.Popen(
         command,
@@ -56,7 +64,7 @@ def running_server(command: list[str], port: int) -> Iterator[tuple[psutil.Proce
         env={"PYTHONWARNINGS": "ignore", **os.environ},
     )
     try:
-        while not _has_response(port, "/dataset_identity.json"):
+        while not _has_response(port, path):
             if process.poll() is not None:
                 raise click.ClickException(f"the server ended: {' '.join(command)}")
             time.sleep(0.01)
