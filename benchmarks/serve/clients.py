@@ -157,24 +157,26 @@ def run_clients(
         client.send()
 
     started = time.perf_counter()
-    for number in range(n_clients):
-        start(Client(port, expected, seed + number, tally))
-    while time.perf_counter() - started < seconds:
-        events = poll.poll(TIMEOUT)
-        if not events:
-            raise TimeoutError(f"no response for {TIMEOUT:.0f} s")
-        for number, _ in events:
-            client = clients[number]
-            try:
-                if client.receive():
-                    client.send()
-            except OSError:
-                tally.errors += 1
-                del clients[number]
-                client.reconnect()
-                start(client)
+    try:
+        for number in range(n_clients):
+            start(Client(port, expected, seed + number, tally))
+        while time.perf_counter() - started < seconds:
+            events = poll.poll(TIMEOUT)
+            if not events:
+                raise TimeoutError(f"no response for {TIMEOUT:.0f} s")
+            for number, _ in events:
+                client = clients[number]
+                try:
+                    if client.receive():
+                        client.send()
+                except OSError:
+                    tally.errors += 1
+                    del clients[number]
+                    client.reconnect()
+                    start(client)
+    finally:
+        for client in clients.values():
+            client.socket.close()
+        poll.close()
     tally.seconds = time.perf_counter() - started
-    for client in clients.values():
-        client.socket.close()
-    poll.close()
     return tally

@@ -28,7 +28,8 @@ def find_url(port: int) -> str:
     """Path of the only dataset of a server, from its list of datasets."""
     with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
         connection.request("GET", "/_cellucid/datasets")
-        (entry,) = json.load(connection.getresponse())["datasets"]
+        with connection.getresponse() as response:
+            (entry,) = json.load(response)["datasets"]
     return "/" + str(entry["anndata"]["file"]["url"])
 
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import click
@@ -75,9 +75,10 @@ def running_server(
 
 
 def _has_response(port: int, path: str) -> bool:
-    try:
-        client = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        client.request("GET", path)
-        return client.getresponse().status == 200
-    except OSError:
-        return False
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as client:
+        try:
+            client.request("GET", path)
+            with client.getresponse() as response:
+                return response.status == 200
+        except OSError:
+            return False
