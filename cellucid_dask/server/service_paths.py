@@ -12,12 +12,13 @@ from werkzeug.exceptions import BadRequest, MethodNotAllowed, RequestEntityTooLa
 from cellucid_dask.errors import CellucidDaskError
 from cellucid_dask.server.datasets.reopenable import ReopenableData
 from cellucid_dask.server.http.content import Content, text_content
-from cellucid_dask.server.http.pages import page_file
+from cellucid_dask.server.http.pages import page_apart, page_file
 from cellucid_dask.server.http.response import Environ
 from cellucid_dask.server.ready.served import PREFIX
 
 SERVICE: Final = "_cellucid/"
 HEALTH: Final = SERVICE + "health"
+PAGE: Final = SERVICE + "page/"
 MAX_EVENT_BODY: Final = 1 << 20  # bytes
 READ_METHODS: Final = ("GET", "HEAD", "OPTIONS")
 
@@ -63,8 +64,9 @@ class ServicePaths:
                 return store.datasets()
         if path in self._makers:
             return self._makers[path]()
-        if path.startswith(SERVICE + "page/") and self._has_page:
-            return page_file(path.removeprefix(SERVICE + "page/"))
+        if path.startswith(PAGE) and self._has_page:
+            name = path.removeprefix(PAGE)
+            return page_apart() if name in ("", "index.html") else page_file(name)
         zarr = self._data.current.zarr
         if path.startswith(SERVICE + "zarr/") and zarr is not None:
             return zarr.find(path.removeprefix(SERVICE + "zarr/"))

@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from cellucid_dask.server.hosted.inventory import Asset, Inventory
+
 LONGEST: Final = 200  # characters of an id
 
 _META: Final = re.compile(rb"<meta\s[^<>]{1,1000}>", re.IGNORECASE)
@@ -26,11 +28,24 @@ class Build:
         Content of the index.
     tag
         Entity tag of the index at the site.
+    inventory
+        All its files; None if the site has no inventory.
+    from_site
+        Whether the site was asked for it, and for its inventory; not read from the cache.
+    fetched
+        When its index was stored, in seconds since 1970; None if it was not read from the cache.
     """
 
     id: str
     index: bytes
     tag: str | None = None
+    inventory: Inventory | None = None
+    from_site: bool = False
+    fetched: float | None = None
+
+    def asset(self, path: str) -> Asset | None:
+        """Return what the inventory says of a path; None if it, or an inventory, is not there."""
+        return None if self.inventory is None else self.inventory.assets.get(path)
 
 
 def build_id(index: bytes) -> str | None:

@@ -1,12 +1,15 @@
 """Files of the hosted page on the disk, by the build that they belong to.
 
 CACHE/web/www.cellucid.com-HASH/     one for each site
-    2026-01-31.2-HASH/               one for each build; purged when the site has another
+    2026-01-31.2-HASH/               one for each build; removed when the site has another
         index.html-HASH              one for each file: a line that describes it, then its bytes
         .unfinished-*                while it is being written
 
 A file gets its name when its bytes are on the disk, so one that was cut off by a kill has none.
 The line has the length and the sum of the bytes, for what a disk or another program did later.
+
+A build that has all files of its inventory outlives the next one until that has all of its own:
+the page must work without the site at any time.
 """
 
 from __future__ import annotations
@@ -17,19 +20,29 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from threading import Lock
-from typing import Final
+from typing import BinaryIO, Final
 from urllib.parse import urlsplit
 
 from cellucid_dask.format import safe
+from cellucid_dask.server.hosted.build import Build
+from cellucid_dask.server.hosted.inventory import (
+    INVENTORY,
+    TOTAL,
+    Inventory,
+    InventoryError,
+    parse_inventory,
+)
+from cellucid_dask.server.hosted.paths import INDEX
 
-TOTAL: Final = 512_000_000  # bytes of one build
 DAY: Final = 86_400
 UNFINISHED: Final = ".unfinished-"
-INDEX: Final = "index.html"
+LONGEST_HEAD: Final = 16_384  # bytes
 
 log = logging.getLogger("cellucid_dask.server")
 
@@ -37,6 +50,49 @@ log = logging.getLogger("cellucid_dask.server")
 def named(text: str) -> str:
     """File name for any text: its readable part, and a digest that makes it unique."""
     return f"{safe(text)[-80:].lstrip('.')}-{blake2b(text.encode(), digest_size=10).hexdigest()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What the first line of a file says.
+
+    Parameters
+    ----------
+    build, path
+        Which file of which build it is.
+    size, sum
+        Of the bytes that follow.
+    site
+        URL of the site; empty in files of earlier versions of this program.
+    """
+
+    build: str
+    path: str
+    size: int
+    sum: str
+    site: str = ""
+
+    @classmethod
+    def of(cls, site: str, build: str, path: str, body: bytes) -> Head:
+        """Describe the bytes of a file."""
+        return cls(build, path, len(body), blake2b(body).hexdigest(), site)
+
+    @classmethod
+    def read(cls, file: BinaryIO) -> Head | None:
+        """Read the line from the start of a file; None if it is no such line."""
+        try:
+            raw = json.loads(file.readline(LONGEST_HEAD))
+            head = cls(raw["build"], raw["path"], raw["size"], raw["sum"], raw.get("site", ""))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return None
+        texts = (head.build, head.path, head.sum, head.site)
+        valid = type(head.size) is int and all(isinstance(text, str) for text in texts)
+        return head if valid else None
+
+    def line(self) -> bytes:
+        """Return the line."""
+        facts = {"build": self.build, "path": self.path, "size": self.size, "sum": self.sum}
+        return json.dumps(facts | {"site": self.site}).encode() + b"\n"
 
 
 class WebCache:
@@ -51,54 +107,114 @@ class WebCache:
     """
 
     def __init__(self, root: Path, url: str) -> None:
+        self.url = url
         self.folder = root / named(urlsplit(url).netloc + urlsplit(url).path)
         self._lock = Lock()
         self._complained = False
 
     def get(self, build: str, path: str) -> bytes | None:
         """Bytes of a file of a build; None if there is no intact one."""
-        return _read(self.folder / named(build) / named(path), build, path)
+        return read_kept(self._file(build, path), build, path)
+
+    def get_asset(self, build: Build, path: str) -> bytes | None:
+        """As `get`; None also for a file that is not the one of the inventory of the build."""
+        body, asset = self.get(build.id, path), build.asset(path)
+        if body is None or asset is None or asset.matches(body):
+            return body
+        return None
+
+    def store(self, build: str, path: str, body: bytes) -> None:
+        """Store a file.
+
+        Raises
+        ------
+        OSError
+            When it cannot be written.
+        """
+        folder = self.folder / named(build)
+        # Another server may remove the folder at any moment.
+        with suppress(FileExistsError):
+            folder.mkdir(parents=True, exist_ok=True)
+        _write(folder, named(path), Head.of(self.url, build, path, body).line() + body)
 
     def put(self, build: str, path: str, body: bytes) -> None:
         """Store a file; a folder that is full or cannot be written is reported once."""
-        folder = self.folder / named(build)
         try:
-            # Another server may remove the folder at any moment.
-            with suppress(FileExistsError):
-                folder.mkdir(parents=True, exist_ok=True)
             with suppress(FileNotFoundError):
-                if _size(folder) + len(body) > TOTAL:
+                if _size(self.folder / named(build)) + len(body) > TOTAL:
                     self._complain(f"it has {TOTAL:,} bytes already")
-                else:
-                    _write(folder, named(path), _head(build, path, body) + body)
+                    return
+            with suppress(FileNotFoundError):  # it was removed in between
+                self.store(build, path, body)
         except OSError as error:
             self._complain(error.strerror or type(error).__name__)
 
-    def purge(self, build: str) -> None:
-        """Remove all other builds, and unfinished files of killed writers."""
+    def put_index(self, build: Build) -> None:
+        """Store the index and the inventory of a build, unless they are there."""
+        if build.inventory is not None and self.get(build.id, INVENTORY) != build.inventory.body:
+            self.put(build.id, INVENTORY, build.inventory.body)
+        if self.get(build.id, INDEX) != build.index:  # also when it was removed since
+            self.put(build.id, INDEX, build.index)
+
+    def purge(self, build: Build) -> None:
+        """Remove the other builds, and unfinished files of killed writers.
+
+        The newest one that has all its files stays until `build` has all of its own.
+        """
+        stays = [named(build.id)]
+        if not self.is_complete(build):
+            others = [kept for kept in self.builds() if kept.id != build.id]
+            stays += [named(kept.id) for kept in others if self.is_complete(kept)][:1]
         with suppress(OSError):
             for folder in self.folder.iterdir():
-                if folder.name != named(build):
+                if folder.name not in stays:
                     shutil.rmtree(folder, ignore_errors=True)
-        for path in (self.folder / named(build)).glob(f"{UNFINISHED}*"):
+        for path in (self.folder / named(build.id)).glob(f"{UNFINISHED}*"):
             with suppress(OSError):
                 if time.time() - path.stat().st_mtime > DAY:  # a newer one may still be written
                     path.unlink()
 
-    def latest(self) -> tuple[str, bytes] | None:
-        """Build whose index was cached last, and that index."""
+    def builds(self) -> Iterator[Build]:
+        """Kept builds with an intact index, the one that was stored last first."""
         found = []
         for path in self.folder.glob(f"*/{named(INDEX)}"):
             with suppress(OSError):
                 if path.is_file():
                     found.append((path.stat().st_mtime, path))
-        for _, path in sorted(found, reverse=True):
-            with suppress(OSError, ValueError, KeyError, TypeError):
-                build = str(json.loads(path.read_bytes().partition(b"\n")[0])["build"])
-                body = self.get(build, INDEX)
-                if body is not None:
-                    return build, body
+        for fetched, path in sorted(found, reverse=True):
+            with suppress(OSError), path.open("rb") as file:
+                head = Head.read(file)
+                index = None if head is None else self.get(head.build, INDEX)
+                if head is not None and index is not None:
+                    inventory = self.inventory(head.build, index)
+                    yield Build(head.build, index, inventory=inventory, fetched=fetched)
+
+    def latest(self) -> Build | None:
+        """Build to show without the site: the newest that has all its files, else the newest."""
+        builds = list(self.builds())
+        return next(filter(self.is_complete, builds), builds[0] if builds else None)
+
+    def inventory(self, build: str, index: bytes) -> Inventory | None:
+        """Inventory that was kept of a build with this index; None if there is none."""
+        body = self.get(build, INVENTORY)
+        with suppress(InventoryError):
+            found = None if body is None else parse_inventory(body)
+            if found is not None and found.build == build and found.assets[INDEX].matches(index):
+                return found
         return None
+
+    def is_complete(self, build: Build) -> bool:
+        """Whether all files of the inventory of a build are there, by their sizes."""
+        return build.inventory is not None and not any(True for _ in self.missing(build))
+
+    def missing(self, build: Build) -> Iterator[str]:
+        """Paths of the inventory of a build that are not kept, by their sizes."""
+        for path, asset in build.inventory.assets.items() if build.inventory else ():
+            if kept_size(self._file(build.id, path)) != asset.size:
+                yield path
+
+    def _file(self, build: str, path: str) -> Path:
+        return self.folder / named(build) / named(path)
 
     def _complain(self, why: str) -> None:
         with self._lock:
@@ -108,20 +224,31 @@ class WebCache:
         log.warning("the hosted page is not kept in %s: %s", self.folder, why)
 
 
-def _head(build: str, path: str, body: bytes) -> bytes:
-    """Line before the bytes of a file."""
-    facts = {"build": build, "path": path, "size": len(body)}
-    return json.dumps({**facts, "sum": blake2b(body).hexdigest()}).encode() + b"\n"
+def kept_size(file: Path) -> int | None:
+    """Size of the content of a stored file; None if the file is not there, or cut."""
+    try:
+        if not file.is_file():  # opening a pipe would block
+            return None
+        with file.open("rb") as stream:
+            head = Head.read(stream)
+            whole = (
+                head is not None and stream.tell() + head.size == os.fstat(stream.fileno()).st_size
+            )
+    except OSError:
+        return None
+    return head.size if head is not None and whole else None
 
 
-def _read(file: Path, build: str, path: str) -> bytes | None:
+def read_kept(file: Path, build: str, path: str) -> bytes | None:
+    """Bytes of a stored file; None, and it is removed, when it is not intact."""
     try:
         if not file.is_file():  # reading a pipe would block
             return None
-        head, _, body = file.read_bytes().partition(b"\n")
+        with file.open("rb") as stream:
+            head, body = Head.read(stream), stream.read()
     except OSError:
         return None
-    if _head(build, path, body) == head + b"\n":
+    if head is not None and head == Head.of(head.site, build, path, body):
         return body
     with suppress(OSError):
         file.unlink()  # damaged: fetched again

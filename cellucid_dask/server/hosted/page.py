@@ -2,49 +2,49 @@
 
 The rule that keeps builds apart: a load of the page asks the site for its index, and the build in
 it is the one that all files come from until the page is loaded again. Files have the same names in
-all builds, so a file that is fetched counts only if the site still has that build when all its
-bytes are there. If not, the answer is an error that says to reload, and nothing is kept.
+all builds. With an inventory, a file counts only if it has the sum that the inventory of the build
+gives; without one, only if the site still has that build when all its bytes are there. If not, the
+answer is an error that says to reload, and nothing is kept.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from threading import BoundedSemaphore, Lock
 from time import monotonic
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
 from werkzeug.exceptions import BadGateway, NotFound, ServiceUnavailable
 
 from cellucid_dask.server.cache_folder import default_cache_dir
-from cellucid_dask.server.hosted.build import Build, build_id
-from cellucid_dask.server.hosted.cache import INDEX, WebCache
-from cellucid_dask.server.hosted.paths import HTML, is_page, media_of
+from cellucid_dask.server.hosted.build import Build
+from cellucid_dask.server.hosted.cache import WebCache
+from cellucid_dask.server.hosted.paths import HTML, INDEX, media_of
+from cellucid_dask.server.hosted.protocol import Protocol, mismatch, with_notice
 from cellucid_dask.server.hosted.request_coalescer import CrowdedError, RequestCoalescer
+from cellucid_dask.server.hosted.site import RefusedInventoryError, Site
 from cellucid_dask.server.hosted.upstream import (
-    Fetched,
     NoSuchFileError,
     UnfitError,
     UnreachableError,
-    Upstream,
     UpstreamError,
 )
 from cellucid_dask.server.http.content import Content, bytes_content
 from cellucid_dask.server.http.pages import FRAMED_BY, page_with_banner
 
 SITE: Final = "https://www.cellucid.com"
-INDEX_BYTES: Final = 2_000_000
-FILE_BYTES: Final = 32_000_000
 INDEX_SECONDS: Final = 6.0
 FILE_SECONDS: Final = 30.0
 DOWN: Final = 15.0  # seconds until a site that failed is requested again
 FETCHES: Final = 8  # files fetched at the same time
 WAITING: Final = 24  # requests that wait for them, of the 64 that are served at the same time
-PAGES: Final = ("text/html", "application/xhtml+xml")
 
 # What the page can reach is limited, not what its own scripts may do: it has inline scripts and
 # styles, workers and WebAssembly. It may talk to this server only, since its address can hold the
@@ -62,6 +62,7 @@ POLICY: Final = ("Content-Security-Policy", "; ".join(_DIRECTIVES))
 REFERRER: Final = ("Referrer-Policy", "same-origin")
 
 log = logging.getLogger("cellucid_dask.server")
+R = TypeVar("R")
 
 
 class HostedPage:
@@ -73,12 +74,18 @@ class HostedPage:
         The site; None is that of Cellucid.
     folder
         Cache folder; None is below the cache folder of the user.
+    served
+        Protocol of the server: the page tells when its build speaks another; None leaves that
+        unchecked.
     """
 
-    def __init__(self, url: str | None, folder: Path | None) -> None:
+    def __init__(
+        self, url: str | None, folder: Path | None, served: Protocol | None = None
+    ) -> None:
         self.url = url or SITE
-        self.cache = WebCache(folder or default_cache_dir() / "web", self.url)
-        self._upstream = Upstream(self.url)
+        self.served = served
+        self.cache = WebCache(folder or default_web_folder(), self.url)
+        self._site = Site(self.url)
         self._indexes, self._files = RequestCoalescer(1), RequestCoalescer(FETCHES)
         self._places = BoundedSemaphore(WAITING)
         self._lock = Lock()
@@ -88,31 +95,41 @@ class HostedPage:
         self._reported = ""
 
     def describe(self) -> str:
-        """Line that names the site of the page."""
-        return f"the page of {self.url}, kept in {self.cache.folder}"
+        """Line that names the site of the page, and what can be shown without it."""
+        line = f"the page of {self.url}, kept in {self.cache.folder}"
+        kept = self.cache.latest()
+        if kept is None or not self.cache.is_complete(kept):
+            return line
+        return f"{line}; without the site: all of {_dated(kept)}"
 
     # -------------------------------------------------------------------------------- what is asked
 
     def index(self) -> Content:
         """The current page, else the cached one, else the built-in one with a banner."""
+        news = None
         with self._site_thread():
             try:
                 build = self._switch_build(*self._current_build())
             except (UpstreamError, CrowdedError) as error:
-                kept = self._cached_build()
-                shown = "built-in" if kept is None else "kept"
-                self._log_once(f"{self.url} {error}; shown is the {shown} page")
+                kept = self._cached_build(reload=True)
                 if kept is None:
+                    self._log_once(f"{self.url} {error}; shown is the built-in page")
                     return page_with_banner(
                         f"The page of {urlsplit(self.url).netloc} could not be loaded: it {error}. "
                         "This is the built-in page."
                     )
+                self._log_once(f"{self.url} {error}; shown is the kept page, {_dated(kept)}")
                 build = kept
-        return _answer(build.index, HTML)
+                if isinstance(error, RefusedInventoryError):
+                    news = f"The page cannot be brought up to date: its site {error}. This is "
+                    news += f"{_dated(kept)}. There is also the"
+        news = news or mismatch(build, self.served)
+        return _answer(build.index if news is None else with_notice(build.index, news), HTML)
 
     def may_have(self, path: str) -> bool:
         """Whether a path can be a file of the page."""
-        return media_of(path) is not None
+        build = self._build
+        return media_of(path) is not None or (build is not None and build.asset(path) is not None)
 
     def find(self, path: str) -> Content | None:
         """Content of a file of the page; None for any other path.
@@ -122,23 +139,27 @@ class HostedPage:
         HTTPException
             When the file cannot be fetched, or belongs to another build.
         """
-        media = media_of(path)
-        if media is None:
+        if self._build is None and media_of(path) is None:
             return None
         build = self._build or self._cached_build()
-        body = None if build is None else self.cache.get(build.id, path)
+        if build is None:  # the page was loaded before this server started
+            build = self._from_site(path, self._first_build)
+        asset = build.asset(path)
+        media = media_of(path) if build.inventory is None else asset.media if asset else None
+        if media is None:
+            return None
+        body = self.cache.get_asset(build, path)
         if body is None:
-            with self._site_thread():
-                body = self._fetch_shared(build, path)
+            work = partial(self._fetch_for_build, build, path)
+            key = (build.id, path)
+            body = self._from_site(path, lambda: self._files.get(key, work, FILE_SECONDS))
         return _answer(body, media)
 
-    def _fetch_shared(self, build: Build | None, path: str) -> bytes:
-        """Bytes of a file, fetched from the site."""
+    def _from_site(self, path: str, work: Callable[[], R]) -> R:
+        """Do what waits for the site on behalf of a request for a path."""
         try:
-            if build is None:  # the page was loaded before this server started
-                build = self._switch_build(*self._current_build())
-            work = partial(self._fetch_for_build, build, path)
-            body: bytes = self._files.get((build.id, path), work, FILE_SECONDS)
+            with self._site_thread():
+                return work()
         except NoSuchFileError as error:
             raise NotFound("there is no such path") from error
         except (UpstreamError, CrowdedError) as error:
@@ -149,23 +170,35 @@ class HostedPage:
             self._log_once(f"{self.url} {error}")
             what = "the site of the hosted page does not answer; see the server's log"
             raise ServiceUnavailable(what, retry_after=5) from error
-        return body
 
     def _fetch_for_build(self, build: Build, path: str) -> bytes:
         """Fetch a file, check that it belongs to a build, and cache it."""
-        kept = self.cache.get(build.id, path)
+        kept = self.cache.get_asset(build, path)
         if kept is not None:  # another request has fetched it in between
             return kept
-        fetched = self._fetch(path, FILE_BYTES, FILE_SECONDS)
-        assert fetched is not None
-        if media_of(path) != HTML and (fetched.media in PAGES or is_page(fetched.body)):
-            raise UnfitError("sent a web page in place of the file")
-        if self._current_build(since=monotonic())[0].id != build.id:
-            raise ServiceUnavailable("the hosted page has changed: reload it")
-        self.cache.put(build.id, path, fetched.body)
-        return fetched.body
+        asset = build.asset(path)
+        if asset is None:
+            body = self._unless_down(lambda: self._site.file(path, FILE_SECONDS))
+            self._check_unchanged(build)
+        else:
+            try:
+                body = self._unless_down(lambda: self._site.asset(path, asset, FILE_SECONDS))
+            except UnfitError:
+                with suppress(UpstreamError, CrowdedError):
+                    self._check_unchanged(build)
+                raise
+        self.cache.put(build.id, path, body)
+        return body
 
     # ---------------------------------------------------------------------------------- the builds
+
+    def _check_unchanged(self, build: Build) -> None:
+        """Raise unless the site has this build now."""
+        if self._current_build(since=monotonic())[0].id != build.id:
+            raise ServiceUnavailable("the hosted page has changed: reload it")
+
+    def _first_build(self) -> Build:
+        return self._switch_build(*self._current_build())
 
     def _current_build(self, since: float = 0.0) -> tuple[Build, float]:
         """Build of the site, and the time of that request, not before `since`."""
@@ -181,14 +214,10 @@ class HostedPage:
 
     def _ask(self) -> tuple[Build, float]:
         known, began = self._build, monotonic()
-        fetched = self._fetch(INDEX, INDEX_BYTES, INDEX_SECONDS, known.tag if known else None)
-        if fetched is None:
-            assert known is not None
-            return known, began
-        name = build_id(fetched.body)
-        if name is None:
-            raise UnfitError("sent no page of Cellucid: it names no build")
-        return Build(name, fetched.body, fetched.tag), began
+        build = self._unless_down(lambda: self._site.build(known, INDEX_SECONDS))
+        if build.inventory is None:  # a site that loses it does not take away what was verified
+            build = replace(build, inventory=self.cache.inventory(build.id, build.index))
+        return build, began
 
     def _switch_build(self, build: Build, began: float) -> Build:
         """Serve all files from one build from now on, and remove the others."""
@@ -197,29 +226,31 @@ class HostedPage:
             if before is not None and began < self._began:
                 return before  # another request has switched the build since
             self._build, self._began, self._reported = build, began, ""
-            if self.cache.get(build.id, INDEX) != build.index:  # also when it was removed since
-                self.cache.put(build.id, INDEX, build.index)
+            self.cache.put_index(build)
             if before is None or (before.id, before.index) != (build.id, build.index):
-                self.cache.purge(build.id)
+                self.cache.purge(build)
         return build
 
-    def _cached_build(self) -> Build | None:
-        """Cached build, used when the site does not respond."""
+    def _cached_build(self, *, reload: bool = False) -> Build | None:
+        """Cached build, used when the site does not respond.
+
+        With `reload`, one that has all its files takes the place of one that has not.
+        """
         with self._lock:
-            if self._build is None:
+            build = self._build
+            if build is None or (reload and not self.cache.is_complete(build)):
                 found = self.cache.latest()
-                self._build = None if found is None else Build(*found)
+                if build is None or (found is not None and self.cache.is_complete(found)):
+                    self._build = found
             return self._build
 
     # ------------------------------------------------------------------------------------- the site
 
-    def _fetch(
-        self, path: str, limit: int, seconds: float, tag: str | None = None
-    ) -> Fetched | None:
-        """Fetch a file of the site, unless the site failed a moment ago."""
+    def _unless_down(self, work: Callable[[], R]) -> R:
+        """Ask the site, unless it failed a moment ago."""
         self._check_up()
         try:
-            return self._upstream.get(path, limit, seconds, tag)
+            return work()
         except UnreachableError as error:
             raise self._went_down(error) from error
 
@@ -249,6 +280,19 @@ class HostedPage:
             previous, self._reported = self._reported, line
         if line != previous:
             log.warning("%s", line)
+
+
+def default_web_folder() -> Path:
+    """Folder for the pages of all sites, when the options name none."""
+    return default_cache_dir() / "web"
+
+
+def _dated(build: Build) -> str:
+    """A kept build and its date, in a sentence."""
+    if build.fetched is None:
+        return f"build {build.id}"
+    fetched = datetime.fromtimestamp(build.fetched, UTC).astimezone()
+    return f"build {build.id} of {fetched:%Y-%m-%d}"
 
 
 def _answer(body: bytes, media: str) -> Content:

@@ -6,6 +6,8 @@ import re
 from typing import Final
 
 HTML: Final = "text/html; charset=utf-8"
+INDEX: Final = "index.html"
+PAGES: Final = ("text/html", "application/xhtml+xml")
 ROOT_FILES: Final = ("favicon.ico", "site.webmanifest", "browserconfig.xml")
 LONGEST: Final = 300  # characters
 MEDIA: Final = {
@@ -53,7 +55,12 @@ def media_of(path: str) -> str | None:
     return MEDIA.get(path.rpartition(".")[2].lower())
 
 
-def is_page(body: bytes) -> bool:
-    """Whether bytes are a web page, such as the one that many sites send for any missing file."""
+def is_page(body: bytes, media: str = "") -> bool:
+    """Whether bytes, or their media type, are those of a web page.
+
+    Many sites send one for any missing file.
+    """
+    if media in PAGES:
+        return True
     start = body[:200].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     return start.startswith((b"<!doctype html", b"<html"))

@@ -38,7 +38,19 @@ class UnreachableError(UpstreamError):
 
 
 class UnfitError(UpstreamError):
-    """The response of the site cannot be used."""
+    """The response of the site cannot be used.
+
+    Parameters
+    ----------
+    what
+        The message.
+    status
+        The status of the response, if that is the reason.
+    """
+
+    def __init__(self, what: str, status: int | None = None) -> None:
+        super().__init__(what)
+        self.status = status
 
 
 class NoSuchFileError(UpstreamError):
@@ -111,7 +123,7 @@ class Upstream:
             if status in (404, 410):
                 raise NoSuchFileError("has no such file")
             if status not in MOVED:
-                raise UnfitError(f"answered {status}")
+                raise UnfitError(f"answered {status}", status)
             url = self._moved(url, headers.get("Location", ""))
         raise UnfitError("redirects without end")
 

@@ -51,6 +51,17 @@ def page_file(name: str) -> Content | None:
     return _page_contents().get(name)
 
 
+def page_apart() -> Content:
+    """Content of the page for the path of its own files, where its root is two folders up.
+
+    There it can be opened when another page is at the root. Its scripts find the data from their
+    own address.
+    """
+    plain = _page_contents()["index.html"]
+    assert isinstance(plain.body, bytes)
+    return _page_content(plain.body.replace(b'="_cellucid/page/', b'="'), plain.type)
+
+
 def page_with_banner(line: str) -> Content:
     """Content of the page with a line of text at its top."""
     plain = _page_contents()["index.html"]

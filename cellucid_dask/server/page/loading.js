@@ -45,7 +45,9 @@ export async function loadView(signal, ui) {
 }
 
 async function loadEntries(signal, { controls }) {
-  const { datasets } = await createServerReader(signal).readJson("_cellucid/datasets");
+  const list = await createServerReader(signal).readJson("_cellucid/datasets");
+  // Beside the hosted page the list has no paths: the files of its one dataset are at the root.
+  const datasets = list.datasets.map((entry) => ({ path: "/", ...entry }));
   signal.throwIfAborted();
   removeToken();
   const usable = datasets.filter((entry) => !entry.error);

@@ -17,6 +17,7 @@ from hosted_site import MAIN, kept
 from serving import ask, internal
 from upstream import Site, index_of
 
+from cellucid_dask.server.hosted.build import Build
 from cellucid_dask.server.hosted.cache import WebCache, named
 
 
@@ -104,7 +105,7 @@ def test_a_folder_that_others_purge_is_no_trouble(
 
     def purge() -> None:
         while not over.is_set():
-            others.purge("two")
+            others.purge(Build("two", b""))
 
     with ThreadPoolExecutor(1) as pool:
         pool.submit(purge)
@@ -125,4 +126,6 @@ def test_only_the_folder_of_the_site_is_purged(hosted: Any, web: Site, tmp_path:
     web.publish("two")
     ask(server, "/")
     assert (tmp_path / "web" / "thesis.txt").read_text() == "years of work"
-    assert other.latest() == ("one", b"other")
+    kept = other.latest()
+    assert kept is not None
+    assert (kept.id, kept.index) == ("one", b"other")

@@ -43,7 +43,8 @@ def test_nothing_of_the_client_goes_to_the_site(hosted: Any, web: Site) -> None:
     assert page.body == index_of("one")
     cookie = (page.get("Set-Cookie") or "").partition(";")[0]
     assert ask(server, MAIN, {"Cookie": cookie}).status == 200
-    assert len(web.heads) == 3  # the page, the file, and whether the build is still the same
+    # the page, its inventory, the file, and whether the build is still the same
+    assert len(web.heads) == 4
     sent = b"".join(web.heads)
     for word in (b"secret", b"token", b"of-this-server", b"private", b"Mosaic", b"Cookie"):
         assert word not in sent
