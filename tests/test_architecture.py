@@ -84,8 +84,10 @@ LAYERS: dict[str, str] = {
     "exporter.planning exporter.stages files format options server.cache_folder "
     "server.gene_index server.http source source.arrays source.inputs source.model source.rows "
     "source.storage",
-    "server.ready": "compute errors exporter exporter.checks exporter.stages options ready "
-    "server.datasets server.http source source.storage",
+    "server.ready": "compute errors exporter exporter.checks exporter.planning "
+    "exporter.receipts exporter.stages files native options ready server.cache_folder "
+    "server.datasets server.gene_index server.http source source.arrays source.model source.rows "
+    "source.storage",
     "server": "arguments compute datasets errors exporter.planning options server.cache_folder "
     "server.datasets server.gene_index server.hosted server.http server.ready source source.arrays "
     "source.chunks source.model",

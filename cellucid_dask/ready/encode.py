@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellucid_dask.native.deflate import can_deflate, gzip_chunk, zlib_chunk
-from cellucid_dask.ready.facts import LEVEL, Coding
+from cellucid_dask.ready.facts import FAST, LEVEL, Coding
 from cellucid_dask.ready.nodes import ArrayNode
 
 SMALLEST: Final = 4096  # bytes that the native library compresses as well as zlib
@@ -31,9 +31,12 @@ def encode_chunk(node: ArrayNode, values: Any, coding: Coding) -> bytes:
         through HDF5 by whoever writes the file.
     """
     raw: Any = _raw_text(node, values) if node.is_text else _raw_numbers(node, values)
+    if node.fast:
+        assert coding == "zarr2"
+        return _encode_blosc(raw, FAST["cname"], FAST["clevel"])
     if coding == "zarr3":
         if node.is_shuffled:
-            return _encode_blosc(raw, node.itemsize)
+            return _encode_blosc(raw, "zlib", LEVEL)
         return gzip_chunk(raw) if _is_native(node, raw) else _compress_gzip(raw)
     if node.is_text and coding == "hdf5":
         return bytes(raw)
@@ -50,12 +53,13 @@ def _compress_gzip(raw: Any) -> bytes:
     return stream.compress(raw) + stream.flush()
 
 
-def _encode_blosc(raw: NDArray[Any], itemsize: int) -> bytes:
+def _encode_blosc(raw: NDArray[Any], name: str, level: int) -> bytes:
+    """Shuffle and compress numbers by the compressor `name` of blosc."""
     from numcodecs import Blosc, blosc
 
     # As zarr sets it too: threads would store the blocks of a chunk in the order they finish them.
     blosc.use_threads = False
-    codec = Blosc("zlib", LEVEL, Blosc.SHUFFLE, blocksize=0, typesize=itemsize)
+    codec = Blosc(name, level, Blosc.SHUFFLE, blocksize=0, typesize=raw.itemsize)
     encoded: bytes = codec.encode(raw)
     return encoded
 

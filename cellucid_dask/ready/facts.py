@@ -21,6 +21,14 @@ SLICED: Final = 1 << 16  # elements of a chunk of X/data and X/indices, which ar
 WHOLE: Final = 1 << 18  # elements of a chunk of every array that is read whole
 SHARD_CHUNKS: Final = 256  # chunks of X/data and X/indices in a shard
 LEVEL: Final = 6  # of deflate
+# Of chunks that are made anew for each request: it shuffles as well, and every reader undoes it.
+FAST: Final[Mapping[str, Any]] = {
+    "id": "blosc",
+    "cname": "lz4",
+    "clevel": 5,
+    "shuffle": 1,
+    "blocksize": 0,
+}
 TEXT: Final = "text"  # in place of a dtype: strings of any length
 
 SCHEMA: Final = 1

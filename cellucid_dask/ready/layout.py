@@ -50,11 +50,14 @@ class MatrixLayout:
         Of the values.
     nnz
         Stored values; None of a dense one.
+    fast
+        As of `ArrayNode`, of its values, indices and pointers.
     """
 
     shape: tuple[int, int]
     dtype: str
     nnz: int | None
+    fast: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +134,8 @@ def dense_node(path: str, matrix: MatrixLayout) -> ArrayNode:
     """A dense matrix that is read by columns."""
     rows = max(1, min(matrix.shape[0], WHOLE))
     chunks = (rows, max(1, min(matrix.shape[1], WHOLE // rows)))
-    return ArrayNode(path, matrix.shape, matrix.dtype, chunks, encoding("array"))
+    kind = encoding("array")
+    return ArrayNode(path, matrix.shape, matrix.dtype, chunks, kind, fast=matrix.fast)
 
 
 def pointer_nodes(
@@ -142,8 +146,11 @@ def pointer_nodes(
     attributes = {**encoding(kind, "0.1.0"), "shape": [int(i) for i in matrix.shape]}
     dtype = "<i4" if matrix.nnz < 1 << 31 else "<i8"
     chunks = (max(1, min(n + 1, WHOLE)),)
-    pointers = ArrayNode(f"{path}/indptr", (n + 1,), dtype, chunks, shuffle=True, opening=opening)
-    return [GroupNode(path, attributes), pointers]
+    how: dict[str, Any] = {"shuffle": True, "opening": opening, "fast": matrix.fast}
+    return [
+        GroupNode(path, attributes),
+        ArrayNode(f"{path}/indptr", (n + 1,), dtype, chunks, **how),
+    ]
 
 
 def entry_nodes(path: str, matrix: MatrixLayout, n_minor: int) -> list[Node]:
@@ -152,10 +159,10 @@ def entry_nodes(path: str, matrix: MatrixLayout, n_minor: int) -> list[Node]:
     expression = path == "X"
     chunks = (max(1, min(matrix.nnz, SLICED if expression else WHOLE)),)
     dtype = "<i4" if n_minor < 1 << 31 else "<i8"
-    shape = (matrix.nnz,)
+    shape, fast = (matrix.nnz,), matrix.fast
     return [
-        ArrayNode(f"{path}/data", shape, matrix.dtype, chunks, shuffle=not expression),
-        ArrayNode(f"{path}/indices", shape, dtype, chunks, shuffle=True),
+        ArrayNode(f"{path}/data", shape, matrix.dtype, chunks, shuffle=not expression, fast=fast),
+        ArrayNode(f"{path}/indices", shape, dtype, chunks, shuffle=True, fast=fast),
     ]
 
 

@@ -51,6 +51,9 @@ class ArrayNode:
         Whether the bytes of an item are shuffled before they are deflated.
     opening
         Whether the viewer reads it when it opens the file.
+    fast
+        Whether its chunks are made anew for each request, by a codec that takes little time. Only
+        version 2 of zarr has it, and not for strings; files never do.
     """
 
     path: str
@@ -60,6 +63,7 @@ class ArrayNode:
     attributes: Mapping[str, Any] = field(default_factory=dict)
     shuffle: bool = False
     opening: bool = False
+    fast: bool = False
 
     @property
     def is_text(self) -> bool:

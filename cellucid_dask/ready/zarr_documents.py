@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from cellucid_dask.files import Receipt, write_atomically
-from cellucid_dask.ready.facts import LEVEL, ZarrFormat
+from cellucid_dask.ready.facts import FAST, LEVEL, ZarrFormat
 from cellucid_dask.ready.nodes import ArrayNode, GroupNode, Node
 from cellucid_dask.ready.shards import INDEX_CODECS, is_sharded, shard_node
 
@@ -88,7 +88,7 @@ def _array_version_2(node: ArrayNode) -> dict[str, Any]:
     filters: list[dict[str, Any]] = []
     if node.is_text:
         filters = [{"id": "vlen-utf8"}]
-    elif node.is_shuffled:
+    elif node.is_shuffled and not node.fast:
         filters = [{"id": "shuffle", "elementsize": node.itemsize}]
     return {
         "shape": list(node.shape),
@@ -98,7 +98,7 @@ def _array_version_2(node: ArrayNode) -> dict[str, Any]:
         "order": "C",
         "filters": filters or None,
         "dimension_separator": ".",
-        "compressor": {"id": "zlib", "level": LEVEL},
+        "compressor": dict(FAST) if node.fast else {"id": "zlib", "level": LEVEL},
         "zarr_format": 2,
     }
 

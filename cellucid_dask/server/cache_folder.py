@@ -5,6 +5,7 @@ CACHE/genes/atlas.h5ad-X-HASH/     one for each (path, element)
         lock                       held by the process that builds
         index.zarr/                see `cellucid_dask.server.gene_index.store`
         spill-*/                   while it is being built
+        counts/                    see `cellucid_dask.server.ready.kept_counts`
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from cellucid_dask.source.storage.fingerprint import Fingerprint, short_digest
 VERSION = 2  # of the layout; part of the folder's name, so programs of two versions share nothing
 LOCK = "lock"
 INDEX = "index.zarr"
+COUNTS = "counts"
 UNFINISHED = ("spill-*", ".unfinished-*", f"{INDEX}/blocks/.unfinished-*")
 DAY_SECONDS = 86_400
 
@@ -59,7 +61,7 @@ def remove_unfinished(folder: Path, *, exclusive: bool) -> None:
 
 def remove_index(folder: Path) -> None:
     """Remove all files of an index from its folder, and the folder when it is then empty."""
-    for pattern in (*UNFINISHED, INDEX):
+    for pattern in (*UNFINISHED, INDEX, COUNTS):
         for path in folder.glob(pattern):
             shutil.rmtree(path, ignore_errors=True)
     with contextlib.suppress(OSError):

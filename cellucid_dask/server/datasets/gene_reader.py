@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from threading import BoundedSemaphore, Event
@@ -17,6 +18,7 @@ from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.server.cache_folder import index_folder
 from cellucid_dask.server.datasets.gene_ranges import ReadColumns, gene_ranges
 from cellucid_dask.server.gene_index.lookup import GeneIndex
+from cellucid_dask.server.gene_index.store import IndexStore
 from cellucid_dask.server.http.cache import OncePerKey
 from cellucid_dask.source.arrays.matrix import Matrix
 from cellucid_dask.source.arrays.open_arrays import keep_arrays_open
@@ -32,6 +34,12 @@ class GeneReader(Protocol):
 
     def pieces(self, column: int) -> list[GenePiece]:
         """Stored values of a gene, as `cellucid_dask.encode.encode_gene` takes them."""
+
+    def pieces_of(self, columns: Sequence[int]) -> list[list[GenePiece]]:
+        """Stored values of several genes, which are read together where that takes less."""
+
+    def finished_store(self, stopped: Event) -> IndexStore | None:
+        """Wait for the index of all cells, until `stopped` is set; None when there is none."""
 
     def ranges(self) -> list[Range]:
         """Range of every gene, as quantization takes it; reads the whole matrix once."""
@@ -88,6 +96,14 @@ class DirectReader(_RangeFinder):
         with self._busy:
             return [piece for _, piece in self._read(matrix, np.asarray([column], np.int64))]
 
+    def pieces_of(self, columns: Sequence[int]) -> list[list[GenePiece]]:
+        """Stored values of several genes."""
+        return [self.pieces(column) for column in columns]
+
+    def finished_store(self, stopped: Event) -> IndexStore | None:  # noqa: ARG002
+        """No index is needed."""
+        return None
+
     def start(self) -> None:
         """Nothing to build."""
 
@@ -124,6 +140,7 @@ class IndexedReader(_RangeFinder):
             matrix, folder, memory_bytes=room, threads=cores(), data_fingerprint=mark
         )
         self.pieces, self.progress = self._index.pieces, self._index.progress
+        self.pieces_of, self.finished_store = self._index.pieces_of, self._index.finished_store
         self.start = self._index.start
 
     def stop(self) -> None:
@@ -151,11 +168,19 @@ class KeptReader:
         self._reader, self._kept = reader, kept
         self._ranges = _RangeFinder(matrix, room)
         self.start, self.progress = reader.start, reader.progress
+        self.finished_store = reader.finished_store
 
     def pieces(self, column: int) -> list[GenePiece]:
         """Stored values of a gene in the kept cells."""
+        return self._keep(self._reader.pieces(column))
+
+    def pieces_of(self, columns: Sequence[int]) -> list[list[GenePiece]]:
+        """Stored values of several genes in the kept cells."""
+        return [self._keep(pieces) for pieces in self._reader.pieces_of(columns)]
+
+    def _keep(self, pieces: list[GenePiece]) -> list[GenePiece]:
         found = []
-        for first, cells, values in self._reader.pieces(column):
+        for first, cells, values in pieces:
             places = np.arange(cells.start or 0, len(values)) if isinstance(cells, slice) else cells
             there, numbers = self._kept.renumber(places.astype(np.int64) + first)
             found.append((0, numbers, values[there]))
@@ -194,15 +219,28 @@ def open_gene_reader(
     cache_dir, work_folder
         Where an index is kept of data that have a file, and of data that have none.
     """
-    stored: Matrix = matrix
-    if source.all_cells is not None:  # the index is of all cells
-        stored = source.all_cells.matrices[expression_key(options)]  # type: ignore[assignment]
+    stored = _stored_matrix(source, matrix, options)
     mark = matrix_fingerprint(stored)
-    folder = index_folder(cache_dir, mark) if mark else work_folder / "index"
+    folder = gene_folder(source, matrix, options, cache_dir, work_folder)
     reader = make_reader(stored, folder if index else None, room, mark)
     return (
         reader if source.selection is None else KeptReader(reader, matrix, source.selection, room)
     )
+
+
+def gene_folder(
+    source: Source, matrix: Matrix, options: ExportOptions, cache_dir: Path, work_folder: Path
+) -> Path:
+    """Folder of the index of the genes, and of what else is kept of the matrix."""
+    mark = matrix_fingerprint(_stored_matrix(source, matrix, options))
+    return index_folder(cache_dir, mark) if mark else work_folder / "index"
+
+
+def _stored_matrix(source: Source, matrix: Matrix, options: ExportOptions) -> Matrix:
+    """The matrix of all cells, of which an index is."""
+    if source.all_cells is None:
+        return matrix
+    return source.all_cells.matrices[expression_key(options)]  # type: ignore[return-value]
 
 
 def matrix_fingerprint(matrix: Matrix) -> Fingerprint | None:

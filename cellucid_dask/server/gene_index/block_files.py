@@ -75,21 +75,26 @@ class Block:
         data = _layout(folder / "data", size, values)
         return cls(pointers, _layout(folder / "indices", size, cells), data)
 
-    def read(self, gene: int) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Read the cells and the values of a gene, counted from the first of the block.
+    def cells(self, first: int, last: int) -> NDArray[Any]:
+        """Read the cells of the genes `first` up to `last`, counted from that of the block.
 
         Raises
         ------
         Exception
             One of `cellucid_dask.source.storage.damage.DAMAGE`.
         """
-        start, stop = int(self.pointers[gene]), int(self.pointers[gene + 1])
-        cells = np.empty(stop - start, self.indices.dtype)
-        values = np.empty(stop - start, self.data.dtype)
-        if cells.size:
-            read_layout(self.indices, start, cells)
-            read_layout(self.data, start, values)
-        return cells, values
+        return self._read(self.indices, first, last)
+
+    def values(self, first: int, last: int) -> NDArray[Any]:
+        """Read the values of genes, as `cells` reads their cells."""
+        return self._read(self.data, first, last)
+
+    def _read(self, array: Layout, first: int, last: int) -> NDArray[Any]:
+        start, stop = int(self.pointers[first]), int(self.pointers[last])
+        found = np.empty(stop - start, array.dtype)
+        if found.size:
+            read_layout(array, start, found)
+        return found
 
 
 def _layout(folder: Path, size: int, dtype: np.dtype[Any]) -> Layout:

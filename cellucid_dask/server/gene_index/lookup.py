@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Sequence
+from concurrent.futures import CancelledError
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,7 @@ log = logging.getLogger("cellucid_dask.server")
 MIN_TASK_BYTES = MiB  # minimum memory of a task
 MIN_THREAD_BYTES = 16 * MiB  # minimum memory of a thread
 STOP_SECONDS = 0.4  # `stop` waits this long for tasks
+WAIT_SECONDS = 0.1  # between two checks whether to go on waiting
 
 
 class GeneIndex:
@@ -78,7 +81,7 @@ class GeneIndex:
         self._thread: threading.Thread | None = None
         self._background: BackgroundBuild | None = None
         self._stopped = threading.Event()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # `_rebuild_once` starts
         self._was_rebuilt = False
         max_genes = memory_bytes // 4 // (8 * max(1, matrix.shape[0]))
         self._scans = SharedScans(self._find_genes, max_genes)
@@ -86,7 +89,11 @@ class GeneIndex:
     # ------------------------------------------------------------------------------- genes
 
     def pieces(self, column: int) -> list[GenePiece]:
-        """Return the stored values of a gene, as `cellucid_dask.encode.encode_gene` takes them.
+        """Return the stored values of a gene, as `cellucid_dask.encode.encode_gene` takes them."""
+        return self.pieces_of([column])[0]
+
+    def pieces_of(self, columns: Sequence[int]) -> list[list[GenePiece]]:
+        """Return the pieces of several genes, of those that are in no block from one scan.
 
         Raises
         ------
@@ -97,27 +104,28 @@ class GeneIndex:
         CancelledError
             When `stop` is called during a scan.
         """
-        if not 0 <= column < self.matrix.shape[1]:
-            raise IndexError(f"there is no column {column}")
-        found = self._read_block(column)
-        if found is not None:
-            return found
-        if self._background is not None:
-            self._background.prioritize(column)
-        return self._scans.get(column)
+        if columns and not 0 <= min(columns) <= max(columns) < self.matrix.shape[1]:
+            raise IndexError(f"there is no column {min(columns)} or {max(columns)}")
+        found = self._read_blocks(columns)
+        missing = [column for column in columns if column not in found]
+        for column in missing:
+            if self._background is not None:
+                self._background.prioritize(column)
+        found |= zip(missing, self._scans.get(missing), strict=True)
+        return [found[column] for column in columns]
 
-    def _read_block(self, column: int) -> list[GenePiece] | None:
+    def _read_blocks(self, columns: Sequence[int]) -> dict[int, list[GenePiece]]:
         if self._store is None:
-            return None
-        piece = self._store.read(column)
-        if piece is None and self._state == "ready":
+            return {}
+        found = {column: [piece] for column, piece in self._store.read(columns).items()}
+        if self._state == "ready" and any(column not in found for column in columns):
             self._rebuild_once()
-        return None if piece is None else [piece]
+        return found
 
     def _find_genes(self, columns: list[int], *, from_spill: bool = True) -> list[list[GenePiece]]:
         """Read genes from their blocks, else from the spill and a scan of the other cells."""
-        found = {column: self._read_block(column) for column in columns}
-        missing = [column for column in columns if found[column] is None]
+        found = self._read_blocks(columns)
+        missing = [column for column in columns if column not in found]
         build = self._background
         spills = build.spills() if from_spill and build is not None else []
         try:
@@ -128,11 +136,28 @@ class GeneIndex:
         rest = [chunk for chunk in self._chunks if missing and chunk[0] not in done]
         scanned = scan_chunks(self.matrix, missing, rest, self._threads, self._stopped)
         found |= {gene: a + b for gene, a, b in zip(missing, spilled, scanned, strict=True)}
-        return [found[column] or [] for column in columns]
+        return [found[column] for column in columns]
 
     @cached_property
     def _chunks(self) -> tuple[tuple[int, int], ...]:
         return plan_row_chunks(self.matrix, max(MIN_TASK_BYTES, self._pass_memory // self._threads))
+
+    def finished_store(self, stopped: threading.Event) -> IndexStore | None:
+        """Wait for the end of the build; None when there is no complete index then.
+
+        Raises
+        ------
+        CancelledError
+            When `stopped` is set, or `stop` is called, during the wait.
+        """
+        if self._state == "ready":
+            self._rebuild_once()
+        while (thread := self._thread) is not None and thread.is_alive():
+            thread.join(WAIT_SECONDS)
+            if stopped.is_set() or self._stopped.is_set():
+                raise CancelledError
+        store = self._store
+        return store if store is not None and store.complete else None
 
     # ------------------------------------------------------------------------------- state
 
@@ -156,17 +181,18 @@ class GeneIndex:
 
     def start(self) -> None:
         """Start to build in the background, unless the index is complete."""
-        if self._store is None or self._thread is not None:
-            return
-        self._store.refresh()
-        if self._store.complete:
-            self._state = "ready"
-            return
-        self._state = "waiting"
-        self._thread = threading.Thread(
-            target=self._run_in_background, name="gene index", daemon=True
-        )
-        self._thread.start()
+        with self._lock:
+            if self._store is None or self._thread is not None:
+                return
+            self._store.refresh()
+            if self._store.complete:
+                self._state = "ready"
+                return
+            self._state = "waiting"
+            self._thread = threading.Thread(
+                target=self._run_in_background, name="gene index", daemon=True
+            )
+            self._thread.start()
 
     def stop(self) -> None:
         """Stop building and scanning; remove unfinished files, keep finished blocks."""

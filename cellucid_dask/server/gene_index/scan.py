@@ -144,18 +144,20 @@ class SharedScans:
         self._futures: dict[int, Future[list[GenePiece]]] = {}
         self._waiting: list[int] = []
 
-    def get(self, column: int) -> list[GenePiece]:
-        """Return the pieces of a gene, from a scan by this thread or by another."""
+    def get(self, columns: Sequence[int]) -> list[list[GenePiece]]:
+        """Return the pieces of each gene, from scans by this thread or by another."""
         with self._lock:
-            if column not in self._futures:
-                self._futures[column] = Future()
-                self._waiting.append(column)
-            future = self._futures[column]
-        while not future.done():
-            with self._scan_lock:
-                if not future.done():
-                    self._scan_waiting()
-        return future.result()
+            for column in columns:
+                if column not in self._futures:
+                    self._futures[column] = Future()
+                    self._waiting.append(column)
+            futures = [self._futures[column] for column in columns]
+        for future in futures:
+            while not future.done():
+                with self._scan_lock:
+                    if not future.done():
+                        self._scan_waiting()
+        return [future.result() for future in futures]
 
     def _scan_waiting(self) -> None:
         with self._lock:

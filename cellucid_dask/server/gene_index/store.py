@@ -17,9 +17,10 @@ import errno
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from numpy.typing import NDArray
 from cellucid_dask.exporter.stages.genes.blocks import GenePiece
 from cellucid_dask.server.cache_folder import INDEX, VERSION
 from cellucid_dask.server.gene_index.block_files import Block, block_files
+from cellucid_dask.source.arrays.matrix import consecutive_runs
 from cellucid_dask.source.storage.damage import DAMAGE
 
 OPEN_BLOCKS = 256  # blocks whose pointers stay in memory
@@ -118,22 +120,58 @@ class IndexStore:
         with contextlib.suppress(OSError), _temporary_folder(self.root / "blocks") as aside:
             (self.root / "blocks" / str(block)).rename(aside)
 
-    def read(self, column: int) -> GenePiece | None:
-        """Read a gene from its block; None when the block is missing or damaged."""
-        block = self.block_of(column)
-        if block is None or not self.has_block(block):
+    def read(self, columns: Sequence[int]) -> dict[int, GenePiece]:
+        """Read genes from their blocks; those of blocks that are missing or damaged are absent."""
+        found = dict[int, GenePiece]()
+        if self.starts is None:
+            return found
+        for start, stop in consecutive_runs(np.unique(np.asarray(columns, np.int64))):
+            edges = self.starts[(self.starts > start) & (self.starts < stop)]
+            for first, last in pairwise([start, *edges.tolist(), stop]):
+                found |= zip(range(first, last), self._read_run(first, last), strict=False)
+        return found
+
+    def _read_run(self, first: int, last: int) -> list[GenePiece]:
+        """Read the genes `first` up to `last`, all of one block; none if it cannot be read."""
+        block = self.block_of(first)
+        part = None if block is None else self.read_block(block, first, last)
+        if part is None:
+            return []
+        pointers, cells, values = part
+        assert cells is not None
+        if self.shape[0] <= 1 << 31:
+            cells = cells.view(np.int32)  # which the encoder takes without a copy
+        values = values.astype(np.float32, copy=False)
+        return [(0, cells[a:b], values[a:b]) for a, b in pairwise(pointers.tolist())]
+
+    def read_block(
+        self, block: int, first: int, last: int, *, cells: bool = True
+    ) -> tuple[NDArray[np.int64], NDArray[Any] | None, NDArray[Any]] | None:
+        """Read genes `first` up to `last` of a block; None when it is missing or damaged.
+
+        Parameters
+        ----------
+        cells
+            Whether the cells are read, or the values alone.
+
+        Returns
+        -------
+        Pointers of these genes, from 0; their cells and values as they are stored.
+        """
+        if not self.has_block(block):
             return None
         assert self.starts is not None
+        low, high = first - int(self.starts[block]), last - int(self.starts[block])
         try:
-            cells, values = self._opened(block).read(column - int(self.starts[block]))
+            opened = self._opened(block)
+            pointers = opened.pointers[low : high + 1].astype(np.int64)
+            read = opened.cells(low, high) if cells else None
+            return pointers - pointers[0], read, opened.values(low, high)
         except DAMAGE as error:
             # When memory or file handles run out, the block itself is good.
             if not isinstance(error, OSError | MemoryError) or isinstance(error, FILE_MISSING):
                 self.remove_block(block)
             return None
-        if self.shape[0] <= 1 << 31:
-            cells = cells.view(np.int32)  # which the encoder takes without a copy
-        return 0, cells, values.astype(np.float32, copy=False)
 
     def _open(self, block: int) -> Block:
         assert self.starts is not None

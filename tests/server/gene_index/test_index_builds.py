@@ -133,18 +133,19 @@ def test_requests_that_wait_share_one_scan() -> None:
         batches.append(columns)
         begun.set()
         assert go.wait(30)
-        return [[column] for column in columns]
+        return [f"gene {column}" for column in columns]
 
     scans = SharedScans(find, max_genes=3)
     with ThreadPoolExecutor(9) as pool:
-        first = pool.submit(scans.get, 0)
+        first = pool.submit(scans.get, [0])
         assert begun.wait(30)
-        rest = [pool.submit(scans.get, column) for column in (0, 1, 2, 1, 3, 4, 0)]
+        rest = [pool.submit(scans.get, columns) for columns in ([0], [1, 2], [1], [3, 4], [0])]
         while len(scans._waiting) < 4:
             time.sleep(0.001)
         go.set()
         assert [future.result() for future in (first, *rest)] == [
-            [column] for column in (0, 0, 1, 2, 1, 3, 4, 0)
+            [f"gene {column}" for column in columns]
+            for columns in ([0], [0], [1, 2], [1], [3, 4], [0])
         ]
     assert batches[0] == [0]
     assert [len(batch) for batch in batches] in ([1, 3, 1], [1, 3, 1, 1])
@@ -158,4 +159,4 @@ def test_an_error_reaches_all_who_wait() -> None:
     scans = SharedScans(find, max_genes=3)
     for _ in range(2):
         with pytest.raises(ReadError):
-            scans.get(1)
+            scans.get([1])

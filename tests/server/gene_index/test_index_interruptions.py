@@ -51,7 +51,7 @@ def test_a_stopped_build_resumes_with_its_finished_blocks(
         assert found.progress()["state"] in ("off", "ready")
         assert find_leftovers(tmp_path) == []
         n_blocks = len(list_blocks(folder))
-        missing = next((i for i in range(30) if not found._read_block(i)), None)
+        missing = next((i for i in range(30) if not found._read_blocks([i])), None)
         if missing is not None:
             with pytest.raises(CancelledError):
                 found.pieces(missing)

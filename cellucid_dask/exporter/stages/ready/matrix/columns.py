@@ -32,7 +32,7 @@ def survey_columns(key: str, matrix: SparseMatrix, columns: NDArray[np.int64]) -
         When a value is NaN, infinite, or beyond float32.
     """
     counts, parts = list[int](), list[Exactness]()
-    for first, part in _read(matrix, columns):
+    for first, part in read_columns(matrix, columns):
         last = first + part.shape[1] - 1
         pointers = part.indptr
 
@@ -60,7 +60,7 @@ def write_columns(
     counts = list[int]()
     with ChunkWriter(stores) as writer:
         entries = EntryWriter(writer, layout, first)
-        for _, part in _read(matrix, columns):
+        for _, part in read_columns(matrix, columns):
             kept = drop_zeros(part)
             entries.write(kept.data, kept.indices)
             counts += np.diff(kept.indptr).tolist()
@@ -68,7 +68,7 @@ def write_columns(
         return writer.work(key, counts=counts, dtype=layout.dtype)
 
 
-def _read(matrix: SparseMatrix, columns: NDArray[np.int64]) -> Iterator[tuple[int, Any]]:
+def read_columns(matrix: SparseMatrix, columns: NDArray[np.int64]) -> Iterator[tuple[int, Any]]:
     """Runs of columns in their order, each with its first column, sorted and without duplicates."""
     for start, stop in consecutive_runs(columns):
         part = matrix.major(start, stop)

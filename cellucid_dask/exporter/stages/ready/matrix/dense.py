@@ -24,7 +24,7 @@ def survey_dense(key: str, matrix: DenseMatrix, columns: NDArray[np.int64]) -> R
     InputError
         When a value is NaN, infinite, or beyond float32.
     """
-    found = _survey(matrix, columns, _read(matrix, columns))
+    found = _survey(matrix, columns, read_strip(matrix, columns))
     return ReadyWork(key, (), (), {"whole": found.whole, "large": found.large})
 
 
@@ -44,7 +44,7 @@ def write_dense(
         When a value is NaN, infinite, or beyond float32.
     """
     node = dense_node("X", layout)
-    values = _read(matrix, columns)
+    values = read_strip(matrix, columns)
     _survey(matrix, columns, values)
     with ChunkWriter(stores) as writer:
         for low in range(0, columns.size, node.chunks[1]):
@@ -68,7 +68,7 @@ def _survey(matrix: DenseMatrix, columns: NDArray[np.int64], values: NDArray[Any
     return survey_values(values, matrix.label, place, lambda places: columns[places % columns.size])
 
 
-def _read(matrix: DenseMatrix, columns: NDArray[np.int64]) -> NDArray[Any]:
+def read_strip(matrix: DenseMatrix, columns: NDArray[np.int64]) -> NDArray[Any]:
     """(n_cells, n) columns in their order, of the type that is stored."""
     order = np.argsort(columns, kind="stable")
     runs = list(consecutive_runs(columns[order]))
