@@ -229,6 +229,8 @@ class _SparseExpression(_Expression):
             found = join_entries(reader.pieces(first, last))
         pointers = self.pointers()
         if found[0].size != pointers[last] - pointers[first]:
+            if self._kept is not None:
+                self._kept.remove()
             what = "has other values than when they were counted"
             raise ReadError(what, where=matrix.label, fix="start the server again")
         return found

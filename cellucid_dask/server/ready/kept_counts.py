@@ -71,6 +71,11 @@ class KeptCounts:
             return None
         return ValueCounts(dtype, counts)
 
+    def remove(self) -> None:
+        """Remove the counts, which are not those of the matrix."""
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)
+
     def save(self, found: ValueCounts) -> None:
         """Write the counts; a folder that cannot be written keeps none."""
         line = json.dumps({**self._facts, "dtype": found.dtype}).encode()
