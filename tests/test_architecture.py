@@ -86,8 +86,8 @@ LAYERS: dict[str, str] = {
     "source.storage",
     "server.ready": "compute errors exporter exporter.checks exporter.planning "
     "exporter.receipts exporter.stages files native options ready server.cache_folder "
-    "server.datasets server.gene_index server.http source source.arrays source.model source.rows "
-    "source.storage",
+    "server.datasets server.gene_index server.http source source.arrays source.inputs "
+    "source.model source.rows source.storage",
     "server": "arguments compute datasets errors exporter.planning options server.cache_folder "
     "server.datasets server.gene_index server.hosted server.http server.ready source source.arrays "
     "source.chunks source.model",

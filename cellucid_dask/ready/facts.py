@@ -52,6 +52,19 @@ HEAD: Final = 512 << 10  # bytes that the public app reads first
 CHECKSUMS: Final = ".checksums.json"  # added to the name of a ready file
 
 ZARR_NAMES: Final = frozenset({".zarray", ".zattrs", ".zgroup", ".zmetadata", "zarr.json"})
+
+# What the reader of the public app undoes; it cannot read an array with any other.
+READER_HDF5_FILTERS: Final = frozenset({1, 2, 3, 32000})  # deflate, shuffle, fletcher32, LZF
+READER_ZARR2_COMPRESSORS: Final = frozenset(
+    {"gzip", "zlib", "blosc", "zstd", "lz4", "crc32c", "shuffle", "bitround"}
+)
+READER_ZARR2_FILTERS: Final = frozenset({"vlen-utf8", "vlen-bytes", "shuffle", "bitround"})
+READER_ZARR3_CODECS: Final = frozenset(
+    {"transpose", "bytes", "endian", "vlen-utf8", "vlen-bytes", "sharding_indexed"}
+    | {"gzip", "zstd", "blosc", "crc32c"}
+    | {f"numcodecs.{name}" for name in READER_ZARR2_COMPRESSORS}
+)
+
 LONGEST_KEY: Final = 255  # bytes of a file name
 FORBIDDEN: Final = re.compile(r'[/\\<>:"|?*\x00-\x1f]')  # characters that no key may hold
 DEVICES: Final = frozenset(

@@ -1,69 +1,84 @@
-"""The consolidated metadata that a zarr store lacks: a browser cannot list its folders."""
+"""The consolidated metadata of a zarr store: a browser cannot list its folders."""
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any
 
-_VERSION_2: Final = frozenset({".zarray", ".zattrs", ".zgroup"})
+from cellucid_dask.server.ready.documents import Documents, parse_document, read_document
+from cellucid_dask.source.storage.store import Store
 
 
-def consolidate(folder: Path) -> tuple[str, bytes] | None:
-    """Make the consolidated document of a store; None when it has one.
+def consolidate(documents: Documents) -> tuple[str, bytes]:
+    """Make the consolidated document of a store, as zarr-python does.
+
+    Parameters
+    ----------
+    documents
+        Those of the store, nearer to the root first: zarr-python wants the children of a group one
+        after the other.
 
     Returns
     -------
     Its key, ``.zmetadata`` of version 2 or ``zarr.json`` of version 3, and its bytes.
+    """
+    root = documents.get("zarr.json")
+    if root is None:
+        metadata = {key: _in_listing(key, document) for key, document in documents.items()}
+        return ".zmetadata", _dump({"zarr_consolidated_format": 1, "metadata": metadata})
+    nodes = {
+        key.removesuffix("/zarr.json"): _in_listing(key, document)
+        for key, document in documents.items()
+        if key != "zarr.json"
+    }
+    return "zarr.json", _dump({**root, "consolidated_metadata": _inline(nodes)})
+
+
+def made_consolidated(store: Store, documents: Documents) -> tuple[str, bytes] | None:
+    """Key and bytes of the consolidated document that a store needs; None when its own is right.
 
     Raises
     ------
-    OSError, ValueError
-        When a document cannot be read.
+    OSError, BadZipFile
+        When its own cannot be read.
     """
-    root = folder / "zarr.json"
-    if not root.is_file():
-        if (folder / ".zmetadata").is_file():
-            return None
-        metadata = {key: _read(folder / key) for key in _documents(folder, _VERSION_2)}
-        return ".zmetadata", _dump({"zarr_consolidated_format": 1, "metadata": metadata})
-    document = _read(root)
-    if isinstance(document.get("consolidated_metadata"), dict):
-        return None
-    keys = (key for key in _documents(folder, frozenset({"zarr.json"})) if "/" in key)
-    nodes = {key.removesuffix("/zarr.json"): _read(folder / key) for key in keys}
-    inline = {"kind": "inline", "must_understand": False, "metadata": nodes}
-    return "zarr.json", _dump({**document, "consolidated_metadata": inline})
+    key, made = consolidate(documents)
+    own = read_document(store, key)
+    return None if own is not None and has_same_metadata(own, made) else (key, made)
 
 
-def _documents(folder: Path, names: frozenset[str]) -> list[str]:
-    """Keys of the documents of a store, sorted; folders of chunks are not looked into."""
-    found = []
-    for path, folders, files in _walk(folder):
-        there = names & set(files)
-        if ".zarray" in there or ("zarr.json" in there and _is_array(path / "zarr.json")):
-            folders.clear()
-        folders.sort()
-        found += [(path / name).relative_to(folder).as_posix() for name in there]
-    return sorted(found, key=lambda key: (key.count("/"), key))
+def has_same_metadata(one: bytes, other: bytes) -> bool:
+    """Whether two consolidated documents say the same; damage is no document.
+
+    Some writers give the groups in it an empty listing of their own, and some do not.
+    """
+    try:
+        return _metadata(parse_document(one)) == _metadata(parse_document(other))
+    except (ValueError, AttributeError, TypeError, KeyError):
+        return False
 
 
-def _walk(folder: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
-
-    return ((Path(path), folders, files) for path, folders, files in os.walk(folder))
-
-
-def _is_array(path: Path) -> bool:
-    return _read(path).get("node_type") == "array"
+def _metadata(document: dict[str, Any]) -> Any:
+    own = {key: value for key, value in document.items() if key != "consolidated_metadata"}
+    nodes = document.get("consolidated_metadata", document)["metadata"]
+    listed = {key: _without_listing(node) for key, node in nodes.items()}
+    return listed if "metadata" in own else (own, listed)
 
 
-def _read(path: Path) -> dict[str, Any]:
-    document = json.loads(path.read_bytes())
-    if not isinstance(document, dict):
-        raise ValueError(f"{path.name} is no JSON object")  # noqa: TRY004  damage of a file
+def _without_listing(node: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in node.items() if key != "consolidated_metadata"}
+
+
+def _in_listing(key: str, document: dict[str, Any]) -> dict[str, Any]:
+    """A document as the consolidated one has it: zarr-python adds an empty listing to groups."""
+    if key.endswith("/.zgroup") or document.get("node_type") == "group":
+        return {**document, "consolidated_metadata": _inline({})}
     return document
+
+
+def _inline(metadata: dict[str, Any]) -> dict[str, Any]:
+    return {"kind": "inline", "must_understand": False, "metadata": metadata}
 
 
 def _dump(document: dict[str, Any]) -> bytes:

@@ -106,5 +106,5 @@ class ServedStore:
 def _route(store: AnnDataStore) -> str:
     """Where a store is, below `PREFIX`."""
     if store.layout == "file":
-        return f"{store.id}.h5ad"
+        return f"{store.id}.{store.kind}"
     return f"{store.id}.zarr/" if store.layout == "folder" else f"{store.id}.zarr.zip"

@@ -6,6 +6,7 @@ from typing import Literal, Protocol
 
 from cellucid_dask.server.http.content import Content
 
+Kind = Literal["h5ad", "zarr", "h5mu", "mudata-zarr"]
 Layout = Literal["file", "folder", "zip"]
 
 
@@ -21,8 +22,8 @@ class AnnDataStore(Protocol):
         """Name of the dataset."""
 
     @property
-    def kind(self) -> Literal["h5ad", "zarr"]:
-        """Container."""
+    def kind(self) -> Kind:
+        """Container, and whether it holds a MuData."""
 
     @property
     def layout(self) -> Layout:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from cellucid_dask.server.datasets.zarr_files import ZarrFiles
 from cellucid_dask.server.http.content import BINARY, Content, bytes_content, read_file_content
-from cellucid_dask.server.ready.consolidate import consolidate
+from cellucid_dask.server.ready.consolidate import made_consolidated
 from cellucid_dask.server.ready.inspect import ReadyFacts
 from cellucid_dask.server.ready.store import Layout
 from cellucid_dask.source.storage.store import Store
@@ -29,12 +29,14 @@ class StoredFile:
     """
 
     def __init__(self, store: Store, facts: ReadyFacts, dataset_id: str, name: str) -> None:
-        self.id, self.name, self.shape = dataset_id, name, facts.shape
-        self.kind: Literal["h5ad", "zarr"] = "h5ad" if store.kind == "hdf5" else "zarr"
+        self.id, self.name, self.shape, self.kind = dataset_id, name, facts.shape, facts.kind
         self.layout = _LAYOUTS[store.kind]
         self._path = Path(store.path)
-        self._keys = ZarrFiles(store, document_type=BINARY) if self.layout == "folder" else None
-        self._made = consolidate(self._path) if self.layout == "folder" else None
+        self._keys: ZarrFiles | None = None
+        self._made: tuple[str, bytes] | None = None
+        if self.layout == "folder":
+            self._keys = ZarrFiles(store, document_type=BINARY)
+            self._made = made_consolidated(store, facts.documents)
 
     def find(self, key: str) -> Content | None:
         """Content of a key, of a file the empty one; None when it is not there."""
@@ -47,8 +49,10 @@ class StoredFile:
     def describe(self) -> list[str]:
         """Lines that describe it, but for its path."""
         n_cells, n_genes = self.shape
-        made = [] if self._made is None else [f"  {self._made[0]} is missing: made by the server"]
-        return [f"a ready {self.kind}, {n_cells:,} cells, {n_genes:,} genes", *made]
+        lines = [f"a ready {self.kind}, {n_cells:,} cells, {n_genes:,} genes"]
+        if self._made is not None:
+            lines.append(f"  {self._made[0]} does not list what is there: the server makes it")
+        return lines
 
     def start(self) -> None:
         """Nothing to do in the background."""
