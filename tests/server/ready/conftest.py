@@ -1,4 +1,4 @@
-"""Ready files and their servers; no test changes them."""
+"""Ready files and their servers, which no test changes; and small chunks."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from served_ready import KINDS, READY, write_ready
 from serving import serving
 
 from cellucid_dask import CellucidServer
+from cellucid_dask.exporter.checks.ready import graph as graph_check
+from cellucid_dask.exporter.stages.ready import cell_arrays, csr_writer, graph, tables
+from cellucid_dask.ready import layout
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +30,17 @@ def ready_servers(ready_files: dict[str, Path]) -> Iterator[dict[str, CellucidSe
         yield {
             kind: stack.enter_context(serving(path, **READY)) for kind, path in ready_files.items()
         }
+
+
+@pytest.fixture
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chunks of few elements, and units of few chunks."""
+    for module in (layout, csr_writer, graph):
+        monkeypatch.setattr(module, "WHOLE", 64)
+    monkeypatch.setattr(layout, "SLICED", 100)
+    monkeypatch.setattr(cell_arrays, "UNIT_BYTES", 600)
+    monkeypatch.setattr(tables, "NAME_CHUNKS", 2)
+    monkeypatch.setattr(graph, "UNIT_CHUNKS", 3)
+    monkeypatch.setattr(graph, "READ_CHUNKS", 2)
+    monkeypatch.setattr(graph, "ENTRIES", 200)
+    monkeypatch.setattr(graph_check, "ENTRIES", 200)

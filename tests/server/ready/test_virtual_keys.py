@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from ready_inputs import INPUTS
 from ready_sides import NAMES, save
-from virtual_stores import assert_equals_export, export_store, open_virtual_store
+from virtual_stores import assert_equals_export, export_store, opened
 
 
 @pytest.mark.parametrize("name", INPUTS)
@@ -17,8 +17,5 @@ def test_each_key_is_that_of_the_export(tmp_path: Path, name: str) -> None:
     options = {NAMES.get(key, key): value for key, value in given.options.items()}
     options["rename_duplicates"] = True
     exported = export_store(data, tmp_path, "atlas", **options)
-    store = open_virtual_store(data, exported, folder=tmp_path, **options)
-    try:
+    with opened(data, tmp_path, **options) as store:
         assert_equals_export(store, exported)
-    finally:
-        store.close()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,14 @@ import numpy as np
 from cellucid_dask import export
 from cellucid_dask.exporter.on_demand_ready import check_ready_on_demand
 from cellucid_dask.options.export import ExportOptions
+from cellucid_dask.options.serve import ServeOptions
 from cellucid_dask.ready.layout import MatrixLayout
 from cellucid_dask.ready.nodes import ArrayNode
 from cellucid_dask.ready.zarr_keys import chunk_key
+from cellucid_dask.server.datasets.temporary_folder import make_folder
 from cellucid_dask.server.http.cache import ContentCache
 from cellucid_dask.server.http.content import Content
+from cellucid_dask.server.ready.open_virtual import open_virtual
 from cellucid_dask.server.ready.virtual_store import VirtualStore
 from cellucid_dask.source.open import open_source
 
@@ -76,35 +79,55 @@ class StoredExpression:
         return {"state": "ready"}
 
 
-def open_virtual_store(
+@contextmanager
+def opened(data: Any, folder: Path, **options: Any) -> Iterator[VirtualStore]:
+    """Open the virtual store of data, with its caches below `folder`."""
+    wanted, problems = ExportOptions.from_keywords({"format": "zarr", **options})
+    store = open_virtual(
+        open_source(data, wanted.modality),
+        wanted,
+        ServeOptions(cache_dir=folder / "cache"),
+        ContentCache(64_000_000),
+        "mark",
+        problems=problems,
+    )
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+@contextmanager
+def opened_on(
     data: Any,
     exported: Path,
     *,
-    folder: Path | None = None,
-    tag: str = "tag",
-    is_unchanged: Callable[[], bool] = lambda: True,
-    memory: int = MEMORY,
     wait: Callable[[], None] = lambda: None,
+    is_unchanged: Callable[[], bool] = lambda: True,
     **options: Any,
-) -> VirtualStore:
-    """Open the virtual store of data that were exported to `exported` as well.
+) -> Iterator[VirtualStore]:
+    """Open a virtual store whose X is that of an export of the same data.
 
     Parameters
     ----------
-    folder
-        For the work folder.
+    wait
+        Is called before X is described.
     """
     wanted, problems = ExportOptions.from_keywords({"format": "zarr", **options})
-    catalog = check_ready_on_demand(open_source(data, wanted.modality), wanted, memory, problems)
-    return VirtualStore(
+    catalog = check_ready_on_demand(open_source(data, wanted.modality), wanted, MEMORY, problems)
+    store = VirtualStore(
         catalog,
         None if catalog.genes is None else StoredExpression(exported, wait),
-        tempfile.TemporaryDirectory(dir=folder),
+        make_folder(),
         ContentCache(64_000_000),
-        memory=memory,
-        tag=tag,
+        memory=MEMORY,
+        tag="tag",
         is_unchanged=is_unchanged,
     )
+    try:
+        yield store
+    finally:
+        store.close()
 
 
 def export_store(data: Any, folder: Path, name: str, **options: Any) -> Path:
@@ -136,17 +159,15 @@ def assert_equals_export(store: VirtualStore, exported: Path) -> None:
     wanted = read_files(exported)
     found = {key: body_of(store.find(key)) for key in sorted(wanted, key=_late_documents)}
     for key, body in wanted.items():
-        if key.endswith(".zmetadata"):
-            assert _without_codecs(json.loads(found[key])) == _without_codecs(json.loads(body))
-        elif not key.startswith("X"):
+        if key == ".zmetadata" or (key.startswith("X") and key.endswith(".zarray")):
+            mine, theirs = (_without_codecs(key, json.loads(one[key])) for one in (found, wanted))
+            assert mine == theirs, key
+        elif not key.startswith("X/") or key.endswith((".zattrs", ".zgroup")):
             assert found[key] == body, key
-        elif key.endswith(".zarray"):
-            mine, theirs = (_without_codecs({key: json.loads(one[key])}) for one in (found, wanted))
-            assert mine == theirs
+    for key in wanted:
+        if key.startswith("X") and key.endswith("/.zarray"):
             path = key.removesuffix("/.zarray")
             np.testing.assert_array_equal(decode(found, path), decode(wanted, path), strict=True)
-        elif "." in key.rpartition("/")[2][:1]:
-            assert found[key] == body, key
     for key in absent_keys(wanted):
         assert store.find(key) is None, key
 
@@ -184,10 +205,11 @@ def _late_documents(key: str) -> tuple[bool, str]:
     return ("/." in key or key.startswith("."), key)
 
 
-def _without_codecs(metadata: Any) -> Any:
-    """Consolidated metadata without the codecs of X."""
-    documents = dict(metadata.get("metadata", metadata))
-    for key, document in documents.items():
-        if key.startswith("X") and key.endswith(".zarray"):
-            documents[key] = {**document, "compressor": None, "filters": None}
-    return {**metadata, "metadata": documents}
+def _without_codecs(key: str, document: Any) -> Any:
+    """A document without the codecs of X."""
+    if key == ".zmetadata":
+        metadata = {name: _without_codecs(name, one) for name, one in document["metadata"].items()}
+        return {**document, "metadata": metadata}
+    if key.startswith("X") and key.endswith(".zarray"):
+        return {**document, "compressor": None, "filters": None}
+    return document
