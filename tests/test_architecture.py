@@ -82,8 +82,8 @@ LAYERS: dict[str, str] = {
     "source.storage source.zarr_chunks",
     "server.datasets": "compute datasets encode errors exporter exporter.checks "
     "exporter.planning exporter.stages files format options server.cache_folder "
-    "server.gene_index server.http source source.arrays source.inputs source.model source.rows "
-    "source.storage",
+    "server.gene_index server.http source source.arrays source.chunks source.inputs source.model "
+    "source.rows source.storage",
     "server.ready": "compute errors exporter exporter.checks exporter.planning "
     "exporter.receipts exporter.stages files native options ready server.cache_folder "
     "server.datasets server.gene_index server.http source source.arrays source.inputs "

@@ -71,7 +71,9 @@ def _open_anndata(
 
     opened = open_live(data, options, serving, cache, problems)
     opened.speaks_ready = serving.speaks_ready
-    opened.app_store = ServedStore(lambda: open_ready(data, options), at_once=serving.speaks_ready)
+    opened.app_store = ServedStore(
+        lambda: open_ready(data, options, serving, cache, problems), at_once=serving.speaks_ready
+    )
     return opened
 
 

@@ -22,6 +22,7 @@ from cellucid_dask.server.datasets.on_first_use import OnFirstUse
 from cellucid_dask.server.datasets.served import LiveData, ServedData
 from cellucid_dask.server.datasets.zarr_files import ZarrFiles
 from cellucid_dask.server.http.cache import ContentCache
+from cellucid_dask.source.chunks.missing import Findings
 from cellucid_dask.source.inputs.anndata_file import dataset_name
 from cellucid_dask.source.inputs.in_memory import read_into_memory
 from cellucid_dask.source.model import Source
@@ -110,20 +111,34 @@ class _Opener:
         )
 
     def read_file(self, store: Store) -> LiveDataset:
-        """Read a whole file into memory.
-
-        Raises
-        ------
-        InputError
-            With a modality, which is read from the file only.
-        """
-        if self.options.modality is not None:
-            fix = "leave one of them out"
-            raise InputError("--no-backed and --modality cannot both be given", fix=fix)
-        # Once the data is in memory, nothing shows which chunks were missing.
-        missing = survey(open_source(store.path), self.options).missing_chunks
+        """Read a whole file into memory."""
+        source, missing = read_whole_source(
+            store, self.options, lambda source: survey(source, self.options).missing_chunks
+        )
         opener = replace(self, problems=[*missing.problems, *self.problems])
-        source = replace(open_source(read_into_memory(store)), name=dataset_name(store.path))
         live = opener.open(source, secrets.token_hex(8))
         live.catalog.warnings += missing.warnings
         return live
+
+
+def read_whole_source(
+    store: Store, options: ExportOptions, find_missing: Callable[[Source], Findings]
+) -> tuple[Source, Findings]:
+    """Read a whole file into memory.
+
+    Parameters
+    ----------
+    find_missing
+        Finds the chunks that the file lacks: nothing shows them once the data is in memory.
+
+    Raises
+    ------
+    InputError
+        With a modality, which is read from the file only.
+    """
+    if options.modality is not None:
+        fix = "leave one of them out"
+        raise InputError("--no-backed and --modality cannot both be given", fix=fix)
+    missing = find_missing(open_source(store.path))
+    source = open_source(read_into_memory(store))
+    return replace(source, name=dataset_name(store.path)), missing

@@ -2,46 +2,115 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import fields
-from typing import Any
+import os
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Final
 
-from cellucid_dask.errors import InputError
+from cellucid_dask.errors import Problem
+from cellucid_dask.exporter.checks.ready.survey import survey_ready
 from cellucid_dask.options.export import ExportOptions
+from cellucid_dask.options.serve import ServeOptions
 from cellucid_dask.server.datasets.auto_reload import ReloadingData
+from cellucid_dask.server.datasets.open_live import read_whole_source
+from cellucid_dask.server.http.cache import ContentCache
 from cellucid_dask.server.ready.inspect import inspect_ready
+from cellucid_dask.server.ready.open_virtual import open_virtual
+from cellucid_dask.server.ready.served import Read, StoreSource
 from cellucid_dask.server.ready.store import AnnDataStore
 from cellucid_dask.server.ready.stored import StoredFile
-from cellucid_dask.source.storage.store import locate_store
+from cellucid_dask.source.model import Source
+from cellucid_dask.source.open import open_source
+from cellucid_dask.source.storage.store import Store, locate_store
 
 # Options that do not change what is in a store: those of the folder, and the names in its URL.
-_OUTSIDE = frozenset(
+_OUTSIDE: Final = frozenset(
     {"compression", "var_quantization", "obs_quantization", "dataset_id", "dataset_name"}
 )
 
 
-def open_ready(data: Any, options: ExportOptions) -> ReloadingData[AnnDataStore]:
-    """Open the store of a file.
+def open_ready(
+    data: Any,
+    options: ExportOptions,
+    serving: ServeOptions,
+    cache: ContentCache,
+    problems: Sequence[Problem] = (),
+) -> StoreSource:
+    """Open the store of an AnnData; see `cellucid_dask.server.opening.open_data`.
 
     Raises
     ------
     CellucidDaskError
-        With everything for which a ready file would be refused.
+        With everything for which an export of a ready file would refuse the data.
     """
-    store = locate_store(str(data))
+    opener = _Opener(options, serving, cache, problems)
+    if not isinstance(data, str | os.PathLike):
+        return FixedStore(opener.open(open_source(data, options.modality), secrets.token_hex(8)))
+    store = locate_store(str(data))  # absolute: the folder may change
+    if not serving.backed:
+        return FixedStore(opener.read(store))
+    return ReloadingData(
+        store.path, lambda state, is_current: opener.open_file(store, state, is_current)
+    )
 
-    def open_state(_state: str, _is_current: Callable[[], bool]) -> AnnDataStore:
-        facts = None if _changes_content(options) else inspect_ready(store)
+
+@dataclass(frozen=True, slots=True)
+class _Opener:
+    """Opens stores with the options of one server."""
+
+    options: ExportOptions
+    serving: ServeOptions
+    cache: ContentCache
+    problems: Sequence[Problem]
+
+    def open(
+        self, source: Source, state: str, is_current: Callable[[], bool] = lambda: True
+    ) -> AnnDataStore:
+        """Open the virtual store of a source whose state has the text `state` in entity tags."""
+        return open_virtual(
+            source, self.options, self.serving, self.cache, state, is_current, self.problems
+        )
+
+    def open_file(self, store: Store, state: str, is_current: Callable[[], bool]) -> AnnDataStore:
+        """Open a file: as it lies if the public app can read it, and no option asks for more."""
+        facts = None if _changes_content(self.options) else inspect_ready(store)
         if facts is None:
-            fix = "write one with cellucid-dask export --format zarr"
-            raise InputError("is no ready file", where=store.path, fix=fix)
-        own_id, name = options.dataset_id or facts.id, options.dataset_name or facts.name
-        return StoredFile(store, facts, own_id, name)
+            return self.open(open_source(store.path, self.options.modality), state, is_current)
+        own_id = self.options.dataset_id or facts.id
+        return StoredFile(store, facts, own_id, self.options.dataset_name or facts.name)
 
-    return ReloadingData(store.path, open_state)
+    def read(self, store: Store) -> AnnDataStore:
+        """Read a whole file into memory, and open that."""
+        source, missing = read_whole_source(
+            store, self.options, lambda source: survey_ready(source, self.options).missing_chunks
+        )
+        source = replace(source, warnings=(*source.warnings, *missing.warnings))
+        opener = replace(self, problems=[*missing.problems, *self.problems])
+        return opener.open(source, secrets.token_hex(8))
+
+
+@dataclass(frozen=True, slots=True)
+class FixedStore:
+    """The store of data in memory, which does not change."""
+
+    store: AnnDataStore
+
+    def read(self, what: str, work: Callable[[AnnDataStore], Read]) -> Read:  # noqa: ARG002
+        """Return what `work` reads of the store."""
+        return work(self.store)
+
+    def start(self) -> None:
+        """Start the background work."""
+        self.store.start()
+
+    def close(self) -> None:
+        """Stop the background work and release the data."""
+        self.store.close()
 
 
 def _changes_content(options: ExportOptions) -> bool:
+    """Whether options ask for something else than what a ready file holds."""
     usual = ExportOptions()
     names = (f.name for f in fields(options) if f.name not in _OUTSIDE)
     return any(getattr(options, name) != getattr(usual, name) for name in names)
