@@ -76,7 +76,7 @@ LAYERS: dict[str, str] = {
     "prepare_arrays": "arguments compute errors exporter exporter.result options source.inputs",
     "server.cache_folder": "format source.storage",
     "server.http": "errors options",
-    "server.hosted": "format options server.cache_folder server.http",
+    "server.hosted": "errors format options server.cache_folder server.http",
     "server.gene_index": "compute encode errors exporter.checks exporter.planning "
     "exporter.receipts exporter.recovery exporter.stages native server.cache_folder source.arrays "
     "source.storage source.zarr_chunks",
@@ -97,7 +97,7 @@ LAYERS: dict[str, str] = {
     "": "api datasets errors exporter.recovery exporter.result notebook prepare_arrays previewer "
     "server",
     "commands": "api arguments compute datasets errors exporter.recovery exporter.result format "
-    "native options package previewer server synthetic verify",
+    "native options package previewer server server.hosted synthetic verify",
     "__main__": "commands",
 }
 # The independent decoder may know how messages name arguments, which decides no byte.
@@ -115,6 +115,17 @@ STAGES = {
 DRIVERS = {name for name in MODULES if name.startswith("exporter.stages.")} - {
     f"exporter.{stage}" for stage in STAGES
 }
+
+
+def _named(group: click.Group, prefix: str = "") -> Iterator[tuple[str, click.Command]]:
+    """Every command below a group, with the words that call it."""
+    for name, command in group.commands.items():
+        yield prefix + name, command
+        if isinstance(command, click.Group):
+            yield from _named(command, f"{prefix}{name} ")
+
+
+COMMANDS = dict(_named(cli))
 
 
 def _imports(path: Path, *, inside: bool = True) -> Iterator[tuple[str, str]]:
@@ -243,12 +254,12 @@ def test_imports_have_no_cycle() -> None:
 
 
 @pytest.mark.skipif(not DOCS, reason="there are no docs yet")
-@pytest.mark.parametrize("name", sorted(cli.commands))
+@pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_every_option_is_in_the_docs(name: str) -> None:
     text = "\n".join(path.read_text() for path in DOCS)
     spellings = [
         spelling
-        for parameter in cli.commands[name].params
+        for parameter in COMMANDS[name].params
         if isinstance(parameter, click.Option)
         for spelling in parameter.opts
     ]
@@ -257,9 +268,9 @@ def test_every_option_is_in_the_docs(name: str) -> None:
     assert f"cellucid-dask {name}" in text
 
 
-@pytest.mark.parametrize("name", sorted(cli.commands))
+@pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_every_command_and_option_has_help(name: str) -> None:
-    command = cli.commands[name]
+    command = COMMANDS[name]
     assert command.help
     for parameter in command.params:
         if isinstance(parameter, click.Option):

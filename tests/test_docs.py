@@ -30,6 +30,17 @@ LEAST = 12  # characters of a piece of a message that is looked for
 OURS = {"Problem", "NotImplementedError"}  # besides every error class of this package
 
 
+def _named(group: click.Group, prefix: str = "") -> Iterator[tuple[str, click.Command]]:
+    """Every command below a group, with the words that call it."""
+    for name, command in group.commands.items():
+        yield prefix + name, command
+        if isinstance(command, click.Group):
+            yield from _named(command, f"{prefix}{name} ")
+
+
+COMMANDS = dict(_named(cli))
+
+
 def words(text: str) -> str:
     """Text with single spaces, as a message may be wrapped in a page."""
     return " ".join(text.split())
@@ -51,12 +62,12 @@ def options_of(command: click.Command) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("name", sorted(cli.commands))
+@pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_every_option_is_in_the_docs(name: str) -> None:
     text = page("options.md")
     assert f"cellucid-dask {name}" in text
     written = set(re.findall(r"(?<![\w-])--?[a-zA-Z][a-z-]*", text))
-    missing = [option for option in options_of(cli.commands[name]) if option not in written]
+    missing = [option for option in options_of(COMMANDS[name]) if option not in written]
     assert not missing, f"not in options.md: {missing}"
 
 
@@ -275,7 +286,10 @@ def test_commands_use_options_that_exist(path: Path) -> None:
     wrong = []
     for line in command_lines(path):
         tokens = shlex.split(re.split(r"\s*(?:[|;)]|&&|>)", line)[0], comments=True)[1:]
-        command = cli.commands.get(tokens[0]) if tokens else None
+        called = next(
+            (words for words in (" ".join(tokens[:2]), *tokens[:1]) if words in COMMANDS), ""
+        )
+        command = COMMANDS.get(called)
         known = [*options_of(command or cli), "--help", "-h"]
         if command is None and not tokens[0].startswith(("-", ",")):
             wrong.append(line)

@@ -30,6 +30,7 @@ from cellucid_dask.commands.shared_options import (
 from cellucid_dask.commands.signals import ENDING, handle
 from cellucid_dask.commands.tool_options import preview_options, script_options, verify_options
 from cellucid_dask.commands.values import keep_given, parse_arguments, parse_embeddings
+from cellucid_dask.commands.viewer import viewer
 from cellucid_dask.errors import CellucidDaskError, Problem
 
 if TYPE_CHECKING:
@@ -42,6 +43,9 @@ def cli(*, verbose: bool) -> None:
     """Export single-cell atlases to the Cellucid viewer, out of core and in parallel."""
     if verbose:
         raise click.UsageError("--verbose goes with --version")
+
+
+cli.add_command(viewer)
 
 
 @cli.command()

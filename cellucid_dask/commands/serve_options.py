@@ -6,6 +6,16 @@ import click
 
 from cellucid_dask.commands.shared_options import cache_dir, combine_options
 
+viewer_site = click.option(
+    "--viewer-url", metavar="URL", help="Site of the hosted page. [default: that of Cellucid]"
+)
+viewer_cache = click.option(
+    "--viewer-cache",
+    type=click.Path(),
+    metavar="DIR",
+    help="Cache folder of the hosted page. [default: cellucid-dask in your cache folder]",
+)
+
 serve_options = combine_options(
     click.option(
         "-p",
@@ -66,15 +76,8 @@ serve_options = combine_options(
         help="What the server speaks: that of the built-in page, or of today's public app. "
         "[default: ready with --viewer hosted]",
     ),
-    click.option(
-        "--viewer-url", metavar="URL", help="Site of the hosted page. [default: that of Cellucid]"
-    ),
-    click.option(
-        "--viewer-cache",
-        type=click.Path(),
-        metavar="DIR",
-        help="Cache folder of the hosted page. [default: cellucid-dask in your cache folder]",
-    ),
+    viewer_site,
+    viewer_cache,
     click.option("--dataset-id", metavar="ID", help="Id in the identity. [default: from the name]"),
     click.option(
         "--dataset-name", metavar="NAME", help="Name in the identity. [default: that of the file]"

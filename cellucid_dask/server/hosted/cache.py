@@ -30,6 +30,7 @@ from typing import BinaryIO, Final
 from urllib.parse import urlsplit
 
 from cellucid_dask.format import safe
+from cellucid_dask.server.cache_folder import default_cache_dir
 from cellucid_dask.server.hosted.build import Build
 from cellucid_dask.server.hosted.inventory import (
     INVENTORY,
@@ -45,6 +46,11 @@ UNFINISHED: Final = ".unfinished-"
 LONGEST_HEAD: Final = 16_384  # bytes
 
 log = logging.getLogger("cellucid_dask.server")
+
+
+def default_web_folder() -> Path:
+    """Folder for the pages of all sites, when the options name none."""
+    return default_cache_dir() / "web"
 
 
 def named(text: str) -> str:
@@ -113,8 +119,14 @@ class WebCache:
         self._complained = False
 
     def get(self, build: str, path: str) -> bytes | None:
-        """Bytes of a file of a build; None if there is no intact one."""
-        return read_kept(self._file(build, path), build, path)
+        """Bytes of a file of a build; None if there is no intact one: a damaged one is removed."""
+        file = self._file(build, path)
+        was_there = file.is_file()  # or another server may store it just now
+        body = read_kept(file, build, path)
+        if body is None and was_there:
+            with suppress(OSError):
+                file.unlink()
+        return body
 
     def get_asset(self, build: Build, path: str) -> bytes | None:
         """As `get`; None also for a file that is not the one of the inventory of the build."""
@@ -224,23 +236,28 @@ class WebCache:
         log.warning("the hosted page is not kept in %s: %s", self.folder, why)
 
 
+def read_head(file: Path) -> Head | None:
+    """Read what a stored file says of itself; None for anything else."""
+    with suppress(OSError):
+        if file.is_file():  # opening a pipe would block
+            with file.open("rb") as stream:
+                return Head.read(stream)
+    return None
+
+
 def kept_size(file: Path) -> int | None:
     """Size of the content of a stored file; None if the file is not there, or cut."""
-    try:
-        if not file.is_file():  # opening a pipe would block
-            return None
-        with file.open("rb") as stream:
-            head = Head.read(stream)
-            whole = (
-                head is not None and stream.tell() + head.size == os.fstat(stream.fileno()).st_size
-            )
-    except OSError:
-        return None
-    return head.size if head is not None and whole else None
+    with suppress(OSError):
+        if file.is_file():
+            with file.open("rb") as stream:
+                head, status = Head.read(stream), os.fstat(stream.fileno())
+                if head is not None and stream.tell() + head.size == status.st_size:
+                    return head.size
+    return None
 
 
 def read_kept(file: Path, build: str, path: str) -> bytes | None:
-    """Bytes of a stored file; None, and it is removed, when it is not intact."""
+    """Bytes of a stored file; None when it is not intact."""
     try:
         if not file.is_file():  # reading a pipe would block
             return None
@@ -248,11 +265,8 @@ def read_kept(file: Path, build: str, path: str) -> bytes | None:
             head, body = Head.read(stream), stream.read()
     except OSError:
         return None
-    if head is not None and head == Head.of(head.site, build, path, body):
-        return body
-    with suppress(OSError):
-        file.unlink()  # damaged: fetched again
-    return None
+    whole = head is not None and head == Head.of(head.site, build, path, body)
+    return body if whole else None
 
 
 def _write(folder: Path, name: str, data: bytes) -> None:

@@ -23,13 +23,12 @@ from urllib.parse import urlsplit
 
 from werkzeug.exceptions import BadGateway, NotFound, ServiceUnavailable
 
-from cellucid_dask.server.cache_folder import default_cache_dir
 from cellucid_dask.server.hosted.build import Build
-from cellucid_dask.server.hosted.cache import WebCache
+from cellucid_dask.server.hosted.cache import WebCache, default_web_folder
 from cellucid_dask.server.hosted.paths import HTML, INDEX, media_of
 from cellucid_dask.server.hosted.protocol import Protocol, mismatch, with_notice
 from cellucid_dask.server.hosted.request_coalescer import CrowdedError, RequestCoalescer
-from cellucid_dask.server.hosted.site import RefusedInventoryError, Site
+from cellucid_dask.server.hosted.site import SITE, RefusedInventoryError, Site
 from cellucid_dask.server.hosted.upstream import (
     NoSuchFileError,
     UnfitError,
@@ -39,7 +38,6 @@ from cellucid_dask.server.hosted.upstream import (
 from cellucid_dask.server.http.content import Content, bytes_content
 from cellucid_dask.server.http.pages import FRAMED_BY, page_with_banner
 
-SITE: Final = "https://www.cellucid.com"
 INDEX_SECONDS: Final = 6.0
 FILE_SECONDS: Final = 30.0
 DOWN: Final = 15.0  # seconds until a site that failed is requested again
@@ -280,11 +278,6 @@ class HostedPage:
             previous, self._reported = self._reported, line
         if line != previous:
             log.warning("%s", line)
-
-
-def default_web_folder() -> Path:
-    """Folder for the pages of all sites, when the options name none."""
-    return default_cache_dir() / "web"
 
 
 def _dated(build: Build) -> str:

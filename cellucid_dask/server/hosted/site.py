@@ -19,6 +19,7 @@ from cellucid_dask.server.hosted.inventory import (
 from cellucid_dask.server.hosted.paths import HTML, INDEX, is_page, media_of
 from cellucid_dask.server.hosted.upstream import NoSuchFileError, UnfitError, Upstream
 
+SITE: Final = "https://www.cellucid.com"
 INDEX_BYTES: Final = 2_000_000
 FORBIDDEN: Final = 403  # the answer of some stores of files for any that they do not have
 
