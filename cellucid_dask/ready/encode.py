@@ -33,10 +33,10 @@ def encode_chunk(node: ArrayNode, values: Any, coding: Coding) -> bytes:
     raw: Any = _raw_text(node, values) if node.is_text else _raw_numbers(node, values)
     if node.fast:
         assert coding == "zarr2"
-        return _encode_blosc(raw, FAST["cname"], FAST["clevel"])
+        return _encode_blosc(raw, FAST["cname"], FAST["clevel"], FAST["shuffle"])
     if coding == "zarr3":
         if node.is_shuffled:
-            return _encode_blosc(raw, "zlib", LEVEL)
+            return _encode_blosc(raw, "zlib", LEVEL, 1)
         return gzip_chunk(raw) if _is_native(node, raw) else _compress_gzip(raw)
     if node.is_text and coding == "hdf5":
         return bytes(raw)
@@ -53,13 +53,13 @@ def _compress_gzip(raw: Any) -> bytes:
     return stream.compress(raw) + stream.flush()
 
 
-def _encode_blosc(raw: NDArray[Any], name: str, level: int) -> bytes:
-    """Shuffle and compress numbers by the compressor `name` of blosc."""
+def _encode_blosc(raw: NDArray[Any], name: str, level: int, shuffle: int) -> bytes:
+    """Shuffle bytes (1) or bits (2) of numbers, and compress them by `name` in blosc."""
     from numcodecs import Blosc, blosc
 
     # As zarr sets it too: threads would store the blocks of a chunk in the order they finish them.
     blosc.use_threads = False
-    codec = Blosc(name, level, Blosc.SHUFFLE, blocksize=0, typesize=raw.itemsize)
+    codec = Blosc(name, level, shuffle, blocksize=0, typesize=raw.itemsize)
     encoded: bytes = codec.encode(raw)
     return encoded
 

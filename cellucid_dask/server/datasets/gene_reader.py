@@ -17,6 +17,7 @@ from cellucid_dask.exporter.stages.genes.blocks import GenePiece, csc_columns, d
 from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.server.cache_folder import index_folder
 from cellucid_dask.server.datasets.gene_ranges import ReadColumns, gene_ranges
+from cellucid_dask.server.gene_index.background import SpillWatcher
 from cellucid_dask.server.gene_index.lookup import GeneIndex
 from cellucid_dask.server.gene_index.store import IndexStore
 from cellucid_dask.server.http.cache import OncePerKey
@@ -38,8 +39,15 @@ class GeneReader(Protocol):
     def pieces_of(self, columns: Sequence[int]) -> list[list[GenePiece]]:
         """Stored values of several genes, which are read together where that takes less."""
 
-    def finished_store(self, stopped: Event) -> IndexStore | None:
-        """Wait for the index of all cells, until `stopped` is set; None when there is none."""
+    @property
+    def is_building(self) -> bool:
+        """Whether an index is being built."""
+
+    def finished_store(self) -> IndexStore | None:
+        """The complete index of all cells; None when there is none, or not yet."""
+
+    def watch(self, watcher: SpillWatcher) -> None:
+        """Show `watcher` what is spilled when an index is built."""
 
     def ranges(self) -> list[Range]:
         """Range of every gene, as quantization takes it; reads the whole matrix once."""
@@ -100,9 +108,16 @@ class DirectReader(_RangeFinder):
         """Stored values of several genes."""
         return [self.pieces(column) for column in columns]
 
-    def finished_store(self, stopped: Event) -> IndexStore | None:  # noqa: ARG002
+    @property
+    def is_building(self) -> bool:
         """No index is needed."""
-        return None
+        return False
+
+    def finished_store(self) -> None:
+        """No index is needed."""
+
+    def watch(self, watcher: SpillWatcher) -> None:
+        """Nothing is spilled."""
 
     def start(self) -> None:
         """Nothing to build."""
@@ -141,7 +156,12 @@ class IndexedReader(_RangeFinder):
         )
         self.pieces, self.progress = self._index.pieces, self._index.progress
         self.pieces_of, self.finished_store = self._index.pieces_of, self._index.finished_store
-        self.start = self._index.start
+        self.start, self.watch = self._index.start, self._index.watch
+
+    @property
+    def is_building(self) -> bool:
+        """Whether the index is being built."""
+        return self._index.is_building
 
     def stop(self) -> None:
         """Stop building and searching."""
@@ -168,7 +188,12 @@ class KeptReader:
         self._reader, self._kept = reader, kept
         self._ranges = _RangeFinder(matrix, room)
         self.start, self.progress = reader.start, reader.progress
-        self.finished_store = reader.finished_store
+        self.finished_store, self.watch = reader.finished_store, reader.watch
+
+    @property
+    def is_building(self) -> bool:
+        """Whether the index is being built."""
+        return self._reader.is_building
 
     def pieces(self, column: int) -> list[GenePiece]:
         """Stored values of a gene in the kept cells."""

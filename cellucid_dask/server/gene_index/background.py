@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from cellucid_dask.exporter.receipts import Spill
 from cellucid_dask.exporter.stages.genes.transpose import transpose_chunk
@@ -22,6 +22,16 @@ from cellucid_dask.server.gene_index.store import IndexStore
 from cellucid_dask.source.arrays.matrix import Matrix
 
 T = TypeVar("T")
+
+
+class SpillWatcher(Protocol):
+    """Is shown what a build spills, in its threads."""
+
+    def begin(self) -> None:
+        """A build begins."""
+
+    def add(self, spill: Spill) -> None:
+        """A chunk is spilled; chunks come in any order."""
 
 
 class BackgroundBuild:
@@ -39,6 +49,8 @@ class BackgroundBuild:
         Memory that all tasks may use together.
     stopped
         Set it to stop the build.
+    watcher
+        Is shown the spilled chunks.
     """
 
     def __init__(
@@ -49,9 +61,11 @@ class BackgroundBuild:
         threads: int,
         memory_bytes: int,
         stopped: threading.Event,
+        watcher: SpillWatcher | None = None,
     ) -> None:
         self._matrix, self._store, self._chunks = matrix, store, chunks
         self._threads, self._memory_bytes, self._stopped = threads, memory_bytes, stopped
+        self._watcher = watcher
         self._lock = threading.Lock()
         self._folder: Path | None = None
         self._spilled_bytes, self.rows_done = 0, 0
@@ -90,6 +104,8 @@ class BackgroundBuild:
         """
         with temporary_spill_folder(self._store.folder) as self._folder:
             try:
+                if self._watcher is not None:
+                    self._watcher.begin()
                 chunks = iter(self._chunks)
                 spill = partial(self._spill, check)
                 self._run_threads(lambda: next(chunks, None), spill, self._threads)
@@ -106,6 +122,8 @@ class BackgroundBuild:
     def _spill(self, check: Callable[[], None], chunk: tuple[int, int]) -> None:
         spill = transpose_chunk(self._matrix, *chunk, None, str(self._folder))
         check()  # each time: another file may replace this one for a moment only
+        if self._watcher is not None:
+            self._watcher.add(spill)
         with self._lock:
             self._spills[spill.first] = spill
             self.rows_done += spill.n_rows

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
-from concurrent.futures import CancelledError
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from cellucid_dask.compute.engine import Engine
 from cellucid_dask.errors import PlanError, ReadError
 from cellucid_dask.exporter.planning.memory import FLOOR, MiB
 from cellucid_dask.exporter.stages.genes.blocks import GenePiece
-from cellucid_dask.server.gene_index.background import BackgroundBuild
+from cellucid_dask.server.gene_index.background import BackgroundBuild, SpillWatcher
 from cellucid_dask.server.gene_index.build import build_by_workers, check_disk, estimate_disk_bytes
 from cellucid_dask.server.gene_index.failure import (
     COST_WITHOUT_INDEX,
@@ -40,7 +39,6 @@ log = logging.getLogger("cellucid_dask.server")
 MIN_TASK_BYTES = MiB  # minimum memory of a task
 MIN_THREAD_BYTES = 16 * MiB  # minimum memory of a thread
 STOP_SECONDS = 0.4  # `stop` waits this long for tasks
-WAIT_SECONDS = 0.1  # between two checks whether to go on waiting
 
 
 class GeneIndex:
@@ -80,6 +78,7 @@ class GeneIndex:
         self._state = "off"
         self._thread: threading.Thread | None = None
         self._background: BackgroundBuild | None = None
+        self._watcher: SpillWatcher | None = None
         self._stopped = threading.Event()
         self._lock = threading.RLock()  # `_rebuild_once` starts
         self._was_rebuilt = False
@@ -142,24 +141,23 @@ class GeneIndex:
     def _chunks(self) -> tuple[tuple[int, int], ...]:
         return plan_row_chunks(self.matrix, max(MIN_TASK_BYTES, self._pass_memory // self._threads))
 
-    def finished_store(self, stopped: threading.Event) -> IndexStore | None:
-        """Wait for the end of the build; None when there is no complete index then.
-
-        Raises
-        ------
-        CancelledError
-            When `stopped` is set, or `stop` is called, during the wait.
-        """
+    def finished_store(self) -> IndexStore | None:
+        """The complete index; None when there is none, or not yet."""
         if self._state == "ready":
             self._rebuild_once()
-        while (thread := self._thread) is not None and thread.is_alive():
-            thread.join(WAIT_SECONDS)
-            if stopped.is_set() or self._stopped.is_set():
-                raise CancelledError
         store = self._store
         return store if store is not None and store.complete else None
 
     # ------------------------------------------------------------------------------- state
+
+    @property
+    def is_building(self) -> bool:
+        """Whether the index is being built, here or by another process that this one waits for."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def watch(self, watcher: SpillWatcher) -> None:
+        """Show `watcher` all that is spilled by builds that start from now on."""
+        self._watcher = watcher
 
     def progress(self) -> dict[str, Any]:
         """Return the progress of the build, as plain data without paths of this machine.
@@ -292,7 +290,13 @@ class GeneIndex:
     def _build_in_threads(self) -> None:
         assert self._store is not None
         build = BackgroundBuild(
-            self.matrix, self._store, self._chunks, self._threads, self._pass_memory, self._stopped
+            self.matrix,
+            self._store,
+            self._chunks,
+            self._threads,
+            self._pass_memory,
+            self._stopped,
+            self._watcher,
         )
         self._background, self._state = build, "building"
         build.run(self._check_unchanged)

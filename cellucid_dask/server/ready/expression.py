@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from concurrent.futures import CancelledError
 from pathlib import Path
 from threading import BoundedSemaphore, Condition, Event, Thread
 from typing import Any, Final
@@ -35,7 +36,7 @@ from cellucid_dask.server.ready.entries import (
     join_entries,
     read_column_entries,
 )
-from cellucid_dask.server.ready.index_counts import count_by_index
+from cellucid_dask.server.ready.index_counts import SpillCounts, count_by_index
 from cellucid_dask.server.ready.kept_counts import KeptCounts
 from cellucid_dask.server.ready.value_counts import MatrixPass, ValueCounts, count_values
 from cellucid_dask.server.ready.virtual_store import VirtualExpression
@@ -47,6 +48,7 @@ from cellucid_dask.source.rows.row_selection import RowSelection
 log = logging.getLogger("cellucid_dask.server")
 
 ENTRY_BYTES: Final = 16  # of a value and its cell, at most
+WAIT_SECONDS: Final = 0.1  # between two checks whether the index tells
 CACHE_PART: Final = 4  # of the memory, for entries that the next chunks need too
 
 
@@ -82,6 +84,11 @@ class _Expression:
         self._state, self._refusal = "off", list[InputError]()
         self._busy = BoundedSemaphore(max(2, cores()))  # chunks in preparation take memory
         self._exact = ExactPieces(genes, room, self._stopped)
+        self._spilled: SpillCounts | None = None
+        if reader is not None and genes.matrix.is_sparse:
+            n_cells = genes.matrix.shape[0] if selection is None else selection.n_stored
+            self._spilled = SpillCounts(genes, selection, n_cells)
+            reader.watch(self._spilled)
         # Each gene fits: it has many chunks, and is read once for all of them.
         n_bytes = max(room // CACHE_PART, genes.matrix.shape[0] * ENTRY_BYTES)
         held: LRUCache[Any, Any] = LRUCache(n_bytes, getsizeof=_memory)
@@ -147,19 +154,34 @@ class _Expression:
             return ValueCounts("<f4", np.zeros(0, np.int64))
         if self._kept is not None and (kept := self._kept.load()) is not None:
             return kept
-        self._state = "waiting"
-        store = None
-        if self._reader is not None and self._genes.matrix.is_sparse:
-            self._reader.start()
-            store = self._reader.finished_store(self._stopped)
-        self._state, found = "counting", None
-        if store is not None:
-            found = count_by_index(store, self._genes, self._selection, self._stopped)
-        if found is None:
-            found = count_values(self._genes, self._pass)
+        found = self._count_indexed() if self._spilled is not None else None
+        self._state = "counting"
+        found = found or count_values(self._genes, self._pass)
         if self._kept is not None:
             self._kept.save(found)
         return found
+
+    def _count_indexed(self) -> ValueCounts | None:
+        """Counts from the index, or from what its build has spilled; None if neither tells."""
+        assert self._reader is not None
+        assert self._spilled is not None
+        self._state = "waiting"
+        self._reader.start()
+        for _ in range(2):
+            while self._reader.is_building and not self._spilled.complete:
+                if self._stopped.wait(WAIT_SECONDS):
+                    raise CancelledError
+            if self._spilled.complete:
+                return self._spilled.result()
+            if (store := self._reader.finished_store()) is None:
+                return None
+            self._state = "counting"
+            tally = count_by_index(store, self._genes, self._selection, self._stopped)
+            if tally is not None:
+                return tally.result()
+            self._state = "waiting"
+            self._reader.finished_store()  # a damaged block is made again
+        return None
 
     def _piece_reader(self, dtype: str) -> PieceReader:
         if dtype == "<f8":
