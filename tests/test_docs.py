@@ -143,8 +143,9 @@ class Messages:
             for function, call in calls(tree, None):
                 if self.speaks(call):
                     given = [*call.args, *(keyword.value for keyword in call.keywords)]
+                    seen: set[ast.AST] = set()
                     for node in given:
-                        for text in self.texts(node, function, frozenset()):
+                        for text in self.texts(node, function, seen):
                             yield f"{name}:{call.lineno}", words(text)
         for name, text in self.constants.items():
             if " " in text:  # such as the sentence on complex numbers
@@ -160,32 +161,33 @@ class Messages:
             return named in ("warnings", "told")
         return False
 
-    def texts(self, node: ast.AST, function: ast.AST | None, seen: frozenset[str]) -> Iterator[str]:
-        """Constant text below `node`, through names and calls."""
+    def texts(self, node: ast.AST, function: ast.AST | None, seen: set[ast.AST]) -> Iterator[str]:
+        """Constant text below `node`, through names and calls, of each value once."""
         if isinstance(node, ast.Constant):
             if isinstance(node.value, str):
                 yield node.value
             return
-        for value, place, name in self.behind(node, function):
-            if name not in seen:
-                yield from self.texts(value, place, seen | {name})
+        for value, place in self.behind(node, function):
+            if value not in seen:
+                seen.add(value)
+                yield from self.texts(value, place, seen)
         for child in ast.iter_child_nodes(node):
             yield from self.texts(child, function, seen)
 
     def behind(
         self, node: ast.AST, function: ast.AST | None
-    ) -> Iterator[tuple[ast.AST, ast.AST | None, str]]:
-        """What a name is set to or a function returns; with the function that is in, and a name."""
+    ) -> Iterator[tuple[ast.AST, ast.AST | None]]:
+        """What a name is set to or a function returns; with the function that is in."""
         if isinstance(node, ast.Name):
             if node.id in self.constants:
-                yield ast.Constant(self.constants[node.id]), None, node.id
+                yield ast.Constant(self.constants[node.id]), None
             for value in assigned(node.id, function):
-                yield value, function, node.id
+                yield value, function
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             inner = self.functions.get(node.func.id)
             for returned in [] if inner is None else ast.walk(inner):
                 if isinstance(returned, ast.Return) and returned.value is not None:
-                    yield returned.value, inner, node.func.id
+                    yield returned.value, inner
 
 
 def calls(node: ast.AST, function: ast.AST | None) -> Iterator[tuple[ast.AST | None, ast.Call]]:

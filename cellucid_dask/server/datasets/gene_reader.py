@@ -18,7 +18,7 @@ from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.server.cache_folder import index_folder
 from cellucid_dask.server.datasets.gene_ranges import ReadColumns, gene_ranges
 from cellucid_dask.server.gene_index.background import SpillWatcher
-from cellucid_dask.server.gene_index.lookup import GeneIndex
+from cellucid_dask.server.gene_index.open_indexes import close_index, open_index
 from cellucid_dask.server.gene_index.store import IndexStore
 from cellucid_dask.server.http.cache import OncePerKey
 from cellucid_dask.source.arrays.matrix import Matrix
@@ -151,12 +151,13 @@ class IndexedReader(_RangeFinder):
         self, matrix: Matrix, folder: Path | None, room: int, mark: Fingerprint | None
     ) -> None:
         super().__init__(matrix, room)
-        self._index = GeneIndex(
+        self._index = open_index(
             matrix, folder, memory_bytes=room, threads=cores(), data_fingerprint=mark
         )
         self.pieces, self.progress = self._index.pieces, self._index.progress
         self.pieces_of, self.finished_store = self._index.pieces_of, self._index.finished_store
         self.start, self.watch = self._index.start, self._index.watch
+        self._closed = False
 
     @property
     def is_building(self) -> bool:
@@ -166,7 +167,9 @@ class IndexedReader(_RangeFinder):
     def stop(self) -> None:
         """Stop building and searching."""
         self._stopped.set()
-        self._index.stop()
+        if not self._closed:
+            self._closed = True
+            close_index(self._index)
 
 
 class KeptReader:

@@ -50,6 +50,9 @@ class AppStore(Protocol):
     def describe(self, where: str) -> list[str]:
         """Lines that describe the data at `where`."""
 
+    def progress(self) -> dict[str, Any]:
+        """Progress of what is made of a store that is open, as plain data; else empty."""
+
     def start(self) -> None:
         """Start the background work."""
 
@@ -117,15 +120,17 @@ class ServedData:
         return [head, *lines, *notes, *(f"warning: {line}" for line in self.datasets.warnings())]
 
     def index_progress(self) -> dict[str, Any]:
-        """State of the gene index of live data, as plain data."""
+        """State of the gene index of live data, and of the store of the app, as plain data."""
         genes = None if self.live is None else self.live.current.genes
-        return {"state": "not needed"} if genes is None else genes.progress()
+        facts = {"state": "not needed"} if genes is None else genes.progress()
+        return facts if self.app_store is None else {**facts, **self.app_store.progress()}
 
     def start(self) -> None:
-        """Start the background work."""
-        for data in (self.live, self.app_store):
-            if data is not None:
-                data.start()
+        """Start the background work of what is shown; both may be asked for."""
+        if self.app_store is not None and self.speaks_ready:
+            self.app_store.start()
+        elif self.live is not None:
+            self.live.start()
 
     def close(self) -> None:
         """Stop the background work, and remove the temporary files of this server."""

@@ -49,8 +49,8 @@ class BackgroundBuild:
         Memory that all tasks may use together.
     stopped
         Set it to stop the build.
-    watcher
-        Is shown the spilled chunks.
+    watchers
+        Are shown the spilled chunks.
     """
 
     def __init__(
@@ -61,11 +61,11 @@ class BackgroundBuild:
         threads: int,
         memory_bytes: int,
         stopped: threading.Event,
-        watcher: SpillWatcher | None = None,
+        watchers: Sequence[SpillWatcher] = (),
     ) -> None:
         self._matrix, self._store, self._chunks = matrix, store, chunks
         self._threads, self._memory_bytes, self._stopped = threads, memory_bytes, stopped
-        self._watcher = watcher
+        self._watchers = tuple(watchers)
         self._lock = threading.Lock()
         self._folder: Path | None = None
         self._spilled_bytes, self.rows_done = 0, 0
@@ -104,8 +104,8 @@ class BackgroundBuild:
         """
         with temporary_spill_folder(self._store.folder) as self._folder:
             try:
-                if self._watcher is not None:
-                    self._watcher.begin()
+                for watcher in self._watchers:
+                    watcher.begin()
                 chunks = iter(self._chunks)
                 spill = partial(self._spill, check)
                 self._run_threads(lambda: next(chunks, None), spill, self._threads)
@@ -122,8 +122,8 @@ class BackgroundBuild:
     def _spill(self, check: Callable[[], None], chunk: tuple[int, int]) -> None:
         spill = transpose_chunk(self._matrix, *chunk, None, str(self._folder))
         check()  # each time: another file may replace this one for a moment only
-        if self._watcher is not None:
-            self._watcher.add(spill)
+        for watcher in self._watchers:
+            watcher.add(spill)
         with self._lock:
             self._spills[spill.first] = spill
             self.rows_done += spill.n_rows

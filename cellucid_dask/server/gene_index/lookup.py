@@ -78,7 +78,7 @@ class GeneIndex:
         self._state = "off"
         self._thread: threading.Thread | None = None
         self._background: BackgroundBuild | None = None
-        self._watcher: SpillWatcher | None = None
+        self._watchers: list[SpillWatcher] = []
         self._stopped = threading.Event()
         self._lock = threading.RLock()  # `_rebuild_once` starts
         self._was_rebuilt = False
@@ -157,7 +157,7 @@ class GeneIndex:
 
     def watch(self, watcher: SpillWatcher) -> None:
         """Show `watcher` all that is spilled by builds that start from now on."""
-        self._watcher = watcher
+        self._watchers.append(watcher)
 
     def progress(self) -> dict[str, Any]:
         """Return the progress of the build, as plain data without paths of this machine.
@@ -296,7 +296,7 @@ class GeneIndex:
             self._threads,
             self._pass_memory,
             self._stopped,
-            self._watcher,
+            self._watchers,
         )
         self._background, self._state = build, "building"
         build.run(self._check_unchanged)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.metadata import version
 from threading import Lock
 from typing import Any, Final, Protocol, TypeVar
 
+from cellucid_dask.errors import CellucidDaskError
 from cellucid_dask.server.http.content import Content, text_content
 from cellucid_dask.server.ready.store import AnnDataStore
 
@@ -83,6 +85,13 @@ class ServedStore:
         """Lines that describe the data at `where`."""
         first, *rest = self._opened().read(where, lambda store: store.describe())
         return [f"{where}: {first}", *rest]
+
+    def progress(self) -> dict[str, Any]:
+        """Progress of what is made of a store that is open."""
+        with suppress(CellucidDaskError):  # requests for the data report it
+            if self._source is not None:
+                return self._source.read("info", lambda store: store.progress())
+        return {}
 
     def _opened(self) -> StoreSource:
         with self._lock:

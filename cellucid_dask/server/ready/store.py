@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from cellucid_dask.server.http.content import Content
 
@@ -38,6 +38,9 @@ class AnnDataStore(Protocol):
 
     def describe(self) -> list[str]:
         """Lines that describe it, but for its path."""
+
+    def progress(self) -> dict[str, Any]:
+        """Progress of what has to be made before X is served, as plain data."""
 
     def start(self) -> None:
         """Start the background work."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from cellucid_dask.server.datasets.zarr_files import ZarrFiles
 from cellucid_dask.server.http.content import BINARY, Content, bytes_content, read_file_content
@@ -53,6 +53,10 @@ class StoredFile:
         if self._made is not None:
             lines.append(f"  {self._made[0]} does not list what is there: the server makes it")
         return lines
+
+    def progress(self) -> dict[str, Any]:
+        """Nothing has to be made."""
+        return {}
 
     def start(self) -> None:
         """Nothing to do in the background."""
