@@ -12,7 +12,7 @@ from cellucid_dask.ready.facts import FORMATS
 FOLDER: Final = "folder"
 ALL_FORMATS: Final = (FOLDER, *FORMATS)  # in the order in which they are written
 # Why a run that writes no folder has no use for an option.
-_OF_FOLDER: Final[Mapping[str, str]] = {
+OF_FOLDER: Final[Mapping[str, str]] = {
     "compression": "ready files are deflated at level 6, as by the public writer",
     "var_quantization": "ready files keep float32",
     "obs_quantization": "ready files keep the numbers of obs as they are",
@@ -71,6 +71,6 @@ def find_useless_options(given: Mapping[str, Any], formats: Collection[str]) -> 
     if FOLDER in formats or not FORMATS.keys() & set(formats):
         return
     for name, value in given.items():
-        if name in _OF_FOLDER and value is not None:
-            what = f"is of the folder format: {_OF_FOLDER[name]}"
+        if name in OF_FOLDER and value is not None:
+            what = f"is of the folder format: {OF_FOLDER[name]}"
             yield Problem(what, option_of(name), "leave it out, or add 'folder' to --format")

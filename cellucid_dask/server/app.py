@@ -48,8 +48,9 @@ class App:
         self.serving, self.token = serving, token
         self.data = ReopenableData(open_data)
         self.host_policy = HostPolicy(serving.host, serving.allowed_hosts)
-        self.hosted = open_hosted_page(serving)
-        self._methods = "GET, HEAD, OPTIONS" if serving.speaks_ready else "GET, HEAD, POST, OPTIONS"
+        speaks_ready = self.data.current.speaks_ready
+        self.hosted = open_hosted_page(serving, speaks_ready=speaks_ready)
+        self._methods = "GET, HEAD, OPTIONS" if speaks_ready else "GET, HEAD, POST, OPTIONS"
         self._router = Router(self.data, serving, self.hosted)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:

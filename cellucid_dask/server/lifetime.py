@@ -25,6 +25,10 @@ from cellucid_dask.server.datasets.served import ServedData
 from cellucid_dask.server.http.listener import Listener, bind
 from cellucid_dask.server.wsgi import build_app
 
+NO_EXPORTS: Final = (
+    "warning: today's page of Cellucid reads no export, and will show no data: serve the AnnData, "
+    "or a ready file of it: export --format zarr"
+)
 MAIN_THREAD_CHECK: Final = 0.2  # seconds between two checks whether the main thread has ended
 
 
@@ -204,6 +208,8 @@ class CellucidServer:
         lines = self.opened.describe(str(self._data))
         if hosted is not None:
             lines.append(hosted.describe())
+            if self.opened.type == "exported" and serving.viewer_url is None:
+                lines.append(NO_EXPORTS)
         if self.port != requested_port and requested_port:
             lines.append(f"port {requested_port} is in use: using {self.port}")
         local_url = f"http://localhost:{self.port}{serving.base_path}"

@@ -43,7 +43,7 @@ def open_data(
     try:
         cache = ContentCache(cache_share(serving))
         if holds_exports(data):
-            return _open_exports(Path(data), options, cache, problems)
+            return _open_exports(Path(data), options, serving, cache, problems)
         return _open_anndata(data, options, serving, cache, problems)
     except CellucidDaskError as error:
         raise InputError.of(dict.fromkeys([*problems, *error.problems])) from error
@@ -78,13 +78,22 @@ def _open_anndata(
 
 
 def _open_exports(
-    folder: Path, options: ExportOptions, cache: ContentCache, problems: Sequence[Problem]
+    folder: Path,
+    options: ExportOptions,
+    serving: ServeOptions,
+    cache: ContentCache,
+    problems: Sequence[Problem],
 ) -> ServedData:
     usual = ExportOptions(compression=0, var_quantization=None, obs_quantization=None)
     chosen = [f.name for f in fields(options) if getattr(options, f.name) != getattr(usual, f.name)]
     given = {_QUANTIZED.get(name) or option_of(name) for name in chosen}
     what, fix = "has no meaning for an export, which is served as it is", "leave it out"
-    if all_problems := [*problems, *(Problem(what, option, fix) for option in sorted(given))]:
+    all_problems = [*problems, *(Problem(what, option, fix) for option in sorted(given))]
+    if serving.protocol == "ready":
+        what = "today's public app reads no export"
+        fix = "serve the AnnData, or a ready file of it: export --format zarr"
+        all_problems.append(Problem(what, "--protocol", fix))
+    if all_problems:
         raise InputError.of(all_problems)
     if looks_like_export(folder):
         return ServedData(SingleDataset(ExportedDataset(folder, cache)), "exported", cache)

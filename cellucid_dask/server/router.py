@@ -81,11 +81,18 @@ class Router:
         return hosted.find(path) if content is None and hosted is not None else content
 
 
-def open_hosted_page(serving: ServeOptions) -> HostedPage | None:
-    """Page of the Cellucid site, when the options ask for it."""
+def open_hosted_page(serving: ServeOptions, *, speaks_ready: bool) -> HostedPage | None:
+    """Page of the Cellucid site, when the options ask for it.
+
+    Parameters
+    ----------
+    speaks_ready
+        Whether the server speaks the protocol of today's public app.
+    """
     if serving.viewer != "hosted":
         return None
     from cellucid_dask.server.hosted.page import HostedPage  # with an HTTP client
 
     folder = serving.viewer_cache
-    return HostedPage(serving.viewer_url, None if folder is None else Path(folder).absolute())
+    place = None if folder is None else Path(folder).absolute()
+    return HostedPage(serving.viewer_url, place, "ready" if speaks_ready else "folder")

@@ -10,7 +10,9 @@ from typing import Any, Final
 
 from cellucid_dask.errors import Problem
 from cellucid_dask.exporter.checks.ready.survey import survey_ready
+from cellucid_dask.exporter.checks.ready.texts import id_fault, text_fault
 from cellucid_dask.options.export import ExportOptions
+from cellucid_dask.options.formats import OF_FOLDER
 from cellucid_dask.options.serve import ServeOptions
 from cellucid_dask.server.datasets.auto_reload import ReloadingData
 from cellucid_dask.server.datasets.open_live import read_whole_source
@@ -24,10 +26,8 @@ from cellucid_dask.source.model import Source
 from cellucid_dask.source.open import open_source
 from cellucid_dask.source.storage.store import Store, locate_store
 
-# Options that do not change what is in a store: those of the folder, and the names in its URL.
-_OUTSIDE: Final = frozenset(
-    {"compression", "var_quantization", "obs_quantization", "dataset_id", "dataset_name"}
-)
+# Options that do not change what is in a store; the id and the name are in its URL and its entry.
+_OUTSIDE: Final = frozenset({*OF_FOLDER, "dataset_id", "dataset_name"})
 
 
 def open_ready(
@@ -74,7 +74,7 @@ class _Opener:
 
     def open_file(self, store: Store, state: str, is_current: Callable[[], bool]) -> AnnDataStore:
         """Open a file: as it lies if the public app can read it, and no option asks for more."""
-        facts = None if _changes_content(self.options) else inspect_ready(store)
+        facts = None if _needs_survey(self.options) else inspect_ready(store)
         if facts is None:
             return self.open(open_source(store.path, self.options.modality), state, is_current)
         own_id = self.options.dataset_id or facts.id
@@ -109,8 +109,11 @@ class FixedStore:
         self.store.close()
 
 
-def _changes_content(options: ExportOptions) -> bool:
-    """Whether options ask for something else than what a ready file holds."""
+def _needs_survey(options: ExportOptions) -> bool:
+    """Whether options ask for something else than is there, or for names that are refused."""
+    own_id, name = options.dataset_id, options.dataset_name
+    if (own_id is not None and id_fault(own_id)) or (name is not None and text_fault(name)):
+        return True
     usual = ExportOptions()
     names = (f.name for f in fields(options) if f.name not in _OUTSIDE)
     return any(getattr(options, name) != getattr(usual, name) for name in names)
