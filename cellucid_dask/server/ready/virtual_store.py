@@ -34,7 +34,9 @@ from cellucid_dask.server.ready.memory_budget import MemoryBudget
 
 ROOT: Final = ".zmetadata"  # the document that a client opens the store by
 DOCUMENTS: Final = frozenset({".zarray", ".zattrs", ".zgroup", ROOT})
-_GRAPH: Final = f"obsp/{GRAPH}"
+_MEMBERS: Final = ("", "/data", "/indices", "/indptr")
+_X: Final = frozenset(f"X{member}" for member in _MEMBERS)
+_GRAPH: Final = frozenset(f"obsp/{GRAPH}{member}" for member in _MEMBERS)
 
 
 class VirtualExpression(Protocol):
@@ -173,7 +175,7 @@ class VirtualStore:
         return Content(document, len(document), self._tag, JSON)
 
     def _find_chunk(self, key: str, node: ArrayNode, number: int) -> Content:
-        if _is_in("X", node.path):
+        if node.path in _X:
             return self._cache.get(
                 (self._tag, "ready", key), lambda: self._make_expression(key, node, number)
             )
@@ -198,9 +200,9 @@ class VirtualStore:
 
     def _listing_of(self, path: str) -> _Listing:
         """The listing that has the group or array at `path`, if any has; waits for no other."""
-        if _is_in("X", path) and self._expression is not None:
+        if path in _X and self._expression is not None:
             return self._list("X", lambda: self._find_layout(x=True))
-        if _is_in(_GRAPH, path) and self.catalog.graph is not None:
+        if path in _GRAPH and self.catalog.graph is not None:
             return self._list("graph", lambda: self._find_layout(graph=True))
         return self._plain
 
@@ -263,7 +265,3 @@ class VirtualStore:
         if self._expression is not None:
             self._expression.stop()
         self._folder.cleanup()
-
-
-def _is_in(group: str, path: str) -> bool:
-    return path == group or path.startswith(f"{group}/")

@@ -32,15 +32,17 @@ def ready_servers(ready_files: dict[str, Path]) -> Iterator[dict[str, CellucidSe
         }
 
 
-@pytest.fixture
-def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module")
+def small_chunks() -> Iterator[None]:
     """Chunks of few elements, and units of few chunks."""
-    for module in (layout, csr_writer, graph):
-        monkeypatch.setattr(module, "WHOLE", 64)
-    monkeypatch.setattr(layout, "SLICED", 100)
-    monkeypatch.setattr(cell_arrays, "UNIT_BYTES", 600)
-    monkeypatch.setattr(tables, "NAME_CHUNKS", 2)
-    monkeypatch.setattr(graph, "UNIT_CHUNKS", 3)
-    monkeypatch.setattr(graph, "READ_CHUNKS", 2)
-    monkeypatch.setattr(graph, "ENTRIES", 200)
-    monkeypatch.setattr(graph_check, "ENTRIES", 200)
+    with pytest.MonkeyPatch.context() as changed:
+        for module in (layout, csr_writer, graph):
+            changed.setattr(module, "WHOLE", 64)
+        changed.setattr(layout, "SLICED", 100)
+        changed.setattr(cell_arrays, "UNIT_BYTES", 600)
+        changed.setattr(tables, "NAME_CHUNKS", 2)
+        changed.setattr(graph, "UNIT_CHUNKS", 3)
+        changed.setattr(graph, "READ_CHUNKS", 2)
+        changed.setattr(graph, "ENTRIES", 200)
+        changed.setattr(graph_check, "ENTRIES", 200)
+        yield

@@ -80,7 +80,9 @@ class StoredExpression:
 
 
 @contextmanager
-def opened(data: Any, folder: Path, **options: Any) -> Iterator[VirtualStore]:
+def opened(
+    data: Any, folder: Path, *, mark: str = "mark", **options: Any
+) -> Iterator[VirtualStore]:
     """Open the virtual store of data, with its caches below `folder`."""
     wanted, problems = ExportOptions.from_keywords({"format": "zarr", **options})
     store = open_virtual(
@@ -88,7 +90,7 @@ def opened(data: Any, folder: Path, **options: Any) -> Iterator[VirtualStore]:
         wanted,
         ServeOptions(cache_dir=folder / "cache"),
         ContentCache(64_000_000),
-        "mark",
+        mark,
         problems=problems,
     )
     try:
