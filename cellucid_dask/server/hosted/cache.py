@@ -5,28 +5,22 @@ CACHE/web/www.cellucid.com-HASH/     one for each site
         index.html-HASH              one for each file: a line that describes it, then its bytes
         .unfinished-*                while it is being written
 
-A file gets its name when its bytes are on the disk, so one that was cut off by a kill has none.
-The line has the length and the sum of the bytes, for what a disk or another program did later.
-
 A build that has all files of its inventory outlives the next one until that has all of its own:
 the page must work without the site at any time.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from threading import Lock
-from typing import BinaryIO, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 from cellucid_dask.format import safe
@@ -39,11 +33,17 @@ from cellucid_dask.server.hosted.inventory import (
     InventoryError,
     parse_inventory,
 )
+from cellucid_dask.server.hosted.kept_file import (
+    UNFINISHED,
+    Head,
+    kept_size,
+    read_head,
+    read_kept,
+    write_file,
+)
 from cellucid_dask.server.hosted.paths import INDEX
 
 DAY: Final = 86_400
-UNFINISHED: Final = ".unfinished-"
-LONGEST_HEAD: Final = 16_384  # bytes
 
 log = logging.getLogger("cellucid_dask.server")
 
@@ -56,49 +56,6 @@ def default_web_folder() -> Path:
 def named(text: str) -> str:
     """File name for any text: its readable part, and a digest that makes it unique."""
     return f"{safe(text)[-80:].lstrip('.')}-{blake2b(text.encode(), digest_size=10).hexdigest()}"
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """What the first line of a file says.
-
-    Parameters
-    ----------
-    build, path
-        Which file of which build it is.
-    size, sum
-        Of the bytes that follow.
-    site
-        URL of the site; empty in files of earlier versions of this program.
-    """
-
-    build: str
-    path: str
-    size: int
-    sum: str
-    site: str = ""
-
-    @classmethod
-    def of(cls, site: str, build: str, path: str, body: bytes) -> Head:
-        """Describe the bytes of a file."""
-        return cls(build, path, len(body), blake2b(body).hexdigest(), site)
-
-    @classmethod
-    def read(cls, file: BinaryIO) -> Head | None:
-        """Read the line from the start of a file; None if it is no such line."""
-        try:
-            raw = json.loads(file.readline(LONGEST_HEAD))
-            head = cls(raw["build"], raw["path"], raw["size"], raw["sum"], raw.get("site", ""))
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            return None
-        texts = (head.build, head.path, head.sum, head.site)
-        valid = type(head.size) is int and all(isinstance(text, str) for text in texts)
-        return head if valid else None
-
-    def line(self) -> bytes:
-        """Return the line."""
-        facts = {"build": self.build, "path": self.path, "size": self.size, "sum": self.sum}
-        return json.dumps(facts | {"site": self.site}).encode() + b"\n"
 
 
 class WebCache:
@@ -147,7 +104,7 @@ class WebCache:
         # Another server may remove the folder at any moment.
         with suppress(FileExistsError):
             folder.mkdir(parents=True, exist_ok=True)
-        _write(folder, named(path), Head.of(self.url, build, path, body).line() + body)
+        write_file(folder, named(path), Head.of(self.url, build, path, body).line() + body)
 
     def put(self, build: str, path: str, body: bytes) -> None:
         """Store a file; a folder that is full or cannot be written is reported once."""
@@ -194,12 +151,11 @@ class WebCache:
                 if path.is_file():
                     found.append((path.stat().st_mtime, path))
         for fetched, path in sorted(found, reverse=True):
-            with suppress(OSError), path.open("rb") as file:
-                head = Head.read(file)
-                index = None if head is None else self.get(head.build, INDEX)
-                if head is not None and index is not None:
-                    inventory = self.inventory(head.build, index)
-                    yield Build(head.build, index, inventory=inventory, fetched=fetched)
+            head = read_head(path)
+            index = None if head is None else self.get(head.build, INDEX)
+            if head is not None and index is not None:
+                inventory = self.inventory(head.build, index)
+                yield Build(head.build, index, inventory=inventory, fetched=fetched)
 
     def latest(self) -> Build | None:
         """Build to show without the site: the newest that has all its files, else the newest."""
@@ -234,53 +190,6 @@ class WebCache:
                 return
             self._complained = True
         log.warning("the hosted page is not kept in %s: %s", self.folder, why)
-
-
-def read_head(file: Path) -> Head | None:
-    """Read what a stored file says of itself; None for anything else."""
-    with suppress(OSError):
-        if file.is_file():  # opening a pipe would block
-            with file.open("rb") as stream:
-                return Head.read(stream)
-    return None
-
-
-def kept_size(file: Path) -> int | None:
-    """Size of the content of a stored file; None if the file is not there, or cut."""
-    with suppress(OSError):
-        if file.is_file():
-            with file.open("rb") as stream:
-                head, status = Head.read(stream), os.fstat(stream.fileno())
-                if head is not None and stream.tell() + head.size == status.st_size:
-                    return head.size
-    return None
-
-
-def read_kept(file: Path, build: str, path: str) -> bytes | None:
-    """Bytes of a stored file; None when it is not intact."""
-    try:
-        if not file.is_file():  # reading a pipe would block
-            return None
-        with file.open("rb") as stream:
-            head, body = Head.read(stream), stream.read()
-    except OSError:
-        return None
-    whole = head is not None and head == Head.of(head.site, build, path, body)
-    return body if whole else None
-
-
-def _write(folder: Path, name: str, data: bytes) -> None:
-    handle, unfinished = tempfile.mkstemp(prefix=UNFINISHED, dir=folder)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(unfinished).replace(folder / name)
-    except BaseException:
-        with suppress(OSError):
-            Path(unfinished).unlink()
-        raise
 
 
 def _size(folder: Path) -> int:

@@ -11,20 +11,19 @@ from pathlib import Path
 from typing import Final
 
 from cellucid_dask.errors import InputError, OutputError
-from cellucid_dask.server.hosted.cache import (
-    UNFINISHED,
-    Head,
-    WebCache,
-    kept_size,
-    named,
-    read_head,
-    read_kept,
-)
+from cellucid_dask.server.hosted.cache import WebCache, named
 from cellucid_dask.server.hosted.inventory import (
     INVENTORY,
     Inventory,
     InventoryError,
     parse_inventory,
+)
+from cellucid_dask.server.hosted.kept_file import (
+    UNFINISHED,
+    Head,
+    kept_size,
+    read_head,
+    read_kept,
 )
 from cellucid_dask.server.hosted.paths import INDEX
 

@@ -28,7 +28,7 @@ from cellucid_dask.server.hosted.cache import WebCache, default_web_folder
 from cellucid_dask.server.hosted.paths import HTML, INDEX, media_of
 from cellucid_dask.server.hosted.protocol import Protocol, mismatch, with_notice
 from cellucid_dask.server.hosted.request_coalescer import CrowdedError, RequestCoalescer
-from cellucid_dask.server.hosted.site import SITE, RefusedInventoryError, Site
+from cellucid_dask.server.hosted.site import SITE, RefusedInventoryError, Rest, Site
 from cellucid_dask.server.hosted.upstream import (
     NoSuchFileError,
     UnfitError,
@@ -40,7 +40,6 @@ from cellucid_dask.server.http.pages import FRAMED_BY, page_with_banner
 
 INDEX_SECONDS: Final = 6.0
 FILE_SECONDS: Final = 30.0
-DOWN: Final = 15.0  # seconds until a site that failed is requested again
 FETCHES: Final = 8  # files fetched at the same time
 WAITING: Final = 24  # requests that wait for them, of the 64 that are served at the same time
 
@@ -89,7 +88,7 @@ class HostedPage:
         self._lock = Lock()
         self._build: Build | None = None
         self._began = 0.0
-        self._down = (0.0, "")
+        self._rest = Rest()
         self._reported = ""
 
     def describe(self) -> str:
@@ -176,11 +175,11 @@ class HostedPage:
             return kept
         asset = build.asset(path)
         if asset is None:
-            body = self._unless_down(lambda: self._site.file(path, FILE_SECONDS))
+            body = self._rest.ask(lambda: self._site.file(path, FILE_SECONDS))
             self._check_unchanged(build)
         else:
             try:
-                body = self._unless_down(lambda: self._site.asset(path, asset, FILE_SECONDS))
+                body = self._rest.ask(lambda: self._site.asset(path, asset, FILE_SECONDS))
             except UnfitError:
                 with suppress(UpstreamError, CrowdedError):
                     self._check_unchanged(build)
@@ -201,18 +200,20 @@ class HostedPage:
     def _current_build(self, since: float = 0.0) -> tuple[Build, float]:
         """Build of the site, and the time of that request, not before `since`."""
         for _ in range(3):
-            self._check_up()
+            self._rest.check()
             try:
                 build, began = self._indexes.get(INDEX, self._ask, INDEX_SECONDS)
             except CrowdedError as error:
-                raise self._went_down(UnreachableError(f"cannot be reached: it {error}")) from error
+                raise self._rest.begin(
+                    UnreachableError(f"cannot be reached: it {error}")
+                ) from error
             if began >= since:
                 return build, began
         raise CrowdedError("is busy")
 
     def _ask(self) -> tuple[Build, float]:
         known, began = self._build, monotonic()
-        build = self._unless_down(lambda: self._site.build(known, INDEX_SECONDS))
+        build = self._rest.ask(lambda: self._site.build(known, INDEX_SECONDS))
         if build.inventory is None:  # a site that loses it does not take away what was verified
             build = replace(build, inventory=self.cache.inventory(build.id, build.index))
         return build, began
@@ -242,24 +243,7 @@ class HostedPage:
                     self._build = found
             return self._build
 
-    # ------------------------------------------------------------------------------------- the site
-
-    def _unless_down(self, work: Callable[[], R]) -> R:
-        """Ask the site, unless it failed a moment ago."""
-        self._check_up()
-        try:
-            return work()
-        except UnreachableError as error:
-            raise self._went_down(error) from error
-
-    def _check_up(self) -> None:
-        until, why = self._down
-        if monotonic() < until:
-            raise UnreachableError(why)
-
-    def _went_down(self, error: UnreachableError) -> UnreachableError:
-        self._down = (monotonic() + DOWN, str(error))
-        return error
+    # ------------------------------------------------------------------------------------- limits
 
     @contextmanager
     def _site_thread(self) -> Iterator[None]:

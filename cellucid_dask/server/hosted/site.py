@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from time import monotonic
-from typing import Final
+from typing import Final, TypeVar
 
 from cellucid_dask.server.hosted.build import Build, build_id
 from cellucid_dask.server.hosted.inventory import (
@@ -17,11 +18,19 @@ from cellucid_dask.server.hosted.inventory import (
     parse_inventory,
 )
 from cellucid_dask.server.hosted.paths import HTML, INDEX, is_page, media_of
-from cellucid_dask.server.hosted.upstream import NoSuchFileError, UnfitError, Upstream
+from cellucid_dask.server.hosted.upstream import (
+    NoSuchFileError,
+    UnfitError,
+    UnreachableError,
+    Upstream,
+)
 
 SITE: Final = "https://www.cellucid.com"
 INDEX_BYTES: Final = 2_000_000
 FORBIDDEN: Final = 403  # the answer of some stores of files for any that they do not have
+DOWN: Final = 15.0  # seconds until a site that failed is requested again
+
+R = TypeVar("R")
 
 
 class RefusedInventoryError(UnfitError):
@@ -125,3 +134,34 @@ class Site:
         if media_of(path) != HTML and is_page(fetched.body, fetched.media):
             raise UnfitError("sent a web page in place of the file")
         return fetched.body
+
+
+class Rest:
+    """A pause after a failure: a site that did not respond is not asked again for some seconds."""
+
+    def __init__(self) -> None:
+        self.until, self._why = 0.0, ""
+
+    def ask(self, work: Callable[[], R]) -> R:
+        """Ask the site, unless it failed a moment ago.
+
+        Raises
+        ------
+        UnreachableError
+            When the site does not respond, or did not a moment ago.
+        """
+        self.check()
+        try:
+            return work()
+        except UnreachableError as error:
+            raise self.begin(error) from error
+
+    def check(self) -> None:
+        """Raise UnreachableError if the site failed a moment ago."""
+        if monotonic() < self.until:
+            raise UnreachableError(self._why)
+
+    def begin(self, error: UnreachableError) -> UnreachableError:
+        """Begin a pause; return `error`, to be raised."""
+        self.until, self._why = monotonic() + DOWN, str(error)
+        return error

@@ -19,7 +19,7 @@ BANNER = b'<p class="banner" role="status">'
 def forget(server: CellucidServer) -> None:
     """Ask a site that was down at once, not after some seconds."""
     assert server.app.hosted is not None
-    server.app.hosted._down = (0.0, "")
+    server.app.hosted._rest.until = 0.0
 
 
 def kept(folder: Path) -> list[str]:

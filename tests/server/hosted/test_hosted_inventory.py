@@ -190,3 +190,22 @@ def test_a_build_with_all_files_outlives_a_new_one_that_has_not(
             ask(server, "/")
     folders = {path.name for path in (tmp_path / "web").glob("*/*")}
     assert folders == {named("two"), named("three")}
+
+
+def test_a_server_that_loses_its_site_goes_back_to_the_build_with_all_files(
+    hosted: Any, web: Site
+) -> None:
+    publish(web, files := build_files("one"))
+    server = hosted()
+    ask(server, "/")
+    for path in files:
+        ask(server, f"/{path}")
+    publish(web, build_files("two"), "two")
+    assert ask(server, "/").body == index_of("two")
+    web.raw("index.html", b"")
+    assert ask(server, "/").body == index_of("one")
+    for path, body in files.items():
+        assert ask(server, f"/{path}").body == body
+    publish(web, build_files("two"), "two")
+    forget(server)
+    assert ask(server, "/").body == index_of("two")

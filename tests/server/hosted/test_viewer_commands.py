@@ -79,6 +79,18 @@ def test_what_is_kept_is_not_fetched_again(viewer: Viewer, own: Site, tmp_path: 
     assert (quiet.code, quiet.out, quiet.err) == (0, "", "")
 
 
+def test_a_file_that_breaks_off_is_asked_for_again(viewer: Viewer, own: Site) -> None:
+    whole = own.files[MAIN[1:]]
+
+    def behave(sock: socket.socket) -> None:
+        own.files[MAIN[1:]] = whole
+        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nhalf")
+
+    own.files[MAIN[1:]] = behave
+    assert viewer("fetch").code == 0
+    assert own.asked[MAIN[1:]] == 2
+
+
 def test_a_fetch_that_was_killed_is_resumed(viewer: Viewer, own: Site, tmp_path: Path) -> None:
     own.hang("assets/js/3.js", b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nhalf")
     where = ("--viewer-url", own.url, "--viewer-cache", tmp_path / "web")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from page_data import CELLS, GROUP, stacked_cells
-from upstream import site
+from upstream import index_of, site
 
 from cellucid_dask import export
 
@@ -158,3 +158,29 @@ def test_hosted_page_works_and_the_banner_replaces_it(
     assert banner.startswith(f"The page of {gone.removeprefix('http://')} could not be loaded: it ")
     assert page.is_shown(".banner")
     assert page.find(".banner").get_attribute("role") == "status"
+
+
+def test_a_build_of_another_protocol_leads_to_the_built_in_page(
+    page: Page, serve: Any, tmp_path: Path
+) -> None:
+    """The notice lies above the hosted page; its link opens a page that shows the data."""
+    data = tmp_path / "cells.h5ad"
+    export(stacked_cells(upside_down=False), data, format="h5ad", quiet=True, dataset_name="Cells")
+    with site() as web:
+        meta = b'<link rel="icon" href="data:,"><meta name="cellucid-protocol" content="9">'
+        web.files["index.html"] = index_of("nine").replace(b"</head>", meta + b"</head>")
+        options = {"viewer": "hosted", "viewer_cache": tmp_path / "web", "protocol": "ready"}
+        server = serve(data, viewer_url=web.url, base_path="/below", **options)
+        page.allowed_urls.append(server.url + "/")
+        page.driver.get(server.viewer_url)
+        page.find("[role=status] button").click()
+        assert page.texts("[role=status]") == []
+        page.driver.refresh()
+        (notice,) = page.texts("[role=status]")
+        assert notice.startswith("This build of the page (nine) speaks a protocol that this server")
+        page.click("[role=status] a")
+    state = page.state()
+    assert page.js("return location.pathname") == "/below/_cellucid/page/"
+    assert (state["nCells"], state["drawn"]) == (60, 60)
+    assert page.texts("h1") == ["Cells"]
+    assert page.reload()["ready"]
