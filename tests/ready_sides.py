@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import anndata as ad
 import h5py
+from ready_inputs import INPUTS
 from ready_oracle import ReadyOracle
 
 import cellucid_dask
@@ -19,6 +20,7 @@ FORMATS = (  # name of a file, format, version of zarr
     ("two.zarr.zip", "zarr.zip", 2),
     ("three.zarr.zip", "zarr.zip", 3),
 )
+Formats = Sequence[tuple[str, str, int | None]]
 NAMES = {  # of options of the oracle, as `export` calls them
     "dataset_description": "description",
     "citation_text": "citation",
@@ -27,22 +29,38 @@ NAMES = {  # of options of the oracle, as `export` calls them
 }
 
 
+def formats_of(name: str) -> Formats:
+    """Formats in which an input of `INPUTS` is compared.
+
+    Each is an HDF5 file, both versions of zarr, a folder and an archive. Which version the archive
+    has alternates: what an archive does to a store does not depend on the input.
+    """
+    version = list(INPUTS).index(name) % 2
+    return [FORMATS[0], FORMATS[1 + version], FORMATS[4 - version]]
+
+
 def write_theirs(
-    oracle: ReadyOracle, data: Path, folder: Path, options: Mapping[str, Any]
+    oracle: ReadyOracle,
+    data: Path,
+    folder: Path,
+    options: Mapping[str, Any],
+    formats: Formats = FORMATS,
 ) -> dict[str, Path]:
-    """Write all formats with the oracle."""
+    """Write ready files with the oracle."""
     folder.mkdir()
-    files = [(folder / name, kind, version) for name, kind, version in FORMATS]
+    files = [(folder / name, kind, version) for name, kind, version in formats]
     oracle.prepare(data, files, **options)
     return {path.name: path for path, _, _ in files}
 
 
-def write_ours(data: Path, folder: Path, options: Mapping[str, Any]) -> dict[str, Path]:
-    """Write all formats with `export`."""
+def write_ours(
+    data: Path, folder: Path, options: Mapping[str, Any], formats: Formats = FORMATS
+) -> dict[str, Path]:
+    """Write ready files with `export`."""
     folder.mkdir()
     given = {NAMES.get(name, name): value for name, value in options.items()}
     made = {}
-    for name, kind, version in FORMATS:
+    for name, kind, version in formats:
         made[name] = folder / name
         more = {} if version is None else {"zarr_format": version}
         cellucid_dask.export(data, made[name], format=kind, quiet=True, workers=1, **more, **given)

@@ -13,7 +13,7 @@ import pytest
 import zarr
 from ready_inputs import IDENTITY, INPUTS
 from ready_oracle import ReadyOracle
-from ready_sides import FORMATS, save, write_theirs
+from ready_sides import FORMATS, formats_of, save, write_theirs
 from ready_trees import find_differences, read_tree
 
 from cellucid_dask.verify import verify
@@ -37,7 +37,8 @@ def test_files_of_the_oracle_have_no_problem(
 ) -> None:
     data = save(INPUTS[name].make(), tmp_path / "data.h5ad")
     options = {**IDENTITY, **INPUTS[name].options}
-    for path in write_theirs(ready_oracle, data, tmp_path / "theirs", options).values():
+    theirs = write_theirs(ready_oracle, data, tmp_path / "theirs", options, formats_of(name))
+    for path in theirs.values():
         report = verify(path, data, workers=1, accept_missing_chunks=True)
         assert report.problems == (), path.name
         n_genes = len(options.get("gene_identifiers", INPUTS[name].make().var_names))

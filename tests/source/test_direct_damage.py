@@ -19,7 +19,7 @@ from cellucid_dask.source.storage.file_array import DIRECT_BYTES, FileArray
 from cellucid_dask.source.storage.store import locate_store
 
 RANGE = slice(1500, 1500 + DIRECT_BYTES)
-VALUES = values_of("i4", 100_000)
+VALUES = values_of("i4", 70_000)  # hardly more than the range
 WHOLE = VALUES[RANGE].tobytes()
 
 
@@ -138,7 +138,7 @@ def test_damage_that_the_zstd_filter_of_hdf5_does_not_notice(tmp_path: Path, way
     whole = path.read_bytes()
     for at in range(offset + 4, offset + 9):  # what the header states, and the first block
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])
-        for rows in (slice(8000, 80_000), slice(10_000, 10_010)):  # read directly, and by HDF5
+        for rows in (slice(4000, 70_000), slice(10_000, 10_010)):  # read directly, and by HDF5
             said = outcome(lambda rows=rows: array[rows])
             assert isinstance(said, str), at
             assert "X/data, chunk 1 (items 9000 to 17999)" in said
