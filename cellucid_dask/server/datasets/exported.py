@@ -18,13 +18,13 @@ from cellucid_dask.server.http.cache import ContentCache
 from cellucid_dask.server.http.content import (
     BINARY,
     JSON,
+    LOOK_AGAIN,
     Content,
     ReplacedError,
-    file_etag,
     read_file_content,
 )
+from cellucid_dask.server.http.open_file import file_etag
 
-LOOK_AGAIN: Final = 1.0  # seconds until the manifests are asked whether they changed
 AGAIN = "export it again"
 
 

@@ -5,16 +5,48 @@ from __future__ import annotations
 import json
 import re
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import Final
 
-from cellucid_dask.server.http.content import BINARY, JSON, Content, read_file_content
+from cellucid_dask.server.http.content import (
+    BINARY,
+    JSON,
+    LOOK_AGAIN,
+    Content,
+    read_file_content,
+)
+from cellucid_dask.server.http.open_file import NO_LINK
 from cellucid_dask.source.storage.fingerprint import METADATA
 from cellucid_dask.source.storage.store import Store
 
 # Below an array: ``0.1``, ``0/1`` of format 2; ``c/0/1``, ``c.0.1``, ``c`` of a scalar of format 3.
 _CHUNK: Final = re.compile(r"c(/\d+)*|c(\.\d+)+|\d+([./]\d+)*")
+MAX_FOLDERS: Final = 10_000  # that are known at a time
 _DAMAGE: Final = (OSError, RuntimeError, ValueError, zipfile.BadZipFile)
+
+
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """A folder of a store, as it was last looked at.
+
+    Parameters
+    ----------
+    looked_at
+        When that was.
+    path
+        Where it is, below the root of the store; None outside it, and in an archive.
+    below_array
+        Its path below the innermost array above it, with a slash at the end; None without array.
+    is_hidden
+        Whether the store shows nothing of it.
+    """
+
+    looked_at: float
+    path: Path | None = None
+    below_array: str | None = None
+    is_hidden: bool = False
 
 
 class ZarrFiles:
@@ -36,28 +68,49 @@ class ZarrFiles:
         self._root, self._document_type = Path(store.path).resolve(), document_type
         parts = [store.folder, "" if modality is None else f"mod/{modality}"]
         self._base = "".join(f"{part}/" for part in parts if part)
-        self._read = self._member if store.kind == "zip" else self._file
+        self._is_archive = store.kind == "zip"
+        self._read = self._member if self._is_archive else self._file
+        self._folders: dict[str, _Folder] = {}
 
     def find(self, key: str) -> Content | None:
         """Content of a key of the store; None when it is none, or is not there."""
-        *parents, name = key.split("/")
-        if any(part in ("", "..") or part[0] == "." or "\\" in part for part in parents):
-            return None
+        folder, _, name = key.rpartition("/")
         try:
+            known = self._folder(folder)
+            if known.is_hidden:
+                return None
             if name in METADATA:
                 return self._read(self._base + key, self._document_type)
-            return self._read(self._base + key, BINARY) if self._is_chunk(key) else None
+            if known.below_array is None or not _CHUNK.fullmatch(known.below_array + name):
+                return None
+            found = None
+            if known.path is not None:  # a chunk that is no link: nothing else to check
+                found = read_file_content(f"{known.path}/{name}", flags=NO_LINK)
+            return self._read(self._base + key, BINARY) if found is None else found
         except _DAMAGE:
             return None
 
-    def _is_chunk(self, key: str) -> bool:
-        """Whether the innermost array above `key` has such chunks."""
-        parts = key.split("/")
-        for depth in range(len(parts) - 1, -1, -1):
-            folder, rest = "".join(f"{part}/" for part in parts[:depth]), "/".join(parts[depth:])
-            if self._is_array(folder):
-                return _CHUNK.fullmatch(rest) is not None
-        return False
+    def _folder(self, folder: str) -> _Folder:
+        """What is known of a folder; looked at once a second, for many chunks."""
+        known = self._folders.get(folder)
+        if known is None or monotonic() - known.looked_at > LOOK_AGAIN:
+            if len(self._folders) >= MAX_FOLDERS:
+                self._folders.clear()
+            known = self._folders[folder] = self._look_at(folder)
+        return known
+
+    def _look_at(self, folder: str) -> _Folder:
+        now, parts = monotonic(), folder.split("/") if folder else []
+        if any(part in ("", "..") or part[0] == "." or "\\" in part for part in parts):
+            return _Folder(now, is_hidden=True)
+        path = None if self._is_archive else (self._root / self._base / folder).resolve()
+        if path is not None and not path.is_relative_to(self._root):
+            path = None
+        for depth in range(len(parts), -1, -1):
+            above, below = parts[:depth], parts[depth:]
+            if self._is_array("".join(f"{part}/" for part in above)):
+                return _Folder(now, path, "".join(f"{part}/" for part in below))
+        return _Folder(now, path)
 
     def _is_array(self, folder: str) -> bool:
         if self._read(f"{self._base}{folder}.zarray", JSON) is not None:

@@ -7,6 +7,7 @@ from time import monotonic
 from typing import BinaryIO, Final
 from weakref import finalize
 
+from cellucid_dask.server.http.open_file import OpenFile
 from cellucid_dask.server.http.thread_quota import Transfer
 
 PIECE: Final = 1 << 20  # bytes
@@ -69,6 +70,15 @@ def iter_bytes(body: bytes, start: int, stop: int) -> Generator[bytes, None, Non
     """Pieces of bytes in memory; small ones, because the server copies each."""
     for first in range(start, stop, PIECE):
         yield body[first : min(first + PIECE, stop)]
+
+
+def iter_open_file(file: OpenFile, start: int, stop: int) -> Generator[bytes, None, None]:
+    """Pieces of a file that stays open."""
+    for first in range(start, stop, PIECE):
+        piece = file.read(first, min(first + PIECE, stop))
+        if piece is None:
+            raise EOFError("the file changed while it was sent")
+        yield piece
 
 
 def iter_file(file: BinaryIO, start: int, stop: int) -> Generator[bytes, None, None]:

@@ -5,18 +5,23 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
+from math import inf
 from pathlib import Path
+from time import monotonic
 from typing import BinaryIO, Final
 
 from werkzeug.http import http_date
 from zlib_ng.zlib_ng import crc32
 
-from cellucid_dask.server.http.body import LongBody, iter_bytes, iter_file
+from cellucid_dask.server.http.body import LongBody, iter_bytes, iter_file, iter_open_file
+from cellucid_dask.server.http.open_file import OpenFile, file_etag, read_small_file
 from cellucid_dask.server.http.thread_quota import thread_quota
 
 BINARY: Final = "application/octet-stream"
 JSON: Final = "application/json"
 IN_MEMORY: Final = 1_000_000  # bytes; a longer body is read piece by piece while it is sent
+LOOK_AGAIN: Final = 1.0  # seconds until a path is asked again whether it has another file
 NOSNIFF: Final = ("X-Content-Type-Options", "nosniff")
 
 
@@ -31,7 +36,7 @@ class Content:
     Parameters
     ----------
     body
-        The bytes, or the file that holds them.
+        The bytes, or the file that holds them: its path, or the file itself, which stays open.
     size
         Number of bytes.
     etag
@@ -46,7 +51,7 @@ class Content:
         Time of the last change of the file, in seconds since 1970; None for bytes in memory.
     """
 
-    body: bytes | Path
+    body: bytes | Path | OpenFile
     size: int
     etag: str
     type: str = BINARY
@@ -68,7 +73,7 @@ class Content:
         if self.gzipped:
             headers.append(("Content-Encoding", "gzip"))
         if self.modified is not None:
-            headers.append(("Last-Modified", http_date(self.modified)))
+            headers.append(("Last-Modified", _http_date(int(self.modified))))
         object.__setattr__(self, "headers", headers)
 
     def pieces(self, start: int, stop: int, peer: str) -> Iterable[bytes]:
@@ -86,6 +91,8 @@ class Content:
             if self.size > IN_MEMORY:
                 return LongBody(thread_quota.acquire(peer), lambda: iter_bytes(body, start, stop))
             return [body if stop - start == self.size else body[start:stop]]
+        if isinstance(body, OpenFile):
+            return self._pieces_of_open_file(body, start, stop, peer)
         if stop - start > IN_MEMORY:
             return LongBody(
                 thread_quota.acquire(peer), lambda: iter_file(self._open(body), start, stop)
@@ -93,6 +100,18 @@ class Content:
         with self._open(body) as file:
             file.seek(start)
             return [file.read(stop - start)]
+
+    def _pieces_of_open_file(
+        self, file: OpenFile, start: int, stop: int, peer: str
+    ) -> Iterable[bytes]:
+        if stop - start > IN_MEMORY:
+            if file.read(start, start) is None:
+                raise ReplacedError(self.etag)
+            return LongBody(thread_quota.acquire(peer), lambda: iter_open_file(file, start, stop))
+        piece = file.read(start, stop)
+        if piece is None:
+            raise ReplacedError(self.etag)
+        return [piece]
 
     def _open(self, path: Path) -> BinaryIO:
         try:
@@ -105,23 +124,60 @@ class Content:
         return file
 
 
-def read_file_content(path: Path, *, media: str = BINARY) -> Content | None:
-    """Content of a file as it is now; None without a file. A small file is read at once."""
+def read_file_content(
+    path: str | os.PathLike[str], *, media: str = BINARY, flags: int = 0
+) -> Content | None:
+    """Content of a file as it is now; None without a file. A small file is read at once.
+
+    Parameters
+    ----------
+    flags
+        Additional flags of `os.open`.
+    """
     try:
-        if not path.is_file():  # opening a pipe would block
-            return None
-        with path.open("rb") as file:
-            status = os.fstat(file.fileno())
-            body: bytes | Path = file.read() if status.st_size <= IN_MEMORY else path
+        read, status = read_small_file(path, IN_MEMORY, flags)
     except (OSError, ValueError):
         return None
+    body: bytes | Path = Path(path) if read is None else read
     size = len(body) if isinstance(body, bytes) else status.st_size
     return Content(body, size, file_etag(status), media, modified=status.st_mtime)
 
 
-def file_etag(status: os.stat_result) -> str:
-    """Entity tag of a file; any replacement of the file changes it."""
-    return f"{status.st_mtime_ns:x}-{status.st_size:x}-{status.st_ino:x}"
+class OpenFileContent:
+    """Content of one file, from which many ranges are read: it stays open.
+
+    Parameters
+    ----------
+    path
+        Path of the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._opened_at = path, -inf
+        self._opened: tuple[OpenFile, Content] | None = None
+
+    def find(self) -> Content | None:
+        """Content of the file; None without one. Whether it was replaced is asked once a second."""
+        now, opened = monotonic(), self._opened
+        if opened is None or opened[0].is_changed or now - self._opened_at > LOOK_AGAIN:
+            opened = self._opened = _open_content(self._path)
+            self._opened_at = now
+        return None if opened is None else opened[1]
+
+
+def _open_content(path: Path) -> tuple[OpenFile, Content] | None:
+    try:
+        file = OpenFile(path)
+    except OSError:
+        return None
+    status = file.status
+    content = Content(file, status.st_size, file_etag(status), modified=status.st_mtime)
+    return file, content
+
+
+@lru_cache(maxsize=1024)  # the files of one dataset are mostly written within few minutes
+def _http_date(moment: int) -> str:
+    return http_date(moment)
 
 
 def text_content(body: str, media: str = JSON) -> Content:

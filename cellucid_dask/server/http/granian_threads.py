@@ -47,6 +47,8 @@ class GranianThreads(MTServer):  # type: ignore[misc]
         Largest number of connections at a time.
     threads
         Largest number of requests at a time.
+    io_threads
+        Threads that send and receive.
     header_bytes
         Largest size of a request line with its headers, bytes.
     idle_ms
@@ -61,6 +63,7 @@ class GranianThreads(MTServer):  # type: ignore[misc]
         backlog: int,
         connections: int,
         threads: int,
+        io_threads: int,
         header_bytes: int,
         idle_ms: int,
     ) -> None:
@@ -70,7 +73,7 @@ class GranianThreads(MTServer):  # type: ignore[misc]
             http=HTTPModes.http1,
             http1_settings=HTTP1Settings(header_read_timeout=idle_ms, max_buffer_size=header_bytes),
             runtime_mode=RuntimeModes.mt,
-            runtime_threads=1,
+            runtime_threads=io_threads,
             blocking_threads=threads,
             backlog=backlog,
             backpressure=connections,

@@ -94,6 +94,8 @@ class ServedStore:
         return {}
 
     def _opened(self) -> StoreSource:
+        if self._source is not None:
+            return self._source
         with self._lock:
             if self._source is None:
                 self._source = self._open_store()

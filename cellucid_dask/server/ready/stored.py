@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cellucid_dask.server.datasets.zarr_files import ZarrFiles
-from cellucid_dask.server.http.content import BINARY, Content, bytes_content, read_file_content
+from cellucid_dask.server.http.content import BINARY, Content, OpenFileContent, bytes_content
 from cellucid_dask.server.ready.consolidate import made_consolidated
 from cellucid_dask.server.ready.inspect import ReadyFacts
 from cellucid_dask.server.ready.store import Layout
@@ -31,7 +31,7 @@ class StoredFile:
     def __init__(self, store: Store, facts: ReadyFacts, dataset_id: str, name: str) -> None:
         self.id, self.name, self.shape, self.kind = dataset_id, name, facts.shape, facts.kind
         self.layout = _LAYOUTS[store.kind]
-        self._path = Path(store.path)
+        self._file = OpenFileContent(Path(store.path))
         self._keys: ZarrFiles | None = None
         self._made: tuple[str, bytes] | None = None
         if self.layout == "folder":
@@ -41,7 +41,7 @@ class StoredFile:
     def find(self, key: str) -> Content | None:
         """Content of a key, of a file the empty one; None when it is not there."""
         if self._keys is None:
-            return None if key else read_file_content(self._path)
+            return None if key else self._file.find()
         if self._made is not None and key == self._made[0]:
             return bytes_content(self._made[1], BINARY)
         return self._keys.find(key)
