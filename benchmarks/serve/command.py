@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks.serve import ready_load
+from benchmarks.serve import ready_first, ready_load
 from benchmarks.serve.datasets import (
     LOAD_ATLAS,
     find_or_write_csc_zarr,
@@ -133,7 +133,7 @@ def first(work: Path, cells: int, genes: int, repeat: int) -> None:
     """Measure the first response, uncached genes and memory.
 
     The atlas has 10,000 genes. It is served as it is, stored by cell, with an index, and as ready
-    files. The servers take turns.
+    files: to the built-in page, and with the protocol of the public app. The servers take turns.
     """
     work.mkdir(parents=True, exist_ok=True)
     atlas = find_or_make_atlas("first", AtlasSpec(cells, 10_000), work)
@@ -145,10 +145,15 @@ def first(work: Path, cells: int, genes: int, repeat: int) -> None:
     subprocess.run([PROGRAM, "index", str(atlas), "-q", "--cache-dir", str(cache)], check=True)
     click.echo(f"build or find the gene index: {time.perf_counter() - start:.1f} s", err=True)
     runs: dict[str, list[tuple[float, ...]]] = {name: [] for name in served}
+    ready_runs: dict[str, list[ready_first.ReadyFirst]] = {name: [] for name in served}
     for _ in range(repeat):
         for name, path in served.items():
             runs[name].append(measure_first_responses(path, cache, genes))
+            ready_runs[name].append(ready_first.measure_ready_first(path, cache, genes))
     click.echo(FIRST_HEADER)
     for name, measured in runs.items():
         middle = [statistics.median(each) for each in zip(*measured, strict=True)]
         click.echo("| {} | {:.2f} | {:.1f} | {:.1f} | {:.1f} | {:,.0f} |".format(name, *middle))
+    click.echo(f"\n{ready_first.HEADER}")
+    for name, each in ready_runs.items():
+        click.echo(ready_first.format_row(name, each))

@@ -36,14 +36,15 @@ def measure_first_responses(path: Path, cache: Path, n_genes: int) -> tuple[floa
             body = client.getresponse().read()
         genes = [entry[0] for entry in json.loads(_decompress(body))["fields"]]
         _time_gene(client, genes[-1])  # opens the arrays
-        before = _cpu_seconds(process)
+        before = cpu_seconds(process)
         times = [_time_gene(client, genes[i * 7919 % len(genes)]) for i in range(n_genes)]
-        cpu = (_cpu_seconds(process) - before) / n_genes * 1e3
+        cpu = (cpu_seconds(process) - before) / n_genes * 1e3
     percentiles = statistics.quantiles(times, n=20)
     return seconds, statistics.median(times), percentiles[-1], cpu, peak[0] / 1e6
 
 
-def _cpu_seconds(process: psutil.Process) -> float:
+def cpu_seconds(process: psutil.Process) -> float:
+    """CPU time of a process."""
     times = process.cpu_times()
     return float(times.user + times.system)
 

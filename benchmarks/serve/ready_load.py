@@ -10,11 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-import psutil
-
 from benchmarks.serve import sendfile_server
 from benchmarks.serve.clients import Tally, run_clients
-from benchmarks.serve.first import watched_memory
+from benchmarks.serve.first import cpu_seconds, watched_memory
 from benchmarks.serve.ready_requests import CASES
 from benchmarks.serve.servers import (
     find_free_port,
@@ -85,18 +83,13 @@ def measure(
         before = process.memory_info().rss
         run_clients(port, expected, warm_up, n_clients)
         warm = process.memory_info().rss
-        used, client_used = _cpu_seconds(process), _own_cpu_seconds()
+        used, client_used = cpu_seconds(process), _own_cpu_seconds()
         with watched_memory(process) as peak:
             tally = run_clients(port, expected, seconds, n_clients, seed=n_clients)
-        used, client_used = _cpu_seconds(process) - used, _own_cpu_seconds() - client_used
+        used, client_used = cpu_seconds(process) - used, _own_cpu_seconds() - client_used
         memory = before, warm, process.memory_info().rss
     responses = max(len(tally.latencies), 1)
     return Load(tally, used / responses * 1e6, client_used / responses * 1e6, memory, peak[0])
-
-
-def _cpu_seconds(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)
 
 
 def _own_cpu_seconds() -> float:
