@@ -6,13 +6,14 @@ When many threads respond at once, a thread that let go of the interpreter waits
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from typing import Final
 from weakref import finalize
 
 # Opening a pipe does not block, and is refused afterwards.
-_FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+_FLAGS: Final = os.O_RDONLY | os.O_NONBLOCK
 NO_LINK: Final = os.O_NOFOLLOW  # as `flags`: a link raises OSError
 
 
@@ -67,8 +68,14 @@ class OpenFile:
 
     def read(self, start: int, stop: int) -> bytes | None:
         """Bytes from `start` to `stop`; None when the file was written to since it was opened."""
-        body = os.pread(self._descriptor, stop - start, start)
-        status = os.fstat(self._descriptor)
+        try:
+            body = os.pread(self._descriptor, stop - start, start)
+            status = os.fstat(self._descriptor)
+        except OSError as error:
+            if error.errno != errno.ESTALE:  # NFS: another machine replaced the file
+                raise
+            self.is_changed = True
+            return None
         if (status.st_mtime_ns, status.st_size) != self._state or len(body) != stop - start:
             self.is_changed = True
             return None
