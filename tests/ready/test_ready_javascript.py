@@ -3,42 +3,23 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
+from javascript import beside_packages
 from packs import CONTAINERS, write_container
 from range_server import serve_ranges
 from ready_damage import make_ready_data, make_stored
-from ready_oracle import make_once
 
-PACKAGES = ("zarrita@0.7.5", "@zarrita/storage@0.2.0", "h5wasm@0.10.3")
 PROGRAM = Path(__file__).parent / "ready_reader.mjs"
-INSTALL = """
-set -e
-folder="$1"
-shift
-mkdir -p "$folder"
-cd "$folder"
-echo '{"private": true}' > package.json
-npm install --silent --no-audit --no-fund "$@"
-touch made
-"""
 
 
 @pytest.fixture(scope="session")
-def reader(shared_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The program beside its packages; skips without node, or where they cannot be had."""
-    for command in ("node", "npm"):
-        if shutil.which(command) is None:
-            pytest.skip(f"there is no {command}")
-    name = "ready-javascript"
-    made = make_once(shared_folder, name, INSTALL, shared_folder / name, *PACKAGES)
-    folder = tmp_path_factory.mktemp("reader")
-    (folder / "node_modules").symlink_to(made / "node_modules")
-    return Path(shutil.copy(PROGRAM, folder))
+def reader(packages: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program beside its packages."""
+    return beside_packages(tmp_path_factory.mktemp("reader"), packages, PROGRAM)
 
 
 @pytest.mark.parametrize("container", CONTAINERS)
