@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
+from oracle import silent
 from scipy import sparse
 
 LATENT = ("X_pca", "X_scVI", "latent")  # where the inputs have a space of latent variables
@@ -27,11 +28,10 @@ def ready_form(
 ) -> AnnData:
     """The same AnnData as a ready file holds it, but for the defaults of its record.
 
-    The options are those of the oracle of ready files.
+    The options are those of the oracle of ready files. The names of `adata` are made unique.
     """
-    adata = adata.copy()
-    adata.obs_names_make_unique()
-    adata.var_names_make_unique()
+    silent(adata.obs_names_make_unique)
+    silent(adata.var_names_make_unique)
     if gene_identifiers is not None:
         adata = adata[:, list(gene_identifiers)].copy()
     obsm = {key: _space(value) for key, value in adata.obsm.items() if _is_numeric(value)}
@@ -67,8 +67,8 @@ def _space(value: Any) -> NDArray[np.float32]:
 def _matrix(matrix: Any) -> Any:
     """Values in float32, or in float64 where whole numbers need it; none of them a stored zero."""
     stored = np.asarray(matrix.data if sparse.issparse(matrix) else matrix)
-    large = stored.size and np.abs(stored).max() > EXACT and (stored == np.floor(stored)).all()
-    dtype = np.float64 if large else np.float32
+    whole = stored.dtype != np.float32 and (stored == np.floor(stored)).all()
+    dtype = np.float64 if whole and np.abs(stored).max(initial=0) > EXACT else np.float32
     if not sparse.issparse(matrix):
         return matrix.astype(dtype)
     columns = sparse.csc_matrix(matrix.astype(dtype))
@@ -78,10 +78,10 @@ def _matrix(matrix: Any) -> Any:
 
 
 def _graph(graph: Any) -> sparse.csr_matrix:
-    rows = sparse.csr_matrix(graph).astype(np.float32)
-    rows.eliminate_zeros()
+    rows = sparse.csr_matrix(graph)
+    rows.eliminate_zeros()  # a weight that is one in float32 alone is kept
     rows.sort_indices()
-    return rows
+    return rows.astype(np.float32)
 
 
 def _table(table: pd.DataFrame) -> pd.DataFrame:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from node_client import zarrita_misses
-from served_cases import LYING, Lineup
+from served_cases import LYING, Case, Lineup
 
 pytest.importorskip("selenium", reason="selenium, which drives the browser, is not installed")
 
@@ -14,11 +14,21 @@ from browser_client import BrowserClient
 from paging import needs_browser
 
 pytestmark = needs_browser
-CASES = LYING[:7]
+PAIRS = [
+    *((case, False) for case in (*LYING[:6], Case("many", "ready h5ad"))),
+    *((Case("columns", kind), False) for kind in ("h5ad", "v3")),
+    (Case("many", "memory"), False),
+    (Case("columns", "ready h5ad"), True),
+    (Case("columns", "ready zip"), True),
+    (Case("columns", "h5ad"), True),
+]
 
 
-@pytest.mark.parametrize("same_origin", [False, True], ids=["other origin", "same origin"])
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize(
+    ("case", "same_origin"),
+    PAIRS,
+    ids=[f"{case}, {'same' if same else 'other'} origin" for case, same in PAIRS],
+)
 def test_a_page_reads_everything(
     case: Any, same_origin: bool, served: Lineup, browser_client: BrowserClient
 ) -> None:

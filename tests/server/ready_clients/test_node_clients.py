@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from node_client import zarrita_misses
-from served_cases import LYING, Lineup
+from served_cases import CASES, Lineup
 from stored_tree import Tree
 
 
-@pytest.mark.parametrize("case", LYING, ids=str)
+@pytest.mark.parametrize("case", CASES, ids=str)
 def test_node_reads_everything(
     case: Any, served: Lineup, node_client: Callable[[str], Tree]
 ) -> None:
