@@ -18,13 +18,14 @@ from cachetools import LRUCache, cached
 from numpy.typing import NDArray
 
 from cellucid_dask.compute.machine import cores
-from cellucid_dask.errors import CellucidDaskError, InputError, ReadError
+from cellucid_dask.errors import InputError, ReadError
 from cellucid_dask.exporter.checks.genes import Genes
 from cellucid_dask.exporter.stages.ready.matrix.dense import read_strip
 from cellucid_dask.ready.encode import encode_chunk
 from cellucid_dask.ready.layout import MatrixLayout
 from cellucid_dask.ready.nodes import ArrayNode
 from cellucid_dask.server.datasets.gene_reader import GeneReader
+from cellucid_dask.server.gene_index.failure import is_shutdown_error
 from cellucid_dask.server.http.cache import OncePerKey
 from cellucid_dask.server.ready.entries import (
     Entries,
@@ -81,7 +82,7 @@ class _Expression:
         self._kept = None if folder is None else KeptCounts(folder, genes, selection)
         self._once, self._stopped = OncePerKey(), Event()
         self._pass = MatrixPass(room, self._stopped)
-        self._state, self._refusal = "off", list[InputError]()
+        self._state, self._attempt = "off", 0
         self._busy = BoundedSemaphore(max(2, cores()))  # chunks in preparation take memory
         self._exact = ExactPieces(genes, room, self._stopped)
         self._spilled: SpillCounts | None = None
@@ -125,27 +126,29 @@ class _Expression:
         try:
             self._values()
         except Exception as error:  # noqa: BLE001  whoever asks for X is told
-            if not self._stopped.is_set():
-                problem = error.problems[0] if isinstance(error, CellucidDaskError) else error
-                log.warning("X cannot be served: %s", problem)
+            if not self._stopped.is_set() and not is_shutdown_error(error):
+                log.warning(
+                    "X cannot be served: %s", "; ".join(map(str.strip, str(error).splitlines()))
+                )
 
     def _values(self) -> ValueCounts:
-        """Counts and type of the values, found once; a refusal stays one."""
-        if self._refusal:
-            raise self._refusal[0]
-        found: ValueCounts = self._once(("values",), self._find_values)
-        return found
+        """Counts and type of the values, found once; all who wait share an error."""
+        found = self._once(("values", self._attempt), self._find_values)
+        if isinstance(found, Exception):
+            raise found.with_traceback(None)
+        counts: ValueCounts = found
+        return counts
 
-    def _find_values(self) -> ValueCounts:
+    def _find_values(self) -> ValueCounts | Exception:
         try:
             found = self._count()
-        except InputError as error:
-            self._refusal.append(error)
+        except InputError as error:  # it stays one, as the data are what they are
             self._state = "failed"
-            raise
-        except BaseException:
+            return error
+        except Exception as error:  # noqa: BLE001  `_values` raises it
             self._state = "off" if self._stopped.is_set() else "failed"
-            raise
+            self._attempt += 1  # who asks from now on tries again
+            return error
         self._state = "ready"
         return found
 

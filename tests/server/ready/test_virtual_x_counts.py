@@ -214,16 +214,25 @@ def test_a_refusal_needs_one_pass(tmp_path: Path, passes: list[str]) -> None:
     assert passes == ["count_values"]
 
 
-def test_damaged_data_are_an_error(tmp_path: Path) -> None:
+def test_damaged_data_are_an_error_of_all_who_wait(tmp_path: Path, passes: list[str]) -> None:
     rng = np.random.default_rng(1)
     matrix = sparse.random_array((20_000, 20), density=0.2, rng=rng, dtype="f4", format="csr")
     path = save(with_points(matrix), tmp_path / "a.h5ad", compression="gzip")
     damage_data_chunk(path)
     for index in (True, False):
         with opened(path, tmp_path, index=index) as expression:
+            with ThreadPoolExecutor(4) as pool:
+                asked = [pool.submit(expression.matrix_layout) for _ in range(4)]
+            for future in asked:
+                with pytest.raises(ReadError):
+                    future.result()
+            assert expression.progress()["counts"]["state"] == "failed"
+            assert len(passes) <= 4
+            n_passes = len(passes)
             with pytest.raises(ReadError):
                 expression.matrix_layout()
-            assert expression.progress()["counts"]["state"] == "failed"
+            assert len(passes) == n_passes + 1, "a later request tries again"
+            passes.clear()
 
 
 # ---------------------------------------------------------------------- many requests, and the end
