@@ -76,6 +76,7 @@ def verify(viewer_url: str | None, viewer_cache: str | None) -> None:
     Exit code 2 when a file is damaged, or when no build of a site is there with all its files.
     """
     import_modules("rich.filesize", KEPT)
+    from cellucid_dask.server.hosted.build import printable
     from cellucid_dask.server.hosted.kept import kept_builds
 
     url, root = _read_options(viewer_url, viewer_cache)
@@ -90,7 +91,11 @@ def verify(viewer_url: str | None, viewer_cache: str | None) -> None:
         missing = [] if build.site in whole else [p for p in build.missing if p not in bad]
         for what, paths in (("damaged", bad), ("missing", missing)):
             lines += [f"  {what}: {path} (build {build.id} of {build.site})" for path in paths]
-    print_lines(lines or [*_format_builds(root, url), "all kept files are intact"])
+    print_lines(
+        map(printable, lines)
+        if lines
+        else [*_format_builds(root, url), "all kept files are intact"]
+    )
     if lines:
         what = f"the kept page is not whole: files damaged or missing: {len(lines):,}"
         raise ReadError(what, where=str(root), fix=FETCH)
@@ -130,14 +135,15 @@ def _read_options(url: str | None, folder: str | None) -> tuple[str | None, Path
 
 
 def _format_builds(root: Path, url: str | None) -> Iterator[str]:
+    from cellucid_dask.server.hosted.build import printable
     from cellucid_dask.server.hosted.kept import kept_builds
 
     site = None
     for build in kept_builds(root, url):
         if build.site != site:
             site = build.site
-            yield site
-        yield f"  {_format_build(build)}"
+            yield printable(site)
+        yield f"  {printable(_format_build(build))}"
     if site is None:
         yield f"no hosted page is kept in {root}"
 

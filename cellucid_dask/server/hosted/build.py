@@ -58,3 +58,8 @@ def build_id(index: bytes) -> str | None:
             found.add(html.unescape(value.decode("utf-8", "replace")).strip())
     only = found.pop() if len(found) == 1 else ""
     return only if 0 < len(only) <= LONGEST else None
+
+
+def printable(text: str) -> str:
+    """Text of a site, such as the id of a build, for a terminal or a log."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)

@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 
 from werkzeug.exceptions import BadGateway, NotFound, ServiceUnavailable
 
-from cellucid_dask.server.hosted.build import Build
+from cellucid_dask.server.hosted.build import Build, printable
 from cellucid_dask.server.hosted.cache import WebCache, default_web_folder
 from cellucid_dask.server.hosted.paths import HTML, INDEX, media_of
 from cellucid_dask.server.hosted.protocol import Protocol, mismatch, with_notice
@@ -266,10 +266,10 @@ class HostedPage:
 
 def _dated(build: Build) -> str:
     """A kept build and its date, in a sentence."""
+    name = f"build {printable(build.id)}"
     if build.fetched is None:
-        return f"build {build.id}"
-    fetched = datetime.fromtimestamp(build.fetched, UTC).astimezone()
-    return f"build {build.id} of {fetched:%Y-%m-%d}"
+        return name
+    return f"{name} of {datetime.fromtimestamp(build.fetched, UTC).astimezone():%Y-%m-%d}"
 
 
 def _answer(body: bytes, media: str) -> Content:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from cellucid_dask.errors import CellucidDaskError, OutputError
-from cellucid_dask.server.hosted.build import Build
+from cellucid_dask.server.hosted.build import Build, printable
 from cellucid_dask.server.hosted.cache import WebCache
 from cellucid_dask.server.hosted.inventory import INVENTORY, Asset
 from cellucid_dask.server.hosted.paths import INDEX
@@ -36,7 +36,7 @@ class Prefetched:
     Parameters
     ----------
     build
-        Its id.
+        Its id, as it can be printed.
     files, bytes
         All files of the build.
     fetched_files, fetched_bytes
@@ -92,7 +92,7 @@ def prefetch(site: Site, cache: WebCache, stage: Stage) -> Prefetched:
     cache.purge(build)
     assets = build.inventory.assets
     return Prefetched(
-        build.id, len(assets), build.inventory.size, len(fetched), sum(fetched.values())
+        printable(build.id), len(assets), build.inventory.size, len(fetched), sum(fetched.values())
     )
 
 
@@ -140,7 +140,8 @@ def _file_error(site: Site, build: Build, path: str, error: UpstreamError) -> Si
         except UpstreamError:
             now = build
         if (now.id, now.index) != (build.id, build.index):
-            what = f"has published build {now.id} while {build.id} was being fetched"
+            new, old = printable(now.id), printable(build.id)
+            what = f"has published build {new} while {old} was being fetched"
             return SiteError(what, where=site.url, fix="run the command again")
         fix = "the site is published incompletely, or something on the way changes its files"
     return SiteError(f"{path}: {error}", where=site.url, fix=fix)

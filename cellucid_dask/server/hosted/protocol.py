@@ -16,7 +16,7 @@ import html
 import re
 from typing import Final, Literal
 
-from cellucid_dask.server.hosted.build import Build
+from cellucid_dask.server.hosted.build import Build, printable
 
 Protocol = Literal["folder", "ready"]
 
@@ -59,7 +59,7 @@ def mismatch(build: Build, served: Protocol | None) -> str | None:
     served
         Protocol of the server; None leaves it unchecked.
     """
-    spoken, name = spoken_protocol(build), f"This build of the page ({build.id})"
+    spoken, name = spoken_protocol(build), f"This build of the page ({printable(build.id)})"
     if spoken is None:
         return f"{name} speaks a protocol that this server does not know. {_ELSE}"
     if served is None or served == spoken:

@@ -45,10 +45,8 @@ def hosted(exported: Path, web: Site, tmp_path: Path) -> Iterator[Callable[..., 
 
         def start(data: Path = exported, url: str = "", **options: Any) -> CellucidServer:
             given = {"viewer_cache": tmp_path / "web", **options}
-            server = stack.enter_context(
+            return stack.enter_context(
                 serving(data, viewer="hosted", viewer_url=url or web.url, **given)
             )
-            server.app.hosted.served = None  # the sites publish builds of both protocols
-            return server
 
         yield start

@@ -12,6 +12,7 @@ from upstream import Site, index_of
 INVENTORY = "cellucid-web-assets.json"
 JS = "application/javascript; charset=utf-8"
 READY = "assets/js/data/viewer-protocol.js"
+FOLDER_READER = "assets/js/data/quantization-contract.js"
 MEDIA = {"html": "text/html; charset=utf-8", "js": JS, "md": "text/markdown; charset=utf-8"}
 
 
@@ -38,7 +39,7 @@ def build_files(build: str, number: int = 4, **other: bytes) -> dict[str, bytes]
         "assets/js/main.js": f"export const build = '{build}';".encode(),
         "assets/js/modules/.gitkeep": b"",
         "assets/css/README.md": b"# css",
-        READY: b"export const protocol = 1;",
+        FOLDER_READER: b"// the tests serve an export, which other builds do not read",
         "site.webmanifest": b"{}",
         **scripts,
         **{f"assets/{name}": body for name, body in other.items()},

@@ -172,11 +172,9 @@ def test_a_build_with_all_files_outlives_a_new_one_that_has_not(
         for path in files:
             ask(server, f"/{path}")
         publish(web, build_files("two"), "two")
-        server.app.hosted.served = None
         assert ask(server, "/").body == index_of("two")
         assert ask(server, MAIN).body == b"export const build = 'two';"
     with serving(exported, viewer_url=url, **options) as server:
-        server.app.hosted.served = None  # no notice of the protocol
         assert ask(server, "/").body == index_of("one"), "two is not there with all its files"
         for path, body in files.items():
             assert ask(server, f"/{path}").body == body

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from inventory_site import READY, build_files, inventory_of, publish
+from inventory_site import FOLDER_READER, INVENTORY, READY, build_files, inventory_of, publish
+from oracle import make_atlas
 from serving import ask, serving
 from upstream import Site, index_of
 
@@ -16,21 +17,20 @@ from cellucid_dask.server.hosted.build import Build
 from cellucid_dask.server.hosted.inventory import parse_inventory
 from cellucid_dask.server.hosted.protocol import mismatch, spoken_protocol, with_notice
 
-FOLDER_READER = "assets/js/data/quantization-contract.js"
 
-
-def build(index: bytes = index_of("one"), without: str = "", **files: bytes) -> Build:
-    listed = {k: v for k, v in (build_files("one") | files).items() if k != without}
-    inventory = json.dumps(inventory_of("one", listed)).encode()
+def build(*readers: str, index: bytes = index_of("one")) -> Build:
+    """A build with an inventory that has these files among others."""
+    files = {path: body for path, body in build_files("one").items() if path != FOLDER_READER}
+    inventory = json.dumps(inventory_of("one", files | dict.fromkeys(readers, b""))).encode()
     return Build("one", index, inventory=parse_inventory(inventory))
 
 
 def test_what_is_seen_of_a_build() -> None:
     assert spoken_protocol(Build("one", index_of("one"))) == "folder"
-    assert spoken_protocol(build()) == "ready"
-    assert spoken_protocol(build(without=READY)) == "ready", "its files may be bundled"
-    assert spoken_protocol(build(without=READY, **{FOLDER_READER: b""})) == "folder"
-    assert spoken_protocol(build(**{FOLDER_READER: b""})) == "ready"
+    assert spoken_protocol(build(READY)) == "ready"
+    assert spoken_protocol(build()) == "ready", "its files may be bundled"
+    assert spoken_protocol(build(FOLDER_READER)) == "folder"
+    assert spoken_protocol(build(FOLDER_READER, READY)) == "ready"
 
 
 @pytest.mark.parametrize(
@@ -46,11 +46,13 @@ def test_what_is_seen_of_a_build() -> None:
 )
 def test_a_build_that_says_its_protocol(tag: str, known: bool) -> None:
     index = index_of("one", tag)
-    assert (spoken_protocol(build(index)) is not None) == known
+    assert (spoken_protocol(build(index=index)) is not None) == known
     for served in ("ready", None):
-        assert (mismatch(build(index), served) is None) == known
+        assert (mismatch(build(index=index), served) is None) == known
     if not known:
-        assert "a protocol that this server does not know" in (mismatch(build(index), None) or "")
+        assert "a protocol that this server does not know" in (
+            mismatch(build(index=index), None) or ""
+        )
 
 
 def test_a_build_and_a_server_that_do_not_fit() -> None:
@@ -77,6 +79,22 @@ def test_the_page_says_that_its_protocol_is_not_known(hosted: Any, web: Site) ->
     assert b"speaks a protocol that this server does not know" in page.body
     assert b'<a href="_cellucid/page/"' in page.body
     assert (page.get("Content-Security-Policy") or "").startswith("default-src 'self' data:")
+
+
+def test_what_is_served_decides_whether_a_build_fits(hosted: Any, web: Site, saved: Any) -> None:
+    path = saved(make_atlas(60, 6))
+    ready = build_files("one") | {READY: b""}
+    for files, data, told in (
+        (ready, None, b"reads AnnData and ready files; this server offers the folder format"),
+        (ready, path, None),
+        ({"index.html": index_of("two")}, path, b"start the server with --protocol folder"),
+    ):
+        publish(web, files)
+        if READY not in files:
+            del web.files[INVENTORY]
+        page = ask(hosted() if data is None else hosted(data), "/").body
+        assert (page == files["index.html"]) == (told is None)
+        assert told is None or told in page
 
 
 def test_the_built_in_page_has_a_path_of_its_own(hosted: Any, exported: Path) -> None:

@@ -290,3 +290,20 @@ def test_the_usual_places(own: Site, tmp_path: Path, monkeypatch: Any, capfd: An
     assert here(capfd, "viewer", "fetch", "--viewer-url", f"{own.url}/").code == 0
     assert (tmp_path / "web").is_dir()
     assert here(capfd, "viewer", "list").out.startswith(f"{own.url}\n  one: 12 of 12 files")
+
+
+def test_what_a_site_says_is_printed_as_text(
+    viewer: Viewer, own: Site, exported: Path, tmp_path: Path, capfd: Any
+) -> None:
+    """The id of a build may hold what moves the cursor of a terminal, or turns its text."""
+    build = "a\x1b[2J\u202eb"
+    publish(own, build_files(build), build)
+    said = [viewer(verb) for verb in ("fetch", "list", "verify")]
+    with serving(
+        exported, viewer="hosted", viewer_url=own.url, viewer_cache=tmp_path / "web", quiet=False
+    ):
+        said.append(Outcome(0, *capfd.readouterr()))
+    for done in said:
+        assert done.code == 0
+        assert "a?[2J?b" in done.out
+        assert "\x1b" not in done.out
