@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,4 +19,14 @@ def test_each_key_is_that_of_the_export(tmp_path: Path, name: str) -> None:
     options["rename_duplicates"] = True
     exported = export_store(data, tmp_path, "atlas", **options)
     with opened(data, tmp_path, **options) as store:
+        assert_equals_export(store, exported)
+
+
+@pytest.mark.parametrize("name", ["pbmc68k_reduced", "cellrank_50"])
+def test_each_key_of_real_files(
+    tmp_path: Path, name: str, real_file: Callable[[str], Path]
+) -> None:
+    data = real_file(f"{name}.h5ad")
+    exported = export_store(data, tmp_path, name)
+    with opened(data, tmp_path) as store:
         assert_equals_export(store, exported)

@@ -214,7 +214,7 @@ def test_the_work_folder_goes_with_the_store(
         closed.set()
         with pytest.raises(FileNotFoundError):
             answer.result()
-    assert list(temporary.iterdir()) == []
+        assert list(temporary.iterdir()) == []
 
 
 @pytest.mark.skipif(not can_mount(), reason="only root may mount a small disk")
