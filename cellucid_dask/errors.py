@@ -91,6 +91,10 @@ class TextError(InputError):
     """Text of the data is not UTF-8; the file may be whole all the same."""
 
 
+class ValuesError(InputError):
+    """Values that ready files do not hold; `what` has no path, so that clients may read it."""
+
+
 class OptionError(CellucidDaskError):
     """An option has a value that cannot be used."""
 

@@ -126,11 +126,10 @@ class ServedData:
         return facts if self.app_store is None else {**facts, **self.app_store.progress()}
 
     def start(self) -> None:
-        """Start the background work of what is shown; both may be asked for."""
-        if self.app_store is not None and self.speaks_ready:
-            self.app_store.start()
-        elif self.live is not None:
-            self.live.start()
+        """Start the background work."""
+        for data in (self.live, self.app_store):
+            if data is not None:
+                data.start()
 
     def close(self) -> None:
         """Stop the background work, and remove the temporary files of this server."""

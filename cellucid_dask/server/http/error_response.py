@@ -8,7 +8,7 @@ from concurrent.futures import CancelledError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, ServiceUnavailable
 from werkzeug.routing import RequestRedirect
 
-from cellucid_dask.errors import CellucidDaskError, OutputError
+from cellucid_dask.errors import CellucidDaskError, OutputError, ValuesError
 from cellucid_dask.server.http.content import NOSNIFF
 from cellucid_dask.server.http.response import Response
 
@@ -53,6 +53,8 @@ def _public_reason(error: CellucidDaskError) -> str:
     """What a client may know of an error whose message may hold paths of the machine."""
     if isinstance(error, OutputError):
         return "the server has no room for temporary files; see its log"
+    if isinstance(error, ValuesError):
+        return f"the matrix {error.problems[0].what}"
     return "the data cannot be read now; see the server's log"
 
 

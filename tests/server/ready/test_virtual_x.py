@@ -90,6 +90,20 @@ def test_whole_numbers_that_float32_skips(
         assert expression.matrix_layout().dtype == ("<f4" if dtype == "f4" else "<f8")
 
 
+@pytest.mark.parametrize("form", ["csr", "csc", "dense"])
+@pytest.mark.parametrize(("largest", "dtype"), [(1 << 24, "<f4"), ((1 << 24) + 1, "<f8")])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_first_whole_number_that_float32_skips(
+    tmp_path: Path, sign: int, largest: int, dtype: str, form: str
+) -> None:
+    """As float32 both are the same number."""
+    matrix = sparse.csr_matrix(np.array([[1, 0, 2], [0, sign * largest, 5]], "i8"))
+    data = in_form(matrix, tmp_path, form)
+    check_x(data, tmp_path)
+    with opened(data, tmp_path) as expression:
+        assert expression.matrix_layout().dtype == dtype
+
+
 @pytest.mark.parametrize("form", ["csr", "csc", "dense", "rows", "dense rows"])
 def test_one_value_that_is_not_whole_makes_all_float32(tmp_path: Path, form: str) -> None:
     matrix = some("f8", large=True)

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cellucid_dask.errors import InputError
+from cellucid_dask.errors import ValuesError
 from cellucid_dask.ready.facts import LARGEST_EXACT, may_need_float64
 
 STEP: Final = 1 << 16  # values that are looked at together
@@ -63,7 +63,7 @@ def survey_values(
 
     Raises
     ------
-    InputError
+    ValuesError
         When a value is NaN, infinite, or beyond float32.
     """
     if not values.size or values.dtype.kind == "b":
@@ -98,7 +98,7 @@ def drop_zeros(part: Any) -> Any:
 
 def _refuse(
     values: NDArray[Any], label: str, place: str, columns: Callable[[NDArray[np.int64]], Any]
-) -> InputError:
+) -> ValuesError:
     flat = values.reshape(-1)
     with np.errstate(invalid="ignore"):
         n_nan, n_inf = int(np.isnan(flat).sum()), int(np.isinf(flat).sum())
@@ -109,4 +109,4 @@ def _refuse(
     named = ", ".join(map(str, found[:SHOWN].tolist())) + (", ..." if found.size > SHOWN else "")
     noun = "column" if found.size == 1 else "columns"
     what = f"holds values that ready files do not: {told} ({place}, {noun} {named})"
-    return InputError(what, where=label, fix=REPAIR)
+    return ValuesError(what, where=label, fix=REPAIR)
