@@ -22,7 +22,11 @@ from ready_inputs import IDENTITY
 from served_cases import Case, Lineup, Served
 
 FILE = Case("many", "ready h5ad")
-FOLDERS = [Case("many", "ready zarr"), Case("columns", "ready zarr 3")]
+FOLDERS = [
+    Case("many", "ready zarr"),
+    Case("columns", "ready zarr 3"),
+    Case("many", "v3"),  # a virtual store
+]
 
 
 def connect(page: Page, store: Served) -> dict[str, Any]:
