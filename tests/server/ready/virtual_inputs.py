@@ -33,8 +33,8 @@ def everything(layout: str = "csr") -> AnnData:
     adata.obsm["X_umap_3d"] = rng.normal(size=(n, 3)).astype("f4")
     adata.obsm["X_umap_3d"][5] = np.nan
     adata.obsm["velocity_umap"] = rng.normal(size=(n, 2)).astype("f4")
-    adata.obsm["X_wide"] = rng.normal(size=(n, 30)).astype("f4")
-    graph = np.where(rng.random((n, n)) < 0.1, rng.random((n, n)), 0)
+    adata.obsm["X_wide"] = rng.normal(size=(n, 12)).astype("f4")
+    graph = np.where(rng.random((n, n)) < 0.05, rng.random((n, n)), 0)
     np.fill_diagonal(graph, 0.5)
     adata.obsp["connectivities"] = sparse.csr_matrix(graph)
     adata.obsp["other"] = symmetric(n)
