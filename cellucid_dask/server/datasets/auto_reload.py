@@ -10,7 +10,7 @@ from threading import Lock
 from time import monotonic
 from typing import Any, Final, Generic, Protocol, TypeVar
 
-from cellucid_dask.errors import CellucidDaskError, InputError
+from cellucid_dask.errors import CellucidDaskError, InputError, MachineError
 from cellucid_dask.server.datasets.live import LiveDataset
 from cellucid_dask.server.http.content import Content, ReplacedError
 from cellucid_dask.source.storage.fingerprint import Fingerprint, take_fingerprint
@@ -109,7 +109,9 @@ class ReloadingData(Generic[Opened]):
             previous, self.current = self.current, self._open(state)
             self._refused = None
         except CellucidDaskError as error:
-            self._refused, self._state = error, self._state if Path(self._path).exists() else None
+            self._refused = error
+            if isinstance(error, MachineError) or not Path(self._path).exists():
+                self._state = None  # the same file may be served at the next check
             return
         previous.close()
         if self._started:

@@ -10,6 +10,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Final
 
+from cellucid_dask.errors import refuse_fault
 from cellucid_dask.server.http.content import (
     BINARY,
     JSON,
@@ -73,7 +74,13 @@ class ZarrFiles:
         self._folders: dict[str, _Folder] = {}
 
     def find(self, key: str) -> Content | None:
-        """Content of a key of the store; None when it is none, or is not there."""
+        """Content of a key of the store; None when it is none, or is not there.
+
+        Raises
+        ------
+        MachineError
+            When the machine cannot read it: a reader would take a chunk that is absent for zeros.
+        """
         folder, _, name = key.rpartition("/")
         try:
             known = self._folder(folder)
@@ -87,7 +94,8 @@ class ZarrFiles:
             if known.path is not None:  # a chunk that is no link: nothing else to check
                 found = read_file_content(f"{known.path}/{name}", flags=NO_LINK)
             return self._read(self._base + key, BINARY) if found is None else found
-        except _DAMAGE:
+        except _DAMAGE as error:
+            refuse_fault(error, key)
             return None
 
     def _folder(self, folder: str) -> _Folder:

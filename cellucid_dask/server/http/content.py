@@ -14,6 +14,7 @@ from typing import BinaryIO, Final
 from werkzeug.http import http_date
 from zlib_ng.zlib_ng import crc32
 
+from cellucid_dask.errors import refuse_fault
 from cellucid_dask.server.http.body import LongBody, iter_bytes, iter_file, iter_open_file
 from cellucid_dask.server.http.open_file import OpenFile, file_etag, read_small_file
 from cellucid_dask.server.http.thread_quota import thread_quota
@@ -133,10 +134,16 @@ def read_file_content(
     ----------
     flags
         Additional flags of `os.open`.
+
+    Raises
+    ------
+    MachineError
+        When the machine cannot read it.
     """
     try:
         read, status = read_small_file(path, IN_MEMORY, flags)
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        refuse_fault(error, os.fspath(path))  # it may well be there
         return None
     body: bytes | Path = Path(path) if read is None else read
     size = len(body) if isinstance(body, bytes) else status.st_size

@@ -35,8 +35,8 @@ def consolidate(documents: Documents) -> tuple[str, bytes]:
     return "zarr.json", _dump({**root, "consolidated_metadata": _inline(nodes)})
 
 
-def made_consolidated(store: Store, documents: Documents) -> tuple[str, bytes] | None:
-    """Key and bytes of the consolidated document that a store needs; None when its own is right.
+def made_consolidated(store: Store, documents: Documents) -> dict[str, bytes]:
+    """Consolidated document that a store needs, by its key; empty when its own is right.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def made_consolidated(store: Store, documents: Documents) -> tuple[str, bytes] |
     """
     key, made = consolidate(documents)
     own = read_document(store, key)
-    return None if own is not None and has_same_metadata(own, made) else (key, made)
+    return {} if own is not None and has_same_metadata(own, made) else {key: made}
 
 
 def has_same_metadata(one: bytes, other: bytes) -> bool:

@@ -65,7 +65,7 @@ def _read_folder(root: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         if is_array:
             continue
         for child in (root / head).iterdir():
-            if child.is_dir():
+            if child.is_dir() and not child.name.startswith("."):
                 if child.is_symlink():
                     raise ValueError(f"{head}{child.name} is a link")
                 left.append(f"{head}{child.name}/")

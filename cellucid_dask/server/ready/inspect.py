@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from cellucid_dask.errors import refuse_fault
 from cellucid_dask.exporter.checks.ready.texts import id_fault, text_fault
 from cellucid_dask.ready.facts import SCHEMA
 from cellucid_dask.server.ready.consolidate import made_consolidated
-from cellucid_dask.server.ready.documents import Documents, read_documents
+from cellucid_dask.server.ready.documents import read_documents
 from cellucid_dask.server.ready.readable import can_read_hdf5, can_read_zarr
 from cellucid_dask.server.ready.store import Kind
 from cellucid_dask.source.inputs.mudata import is_mudata, modalities
@@ -39,15 +40,15 @@ class ReadyFacts:
         Of the dataset.
     shape
         (n_cells, n_genes); of a MuData the genes of the modality that the public app opens.
-    documents
-        Metadata documents of a zarr store; empty for HDF5.
+    made
+        Bytes of the consolidated document that a zarr folder needs, by its key; empty if it has it.
     """
 
     kind: Kind
     id: str
     name: str
     shape: tuple[int, int]
-    documents: Documents = field(repr=False)
+    made: dict[str, bytes] = field(default_factory=dict, repr=False)
 
 
 def inspect_ready(store: Store) -> ReadyFacts | None:
@@ -55,32 +56,41 @@ def inspect_ready(store: Store) -> ReadyFacts | None:
 
     Only metadata are read, so that it takes the same time for any number of cells: the record says
     that the rows of a gene are sorted, that the values are finite, and so on.
+
+    Raises
+    ------
+    MachineError
+        When the machine cannot read it.
     """
     try:
-        documents = {} if store.kind == "hdf5" else read_documents(store)
-        if not can_read_zarr(documents):
-            return None
-        if store.kind == "zip" and made_consolidated(store, documents) is not None:
-            return None  # its bytes are served, so that none can be made for it
+        made: dict[str, bytes] = {}
+        if store.kind != "hdf5":
+            documents = read_documents(store)
+            made = made_consolidated(store, documents)
+            # The bytes of an archive are served, so that nothing can be made for it.
+            if not can_read_zarr(documents) or (store.kind == "zip" and made):
+                return None
         with store.open() as root:
             if store.kind == "hdf5" and not can_read_hdf5(root):
                 return None
-            return _read_facts(root, documents)
-    except _UNREADABLE:
+            facts = _read_facts(root, store.kind != "hdf5")
+            return None if facts is None else replace(facts, made=made)
+    except _UNREADABLE as error:
+        refuse_fault(error, store.path)
         return None  # opening it as an AnnData tells what is wrong
 
 
-def _read_facts(root: Any, documents: Documents) -> ReadyFacts | None:
+def _read_facts(root: Any, is_zarr: bool) -> ReadyFacts | None:
     record = find_element(root, PLACE)
     if record is None or is_array(record) or _scalar(record, "schema") != SCHEMA:
         return None
     own_id, name = _scalar(record, "id"), _scalar(record, "name")
     if id_fault(own_id) or text_fault(name):
         return None
-    kind: Kind = "zarr" if documents else "h5ad"
+    kind: Kind = "zarr" if is_zarr else "h5ad"
     parts, first = [root], root
     if is_mudata(root):
-        kind = "mudata-zarr" if documents else "h5mu"
+        kind = "mudata-zarr" if is_zarr else "h5mu"
         names = modalities(root)
         parts = [require_element(root, f"mod/{part}") for part in names]
         opened = next((part for part in names if part.lower() in _EXPRESSION), names[0])
@@ -89,7 +99,7 @@ def _read_facts(root: Any, documents: Documents) -> ReadyFacts | None:
             return None
     if not all(map(_is_by_gene, parts)):
         return None
-    return ReadyFacts(kind, own_id, name, (_length(root, "obs"), _length(first, "var")), documents)
+    return ReadyFacts(kind, own_id, name, (_length(root, "obs"), _length(first, "var")))
 
 
 def _is_by_gene(part: Any) -> bool:

@@ -78,7 +78,8 @@ class _Opener:
         if facts is None:
             return self.open(open_source(store.path, self.options.modality), state, is_current)
         own_id = self.options.dataset_id or facts.id
-        return StoredFile(store, facts, own_id, self.options.dataset_name or facts.name)
+        name = self.options.dataset_name or facts.name
+        return StoredFile(store, facts, own_id, name, is_current)
 
     def read(self, store: Store) -> AnnDataStore:
         """Read a whole file into memory, and open that."""

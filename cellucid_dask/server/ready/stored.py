@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 from cellucid_dask.server.datasets.zarr_files import ZarrFiles
-from cellucid_dask.server.http.content import BINARY, Content, OpenFileContent, bytes_content
-from cellucid_dask.server.ready.consolidate import made_consolidated
+from cellucid_dask.server.http.content import (
+    BINARY,
+    Content,
+    OpenFileContent,
+    ReplacedError,
+    bytes_content,
+)
 from cellucid_dask.server.ready.inspect import ReadyFacts
 from cellucid_dask.server.ready.store import Layout
+from cellucid_dask.source.storage.fingerprint import METADATA
 from cellucid_dask.source.storage.store import Store
 
 _LAYOUTS: Final[dict[str, Layout]] = {"hdf5": "file", "zarr": "folder", "zip": "zip"}
@@ -26,33 +33,46 @@ class StoredFile:
         What it holds.
     dataset_id, name
         What the dataset is called.
+    is_unchanged
+        Whether the file is what it was when it was opened.
     """
 
-    def __init__(self, store: Store, facts: ReadyFacts, dataset_id: str, name: str) -> None:
+    def __init__(
+        self,
+        store: Store,
+        facts: ReadyFacts,
+        dataset_id: str,
+        name: str,
+        is_unchanged: Callable[[], bool],
+    ) -> None:
         self.id, self.name, self.shape, self.kind = dataset_id, name, facts.shape, facts.kind
         self.layout = _LAYOUTS[store.kind]
-        self._file = OpenFileContent(Path(store.path))
-        self._keys: ZarrFiles | None = None
-        self._made: tuple[str, bytes] | None = None
-        if self.layout == "folder":
-            self._keys = ZarrFiles(store, document_type=BINARY)
-            self._made = made_consolidated(store, facts.documents)
+        self._file, self._is_unchanged = OpenFileContent(Path(store.path)), is_unchanged
+        self._keys = ZarrFiles(store, document_type=BINARY) if self.layout == "folder" else None
+        self._made = {key: bytes_content(raw, BINARY) for key, raw in facts.made.items()}
 
     def find(self, key: str) -> Content | None:
-        """Content of a key, of a file the empty one; None when it is not there."""
-        if self._keys is None:
-            return None if key else self._file.find()
-        if self._made is not None and key == self._made[0]:
-            return bytes_content(self._made[1], BINARY)
-        return self._keys.find(key)
+        """Content of a key, of a file the empty one; None when it is not there.
+
+        Raises
+        ------
+        ReplacedError
+            When it is not there because the file changed.
+        """
+        if key in self._made:
+            return self._made[key]
+        content = self._file.find() if self._keys is None else self._keys.find(key)
+        is_chunk = content is None and key.rpartition("/")[2] not in METADATA
+        if is_chunk and not self._is_unchanged():
+            raise ReplacedError(key)  # a reader would take an absent chunk for zeros
+        return content
 
     def describe(self) -> list[str]:
         """Lines that describe it, but for its path."""
         n_cells, n_genes = self.shape
         lines = [f"a ready {self.kind}, {n_cells:,} cells, {n_genes:,} genes"]
-        if self._made is not None:
-            lines.append(f"  {self._made[0]} does not list what is there: the server makes it")
-        return lines
+        made = (f"  {key} does not list what is there: the server makes it" for key in self._made)
+        return [*lines, *made]
 
     def progress(self) -> dict[str, Any]:
         """Nothing has to be made."""

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from live_serving import WATCHING
 from served_ready import KINDS, READY, write_ready
 from serving import serving
 
@@ -46,3 +47,9 @@ def small_chunks() -> Iterator[None]:
         changed.setattr(graph, "ENTRIES", 200)
         changed.setattr(graph_check, "ENTRIES", 200)
         yield
+
+
+@pytest.fixture
+def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the server look at its file ten times as often, so that tests need not wait."""
+    monkeypatch.setattr(WATCHING, "CHECK_INTERVAL", WATCHING.CHECK_INTERVAL / 10)

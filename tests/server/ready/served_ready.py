@@ -22,6 +22,7 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 NAMED = {"dataset_id": "an-atlas.1", "dataset_name": "An atlas"}
 READY: dict[str, Any] = {"protocol": "ready", "viewer": "none"}
+ROOTS = {"two.zarr": ".zmetadata", "three.zarr": "zarr.json"}  # consolidated documents
 N_CELLS, N_GENES = 220, 14
 
 
@@ -42,3 +43,12 @@ def dataset(server: Any) -> dict[str, Any]:
 def store_url(server: Any) -> str:
     """Path of the store that the server names."""
     return "/" + str(dataset(server)["anndata"]["file"]["url"])
+
+
+def forget(folder: Path) -> None:
+    """Leave the consolidated metadata of a store out."""
+    (folder / ".zmetadata").unlink(missing_ok=True)
+    if (folder / "zarr.json").exists():
+        document = json.loads((folder / "zarr.json").read_bytes())
+        del document["consolidated_metadata"]
+        (folder / "zarr.json").write_text(json.dumps(document))
