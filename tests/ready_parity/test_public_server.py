@@ -12,13 +12,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from ready_inputs import IDENTITY, INPUTS
 from ready_oracle import ReadyOracle
 from ready_sides import FORMATS, save, write_ours
+from serving import ask, serving
 
 PATIENCE = 120.0  # seconds
+CORS = (
+    "Access-Control-Allow-Origin",
+    "Access-Control-Allow-Methods",
+    "Access-Control-Allow-Headers",
+    "Access-Control-Expose-Headers",
+)
 
 
 @contextmanager
@@ -85,3 +93,28 @@ def test_the_public_server_serves_our_file(
             raw = ours[name].read_bytes()
             assert file["size"] == len(raw)
             assert _get(f"{address}{file['url']}", Range="bytes=100-999") == raw[100:1000]
+        with serving(ours[name], protocol="ready", viewer="none") as server:
+            compare(urlsplit(address).port or 0, server.port, f"/{file['url']}")
+
+
+def compare(theirs: int, ours: int, url: str) -> None:
+    """Compare responses of two servers of the same file, but for their tags and dates."""
+    paths = [url, f"{url}X/data/0", f"{url}.zmetadata", f"{url}zarr.json", f"{url}absent"]
+    for path in (*paths, "/_cellucid/datasets", "/_cellucid/info"):
+        for header in (None, "bytes=5-9", "bytes=-9", "bytes=9-5", "bytes=0-1,3-4", "bytes=a"):
+            for method in ("GET", "HEAD"):
+                asked = {} if header is None or "anndata/" not in path else {"Range": header}
+                asked["Origin"] = "https://www.cellucid.com"
+                one, other = (ask(port, path, asked, method=method) for port in (theirs, ours))
+                for named in ("Content-Range", *CORS):
+                    assert other.get(named) == one.get(named), (path, header, method)
+                assert other.status == one.status, (path, header, method)
+                if one.status < 400:
+                    assert other.get("Content-Type") == one.get("Content-Type"), path
+                    assert (
+                        other.get("Content-Length") == one.get("Content-Length") or "info" in path
+                    )
+                if one.status < 400 and "info" not in path:
+                    assert other.body == one.body, (path, header, method)
+                if "info" in path and method == "GET":
+                    assert {*json.loads(other.body)} == {*json.loads(one.body)}

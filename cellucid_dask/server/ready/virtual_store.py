@@ -29,7 +29,7 @@ from cellucid_dask.ready.zarr_documents import zarr_documents
 from cellucid_dask.ready.zarr_keys import parse_chunk_name
 from cellucid_dask.server.datasets.temporary_folder import naming_the_disk
 from cellucid_dask.server.http.cache import ContentCache, OncePerKey
-from cellucid_dask.server.http.content import BINARY, IN_MEMORY, JSON, Content, ReplacedError
+from cellucid_dask.server.http.content import BINARY, IN_MEMORY, Content, ReplacedError
 from cellucid_dask.server.ready.memory_budget import MemoryBudget
 
 ROOT: Final = ".zmetadata"  # the document that a client opens the store by
@@ -172,7 +172,7 @@ class VirtualStore:
         document = listing.documents.get(key)
         if document is None:
             return None
-        return Content(document, len(document), self._tag, JSON)
+        return Content(document, len(document), self._tag, BINARY)
 
     def _find_chunk(self, key: str, node: ArrayNode, number: int) -> Content:
         if node.path in _X:

@@ -21,7 +21,8 @@ import zarr
 from live_inputs import rich
 from multimodal import write_mudata
 from oracle import silent
-from served_ready import KINDS, N_CELLS, N_GENES, NAMED
+from served_ready import KINDS, N_CELLS, N_GENES, NAMED, READY, dataset
+from serving import ask, serving
 from zarr.codecs import BloscCodec, BytesCodec
 
 from cellucid_dask.server.ready.inspect import ReadyFacts, inspect_ready
@@ -327,3 +328,12 @@ def mudata_with_record(path: Path, parts: dict[str, ad.AnnData]) -> Path:
     elif path.is_dir():
         ad.io.write_elem(zarr.open_group(made, mode="r+"), "uns/cellucid", RECORD)
     return made
+
+
+def test_a_mudata_goes_out_as_it_lies(modalities: dict[str, ad.AnnData], tmp_path: Path) -> None:
+    path = mudata_with_record(tmp_path / "a.h5mu", modalities)
+    with serving(path, **READY) as server:
+        url = f"_cellucid/anndata/{NAMED['dataset_id']}.h5mu"
+        file = {"url": url, "kind": "h5mu", "layout": "file", "size": path.stat().st_size}
+        assert dataset(server)["anndata"]["file"] == file
+        assert ask(server, f"/{url}").body == path.read_bytes()
