@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.serve.clients import Expected, Tally, run_clients
+from benchmarks.serve.ready_first import HEADER, format_row, measure_ready_first
 from benchmarks.serve.ready_load import (
     DATASETS,
     OURS,
@@ -84,6 +85,17 @@ def test_a_response_that_is_not_the_expected_one_is_an_error(
     first: Expected = CASES["zarr chunks"][1](files["zarr"], port)[0]
     wrong = replace(first, **changes)  # type: ignore[arg-type]
     assert run_clients(port, [wrong], 0.3, 2).errors > 0
+
+
+@pytest.mark.parametrize("kind", ["zarr", "h5ad"])
+def test_genes_are_requested_as_the_app_does(
+    kind: str, files: dict[str, Path], tmp_path: Path
+) -> None:
+    run = measure_ready_first(files[kind], tmp_path, 20)
+    assert 0 < run.datasets < run.indptr
+    assert run.requests >= 2  # at least a chunk of the values and one of the cells
+    assert 0 < run.median_ms <= run.p95_ms
+    assert format_row(kind, [run]).count("|") == HEADER.splitlines()[-1].count("|")
 
 
 def load_of(rate: int, errors: int = 0, end: int = 100) -> Load:

@@ -20,7 +20,6 @@ LIMITS: dict[str, Any] = {
     "backlog": 128,
     "connections": 64,
     "threads": 4,
-    "io_threads": 2,
     "header_bytes": 32_768,
     "idle_ms": 15_000,
 }

@@ -47,8 +47,6 @@ class GranianThreads(MTServer):  # type: ignore[misc]
         Largest number of connections at a time.
     threads
         Largest number of requests at a time.
-    io_threads
-        Threads that send and receive.
     header_bytes
         Largest size of a request line with its headers, bytes.
     idle_ms
@@ -63,7 +61,6 @@ class GranianThreads(MTServer):  # type: ignore[misc]
         backlog: int,
         connections: int,
         threads: int,
-        io_threads: int,
         header_bytes: int,
         idle_ms: int,
     ) -> None:
@@ -73,7 +70,7 @@ class GranianThreads(MTServer):  # type: ignore[misc]
             http=HTTPModes.http1,
             http1_settings=HTTP1Settings(header_read_timeout=idle_ms, max_buffer_size=header_bytes),
             runtime_mode=RuntimeModes.mt,
-            runtime_threads=io_threads,
+            runtime_threads=1,  # a second one wakes more threads, which wait for the interpreter
             blocking_threads=threads,
             backlog=backlog,
             backpressure=connections,

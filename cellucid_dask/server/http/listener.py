@@ -25,7 +25,6 @@ PORT_ATTEMPTS: Final = 100  # the requested port and those after it
 BACKLOG: Final = 1024  # connections that the kernel queues until the server accepts them
 CONNECTIONS: Final = 1024  # connections at a time
 THREADS: Final = 64  # requests at a time
-IO_THREADS: Final = 2  # send and receive: to copy the bodies keeps one of them busy
 HEADERS: Final = 32_768  # bytes of a request line and its headers
 IDLE_MS: Final = 15_000  # for the headers of a request, and for the next request
 STALLED_MS: Final = 20_000  # for a client that reads no byte of a response
@@ -99,7 +98,6 @@ class Listener:
             backlog=BACKLOG,
             connections=CONNECTIONS,
             threads=THREADS,
-            io_threads=IO_THREADS,
             header_bytes=HEADERS,
             idle_ms=IDLE_MS,
         )
