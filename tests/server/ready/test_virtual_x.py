@@ -14,6 +14,7 @@ from layouts import store_anew, untidy
 from scipy import sparse
 from virtual_x import check_x, opened, store_nodes, with_points
 
+from cellucid_dask.exporter.planning import cuts
 from cellucid_dask.native.library import SWITCH
 from cellucid_dask.ready import layout
 
@@ -24,8 +25,10 @@ DTYPES = ("?", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8")
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Genes are in many chunks, and chunks hold many genes."""
+    """Genes are in many chunks, chunks hold many genes, and cells are read in many row chunks."""
     monkeypatch.setattr(layout, "SLICED", 64)
+    monkeypatch.setattr(cuts, "CHUNK_NNZ", 60)
+    monkeypatch.setattr(cuts, "LEAST_NNZ", 60)
 
 
 def stored(matrix: Any, folder: Path, kind: str, **how: Any) -> Any:
@@ -151,10 +154,10 @@ def test_a_dense_matrix_in_any_order(
 
 @pytest.mark.parametrize("index", [True, False])
 @pytest.mark.parametrize("form", ["csr", "csc", "dense", "rows", "dense rows"])
-@pytest.mark.parametrize("dtype", ["f4", "i8"])
+@pytest.mark.parametrize("dtype", ["f4", "i8", "u2"])
 def test_kept_cells_and_chosen_genes(tmp_path: Path, form: str, dtype: str, index: bool) -> None:
     """NaN in cells and genes that are left out is none of its business."""
-    matrix = some(dtype, large=dtype == "i8").astype("f4" if dtype == "f4" else "i8")
+    matrix = some(dtype, large=dtype == "i8")
     points = np.ones((matrix.shape[0], 2), "f4")
     points[[0, 5, 6, 7, 60, 149]] = np.nan
     if dtype == "f4":
