@@ -91,7 +91,7 @@ def test_service_paths_of_an_export(server: CellucidServer) -> None:
         assert reply.get("Content-Type") == "application/json"
         assert ask(server, f"/_cellucid/{name}/").status == 404
         assert ask(server, f"/_cellucid/{name}.json").status == 404
-    for name in ("", "x", "zarr/", "zarr/zarr.json", "zarr/.zgroup", "page/", "page/nothing.js"):
+    for name in ("", "x", "zarr/", "zarr/zarr.json", "zarr/.zgroup", "page/nothing.js"):
         assert ask(server, "/_cellucid/" + name).status == 404
 
 
