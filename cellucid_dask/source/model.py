@@ -69,7 +69,8 @@ class Source:
     all_cells, selection
         Where some cells are left out: the source of all cells, and the rows that are selected.
     record
-        ``uns['cellucid']`` of an AnnData in memory; None where it is in the file, if anywhere.
+        ``uns['cellucid']`` of an AnnData in memory, or why it cannot be read; None where it is in
+        the file, if anywhere.
     notes, warnings
         What was left out when it was opened, and what the user should know of it.
     """

@@ -7,7 +7,13 @@ from typing import Any, Final
 
 import numpy as np
 
-from cellucid_dask.errors import InputError, ReadError, refuse_fault
+from cellucid_dask.errors import (
+    CellucidDaskError,
+    InputError,
+    MachineError,
+    ReadError,
+    refuse_fault,
+)
 from cellucid_dask.source.model import Source
 from cellucid_dask.source.storage.damage import DAMAGE, describe_damage
 from cellucid_dask.source.storage.elements import (
@@ -43,6 +49,8 @@ def read_record(source: Source) -> dict[str, Any]:
     """
     if source.record is not None or source.path is None:
         record = {} if source.record is None else source.record
+        if isinstance(record, CellucidDaskError):
+            raise record
         if not isinstance(record, Mapping):
             what = f"is a {type(record).__name__}, not a dict"
             raise InputError(what, where=PLACE, fix=_REPAIR)
@@ -60,6 +68,22 @@ def read_record(source: Source) -> dict[str, Any]:
         refuse_fault(error, where)
         what, _ = describe_damage(error)
         raise ReadError(what, where=where, fix=_REPAIR) from error
+
+
+def record_or_error(source: Source) -> dict[str, Any] | CellucidDaskError:
+    """Record of the input, or why it cannot be read.
+
+    Raises
+    ------
+    MachineError
+        When the machine is at fault, and not the data.
+    """
+    try:
+        return read_record(source)
+    except MachineError:
+        raise
+    except CellucidDaskError as error:
+        return error
 
 
 def _read_members(group: Any, keys: Iterable[str] = _KEYS) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from cellucid_dask.source.inputs.anndata_file import dataset_name
 from cellucid_dask.source.inputs.in_memory import read_into_memory
 from cellucid_dask.source.model import Source
 from cellucid_dask.source.open import open_source
+from cellucid_dask.source.record import record_or_error
 from cellucid_dask.source.storage.store import Store, locate_store
 
 _FORMATS: Final = {"hdf5": "h5ad", "zarr": "zarr", "zip": "zarr"}
@@ -139,6 +140,7 @@ def read_whole_source(
     if options.modality is not None:
         fix = "leave one of them out"
         raise InputError("--no-backed and --modality cannot both be given", fix=fix)
-    missing = find_missing(open_source(store.path))
+    file = open_source(store.path)
+    missing, record = find_missing(file), record_or_error(file)
     source = open_source(read_into_memory(store))
-    return replace(source, name=dataset_name(store.path)), missing
+    return replace(source, name=dataset_name(store.path), record=record), missing

@@ -84,7 +84,7 @@ class ValueTally:
             return True, True, True
         with np.errstate(invalid="ignore"):
             low, high = float(values.min()), float(values.max())
-        finite = low >= -LARGEST and high <= LARGEST  # or one is NaN
+        finite = low > -LARGEST and high < LARGEST  # else one is NaN, or may have been beyond
         # Above, float32 skips whole numbers; what it shows as this one may have been above.
         small = max(-low, high) < LARGEST_EXACT
         return finite, self._undecided and self._whole and are_whole(values), small

@@ -97,7 +97,7 @@ def _matrix(value: Any, key: str, store: Store | None) -> Any:
 
 
 def read_into_memory(store: Store) -> Any:
-    """Read an AnnData file into memory, but for what is never shown, such as ``uns``.
+    """Read an AnnData file into memory, but for ``uns`` and what is never shown.
 
     Raises
     ------

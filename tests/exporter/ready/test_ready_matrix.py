@@ -113,6 +113,14 @@ def test_values_that_are_not_finite_are_refused(
     run_matrix(path, tmp_path / "other", genes=["g30", "g2"])
 
 
+def test_infinite_float16_is_told_with_its_column(tmp_path: Path) -> None:
+    """The largest float32 is infinite as float16."""
+    dense = random_matrix(seed=2).toarray().astype("f2")
+    dense[70, 13] = np.inf
+    with pytest.raises(InputError, match=r": 1 infinite \(.*, column 13\)"):
+        run_matrix(save(dense, tmp_path, "h5ad"), tmp_path / "run")
+
+
 @pytest.mark.parametrize("kind", ["h5ad", "zarr", "memory"])
 @pytest.mark.parametrize("dtype", ["f4", "f8", "i4", "u1", "?"])
 def test_a_dense_matrix_stays_dense(

@@ -180,7 +180,7 @@ def test_counts_that_do_not_fit_the_matrix_are_refused(tmp_path: Path, file: Pat
 
 
 @pytest.mark.parametrize("index", [True, False])
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e300])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e300, 3.4028235e38])
 @pytest.mark.parametrize("form", ["csr", "csc", "dense"])
 def test_values_that_ready_files_do_not_hold_are_refused(
     tmp_path: Path, form: str, value: float, index: bool

@@ -102,7 +102,8 @@ def _refuse(
     flat = values.reshape(-1)
     with np.errstate(invalid="ignore"):
         n_nan, n_inf = int(np.isnan(flat).sum()), int(np.isinf(flat).sum())
-        wrong = np.flatnonzero(~(np.abs(flat) <= LARGEST))
+        # Not LARGEST itself, which float16 takes for Inf.
+        wrong = np.flatnonzero(~(np.abs(flat) <= np.float32(LARGEST)))
     kinds = {"NaN": n_nan, "infinite": n_inf, "beyond float32": wrong.size - n_nan - n_inf}
     told = ", ".join(f"{n:,} {kind}" for kind, n in kinds.items() if n)
     found = np.unique(np.asarray(columns(wrong)))
