@@ -199,6 +199,11 @@ class CellucidServer:
     def _has_page(self) -> bool:
         return self.app.serving.viewer != "none"
 
+    def _data_url(self) -> str:
+        """URL that lists the data, with the token: without a page, the root responds with 404."""
+        query = "" if self.app.token is None else f"?token={self.app.token.secret}"
+        return f"{self.url}/_cellucid/datasets{query}"
+
     def _announce(self, requested_port: int) -> None:
         serving, hosted = self.app.serving, self.app.hosted
         if serving.quiet:
@@ -213,9 +218,10 @@ class CellucidServer:
         if self.port != requested_port and requested_port:
             lines.append(f"port {requested_port} is in use: using {self.port}")
         local_url = f"http://localhost:{self.port}{serving.base_path}"
+        shown_url = self.viewer_url if self._has_page() else self._data_url()
         lines += open_lines(
-            self.viewer_url,
-            self.viewer_url.replace(self.url, local_url, 1),
+            shown_url,
+            shown_url.replace(self.url, local_url, 1),
             tunnel_command(self.host, self.port),
             has_page=self._has_page(),
         )

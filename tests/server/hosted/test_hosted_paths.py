@@ -211,7 +211,10 @@ def test_a_server_of_data_only(exported: Path, capsys: pytest.CaptureFixture[str
         assert ask(server, MAIN).status == 404
         assert ask(server, "/obs_manifest.json").status == 200
         assert ask(server, "/_cellucid/health").status == 200
-        assert f"no page, data only: {server.url}/" in capsys.readouterr().out.splitlines()
+        assert (
+            f"no page, data only: {server.url}/_cellucid/datasets"
+            in capsys.readouterr().out.splitlines()
+        )
 
 
 def test_what_is_printed_of_the_hosted_page(
