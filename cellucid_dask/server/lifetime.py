@@ -23,6 +23,7 @@ from cellucid_dask.server.announce import (
 )
 from cellucid_dask.server.datasets.served import ServedData
 from cellucid_dask.server.http.listener import Listener, bind
+from cellucid_dask.server.progress_lines import progress_lines
 from cellucid_dask.server.wsgi import build_app
 
 NO_EXPORTS: Final = (
@@ -142,6 +143,10 @@ class CellucidServer:
             self._stop_after_main_thread(self._listener, self._stopped)
             self.app.data.start()
             self._announce(requested_port)
+            if self.opened.speaks_ready and not self.app.serving.quiet:
+                threading.Thread(
+                    target=self._tell_progress, args=(self._stopped,), daemon=True
+                ).start()
             if self._has_page() and self.app.serving.open_browser and has_browser():
                 webbrowser.open(self.viewer_url)
         except BaseException:
@@ -203,6 +208,11 @@ class CellucidServer:
         """URL that lists the data, with the token: without a page, the root responds with 404."""
         query = "" if self.app.token is None else f"?token={self.app.token.secret}"
         return f"{self.url}/_cellucid/datasets{query}"
+
+    def _tell_progress(self, stopped: threading.Event) -> None:
+        """Print what the public app waits for: its protocol has no place for it."""
+        for line in progress_lines(lambda: self.opened.index_progress(), stopped.wait):
+            write_lines(sys.stdout, [line])
 
     def _announce(self, requested_port: int) -> None:
         serving, hosted = self.app.serving, self.app.hosted
