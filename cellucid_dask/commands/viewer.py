@@ -18,7 +18,7 @@ from cellucid_dask.errors import ReadError
 if TYPE_CHECKING:
     from cellucid_dask.server.hosted.kept import KeptBuild
 
-FETCH = "run cellucid-dask viewer fetch"
+FETCH = "run cellucid-dask viewer fetch; for a site of your own, with --viewer-url"
 KEPT = "cellucid_dask.server.hosted.kept"
 one_site = click.option(
     "--viewer-url", metavar="URL", help="Only this site of the hosted page. [default: all]"

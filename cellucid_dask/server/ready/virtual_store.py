@@ -143,7 +143,11 @@ class VirtualStore:
         n_cells, n_genes = self.shape
         notes = [f"  {line}" for line in self.catalog.notes]
         warnings = [f"warning: {line}" for line in self.catalog.warnings]
-        return [f"made on demand, {n_cells:,} cells, {n_genes:,} genes", *notes, *warnings]
+        return [
+            f"a zarr store made on demand, {n_cells:,} cells, {n_genes:,} genes",
+            *notes,
+            *warnings,
+        ]
 
     # ------------------------------------------------------------------------------------ content
 

@@ -19,7 +19,9 @@ from cellucid_dask.ready.facts import LARGEST_EXACT, may_need_float64
 STEP: Final = 1 << 16  # values that are looked at together
 SHOWN: Final = 3  # columns that a message names
 LARGEST: Final = float(np.finfo(np.float32).max)
-REPAIR: Final = "repair or remove these values; only the format folder shows them as missing"
+REPAIR: Final = (
+    "repair or remove these values; the format folder and the built-in page show them as missing"
+)
 
 
 @dataclass(frozen=True, slots=True)
