@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import zipfile
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Final
 
-from cellucid_dask.errors import refuse_fault
+from cellucid_dask.errors import ReadError, refuse_fault
 from cellucid_dask.server.http.content import (
     BINARY,
     JSON,
@@ -80,6 +81,8 @@ class ZarrFiles:
         ------
         MachineError
             When the machine cannot read it: a reader would take a chunk that is absent for zeros.
+        ReadError
+            When a chunk is damaged, or a link that leads to no file in the store.
         """
         folder, _, name = key.rpartition("/")
         try:
@@ -93,10 +96,24 @@ class ZarrFiles:
             found = None
             if known.path is not None:  # a chunk that is no link: nothing else to check
                 found = read_file_content(f"{known.path}/{name}", flags=NO_LINK)
-            return self._read(self._base + key, BINARY) if found is None else found
+            return self._find_chunk(key, known) if found is None else found
         except _DAMAGE as error:
             refuse_fault(error, key)
             return None
+
+    def _find_chunk(self, key: str, folder: _Folder) -> Content | None:
+        """A chunk that is absent, a link, or in an archive."""
+        try:
+            found, is_bad = self._read(self._base + key, BINARY), False
+        except (RuntimeError, zipfile.BadZipFile):  # links in a circle, or damage
+            found, is_bad = None, True
+        if found is None and not self._is_archive:
+            place = self._root / self._base / key
+            is_bad = place.is_symlink() or (folder.path is None and os.path.lexists(place))
+        if is_bad:
+            what = "is damaged, or a link that leads to no file in the store"
+            raise ReadError(what, where=f"{self._root}, {key}", fix="put the chunk itself there")
+        return found
 
     def _folder(self, folder: str) -> _Folder:
         """What is known of a folder; looked at once a second, for many chunks."""

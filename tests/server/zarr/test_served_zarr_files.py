@@ -132,6 +132,11 @@ def refused(reply: Reply) -> bool:
     return 400 <= reply.status < 500 and SECRET not in reply.body
 
 
+def is_error(reply: Reply) -> bool:
+    """Whether a reader sees that a chunk is there: it would take one that is absent for zeros."""
+    return reply.status == 503 and SECRET not in reply.body
+
+
 STRAY = ("notes.txt", ".env", ".htpasswd", ".DS_Store", "0.bak", "0~", ".zgroup.swp",
          "zarr.json.tmp", "X/notes.txt", "X/data/.0.part", "X/data/0.abcdef.partial",
          ".git/config", "id_rsa", "X/data/c0", "X/data/0.", "X/data/.0", "README.md",
@@ -182,15 +187,17 @@ def test_links_that_leave_the_store_are_not_followed(littered: tuple[Any, Path])
     (path / "X" / "data" / "778").symlink_to("../../../outside/0")
     (path / "obsm" / "up").symlink_to("../..")
     (path / "X" / "data" / "780").symlink_to("/dev/zero")
-    for key in ("linked/0", "linked/zarr.json", "linked/.zgroup", "X/data/777", "X/data/778",
-                "obsm/up/zarr.json", "obsm/up/.zgroup", "obsm/up/0", "X/data/780"):  # fmt: skip
+    for key in ("linked/0", "linked/zarr.json", "linked/.zgroup",
+                "obsm/up/zarr.json", "obsm/up/.zgroup", "obsm/up/0"):  # fmt: skip
         assert refused(ask(server, f"{ROOT}/{key}")), key
+    for key in ("X/data/777", "X/data/778", "X/data/780"):
+        assert is_error(ask(server, f"{ROOT}/{key}")), key
 
 
 def test_a_link_onto_itself_is_no_chunk(littered: tuple[Any, Path]) -> None:
     server, path = littered
     (path / "X" / "data" / "779").symlink_to(path / "X" / "data" / "779")
-    assert refused(ask(server, f"{ROOT}/X/data/779"))
+    assert is_error(ask(server, f"{ROOT}/X/data/779"))
 
 
 def test_links_within_the_store_are_followed(littered: tuple[Any, Path]) -> None:
@@ -240,3 +247,15 @@ def test_members_of_an_archive_that_are_no_part_of_the_store(tmp_path: Path) -> 
         for name in names:
             assert refused(ask(server, f"{ROOT}/{name}")) or name == "C:/0", name
         assert ask(server, f"{ROOT}/zarr.json").status == 200
+
+
+def test_a_damaged_chunk_of_an_archive_is_not_absent(tmp_path: Path) -> None:
+    path = write_zarr(atlas_of(), tmp_path / "a.zarr.zip", "v2")
+    with zipfile.ZipFile(path) as archive:
+        member = archive.getinfo("X/data/0")
+    damaged = bytearray(path.read_bytes())
+    damaged[member.header_offset + 30 + len(member.filename) + member.compress_size // 2] ^= 1
+    path.write_bytes(damaged)
+    with serving(path, index=False) as server:
+        assert is_error(ask(server, f"{ROOT}/X/data/0"))
+        assert ask(server, f"{ROOT}/X/data/.zarray").status == 200
