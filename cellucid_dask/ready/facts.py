@@ -66,6 +66,8 @@ READER_ZARR3_CODECS: Final = frozenset(
     | {"gzip", "zstd", "blosc", "crc32c"}
     | {f"numcodecs.{name}" for name in READER_ZARR2_COMPRESSORS}
 )
+# Encodings of newer versions of anndata, of which it is not known whether the reader has them.
+UNKNOWN_TO_READER: Final = frozenset({"nullable-string-array"})
 
 LONGEST_KEY: Final = 255  # bytes of a file name
 FORBIDDEN: Final = re.compile(r'[/\\<>:"|?*\x00-\x1f]')  # characters that no key may hold

@@ -12,8 +12,10 @@ from cellucid_dask.ready.facts import (
     READER_ZARR2_COMPRESSORS,
     READER_ZARR2_FILTERS,
     READER_ZARR3_CODECS,
+    UNKNOWN_TO_READER,
 )
 from cellucid_dask.server.ready.documents import Documents, is_array_document
+from cellucid_dask.source.storage.elements import encoding_of
 
 
 def can_read_hdf5(root: h5py.File) -> bool:
@@ -23,7 +25,9 @@ def can_read_hdf5(root: h5py.File) -> bool:
         if not isinstance(link, h5py.HardLink):
             return name  # leads to another place, or to another file
         element = root[name]
-        return name if isinstance(element, h5py.Dataset) and not _can_read(element) else None
+        if isinstance(element, h5py.Dataset):
+            return None if _can_read(element) else name
+        return name if encoding_of(element) in UNKNOWN_TO_READER else None
 
     return root.visititems_links(find_fault) is None
 
@@ -37,13 +41,17 @@ def _can_read(dataset: h5py.Dataset) -> bool:
 
 
 def can_read_zarr(documents: Documents) -> bool:
-    """Whether the arrays of a store have codecs that the reader undoes.
+    """Whether the arrays of a store have codecs that the reader undoes, and it knows its elements.
 
     Raises
     ------
     TypeError, KeyError, AttributeError
         When a document is not that of an array.
     """
+    for key, document in documents.items():
+        attributes = document if key.endswith(".zattrs") else document.get("attributes", {})
+        if attributes.get("encoding-type") in UNKNOWN_TO_READER:
+            return False
     arrays = (document for key, document in documents.items() if is_array_document(key, document))
     return all(
         _knows_codecs(array["codecs"]) if "codecs" in array else _knows_version_2(array)
