@@ -134,7 +134,8 @@ class GeneIndex:
         done = {spill.first for spill in spills}
         rest = [chunk for chunk in self._chunks if missing and chunk[0] not in done]
         scanned = scan_chunks(self.matrix, missing, rest, self._threads, self._stopped)
-        found |= {gene: a + b for gene, a, b in zip(missing, spilled, scanned, strict=True)}
+        for gene, a, b in zip(missing, spilled, scanned, strict=True):
+            found[gene] = sorted(a + b, key=lambda piece: piece[0])  # in the order of the cells
         return [found[column] for column in columns]
 
     @cached_property
