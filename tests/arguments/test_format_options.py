@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
-from atlas import atlas
-from click.testing import CliRunner
+from atlas import atlas, here
 
 from cellucid_dask import CellucidDaskError, check, export, prepare, serve
-from cellucid_dask.commands.cli import cli
 from cellucid_dask.errors import OptionError, Problem
 from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.options.keywords import read_export_options
@@ -84,19 +83,17 @@ def test_options_of_the_folder_are_refused_when_they_are_given() -> None:
     assert not problems_of(format="zarr", var_quantization=None, preview=None), "asks for nothing"
 
 
-def test_the_command_knows_what_was_given() -> None:
-    told = CliRunner().invoke(cli, ["check", "nowhere", "--format", "zarr"])
-    assert [*problems(told.exception)] == ["nowhere"]
-    options = ["--format", "h5ad", "--compression", "6", "--obs-quantization", "8"]
-    told = CliRunner().invoke(cli, ["export", "nowhere", *options, "--var-quantization", "none"])
-    assert [*problems(told.exception)] == ["--compression", "--obs-quantization", "nowhere"]
-    told = CliRunner().invoke(cli, ["export", "nowhere"])
-    assert [*problems(told.exception)] == ["nowhere"], "defaults are not given"
+def test_the_command_knows_what_was_given(capfd: pytest.CaptureFixture[str]) -> None:
+    def places(*words: str) -> list[str]:
+        told = here(capfd, *words)
+        assert told.code == 2
+        return re.findall(r"^(?:error|\d+[.:]?):? (\S+): ", told.err, re.MULTILINE)
 
-
-def problems(error: BaseException | None) -> list[str]:
-    assert isinstance(error, CellucidDaskError)
-    return [problem.where for problem in error.problems]
+    assert places("check", "nowhere", "--format", "zarr") == ["nowhere"]
+    options = ("--format", "h5ad", "--compression", "6", "--obs-quantization", "8")
+    found = places("export", "nowhere", *options, "--var-quantization", "none")
+    assert found == ["--compression", "--obs-quantization", "nowhere"]
+    assert places("export", "nowhere") == ["nowhere"], "defaults are not given"
 
 
 def test_messages_name_arguments() -> None:
@@ -108,11 +105,11 @@ def test_messages_name_arguments() -> None:
         export(atlas(cells=20, genes=3), format="zarr", shards=True)
 
 
-def test_a_server_has_no_format() -> None:
+def test_a_server_has_no_format(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(CellucidDaskError, match="'format': is of export"):
         serve("nowhere", format="zarr")
-    told = CliRunner().invoke(cli, ["serve", "nowhere", "--format", "zarr"])
-    assert "No such option '--format'" in told.output
+    told = here(capfd, "serve", "nowhere", "--format", "zarr")
+    assert "No such option '--format'" in told.err
 
 
 def test_prepare_writes_a_folder() -> None:

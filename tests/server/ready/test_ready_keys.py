@@ -59,6 +59,15 @@ def littered(
         yield folder, server
 
 
+def test_a_link_that_leaves_the_store_is_an_error(littered: tuple[Path, CellucidServer]) -> None:
+    """Not 404, which a reader takes for a chunk of zeros; nor what it leads to."""
+    _, server = littered
+    for method in ("GET", "HEAD"):
+        reply = ask(server, store_url(server) + "X/data/9", method=method)
+        assert reply.status == 503
+        assert b"secret" not in reply.body
+
+
 @pytest.mark.parametrize(
     "key",
     [
@@ -69,7 +78,6 @@ def littered(
         "X/data/",
         "X/data/7",
         "X/data/8",
-        "X/data/9",
         "X/data/99",
         "X/data/-1",
         "X/data/0/",
