@@ -6,11 +6,9 @@ for these. They come from the gene index where there is one, else from a pass ov
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
-from concurrent.futures import CancelledError
 from pathlib import Path
-from threading import BoundedSemaphore, Condition, Event, Thread
+from threading import BoundedSemaphore, Condition, Event
 from typing import Any, Final
 
 import numpy as np
@@ -18,14 +16,13 @@ from cachetools import LRUCache, cached
 from numpy.typing import NDArray
 
 from cellucid_dask.compute.machine import cores
-from cellucid_dask.errors import InputError, ReadError
+from cellucid_dask.errors import ReadError
 from cellucid_dask.exporter.checks.genes import Genes
 from cellucid_dask.exporter.stages.ready.matrix.dense import read_strip
 from cellucid_dask.ready.encode import encode_chunk
 from cellucid_dask.ready.layout import MatrixLayout
 from cellucid_dask.ready.nodes import ArrayNode
 from cellucid_dask.server.datasets.gene_reader import GeneReader
-from cellucid_dask.server.gene_index.failure import is_shutdown_error
 from cellucid_dask.server.http.cache import OncePerKey
 from cellucid_dask.server.ready.entries import (
     Entries,
@@ -37,19 +34,14 @@ from cellucid_dask.server.ready.entries import (
     join_entries,
     read_column_entries,
 )
-from cellucid_dask.server.ready.index_counts import SpillCounts, count_by_index
-from cellucid_dask.server.ready.kept_counts import KeptCounts
-from cellucid_dask.server.ready.value_counts import MatrixPass, ValueCounts, count_values
+from cellucid_dask.server.ready.found_counts import FoundCounts
 from cellucid_dask.server.ready.virtual_store import VirtualExpression
 from cellucid_dask.source.arrays.dense_matrix import DenseMatrix
 from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
 from cellucid_dask.source.model import Source
 from cellucid_dask.source.rows.row_selection import RowSelection
 
-log = logging.getLogger("cellucid_dask.server")
-
 ENTRY_BYTES: Final = 16  # of a value and its cell, at most
-WAIT_SECONDS: Final = 0.1  # between two checks whether the index tells
 CACHE_PART: Final = 4  # of the memory, for entries that the next chunks need too
 
 
@@ -78,18 +70,11 @@ class _Expression:
         room: int,
         folder: Path | None,
     ) -> None:
-        self._genes, self._selection, self._reader, self._room = genes, selection, reader, room
-        self._kept = None if folder is None else KeptCounts(folder, genes, selection)
+        self._genes, self._reader = genes, reader
         self._once, self._stopped = OncePerKey(), Event()
-        self._pass = MatrixPass(room, self._stopped)
-        self._state, self._attempt = "off", 0
+        self._counts = FoundCounts(genes, selection, reader, room, folder, self._stopped)
         self._busy = BoundedSemaphore(max(2, cores()))  # chunks in preparation take memory
         self._exact = ExactPieces(genes, room, self._stopped)
-        self._spilled: SpillCounts | None = None
-        if reader is not None and genes.matrix.is_sparse:
-            n_cells = genes.matrix.shape[0] if selection is None else selection.n_stored
-            self._spilled = SpillCounts(genes, selection, n_cells)
-            reader.watch(self._spilled)
         # Each gene fits: it has many chunks, and is read once for all of them.
         n_bytes = max(room // CACHE_PART, genes.matrix.shape[0] * ENTRY_BYTES)
         held: LRUCache[Any, Any] = LRUCache(n_bytes, getsizeof=_memory)
@@ -101,7 +86,7 @@ class _Expression:
         """Start to build the index, and to count the values."""
         if self._reader is not None:
             self._reader.start()
-        Thread(target=self._count_ahead, name="expression counts", daemon=True).start()
+        self._counts.start()
 
     def stop(self) -> None:
         """End what runs, and the reader with it."""
@@ -111,80 +96,9 @@ class _Expression:
         self._exact.close()
 
     def progress(self) -> dict[str, Any]:
-        """Progress of the index, and of the counts.
-
-        Returns
-        -------
-        What the reader of the genes says, and ``counts``: ``state`` (off, waiting for the index,
-        counting, ready or failed), ``done`` of ``total`` cells or genes of a pass over the matrix.
-        """
+        """What the reader of the genes says, and the progress of the counts under ``counts``."""
         found = {"state": "not needed"} if self._reader is None else self._reader.progress()
-        counts = {"state": self._state, "done": self._pass.done, "total": self._pass.total}
-        return {**found, "counts": counts}
-
-    def _count_ahead(self) -> None:
-        try:
-            self._values()
-        except Exception as error:  # noqa: BLE001  whoever asks for X is told
-            if not self._stopped.is_set() and not is_shutdown_error(error):
-                log.warning(
-                    "X cannot be served: %s", "; ".join(map(str.strip, str(error).splitlines()))
-                )
-
-    def _values(self) -> ValueCounts:
-        """Counts and type of the values, found once; all who wait share an error."""
-        found = self._once(("values", self._attempt), self._find_values)
-        if isinstance(found, Exception):
-            raise found.with_traceback(None)
-        counts: ValueCounts = found
-        return counts
-
-    def _find_values(self) -> ValueCounts | Exception:
-        try:
-            found = self._count()
-        except InputError as error:  # it stays one, as the data are what they are
-            self._state = "failed"
-            return error
-        except Exception as error:  # noqa: BLE001  `_values` raises it
-            self._state = "off" if self._stopped.is_set() else "failed"
-            self._attempt += 1  # who asks from now on tries again
-            return error
-        self._state = "ready"
-        return found
-
-    def _count(self) -> ValueCounts:
-        if not self._genes.ids:
-            return ValueCounts("<f4", np.zeros(0, np.int64))
-        if self._kept is not None and (kept := self._kept.load()) is not None:
-            return kept
-        found = self._count_indexed() if self._spilled is not None else None
-        self._state = "counting"
-        found = found or count_values(self._genes, self._pass)
-        if self._kept is not None:
-            self._kept.save(found)
-        return found
-
-    def _count_indexed(self) -> ValueCounts | None:
-        """Counts from the index, or from what its build has spilled; None if neither tells."""
-        assert self._reader is not None
-        assert self._spilled is not None
-        self._state = "waiting"
-        self._reader.start()
-        for _ in range(2):
-            while self._reader.is_building and not self._spilled.complete:
-                if self._stopped.wait(WAIT_SECONDS):
-                    raise CancelledError
-            if self._spilled.complete:
-                return self._spilled.result()
-            if (store := self._reader.finished_store()) is None:
-                return None
-            self._state = "counting"
-            tally = count_by_index(store, self._genes, self._selection, self._stopped)
-            if tally is not None:
-                return tally.result()
-            self._state = "waiting"
-            self._reader.finished_store()  # a damaged block is made again
-        return None
+        return {**found, "counts": self._counts.progress()}
 
     def _piece_reader(self, dtype: str) -> PieceReader:
         if dtype == "<f8":
@@ -199,7 +113,7 @@ class _SparseExpression(_Expression):
     def matrix_layout(self) -> MatrixLayout:
         """Layout of X."""
         shape = (self._genes.matrix.shape[0], len(self._genes.ids))
-        values = self._values()
+        values = self._counts.get()
         return MatrixLayout(shape, values.dtype, int(values.counts.sum()), fast=True)
 
     def pointers(self) -> NDArray[np.int64]:
@@ -208,7 +122,7 @@ class _SparseExpression(_Expression):
         return found
 
     def _find_pointers(self) -> NDArray[np.int64]:
-        return np.concatenate([[0], np.cumsum(self._values().counts, dtype=np.int64)])
+        return np.concatenate([[0], np.cumsum(self._counts.get().counts, dtype=np.int64)])
 
     def chunk(self, node: ArrayNode, number: int) -> bytes:
         """Make a chunk of ``X/data`` or ``X/indices``."""
@@ -250,12 +164,11 @@ class _SparseExpression(_Expression):
         if isinstance(matrix, SparseMatrix) and matrix.layout == "csc":
             found = read_column_entries(matrix, self._genes.columns[first:last])
         else:
-            reader = self._piece_reader(self._values().dtype)
+            reader = self._piece_reader(self._counts.get().dtype)
             found = join_entries(reader.pieces(first, last))
         pointers = self.pointers()
         if found[0].size != pointers[last] - pointers[first]:
-            if self._kept is not None:
-                self._kept.remove()
+            self._counts.forget()
             what = "has other values than when they were counted"
             raise ReadError(what, where=matrix.label, fix="start the server again")
         return found
@@ -267,7 +180,7 @@ class _DenseExpression(_Expression):
     def matrix_layout(self) -> MatrixLayout:
         """Layout of X."""
         shape = (self._genes.matrix.shape[0], len(self._genes.ids))
-        return MatrixLayout(shape, self._values().dtype, None, fast=True)
+        return MatrixLayout(shape, self._counts.get().dtype, None, fast=True)
 
     def pointers(self) -> None:
         """A dense X has none."""

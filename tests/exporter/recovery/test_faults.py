@@ -215,20 +215,30 @@ def test_input_that_cannot_be_read_in_the_middle(
 HUNGRY = """
 from cellucid_dask.exporter.stages.genes import strip_driver
 def work(*arguments):
-    import resource, psutil
+    import resource, threading, psutil
     from cellucid_dask.exporter.stages.genes.strip_genes import write_strip_genes
-    size, held = psutil.Process().memory_info().vms + (1 << 20), []
+    held, full, done = [], threading.Event(), threading.Event()
+    def hold(): # also what other threads give back meanwhile
+        while not done.is_set():
+            for step in (1 << 20, 1 << 12):
+                try:
+                    while True:
+                        held.append(bytearray(step))
+                except MemoryError:
+                    pass
+            full.set()
+            done.wait(0.001)
     limit = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (size, limit[1]))
+    holder, begin = threading.Thread(target=lambda: begin.wait() and hold()), threading.Event()
+    holder.start()
+    resource.setrlimit(resource.RLIMIT_AS, (psutil.Process().memory_info().vms, limit[1]))
     try:
-        for step in (1 << 20, 1 << 12):
-            try:
-                while True:
-                    held.append(bytearray(step))
-            except MemoryError:
-                pass
+        begin.set()
+        full.wait()
         return write_strip_genes(*arguments)
     finally:
+        done.set()
+        holder.join()
         held.clear()
         resource.setrlimit(resource.RLIMIT_AS, limit)
 strip_driver.write_strip_genes = work

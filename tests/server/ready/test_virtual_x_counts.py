@@ -26,7 +26,7 @@ from cellucid_dask import CellucidDaskError
 from cellucid_dask.errors import InputError, ReadError
 from cellucid_dask.server.gene_index import build as index_build
 from cellucid_dask.server.ready import expression as expressions
-from cellucid_dask.server.ready import index_counts, value_counts
+from cellucid_dask.server.ready import found_counts, index_counts, value_counts
 
 
 @pytest.fixture
@@ -42,13 +42,13 @@ def passes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The ways in which values are counted."""
     made: list[str] = []
     for name in ("count_values", "count_by_index"):
-        real = getattr(expressions, name)
+        real = getattr(found_counts, name)
 
         def noted(*facts: Any, name: str = name, real: Callable[..., Any] = real) -> Any:
             made.append(name)
             return real(*facts)
 
-        monkeypatch.setattr(expressions, name, noted)
+        monkeypatch.setattr(found_counts, name, noted)
     return made
 
 
