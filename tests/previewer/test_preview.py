@@ -138,7 +138,7 @@ def test_high_values_lie_on_top_and_missing_ones_beneath(root: Path, tmp_path: P
 
 def test_colours_are_those_of_the_page() -> None:
     """The table and the rule of the viewer page, read from its script."""
-    page = Path(cellucid_dask.__file__).parent / "server" / "page" / "colors.js"
+    page = Path(cellucid_dask.__file__).parent / "server" / "page" / "color" / "colors.js"
     text = page.read_text()
     found = re.findall(r"\b[0-9a-f]{6}\b", text.partition("const COLORMAPS")[0])
     assert [bytes(row).hex() for row in colors.category_shades(len(found))] == found

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Final
 
 from cellucid_dask.server.http.content import Content, bytes_content
@@ -31,12 +33,29 @@ POLICY: Final = (
 
 @cache
 def _page_contents() -> dict[str, Content]:
-    contents = {}
-    for entry in files("cellucid_dask.server").joinpath("page").iterdir():
-        ending = "." + entry.name.rpartition(".")[2]
-        if ending in MEDIA_TYPES:
-            contents[entry.name] = _page_content(entry.read_bytes(), MEDIA_TYPES[ending])
-    return contents
+    """Contents of the page's files by their path, such as ``plot/camera.js``."""
+    bodies = dict(_read_files(files("cellucid_dask.server").joinpath("page"), ""))
+    bodies["index.html"] = _with_preloads(bodies["index.html"], sorted(bodies))
+    return {path: _page_content(body, MEDIA_TYPES[_ending(path)]) for path, body in bodies.items()}
+
+
+def _read_files(folder: Traversable, prefix: str) -> Iterator[tuple[str, bytes]]:
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            yield from _read_files(entry, f"{prefix}{entry.name}/")
+        elif _ending(entry.name) in MEDIA_TYPES:
+            yield prefix + entry.name, entry.read_bytes()
+
+
+def _ending(path: str) -> str:
+    return "." + path.rpartition(".")[2]
+
+
+def _with_preloads(page: bytes, paths: list[str]) -> bytes:
+    """Add a link for each module, so that a browser asks for all of them at once."""
+    link = '    <link rel="modulepreload" href="_cellucid/page/{}">\n'
+    links = "".join(link.format(path) for path in paths if path.endswith(".js"))
+    return page.replace(b"  </head>", links.encode() + b"  </head>", 1)
 
 
 def _page_content(body: bytes, media: str) -> Content:

@@ -2,19 +2,19 @@
 
 import {
   cellAppearance, columnPalette, createVisibilityTest, edgeColor, readThemeColors, visibleEdges,
-} from "./appearance.js";
-import { showCategoryLegend } from "./category-legend.js";
-import { cssColor } from "./colors.js";
-import { splitColumnId } from "./dataset.js";
+} from "./color/appearance.js";
+import { showCategoryLegend } from "./panels/category-legend.js";
+import { cssColor } from "./color/colors.js";
+import { splitColumnId } from "./data/dataset.js";
 import { $ } from "./dom.js";
-import { Lasso } from "./lasso.js";
-import { createArrows, drawArrows, drawLabels, drawOutline } from "./overlay.js";
-import { createPicture } from "./picture.js";
-import { project } from "./projection.js";
-import { Scatter } from "./scatter.js";
+import { Lasso } from "./plot/lasso.js";
+import { createArrows, drawArrows, drawLabels, drawOutline } from "./plot/overlay.js";
+import { createPicture } from "./figure/picture.js";
+import { project } from "./plot/projection.js";
+import { Scatter } from "./plot/scatter.js";
 import { loaded, published, view } from "./state.js";
-import { addTooltip } from "./tooltip.js";
-import { showValueLegend } from "./value-legend.js";
+import { addTooltip } from "./plot/tooltip.js";
+import { showValueLegend } from "./panels/value-legend.js";
 
 /** The scatter plot with its overlay and legend; calls `actions` for what the user does there. */
 export class Display {

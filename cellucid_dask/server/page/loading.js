@@ -1,12 +1,12 @@
 // Loads what the view needs and what is not loaded yet, and shows each part when it is there.
 
-import { removeToken } from "./address.js";
-import { createSelectionMask } from "./appearance.js";
-import { Dataset, splitColumnId } from "./dataset.js";
+import { removeToken } from "./link/address.js";
+import { createSelectionMask } from "./color/appearance.js";
+import { Dataset, splitColumnId } from "./data/dataset.js";
 import { $ } from "./dom.js";
-import { DEFAULT_VIEW } from "./link.js";
+import { DEFAULT_VIEW } from "./link/link.js";
 import { showNotice, showProgress } from "./messages.js";
-import { Reader } from "./reader.js";
+import { Reader } from "./data/reader.js";
 import { loaded, published, resetLoaded, view, wantedEntry } from "./state.js";
 
 const ROOT = new URL("../../", import.meta.url); // this file is at _cellucid/page/loading.js

@@ -1,7 +1,7 @@
 // What the page knows: the view that the user wants, what is loaded for it, and what it publishes
 // to tests.
 
-import { parseView } from "./link.js";
+import { parseView } from "./link/link.js";
 
 const NOTHING_LOADED = {
   entry: null, // of the dataset in the server's list

@@ -1,15 +1,15 @@
 // The start of the page: connects the view, what is loaded for it, and what shows it.
 
-import { copyLink, updateAddress, updateAddressSoon } from "./address.js";
-import { Controls } from "./controls.js";
+import { copyLink, updateAddress, updateAddressSoon } from "./link/address.js";
+import { Controls } from "./panels/controls.js";
 import { Display } from "./display.js";
 import { $, saveFile } from "./dom.js";
-import { DEFAULT_VIEW } from "./link.js";
+import { DEFAULT_VIEW } from "./link/link.js";
 import {
   createReader, createServerReader, DEFAULT_SETTINGS, loadView, MAX_EDGES,
 } from "./loading.js";
 import { hideError, showCellStatus, showError, showNotice } from "./messages.js";
-import { SelectionPanel } from "./selection-panel.js";
+import { SelectionPanel } from "./panels/selection-panel.js";
 import { columnSettings, loaded, published, view } from "./state.js";
 
 const DEFAULT_POINT_SIZE = 3; // until there is a display that knows the number of cells

@@ -36,7 +36,7 @@ def test_live_data_looks_like_its_export(page: Page, serve: Any, served: Any) ->
 DECODE = """
 const [folder, columnId, done] = arguments;
 (async () => {
-  const part = (name) => import(new URL(`_cellucid/page/${name}.js`, document.baseURI));
+  const part = (name) => import(new URL(`_cellucid/page/data/${name}.js`, document.baseURI));
   const [{ Dataset }, { Reader }] = await Promise.all([part("dataset"), part("reader")]);
   const { signal } = new AbortController();
   const reader = new Reader(new URL(folder, document.baseURI), signal, () => {});

@@ -111,7 +111,7 @@ def test_copied_link_shows_the_same_view(page: Page, serve: Any, all_exports: Pa
 
 ROUND_TRIP = """
 const [views, texts, done] = arguments;
-import(new URL("_cellucid/page/link.js", document.baseURI)).then((link) => {
+import(new URL("_cellucid/page/link/link.js", document.baseURI)).then((link) => {
   const { parseView, formatView, DEFAULT_VIEW } = link;
   const read = views.map((view) => parseView(formatView({ ...DEFAULT_VIEW, ...view })));
   done([read, texts.map(parseView), DEFAULT_VIEW]);

@@ -17,7 +17,7 @@ pytestmark = needs_browser
 ON_TOP = """
 const [flat, width, codes, done] = arguments;
 (async () => {
-  const url = new URL("_cellucid/page/topmost.js", document.baseURI);
+  const url = new URL("_cellucid/page/plot/topmost.js", document.baseURI);
   const { createLayerOf, topmostCells } = await import(url);
   const appearance = {
     columnKind: 2, decoding: [0, 1, 200, 1], range: [0, 99], hiddenOutliers: [1e9, 1e9] };
@@ -62,7 +62,7 @@ def test_topmost_cell_of_each_pixel_is_found(page: Page, served: Any, width: int
 MANY = """
 const done = arguments[0];
 (async () => {
-  const { Scatter } = await import(new URL("_cellucid/page/scatter.js", document.baseURI));
+  const { Scatter } = await import(new URL("_cellucid/page/plot/scatter.js", document.baseURI));
   const canvas = document.body.appendChild(document.createElement("canvas"));
   canvas.style.cssText = "position: fixed; inset: 0 auto auto 0; width: 200px; height: 200px";
   let tops = 0;

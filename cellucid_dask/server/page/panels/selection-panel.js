@@ -1,7 +1,7 @@
 // The panel of the selection: how many cells of each category, and row numbers to download.
 
 import { createSwatch } from "./category-legend.js";
-import { $, createElement, formatCount, saveFile } from "./dom.js";
+import { $, createElement, formatCount, saveFile } from "../dom.js";
 
 const MAX_COUNTS = 200; // categories in the list
 

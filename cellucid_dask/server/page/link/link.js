@@ -1,7 +1,7 @@
 // The whole view as text for the end of a link, and back. Links are shared and kept: the names of
 // the parts never change.
 
-import { COLORMAP_NAMES } from "./colors.js";
+import { COLORMAP_NAMES } from "../color/colors.js";
 
 /** The view of a link that says nothing. */
 export const DEFAULT_VIEW = Object.freeze({

@@ -1,8 +1,8 @@
 // From the view and the loaded data to what is drawn: which cells are visible, in which colors.
 
 import { categoryPalette, colormapPalette } from "./colors.js";
-import { maskInside } from "./projection.js";
-import { EDGE_SLICES, toDrawnPoints } from "./renderer.js";
+import { maskInside } from "../plot/projection.js";
+import { EDGE_SLICES, toDrawnPoints } from "../plot/renderer.js";
 
 const THEME_COLORS = ["canvas", "text", "muted", "missing", "cells", "accent"]; // CSS variables
 const MAX_EDGE_OPACITY = 0.3;

@@ -1,6 +1,6 @@
 // The gene input: an autocomplete that stays fast with tens of thousands of names.
 
-import { createElement } from "./dom.js";
+import { createElement } from "../dom.js";
 
 const MAX_MATCHES = 30;
 

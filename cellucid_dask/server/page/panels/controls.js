@@ -1,7 +1,7 @@
 // The controls around the cells: they show the view and call actions when the user changes it.
 
-import { splitColumnId } from "./dataset.js";
-import { $, createButton, createElement, formatCount } from "./dom.js";
+import { splitColumnId } from "../data/dataset.js";
+import { $, createButton, createElement, formatCount } from "../dom.js";
 import { GeneInput } from "./gene-input.js";
 
 /** "a b" of the path "/a%20b/"; without decoding if it is not UTF-8. */

@@ -1,8 +1,8 @@
 // Keeps the view in the address of the page, so that it can be copied as a link.
 
 import { formatView } from "./link.js";
-import { showNotice } from "./messages.js";
-import { loaded, view, wantedEntry } from "./state.js";
+import { showNotice } from "../messages.js";
+import { loaded, view, wantedEntry } from "../state.js";
 
 const DELAY_MS = 250; // browsers limit how often the address may change
 let timer = 0;

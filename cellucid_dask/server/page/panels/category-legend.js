@@ -1,7 +1,7 @@
 // The legend of a categorical field: hides and finds categories, and filters outliers.
 
-import { categoryCssColor } from "./colors.js";
-import { createButton, createElement, formatCount } from "./dom.js";
+import { categoryCssColor } from "../color/colors.js";
+import { createButton, createElement, formatCount } from "../dom.js";
 
 const MAX_ENTRIES = 500; // more entries make the page slow and help nobody
 const MIN_FOR_SEARCH = 24; // from so many categories on there is a search box

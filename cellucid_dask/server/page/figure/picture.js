@@ -1,7 +1,7 @@
 // The picture to save: the cells as on the screen, at a multiple of that size, and the legend.
 
-import { categoryCssColor, colormapStops, cssColor } from "./colors.js";
-import { formatCount, formatNumber } from "./dom.js";
+import { categoryCssColor, colormapStops, cssColor } from "../color/colors.js";
+import { formatCount, formatNumber } from "../dom.js";
 
 const LEGEND_WIDTH = 230; // CSS pixels, as all lengths here
 const MARGIN = 16;
