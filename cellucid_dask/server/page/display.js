@@ -7,6 +7,7 @@ import { showCategoryLegend } from "./panels/category-legend.js";
 import { cssColor } from "./color/colors.js";
 import { splitColumnId } from "./data/dataset.js";
 import { $ } from "./dom.js";
+import { createFlags } from "./plot/heights.js";
 import { Lasso } from "./plot/lasso.js";
 import { createArrows, drawArrows, drawLabels, drawOutline } from "./plot/overlay.js";
 import { createPicture } from "./figure/picture.js";
@@ -52,7 +53,7 @@ export class Display {
 
   clear() {
     this.scatter.setPoints(new Float32Array(0), 2);
-    Object.assign(this.scatter, { codes: null, outliers: null, selected: null, edges: null });
+    Object.assign(this.scatter, { codes: null, flags: null, edges: null });
     this.#arrows = this.#labels = [];
     this.scatter.draw();
   }
@@ -62,7 +63,6 @@ export class Display {
     const { column, columnId } = loaded;
     published.colorBy = columnId || null;
     this.scatter.codes = column?.codes ?? null;
-    this.scatter.outliers = null;
     this.updateLegend();
     this.updateCells();
   }
@@ -104,6 +104,7 @@ export class Display {
     const { scatter } = this;
     loaded.isVisible = createVisibilityTest(column, hidden, outliers, view.outliers);
     const isVisible = loaded.isVisible ?? (() => true);
+    scatter.flags = createFlags(dataset.nCells, loaded.isVisible, loaded.selectionMask);
     published.drawn = loaded.isVisible ? this.#countVisible() : dataset.nCells;
     this.#arrows = view.vectors && vectors
       ? createArrows(scatter.points, scatter.width, vectors, dimension, isVisible) : [];
@@ -129,9 +130,9 @@ export class Display {
   updateAppearance() {
     const { scatter, colors } = this;
     this.#labels = this.#visibleLabels();
-    Object.assign(scatter.appearance, cellAppearance(loaded, view, colors));
+    Object.assign(scatter.appearance, cellAppearance(loaded.column, view, colors));
     scatter.appearance.pointSize = this.pointSize;
-    scatter.palette = columnPalette(loaded.column, loaded.hidden, view.map, colors);
+    scatter.palette = columnPalette(loaded.column, view.map, colors);
     scatter.draw();
   }
 

@@ -165,7 +165,6 @@ async function loadOutliers(reader, { display }) {
   if (!dataset.hasOutliers || loaded.outliers) return;
   const outliers = await dataset.readOutliers(reader, column.key);
   reader.signal.throwIfAborted();
-  display.scatter.outliers = outliers.codes;
   loaded.outliers = outliers;
   display.updateCells();
 }
@@ -179,7 +178,6 @@ async function loadSelection(reader, { display }) {
   reader.signal.throwIfAborted();
   loaded.lasso = lasso;
   loaded.selectionMask = mask;
-  display.scatter.selected = mask;
   display.updateCells();
 }
 

@@ -18,12 +18,13 @@ ON_TOP = """
 const [flat, width, codes, done] = arguments;
 (async () => {
   const url = new URL("_cellucid/page/plot/topmost.js", document.baseURI);
-  const { createLayerOf, topmostCells } = await import(url);
-  const appearance = {
-    columnKind: 2, decoding: [0, 1, 200, 1], range: [0, 99], hiddenOutliers: [1e9, 1e9] };
-  const layerOf = createLayerOf(appearance, { code: Uint8Array.from(codes) });
+  const { topmostCells } = await import(url);
+  const { createHeightOf } = await import(new URL("heights.js", url));
+  const appearance = { columnKind: 2, decoding: [0, 1, 200, 1], range: [0, 99] };
+  const arrays = { code: Uint8Array.from(codes) };
+  const heightOf = createHeightOf(appearance, arrays, codes.length, 1 / 256);
   const camera = { yaw: 0, pitch: 0, scale: [1, 1], pan: [0, 0] };
-  const canvas = { size: [20, 10], radius: 2, layerOf, orderShare: 1 / 256 };
+  const canvas = { size: [20, 10], radius: 2, heightOf };
   done([...topmostCells(Float32Array.from(flat), width, camera, canvas)]);
 })();
 """
@@ -40,14 +41,15 @@ def test_topmost_cell_of_each_pixel_is_found(page: Page, served: Any, width: int
     page.open(served("uint8"))
     found = page.driver.execute_async_script(ON_TOP, points.ravel().tolist(), width, codes.tolist())
 
-    value = np.where(codes == 200, 0, 0.01 + 0.98 * codes / 99)
+    value = np.where(codes == 200, 0, 0.999 * codes / 99)
     if width == 2:
         x, y = points.astype("f8").T
         height = value * (1 - 1 / 256) + np.arange(3000) / 3000 / 256
     else:
         far = points[:, 1].astype("f8")  # away from the eye
         x, y, height = points[:, 0] * 3.5 / (3.5 + far), points[:, 2] * 3.5 / (3.5 + far), -far
-    height = np.where(codes == 200, height - 10, height)
+        height = np.floor(0.999 * codes / 99 * 16) + 0.5 + height / 4  # by bands of the color scale
+    height = np.where(codes == 200, height - 100, height)
     px, py = np.floor((x + 1) / 2 * 20).astype(int), np.floor((y + 1) / 2 * 10).astype(int)
     inside = (px >= 0) & (py >= 0) & (px < 20) & (py < 10)
     near = (px >= -2) & (py >= -2) & (px < 22) & (py < 12)
@@ -78,11 +80,12 @@ const done = arguments[0];
   const scatter = new Scatter(canvas, () => {});
   scatter.setPoints(points, 2);
   const appearance = {
-    columnKind: 1, decoding: [0, 0, 5, 0], hiddenOutliers: [1e9, 1e9], pointSize: 3 };
+    columnKind: 1, decoding: [0, 0, 5, 0], pointSize: 3 };
   Object.assign(scatter.appearance, appearance);
   scatter.codes = codes;
-  scatter.palette = Uint8Array.from(
-    [[200, 0, 0, 255], [0, 200, 0, 255], [0, 0, 200, 255], [9, 9, 9, 255], [99, 99, 99, 0]].flat());
+  scatter.flags = codes.map((code) => Number(code === 4)); // filtered out
+  scatter.palette = Uint8Array.from([
+    200, 0, 0, 255, 0, 200, 0, 255, 0, 0, 200, 255, 9, 9, 9, 255, 99, 99, 99, 255]);
   const read = () => {
     const context = new OffscreenCanvas(200, 200).getContext("2d");
     context.drawImage(canvas, 0, 0, 200, 200);

@@ -4,7 +4,9 @@ import { categoryPalette, colormapPalette } from "./colors.js";
 import { maskInside } from "../plot/projection.js";
 import { EDGE_SLICES, toDrawnPoints } from "../plot/renderer.js";
 
-const THEME_COLORS = ["canvas", "text", "muted", "missing", "cells", "accent"]; // CSS variables
+const THEME_COLORS = [ // CSS variables
+  "canvas", "text", "muted", "missing", "context", "cells", "accent",
+];
 const MAX_EDGE_OPACITY = 0.3;
 const MIN_EDGE_OPACITY = 0.02;
 const FEW_EDGES = 5000; // up to here edges have the largest opacity
@@ -41,18 +43,16 @@ export function createVisibilityTest(column, hidden, outliers, quantile) {
 }
 
 /** The appearance that the scatter plot takes; `colors` are those of the theme. */
-export function cellAppearance({ column, outliers }, view, colors) {
-  const { log, range, opacity, outliers: quantile } = view;
+export function cellAppearance(column, view, colors) {
+  const { log, range, opacity, context } = view;
   const appearance = {
     columnKind: 0, opacity, background: colors.canvas, plain: colors.cells,
-    missing: colors.missing, hasMissing: false, hiddenOutliers: [1e9, 1e9],
+    missing: colors.missing, hasMissing: false, context: colors.context,
+    showsContext: context === "grey",
   };
   if (!column) return appearance;
   const { missingCode } = column;
   if (column.isCategorical) {
-    if (outliers && quantile < 1) {
-      appearance.hiddenOutliers = [outliers.maxVisibleCode(quantile), outliers.missingCode];
-    }
     const hasMissing = column.categories.at(-1)?.code === missingCode;
     return { ...appearance, columnKind: 1, hasMissing, decoding: [0, 0, missingCode, 0] };
   }
@@ -68,10 +68,10 @@ export function cellAppearance({ column, outliers }, view, colors) {
 }
 
 /** RGBA bytes of the codes of a column. */
-export function columnPalette(column, hidden, colormap, colors) {
+export function columnPalette(column, colormap, colors) {
   if (!column) return new Uint8Array(4);
   return column.isCategorical
-    ? categoryPalette(column, hidden, colors.missing) : colormapPalette(colormap);
+    ? categoryPalette(column, colors.missing) : colormapPalette(colormap);
 }
 
 /** A byte per cell, 1 inside any of the outlines; null without outlines. */

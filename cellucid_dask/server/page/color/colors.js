@@ -1,8 +1,8 @@
 // Colors of categories and values, as palettes (tables of RGBA bytes) in which the shader looks up
 // codes.
 //
-// The alpha byte of a category is the layer of its cells: 0 hides them, 1 draws them below all
-// others (missing), 255 draws them on top.
+// The alpha byte of a category is the layer of its cells: 1 draws them below all others (missing),
+// 255 draws them on top.
 
 const parseColors = (text) => text.split(" ").map(parseHex);
 const CATEGORY_COLORS = parseColors(
@@ -35,7 +35,7 @@ const COLORMAPS = {
   ),
   greys: parseColors("e6e6e6 111111"),
 };
-const [HIDDEN, BOTTOM, TOP] = [0, 1, 255];
+const [BOTTOM, TOP] = [1, 255];
 
 export const COLORMAP_NAMES = Object.keys(COLORMAPS);
 
@@ -78,13 +78,12 @@ export const colormapStops = (name) =>
   COLORMAPS[name].map((rgb, i, { length }) => [i / (length - 1), cssColor(rgb)]);
 
 /** RGBA bytes of every code of a categorical field; a code without a category is missing. */
-export function categoryPalette({ categories, missingCode }, hidden, missingRgb) {
+export function categoryPalette({ categories, missingCode }, missingRgb) {
   const table = new Uint32Array(missingCode + 1);
-  const pack = (code, [r, g, b], layer) => (
-    ((hidden.has(code) ? HIDDEN : layer) << 24) | (b << 16) | (g << 8) | r) >>> 0;
-  table.fill(pack(missingCode, missingRgb, BOTTOM));
+  const pack = ([r, g, b], layer) => ((layer << 24) | (b << 16) | (g << 8) | r) >>> 0;
+  table.fill(pack(missingRgb, BOTTOM));
   for (const { code } of categories) {
-    if (code !== missingCode) table[code] = pack(code, categoryRgb(code), TOP);
+    if (code !== missingCode) table[code] = pack(categoryRgb(code), TOP);
   }
   return new Uint8Array(table.buffer);
 }

@@ -7,14 +7,15 @@ import { ATTRIBUTES, createCellProgram, createEdgeProgram } from "./shaders.js";
 const CELLS_PER_STEP = 50_000; // cells of a large dataset that one call draws
 const MAX_SLICES = 21; // the stride of an attribute is at most 255 bytes, and a position has 12
 export const EDGE_SLICES = 16; // edges are in an order in which each slice is an even sample
-const [POSITION, CODE, OUTLIER, SELECTED] = ATTRIBUTES.keys();
+const [POSITION, CODE, FLAGS] = ATTRIBUTES.keys();
 const INDEX_ARRAYS = ["edges", "topmost"];
 
 /** How cells and edges look; the uniforms of the shaders explain the parts. */
 const DEFAULT_APPEARANCE = {
   columnKind: 0, decoding: [0, 0, 0, 0], range: [0, 1], useLog: false, opacity: 1,
-  hiddenOutliers: [2, 2], plain: [0, 0, 0], missing: [0, 0, 0], background: [255, 255, 255],
-  edge: [0, 0, 0, 0], pointSize: 3, hasMissing: false,
+  highlightedCode: -1, showsContext: false, context: [0, 0, 0], plain: [0, 0, 0],
+  missing: [0, 0, 0], background: [255, 255, 255], edge: [0, 0, 0, 0], pointSize: 3,
+  hasMissing: false,
 };
 
 /** Draws parts of the cells and edges. Whoever extends it sets `camera`. */
@@ -47,14 +48,9 @@ export class Renderer {
     this.upload("code", codes);
   }
 
-  /** Outlier codes of all cells; null for none. */
-  set outliers(codes) {
-    this.upload("outlier", codes);
-  }
-
-  /** A byte for every cell, 1 if it is selected; null for no selection. */
-  set selected(mask) {
-    this.upload("selected", mask);
+  /** A byte for every cell: bit 0 filtered out, bit 1 faded; null if all are 0. */
+  set flags(flags) {
+    this.upload("flags", flags);
   }
 
   /** RGBA bytes of codes. */
@@ -156,7 +152,7 @@ export class Renderer {
     this.#setProjection(uniforms, tile);
     gl.uniform4fv(uniforms.color, this.appearance.edge);
     this.#bindAttribute(POSITION, this.width, 0, 1);
-    [CODE, OUTLIER, SELECTED].forEach((location) => gl.disableVertexAttribArray(location));
+    [CODE, FLAGS].forEach((location) => gl.disableVertexAttribArray(location));
     gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, this.buffers.edges);
     const nEdges = this.arrays.edges.length / 2;
     const [from, to] = [slice, slice + 1].map((i) => Math.floor((i * nEdges) / EDGE_SLICES));
@@ -202,16 +198,14 @@ export class Renderer {
     gl.uniform4fv(uniforms.decoding, appearance.decoding);
     gl.uniform2fv(uniforms.range, appearance.range);
     gl.uniform1i(uniforms.useLog, Number(appearance.useLog));
-    gl.uniform1i(uniforms.hasSelection, Number(Boolean(this.buffers.selected)));
-    gl.uniform2fv(uniforms.hiddenOutliers, appearance.hiddenOutliers);
+    gl.uniform1i(uniforms.showsContext, Number(appearance.showsContext));
+    gl.uniform1f(uniforms.highlightedCode, appearance.highlightedCode);
     gl.uniform1f(uniforms.opacity, appearance.opacity);
-    for (const name of ["plain", "missing", "background"]) {
+    for (const name of ["plain", "missing", "context", "background"]) {
       gl.uniform3fv(uniforms[name], appearance[name].map((byte) => byte / 255));
     }
     this.#bindAttribute(POSITION, this.width, slice, nSlices);
-    for (const location of [CODE, OUTLIER, SELECTED]) {
-      this.#bindAttribute(location, 1, slice, nSlices);
-    }
+    for (const location of [CODE, FLAGS]) this.#bindAttribute(location, 1, slice, nSlices);
     gl.uniform3f(uniforms.order, slice / this.nCells, nSlices / this.nCells, this.orderShare);
   }
 

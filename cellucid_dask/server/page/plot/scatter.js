@@ -2,8 +2,9 @@
 // millions of cells.
 
 import { Camera } from "./camera.js";
+import { createHeightOf } from "./heights.js";
 import { EDGE_SLICES, Renderer } from "./renderer.js";
-import { createLayerOf, topmostCells } from "./topmost.js";
+import { topmostCells } from "./topmost.js";
 
 const TOPMOST_PAUSE_MS = 100; // between the topmost cells and the covered ones
 const SLOW_STEPS = 4; // if more cell steps are left after the first frame, the card is slow
@@ -11,6 +12,7 @@ const FIRST_FRAME_MS = 30; // how long the first frame of a picture may take, an
 const LATER_FRAME_MS = 90;
 const MAX_TILE = 2048; // pixels on a side of a tile of a saved picture
 const WHOLE_CANVAS = [1, 1, 0, 0]; // a tile
+const [ALL_LAYERS, CONTEXT_LAYER, BOTTOM_LAYER, TOP_LAYER] = [0, 1, 2, 3]; // of the shader
 
 /**
  * A scatter plot on a canvas; calls `onPictureStart()` when it begins a picture.
@@ -147,15 +149,23 @@ export class Scatter extends Renderer {
   /** All steps of a picture. */
   #planSteps() {
     if (!this.nCells) return [];
-    const { appearance, buffers, nSlices } = this;
-    const isTranslucent = appearance.opacity < 1; // then the order of drawing is visible
-    const passes = isTranslucent && (appearance.hasMissing || buffers.selected) ? [1, 2] : [0];
+    const { nSlices } = this;
+    const isTranslucent = this.appearance.opacity < 1; // then the order of drawing is visible
+    const passes = isTranslucent ? this.#planLayerPasses() : [ALL_LAYERS];
     const cells = passes.flatMap((layerPass) => Array.from({ length: nSlices }, (_, slice) =>
       (pixelRatio, tile) => this.drawCells(layerPass, slice, nSlices, pixelRatio, tile)));
     const edges = this.#planEdgeSteps();
     return isTranslucent
       ? [...edges, ...cells]
       : [...edges.slice(0, 1), ...cells, ...edges.slice(1)];
+  }
+
+  /** The layers to draw one after the other, from the bottom to the top. */
+  #planLayerPasses() {
+    const { appearance: { hasMissing, highlightedCode, showsContext }, buffers } = this;
+    const context = buffers.flags && showsContext ? [CONTEXT_LAYER] : [];
+    const isLayered = buffers.flags || hasMissing || highlightedCode >= 0;
+    return isLayered ? [...context, BOTTOM_LAYER, TOP_LAYER] : [ALL_LAYERS];
   }
 
   #planEdgeSteps() {
@@ -174,8 +184,7 @@ export class Scatter extends Renderer {
     const topmost = topmostCells(this.points, this.width, camera, {
       size: [canvas.width, canvas.height],
       radius: this.cellSize(pixelRatio),
-      layerOf: createLayerOf(this.appearance, this.arrays),
-      orderShare: this.orderShare,
+      heightOf: createHeightOf(this.appearance, this.arrays, this.nCells, this.orderShare),
     });
     const cellsLeft = (cellSteps.length * this.nCells) / this.nSlices;
     if (topmost.length > 0.8 * cellsLeft) return;

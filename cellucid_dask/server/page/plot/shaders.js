@@ -1,5 +1,9 @@
 // The WebGL programs: cells as round points, and edges as lines.
 
+import { VALUE_BANDS } from "./heights.js";
+
+const CONTEXT_SIZE = 0.8; // of cells that are filtered out, as a share of the size of the others
+
 const PROJECTION = `
 uniform mat3 rotation;
 uniform vec2 scale, pan;
@@ -12,53 +16,69 @@ float perspective(vec3 p) { return eyeDistance > 0. ? eyeDistance / (eyeDistance
 
 const CELL_VERTEX = `#version 300 es
 in vec3 position;
-in float code, outlier, selected;
+in float code, flags;              // bit 0 of flags: filtered out, bit 1: faded
 uniform float size;                // diameter of a cell in pixels, before the perspective
 uniform int columnKind;            // 0 no column, 1 categories, 2 values
 uniform vec4 decoding;             // origin and step of values, missing code, shift of logarithms
 uniform vec2 range;                // of values on the color scale, after the logarithm
-uniform bool useLog, hasSelection;
-uniform vec2 hiddenOutliers;       // cells with an outlier code between the two are hidden
-uniform vec3 plain, missing, background; // colors of cells without a column, missing cells, canvas
-uniform vec3 order;                // rank of the first cell, step of ranks, their share of depth
-uniform int layerPass;             // 0 all cells, 1 only those of layer 0, 2 only the others
+uniform bool useLog, showsContext; // showsContext: cells that are filtered out are drawn
+uniform float highlightedCode;     // of a category: the others are faded; -1 for none
+uniform vec3 plain, missing, context, background; // without column or value, filtered out, canvas
+uniform vec3 order;                // rank of the first cell, step of ranks, their share of height
+uniform int layerPass;             // 0 all cells, else only those of one layer: 1 context, 2, 3
 uniform sampler2D palette;
 flat out vec3 color;
 flat out float radius;
 ${PROJECTION}
+// The rule of heightInLevel and of the levels is also in heights.js.
+float heightInLevel(float t, float z) {
+  float rank = order.x + float(gl_VertexID) * order.y; // in 1D and 2D later cells are on top
+  if (eyeDistance == 0.) return t * (1. - order.z) + rank * order.z;
+  float nearness = .5 + z / 4.;
+  return columnKind == 2 ? (floor(t * ${VALUE_BANDS}.) + nearness) / ${VALUE_BANDS}. : nearness;
+}
+
 void main() {
-  float layer = 1.; // 0 is below all others; in 1D and 2D higher layers are drawn on top
-  bool isHidden = outlier > hiddenOutliers.x && outlier < hiddenOutliers.y;
+  float level = 4.; // 0 context, 1 faded, 2 missing, 4 all others
+  float t = 0.; // position of a value on the color scale
+  int state = int(flags);
+  bool isFaded = (state & 2) == 2;
   color = plain;
   if (columnKind == 1) {
     int index = int(min(code, decoding.z));
     vec4 entry = texelFetch(palette, ivec2(index & 255, index >> 8), 0);
     color = entry.rgb;
-    layer = entry.a > .5 ? 1. : 0.;
-    isHidden = isHidden || entry.a == 0.;
+    level = entry.a > .5 ? 4. : 2.;
+    isFaded = isFaded || (highlightedCode >= 0. && float(index) != highlightedCode);
   } else if (columnKind == 2 && code >= decoding.z) {
     color = missing;
-    layer = 0.;
+    level = 2.;
   } else if (columnKind == 2) {
     float value = decoding.x + code * decoding.y;
     float scaled = useLog ? log(value + decoding.w) : value;
-    float t = clamp((scaled - range.x) / max(range.y - range.x, 1e-30), 0., 1.);
+    t = clamp((scaled - range.x) / max(range.y - range.x, 1e-30), 0., 1.);
     color = texelFetch(palette, ivec2(int(t * 255. + .5), 0), 0).rgb;
-    layer = .01 + .98 * t;
+    t *= .999;
   }
-  if (hasSelection && selected < .5) {
+  if (isFaded) {
     color = mix(background, color, .15);
-    layer = 0.;
+    level = 1.;
   }
-  if (layerPass > 0) isHidden = isHidden || (layer > 0.) == (layerPass == 1);
+  bool isHidden = false;
+  if ((state & 1) == 1) {
+    color = context;
+    level = 0.;
+    isHidden = !showsContext;
+  }
+  int layer = level == 0. ? 1 : level < 4. ? 2 : 3;
+  if (layerPass > 0) isHidden = isHidden || layer != layerPass;
   vec3 p = rotation * position;
   float near = perspective(p);
-  float rank = order.x + float(gl_VertexID) * order.y; // in 1D and 2D later cells are on top
-  float height = layer * (1. - order.z) + rank * order.z;
-  float depth = eyeDistance > 0. ? -p.z / 2. : 1. - 2. * height;
-  depth = depth / 2. + (layer == 0. ? .5 : -.5);
-  gl_Position = isHidden ? vec4(2, 2, 2, 1) : vec4(toTile(p.xy * scale * near + pan), depth, 1);
-  gl_PointSize = size * near;
+  float h = heightInLevel(level == 4. ? t : 0., p.z);
+  float height = level == 4. ? .5 + .5 * h : .02 + .12 * (level + h);
+  vec2 clip = toTile(p.xy * scale * near + pan);
+  gl_Position = isHidden ? vec4(2, 2, 2, 1) : vec4(clip, 1. - 2. * height, 1);
+  gl_PointSize = size * near * (level == 0. ? ${CONTEXT_SIZE} : 1.);
   radius = gl_PointSize / 2.;
 }`;
 
@@ -91,7 +111,7 @@ out vec4 pixel;
 void main() { pixel = color; }`;
 
 /** Names of the vertex attributes; the index of a name is its location in both programs. */
-export const ATTRIBUTES = ["position", "code", "outlier", "selected"];
+export const ATTRIBUTES = ["position", "code", "flags"];
 
 /** Returns {program, uniforms}: a linked program and its uniform locations by name. */
 function createProgram(gl, vertexSource, fragmentSource) {

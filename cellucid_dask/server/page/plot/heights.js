@@ -1,0 +1,68 @@
+// Which cells are drawn over which: the rule of the shader, for what the CPU must know of it.
+//
+// A cell has a level: cells of a higher level are on top of all cells of a lower one. In a level,
+// 1D and 2D go by value and then by the order of rows. 3D goes by distance, values by bands of the
+// color scale first: high values stay visible, and cells of about the same value look spatial.
+
+export const VALUE_BANDS = 16; // of the color scale in 3D
+const HIDDEN = -1;
+const [CONTEXT, FADED, MISSING, TOP] = [0, 1, 2, 4];
+const [FILTERED_OUT_BIT, FADED_BIT] = [1, 2];
+
+/** A byte per cell for the graphics card: bit 0 filtered out, bit 1 faded; null if all are 0. */
+export function createFlags(nCells, isVisible, selectionMask) {
+  if (!isVisible && !selectionMask) return null;
+  const flags = new Uint8Array(nCells);
+  if (selectionMask) for (let i = 0; i < nCells; i++) flags[i] = selectionMask[i] ? 0 : FADED_BIT;
+  if (isVisible) for (let i = 0; i < nCells; i++) if (!isVisible(i)) flags[i] |= FILTERED_OUT_BIT;
+  return flags;
+}
+
+/** Level of a code, plus the position from 0 to 0.999 of a value on the color scale. */
+function createLevelOfCode({ columnKind, decoding, range, useLog, highlightedCode }, palette) {
+  const [origin, step, missingCode, logShift] = decoding;
+  const [low, high] = range;
+  const levelOfCategory = (code) => {
+    const index = Math.min(code, missingCode);
+    if (highlightedCode >= 0 && index !== highlightedCode) return FADED;
+    return palette[4 * index + 3] > 127 ? TOP : MISSING;
+  };
+  const levelOfValue = (code) => {
+    if (code >= missingCode) return MISSING;
+    const value = origin + code * step;
+    const scaled = useLog ? Math.log(value + logShift) : value;
+    const t = Math.min(1, Math.max(0, (scaled - low) / Math.max(high - low, 1e-30)));
+    return TOP + 0.999 * t;
+  };
+  return [() => TOP, levelOfCategory, levelOfValue][columnKind];
+}
+
+/**
+ * A function (i, depth) to the height of a cell, by the same rule as the shader; < 0 if hidden.
+ *
+ * depth: towards the eye in 3D, null in 1D and 2D; orderShare: part of the height that the index of
+ * a cell has in 1D and 2D.
+ */
+export function createHeightOf(appearance, { code: codes, flags, palette }, nCells, orderShare) {
+  const levelOfCode = createLevelOfCode(appearance, palette);
+  const isInteger = codes && !(codes instanceof Float32Array);
+  const nCodes = isInteger ? 256 ** codes.BYTES_PER_ELEMENT : 0;
+  const table = Float32Array.from({ length: nCodes }, (_, code) => levelOfCode(code));
+  const contextLevel = appearance.showsContext ? CONTEXT : HIDDEN;
+  const hasValues = appearance.columnKind === 2;
+  return (i, depth) => {
+    const flag = flags ? flags[i] : 0;
+    let level = isInteger ? table[codes[i]] : levelOfCode(codes?.[i]);
+    if (flag & FADED_BIT) level = FADED;
+    if (flag & FILTERED_OUT_BIT) level = contextLevel;
+    if (level < 0) return HIDDEN;
+    const t = level > TOP ? level - TOP : 0;
+    let h = 0;
+    if (depth === null) h = t * (1 - orderShare) + (i / nCells) * orderShare;
+    else {
+      h = 0.5 + depth / 4;
+      if (hasValues) h = (Math.floor(t * VALUE_BANDS) + h) / VALUE_BANDS;
+    }
+    return level >= TOP ? 0.5 + 0.5 * h : 0.02 + 0.12 * (level + h);
+  };
+}
