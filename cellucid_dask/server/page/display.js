@@ -33,12 +33,6 @@ export class Display {
     addTooltip(this.scatter, {
       describeCell: (i) =>
         loaded.column && `${loaded.column.key}: ${loaded.column.formatValue(i)}`,
-      isVisible: (i) => !loaded.isVisible || loaded.isVisible(i),
-      isAbove: (i, j) => {
-        const { column, selectionMask: mask } = loaded;
-        if (mask && mask[i] !== mask[j]) return mask[i] > 0;
-        return column ? column.isAbove(i, j) : i > j;
-      },
     });
     published.at = (i) => this.#pixelOfCell(i);
     published.rests = () => this.scatter.isIdle;

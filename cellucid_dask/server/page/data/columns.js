@@ -23,10 +23,6 @@ export class CategoricalColumn {
   formatValue(i) {
     return this.names[this.codes[i]] ?? "missing";
   }
-
-  isAbove() {
-    return true; // later cells are drawn over earlier ones
-  }
 }
 
 /** Values of a continuous field or a gene: origin + code * step; missing if code >= missingCode. */
@@ -73,12 +69,6 @@ export class ContinuousColumn {
   formatValue(i) {
     const value = this.value(i);
     return Number.isNaN(value) ? "no value" : String(Number(value.toPrecision(6)));
-  }
-
-  /** Whether cell `i` is drawn over cell `j` at the same position: the higher value, the later. */
-  isAbove(i, j) {
-    const rank = (k) => (this.codes[k] >= this.missingCode ? -1 : this.codes[k]);
-    return rank(i) > rank(j) || (rank(i) === rank(j) && i > j);
   }
 
   /** Position of a value on the color scale: the value itself, or its logarithm. */

@@ -61,23 +61,22 @@ export function maskInside(points, width, camera, outline, mask) {
 /**
  * Index of the cell at a position of the plane, -1 if there is none.
  *
- * Among cells that cover the position: the one on top, which is the nearest to the eye, and at the
- * same depth the one that `isAbove(i, j)` says. If none covers it: the nearest within `reach`.
- * radius(depth): of a cell. All lengths are in plane units.
+ * Among cells that cover the position: the one on top. If none covers it: the nearest within
+ * `reach`. heightOf: as of `createHeightOf`; radius(depth): of a cell. Lengths are in plane units.
  */
-export function cellAt(points, width, camera, [px, py], { radius, reach, isVisible, isAbove }) {
-  let [best, bestDistance, bestDepth, isCovered] = [-1, reach, -Infinity, false];
+export function cellAt(points, width, camera, [px, py], { radius, reach, heightOf }) {
+  let [best, bestDistance, bestHeight, isCovered] = [-1, reach, 0, false];
   const limit = Math.max(reach, radius(1));
   forEachProjected(points, width, camera, (i, x, y, depth) => {
     const dx = x - px;
     const dy = y - py;
     if (dx > limit || dx < -limit || dy > limit || dy < -limit) return;
-    if (!isVisible(i)) return;
+    const height = heightOf(i, width === 3 ? depth : null);
+    if (height < 0) return;
     const distance = Math.hypot(dx, dy);
     if (distance <= radius(depth)) {
-      const isBelow = depth < bestDepth || (depth === bestDepth && !isAbove(i, best));
-      if (isCovered && isBelow) return;
-      [best, bestDepth, isCovered] = [i, depth, true];
+      if (height < bestHeight) return;
+      [best, bestHeight, isCovered] = [i, height, true];
     } else if (!isCovered && distance < bestDistance) [best, bestDistance] = [i, distance];
   });
   return best;

@@ -2,6 +2,7 @@
 // edges. The graphics card holds positions, codes and palettes, so a change of colors, range,
 // filter or view sends a few numbers and no cells.
 
+import { createHeightOf } from "./heights.js";
 import { ATTRIBUTES, createCellProgram, createEdgeProgram } from "./shaders.js";
 
 const CELLS_PER_STEP = 50_000; // cells of a large dataset that one call draws
@@ -81,6 +82,11 @@ export class Renderer {
   /** Part of the depth in 1D and 2D that is for the order of cells. */
   get orderShare() {
     return this.appearance.columnKind === 2 ? 1 / 256 : 1;
+  }
+
+  /** A function (i, depth) to the height of a cell; see heights.js. */
+  createHeightOf() {
+    return createHeightOf(this.appearance, this.arrays, this.nCells, this.orderShare);
   }
 
   /** Creates a new context with the same data, after the browser lost the old one. */

@@ -2,7 +2,6 @@
 // millions of cells.
 
 import { Camera } from "./camera.js";
-import { createHeightOf } from "./heights.js";
 import { EDGE_SLICES, Renderer } from "./renderer.js";
 import { topmostCells } from "./topmost.js";
 
@@ -184,7 +183,7 @@ export class Scatter extends Renderer {
     const topmost = topmostCells(this.points, this.width, camera, {
       size: [canvas.width, canvas.height],
       radius: this.cellSize(pixelRatio),
-      heightOf: createHeightOf(this.appearance, this.arrays, this.nCells, this.orderShare),
+      heightOf: this.createHeightOf(),
     });
     const cellsLeft = (cellSteps.length * this.nCells) / this.nSlices;
     if (topmost.length > 0.8 * cellsLeft) return;

@@ -10,10 +10,9 @@ const REACH = 4; // CSS pixels from the pointer to a cell that it does not touch
 /**
  * Shows the tooltip for the cells of a scatter plot.
  *
- * describeCell(i): text of a cell; isVisible(i): whether it is drawn; isAbove(i, j): whether cell i
- * is drawn over cell j.
+ * describeCell(i): text of a cell.
  */
-export function addTooltip(scatter, { describeCell, isVisible, isAbove }) {
+export function addTooltip(scatter, { describeCell }) {
   const { canvas, camera } = scatter;
   let timer = 0;
   const hide = () => {
@@ -26,7 +25,7 @@ export function addTooltip(scatter, { describeCell, isVisible, isAbove }) {
       camera.eyeDistance ? EYE_DISTANCE / (EYE_DISTANCE - depth) : 1;
     const radius = (depth) => scatter.radius * pixel * perspective(depth);
     const cell = cellAt(scatter.points, scatter.width, camera, camera.toPlane(x, y),
-      { radius, reach: radius(0) + REACH * pixel, isVisible, isAbove });
+      { radius, reach: radius(0) + REACH * pixel, heightOf: scatter.createHeightOf() });
     if (cell < 0) return;
     const box = $("tooltip");
     const parts = [`cell ${formatCount(cell)}`, describeCell(cell)];
