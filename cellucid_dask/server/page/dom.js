@@ -1,5 +1,10 @@
 // Helpers for all parts of the page: DOM elements, formatted numbers, files to save.
 
+/**
+ * The element with an id; what kind of element it is only index.html knows.
+ *
+ * @type {(id: string) => any}
+ */
 export const $ = (id) => document.getElementById(id);
 export const formatCount = (n) => n.toLocaleString("en");
 export const formatNumber = (x) => {

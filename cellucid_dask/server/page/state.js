@@ -27,7 +27,11 @@ export const loaded = { entries: null, hidden: new Set(), ...NOTHING_LOADED };
 /** Filters and scales by column id, to use them again when the user comes back to a column. */
 export const columnSettings = new Map();
 
-/** What tests and benchmarks read. */
+/**
+ * What tests and benchmarks read.
+ *
+ * @type {Record<string, any>}
+ */
 export const published = (window.cellucid = {
   ready: false, nCells: 0, colorBy: null, error: null, drawn: 0, dataset: null, dimension: 0,
 });

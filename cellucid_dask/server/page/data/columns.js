@@ -3,12 +3,18 @@
 const MISSING_VALUE = Math.fround(3e38); // replaces NaN and Inf, which a shader may not recognize
 const SMALLEST = 1e-38; // of which a logarithm is taken; the range of a link may have less
 
+/** @typedef {Uint8Array | Uint16Array | Float32Array} Codes */
+
 /** Codes of a categorical field: the category of every cell. */
 export class CategoricalColumn {
   isCategorical = true;
 
   constructor(key, names, codes, missingCode, centroids) {
-    Object.assign(this, { key, names, codes, missingCode, centroids });
+    this.key = key;
+    this.names = names;
+    this.codes = codes;
+    this.missingCode = missingCode;
+    this.centroids = centroids;
     const counts = new Uint32Array(missingCode + 1);
     for (let i = 0; i < codes.length; i++) counts[codes[i]]++;
     this.categories = names.map((name, code) => ({ name, code, cellCount: counts[code] }));
@@ -30,7 +36,13 @@ export class ContinuousColumn {
   isCategorical = false;
 
   constructor(key, codes, { origin, step, missingCode, lo, hi }) {
-    Object.assign(this, { key, codes, origin, step, missingCode, lo, hi });
+    this.key = key;
+    this.codes = codes;
+    this.origin = origin;
+    this.step = step;
+    this.missingCode = missingCode;
+    this.lo = lo;
+    this.hi = hi;
     this.missingCount = 0;
     for (let i = 0; i < codes.length; i++) if (codes[i] >= missingCode) this.missingCount++;
     this.isEmpty = this.missingCount === codes.length;
@@ -90,7 +102,10 @@ export class ContinuousColumn {
 /** Outlier quantiles of a categorical field, as codes; codes >= missingCode have no quantile. */
 export class OutlierQuantiles {
   constructor(codes, { lo, step, missingCode }) {
-    Object.assign(this, { codes, lo, step, missingCode });
+    this.codes = codes;
+    this.lo = lo;
+    this.step = step;
+    this.missingCode = missingCode;
     if (!(codes instanceof Float32Array)) return;
     for (let i = 0; i < codes.length; i++) if (!(codes[i] <= 1)) codes[i] = missingCode;
   }

@@ -31,14 +31,17 @@ const sleep = (seconds, signal) => new Promise((resolve, reject) => {
 export class LoadError extends Error {
   constructor(path, status, reason) {
     super(`${path}: ${[status, reason].filter(Boolean).join(" ")}`);
-    Object.assign(this, { path, status });
+    this.path = path;
+    this.status = status;
   }
 }
 
 /** Reads files below the URL `root`; calls `onProgress(path, bytes, totalBytes, waitSeconds)`. */
 export class Reader {
   constructor(root, signal, onProgress) {
-    Object.assign(this, { root, signal, onProgress });
+    this.root = root;
+    this.signal = signal;
+    this.onProgress = onProgress;
   }
 
   async readJson(path) {

@@ -18,14 +18,14 @@ export function updateAddress(readViewpoint) {
   if (!loaded.dimension || loaded.dimension !== view.d) return;
   view.at = readViewpoint();
   const dataset = loaded.entries.length > 1 ? nameInLink(wantedEntry()) : null;
-  const url = new URL(location);
+  const url = new URL(location.href);
   url.hash = formatView({ ...view, dataset });
   replaceAddress(url);
 }
 
 /** Takes the token out of the address: the server has set a cookie. */
 export function removeToken() {
-  const url = new URL(location);
+  const url = new URL(location.href);
   url.searchParams.delete("token");
   replaceAddress(url);
 }

@@ -12,7 +12,9 @@ export class GeneInput {
   #activeIndex = 0;
 
   constructor(input, list, onSelect) {
-    Object.assign(this, { input, list, onSelect });
+    this.input = input;
+    this.list = list;
+    this.onSelect = onSelect;
     input.addEventListener("input", () => this.#open());
     input.addEventListener("focus", () => {
       input.select();

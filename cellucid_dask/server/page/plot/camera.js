@@ -29,7 +29,8 @@ export class Camera {
   #pointers = new Map();
 
   constructor(canvas, onChange) {
-    Object.assign(this, { canvas, onChange });
+    this.canvas = canvas;
+    this.onChange = onChange;
     this.reset();
     this.#listen();
   }
@@ -52,7 +53,10 @@ export class Camera {
   }
 
   set({ center = START.center, zoom = START.zoom, yaw = START.yaw, pitch = START.pitch }) {
-    Object.assign(this, { center, zoom, yaw, pitch });
+    this.center = center;
+    this.zoom = zoom;
+    this.yaw = yaw;
+    this.pitch = pitch;
     this.onChange();
   }
 

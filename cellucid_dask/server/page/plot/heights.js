@@ -9,7 +9,16 @@ const HIDDEN = -1;
 const [CONTEXT, FADED, MISSING, TOP] = [0, 1, 2, 4];
 const [FILTERED_OUT_BIT, FADED_BIT] = [1, 2];
 
-/** A byte per cell for the graphics card: bit 0 filtered out, bit 1 faded; null if all are 0. */
+/** @typedef {import("./renderer.js").Appearance} Appearance */
+/** @typedef {import("../data/columns.js").Codes} Codes */
+
+/**
+ * A byte per cell for the graphics card: bit 0 filtered out, bit 1 faded; null if all are 0.
+ *
+ * @param {number} nCells
+ * @param {(i: number) => boolean} isVisible null if all are
+ * @param {Uint8Array} selectionMask null for no selection
+ */
 export function createFlags(nCells, isVisible, selectionMask) {
   if (!isVisible && !selectionMask) return null;
   const flags = new Uint8Array(nCells);
@@ -18,16 +27,22 @@ export function createFlags(nCells, isVisible, selectionMask) {
   return flags;
 }
 
-/** Level of a code, plus the position from 0 to 0.999 of a value on the color scale. */
+/**
+ * Level of a code, plus the position from 0 to 0.999 of a value on the color scale.
+ *
+ * @param {Appearance} appearance
+ * @param {Uint8Array} palette RGBA bytes of codes
+ * @returns {(code: number) => number}
+ */
 function createLevelOfCode({ columnKind, decoding, range, useLog, highlightedCode }, palette) {
   const [origin, step, missingCode, logShift] = decoding;
   const [low, high] = range;
-  const levelOfCategory = (code) => {
+  const levelOfCategory = (/** @type {number} */ code) => {
     const index = Math.min(code, missingCode);
     if (highlightedCode >= 0 && index !== highlightedCode) return FADED;
     return palette[4 * index + 3] > 127 ? TOP : MISSING;
   };
-  const levelOfValue = (code) => {
+  const levelOfValue = (/** @type {number} */ code) => {
     if (code >= missingCode) return MISSING;
     const value = origin + code * step;
     const scaled = useLog ? Math.log(value + logShift) : value;
@@ -42,6 +57,12 @@ function createLevelOfCode({ columnKind, decoding, range, useLog, highlightedCod
  *
  * depth: towards the eye in 3D, null in 1D and 2D; orderShare: part of the height that the index of
  * a cell has in 1D and 2D.
+ *
+ * @param {Appearance} appearance
+ * @param {{ code?: Codes, flags?: Uint8Array, palette?: Uint8Array }} arrays
+ * @param {number} nCells
+ * @param {number} orderShare
+ * @returns {(i: number, depth: number) => number}
  */
 export function createHeightOf(appearance, { code: codes, flags, palette }, nCells, orderShare) {
   const levelOfCode = createLevelOfCode(appearance, palette);

@@ -16,7 +16,9 @@ export class Lasso {
   #pointerId = null; // of the pointer that draws: another finger does not
 
   constructor(scatter, { onChange, onComplete }) {
-    Object.assign(this, { scatter, onChange, onComplete });
+    this.scatter = scatter;
+    this.onChange = onChange;
+    this.onComplete = onComplete;
     const { canvas } = scatter;
     canvas.addEventListener("pointerdown", (event) => {
       if (this.isActive && event.button === 0 && !this.#lastPixel) this.#begin(event);

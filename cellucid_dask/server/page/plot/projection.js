@@ -27,12 +27,17 @@ export function forEachProjected(points, width, { yaw, pitch }, visit) {
   }
 }
 
-/** Plane coordinates of one position of the embedding. */
+/**
+ * Plane coordinates of one position of the embedding.
+ *
+ * @returns {[x: number, y: number, depth: number]}
+ */
 export function project(position, camera) {
   const [x, y = 0, z] = position;
+  /** @type {[number, number, number]} */
   let projected;
   forEachProjected(z === undefined ? [x, y] : [x, y, z], z === undefined ? 2 : 3, camera,
-    (_, ...coordinates) => { projected = coordinates; });
+    (_, right, up, depth) => { projected = [right, up, depth]; });
   return projected;
 }
 

@@ -19,12 +19,22 @@ const DEFAULT_APPEARANCE = {
   hasMissing: false,
 };
 
+/** @typedef {typeof DEFAULT_APPEARANCE} Appearance */
+
 /** Draws parts of the cells and edges. Whoever extends it sets `camera`. */
 export class Renderer {
   appearance = { ...DEFAULT_APPEARANCE };
   points = new Float32Array(0); // as drawn: (n, width)
   width = 2;
-  arrays = {}; // what the graphics card holds, by name, to upload it again after a context loss
+  /** @type {import("./camera.js").Camera} */
+  camera;
+  /**
+   * What the graphics card holds, by name, to upload it again after a context loss.
+   *
+   * @type {Record<string, any> & { palette?: Uint8Array }}
+   */
+  arrays = {};
+  /** @type {Record<string, any>} */
   buffers = {};
 
   constructor(canvas) {

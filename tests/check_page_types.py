@@ -1,0 +1,100 @@
+"""Check the types of the page's JavaScript with `tsc --checkJs`: its modules, and their JSDoc.
+
+    python tests/check_page_types.py
+
+prints what is wrong. It installs the compiler with npm, once for this checkout.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from javascript import install
+
+ROOT = Path(__file__).parents[1]
+PROJECT = Path(__file__).parent / "page_types"
+PAGE = ROOT / "cellucid_dask" / "server" / "page"
+# Modules with functions whose parameters have no types yet; what has types is checked there too.
+# Every other module, and so every new one, must say the types of all parameters.
+UNTYPED = {
+    "color/appearance.js",
+    "color/colors.js",
+    "data/columns.js",
+    "data/dataset.js",
+    "data/reader.js",
+    "display.js",
+    "dom.js",
+    "figure/picture.js",
+    "link/address.js",
+    "link/link.js",
+    "loading.js",
+    "messages.js",
+    "panels/category-legend.js",
+    "panels/controls.js",
+    "panels/gene-input.js",
+    "panels/selection-panel.js",
+    "panels/value-legend.js",
+    "plot/camera.js",
+    "plot/lasso.js",
+    "plot/overlay.js",
+    "plot/projection.js",
+    "plot/renderer.js",
+    "plot/scatter.js",
+    "plot/shaders.js",
+    "plot/tooltip.js",
+    "plot/topmost.js",
+    "state.js",
+    "viewer.js",
+}
+ERROR = re.compile(r"(?P<path>\S+)\((?P<line>\d+),\d+\): error (?P<code>TS\d+): (?P<text>.*)")
+UNTYPED_ERROR = re.compile("TS70..")  # something is implicitly of any type
+
+
+def run_compiler(packages: Path, project: Path = PROJECT) -> list[re.Match[str]]:
+    """Errors that the compiler finds in a folder with a ``tsconfig.json``."""
+    command = ["node", packages / "typescript" / "bin" / "tsc", "--project", project]
+    done = subprocess.run(
+        [*command, "--pretty", "false"], capture_output=True, text=True, check=False, cwd=project
+    )
+    errors = [*ERROR.finditer(done.stdout)]
+    assert done.returncode == 0 or errors, done.stdout + done.stderr
+    return errors
+
+
+def find_problems(errors: Iterable[re.Match[str]]) -> list[str]:
+    """Lines on errors that count, and on modules that are listed as untyped and are not."""
+    problems, untyped = [], set()
+    for error in errors:
+        path = (PROJECT / error["path"]).resolve()
+        name = path.relative_to(PAGE).as_posix() if path.is_relative_to(PAGE) else path.name
+        is_untyped = bool(UNTYPED_ERROR.match(error["code"]))
+        if is_untyped:
+            untyped.add(name)
+        if not is_untyped or name not in UNTYPED:
+            problems.append(f"{name}:{error['line']}: {error['code']} {error['text']}")
+    typed = sorted(UNTYPED - untyped)
+    problems += [f"{name} has types: take it out of UNTYPED" for name in typed]
+    return problems
+
+
+def main() -> int:
+    """Print problems; the exit status."""
+    folder = ROOT / ".pytest_cache" / "d" / "ready-oracle"  # where the suite keeps the packages
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        packages = install(folder)
+    except pytest.skip.Exception as reason:
+        print(f"the types of the page cannot be checked: {reason}", file=sys.stderr)
+        return 2
+    problems = find_problems(run_compiler(packages))
+    print("\n".join(problems) or "the types of the page are right")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
