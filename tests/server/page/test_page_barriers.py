@@ -1,0 +1,54 @@
+"""No state of the page has barriers that axe-core finds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("selenium", reason="selenium, which drives the browser, is not installed")
+
+from axe import assert_accessible, find_barriers
+from paging import FAILED_REQUEST, Page, needs_browser
+
+pytestmark = needs_browser
+
+SELECTED = "d=2&lasso=2,0,0,-1,-1,1,-1,1,1"
+STATES = {
+    "start": "",
+    "gene": "d=2&color=gene:Gene5",
+    "values in 3D": "d=3&color=obs:score",
+    "selection": SELECTED,
+    "dark": f"{SELECTED}&theme=dark",
+}
+
+
+def test_axe_finds_a_barrier(page: Page, served: Any, packages: Path) -> None:
+    page.open(served("uint8"))
+    page.js("document.body.append(document.createElement('button'))")
+    assert [line.split()[0] for line in find_barriers(page, packages)] == ["button-name"]
+
+
+def test_no_state_has_barriers(page: Page, served: Any, packages: Path) -> None:
+    for state, link in STATES.items():
+        page.open(served("uint8"), link)
+        assert_accessible(page, packages, state)
+    page.open_display()
+    assert_accessible(page, packages, "display settings")
+    page.find("#gene").send_keys("gene1")
+    assert_accessible(page, packages, "matching genes")
+    page.resize(390, 844)
+    assert_accessible(page, packages, "phone")
+
+
+def test_an_error_and_a_notice_have_no_barriers(
+    page: Page, serve: Any, exports: Path, packages: Path
+) -> None:
+    page.expected_errors = (FAILED_REQUEST,)
+    (exports / "uint8" / "obs" / "score.values.u8.gz").unlink()
+    assert page.open(serve(exports / "uint8"), "d=9&color=obs:score")["error"]
+    assert_accessible(page, packages, "error")
+    page.open(serve(exports / "uint8"), "color=obs:none")
+    assert page.is_shown("#notice")
+    assert_accessible(page, packages, "notice")
