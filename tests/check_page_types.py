@@ -23,7 +23,7 @@ PAGE = ROOT / "cellucid_dask" / "server" / "page"
 # Every other module, and so every new one, must say the types of all parameters.
 UNTYPED = {
     "color/appearance.js",
-    "color/colors.js",
+    "color/colormaps.js",
     "data/columns.js",
     "data/dataset.js",
     "data/reader.js",

@@ -4,7 +4,7 @@ import {
   cellAppearance, columnPalette, createVisibilityTest, edgeColor, readThemeColors, visibleEdges,
 } from "./color/appearance.js";
 import { showCategoryLegend } from "./panels/category-legend.js";
-import { cssColor } from "./color/colors.js";
+import { cssColor } from "./color/rgb.js";
 import { splitColumnId } from "./data/dataset.js";
 import { $ } from "./dom.js";
 import { createFlags } from "./plot/heights.js";
@@ -126,7 +126,7 @@ export class Display {
     this.#labels = this.#visibleLabels();
     Object.assign(scatter.appearance, cellAppearance(loaded.column, view, colors));
     scatter.appearance.pointSize = this.pointSize;
-    scatter.palette = columnPalette(loaded.column, view.map, colors);
+    scatter.palette = columnPalette(loaded.column, view, colors);
     scatter.draw();
   }
 

@@ -153,6 +153,13 @@ def random_view(rng: random.Random) -> dict[str, Any]:
             }
             for _ in range(rng.randrange(1, 4))
         ],
+        "colors": {
+            f"obs:{word}{i}": {
+                str(code): f"#{rng.randrange(1 << 24):06x}"
+                for code in rng.sample(range(65536), rng.randrange(1, 4))
+            }
+            for i in range(rng.randrange(1, 3))
+        },
     }
     return {key: value for key, value in every.items() if rng.random() < 0.6}
 
@@ -161,7 +168,8 @@ def test_links_are_parsed_as_they_were_written(page: Page, served: Any) -> None:
     page.open(served("uint8"))
     rng = random.Random(0)
     views = [random_view(rng) for _ in range(500)]
-    bits = "d= hide= lasso= at= range= outliers= size= & , - 1 0 2 9e9 99999999 NaN % x = # obs:"
+    bits = "d= hide= lasso= at= range= outliers= size= colors= & , - 1 0 2 9e9 99999999 NaN % x ="
+    bits += " # obs: 0-ff0000"
     texts = ["".join(rng.choices(bits.split(), k=rng.randrange(12))) for _ in range(1000)]
     read, odd, start = page.driver.execute_async_script(ROUND_TRIP, views, texts)
     for view, found in zip(views, read, strict=True):

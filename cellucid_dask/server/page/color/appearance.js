@@ -1,6 +1,7 @@
 // From the view and the loaded data to what is drawn: which cells are visible, in which colors.
 
-import { categoryPalette, colormapPalette } from "./colors.js";
+import { colormapPalette } from "./colormaps.js";
+import { categoryPalette } from "./palette.js";
 import { maskInside } from "../plot/projection.js";
 import { EDGE_SLICES, toDrawnPoints } from "../plot/renderer.js";
 
@@ -68,10 +69,10 @@ export function cellAppearance(column, view, colors) {
 }
 
 /** RGBA bytes of the codes of a column. */
-export function columnPalette(column, colormap, colors) {
+export function columnPalette(column, view, colors) {
   if (!column) return new Uint8Array(4);
   return column.isCategorical
-    ? categoryPalette(column, colors.missing) : colormapPalette(colormap);
+    ? categoryPalette(column, view.colors, colors.missing) : colormapPalette(view.map);
 }
 
 /** A byte per cell, 1 inside any of the outlines; null without outlines. */

@@ -9,12 +9,14 @@ const SMALLEST = 1e-38; // of which a logarithm is taken; the range of a link ma
 export class CategoricalColumn {
   isCategorical = true;
 
-  constructor(key, names, codes, missingCode, centroids) {
+  constructor(key, names, codes, missingCode, centroids, fileColors) {
     this.key = key;
     this.names = names;
     this.codes = codes;
     this.missingCode = missingCode;
     this.centroids = centroids;
+    /** @type {string[] | undefined} "#rrggbb" by code, if the file has colors for it */
+    this.fileColors = fileColors;
     const counts = new Uint32Array(missingCode + 1);
     for (let i = 0; i < codes.length; i++) counts[codes[i]]++;
     this.categories = names.map((name, code) => ({ name, code, cellCount: counts[code] }));

@@ -82,7 +82,8 @@ export class Dataset {
     const pattern = this.obsManifest._obsSchemas.categorical.codesPathPattern;
     const path = pattern.replace("{key}", fileNameOfKey(key)).replace("{ext}", EXTENSIONS[dtype]);
     const codes = await reader.readArray(path, dtype, this.nCells);
-    return new CategoricalColumn(key, names, codes, missingCode, centroids ?? {});
+    const fileColors = this.obsManifest._categoryColors?.[key];
+    return new CategoricalColumn(key, names, codes, missingCode, centroids ?? {}, fileColors);
   }
 
   async #readContinuous(reader, { pathPattern, dtype, quantized }, [key, lo, hi]) {

@@ -1,6 +1,8 @@
 // The picture to save: the cells as on the screen, at a multiple of that size, and the legend.
 
-import { categoryCssColor, colormapStops, cssColor } from "../color/colors.js";
+import { colormapStops } from "../color/colormaps.js";
+import { categoryCssColor } from "../color/palette.js";
+import { cssColor } from "../color/rgb.js";
 import { formatCount, formatNumber } from "../dom.js";
 
 const LEGEND_WIDTH = 230; // CSS pixels, as all lengths here
@@ -53,14 +55,15 @@ function drawLegend(context, legend, height) {
   else drawColorScale(context, legend, top);
 }
 
-function drawCategories(context, { column, hidden, text, muted, missing }, top, height) {
+function drawCategories(context, legend, top, height) {
+  const { column, hidden, colors, text, muted, missing } = legend;
   const categories = column.categories.filter(({ code }) => !hidden.has(code));
   const maxLines = Math.max(1, Math.floor((height - top - MARGIN) / LINE_HEIGHT));
   const shown = categories.length > maxLines ? categories.slice(0, maxLines - 1) : categories;
   const right = LEGEND_WIDTH - 2 * MARGIN;
   shown.forEach(({ name, code, cellCount }, i) => {
     const y = top + i * LINE_HEIGHT;
-    drawDot(context, y, code === column.missingCode ? missing : categoryCssColor(code));
+    drawDot(context, y, categoryCssColor(column, code, colors) ?? missing);
     const count = formatCount(cellCount);
     context.fillStyle = muted;
     context.textAlign = "right";

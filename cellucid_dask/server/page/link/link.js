@@ -1,12 +1,14 @@
 // The whole view as text for the end of a link, and back. Links are shared and kept: the names of
 // the parts never change.
 
-import { COLORMAP_NAMES } from "../color/colors.js";
+import { COLORMAP_NAMES } from "../color/colormaps.js";
+import { formatEditedColors, parseEditedColors } from "./edited-colors.js";
 
 /** The view of a link that says nothing. */
 export const DEFAULT_VIEW = Object.freeze({
   dataset: null, d: 0, color: null, hide: [], outliers: 1, range: null, log: false, map: "viridis",
   labels: true, vectors: "", edges: false, size: null, opacity: 1, theme: "", at: null, lasso: [],
+  colors: Object.freeze({}),
 });
 const MAX_HIDDEN_CODE = 65535;
 
@@ -99,6 +101,7 @@ export function formatView(view) {
     const numbers = [d, yaw, pitch, ...outline.flat()];
     parameters.append("lasso", numbers.map(round6).join());
   }
+  for (const part of formatEditedColors(view.colors)) parameters.append("colors", part);
   return String(parameters).replaceAll("%3A", ":").replaceAll("%2C", ",");
 }
 
@@ -110,5 +113,6 @@ export function parseView(text) {
     if (parameters.has(name)) view[name] = parse(parameters.get(name)) ?? DEFAULT_VIEW[name];
   }
   view.lasso = parameters.getAll("lasso").map(parseLasso).filter(Boolean);
+  view.colors = parseEditedColors(parameters.getAll("colors"));
   return view;
 }

@@ -1,7 +1,7 @@
 // The legend of a categorical field: hides and finds categories, and filters outliers.
 
-import { categoryCssColor } from "../color/colors.js";
 import { createButton, createElement, formatCount } from "../dom.js";
+import { createSwatch } from "./swatch.js";
 
 const MAX_ENTRIES = 500; // more entries make the page slow and help nobody
 const MIN_FOR_SEARCH = 24; // from so many categories on there is a search box
@@ -58,16 +58,9 @@ export function showCategoryLegend(
   listMatches("");
 }
 
-/** A dot in the color of a category. */
-export function createSwatch(code, { missingCode }) {
-  const dot = createElement("span", "swatch");
-  if (code !== missingCode) dot.style.backgroundColor = categoryCssColor(code);
-  return dot;
-}
-
 function createEntry({ name, code, cellCount }, column, { toggle, showOnly }, index) {
   const onClick = (event) => (event.shiftKey ? showOnly(code) : toggle(code));
-  const entry = createButton("entry", name, onClick, createSwatch(code, column),
+  const entry = createButton("entry", name, onClick, createSwatch(column, code),
     createElement("span", "text", name),
     createElement("span", "number", formatCount(cellCount)));
   entry.tabIndex = index ? -1 : 0;

@@ -1,6 +1,6 @@
 // The panel of the selection: how many cells of each category, and row numbers to download.
 
-import { createSwatch } from "./category-legend.js";
+import { createSwatch } from "./swatch.js";
 import { $, createElement, formatCount, saveFile } from "../dom.js";
 
 const MAX_COUNTS = 200; // categories in the list
@@ -73,7 +73,7 @@ export class SelectionPanel {
       .sort((a, b) => counts[b.code] - counts[a.code]);
     const items = selected.slice(0, MAX_COUNTS).map(({ name, code, cellCount }) => {
       const total = createElement("small", "", `of ${formatCount(cellCount)}`);
-      return createElement("li", "category-count", createSwatch(code, column),
+      return createElement("li", "category-count", createSwatch(column, code),
         createElement("span", "text", name),
         createElement("span", "number", formatCount(counts[code]), " ", total));
     });

@@ -1,6 +1,6 @@
 // The legend of a continuous field or a gene: a color bar with two handles, logarithm and colormap.
 
-import { COLORMAP_NAMES, colormapGradient } from "../color/colors.js";
+import { COLORMAP_NAMES, colormapGradient } from "../color/colormaps.js";
 import { createButton, createElement, formatCount, formatNumber } from "../dom.js";
 
 const STEPS = 1000; // of the handles along the bar

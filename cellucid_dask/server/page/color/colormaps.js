@@ -1,14 +1,9 @@
-// Colors of categories and values, as palettes (tables of RGBA bytes) in which the shader looks up
-// codes.
-//
-// The alpha byte of a category is the layer of its cells: 1 draws them below all others (missing),
-// 255 draws them on top.
+// Colormaps: colors of values, as palettes (tables of RGBA bytes) in which the shader looks up a
+// value.
+
+import { cssColor, parseHex } from "./rgb.js";
 
 const parseColors = (text) => text.split(" ").map(parseHex);
-const CATEGORY_COLORS = parseColors(
-  "3b82c4 f08a24 3fa34d d9484a 8e63c7 9a6a4f e377b9 b0a828 22b1c4 a11d5b " +
-  "7fb3e6 f9b96b 8fd18a f29a98 bfa3e0 c9a58f 2c6e63 6b7a1c 7fdce6 5b4fd6",
-);
 // 17 colors at equal steps of the colormap of the same name in matplotlib (cividis: Nuñez 2018;
 // viridis, magma, plasma: Smith and van der Walt 2015; coolwarm: Moreland 2009). People with color
 // blindness can read all of them.
@@ -35,27 +30,8 @@ const COLORMAPS = {
   ),
   greys: parseColors("e6e6e6 111111"),
 };
-const [BOTTOM, TOP] = [1, 255];
 
 export const COLORMAP_NAMES = Object.keys(COLORMAPS);
-
-/** [r, g, b] of "rrggbb" or "#rrggbb". */
-function parseHex(hex) {
-  return [-6, -4, -2].map((at) => parseInt(hex.slice(at, at + 2 || undefined), 16));
-}
-
-export const cssColor = (rgb) => `rgb(${rgb.join(" ")})`;
-
-/** [r, g, b] of the category at `index`; past the table, hues a golden angle apart. */
-function categoryRgb(index) {
-  if (index < CATEGORY_COLORS.length) return CATEGORY_COLORS[index];
-  const light = [0.45, 0.6, 0.7][index % 3];
-  return [0, 8, 4].map((shift) => {
-    const k = (shift + index * 4.58359) % 12;
-    const wave = Math.max(-1, Math.min(k - 3, 9 - k, 1));
-    return Math.round(255 * (light - 0.6 * Math.min(light, 1 - light) * wave));
-  });
-}
 
 /** [r, g, b] of a colormap at `t` from 0 to 1, interpolated between its `stops`. */
 function interpolate(stops, t) {
@@ -63,8 +39,6 @@ function interpolate(stops, t) {
   const next = stops[Math.floor(at) + 1];
   return stops[Math.floor(at)].map((from, i) => Math.round(from + (at % 1) * (next[i] - from)));
 }
-
-export const categoryCssColor = (index) => cssColor(categoryRgb(index));
 
 /** CSS image of a colormap that runs from `start` to `end` (0 to 1) of the width of its box. */
 export function colormapGradient(name, start = 0, end = 1) {
@@ -77,20 +51,9 @@ export function colormapGradient(name, start = 0, end = 1) {
 export const colormapStops = (name) =>
   COLORMAPS[name].map((rgb, i, { length }) => [i / (length - 1), cssColor(rgb)]);
 
-/** RGBA bytes of every code of a categorical field; a code without a category is missing. */
-export function categoryPalette({ categories, missingCode }, missingRgb) {
-  const table = new Uint32Array(missingCode + 1);
-  const pack = ([r, g, b], layer) => ((layer << 24) | (b << 16) | (g << 8) | r) >>> 0;
-  table.fill(pack(missingRgb, BOTTOM));
-  for (const { code } of categories) {
-    if (code !== missingCode) table[code] = pack(categoryRgb(code), TOP);
-  }
-  return new Uint8Array(table.buffer);
-}
-
 /** RGBA bytes of 256 levels of a colormap. */
 export function colormapPalette(name) {
   const table = new Uint8Array(4 * 256);
-  for (let i = 0; i < 256; i++) table.set([...interpolate(COLORMAPS[name], i / 255), TOP], 4 * i);
+  for (let i = 0; i < 256; i++) table.set([...interpolate(COLORMAPS[name], i / 255), 255], 4 * i);
   return table;
 }
