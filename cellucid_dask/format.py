@@ -21,6 +21,15 @@ CHECKSUMS: Final = "checksums.json"
 DATASETS: Final = "datasets.json"
 COMPACT: Final = "compact_v1"
 DIMENSIONS: Final = (1, 2, 3)
+# Members that viewers which do not know them ignore: of the manifest of obs, and of that of var.
+CATEGORY_COLORS: Final = "_categoryColors"
+SYMBOLS: Final = "_symbols"
+# Columns of var by which `SYMBOLS` are found, in upper or lower case, the first one first.
+SYMBOL_COLUMNS: Final = (
+    *("feature_name", "gene_symbols", "gene_symbol", "gene_short_name", "gene_name", "gene_names"),
+    *("symbol", "symbols", "hgnc_symbol"),
+)
+ID_COLUMNS: Final = ("gene_ids", "ensembl_id", "feature_id")
 
 Bits = Literal[8, 16]
 
@@ -103,6 +112,40 @@ def vector_label(field: str) -> str:
     words = base.replace("_", " ").strip()
     label = words[:1].upper() + words[1:] if words else field
     return f"{label} (UMAP)" if field.endswith("_umap") else label
+
+
+# ----------------------------------------------------------------------------------- colors
+
+_HEX: Final = re.compile(r"#(?:[0-9a-f]{3}|[0-9a-f]{4}|[0-9a-f]{6}|[0-9a-f]{8})")
+_NAMED_COLORS: Final = """
+aqua 00ffff black 000000 blue 0000ff brown a52a2a cyan 00ffff darkgray a9a9a9 darkgrey a9a9a9
+fuchsia ff00ff gold ffd700 gray 808080 green 008000 grey 808080 lightgray d3d3d3 lightgrey d3d3d3
+lime 00ff00 magenta ff00ff maroon 800000 navy 000080 olive 808000 orange ffa500 pink ffc0cb
+purple 800080 red ff0000 salmon fa8072 silver c0c0c0 teal 008080 turquoise 40e0d0 violet ee82ee
+white ffffff yellow ffff00
+b 0000ff c 00bfbf g 008000 k 000000 m bf00bf r ff0000 w ffffff y bfbf00
+tab:blue 1f77b4 tab:orange ff7f0e tab:green 2ca02c tab:red d62728 tab:purple 9467bd
+tab:brown 8c564b tab:pink e377c2 tab:gray 7f7f7f tab:grey 7f7f7f tab:olive bcbd22 tab:cyan 17becf
+"""
+NAMED_COLORS: Final[Mapping[str, str]] = {
+    name: f"#{digits}" for name, digits in re.findall(r"(\S+) ([0-9a-f]{6})", _NAMED_COLORS)
+}
+
+
+def color_code(text: object) -> str:
+    """``#rrggbb`` of a color of ``uns``, without its opacity; empty for what is none.
+
+    Parameters
+    ----------
+    text
+        ``#rgb``, ``#rgba``, ``#rrggbb``, ``#rrggbbaa``, or one of `NAMED_COLORS`; in any case.
+    """
+    given = text.strip().lower() if isinstance(text, str) else ""
+    if not _HEX.fullmatch(given):
+        return NAMED_COLORS.get(given, "")
+    if len(given) <= len("#rgba"):
+        return "#" + "".join(2 * digit for digit in given[1:4])
+    return given[: len("#rrggbb")]
 
 
 # ------------------------------------------------------------------------------------ paths
@@ -224,6 +267,7 @@ def obs_manifest(
     bits: int | None,
     continuous: Sequence[Sequence[Any]],
     categorical: Sequence[Sequence[Any]],
+    colors: Mapping[str, Sequence[str]],
 ) -> dict[str, Any]:
     """``obs_manifest.json``.
 
@@ -234,6 +278,8 @@ def obs_manifest(
     categorical
         ``[key, categories, codes dtype, missing, {"2": [centroid]}, min, max]`` per column, the
         last two (of the outlier quantiles) only when quantized.
+    colors
+        ``#rrggbb`` of each category, by column; only of columns that have colors.
     """
     schemas: dict[str, Any] = {}
     if continuous:
@@ -247,7 +293,7 @@ def obs_manifest(
             "outlierDtype": value_dtype(bits),
             "outlierQuantized": bits is not None,
         }
-    return {
+    manifest: dict[str, Any] = {
         "_format": COMPACT,
         "n_points": n_cells,
         "centroid_outlier_quantile": centroid_quantile,
@@ -257,6 +303,9 @@ def obs_manifest(
         "_continuousFields": list(continuous),
         "_categoricalFields": list(categorical),
     }
+    if colors:
+        manifest[CATEGORY_COLORS] = {key: list(codes) for key, codes in colors.items()}
+    return manifest
 
 
 def var_manifest(
@@ -266,9 +315,18 @@ def var_manifest(
     compression: int | None,
     bits: int | None,
     fields: Sequence[Sequence[Any]],
+    symbols: tuple[str, Sequence[str | None]] | None,
 ) -> dict[str, Any]:
-    """``var_manifest.json``; `fields` are ``[gene, min, max]``, or ``[gene]`` unquantized."""
-    return {
+    """``var_manifest.json``.
+
+    Parameters
+    ----------
+    fields
+        ``[gene, min, max]``, or ``[gene]`` unquantized.
+    symbols
+        Column of var that has another name of genes, and that of each; None without one.
+    """
+    manifest: dict[str, Any] = {
         "_format": COMPACT,
         "n_points": n_cells,
         "var_gene_id_column": gene_id_column,
@@ -277,6 +335,9 @@ def var_manifest(
         "_varSchema": {"kind": "continuous", **_value_schema("var", bits, compression)},
         "fields": list(fields),
     }
+    if symbols is not None:
+        manifest[SYMBOLS] = {"column": symbols[0], "names": list(symbols[1])}
+    return manifest
 
 
 def connectivity_manifest(

@@ -25,12 +25,13 @@ def write_mudata(
     obsm: Mapping[str, Any] | None = None,
     obsp: Mapping[str, Any] | None = None,
     positions: Mapping[str, Any] | None = None,
+    uns: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write an ``.h5mu``, a ``.zarr`` folder or a ``.zarr.zip``, by the ending of `path`.
 
     Parameters
     ----------
-    obs, obsm, obsp
+    obs, obsm, obsp, uns
         Of the MuData as a whole; masks of the modalities are added to obsm.
     positions
         What obsmap says of each modality; None for what it should say.
@@ -47,7 +48,7 @@ def write_mudata(
         "obsm": {**(obsm or {}), **masks},
         "obsp": dict(obsp or {}),
         "obsmap": dict(positions),
-        "uns": {},
+        "uns": dict(uns or {}),
     }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 ARGUMENTS = "arguments"  # how messages name the place of loose arrays
 # Before the names of arrays of a MuData that its modality has too. They are used only by name.
 MUDATA_PREFIX = "whole:"
+COLORS_ENDING = "_colors"  # of the names of lists of colors in uns
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,22 @@ class Frame:
     index: Column | CellucidDaskError
     columns: Mapping[str, Column | CellucidDaskError]
     repeated: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StoredColors:
+    """The file that has the colors of categories, in ``uns`` of its AnnData.
+
+    Parameters
+    ----------
+    path
+        Of the file.
+    bases
+        Group of the AnnData by obs column; the root for columns that it does not name.
+    """
+
+    path: str
+    bases: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +88,8 @@ class Source:
     record
         ``uns['cellucid']`` of an AnnData in memory, or why it cannot be read; None where it is in
         the file, if anywhere.
+    colors
+        What ``uns`` says of the colors of categories, by obs column; or the file that has it.
     notes, warnings
         What was left out when it was opened, and what the user should know of it.
     """
@@ -87,6 +106,7 @@ class Source:
     all_cells: Source | None = None
     selection: RowSelection | None = None
     record: Any = None
+    colors: Mapping[str, Any] | StoredColors = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 

@@ -118,6 +118,8 @@ def check_arrays(
     problems += collector.run_stage("obs and graph", "arrays", len(arrays), arrays)
     if comparison is not None and comparison.genes.obstacle:
         problems.append(comparison.genes.obstacle)
+    if comparison is not None:
+        problems += collect_problems(comparison.genes.compare_symbols())
     genes = collector.run_stage("genes", "genes", n_genes, checks_of.genes())
     if comparison is not None:
         genes = _shorten_differing(genes, set(comparison.genes.differing))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Sequence
 from typing import Any
@@ -10,26 +9,21 @@ from typing import Any
 import numpy as np
 
 from cellucid_dask.errors import CellucidDaskError
+from cellucid_dask.exporter.checks.gene_symbols import find_columns, have_ensembl_ids
+from cellucid_dask.format import SYMBOL_COLUMNS
 from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.source.arrays.matrix import Matrix
 from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
 from cellucid_dask.source.model import Frame, Source
 
-SYMBOLS = ("feature_name", "gene_symbols", "gene_name", "gene_short_name", "symbol")
-ENSEMBL = re.compile(r"ENS[A-Z]{0,4}G\d{11}(\.\d+)?")
 SAMPLE = 1 << 18  # values of a matrix that are read
 
 
 def hint_at_symbols(ids: Sequence[str], table: Frame, options: ExportOptions, catalog: Any) -> None:
     """Hint at the column of gene symbols when the genes have Ensembl ids."""
-    if options.gene_id_column != "index" or not ids:
+    if options.gene_id_column != "index" or not have_ensembl_ids(ids):
         return
-    if 2 * sum(ENSEMBL.fullmatch(gene) is not None for gene in ids) < len(ids):
-        return
-    for name in SYMBOLS:
-        column = table.columns.get(name)
-        if column is None or isinstance(column, CellucidDaskError) or column.kind != "category":
-            continue
+    for name, column in find_columns(table, SYMBOL_COLUMNS):
         try:
             symbols = column.strings()
         except CellucidDaskError:

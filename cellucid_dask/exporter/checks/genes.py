@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from cellucid_dask.errors import CellucidDaskError, Problem, TextError, suggest
 from cellucid_dask.exporter.checks.gene_hints import hint_at_raw, hint_at_symbols
+from cellucid_dask.exporter.checks.gene_symbols import Symbols, find_symbols
 from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.source.arrays.matrix import Matrix
 from cellucid_dask.source.model import Frame, Source
@@ -34,11 +35,14 @@ class Genes:
         (len(ids),) int64, the column of each in the matrix.
     matrix
         (n_cells, n_var) expression.
+    symbols
+        Another name of each; None where none is known.
     """
 
     ids: list[str]
     columns: NDArray[np.int64]
     matrix: Matrix
+    symbols: Symbols | None = None
 
     @property
     def whole(self) -> bool:
@@ -81,7 +85,9 @@ def survey_genes(source: Source, options: ExportOptions, catalog: Any) -> Genes 
     chosen = None if ids is None else _choose(ids, table, options, catalog)
     if chosen is None:
         return None
-    return Genes([ids[i] for i in chosen] if ids else [], np.asarray(chosen, np.int64), matrix)
+    symbols = find_symbols(table, options.gene_id_column, ids or [], chosen)
+    columns = np.asarray(chosen, np.int64)
+    return Genes([ids[i] for i in chosen] if ids else [], columns, matrix, symbols)
 
 
 def _absent(source: Source, options: ExportOptions, catalog: Any) -> None:

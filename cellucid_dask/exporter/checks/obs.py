@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cellucid_dask.errors import CellucidDaskError, InputError, Problem, TextError, suggest
+from cellucid_dask.exporter.checks.colors import survey_colors
 from cellucid_dask.format import U16, Code, category_code
 from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.source.arrays.columns import Column
@@ -27,12 +28,15 @@ class ObsField:
         Categories; empty for a continuous column.
     code
         Code of its categories; None for a continuous column.
+    colors
+        ``#rrggbb`` of each category; empty where the input has none.
     """
 
     key: str
     column: Column
     categories: tuple[str, ...] = ()
     code: Code | None = None
+    colors: tuple[str, ...] = ()
 
 
 def survey_obs(source: Source, options: ExportOptions, catalog: Any) -> None:
@@ -94,7 +98,8 @@ def _field(
         raise InputError(what, where=where, fix=fix)
     if len(set(categories)) < n:
         catalog.warnings.append(f"{where} has categories that read the same as text")
-    return ObsField(key, column, categories, code)
+    colors = survey_colors(key, column, categories, source, catalog)
+    return ObsField(key, column, categories, code, colors)
 
 
 def _leave_out(others: list[str]) -> str:

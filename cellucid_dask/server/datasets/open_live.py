@@ -143,4 +143,5 @@ def read_whole_source(
     file = open_source(store.path)
     missing, record = find_missing(file), record_or_error(file)
     source = open_source(read_into_memory(store))
-    return replace(source, name=dataset_name(store.path), record=record), missing
+    named = replace(source, name=dataset_name(store.path), record=record, colors=file.colors)
+    return named, missing

@@ -20,7 +20,7 @@ from cellucid_dask.source.inputs.mudata import (
     modality_key,
 )
 from cellucid_dask.source.inputs.other_formats import not_anndata_error
-from cellucid_dask.source.model import Frame, Source, repeated_names
+from cellucid_dask.source.model import Frame, Source, StoredColors, repeated_names
 from cellucid_dask.source.storage.damage import DAMAGE, describe_damage
 from cellucid_dask.source.storage.elements import (
     encoding_of,
@@ -85,6 +85,7 @@ def _describe(store: Store, base: str, root: Any) -> Source:
         obsm=_obsm(store, base, root),
         matrices=_matrices(store, base, root),
         raw_var=raw_var,
+        colors=StoredColors(store.path),
         local=any(is_array(find_element(root, name)) for name in ("obs", "var")),
     )
 
@@ -93,7 +94,8 @@ def _modality(store: Store, root: Any, name: str | None) -> Source:
     """Describe one modality, with what the MuData as a whole says of its cells."""
     base = modality_key(store, root, name)
     own = _describe(store, base, require_element(root, base))
-    own = replace(own, name=f"{own.name}-{name}")
+    colors = StoredColors(store.path, dict.fromkeys(own.obs.columns, base))
+    own = replace(own, name=f"{own.name}-{name}", colors=colors)
     if find_element(root, "obs") is None:
         return own
     positions = find_element(root, f"obsmap/{name}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cellucid_dask.errors import CellucidDaskError, InputError, ReadError
 from cellucid_dask.source.arrays.matrix import Matrix, open_matrix, wrap_matrix
 from cellucid_dask.source.arrays.obsm import wrap_obsm_array
-from cellucid_dask.source.model import ARGUMENTS, Source, wrap_table
+from cellucid_dask.source.model import ARGUMENTS, COLORS_ENDING, Source, wrap_table
 from cellucid_dask.source.storage.damage import DAMAGE, describe_damage, result_or_error
 from cellucid_dask.source.storage.elements import encoding_of, find_element, require_element
 from cellucid_dask.source.storage.store import Store, locate_store
@@ -55,6 +55,7 @@ def wrap_anndata(adata: Any) -> Source:
         matrices=found,
         raw_var=raw_var,
         record=_record(adata.uns),
+        colors=_colors(adata.uns),
         local=True,
     )
 
@@ -137,6 +138,12 @@ def _record(uns: Any) -> Any:
     """What the AnnData says of itself; an empty dict, not None, where it says nothing."""
     record = uns.get("cellucid")
     return {} if record is None else record
+
+
+def _colors(uns: Any) -> dict[str, Any]:
+    """What ``uns`` says of the colors of categories, by the name of the column."""
+    names = [name for name in uns if isinstance(name, str) and name.endswith(COLORS_ENDING)]
+    return {name.removesuffix(COLORS_ENDING): uns[name] for name in names}
 
 
 def _plain(value: Any) -> Any:

@@ -12,6 +12,7 @@ from scipy import sparse
 from cellucid_dask import format as fmt
 from cellucid_dask.errors import TextError
 from cellucid_dask.verify.comparison.cells import SourceCells
+from cellucid_dask.verify.comparison.colors import compare_colors
 from cellucid_dask.verify.comparison.genes import GeneComparison
 from cellucid_dask.verify.comparison.ranks import count_wrong_ranks
 from cellucid_dask.verify.comparison.values import ValueComparison, find_unequal
@@ -153,6 +154,8 @@ class Comparison:
             yield f"{path}: the categories are not those of obs[{field.key!r}]"
             return
         yield from find_unequal(path, codes, categorical.codes.to_numpy(np.int64))
+        categories = categorical.categories if self.cells.selected is None else None
+        yield from compare_colors(field, self.source, categories)
         if self.cells.latent is not None:
             n = count_wrong_ranks(
                 field, codes, outliers, self.cells.latent, is_native=self.contents.is_native

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -17,7 +17,9 @@ from cellucid_dask.verify.source_data.anndata_file import UNREADABLE
 from cellucid_dask.verify.source_data.derive import Float32
 from cellucid_dask.verify.source_data.discovery import find_gene_positions
 from cellucid_dask.verify.source_data.gene_columns import read_gene_columns
-from cellucid_dask.verify.source_data.tables import FIX_UNREADABLE, Table
+from cellucid_dask.verify.source_data.tables import FIX_UNREADABLE, INDEX, Table
+
+_NO_NAMES: Final = frozenset({"", "nan", "<NA>", "None"})  # of missing texts, as pandas has them
 
 
 class GeneComparison:
@@ -58,6 +60,7 @@ class GeneComparison:
         self.undecodable: TextError | None = None
         self.differing: list[str] = []
         self.sampled = _choose_sample([gene.key for gene in contents.genes], sample)
+        self._var = var
         self._positions = self._find_positions(var) if self.sampled else {}
 
     @property
@@ -115,6 +118,29 @@ class GeneComparison:
         for problem in problems:
             self.differing.append(problem)
             yield problem
+
+    def compare_symbols(self) -> Iterator[str]:
+        """Compare the other names of the sampled genes with those in the data."""
+        if self.contents.symbols is None or not self._positions:
+            return
+        column, names = self.contents.symbols
+        where = f"{fmt.VAR_MANIFEST}, {fmt.SYMBOLS}"
+        if column != "index" and column not in self._var:
+            yield f"{where}: there is no var[{column!r}]"
+            return
+        try:
+            texts = self._var.read_column(INDEX if column == "index" else column)
+        except TextError:
+            yield f"{where}: var[{column!r}] has no text"
+            return
+        expected = [None if name in _NO_NAMES else name for name in texts.astype(str)]
+        pairs = zip(names, self.contents.genes, strict=False)
+        compared = [(name, gene.key) for name, gene in pairs if gene.key in self._positions]
+        wrong = sum(
+            (name or key) != (expected[self._positions[key]] or key) for name, key in compared
+        )
+        if wrong:
+            yield f"{where}: {wrong} names are not those of the data"
 
 
 def _choose_sample(keys: list[str], sample: int | None) -> set[str]:

@@ -6,11 +6,13 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from reprlib import repr as short
-from typing import Any
+from typing import Any, Final
 
 from cellucid_dask import format as fmt
 from cellucid_dask.verify.export_folder.contents import Contents
 from cellucid_dask.verify.export_folder.manifests import Json
+
+_COLOR: Final = re.compile(r"#[0-9a-f]{6}")
 
 
 def find_contradictions(manifests: Mapping[str, Json], contents: Contents) -> Iterator[str]:
@@ -33,6 +35,8 @@ def find_contradictions(manifests: Mapping[str, Json], contents: Contents) -> It
             yield f"{where}: not all of the dimensions {[*dims]} have points"
     yield from _check_ranges(contents)
     yield from _check_categories(contents)
+    yield from _check_colors(contents)
+    yield from _check_symbols(contents)
     yield from _find_shared_files(contents)
     if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", identity["created_at"]):
         yield f"{fmt.IDENTITY}, created_at: is {short(identity['created_at'])}"
@@ -208,6 +212,31 @@ def _check_categories(contents: Contents) -> Iterator[str]:
         if extra or (absent and contents.quantile is not None):
             dims = sorted(field.centroids)
             yield f"{fmt.OBS_MANIFEST}, {field.key!r}: has centroids for dimensions {dims}"
+
+
+def _check_colors(contents: Contents) -> Iterator[str]:
+    labels = {field.key: field.labels for field in contents.categorical}
+    for key, colors in contents.colors.items():
+        where = f"{fmt.OBS_MANIFEST}, {fmt.CATEGORY_COLORS}, {key!r}"
+        if key not in labels:
+            yield f"{where}: is no column of categories"
+        elif len(colors) != len(labels[key]):
+            yield f"{where}: has {len(colors)} colors for {len(labels[key])} categories"
+        for color in colors:
+            if not _COLOR.fullmatch(color):
+                yield f"{where}: {short(color)} is not written as #rrggbb"
+
+
+def _check_symbols(contents: Contents) -> Iterator[str]:
+    if contents.symbols is None:
+        return
+    names, where = contents.symbols[1], f"{fmt.VAR_MANIFEST}, {fmt.SYMBOLS}"
+    if len(names) != len(contents.genes):
+        yield f"{where}: has {len(names)} names for {len(contents.genes)} genes"
+        return
+    same = sum(name == gene.key for name, gene in zip(names, contents.genes, strict=True))
+    if same:
+        yield f"{where}: repeats the id of {same} genes"
 
 
 def _find_shared_files(contents: Contents) -> Iterator[str]:

@@ -49,6 +49,8 @@ class CategoricalField:
         Dtype and marker of missing codes in the manifest; they must be those of `code`.
     centroids
         By dimension, as the manifest has them.
+    colors
+        Of the categories; None without.
     """
 
     key: str
@@ -58,6 +60,7 @@ class CategoricalField:
     resource: fmt.Resource
     outliers: Values
     centroids: dict[int, list[Json]]
+    colors: list[str] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,10 @@ class Contents:
         By field and dimension.
     edges
         ``n_edges, max_neighbors`` of the graph, if there is one.
+    colors
+        Of categories, by column; also such that no column has.
+    symbols
+        Column of var with other names of the genes, and these names; None without.
     """
 
     is_native: bool
@@ -92,6 +99,8 @@ class Contents:
     categorical: list[CategoricalField]
     genes: list[Values]
     edges: tuple[int, int] | None
+    colors: dict[str, list[str]]
+    symbols: tuple[str, list[str | None]] | None
 
     @property
     def gz(self) -> bool:
@@ -168,6 +177,9 @@ def _check_rows(
         ("_categoricalFields", (str, [str], str, int, dict, *span)),
     ):
         yield from find_misfits(obs[key], [shape], f"{fmt.OBS_MANIFEST}, {key}", closed=closed)
+    for key, colors in obs.get(fmt.CATEGORY_COLORS, {}).items():
+        where = f"{fmt.OBS_MANIFEST}, {fmt.CATEGORY_COLORS}, {key!r}"
+        yield from find_misfits(colors, [str], where, closed=closed)
     for row in obs["_categoricalFields"]:
         centroids = row[4] if len(row) > 4 and isinstance(row[4], dict) else {}
         for dim, entries in centroids.items():
@@ -202,6 +214,8 @@ def _make_contents(
     gz = bool(level)
     dtype = identity["export_settings"]["obs_categorical_dtype"]
     fields = identity.get("vector_fields", {}).get("fields", {})
+    colors = obs.get(fmt.CATEGORY_COLORS, {})
+    symbols = (var or {}).get(fmt.SYMBOLS)
     return Contents(
         is_native=is_native(identity),
         n_cells=statistics.mode([*counts, identity["stats"]["n_cells"]]),
@@ -224,10 +238,13 @@ def _make_contents(
         },
         continuous=[_make_values("values", row, obs_bits, gz) for row in obs["_continuousFields"]],
         categorical=[
-            _make_categorical(row, dtype, obs_bits, gz) for row in obs["_categoricalFields"]
+            _make_categorical(row, dtype, obs_bits, gz, colors.get(row[0]))
+            for row in obs["_categoricalFields"]
         ],
         genes=[_make_values("gene", row, var_bits, gz) for row in (var["fields"] if var else [])],
         edges=(graph["n_edges"], graph["max_neighbors"]) if graph else None,
+        colors=colors,
+        symbols=(symbols["column"], symbols["names"]) if symbols else None,
     )
 
 
@@ -236,7 +253,9 @@ def _make_values(kind: fmt.Kind, row: list[Any], bits: int | None, gz: bool) -> 
     return Values(row[0], resource, bits, (row[-2], row[-1]) if bits else NO_SPAN)
 
 
-def _make_categorical(row: list[Any], dtype: str, bits: int | None, gz: bool) -> CategoricalField:
+def _make_categorical(
+    row: list[Any], dtype: str, bits: int | None, gz: bool, colors: list[str] | None
+) -> CategoricalField:
     key, labels, dtype_stated, missing, centroids = row[:5]
     code = fmt.category_code(len(labels), dtype)
     return CategoricalField(
@@ -247,4 +266,5 @@ def _make_categorical(row: list[Any], dtype: str, bits: int | None, gz: bool) ->
         resource=fmt.Resource("codes", fmt.safe(key), ext=code.ext, gz=gz),
         outliers=_make_values("outliers", [key, *row[5:]], bits, gz),
         centroids={int(dim): entries for dim, entries in centroids.items()},
+        colors=colors,
     )

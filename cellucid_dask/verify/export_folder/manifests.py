@@ -61,6 +61,7 @@ _OBS: Final = {
     "_obsSchemas": dict,
     "_continuousFields": [list],
     "_categoricalFields": [list],
+    f"{fmt.CATEGORY_COLORS}?": dict,
 }
 _VAR: Final = {
     "_format": str,
@@ -70,6 +71,7 @@ _VAR: Final = {
     "quantization": int | None,
     "_varSchema": dict,
     "fields": [list],
+    f"{fmt.SYMBOLS}?": {"column": str, "names": [str | None]},
 }
 _GRAPH: Final = {
     **dict.fromkeys(("n_cells", "n_edges", "max_neighbors", "index_bytes"), int),

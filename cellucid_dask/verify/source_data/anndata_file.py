@@ -36,6 +36,7 @@ UNREADABLE: Final = (
     *(OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError, EOFError),
     *(MemoryError, SystemError, zipfile.BadZipFile),  # absurd sizes in damaged headers
 )
+_COLORS: Final = "_colors"  # ending of the names of lists of colors in uns
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,8 @@ class SourceData:
         ``X``, ``layers/NAME`` and ``raw/X``, where they exist; they stay on disk.
     raw_var
         var of ``raw/X``.
+    colors
+        What uns says of the colors of an obs column; each access reads it.
     root
         Open root group; None for a file that anndata reads as a whole.
     """
@@ -63,6 +66,7 @@ class SourceData:
     obsp: Mapping[str, Any]
     matrices: Mapping[str, Any]
     raw_var: Table | None
+    colors: Mapping[str, Any]
     root: Any = None
 
 
@@ -86,6 +90,22 @@ class _LazyElements(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._names)
+
+
+class _ColorsOfModality(Mapping[str, Any]):
+    """Colors by obs column: a modality has those of its own columns, the MuData the others."""
+
+    def __init__(self, own: Mapping[str, Any], others: Mapping[str, Any], obs: Table) -> None:
+        self._own, self._others, self._obs = own, others, obs
+
+    def __getitem__(self, key: str) -> Any:
+        return (self._own if key in self._obs else self._others)[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([*self._own, *self._others])
+
+    def __len__(self) -> int:
+        return len(self._own) + len(self._others)
 
 
 @contextlib.contextmanager
@@ -164,6 +184,7 @@ def _open_elements(path: Path, root: Any, stack: ExitStack) -> SourceData:
         obsp=_LazyElements(where, obsp, lambda key: _read_element(root["obsp"][key])),
         matrices=_LazyElements(where, names, lambda key: _open_matrix(root[key])),
         raw_var=_open_raw_var(where, root),
+        colors=_open_colors(where, root),
         root=root,
     )
 
@@ -193,6 +214,7 @@ def _open_modality(path: Path, root: Any, name: str | None, stack: ExitStack) ->
         obs=add_global_columns(own.obs, obs, rows),
         obsm=MergedElements(own.obsm, obsm, partial(take_rows, rows=rows)),
         obsp=MergedElements(own.obsp, obsp, lambda graph: graph),
+        colors=_ColorsOfModality(own.colors, _open_colors(str(path), root), own.obs),
     )
 
 
@@ -202,6 +224,13 @@ def _open_raw_var(where: str, root: Any) -> Table | None:
         return Table.from_group(f"{where}, raw/var", root["raw/var"])
     except Exception:  # noqa: BLE001  anndata raises exceptions that it does not export
         return None
+
+
+def _open_colors(where: str, root: Any) -> _LazyElements:
+    """Open the lists of colors in uns, by obs column."""
+    uns = root["uns"] if _has_element(root, "uns") else {}
+    names = [name.removesuffix(_COLORS) for name in uns if name.endswith(_COLORS)]
+    return _LazyElements(where, names, lambda key: anndata.io.read_elem(uns[key + _COLORS]))
 
 
 def _read_element(element: Any) -> Any:
@@ -238,7 +267,8 @@ def _read_old_release(path: Path, root: Any, stack: ExitStack) -> SourceData:
         Table.from_frame(f"{where}, obs", adata.obs),
         Table.from_frame(f"{where}, var", adata.var),
     )
-    return SourceData(where, obs, var, adata.obsm, adata.obsp, matrices, raw_var)
+    colors = {k.removesuffix(_COLORS): v for k, v in adata.uns.items() if k.endswith(_COLORS)}
+    return SourceData(where, obs, var, adata.obsm, adata.obsp, matrices, raw_var, colors)
 
 
 def _one_line(error: BaseException) -> str:

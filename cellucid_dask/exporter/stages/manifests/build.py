@@ -68,6 +68,7 @@ def obs_manifest(
         bits=options.obs_quantization,
         continuous=continuous,
         categorical=categorical,
+        colors={column.key: column.colors for column in catalog.obs if column.colors},
     )
 
 
@@ -113,6 +114,7 @@ def var_manifest(
     spans
         Range of quantization of each gene, if genes are quantized.
     """
+    symbols = None if catalog.genes is None else catalog.genes.symbols
     fields: list[list[Any]] = [[gene] for gene in ids]
     if spans is not None:
         fields = [[gene, lo, hi] for gene, (lo, hi) in zip(ids, spans, strict=True)]
@@ -122,6 +124,7 @@ def var_manifest(
         compression=options.compression,
         bits=options.var_quantization,
         fields=fields,
+        symbols=None if symbols is None else (symbols.column, symbols.names),
     )
 
 
