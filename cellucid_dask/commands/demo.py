@@ -1,4 +1,4 @@
-"""A synthetic atlas, exported and verified: what a newcomer runs first."""
+"""A synthetic study of blood, exported and verified: what a newcomer runs first."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cellucid_dask.api import export
 from cellucid_dask.errors import CellucidDaskError, OutputError
 from cellucid_dask.exporter.recovery.clean import clean
 from cellucid_dask.exporter.result import ExportResult
-from cellucid_dask.synthetic import AtlasSpec, write_h5ad
+from cellucid_dask.synthetic import write_study
 from cellucid_dask.verify import verify
 
 
@@ -30,7 +30,7 @@ def run_demo(
     data, out = folder / "demo.h5ad", folder / "demo"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_h5ad(AtlasSpec(cells=cells, genes=genes), data)
+        write_study(data, cells=cells, genes=genes)
     except OSError as error:
         raise OutputError(f"cannot be written ({error})", where=str(folder)) from error
     say(f"made {data}: {cells:,} cells, {genes:,} genes")

@@ -26,6 +26,7 @@ Layout = Literal["csr", "csc", "dense"]
 
 PROGRAMS: Final = 16  # expression programs shared out among the clusters
 DEPTHS: Final = 6  # classes of sequencing depth
+DEPTH_ODDS: Final = 0.6 * special.ndtri((np.arange(DEPTHS) + 0.5) / DEPTHS)  # of each, in log odds
 MISSED: Final = 0.01  # share of the cells with no label, and with no pct_mito
 CELLS: Final = 1 << 16  # cells of one chunk, but for expression
 DRAWS: Final = 1 << 22  # cells x genes of one chunk of expression
@@ -159,11 +160,25 @@ def _thresholds(spec: AtlasSpec, kinds: NDArray[np.int64]) -> NDArray[np.uint16]
     odds = 1.7 * special.ndtri((_gene_ranks(spec) + 0.5) / spec.genes)
     program = rng.normal(0, 0.4, (PROGRAMS, 1, spec.genes))
     program += 2.5 * (rng.random(program.shape) < 0.03)  # markers of the program
-    depth = 0.6 * special.ndtri((np.arange(DEPTHS) + 0.5) / DEPTHS)
-    odds = (odds + program + depth[:, None]).astype("f4").reshape(PROGRAMS * DEPTHS, -1)
+    odds = (odds + program + DEPTH_ODDS[:, None]).astype("f4").reshape(PROGRAMS * DEPTHS, -1)
+    return fit_density(spec, odds, kinds)
+
+
+def fit_density(
+    spec: AtlasSpec, odds: NDArray[np.float32], kinds: NDArray[np.int64]
+) -> NDArray[np.uint16]:
+    """Turn log odds into probabilities, times 65536, so that X has the density of `spec`.
+
+    Parameters
+    ----------
+    odds : (n_kinds, n_genes)
+        Log odds that a gene is detected in a kind of cell, up to a constant.
+    kinds : (n_cells,)
+        Kind of each cell.
+    """
     share = np.bincount(kinds, minlength=len(odds)) / spec.cells
     low, high = -30.0, 30.0
-    for _ in range(20):  # shift the log odds until the matrix has the density asked for
+    for _ in range(20):
         shift = np.float32((low + high) / 2)
         detected = np.clip(special.expit(odds + shift), 0.001, 0.95)
         dense = share @ detected.mean(axis=1, dtype=np.float64) > spec.density
@@ -195,9 +210,22 @@ def expression(
     spec: AtlasSpec, cluster: NDArray[np.int32], totals: NDArray[np.int64]
 ) -> Iterator[Rows]:
     """Log-normalized rows, in order; fills `totals`, the counts of each cell, on the way."""
-    depth = stream_rng(spec, Stream.EXPRESSION).integers(DEPTHS, size=spec.cells)
-    kinds = cluster.astype(np.int64) % PROGRAMS * DEPTHS + depth
-    limits = _thresholds(spec, kinds)
+    kinds = cluster.astype(np.int64) % PROGRAMS * DEPTHS + depth_of_cells(spec)
+    yield from draw_expression(spec, kinds, _thresholds(spec, kinds), totals)
+
+
+def depth_of_cells(spec: AtlasSpec) -> NDArray[np.int64]:
+    """(cells,) class of sequencing depth of each cell."""
+    return stream_rng(spec, Stream.EXPRESSION).integers(DEPTHS, size=spec.cells)
+
+
+def draw_expression(
+    spec: AtlasSpec,
+    kinds: NDArray[np.int64],
+    limits: NDArray[np.uint16],
+    totals: NDArray[np.int64],
+) -> Iterator[Rows]:
+    """Log-normalized rows of cells of these kinds, with what `fit_density` made of them."""
     step = max(1, DRAWS // spec.genes)
     for start in range(0, spec.cells, step):
         chunk = slice(start, min(start + step, spec.cells))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import h5py
 import numpy as np
@@ -27,54 +27,17 @@ from cellucid_dask.synthetic.draw import (
     graph,
     stream_rng,
 )
+from cellucid_dask.synthetic.hdf5 import (
+    tag,
+    tag_frame,
+    write_array,
+    write_categorical,
+    write_sparse,
+    write_strings,
+)
 
 if TYPE_CHECKING:
     import anndata
-
-HDF5_CHUNK: Final = 1 << 18  # elements
-
-
-def _tag(item: Any, kind: str, version: str, **attrs: Any) -> Any:
-    """Say what an HDF5 item is, the way anndata reads it back."""
-    item.attrs.update({"encoding-type": kind, "encoding-version": version, **attrs})
-    return item
-
-
-def _write_array(group: h5py.Group, name: str, values: Any, **storage: Any) -> None:
-    _tag(group.create_dataset(name, data=values, **storage), "array", "0.2.0")
-
-
-def _write_strings(group: h5py.Group, name: str, pattern: str, count: int) -> None:
-    """``pattern`` formatted with each of ``range(count)``, a chunk at a time."""
-    strings = group.create_dataset(name, count, h5py.string_dtype())
-    for start in range(0, count, CELLS):
-        stop = min(start + CELLS, count)
-        strings[start:stop] = np.array([pattern.format(i) for i in range(start, stop)], object)
-    _tag(strings, "string-array", "0.2.0")
-
-
-def _write_sparse(
-    parent: h5py.Group,
-    name: str,
-    shape: tuple[int, int],
-    blocks: Iterable[Rows],
-    kind: str = "csr_matrix",
-    **storage: Any,
-) -> None:
-    """Append blocks of rows (columns if `kind` is ``csc_matrix``) as they are made."""
-    group = _tag(parent.create_group(name), kind, "0.1.0", shape=shape)
-    storage |= {"shape": (0,), "maxshape": (None,), "chunks": HDF5_CHUNK}
-    indices = group.create_dataset("indices", dtype="i4", **storage)
-    values = group.create_dataset("data", dtype="f4", **storage)
-    lengths = []
-    for block in blocks:
-        start, stop = len(indices), len(indices) + len(block.indices)
-        for target, part in ((indices, block.indices), (values, block.values)):
-            target.resize(stop, axis=0)
-            target[start:stop] = part
-        lengths.append(block.lengths)
-    indptr = np.concatenate(([0], np.cumsum(np.concatenate(lengths), dtype=np.int64)))
-    group["indptr"] = indptr.astype(np.int32 if indptr[-1] < 2**31 else np.int64)
 
 
 def _write_expression(
@@ -82,15 +45,15 @@ def _write_expression(
 ) -> None:
     shape = (spec.cells, spec.genes)
     if spec.layout == "csr":
-        _write_sparse(file, "X", shape, blocks, **storage)
+        write_sparse(file, "X", shape, blocks, **storage)
     elif spec.layout == "csc":
         lengths, indices, values = map(np.concatenate, zip(*blocks, strict=True))
         indptr = np.concatenate(([0], np.cumsum(lengths)))
         csc = sparse.csr_array((values, indices, indptr), shape=shape).tocsc()
         columns = Rows(np.diff(csc.indptr), csc.indices, csc.data)
-        _write_sparse(file, "X", shape, [columns], "csc_matrix", **storage)
+        write_sparse(file, "X", shape, [columns], "csc_matrix", **storage)
     else:
-        dense = _tag(file.create_dataset("X", shape, "f4", **storage), "array", "0.2.0")
+        dense = tag(file.create_dataset("X", shape, "f4", **storage), "array", "0.2.0")
         start = 0
         for lengths, indices, values in blocks:
             rows = np.zeros((len(lengths), spec.genes), np.float32)
@@ -131,7 +94,7 @@ def _write_points(
         spread[f"X_umap_{dim}d"] = 4 * share[:, None] ** (1 / dim)
     for name, centre in centres.items():
         shape = (spec.cells, centre.shape[1])
-        _tag(file["obsm"].create_dataset(name, shape, "f4", **storage), "array", "0.2.0")
+        tag(file["obsm"].create_dataset(name, shape, "f4", **storage), "array", "0.2.0")
     for start in range(0, spec.cells, CELLS):
         chunk = cluster[start : start + CELLS]
         rng = stream_rng(spec, Stream.POINT, 1 + start)
@@ -178,21 +141,18 @@ def _write_frames(
 ) -> None:
     """``obs``, a column at a time, and ``var``."""
     obs, names = file.create_group("obs"), []
-    _write_strings(obs, "_index", "CELL{:08d}", spec.cells)
+    write_strings(obs, "_index", spec.cells, "CELL{:08d}".format)
     for column, count in enumerate(spec.categoricals):
         names.append(COLUMNS[column] if column < len(COLUMNS) else f"annotation_{column}")
-        group = _tag(obs.create_group(names[-1]), "categorical", "0.2.0", ordered=False)
-        _write_array(group, "codes", _labels(spec, cluster, column))
-        _write_strings(group, "categories", "{}" if column == 1 else names[-1] + " {}", count)
+        name_of = "{}".format if column == 1 else f"{names[-1]} {{}}".format
+        write_categorical(obs, names[-1], _labels(spec, cluster, column), count, name_of)
     for column in range(spec.continuous):
         names.append(SCORES[column] if column < len(SCORES) else f"score_{column}")
-        _write_array(obs, names[-1], _score(spec, column, totals))
-    var = file.create_group("var")
-    genes = var.create_dataset("_index", data=gene_names(spec), dtype=h5py.string_dtype())
-    _tag(genes, "string-array", "0.2.0")
-    for frame, columns in ((obs, names), (var, [])):
-        order = np.array(columns, h5py.string_dtype())
-        _tag(frame, "dataframe", "0.2.0", **{"_index": "_index", "column-order": order})
+        write_array(obs, names[-1], _score(spec, column, totals))
+    var, genes = file.create_group("var"), gene_names(spec)
+    write_strings(var, "_index", len(genes), genes.__getitem__)
+    tag_frame(obs, names)
+    tag_frame(var, [])
 
 
 def write_h5ad(
@@ -215,15 +175,15 @@ def write_h5ad(
     totals = np.zeros(spec.cells, np.int64)
     try:
         with h5py.File(partial, "w", rdcc_nbytes=1 << 23) as file:
-            _tag(file, "anndata", "0.1.0")
+            tag(file, "anndata", "0.1.0")
             for name in ("obsm", "obsp", "layers", "uns", "varm", "varp"):
-                _tag(file.create_group(name), "dict", "0.1.0")
+                tag(file.create_group(name), "dict", "0.1.0")
             if spec.genes:
                 blocks = expression(spec, cluster, totals)
                 _write_expression(file, spec, blocks, compression=compression)
             if spec.neighbors:
                 shape, rows = (spec.cells, spec.cells), graph(spec, cluster)
-                _write_sparse(file["obsp"], "connectivities", shape, rows, compression=compression)
+                write_sparse(file["obsp"], "connectivities", shape, rows, compression=compression)
             _write_points(file, spec, cluster, compression=compression)
             _write_frames(file, spec, cluster, totals)
         partial.replace(path)
