@@ -61,6 +61,10 @@ CLOCKS = """
       if (given[at] > 1000) {
         bench.first ??= performance.now();
         if (window.cellucid?.colorBy === bench.wanted) bench.seen ??= performance.now();
+        if (bench.onDraw && bench.isShown()) {
+          queueMicrotask(bench.onDraw); // after everything that the page draws in this frame
+          bench.onDraw = null;
+        }
       }
       return real.apply(this, given);
     };
@@ -183,6 +187,10 @@ class Page:
             f"return bench.frames.length < {MIN_FRAMES}"
         )
 
+    def change(self, change: dict[str, Any]) -> dict[str, float]:
+        """Change which cells the view shows; milliseconds until the first frame and the last."""
+        return self.driver.execute_async_script(CHANGED, change)
+
     def rest(self) -> dict[str, Any]:
         """Do nothing for a second; milliseconds between ticks, and the number of frames drawn."""
         return self.driver.execute_async_script(STILL)
@@ -221,6 +229,23 @@ bench.switched.then((now) => bench.rested().then((whole) => setTimeout(() => don
   longest: bench.longest(),
   requests: performance.getEntriesByType("resource").length - bench.before,
 }), 200)));
+"""
+# Calls what panels of the page call. The page publishes how many cells are visible when it knows.
+CHANGED = """
+const [change, done] = arguments;
+const page = document.querySelector("script[type=module]").src;
+import(new URL("actions.js", page)).then(({ changeView }) => {
+  const before = cellucid.drawn;
+  bench.isShown = () => cellucid.drawn !== before;
+  const began = performance.now();
+  const drawn = new Promise((resolve) => { bench.onDraw = resolve; });
+  changeView(change);
+  drawn.then(() => {
+    bench.finish();
+    const shown = performance.now() - began;
+    bench.rested().then((whole) => done({ shown, whole: whole - began }));
+  });
+});
 """
 DRAGGED = """
 const done = arguments[0];

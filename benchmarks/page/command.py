@@ -159,9 +159,8 @@ def format_table(runs: dict[str, Runs]) -> Iterator[str]:
         yield f"| {row} | {values} | {TARGETS.get(row, '')} |"
 
 
-def format_notes(runs: dict[str, Runs]) -> Iterator[str]:
+def format_machine(loads: Sequence[float]) -> Iterator[str]:
     """Format how and on which machine the figures were measured."""
-    loads = [run["load_average"] for each in runs.values() for run in each]
     yield (
         f"- {count_cores()} cores, {platform.system()}, Python {platform.python_version()}, "
         f"{describe_browser()}, SwiftShader (no graphics card), window 1280 x 720"
@@ -205,6 +204,7 @@ def command(
             runs[case.name].append(measure_round(case, genes))
             click.echo(f"round {turn + 1} of {repeat}: {case.name}", err=True)
     click.echo("\n".join(format_table(runs)))
-    click.echo("\n" + "\n".join(format_notes(runs)))
+    loads = [run["load_average"] for each in runs.values() for run in each]
+    click.echo("\n" + "\n".join(format_machine(loads)))
     if json_path:
         json_path.write_text(json.dumps(runs, indent=2), encoding="utf-8")

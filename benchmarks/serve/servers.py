@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -53,7 +53,10 @@ def ready_reference_command(python: Path, path: Path, port: int) -> list[str]:
 
 @contextmanager
 def running_server(
-    command: list[str], port: int, path: str = "/dataset_identity.json"
+    command: list[str],
+    port: int,
+    path: str = "/dataset_identity.json",
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[tuple[psutil.Process, float]]:
     """Run a server; yield its process and the seconds until it sent its first `path`."""
     start = time.perf_counter()
@@ -61,7 +64,7 @@ def running_server(
         command,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        env={"PYTHONWARNINGS": "ignore", **os.environ},
+        env={"PYTHONWARNINGS": "ignore", **os.environ, **(environment or {})},
     )
     try:
         while not _has_response(port, path):
