@@ -38,8 +38,10 @@ export class Display {
       onChange: () => this.scatter.draw(), onComplete: actions.addLasso,
     });
     addTooltip(this.scatter, {
-      describeCell: (i) =>
+      describeCell: (i) => [
         loaded.column && `${loaded.column.key}: ${loaded.column.formatValue(i)}`,
+        isVisible(i) ? "" : "filtered out",
+      ].filter(Boolean).join(" · "),
     });
     published.at = (i) => this.#pixelOfCell(i);
     published.rests = () => this.scatter.isIdle;

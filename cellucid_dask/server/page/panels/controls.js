@@ -79,7 +79,9 @@ export class Controls {
       $("cells-button").ariaExpanded = String(isOpen);
     };
     $("cells-button").addEventListener("click", () => showPanel("closed" in panel.dataset));
-    showPanel(matchMedia("(min-width: 1000px)").matches);
+    const wide = matchMedia("(min-width: 1000px)");
+    wide.addEventListener("change", () => showPanel(wide.matches));
+    showPanel(wide.matches);
     $("display").addEventListener("beforetoggle", () => {
       const { bottom, right } = $("display-button").getBoundingClientRect();
       $("display").style.top = `${bottom + 4}px`;
