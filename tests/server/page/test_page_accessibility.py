@@ -138,7 +138,16 @@ def test_every_control_has_a_name_and_a_tab_stop(page: Page, served: Any) -> Non
             if stop is None or stop in stops[:1]:
                 break
             stops.append(stop)
-        expected = ["copy-link", "theme", "cells-button", "dimensions", "dimensions", "dimensions", "color", "gene"]
+        expected = [
+            "copy-link",
+            "theme",
+            "cells-button",
+            "dimensions",
+            "dimensions",
+            "dimensions",
+            "color",
+            "gene",
+        ]
         if "score" in link:
             expected += ["Reset to the whole range", "handle", "handle", "log", "map"]
         else:

@@ -139,6 +139,7 @@ def test_tooltip_describes_the_cell_under_the_pointer(page: Page, served: Any) -
     page.entry("b").click()
     hidden = int(np.flatnonzero(known == "b")[5])
     assert tooltip_at(places, hidden).endswith(": b · filtered out")
+    page.entry("b").click()
 
     page.choose("#color", "score")
     cell, name = tooltip_at(places, 77).split(" · ")
