@@ -95,6 +95,10 @@ class ValuesError(InputError):
     """Values that ready files do not hold; `what` has no path, so that clients may read it."""
 
 
+class EmbeddingError(InputError):
+    """An embedding that cannot be shown; `where` and `what` have no path: clients may read them."""
+
+
 class OptionError(CellucidDaskError):
     """An option has a value that cannot be used."""
 

@@ -21,6 +21,7 @@ CHECKSUMS: Final = "checksums.json"
 DATASETS: Final = "datasets.json"
 COMPACT: Final = "compact_v1"
 DIMENSIONS: Final = (1, 2, 3)
+LONGEST_NAME: Final = 255 - len(".outliers.u16.gz") - 20  # without the suffix while it is written
 # Members that viewers which do not know them ignore: of the manifest of obs, and of that of var.
 CATEGORY_COLORS: Final = "_categoryColors"
 SYMBOLS: Final = "_symbols"
@@ -150,10 +151,13 @@ def color_code(text: object) -> str:
 
 # ------------------------------------------------------------------------------------ paths
 
-Kind = Literal["points", "vectors", "values", "codes", "outliers", "gene", "src", "dst"]
+Kind = Literal[
+    "points", "embedding", "vectors", "values", "codes", "outliers", "gene", "src", "dst"
+]
 
 _PATTERNS: Final[Mapping[Kind, str]] = {
     "points": "points_{dim}d.bin",
+    "embedding": "points/{name}_{dim}d.bin",
     "vectors": "vectors/{name}_{dim}d.bin",
     "values": "obs/{name}.values.{ext}",
     "codes": "obs/{name}.codes.{ext}",
@@ -182,11 +186,13 @@ class Resource:
     Parameters
     ----------
     kind
-        Which array the file holds.
+        Which array the file holds; ``embedding`` is an additional one, ``points`` the default of
+        its dimension.
     name
-        Safe name of the obs column, gene or vector field; empty for points and edges.
+        Safe name of the obs column, gene, vector field or additional embedding; empty for points
+        and edges.
     dim
-        Dimension of points and vectors, else 0.
+        Dimension of points, embeddings and vectors, else 0.
     ext
         ``f32``, ``u8`` or ``u16`` for obs and genes, else ``bin``.
     gz
@@ -358,15 +364,43 @@ def connectivity_manifest(
     }
 
 
+def has_y_down(key: str, dim: int) -> bool:
+    """Whether an embedding is drawn with y pointing down, by its obsm key: pixels of an image."""
+    return dim == 2 and key.casefold() in ("spatial", "x_spatial")
+
+
+def source_entry(key: str, resource: Resource) -> dict[str, Any]:
+    """Build the entry of one embedding in ``sources`` of the identity, from its obsm key."""
+    entry: dict[str, Any] = {"id": key, "dimension": resource.dim, "path": resource.path}
+    return entry | ({"y_down": True} if has_y_down(key, resource.dim) else {})
+
+
 def embeddings_entry(
-    dimensions: Sequence[int], compression: int | None, resolution: Mapping[str, Any] | None
+    defaults: Mapping[int, str],
+    additional: Mapping[str, int],
+    compression: int | None,
+    resolution: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    """Build the ``embeddings`` entry of the identity."""
-    dims = sorted(dimensions)
+    """Build the ``embeddings`` entry of the identity.
+
+    Parameters
+    ----------
+    defaults
+        obsm key of the default embedding of each dimension.
+    additional
+        Dimension of each additional embedding, by its obsm key.
+    """
+    gz = bool(compression)
+    points = {dim: Resource("points", dim=dim, gz=gz) for dim in sorted(defaults)}
+    others = {key: Resource("embedding", safe(key), dim, gz=gz) for key, dim in additional.items()}
     entry: dict[str, Any] = {
-        "available_dimensions": dims,
-        "default_dimension": dims[-1],
-        "files": {f"{d}d": Resource("points", dim=d, gz=bool(compression)).path for d in dims},
+        "available_dimensions": list(points),
+        "default_dimension": max(points),
+        "files": {f"{dim}d": resource.path for dim, resource in points.items()},
+        "sources": [
+            *(source_entry(defaults[dim], resource) for dim, resource in points.items()),
+            *(source_entry(key, resource) for key, resource in others.items()),
+        ],
     }
     if resolution is not None:
         entry["umap_resolution"] = dict(resolution)

@@ -50,8 +50,19 @@ def assert_serves(server: Any, files: Mapping[str, bytes]) -> None:
                 assert (raw.status, raw.get("content-encoding")) == (200, None), path
                 assert "Accept-Encoding" not in (raw.get("vary") or "")
                 bodies["raw"] = gzip.decompress(raw.body)
+            if path.endswith("dataset_identity.json"):
+                bodies = {how: without_offers(body, stored) for how, body in bodies.items()}
             wrong += [(path, coding) for coding, body in bodies.items() if body != stored]
     assert wrong == []
+
+
+def without_offers(served: bytes, stored: bytes) -> bytes:
+    """Identity of a server without the embeddings that an export has only when they are named."""
+    identity = json.loads(served)
+    exported = json.loads(stored)["embeddings"]["sources"]
+    offered = identity["embeddings"]["sources"]
+    identity["embeddings"]["sources"] = [entry for entry in offered if entry in exported]
+    return json.dumps(identity, indent=2).encode()
 
 
 def assert_alike(

@@ -229,7 +229,8 @@ def _comparable(name: str, manifest: Mapping[str, Any], *, same_latent_key: bool
     if name == "dataset_identity.json":
         for key in ("cellucid_data_version", "created_at"):
             rest.pop(key)
-        rest["embeddings"].pop("umap_resolution", None)
+        for key in ("umap_resolution", "sources"):
+            rest["embeddings"].pop(key, None)
     if name == "obs_manifest.json" and not same_latent_key:
         rest.pop("latent_key")
     return rest

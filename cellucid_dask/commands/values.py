@@ -53,17 +53,15 @@ def _parse_bits(name: str, text: str, problems: list[Problem]) -> dict[str, int 
     return {name: None if text == "none" else int(text)}
 
 
-def parse_embeddings(texts: tuple[str, ...], problems: list[Problem]) -> dict[int, str]:
+def parse_embeddings(texts: tuple[str, ...], problems: list[Problem]) -> dict[int, tuple[str, ...]]:
     """Parse ``2d=KEY`` texts into obsm keys by dimension; append what is wrong to `problems`."""
-    keys: dict[int, str] = {}
+    keys: dict[int, tuple[str, ...]] = {}
     for text in texts:
         dim, _, key = text.partition("=")
         if dim not in ("1d", "2d", "3d") or not key:
             problems.append(Problem(f"{text!r} cannot be read", "--embedding", "write 2d=KEY"))
-        elif int(dim[0]) in keys:
-            problems.append(Problem(f"{dim} is given twice", "--embedding", "leave one out"))
         else:
-            keys[int(dim[0])] = key
+            keys[int(dim[0])] = (*keys.get(int(dim[0]), ()), key)
     return keys
 
 

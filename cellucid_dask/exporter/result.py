@@ -20,6 +20,8 @@ class ExportResult:
         Path of each output, by its format.
     n_cells, n_genes, n_obs_fields, n_edges
         What it holds; `n_edges` is None without a graph.
+    n_embeddings
+        Embeddings that a viewer can show, of all dimensions.
     files, bytes
         What was written.
     warnings
@@ -53,6 +55,7 @@ class ExportResult:
     n_genes: int = 0
     n_obs_fields: int = 0
     n_edges: int | None = None
+    n_embeddings: int = 0
     files: int = 0
     bytes: int = 0
     warnings: list[str] = field(default_factory=list)

@@ -12,6 +12,8 @@ from cellucid_dask.exporter.recovery.journal import ObsFiles
 from cellucid_dask.exporter.result import ExportResult
 from cellucid_dask.exporter.stages.manifests.driver import Written
 from cellucid_dask.files import Receipt
+from cellucid_dask.format import DIMENSIONS
+from cellucid_dask.ready.vector_fields import find_vector_fields
 
 LISTED = 10  # genes or columns that one warning names
 
@@ -29,6 +31,7 @@ def record_contents(
     result.warnings += missing_value_warnings(gene_ids, genes, obs.columns)
     result.n_cells, result.n_genes = job.catalog.n_cells, len(gene_ids)
     result.n_obs_fields = len(job.catalog.obs)
+    result.n_embeddings = len(job.catalog.found.shown)
     result.n_edges = None if edges is None else edges.n_edges
     result.files, result.bytes = len(written), sum(size for size, _ in written.values())
 
@@ -45,6 +48,10 @@ def record_ready(
     result.n_cells, result.n_genes = ready.n_cells, len(ready.gene_names)
     if not job.makes_folder:
         result.n_obs_fields = len(ready.obs)
+        widths = {key: array.shape[1] for key, array in ready.obsm.items()}
+        fields = find_vector_fields(widths)
+        shown = [key for key, n in widths.items() if n in DIMENSIONS and key not in fields]
+        result.n_embeddings = len(shown)
         weights = [work.facts["nnz"] for work in cells if work.key == "obsp/connectivities"]
         result.n_edges = weights[0] // 2 if weights else None
     for files in written.values():

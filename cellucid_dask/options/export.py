@@ -11,6 +11,12 @@ from cellucid_dask.errors import Problem
 from cellucid_dask.format import DIMENSIONS, safe
 from cellucid_dask.options.argument_names import option_of
 from cellucid_dask.options.base import Options
+from cellucid_dask.options.embeddings import (
+    find_embedding_problems,
+    first_embeddings,
+    list_embeddings,
+    unwrap_single,
+)
 from cellucid_dask.options.formats import (
     FOLDER,
     find_format_problems,
@@ -61,7 +67,8 @@ class ExportOptions(Options):
     latent_key
         obsm key of the latent space; None tries the usual keys.
     embeddings
-        obsm key for a dimension, such as ``{2: "X_tsne"}``.
+        obsm key for a dimension, such as ``{2: "X_tsne"}``, or several: the first is the default of
+        the dimension, the others are additional.
     graph
         obsp key of the neighbor graph; None takes ``connectivities`` if it exists.
     connectivity, vectors, expression
@@ -99,7 +106,7 @@ class ExportOptions(Options):
     layer: str | None = None
     raw: bool = False
     latent_key: str | None = None
-    embeddings: Mapping[int, str] = field(default_factory=dict)
+    embeddings: Mapping[int, str | tuple[str, ...]] = field(default_factory=dict)
     graph: str | None = None
     connectivity: bool = True
     vectors: bool = True
@@ -137,6 +144,7 @@ class ExportOptions(Options):
             if dim not in DIMENSIONS:
                 fix = "use a dimension of 1 to 3, as in --embedding 2d=KEY"
                 yield Problem(f"{dim!r} is not a dimension", "--embedding", fix)
+        yield from find_embedding_problems(self.embeddings)
         if self.dataset_id is not None and safe(self.dataset_id) != self.dataset_id:
             yield Problem(
                 f"{self.dataset_id!r} has characters that a path cannot hold",
@@ -151,6 +159,23 @@ class ExportOptions(Options):
 
     def _normalize(self) -> None:
         object.__setattr__(self, "format", ",".join(self.formats))
+        object.__setattr__(self, "embeddings", unwrap_single(self.embeddings))
+
+    @property
+    def named_embeddings(self) -> list[tuple[int, str]]:
+        """All embeddings that are named, as dimension and obsm key."""
+        return list_embeddings(self.embeddings)
+
+    @property
+    def default_embeddings(self) -> dict[int, str]:
+        """The first obsm key that is named for each dimension."""
+        return first_embeddings(self.embeddings)
+
+    @property
+    def additional_embeddings(self) -> list[tuple[int, str]]:
+        """Dimension and obsm key of the others."""
+        defaults = self.default_embeddings.items()
+        return [named for named in self.named_embeddings if named not in defaults]
 
     @property
     def formats(self) -> tuple[str, ...]:

@@ -91,6 +91,7 @@ class ServicePaths:
         facts |= {"datasets": len(data.datasets.list())}
         if data.live is not None:
             facts["index"] = data.index_progress()
+            facts["embeddings"] = data.live.current.embedding_facts()
         return text_content(json.dumps(facts))
 
     def _datasets(self) -> Content:

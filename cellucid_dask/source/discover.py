@@ -40,7 +40,9 @@ class Discovery:
     Parameters
     ----------
     embeddings
-        obsm key by dimension.
+        obsm key of the default embedding of each dimension.
+    additional
+        Dimension of each additional embedding, by its obsm key.
     vectors
         obsm key by field and dimension.
     resolution
@@ -50,9 +52,15 @@ class Discovery:
     """
 
     embeddings: dict[int, str] = field(default_factory=dict)
+    additional: dict[str, int] = field(default_factory=dict)
     vectors: dict[str, dict[int, str]] = field(default_factory=dict)
     resolution: dict[str, Any] | None = None
     ignored: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def shown(self) -> list[str]:
+        """The obsm keys of all embeddings, those of the defaults first."""
+        return [*self.embeddings.values(), *self.additional]
 
 
 def discover(

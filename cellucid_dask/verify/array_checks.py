@@ -39,10 +39,11 @@ class ArrayChecks:
         return [self._check_points(dim) for dim in self.contents.points]
 
     def obs_and_graph(self) -> list[Iterator[str]]:
-        """Return a check of each vector field and obs column, and one of the edges."""
+        """Return a check of each further embedding, vector field and obs column, and of edges."""
         contents = self.contents
         fields = contents.vectors.items()
         return [
+            *(self._check_additional(key) for key in contents.additional),
             *(self._check_vectors(name, dim) for name, dims in fields for dim in dims),
             *(self._check_continuous(field) for field in contents.continuous),
             *(self._check_categorical(field) for field in contents.categorical),
@@ -66,6 +67,13 @@ class ArrayChecks:
             self._good_points[dim] = points
         if self.comparison is not None:
             yield from self.comparison.compare_points(dim, points)
+
+    def _check_additional(self, key: str) -> Iterator[str]:
+        resource = self.contents.additional[key]
+        points = self.reader.read_embedding(resource)
+        yield from checks.check_points(resource.path, points)
+        if self.comparison is not None:
+            yield from self.comparison.compare_additional(key, points)
 
     def _check_vectors(self, name: str, dim: int) -> Iterator[str]:
         vectors = self.reader.read_vectors(name, dim)  # any number is good, also NaN

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cellucid_dask import format as fmt
 from cellucid_dask.arguments.boundary import check_argument_types, with_argument_names
 from cellucid_dask.errors import OptionError
 from cellucid_dask.verify.array_checks import check_arrays, check_remaining_files
@@ -49,7 +50,7 @@ def verify(
     modality: str | None = None,
     layer: str | None = None,
     raw: bool = False,
-    embeddings: Mapping[int, str] | None = None,
+    embeddings: Mapping[int, str | tuple[str, ...]] | None = None,
     graph: str | None = None,
     latent_key: str | None = None,
     drop_cells_without_embedding: bool = False,
@@ -85,7 +86,8 @@ def verify(
     layer, raw
         Where the expression was taken from, if not from ``X``.
     embeddings
-        obsm key by dimension, where the export did not use the usual name.
+        obsm key by dimension, or several: the first is that of the points. Needed where an export
+        of an older version, or of the reference, did not use the usual name.
     graph
         obsp key of the graph, if not ``connectivities``.
     latent_key
@@ -124,6 +126,11 @@ def verify(
     with _open_source(against, modality) as source:
         contents = _read_promised_contents(files, findings.problems)
         if contents is not None:
+            findings.problems += [
+                f"{fmt.IDENTITY}, embeddings: has no additional embedding {key!r}"
+                for key in choice.additional
+                if key not in contents.additional
+            ]
             comparison = _prepare_comparison(contents, source, choice, sample, findings)
             reader = ArrayReader(files, contents)
             findings.problems += check_arrays(reader, comparison, collector)

@@ -69,7 +69,9 @@ def test_safe_is_the_rule_of_the_oracle_and_changes_nothing_twice(key: str) -> N
 def resources(draw: st.DrawFn) -> fmt.Resource:
     """Any file of an export."""
     kind = draw(
-        st.sampled_from(["points", "vectors", "values", "codes", "outliers", "gene", "src"])
+        st.sampled_from(
+            ["points", "embedding", "vectors", "values", "codes", "outliers", "gene", "src"]
+        )
     )
     gz = draw(st.booleans())
     if kind == "src":
@@ -78,7 +80,7 @@ def resources(draw: st.DrawFn) -> fmt.Resource:
     if kind == "points":
         return fmt.Resource(kind, dim=dim, gz=gz)
     name = fmt.safe(draw(st.text(string.ascii_letters + "._- 1é", max_size=12)))
-    if kind == "vectors":
+    if kind in ("embedding", "vectors"):
         return fmt.Resource(kind, name, dim, gz=gz)
     exts = ["u8", "u16"] if kind == "codes" else ["f32", "u8", "u16"]
     return fmt.Resource(kind, name, ext=draw(st.sampled_from(exts)), gz=gz)

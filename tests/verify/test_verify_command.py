@@ -145,6 +145,9 @@ def test_options_must_be_those_of_the_export(capfd: Any, native: Path, tmp_path:
         assert here(capfd, "verify", folder, "--against", data, *given).code == 1
         assert here(capfd, "verify", folder, "--against", data, *words, *given[:2]).code == 1
         done = here(capfd, "verify", folder, "--against", data, *words, *given[2:])
+        assert done.code == 0, "the export names the embedding"
+        wrong = ["--embedding", "2d=X_umap_2d"]
+        done = here(capfd, "verify", folder, "--against", data, *words, *wrong, *given[2:])
         assert done.code == 1
         assert "name the key of the embedding with --embedding 2d=KEY" in done.out
 

@@ -53,7 +53,7 @@ def _uses(source: Source, options: ExportOptions, catalog: Any) -> Iterator[Use]
         if isinstance(column, CellucidDaskError):
             continue
         yield from uses_of_column(column, tuple(column.categories()) if names else ())
-    embeddings = catalog.found.embeddings.values()
+    embeddings = catalog.found.shown
     others = [key for dims in catalog.found.vectors.values() for key in dims.values()]
     for key in dict.fromkeys([*embeddings, *others, catalog.latent]):
         array = source.obsm.get(key)

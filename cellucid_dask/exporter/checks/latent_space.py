@@ -35,7 +35,7 @@ def survey_latent(
     else:
         catalog.latent = _choose_key(blocks, arrays, catalog)
     vectors = [key for dims in catalog.found.vectors.values() for key in dims.values()]
-    used = {catalog.latent, *catalog.found.embeddings.values(), *vectors}
+    used = {catalog.latent, *catalog.found.shown, *vectors}
     catalog.blocks = {key: blocks[key] for key in blocks if key in used}
 
 
@@ -43,22 +43,22 @@ def _choose_key(
     blocks: Mapping[str, RowBlocks], arrays: Mapping[str, RowArray], catalog: Any
 ) -> str:
     """Key of the latent space, by name or by guess, or of an embedding; "" if there is none."""
-    embeddings = catalog.found.embeddings
+    embeddings, shown = catalog.found.embeddings, catalog.found.shown
     shapes = {key: array.shape for key, array in arrays.items()}
     sparse = [key for key, block in blocks.items() if block.sparse]
-    latent = choose_latent_key(shapes, embeddings.values(), sparse)
+    latent = choose_latent_key(shapes, shown, sparse)
     if latent is not None:
         catalog.notes.append(f"latent    obsm/{latent}")
-        if named_latent_key(shapes, embeddings.values()) is None:
+        if named_latent_key(shapes, shown) is None:
             catalog.notes[-1] += ", a guess: the first array that is no embedding (--latent-key)"
         return latent
     if not embeddings:
         return ""
-    shown: str = embeddings[max(embeddings)]
-    warning = f"no latent space in obsm: outlier quantiles are computed on {shown}"
-    left = [key for key in shapes if key not in embeddings.values()]
+    taken: str = embeddings[max(embeddings)]
+    warning = f"no latent space in obsm: outlier quantiles are computed on {taken}"
+    left = [key for key in shapes if key not in shown]
     if left:
         warning += f"; sparse and very wide arrays are not guessed: {', '.join(left)}"
     catalog.warnings.append(warning)
-    catalog.notes.append(f"latent    obsm/{shown}")
-    return shown
+    catalog.notes.append(f"latent    obsm/{taken}")
+    return taken

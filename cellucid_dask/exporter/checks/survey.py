@@ -20,6 +20,7 @@ from cellucid_dask.errors import (
     ReadError,
     TextError,
 )
+from cellucid_dask.exporter.checks.additional_embeddings import named_embeddings
 from cellucid_dask.exporter.checks.chunks import survey_chunks
 from cellucid_dask.exporter.checks.genes import Genes, survey_genes
 from cellucid_dask.exporter.checks.graph_choice import choose_graph
@@ -28,6 +29,7 @@ from cellucid_dask.exporter.checks.obs import ObsField, survey_obs
 from cellucid_dask.exporter.checks.placed_cells import find_placed_cells
 from cellucid_dask.exporter.checks.points import show_other, survey_embeddings, survey_vectors
 from cellucid_dask.exporter.checks.ready.catalog import ReadyCatalog
+from cellucid_dask.format import DIMENSIONS, LONGEST_NAME
 from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.source.arrays.matrix import Matrix
 from cellucid_dask.source.arrays.row_array import RowArray
@@ -51,7 +53,10 @@ class Catalog:
     source
         What is exported: the input, or its cells that have coordinates in every embedding.
     boxes
-        Bounding box by dimension.
+        Bounding box of the default embedding of each dimension.
+    additional_boxes
+        Those of additional embeddings by obsm key; a server measures what it offers when it is
+        asked for it.
     latent
         obsm key of the latent space.
     blocks
@@ -72,6 +77,7 @@ class Catalog:
     found: Discovery
     source: Source
     boxes: dict[int, Box] = field(default_factory=dict)
+    additional_boxes: dict[str, Box] = field(default_factory=dict)
     latent: str = ""
     blocks: dict[str, RowBlocks] = field(default_factory=dict)
     obs: list[ObsField] = field(default_factory=list)
@@ -113,12 +119,13 @@ def survey(
         catalog.problems.append(Problem("has no cells", source.where))
     arrays = _usable_obsm(source, options, catalog)
     shapes = {key: array.shape for key, array in arrays.items()}
-    chosen = {d: key for d, key in options.embeddings.items() if key in arrays}
+    chosen = {d: key for d, key in options.default_embeddings.items() if key in arrays}
     catalog.found = discover(shapes, chosen, vectors)
     if show_any and not options.embeddings and not catalog.found.embeddings:
         show_other(shapes, catalog)
+    catalog.found.additional = named_embeddings(options, arrays)
     if options.drop_cells_without_embedding and source.selection is None:
-        kept = find_placed_cells([arrays[key] for key in catalog.found.embeddings.values()])
+        kept = find_placed_cells([arrays[key] for key in catalog.found.shown])
         if kept is not None:
             return survey(select_cells(source, kept), options, vectors, show_any=show_any)
     if source.selection is not None:
@@ -183,7 +190,8 @@ def _asked_for(source: Source, options: ExportOptions, unfit: Iterable[str]) -> 
     if options.latent_key is None:
         latent = named_latent_key(source.obsm)
         asked |= {latent: "repair it, or name another with --latent-key"} if latent in keys else {}
-    asked |= dict.fromkeys((*options.embeddings.values(), options.latent_key or ""), "")
+    named = [key for _, key in options.named_embeddings]
+    asked |= dict.fromkeys((*named, options.latent_key or ""), "")
     return asked
 
 
@@ -198,17 +206,19 @@ def warn_of_unused(source: Source, catalog: Any) -> None:
 def _file_names(catalog: Catalog) -> None:
     """Problems of keys that share a file name, or whose file names are too long."""
     genes = catalog.genes.ids if catalog.genes else []
+    additional = catalog.found.additional
+    of_dimensions = [[key for key in additional if additional[key] == dim] for dim in DIMENSIONS]
     for kind, keys, fix in (
         ("obs columns", [c.key for c in catalog.obs], "rename them, or choose with --obs-key"),
         ("genes", genes, "choose with --genes-file, or other ids with --gene-id-column"),
+        *(("embeddings", keys, "rename them, or leave one out") for keys in of_dimensions),
     ):
         for group in fmt.collisions(dict.fromkeys(keys)):
             names = ", ".join(map(repr, group))
             catalog.problems.append(
                 Problem(f"{names} would share the file name {fmt.safe(group[0])!r}", kind, fix)
             )
-        longest = 255 - len(".outliers.u16.gz") - 20  # a file that is being written has a suffix
         for key in keys:
-            if len(key) > longest and len(fmt.safe(key)) > longest:
+            if len(key) > LONGEST_NAME and len(fmt.safe(key)) > LONGEST_NAME:
                 what = f"{key[:60]!r}... is too long for a file name ({len(key)} characters)"
                 catalog.problems.append(Problem(what, kind, fix))

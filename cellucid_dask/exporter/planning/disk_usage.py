@@ -89,11 +89,12 @@ def output_files(catalog: Catalog, options: ExportOptions) -> tuple[FileKind, ..
     """Estimate files of the export; with compression by what such data was seen to need."""
     n, n_genes = catalog.n_cells, len(catalog.genes.ids) if catalog.genes else 0
     value = np.dtype(value_dtype(options.obs_quantization)).itemsize
+    additional = catalog.found.additional.values()
     vectors = [dim for dims in catalog.found.vectors.values() for dim in dims]
     codes = [2 if c.code and c.code.missing > 255 else 1 for c in catalog.categorical]
     graph = catalog.graph
     kinds = [
-        *(FileKind(1, 4 * n * dim) for dim in (*catalog.boxes, *vectors)),
+        *(FileKind(1, 4 * n * dim) for dim in (*catalog.boxes, *additional, *vectors)),
         FileKind(len(catalog.obs), value * n * len(catalog.obs)),  # values, or outlier quantiles
         *(FileKind(1, n * size) for size in codes),
         FileKind(n_genes, _gene_bytes(catalog, options)),

@@ -94,7 +94,7 @@ def _shapes(source: Source, catalog: Catalog) -> dict[str, str]:
     facts = {"cells": str(catalog.n_cells)}
     found = catalog.found
     vectors = {key for dims in found.vectors.values() for key in dims.values()}
-    for key in sorted({*found.embeddings.values(), *vectors, catalog.latent} - {""}):
+    for key in sorted({*found.shown, *vectors, catalog.latent} - {""}):
         array: Any = source.obsm[key]
         facts[f"obsm/{key}"] = f"{array.dtype} {array.shape}"
     for column in catalog.obs:

@@ -19,7 +19,7 @@ from cellucid_dask.files import sync_folder, walk_files, write_atomically
 
 UNFINISHED = re.compile(r"\.[0-9a-f]{8}\.part$")  # added to the name of a file that is written
 KNOWN = (*fmt.MANIFESTS, fmt.CHECKSUMS)
-FOLDERS = ("obs", "var", "vectors", "connectivity")
+FOLDERS = ("obs", "var", "points", "vectors", "connectivity")
 
 
 def discard(folder: Path, out: Path) -> Path | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cellucid_dask.encode import encode_gene
+from cellucid_dask.exporter.checks.additional_embeddings import measure_additional
 from cellucid_dask.exporter.checks.survey import Catalog
 from cellucid_dask.exporter.job import Job
 from cellucid_dask.exporter.planning.plan import Plan
@@ -26,7 +27,7 @@ from cellucid_dask.format import Resource, safe, value_ext
 from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.source.model import Source
 
-StepKind = Literal["points", "vectors", "column", "outliers", "edges", "gene"]
+StepKind = Literal["points", "embedding", "vectors", "column", "outliers", "edges", "gene"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +37,13 @@ class Step:
     Parameters
     ----------
     kind
-        ``column`` writes the values or the codes of an obs column, ``outliers`` the outlier
-        quantiles of one; ``edges`` writes both files of the graph.
+        ``column`` writes the values or the codes of an obs column; ``outliers`` is one step for
+        all columns; ``edges`` writes both files of the graph.
     number
-        Dimension of points and vectors; number of an obs column; column of a gene in the matrix.
+        Dimension of points, embeddings and vectors; number of an obs column; column of a gene in
+        the matrix.
     field
-        Name of a vector field.
+        Name of a vector field; obsm key of an additional embedding.
     """
 
     kind: StepKind
@@ -96,6 +98,8 @@ class DatasetFiles:
         catalog, gz = self.catalog, self.options.compression > 0
         for dim in catalog.boxes:
             yield Resource("points", dim=dim, gz=gz), Step("points", dim)
+        for key, dim in catalog.found.additional.items():
+            yield self._embedding(key), Step("embedding", dim, key)
         for field, dims in catalog.found.vectors.items():
             for dim in dims:
                 yield Resource("vectors", field, dim, gz=gz), Step("vectors", dim, field)
@@ -116,13 +120,15 @@ class DatasetFiles:
                 yield Resource("values", name, ext=ext, gz=gz), Step("column", i)
             else:
                 yield Resource("codes", name, ext=column.code.ext, gz=gz), Step("column", i)
-                yield Resource("outliers", name, ext=ext, gz=gz), Step("outliers", i)
+                yield Resource("outliers", name, ext=ext, gz=gz), Step("outliers")
 
     def run(self, step: Step) -> Receipt | Edges:
-        """Run a step that is a single task and needs no other one: no outliers, no gene."""
+        """Run a step that is a single task and needs no other one: not outliers, not a gene."""
         match step.kind:
             case "points":
                 return write_points(*self.points_task(step.number, raw=False))
+            case "embedding":
+                return write_points(*self.embedding_task(step.field))
             case "vectors":
                 return write_vectors(*self.vectors_task(step.field, step.number))
             case "column":
@@ -135,10 +141,29 @@ class DatasetFiles:
     # ------------------------------------------------------------------------- arguments of tasks
 
     def points_task(self, dim: int, *, raw: bool) -> tuple[Any, ...]:
-        """Arguments of `write_points`, which writes them uncompressed as well if `raw`."""
+        """Arguments of `write_points`, which writes the scratch file as well if `raw`."""
         array, box = self.source.obsm[self.catalog.found.embeddings[dim]], self.catalog.boxes[dim]
-        path = self.raw_points_path(dim) if raw and self.options.compression else None
-        return self._export, array, box, self.options.compression, path
+        resource = Resource("points", dim=dim, gz=self.options.compression > 0)
+        path = self.raw_points_path(dim) if raw else None
+        return self._export, resource, array, box, self.options.compression, path
+
+    def embedding_task(self, key: str) -> tuple[Any, ...]:
+        """Arguments of `write_points` for an additional embedding; measures one that is not yet.
+
+        Raises
+        ------
+        CellucidDaskError
+            When it is measured here, and cannot be shown or read.
+        """
+        box = self.catalog.additional_boxes.get(key)
+        if box is None:
+            box = measure_additional(self.source, key, self.options)
+        resource, array = self._embedding(key), self.source.obsm[key]
+        return self._export, resource, array, box, self.options.compression, None
+
+    def _embedding(self, key: str) -> Resource:
+        dim = self.catalog.found.additional[key]
+        return Resource("embedding", safe(key), dim, gz=self.options.compression > 0)
 
     def vectors_task(self, field: str, dim: int) -> tuple[Any, ...]:
         """Arguments of `write_vectors`."""
@@ -159,12 +184,11 @@ class DatasetFiles:
     # --------------------------------------------------------------------- obs columns and genes
 
     def coded_column(self, i: int) -> CodedColumn | None:
-        """Obs column number `i`, and where its codes are; None if it is continuous."""
+        """Obs column number `i` with its codes in scratch; None if it is continuous."""
         column = self.catalog.obs[i]
         if column.code is None:
             return None
-        resource = Resource("codes", safe(column.key), ext=column.code.ext)
-        path = self._uncompressed(resource, f"codes-{i}")
+        path = str(Path(self.scratch, f"codes-{i}"))
         return CodedColumn(column.key, len(column.categories), column.code, path)
 
     def coded_columns(self) -> list[tuple[int, CodedColumn]]:
@@ -173,14 +197,8 @@ class DatasetFiles:
         return [(i, column) for i, column in columns if column is not None]
 
     def raw_points_path(self, dim: int) -> str:
-        """File of the points of one embedding, uncompressed, for the centroids."""
-        return self._uncompressed(Resource("points", dim=dim), f"points-{dim}.f32")
-
-    def _uncompressed(self, resource: Resource, scratch_name: str) -> str:
-        """Where the bytes of a file lie uncompressed: in scratch only if the export compresses."""
-        if self.options.compression:
-            return str(Path(self.scratch, scratch_name))
-        return f"{self._export}/{resource.path}"
+        """Scratch file of the points of one embedding, uncompressed, for the centroids."""
+        return str(Path(self.scratch, f"points-{dim}.f32"))
 
     @property
     def gene_settings(self) -> GeneSettings:

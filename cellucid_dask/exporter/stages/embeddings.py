@@ -16,17 +16,20 @@ from cellucid_dask.source.storage.file_array import ROWS_PER_READ
 STEP = ROWS_PER_READ  # one block at a time
 
 
-def write_points(folder: str, array: RowArray, box: Box, level: int, raw: str | None) -> Receipt:
+def write_points(
+    folder: str, resource: Resource, array: RowArray, box: Box, level: int, raw: str | None
+) -> Receipt:
     """Write the points of one embedding.
 
     Parameters
     ----------
+    resource
+        The file.
     array
         (n_cells, d) coordinates.
     raw
         File that also gets them uncompressed, for the centroids; None for none.
     """
-    resource = Resource("points", dim=array.shape[1], gz=level > 0)
 
     def blocks() -> Iterator[NDArray[np.float32]]:
         for start in range(0, array.shape[0], STEP):

@@ -18,7 +18,10 @@ from cellucid_dask.exporter.stages.publishing import find_rest, publish_outputs,
 from cellucid_dask.files import has_size
 from cellucid_dask.options.run import RunOptions
 
-FACTS = ("n_cells", "n_genes", "n_obs_fields", "n_edges", "files", "bytes", "verified", "warnings")
+FACTS = (
+    *("n_cells", "n_genes", "n_obs_fields", "n_edges", "n_embeddings", "files", "bytes"),
+    *("verified", "warnings"),
+)
 CELL_BYTES = 64  # of memory, for each cell of a field that is verified
 
 

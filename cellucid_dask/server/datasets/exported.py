@@ -101,12 +101,12 @@ class ExportedDataset:
         finally:
             self._state, self._tags = state, {}
 
-    def find(self, path: str, *, gzip: bool, summaries: str | None = None) -> Content | None:
+    def find(self, path: str, *, gzip: bool) -> Content | None:
         """Content at a path relative to the export; None unless a manifest names it.
 
         Parameters
         ----------
-        gzip, summaries
+        gzip
             Of no matter here: files go out as they are.
         """
         now = monotonic()
@@ -130,7 +130,7 @@ class ExportedDataset:
             return None
         if isinstance(content.body, Path):  # read only when it goes out: as it is now
             again = _tag(f"{self.folder}/{path}")
-            return content if again == tag else self.find(path, gzip=gzip, summaries=summaries)
+            return content if again == tag else self.find(path, gzip=gzip)
         if path not in fmt.MANIFESTS:
             self._tags[path] = _Known(now, ref(content))
         return content
@@ -215,7 +215,8 @@ def _named(folder: Path, identity: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _of_identity(identity: Mapping[str, Any]) -> list[str]:
-    paths = list(identity["embeddings"]["files"].values())
+    embeddings = identity["embeddings"]
+    paths = [*embeddings["files"].values(), *(e["path"] for e in embeddings.get("sources") or [])]
     for field in (identity.get("vector_fields") or {}).get("fields", {}).values():
         paths += field["files"].values()
     return paths

@@ -8,7 +8,7 @@ from concurrent.futures import CancelledError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, ServiceUnavailable
 from werkzeug.routing import RequestRedirect
 
-from cellucid_dask.errors import CellucidDaskError, OutputError, ValuesError
+from cellucid_dask.errors import CellucidDaskError, EmbeddingError, OutputError, ValuesError
 from cellucid_dask.server.http.content import NOSNIFF
 from cellucid_dask.server.http.response import Response
 
@@ -55,6 +55,9 @@ def _public_reason(error: CellucidDaskError) -> str:
         return "the server has no room for temporary files; see its log"
     if isinstance(error, ValuesError):
         return f"the matrix {error.problems[0].what}"
+    if isinstance(error, EmbeddingError):
+        problem = error.problems[0]
+        return f"{problem.where}: {problem.what}"
     return "the data cannot be read now; see the server's log"
 
 

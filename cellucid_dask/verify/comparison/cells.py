@@ -21,6 +21,8 @@ class SourceCells:
     ----------
     embedding_keys
         obsm key of the points by dimension; None where there is none.
+    additional_keys
+        obsm keys of the additional embeddings that obsm has.
     latent_key
         obsm key of the latent space, whether or not obsm has it.
     selected
@@ -37,9 +39,12 @@ class SourceCells:
     def __init__(self, contents: Contents, source: SourceData, choice: SourceChoice) -> None:
         self.n_expected, self.source = contents.n_cells, source
         self.embedding_keys = {
-            dim: discovery.find_embedding_key(source, dim, choice.embeddings)
+            dim: discovery.find_embedding_key(
+                source, dim, choice.embeddings, contents.embedding_keys.get(dim)
+            )
             for dim in contents.points
         }
+        self.additional_keys = [key for key in contents.additional if key in source.obsm]
         self.latent_key = discovery.find_latent_key(source, contents.latent_key, choice.latent)
         drop = choice.drop_cells_without_embedding
         self.selected = self._find_cells_with_coordinates() if drop else None
@@ -49,7 +54,7 @@ class SourceCells:
     def _find_cells_with_coordinates(self) -> NDArray[np.bool_]:
         """Find the cells whose coordinates are finite in every embedding of the export."""
         finite = np.ones(len(self.source.obs), bool)
-        for key in self.embedding_keys.values():
+        for key in (*self.embedding_keys.values(), *self.additional_keys):
             if key is not None:
                 finite &= np.isfinite(to_float32(self.source.obsm[key])).all(axis=1)
         return finite
@@ -75,5 +80,11 @@ class SourceCells:
     def read_embedding(self, dim: int) -> Float32 | None:
         """Read the (n_cells, dim) coordinates; None when there are none of this dimension."""
         key = self.embedding_keys[dim]
-        raw = to_float32(self.source.obsm[key]) if key else None
+        return self.read_array(key, dim) if key else None
+
+    def read_array(self, key: str, dim: int) -> Float32 | None:
+        """Read the (n_cells, dim) coordinates at a key of obsm; None when it has none of them."""
+        raw = to_float32(self.source.obsm[key]) if key in self.source.obsm else None
+        if raw is not None and raw.ndim == 1:
+            raw = raw[:, None]
         return self.take_rows(raw) if raw is not None and raw.shape[1:] == (dim,) else None

@@ -89,7 +89,8 @@ class Comparison:
             for field, dims in contents.vectors.items()
             for dim in dims
         ]
-        obsm = [*self.cells.embedding_keys.values(), *vectors, self.cells.latent_key]
+        embeddings = [*self.cells.embedding_keys.values(), *self.cells.additional_keys]
+        obsm = [*embeddings, *vectors, self.cells.latent_key]
         keys = [f"obsm/{key}" for key in obsm if key is not None]
         keys += [f"obs/{field.key}" for field in contents.continuous]
         keys += [f"obs/{field.key}" for field in contents.categorical]
@@ -114,6 +115,16 @@ class Comparison:
             return
         for problem in find_unequal(path, points, derive.normalize_points(raw)[0]):
             yield f"{problem}, obsm[{key!r}]; if the export was made from another one, {fix}"
+
+    def compare_additional(self, key: str, points: Array) -> Iterator[str]:
+        """Compare the points of an additional embedding."""
+        resource = self.contents.additional[key]
+        raw = self.cells.read_array(key, resource.dim)
+        if raw is None:
+            yield f"{resource.path}: obsm[{key!r}] is not an embedding of {resource.dim} dimensions"
+            return
+        for problem in find_unequal(resource.path, points, derive.normalize_points(raw)[0]):
+            yield f"{problem}, obsm[{key!r}]"
 
     def compare_vectors(self, field: str, dim: int, vectors: Array) -> Iterator[str]:
         """Compare a vector field, if its embedding is known."""

@@ -62,8 +62,12 @@ class ArrayReader:
 
     def read_points(self, dim: int) -> Array:
         """Read (n_cells, dim) float32."""
+        return self.read_embedding(self.contents.points[dim])
+
+    def read_embedding(self, resource: fmt.Resource) -> Array:
+        """Read (n_cells, d) float32 of the points of an embedding."""
         n = self.contents.n_cells
-        return self.read_array(self.contents.points[dim], "float32", n * dim).reshape(n, dim)
+        return self.read_array(resource, "float32", n * resource.dim).reshape(n, resource.dim)
 
     def read_vectors(self, field: str, dim: int) -> Array:
         """Read (n_cells, dim) float32."""

@@ -29,6 +29,7 @@ def find_contradictions(manifests: Mapping[str, Json], contents: Contents) -> It
     yield from _find_missing_manifests(manifests, contents)
     yield from _check_obs_fields(identity, contents)
     yield from _check_resolution(identity, contents)
+    yield from _check_sources(identity, contents)
     for name, dims in contents.vectors.items():
         if not dims.keys() <= contents.points.keys():
             where = f"{fmt.IDENTITY}, vector_fields, {name!r}"
@@ -190,6 +191,18 @@ def _check_resolution(identity: Json, contents: Contents) -> Iterator[str]:
         yield f"{where}: {short(dim)} is not a number of dimensions"
     elif dim is not None and entry.get("alias_key") != f"X_umap_{dim}d":
         yield f"{where}: {short(dim)} dimensions have the alias {short(entry.get('alias_key'))}"
+
+
+def _check_sources(identity: Json, contents: Contents) -> Iterator[str]:
+    """Check the list of embeddings; exports of older versions have none."""
+    found = identity["embeddings"].get("sources")
+    if found is None:
+        return
+    keys = contents.embedding_keys
+    defaults = [(keys.get(dim, ""), resource) for dim, resource in contents.points.items()]
+    expected = [fmt.source_entry(*pair) for pair in [*defaults, *contents.additional.items()]]
+    if found != expected:
+        yield f"{fmt.IDENTITY}, embeddings, sources: is {short(found)}, not {short(expected)}"
 
 
 def _check_ranges(contents: Contents) -> Iterator[str]:

@@ -75,6 +75,12 @@ class Contents:
         Quantization of obs columns and of genes.
     quantile
         Quantile of distances of the centroids; None for no centroids.
+    points
+        Default embedding of each dimension.
+    additional
+        Additional embeddings by obsm key.
+    embedding_keys
+        obsm keys of the default embeddings by dimension, as far as the identity has them.
     vectors
         By field and dimension.
     edges
@@ -94,6 +100,8 @@ class Contents:
     gene_id_column: str
     quantile: float | None
     points: dict[int, fmt.Resource]
+    additional: dict[str, fmt.Resource]
+    embedding_keys: dict[int, str]
     vectors: dict[str, dict[int, fmt.Resource]]
     continuous: list[Values]
     categorical: list[CategoricalField]
@@ -120,6 +128,7 @@ class Contents:
     def resources(self) -> Iterator[fmt.Resource]:
         """Yield every promised binary file, as often as it is promised."""
         yield from self.points.values()
+        yield from self.additional.values()
         for dims in self.vectors.values():
             yield from dims.values()
         yield from (field.resource for field in self.continuous + self.genes)
@@ -162,6 +171,10 @@ def _read_settings(
             problems.append(f"{where}: is {value!r}, none of {', '.join(map(repr, known))}")
     if not dims or dims != sorted(set(dims) & set(fmt.DIMENSIONS)):
         problems.append(f"{fmt.IDENTITY}, embeddings, available_dimensions: is {dims!r}")
+    for entry in identity["embeddings"].get("sources", []):
+        if entry["dimension"] not in fmt.DIMENSIONS:
+            where = f"{fmt.IDENTITY}, embeddings, sources, {entry['id']!r}"
+            problems.append(f"{where}: {entry['dimension']} is not a number of dimensions")
     return bits
 
 
@@ -216,6 +229,12 @@ def _make_contents(
     fields = identity.get("vector_fields", {}).get("fields", {})
     colors = obs.get(fmt.CATEGORY_COLORS, {})
     symbols = (var or {}).get(fmt.SYMBOLS)
+    points = {
+        dim: fmt.Resource("points", dim=dim, gz=gz)
+        for dim in identity["embeddings"]["available_dimensions"]
+    }
+    sources = identity["embeddings"].get("sources", [])
+    of_defaults = {resource.path for resource in points.values()}
     return Contents(
         is_native=is_native(identity),
         n_cells=statistics.mode([*counts, identity["stats"]["n_cells"]]),
@@ -225,9 +244,14 @@ def _make_contents(
         latent_key=obs["latent_key"],
         gene_id_column=var["var_gene_id_column"] if var else "index",
         quantile=obs["centroid_outlier_quantile"],
-        points={
-            dim: fmt.Resource("points", dim=dim, gz=gz)
-            for dim in identity["embeddings"]["available_dimensions"]
+        points=points,
+        additional={
+            entry["id"]: fmt.Resource("embedding", fmt.safe(entry["id"]), entry["dimension"], gz=gz)
+            for entry in sources
+            if entry["path"] not in of_defaults
+        },
+        embedding_keys={
+            entry["dimension"]: entry["id"] for entry in sources if entry["path"] in of_defaults
         },
         vectors={
             name: {

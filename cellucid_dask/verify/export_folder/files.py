@@ -16,7 +16,7 @@ from cellucid_dask.errors import InputError
 _BLOCK: Final = 1 << 20  # bytes
 _FOLDERS: Final = {
     fmt.Resource(kind, "x", 2).path.partition("/")[0]
-    for kind in ("values", "gene", "vectors", "src")
+    for kind in ("values", "gene", "embedding", "vectors", "src")
 }
 _KINDS: Final[tuple[tuple[Callable[[int], bool], str], ...]] = (
     (stat.S_ISLNK, "a symbolic link"),

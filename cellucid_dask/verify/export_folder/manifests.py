@@ -41,6 +41,7 @@ _IDENTITY: Final = {
         "default_dimension": int,
         "files": dict,
         "umap_resolution?": dict,
+        "sources?": [{"id": str, "dimension": int, "path": str, "y_down?": bool}],
     },
     "obs_fields": [{"key": str, "kind": str, "n_categories?": int | None}],
     "export_settings": {

@@ -16,8 +16,17 @@ from cellucid_dask.verify.source_data.choice import SourceChoice
 from cellucid_dask.verify.source_data.tables import INDEX, Table
 
 
-def find_embedding_key(data: SourceData, dim: int, chosen: Mapping[int, str]) -> str | None:
+def find_embedding_key(
+    data: SourceData, dim: int, chosen: Mapping[int, str], stated: str | None
+) -> str | None:
     """Find the obsm key of the points of `dim` dimensions; None when there is none.
+
+    Parameters
+    ----------
+    chosen
+        Keys that the user names.
+    stated
+        Key that the export names, which is taken if obsm has it.
 
     Raises
     ------
@@ -29,8 +38,8 @@ def find_embedding_key(data: SourceData, dim: int, chosen: Mapping[int, str]) ->
             known = ", ".join(map(repr, data.obsm)) or "nothing"
             raise InputError(f"there is no obsm[{chosen[dim]!r}]", fix=f"obsm has {known}")
         return chosen[dim]
-    for key in (f"X_umap_{dim}d", "X_umap"):
-        if key in data.obsm and data.obsm[key].shape[1:] == (dim,):
+    for key in (*([] if stated is None else [stated]), f"X_umap_{dim}d", "X_umap"):
+        if key in data.obsm and (data.obsm[key].shape[1:] or (1,)) == (dim,):
             return key
     return None
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellucid_dask.errors import CellucidDaskError, InputError, Problem, TextError
+from cellucid_dask.exporter.checks.bounding_box import count_rows
 from cellucid_dask.exporter.checks.placed_cells import find_placed_cells, map_blocks
-from cellucid_dask.exporter.checks.points import count_rows
 from cellucid_dask.exporter.checks.ready.catalog import ReadyCatalog
 from cellucid_dask.exporter.checks.ready.names import key_problems
 from cellucid_dask.options.export import ExportOptions

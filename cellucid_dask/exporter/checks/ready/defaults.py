@@ -88,26 +88,27 @@ def _embeddings(
 ) -> dict[str, Any]:
     """Embeddings by the keys of the record: chosen, of the input, and found where it matters."""
     made: dict[str, Any] = {}
-    for dim, key in options.embeddings.items():
+    chosen = options.default_embeddings
+    for dim, key in options.named_embeddings:  # the file has all of them; the first is shown first
         fault = _find_fault(dim, key, source, widths, catalog)
         catalog.problems += fault
-        if not fault:
+        if not fault and chosen[dim] == key:
             made[f"embedding{dim}d"] = key
     for dim in DIMENSIONS:
         name = f"embedding{dim}d"
-        if dim in options.embeddings or name not in defaults:
+        if dim in chosen or name not in defaults:
             continue
         spec = _read_embedding(defaults[name], dim, widths)
         if spec is None:
             _drop(name, f"it does not name {dim} columns of an array in the file", catalog)
         else:
             made[name] = spec
-    chosen = {dim: key for dim, key in options.embeddings.items() if key in widths}
+    there = {dim: key for dim, key in chosen.items() if key in widths}
     shapes = {key: (catalog.n_cells, width) for key, width in widths.items()}
     shown = _shown_by_itself(widths)
-    for dim, key in discover(shapes, chosen).embeddings.items():
+    for dim, key in discover(shapes, there).embeddings.items():
         name = f"embedding{dim}d"
-        if dim not in options.embeddings and name not in made and shown.get(dim) != key:
+        if dim not in chosen and name not in made and shown.get(dim) != key:
             made[name] = key
     return made
 

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellucid_dask.errors import CellucidDaskError, Problem
+from cellucid_dask.exporter.checks.bounding_box import count_rows
 from cellucid_dask.exporter.checks.graph_choice import choose_graph
 from cellucid_dask.exporter.checks.placed_cells import THREADS
-from cellucid_dask.exporter.checks.points import count_rows
 from cellucid_dask.exporter.checks.ready.catalog import GraphFacts, ReadyCatalog
 from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.source.arrays.graph_lines import canonical, graph_cuts, read_lines

@@ -13,7 +13,7 @@ from zlib_ng import zlib_ng
 from cellucid_dask import format as fmt
 from cellucid_dask.exporter.checks.obs import ObsField
 from cellucid_dask.exporter.checks.survey import Catalog
-from cellucid_dask.exporter.receipts import ColumnSummary, Edges
+from cellucid_dask.exporter.receipts import Edges
 from cellucid_dask.files import Receipt, write_atomically
 from cellucid_dask.options.export import ExportOptions
 
@@ -37,7 +37,7 @@ def obs_manifest(
     catalog: Catalog,
     options: ExportOptions,
     receipts: Mapping[str, Receipt],
-    summaries: Mapping[str, ColumnSummary],
+    ranked: Mapping[str, tuple[Receipt, str]],
     latent: str,
 ) -> dict[str, Any]:
     """``obs_manifest.json``.
@@ -46,9 +46,8 @@ def obs_manifest(
     ----------
     receipts
         Of the values or codes of each column.
-    summaries
-        Centroids and outlier quantiles by column. A column that is not in it has neither centroids
-        nor a range of the quantiles in the manifest.
+    ranked
+        Of the outlier quantiles of each categorical column, with its centroids file.
     """
     quantized = options.obs_quantization is not None
     continuous, categorical = [], []
@@ -57,13 +56,10 @@ def obs_manifest(
         if column.code is None:
             continuous.append([column.key, *_range(receipt, quantized=quantized)])
             continue
+        outliers, centroids = ranked[column.key]
         entry = [column.key, list(column.categories), column.code.dtype, column.code.missing]
-        summary = summaries.get(column.key)
-        if summary is None:
-            categorical.append([*entry, {}])
-            continue
-        centroids = _centroids(column, summary.centroids, sorted(catalog.boxes))
-        categorical.append([*entry, centroids, *_range(summary.outliers, quantized=quantized)])
+        entry.append(_centroids(column, centroids, sorted(catalog.boxes)))
+        categorical.append([*entry, *_range(outliers, quantized=quantized)])
     return fmt.obs_manifest(
         n_cells=catalog.n_cells,
         centroid_quantile=options.centroid_quantile,
@@ -76,18 +72,20 @@ def obs_manifest(
     )
 
 
-def _range(receipt: Receipt | None, *, quantized: bool) -> list[float]:
-    if not quantized or receipt is None or receipt.span is None:
+def _range(receipt: Receipt, *, quantized: bool) -> list[float]:
+    if not quantized or receipt.span is None:
         return []
     return [receipt.span.lo, receipt.span.hi]
 
 
 def _centroids(column: ObsField, path: str, dims: Sequence[int]) -> dict[str, list[Any]]:
-    entries: dict[str, list[Any]] = {str(dim): [] for dim in dims}
-    if not path:
-        return entries
+    entries: dict[str, list[Any]] = {}
     with np.load(path) as arrays:
-        for name in entries:
+        for dim in dims:
+            name = str(dim)
+            if f"n-{name}" not in arrays:
+                entries[name] = []
+                continue
             counts, positions = arrays[f"n-{name}"], arrays[f"position-{name}"]
             rows = np.flatnonzero(counts)
             # 7 decimals are finer than float32 points in [-1, 1], and a third of the text.
@@ -174,7 +172,10 @@ def identity(
             "n_edges": None if edges is None else edges.n_edges,
         },
         embeddings=fmt.embeddings_entry(
-            list(catalog.boxes), options.compression, catalog.found.resolution
+            catalog.found.embeddings,
+            catalog.found.additional,
+            options.compression,
+            catalog.found.resolution,
         ),
         obs_fields=entries,
         settings={

@@ -28,11 +28,11 @@ def make_obs(job: Job, latent_name: str) -> ObsFiles:
     n_before = len(warnings)
     with job.engine.run_inline() if job.obs_beside_genes else nullcontext():
         write_obs(job)
-        summaries = reduce_columns(DatasetFiles.of(job), job.engine, here=job.obs_here)
+        ranked = reduce_columns(DatasetFiles.of(job), job.engine, here=job.obs_here)
     with job.engine.reporter.stage("obs manifest", 1, "files") as advance:
-        manifest = save_obs(job, summaries, latent_name)
+        manifest = save_obs(job, ranked, latent_name)
         advance()
-    outliers = [summary.outliers for summary in summaries.values() if summary.outliers]
+    outliers = [receipt for receipt, _ in ranked.values()]
     written = ObsFiles(job.arrays, job.columns, outliers, manifest, warnings[n_before:])
     job.journal.obs(written)
     return written
@@ -43,6 +43,7 @@ def write_obs(job: Job) -> None:
     catalog, engine, here, files = job.catalog, job.engine, job.obs_here, DatasetFiles.of(job)
     raw = bool(catalog.categorical) and job.options.centroid_quantile is not None
     points = [files.points_task(dim, raw=raw) for dim in catalog.found.embeddings]
+    points += [files.embedding_task(key) for key in catalog.found.additional]
     job.arrays += engine.run("points", write_points, points, in_process=here, unit="files")
     vectors = [
         files.vectors_task(field, dim)

@@ -10,6 +10,31 @@ function fileNameOfKey(key) {
   return key.replace(/[^A-Za-z0-9._-]+/g, "_").replace(/^[._]+|[._]+$/g, "") || "field";
 }
 
+/**
+ * @typedef {object} Embedding
+ * @property {string} id obsm key, or "2d" and the like if the dataset does not name it
+ * @property {number} dimension 1, 2 or 3
+ * @property {string} path
+ * @property {boolean} isDefault whether it is the default of its dimension
+ * @property {boolean} yDown whether y points down in the file, as in an image
+ */
+
+/** All embeddings, the defaults first; older exports do not list them. */
+function listEmbeddings({ available_dimensions: dimensions, files, sources }) {
+  const unnamed = dimensions.map((dimension) => {
+    return { id: `${dimension}d`, dimension, path: files[`${dimension}d`] };
+  });
+  return (sources ?? unnamed).map(({ id, dimension, path, y_down: yDown = false }) => {
+    return { id, dimension, path, yDown, isDefault: path === files[`${dimension}d`] };
+  });
+}
+
+/** Changes the sign of y, in place. */
+function negateY(points, dimension) {
+  for (let i = 1; i < points.length; i += dimension) points[i] = -points[i];
+  return points;
+}
+
 /** ["obs", "cell_type"] of "obs:cell_type". */
 export function splitColumnId(columnId) {
   const colon = columnId.indexOf(":");
@@ -24,22 +49,44 @@ const byKey = (fields) => new Map((fields ?? []).map((field) => [field[0], field
  * A column id is "obs:KEY" of a field or "gene:NAME"; "" means no column.
  */
 export class Dataset {
-  #points = new Map();
+  #points = new Map(); // by path
 
   constructor(identity) {
     this.identity = identity;
     this.nCells = identity.stats.n_cells;
     this.vectorFields = identity.vector_fields?.fields ?? {};
     this.nEdges = identity.stats.has_connectivity ? identity.stats.n_edges : 0;
+    this.embeddings = listEmbeddings(identity.embeddings);
   }
 
-  /** (n_cells, d) float32 between -1 and 1. */
-  async readPoints(reader, d) {
-    if (!this.#points.has(d)) {
-      const path = this.identity.embeddings.files[`${d}d`];
-      this.#points.set(d, await reader.readArray(path, "float32", this.nCells * d));
+  /**
+   * The embedding `id` of `d` dimensions; the default of these if there is no such embedding.
+   *
+   * @param {string} id obsm key; "" is the default
+   * @param {number} d
+   * @returns {Embedding | undefined} undefined if there are no points of `d` dimensions
+   */
+  findEmbedding(id, d) {
+    const ofDimension = this.embeddings.filter(({ dimension }) => dimension === d);
+    return ofDimension.find((embedding) => embedding.id === id)
+      ?? ofDimension.find(({ isDefault }) => isDefault);
+  }
+
+  /**
+   * Points between -1 and 1 with y pointing up, cell by cell.
+   *
+   * @param {Reader} reader
+   * @param {Embedding | number} embedding a number stands for the default of this dimension
+   * @returns {Promise<Float32Array>}
+   */
+  async readPoints(reader, embedding) {
+    const { path, dimension, yDown } =
+      typeof embedding === "number" ? this.findEmbedding("", embedding) : embedding;
+    if (!this.#points.has(path)) {
+      const points = await reader.readArray(path, "float32", this.nCells * dimension);
+      this.#points.set(path, yDown ? negateY(points, dimension) : points);
     }
-    return this.#points.get(d);
+    return this.#points.get(path);
   }
 
   /** Reads the list of obs fields: `categorical` and `continuous`, both by key. */
@@ -83,7 +130,21 @@ export class Dataset {
     const path = pattern.replace("{key}", fileNameOfKey(key)).replace("{ext}", EXTENSIONS[dtype]);
     const codes = await reader.readArray(path, dtype, this.nCells);
     const fileColors = this.obsManifest._categoryColors?.[key];
-    return new CategoricalColumn(key, names, codes, missingCode, centroids ?? {}, fileColors);
+    const turned = this.#turnUp(centroids ?? {});
+    return new CategoricalColumn(key, names, codes, missingCode, turned, fileColors);
+  }
+
+  /** Centroids with y pointing up, as the points. */
+  #turnUp(centroids) {
+    const turn = ([d, entries]) => {
+      if (!this.findEmbedding("", Number(d))?.yDown) return [d, entries];
+      const turned = entries.map((entry) => {
+        const [x, y, ...rest] = entry.position;
+        return { ...entry, position: [x, -y, ...rest] };
+      });
+      return [d, turned];
+    };
+    return Object.fromEntries(Object.entries(centroids).map(turn));
   }
 
   async #readContinuous(reader, { pathPattern, dtype, quantized }, [key, lo, hi]) {
@@ -112,9 +173,11 @@ export class Dataset {
     return new OutlierQuantiles(codes, decoding);
   }
 
-  /** (n_cells, d) float32 vectors of a vector field, in units of the embedding. */
-  readVectors(reader, field, d) {
-    return reader.readArray(this.vectorFields[field].files[`${d}d`], "float32", this.nCells * d);
+  /** (n_cells, d) float32 vectors of a vector field, in units of the default embedding. */
+  async readVectors(reader, field, d) {
+    const path = this.vectorFields[field].files[`${d}d`];
+    const vectors = await reader.readArray(path, "float32", this.nCells * d);
+    return this.findEmbedding("", d)?.yDown ? negateY(vectors, d) : vectors;
   }
 
   /** Cell indices [source, destination, ...]; an even sample if there are more than `maxEdges`. */

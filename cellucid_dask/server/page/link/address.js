@@ -15,18 +15,12 @@ export function updateAddressSoon(readViewpoint) {
 
 export function updateAddress(readViewpoint) {
   clearTimeout(timer);
-  if (!loaded.dimension || loaded.dimension !== view.d
-    || loaded.embedding !== view.embedding) return;
+  if (!loaded.dimension || loaded.dimension !== view.d) return;
   view.at = readViewpoint();
-  replaceAddress(viewUrl());
-}
-
-/** The address of the view. */
-export function viewUrl() {
-  const dataset = loaded.entries?.length > 1 ? nameInLink(wantedEntry()) : null;
+  const dataset = loaded.entries.length > 1 ? nameInLink(wantedEntry()) : null;
   const url = new URL(location.href);
   url.hash = formatView({ ...view, dataset });
-  return url;
+  replaceAddress(url);
 }
 
 /** Takes the token out of the address: the server has set a cookie. */
@@ -44,7 +38,7 @@ export async function copyLink() {
 }
 
 function replaceAddress(url) {
-  if (url.href !== location.href) history.replaceState(history.state, "", url);
+  if (url.href !== location.href) history.replaceState(null, "", url);
 }
 
 /** The id of a dataset, as in older links; its path if several datasets have the same id. */
