@@ -37,7 +37,7 @@ needs_browser = [
 
 BARE = "d=2&labels=0"
 PATIENCE = 60  # seconds; a page that hangs fails the test, one on a busy machine does not
-SIZE = (900, 560)  # of the window; small, because software draws each pixel
+SIZE = (1240, 560)  # of the window; small, because software draws each pixel
 FAILED_REQUEST = "Failed to load resource"
 
 Pixels = NDArray[np.uint8]
@@ -65,7 +65,7 @@ const check = () => {
 };
 check();
 """
-COVERING_IDS = ("tools", "selection", "tooltip", "error", "notice")
+COVERING_IDS = ("tools", "display", "tooltip", "error", "notice")
 SET_VISIBILITY = (
     "for (const id of arguments[0]) document.getElementById(id).style.visibility = arguments[1]"
 )
@@ -173,11 +173,11 @@ class Page:
     # ------------------------------------------------------------------------- use the page
 
     def choose(self, selector: str, text: str) -> dict[str, Any]:
-        Select(self.find(selector)).select_by_visible_text(text)
+        Select(self._reveal(selector)).select_by_visible_text(text)
         return self.state()
 
     def click(self, selector: str) -> dict[str, Any]:
-        self.find(selector).click()
+        self._reveal(selector).click()
         return self.state()
 
     def show_dimension(self, dimension: int) -> dict[str, Any]:
@@ -196,9 +196,17 @@ class Page:
         self.js(script, self.find(selector), value)
         return self.state()
 
+    def _reveal(self, selector: str) -> WebElement:
+        """Open the display settings if the element is among them; a click elsewhere closes them."""
+        element = self.find(selector)
+        if self.js("return Boolean(arguments[0].closest('#display'))", element):
+            self.open_display()
+        return element
+
     def open_display(self) -> None:
-        """Open the Display section of the controls."""
-        self.js("document.getElementById('display').open = true")
+        """Open the display settings."""
+        if not self.is_shown("#display"):
+            self.click("#display-button")
 
     @property
     def mouse(self) -> ActionChains:
@@ -265,6 +273,17 @@ class Page:
 
     def background(self) -> Color:
         return rgb(self.find("#stage").value_of_css_property("background-color"))
+
+    def context(self) -> Color:
+        """Color of cells that are filtered out."""
+        script = """
+          const probe = document.body.appendChild(document.createElement("i"));
+          probe.style.color = "var(--context)";
+          const { color } = getComputedStyle(probe);
+          probe.remove();
+          return color;
+        """
+        return rgb(self.js(script))
 
     def resize(self, width: int, height: int) -> None:
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}

@@ -75,17 +75,18 @@ LAYERS: dict[str, str] = {
     "api": "arguments compute errors exporter exporter.checks exporter.result options source",
     "prepare_arrays": "arguments compute errors exporter exporter.result options source.inputs",
     "server.cache_folder": "format source.storage",
+    "server.precedence": "",
     "server.http": "errors options",
     "server.hosted": "errors format options server.cache_folder server.http",
     "server.gene_index": "compute encode errors exporter.checks exporter.planning "
-    "exporter.receipts exporter.recovery exporter.stages native server.cache_folder source.arrays "
-    "source.storage source.zarr_chunks",
+    "exporter.receipts exporter.recovery exporter.stages files native server.cache_folder "
+    "server.precedence source.arrays source.storage source.zarr_chunks",
     "server.datasets": "compute datasets encode errors exporter exporter.checks "
-    "exporter.planning exporter.stages files format options server.cache_folder "
-    "server.gene_index server.http source source.arrays source.chunks source.inputs source.model "
-    "source.rows source.storage",
+    "exporter.planning exporter.receipts exporter.stages files format options server.cache_folder "
+    "server.gene_index server.http server.precedence source source.arrays source.chunks "
+    "source.inputs source.model source.rows source.storage",
     "server.ready": "compute errors exporter exporter.checks exporter.planning "
-    "exporter.receipts exporter.stages files native options ready server.cache_folder "
+    "exporter.receipts exporter.stages native options ready server.cache_folder "
     "server.datasets server.gene_index server.http source source.arrays source.inputs "
     "source.model source.rows source.storage",
     "server": "arguments compute datasets errors exporter.planning options server.cache_folder "

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import shutil
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from tempfile import mkdtemp
+from typing import Any, Literal, TypeVar
 
 from rich.filesize import decimal
 
@@ -22,20 +25,21 @@ from cellucid_dask.exporter.planning.cuts import cut_spans
 from cellucid_dask.exporter.planning.memory import least_bytes
 from cellucid_dask.exporter.planning.obs_memory import ObsMemory, size_of_sums
 from cellucid_dask.exporter.planning.plan import Plan
-from cellucid_dask.exporter.receipts import Edges
+from cellucid_dask.exporter.receipts import ColumnSummary, Edges
 from cellucid_dask.exporter.recovery.publish import FOLDERS
 from cellucid_dask.exporter.recovery.staging import StagingFolders
 from cellucid_dask.exporter.stages.dataset_files import DatasetFiles, Step
 from cellucid_dask.exporter.stages.manifests import build
 from cellucid_dask.exporter.stages.obs.reduction import reduce_columns
-from cellucid_dask.files import PARTS, Receipt
+from cellucid_dask.files import PARTS, Receipt, write_atomically
 from cellucid_dask.native.library import load
 from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.source.model import Source
 
-Ranked = Mapping[str, tuple[Receipt, str]]
+SummaryKind = Literal["outliers", "centroids"]
+R = TypeVar("R")
+
 NOT_WRITTEN = Receipt("", 0, 0)  # of a file of which a manifest tells no more than its name
-REDUCTION_FILES = ("distance-", "codes-", "points-", "sums-", "means-")
 
 
 def check_on_demand(
@@ -103,33 +107,92 @@ class OnDemandFiles:
         """Where the file `name` of the dataset is, once its step was run."""
         return self._files.folders.export / name
 
-    def steps_before_outliers(self) -> list[Step]:
-        """Steps that must have run before `reduce`."""
-        points = [Step("points", dim) for dim in self.catalog.boxes]
-        return [*points, *(Step("column", i) for i, _ in self._files.coded_columns())]
+    # --------------------------------------------------- outlier quantiles and centroids of columns
 
-    def reduce(self) -> Ranked:
-        """Run the step of all outlier quantiles and centroids, in threads of this process."""
-        scratch = self._files.folders.scratch
-        for dim in self.catalog.boxes:
-            raw = Path(self._files.raw_points_path(dim))
-            raw.unlink(missing_ok=True)
-            raw.symlink_to(self.path(fmt.Resource("points", dim=dim).path))  # it has the same bytes
-        engine = Engine(Threads(self._slots), Reporter(quiet=True))
-        with engine, engine.start_workers(scratch):
-            ranked = reduce_columns(self._files, engine, here=True)
-        for file in scratch.iterdir():
-            if file.name.startswith(REDUCTION_FILES):
-                file.unlink()
-        return ranked
+    def steps_before(self, kind: SummaryKind, keys: Collection[str]) -> list[Step]:
+        """Steps that must have run before `reduce`."""
+        dims = self.catalog.boxes if kind == "centroids" else ()
+        coded = self._files.coded_columns()
+        columns = [Step("column", i) for i, column in coded if column.key in keys]
+        return [*(Step("points", dim) for dim in dims), *columns]
+
+    def reduce(
+        self,
+        kind: SummaryKind,
+        keys: Collection[str],
+        *,
+        before: Callable[[], None] = lambda: None,
+        after: Callable[[], None] = lambda: None,
+        threads: int | None = None,
+    ) -> dict[str, ColumnSummary]:
+        """Make the outlier quantiles or the centroids of some columns, in one pass over the cells.
+
+        Parameters
+        ----------
+        before, after
+            Called in the thread of each task, before and after it.
+        threads
+            Tasks at a time; as many as the memory allows if None.
+        """
+        scratch = Path(mkdtemp(dir=self._files.folders.scratch))  # passes may run side by side
+        files = replace(self._files, folders=replace(self._files.folders, scratch=scratch))
+        engine = _WatchedEngine(threads or self._slots, before, after)
+        try:
+            with engine, engine.start_workers(scratch):
+                found = reduce_columns(
+                    files,
+                    engine,
+                    here=True,
+                    keys=keys,
+                    outliers=kind == "outliers",
+                    centroids=kind == "centroids",
+                )
+            for key, summary in found.items():
+                if summary.centroids:
+                    Path(summary.centroids).replace(self._centroids_path(key))
+                    found[key] = ColumnSummary(centroids=str(self._centroids_path(key)))
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        return found
+
+    def _centroids_path(self, key: str) -> Path:
+        return self._files.folders.scratch / f"centroids-{fmt.safe(key)}.npz"
+
+    def _outliers_path(self, key: str) -> str:
+        ext = fmt.value_ext(self.options.obs_quantization)
+        return fmt.Resource("outliers", fmt.safe(key), ext=ext).path
+
+    def content(
+        self, kind: SummaryKind, key: str, summary: ColumnSummary
+    ) -> tuple[bytes, list[float]]:
+        """Content of the file of a summary, and the range of its values where it has one."""
+        if kind == "centroids":
+            return Path(summary.centroids).read_bytes() if summary.centroids else b"", []
+        span = summary.outliers.span if summary.outliers is not None else None
+        return self.path(self._outliers_path(key)).read_bytes(), [span.lo, span.hi] if span else []
+
+    def restore(
+        self, kind: SummaryKind, key: str, content: bytes, span: Sequence[float]
+    ) -> ColumnSummary:
+        """Have the file of a summary as `content` gave it."""
+        if kind == "centroids":
+            path = self._centroids_path(key)
+            if content:
+                write_atomically(path, [content])
+            return ColumnSummary(centroids=str(path) if content else "")
+        name, parts = self._outliers_path(key), str(self._files.folders.parts)
+        size, crc = write_atomically(self.path(name), [content], parts)
+        return ColumnSummary(Receipt(name, size, crc, Range(span[0], span[1]) if span else None))
 
     # --------------------------------------------------------------------------------- manifests
 
     def identity(self, edges: Edges | None) -> dict[str, Any]:
-        """``dataset_identity.json``; `edges` is None for data without a graph."""
+        """``dataset_identity.json``; `edges` is None where they are not counted or not there."""
         n_genes = len(self.catalog.genes.ids) if self.catalog.genes is not None else 0
         name = self.catalog.source.name
-        return build.identity(self.catalog, self.options, name, n_genes, edges)
+        identity = build.identity(self.catalog, self.options, name, n_genes, edges)
+        identity["stats"]["has_connectivity"] = self.catalog.graph is not None
+        return identity
 
     def columns_with_range(self) -> dict[str, Step]:
         """Steps of the obs columns whose range the manifest of obs gives, by the column."""
@@ -141,10 +204,21 @@ class OnDemandFiles:
             if column.code is None
         }
 
-    def obs_manifest(self, receipts: Mapping[str, Receipt], ranked: Ranked) -> dict[str, Any]:
-        """``obs_manifest.json``; `receipts` are those of `columns_with_range`."""
+    def obs_manifest(
+        self, receipts: Mapping[str, Receipt], summaries: Mapping[str, ColumnSummary]
+    ) -> dict[str, Any]:
+        """``obs_manifest.json``.
+
+        Parameters
+        ----------
+        receipts
+            Those of `columns_with_range`.
+        summaries
+            Of the columns of which it tells the centroids and the range of the outlier quantiles.
+        """
         every = {column.key: receipts.get(column.key, NOT_WRITTEN) for column in self.catalog.obs}
-        return build.obs_manifest(self.catalog, self.options, every, ranked, self.catalog.latent)
+        latent = self.catalog.latent
+        return build.obs_manifest(self.catalog, self.options, every, summaries, latent)
 
     def var_manifest(self, ranges: Sequence[Range] | None) -> dict[str, Any]:
         """``var_manifest.json``; `ranges` of all columns of the matrix, if genes are quantized."""
@@ -158,6 +232,27 @@ class OnDemandFiles:
     def connectivity_manifest(self, edges: Edges) -> dict[str, Any]:
         """``connectivity_manifest.json``."""
         return build.connectivity_manifest(self.catalog, self.options, edges)
+
+
+class _WatchedEngine(Engine):
+    """Runs tasks in threads of this process, and something before and after each of them."""
+
+    def __init__(self, threads: int, before: Callable[[], None], after: Callable[[], None]) -> None:
+        super().__init__(Threads(threads), Reporter(quiet=True))
+        self._before, self._after = before, after
+
+    def begin(
+        self, work: Callable[..., R], tasks: Iterable[tuple[Any, ...]], *, in_process: bool = False
+    ) -> list[Future[R]]:
+        """Start tasks."""
+
+        def watched(*task: Any) -> R:
+            self._before()
+            result = work(*task)
+            self._after()
+            return result
+
+        return super().begin(watched, tasks, in_process=in_process)
 
 
 def make_folders(root: Path) -> StagingFolders:

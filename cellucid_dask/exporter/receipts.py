@@ -1,4 +1,4 @@
-"""Receipts of what is more than one file: a block of genes, a spilled chunk, and the graph."""
+"""Receipts of what is more than one file: genes, a spilled chunk, a reduced column, the graph."""
 
 from __future__ import annotations
 
@@ -29,6 +29,23 @@ GENE_RECEIPT: Final = np.dtype(
 # (n,) of `GENE_RECEIPT`, genes in any order. One array, as there may be 60,000: what a task sends
 # back, a line of the journal, and what the manifests are made from.
 GeneReceipts: TypeAlias = NDArray[np.void]
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnSummary:
+    """What a reduction over the cells found of a categorical column.
+
+    Parameters
+    ----------
+    outliers
+        Receipt of the outlier quantiles; None where they were not asked for.
+    centroids
+        Path of an .npz of ``position-D`` (K, d) and ``n-D`` (K,), where a category without centroid
+        has 0 points; empty where there are none.
+    """
+
+    outliers: Receipt | None = None
+    centroids: str = ""
 
 
 def no_genes() -> GeneReceipts:

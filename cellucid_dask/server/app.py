@@ -16,7 +16,7 @@ from cellucid_dask.server.datasets.served import ServedData
 from cellucid_dask.server.http.content import NOSNIFF, ReplacedError
 from cellucid_dask.server.http.error_response import error_response
 from cellucid_dask.server.http.guard import HostPolicy, Token, cors_headers
-from cellucid_dask.server.http.request_path import read_path
+from cellucid_dask.server.http.request_path import read_path, read_summaries
 from cellucid_dask.server.http.response import Environ, Response, make_response, wants_gzip
 from cellucid_dask.server.http.thread_quota import BusyError
 from cellucid_dask.server.ready.served import PREFIX
@@ -88,9 +88,10 @@ class App:
 
     def _send_content(self, environ: Environ, path: str) -> Response:
         address = self.serving.host, int(environ.get("SERVER_PORT") or self.serving.port)
+        gzip, summaries = wants_gzip(environ), read_summaries(environ)
         for _ in range(MAX_REPLACED):
             try:
-                content = self._router.find(path, address, gzip=wants_gzip(environ))
+                content = self._router.find(path, address, gzip=gzip, summaries=summaries)
                 return make_response(environ, content, exact_ranges=path.startswith(PREFIX))
             except ReplacedError:
                 continue

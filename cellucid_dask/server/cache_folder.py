@@ -6,6 +6,9 @@ CACHE/genes/atlas.h5ad-X-HASH/     one for each (path, element)
         index.zarr/                see `cellucid_dask.server.gene_index.store`
         spill-*/                   while it is being built
         counts/                    see `cellucid_dask.server.ready.kept_counts`
+CACHE/genes/atlas.h5ad-obs-HASH/   one for each path, for what is computed of obs and obsm
+    FINGERPRINT.v2/
+        summaries/                 see `cellucid_dask.server.datasets.kept_summaries`
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import platformdirs
@@ -27,6 +31,7 @@ VERSION = 2  # of the layout; part of the folder's name, so programs of two vers
 LOCK = "lock"
 INDEX = "index.zarr"
 COUNTS = "counts"
+SUMMARIES = "summaries"
 UNFINISHED = ("spill-*", ".unfinished-*", f"{INDEX}/blocks/.unfinished-*")
 DAY_SECONDS = 86_400
 
@@ -50,6 +55,17 @@ def index_folder(cache_dir: str | os.PathLike[str], data_fingerprint: Fingerprin
     return Path(cache_dir).absolute() / "genes" / folder_name / version_name
 
 
+def summaries_folder(cache_dir: str | os.PathLike[str], file_fingerprint: Fingerprint) -> Path:
+    """Folder for what is computed of obs and obsm of one version of a file; it is not created.
+
+    Parameters
+    ----------
+    file_fingerprint
+        Of the whole file: the numbers depend on obs and on several arrays of obsm.
+    """
+    return index_folder(cache_dir, replace(file_fingerprint, element="obs"))
+
+
 def remove_unfinished(folder: Path, *, exclusive: bool) -> None:
     """Remove files of killed builds; only old ones when a build may still run."""
     for pattern in UNFINISHED:
@@ -61,7 +77,7 @@ def remove_unfinished(folder: Path, *, exclusive: bool) -> None:
 
 def remove_index(folder: Path) -> None:
     """Remove all files of an index from its folder, and the folder when it is then empty."""
-    for pattern in (*UNFINISHED, INDEX, COUNTS):
+    for pattern in (*UNFINISHED, INDEX, COUNTS, SUMMARIES):
         for path in folder.glob(pattern):
             shutil.rmtree(path, ignore_errors=True)
     with contextlib.suppress(OSError):

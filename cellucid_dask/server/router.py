@@ -38,13 +38,17 @@ class Router:
         self._has_page = serving.viewer != "none"
         self._service = ServicePaths(data, has_page=self._has_page)
 
-    def find(self, path: str, address: tuple[str, int], *, gzip: bool) -> Content:
+    def find(
+        self, path: str, address: tuple[str, int], *, gzip: bool, summaries: str | None = None
+    ) -> Content:
         """Content of a path, coded with gzip if possible and wanted.
 
         Parameters
         ----------
         address
             Host and port of this server.
+        summaries
+            As of `cellucid_dask.server.datasets.live.LiveDataset.find`.
 
         Raises
         ------
@@ -58,7 +62,7 @@ class Router:
         elif path in ("", "index.html"):
             content = self._find_page()
         else:
-            content = self._find_resource(path, gzip=gzip)
+            content = self._find_resource(path, gzip=gzip, summaries=summaries)
         if content is None:
             raise NotFound("there is no such path")
         return content
@@ -70,10 +74,10 @@ class Router:
             raise NotFound("this server serves data only, and no page (--viewer none)")
         return page_file("index.html")
 
-    def _find_resource(self, path: str, *, gzip: bool) -> Content | None:
+    def _find_resource(self, path: str, *, gzip: bool, summaries: str | None) -> Content | None:
         hosted = self._hosted
         try:
-            content = self._data.current.datasets.find(path, gzip=gzip)
+            content = self._data.current.datasets.find(path, gzip=gzip, summaries=summaries)
         except CellucidDaskError:
             if hosted is None or not hosted.may_have(path):
                 raise

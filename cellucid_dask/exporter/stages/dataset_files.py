@@ -37,8 +37,8 @@ class Step:
     Parameters
     ----------
     kind
-        ``column`` writes the values or the codes of an obs column; ``outliers`` is one step for
-        all columns; ``edges`` writes both files of the graph.
+        ``column`` writes the values or the codes of an obs column, ``outliers`` the outlier
+        quantiles of one; ``edges`` writes both files of the graph.
     number
         Dimension of points, embeddings and vectors; number of an obs column; column of a gene in
         the matrix.
@@ -120,10 +120,10 @@ class DatasetFiles:
                 yield Resource("values", name, ext=ext, gz=gz), Step("column", i)
             else:
                 yield Resource("codes", name, ext=column.code.ext, gz=gz), Step("column", i)
-                yield Resource("outliers", name, ext=ext, gz=gz), Step("outliers")
+                yield Resource("outliers", name, ext=ext, gz=gz), Step("outliers", i)
 
     def run(self, step: Step) -> Receipt | Edges:
-        """Run a step that is a single task and needs no other one: not outliers, not a gene."""
+        """Run a step that is a single task and needs no other one: no outliers, no gene."""
         match step.kind:
             case "points":
                 return write_points(*self.points_task(step.number, raw=False))
@@ -141,10 +141,10 @@ class DatasetFiles:
     # ------------------------------------------------------------------------- arguments of tasks
 
     def points_task(self, dim: int, *, raw: bool) -> tuple[Any, ...]:
-        """Arguments of `write_points`, which writes the scratch file as well if `raw`."""
+        """Arguments of `write_points`, which writes them uncompressed as well if `raw`."""
         array, box = self.source.obsm[self.catalog.found.embeddings[dim]], self.catalog.boxes[dim]
         resource = Resource("points", dim=dim, gz=self.options.compression > 0)
-        path = self.raw_points_path(dim) if raw else None
+        path = self.raw_points_path(dim) if raw and self.options.compression else None
         return self._export, resource, array, box, self.options.compression, path
 
     def embedding_task(self, key: str) -> tuple[Any, ...]:
@@ -184,11 +184,12 @@ class DatasetFiles:
     # --------------------------------------------------------------------- obs columns and genes
 
     def coded_column(self, i: int) -> CodedColumn | None:
-        """Obs column number `i` with its codes in scratch; None if it is continuous."""
+        """Obs column number `i`, and where its codes are; None if it is continuous."""
         column = self.catalog.obs[i]
         if column.code is None:
             return None
-        path = str(Path(self.scratch, f"codes-{i}"))
+        resource = Resource("codes", safe(column.key), ext=column.code.ext)
+        path = self._uncompressed(resource, f"codes-{i}")
         return CodedColumn(column.key, len(column.categories), column.code, path)
 
     def coded_columns(self) -> list[tuple[int, CodedColumn]]:
@@ -197,8 +198,14 @@ class DatasetFiles:
         return [(i, column) for i, column in columns if column is not None]
 
     def raw_points_path(self, dim: int) -> str:
-        """Scratch file of the points of one embedding, uncompressed, for the centroids."""
-        return str(Path(self.scratch, f"points-{dim}.f32"))
+        """File of the points of one embedding, uncompressed, for the centroids."""
+        return self._uncompressed(Resource("points", dim=dim), f"points-{dim}.f32")
+
+    def _uncompressed(self, resource: Resource, scratch_name: str) -> str:
+        """Where the bytes of a file lie uncompressed: in scratch only if the export compresses."""
+        if self.options.compression:
+            return str(Path(self.scratch, scratch_name))
+        return f"{self._export}/{resource.path}"
 
     @property
     def gene_settings(self) -> GeneSettings:

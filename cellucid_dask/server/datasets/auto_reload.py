@@ -40,11 +40,13 @@ class ReloadingData(Generic[Opened]):
     path
         File or folder.
     open_state
-        Opens the data, given a text that identifies the state of the file, and a function that
-        returns whether the file is still in that state.
+        Opens the data, given the state of the file, a text that no other opening has, and a
+        function that returns whether the file is still in that state.
     """
 
-    def __init__(self, path: str, open_state: Callable[[str, Callable[[], bool]], Opened]) -> None:
+    def __init__(
+        self, path: str, open_state: Callable[[Fingerprint, str, Callable[[], bool]], Opened]
+    ) -> None:
         self._path, self._open_state = path, open_state
         self._refused: CellucidDaskError | None = None
         self._openings = 0
@@ -121,7 +123,8 @@ class ReloadingData(Generic[Opened]):
         # Content that was read during a change may be cached under the old state: its entity tags
         # must never match again, even when the old state returns. Hence the number.
         self._state, self._openings = state, self._openings + 1
-        return self._open_state(f"{state.key()}-{self._openings}", partial(self._has_state, state))
+        mark = f"{state.key()}-{self._openings}"
+        return self._open_state(state, mark, partial(self._has_state, state))
 
     def start(self) -> None:
         """Start the background work."""
@@ -150,9 +153,9 @@ class ReloadingDataset(ReloadingData[LiveDataset]):
         """Counts for the list of datasets."""
         return self.current.facts()
 
-    def find(self, path: str, *, gzip: bool) -> Content | None:
+    def find(self, path: str, *, gzip: bool, summaries: str | None = None) -> Content | None:
         """Content of a path, from the present state of the file."""
-        return self.read(path, lambda dataset: dataset.find(path, gzip=gzip))
+        return self.read(path, lambda dataset: dataset.find(path, gzip=gzip, summaries=summaries))
 
 
 def read_state(path: str) -> Fingerprint:

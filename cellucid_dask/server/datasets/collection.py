@@ -43,8 +43,14 @@ class Dataset(Protocol):
     def refresh(self) -> None:
         """Reload the data if it changed; raises when it cannot be served now."""
 
-    def find(self, path: str, *, gzip: bool) -> Content | None:
-        """Content of a path relative to the dataset, with gzip coding if wanted."""
+    def find(self, path: str, *, gzip: bool, summaries: str | None = None) -> Content | None:
+        """Content of a path relative to the dataset, with gzip coding if wanted.
+
+        Parameters
+        ----------
+        summaries
+            As of `cellucid_dask.server.datasets.live.LiveDataset.find`.
+        """
 
 
 class SingleDataset:
@@ -59,12 +65,12 @@ class SingleDataset:
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
 
-    def find(self, path: str, *, gzip: bool) -> Content | None:
+    def find(self, path: str, *, gzip: bool, summaries: str | None = None) -> Content | None:
         """Content of a path relative to the root of the server."""
-        content = self.dataset.find(path, gzip=gzip)
+        content = self.dataset.find(path, gzip=gzip, summaries=summaries)
         head = self.dataset.id + "/"
         if content is None and path.startswith(head):
-            return self.dataset.find(path.removeprefix(head), gzip=gzip)
+            return self.dataset.find(path.removeprefix(head), gzip=gzip, summaries=summaries)
         return content
 
     def warnings(self) -> list[str]:
@@ -86,7 +92,7 @@ class SingleDataset:
 class NoDataset:
     """The datasets of a server that has released its data."""
 
-    def find(self, path: str, *, gzip: bool) -> Content | None:  # noqa: ARG002
+    def find(self, path: str, *, gzip: bool, summaries: str | None = None) -> Content | None:  # noqa: ARG002
         """None, for every path."""
         return None
 
@@ -201,7 +207,7 @@ class DatasetFolder:
         known.refresh()
         return known
 
-    def find(self, path: str, *, gzip: bool) -> Content | None:
+    def find(self, path: str, *, gzip: bool, summaries: str | None = None) -> Content | None:
         """Content of a path relative to the root of the server."""
         if path == fmt.DATASETS:
             self._refresh_listing()
@@ -211,7 +217,7 @@ class DatasetFolder:
         if dataset is None and inner in fmt.MANIFESTS:  # the export may be new
             self._refresh_listing()
             dataset = self._good.get(name) or self._by_id(name)
-        return None if dataset is None else dataset.find(inner, gzip=gzip)
+        return None if dataset is None else dataset.find(inner, gzip=gzip, summaries=summaries)
 
     def _by_id(self, name: str) -> ExportedDataset | None:
         listed = _unique_ids(self._good)

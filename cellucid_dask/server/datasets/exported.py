@@ -101,12 +101,12 @@ class ExportedDataset:
         finally:
             self._state, self._tags = state, {}
 
-    def find(self, path: str, *, gzip: bool) -> Content | None:
+    def find(self, path: str, *, gzip: bool, summaries: str | None = None) -> Content | None:
         """Content at a path relative to the export; None unless a manifest names it.
 
         Parameters
         ----------
-        gzip
+        gzip, summaries
             Of no matter here: files go out as they are.
         """
         now = monotonic()
@@ -130,7 +130,7 @@ class ExportedDataset:
             return None
         if isinstance(content.body, Path):  # read only when it goes out: as it is now
             again = _tag(f"{self.folder}/{path}")
-            return content if again == tag else self.find(path, gzip=gzip)
+            return content if again == tag else self.find(path, gzip=gzip, summaries=summaries)
         if path not in fmt.MANIFESTS:
             self._tags[path] = _Known(now, ref(content))
         return content

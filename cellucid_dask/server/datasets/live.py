@@ -7,7 +7,6 @@ a work folder that is removed with the server, and is then served from there.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from hashlib import sha256
 from importlib.metadata import version
@@ -19,15 +18,18 @@ from cellucid_dask import format as fmt
 from cellucid_dask.compute.machine import cores
 from cellucid_dask.errors import EmbeddingError, Problem
 from cellucid_dask.exporter.checks.recorded import use_record
-from cellucid_dask.exporter.on_demand import OnDemandFiles, Ranked, check_on_demand
+from cellucid_dask.exporter.on_demand import OnDemandFiles, check_on_demand
 from cellucid_dask.exporter.stages.dataset_files import Step
 from cellucid_dask.files import write_atomically
 from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.server.datasets.gene_reader import GeneReader, open_gene_reader
 from cellucid_dask.server.datasets.gzip_coding import compress_content, compress_file
+from cellucid_dask.server.datasets.kept_summaries import KeptSummaries
+from cellucid_dask.server.datasets.summaries import Summaries
 from cellucid_dask.server.datasets.temporary_folder import make_folder, naming_the_disk
 from cellucid_dask.server.http.cache import ContentCache, OncePerKey
 from cellucid_dask.server.http.content import IN_MEMORY, Content, ReplacedError, text_content
+from cellucid_dask.server.precedence import precedence
 from cellucid_dask.source.model import Source
 
 LEVEL: Final = 1  # of gzip on the fly; only repeats are searched, for which the level is the same
@@ -55,6 +57,8 @@ class LiveDataset:
         Where; that of data without a file is kept in the work folder.
     mark
         Tells this data from any other, and from what it was before a change.
+    kept_in
+        Folder where centroids and outlier quantiles are kept; None keeps them with the dataset.
     is_unchanged
         Whether the data are what they were when they were opened.
     problems
@@ -77,6 +81,7 @@ class LiveDataset:
         index: bool,
         cache_dir: Path,
         mark: str,
+        kept_in: Path | None = None,
         is_unchanged: Callable[[], bool] = lambda: True,
         problems: Sequence[Problem] = (),
     ) -> None:
@@ -105,7 +110,23 @@ class LiveDataset:
                 cache_dir=cache_dir,
                 work_folder=folder,
             )
-        self._prefetch = ThreadPoolExecutor(1, thread_name_prefix="cellucid-prefetch")
+        kept = None if kept_in is None else KeptSummaries(kept_in, self._summary_facts())
+        self._summaries = Summaries(self._files, self._run, self._busy, kept, self._check_unchanged)
+
+    def _summary_facts(self) -> dict[str, Any]:
+        """What centroids and outlier quantiles depend on, besides the file."""
+        options, catalog, selection = self._files.options, self.catalog, self.source.selection
+        dropped = b"" if selection is None else selection.dropped.astype("<i8").tobytes()
+        return {
+            "modality": options.modality,
+            "n_cells": catalog.n_cells,
+            "dropped": sha256(dropped).hexdigest(),
+            "latent": catalog.latent,
+            "embeddings": {str(d): key for d, key in catalog.found.embeddings.items()},
+            "centroid_quantile": options.centroid_quantile,
+            "min_points": options.min_points,
+            "obs_quantization": options.obs_quantization,
+        }
 
     @property
     def current(self) -> LiveDataset:
@@ -123,17 +144,22 @@ class LiveDataset:
 
     # ------------------------------------------------------------------------------------ content
 
-    def find(self, path: str, *, gzip: bool) -> Content | None:
+    def find(self, path: str, *, gzip: bool, summaries: str | None = None) -> Content | None:
         """Content at a path relative to the dataset; None if there is none.
 
         Parameters
         ----------
         gzip
             Whether to code it; a path that ends in ``.gz`` is gzip bytes in any case.
+        summaries
+            Key of the column of which the manifest of obs tells what takes a pass over all cells;
+            empty for no column, so that it is there at once, and the identity does not count edges.
+            None tells all.
         """
         with naming_the_disk(self._folder.name):
             if path in fmt.MANIFESTS:
-                return self._find_manifest(path, gzip=gzip)
+                with precedence.request():
+                    return self._find_manifest(path, summaries, gzip=gzip)
             return self._find_binary(path, gzip=gzip)
 
     def _find_binary(self, path: str, *, gzip: bool) -> Content | None:
@@ -148,13 +174,17 @@ class LiveDataset:
         if step.kind == "gene":
             body: bytes | Path = self._encode_gene(step.number, level)
         else:
-            self._run(step)
-            body = self._read_file(path, level)
+            with precedence.request():
+                self._run(step)
+                body = self._read_file(path, level)
         size = len(body) if isinstance(body, bytes) else body.stat().st_size
-        if not self._is_unchanged():
-            raise ReplacedError(path)
+        self._check_unchanged()
         tag = f"{self._tag}-{'z' if level else 'p'}"
         return Content(body, size, tag, gzipped=coding == "coded", varies=coding != "asked")
+
+    def _check_unchanged(self) -> None:
+        if not self._is_unchanged():
+            raise ReplacedError(self.name)
 
     def _encode_gene(self, column: int, level: int) -> bytes:
         assert self.genes is not None
@@ -180,7 +210,7 @@ class LiveDataset:
     def _run(self, step: Step) -> Any:
         """Run a step once; as many at a time as there are cores, since each uses memory."""
         if step.kind == "outliers":
-            return self._reduce()
+            return self._summaries.find_outliers(self.catalog.obs[step.number].key)
 
         def run_alone() -> Any:
             with self._busy:
@@ -192,22 +222,17 @@ class LiveDataset:
             self._refused[step.field] = error.problems[0].what
             raise
 
-    def _reduce(self) -> Ranked:
-        """Centroids and outlier quantiles of all categorical columns, in one pass for all."""
-
-        def reduce() -> Ranked:
-            for step in self._files.steps_before_outliers():
-                self._run(step)
-            with self._busy:
-                return self._files.reduce()
-
-        ranked: Ranked = self._once(("outliers",), reduce)
-        return ranked
-
     # ---------------------------------------------------------------------------------- manifests
 
-    def _find_manifest(self, name: str, *, gzip: bool) -> Content | None:
-        makers = {fmt.IDENTITY: self._identity, fmt.OBS_MANIFEST: self._obs_manifest}
+    def _find_manifest(self, name: str, summaries: str | None, *, gzip: bool) -> Content | None:
+        makers: dict[str, Callable[[], dict[str, Any]]] = {
+            fmt.IDENTITY: lambda: self._identity(counts_edges=summaries is None),
+            fmt.OBS_MANIFEST: lambda: self._obs_manifest(summaries),
+        }
+        if summaries is not None and name != fmt.OBS_MANIFEST:
+            summaries = "" if name == fmt.IDENTITY else None
+        elif summaries is not None and summaries not in self._summaries.keys:
+            summaries = ""
         if self.catalog.genes is not None:
             makers[fmt.VAR_MANIFEST] = self._var_manifest
         if self.catalog.graph is not None:
@@ -217,24 +242,25 @@ class LiveDataset:
 
         def make() -> Content:
             content = text_content(fmt.dumps(makers[name](), pretty=name == fmt.IDENTITY))
-            if not self._is_unchanged():
-                raise ReplacedError(name)
+            self._check_unchanged()
             return content
 
-        plain = self._cache.get((self._tag, name, "plain"), make)
+        plain = self._cache.get((self._tag, name, summaries, "plain"), make)
         if not gzip:
             return replace(plain, varies=True)
-        return self._cache.get((self._tag, name, "coded"), lambda: compress_content(plain))
+        return self._cache.get(
+            (self._tag, name, summaries, "coded"), lambda: compress_content(plain)
+        )
 
-    def _identity(self) -> dict[str, Any]:
-        edges = None if self.catalog.graph is None else self._run(Step("edges"))
-        self._prefetch.submit(self._reduce)  # who asks for the identity asks for obs next
-        return self._files.identity(edges)
+    def _identity(self, *, counts_edges: bool) -> dict[str, Any]:
+        has_edges = counts_edges and self.catalog.graph is not None
+        return self._files.identity(self._run(Step("edges")) if has_edges else None)
 
-    def _obs_manifest(self) -> dict[str, Any]:
-        ranked = self._reduce()
+    def _obs_manifest(self, summaries: str | None) -> dict[str, Any]:
+        keys = None if summaries is None else [summaries] if summaries else []
         steps = self._files.columns_with_range()
-        return self._files.obs_manifest({key: self._run(steps[key]) for key in steps}, ranked)
+        receipts = {key: self._run(steps[key]) for key in steps}
+        return self._files.obs_manifest(receipts, self._summaries.of_columns(keys))
 
     def _var_manifest(self) -> dict[str, Any]:
         ranges = None
@@ -252,12 +278,13 @@ class LiveDataset:
 
     def start(self) -> None:
         """Start to build the gene index, where there is one to build."""
+        precedence.expect_page()
         if self.genes is not None:
             self.genes.start()
 
     def close(self) -> None:
         """Stop what runs, and remove the work folder."""
-        self._prefetch.shutdown(wait=False, cancel_futures=True)
+        self._summaries.close()
         if self.genes is not None:
             self.genes.stop()
         self._folder.cleanup()

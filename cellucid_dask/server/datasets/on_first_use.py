@@ -58,11 +58,11 @@ class OnFirstUse:
         """Reload the data if it changed; raises when it cannot be served now."""
         self._opened().refresh()
 
-    def find(self, path: str, *, gzip: bool) -> Content | None:
+    def find(self, path: str, *, gzip: bool, summaries: str | None = None) -> Content | None:
         """Content of a path relative to the dataset, with gzip coding if wanted."""
         if path not in fmt.MANIFESTS and not _FILE.match(path):
             return None
-        return self._opened().find(path, gzip=gzip)
+        return self._opened().find(path, gzip=gzip, summaries=summaries)
 
     def start(self) -> None:
         """Nothing to do before the first use."""

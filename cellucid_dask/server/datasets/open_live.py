@@ -13,7 +13,7 @@ from cellucid_dask.errors import InputError, Problem
 from cellucid_dask.exporter.checks.survey import survey
 from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.options.serve import ServeOptions
-from cellucid_dask.server.cache_folder import default_cache_dir
+from cellucid_dask.server.cache_folder import default_cache_dir, summaries_folder
 from cellucid_dask.server.datasets.auto_reload import ReloadingDataset
 from cellucid_dask.server.datasets.collection import SingleDataset
 from cellucid_dask.server.datasets.live import LiveDataset
@@ -28,6 +28,7 @@ from cellucid_dask.source.inputs.in_memory import read_into_memory
 from cellucid_dask.source.model import Source
 from cellucid_dask.source.open import open_source
 from cellucid_dask.source.record import record_or_error
+from cellucid_dask.source.storage.fingerprint import Fingerprint
 from cellucid_dask.source.storage.store import Store, locate_store
 
 _FORMATS: Final = {"hdf5": "h5ad", "zarr": "zarr", "zip": "zarr"}
@@ -86,10 +87,21 @@ class _Opener:
         return self.open(open_source(data, self.options.modality), secrets.token_hex(8))
 
     def open(
-        self, source: Source, state: str, is_current: Callable[[], bool] = lambda: True
+        self,
+        source: Source,
+        mark: str,
+        is_current: Callable[[], bool] = lambda: True,
+        state: Fingerprint | None = None,
     ) -> LiveDataset:
-        """Open a source whose state has the text `state` in entity tags."""
-        folder = self.serving.cache_dir
+        """Open a source whose state has the text `mark` in entity tags.
+
+        Parameters
+        ----------
+        state
+            Of the file; None for data in memory.
+        """
+        folder = Path(self.serving.cache_dir or default_cache_dir())
+        is_kept = self.serving.index and state is not None
         return LiveDataset(
             source,
             self.options,
@@ -97,8 +109,9 @@ class _Opener:
             room=preparation_share(self.serving),
             memory=self.serving.cache_bytes(),
             index=self.serving.index,
-            cache_dir=Path(folder) if folder else default_cache_dir(),
-            mark=state,
+            cache_dir=folder,
+            mark=mark,
+            kept_in=summaries_folder(folder, state) if is_kept and state else None,
             is_unchanged=is_current,
             problems=self.problems,
         )
@@ -108,7 +121,9 @@ class _Opener:
         path, modality = store.path, self.options.modality  # absolute: the folder may change
         return ReloadingDataset(
             path,
-            lambda state, is_current: self.open(open_source(path, modality), state, is_current),
+            lambda state, mark, is_current: self.open(
+                open_source(path, modality), mark, is_current, state
+            ),
         )
 
     def read_file(self, store: Store) -> LiveDataset:

@@ -19,6 +19,7 @@ from cellucid_dask.server.gene_index.build import (
 )
 from cellucid_dask.server.gene_index.lock import BuildStopped
 from cellucid_dask.server.gene_index.store import IndexStore
+from cellucid_dask.server.precedence import precedence
 from cellucid_dask.source.arrays.matrix import Matrix
 
 T = TypeVar("T")
@@ -166,7 +167,12 @@ class BackgroundBuild:
 
         def loop() -> None:
             try:
-                while not (errors or self._stopped.is_set()) and (task := next_task()) is not None:
+                while not (errors or self._stopped.is_set()):
+                    if len(self._chunks) > 1:  # a small matrix is read before it disturbs
+                        precedence.wait(self._stopped)
+                    task = next_task()
+                    if task is None:
+                        return
                     work(task)
             except BaseException as error:  # noqa: BLE001  it is raised below
                 errors.append(error)

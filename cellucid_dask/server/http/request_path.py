@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Final
+from urllib.parse import parse_qs
 
 from werkzeug.exceptions import BadRequest, NotFound, RequestURITooLarge
 from werkzeug.routing import RequestRedirect
@@ -34,6 +35,15 @@ def read_path(environ: Environ, base_path: str) -> str:
     if not path.startswith("/"):
         raise BadRequest("the path does not begin with a slash")
     return str(path[1:])
+
+
+def read_summaries(environ: Environ) -> str | None:
+    """Value of ``summaries`` in the query; None without it."""
+    query = environ.get("QUERY_STRING", "")
+    if "summaries" not in query:
+        return None
+    values = parse_qs(query, keep_blank_values=True, errors="replace").get("summaries")
+    return values[0] if values else None
 
 
 def _below(path: str, base_path: str, query: str) -> str:

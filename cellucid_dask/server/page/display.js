@@ -1,27 +1,34 @@
 // Draws what is loaded: the cells in their colors, the legend, and what is over the cells.
 
+import { changeView } from "./actions.js";
 import {
-  cellAppearance, columnPalette, createVisibilityTest, edgeColor, readThemeColors, visibleEdges,
+  hiddenCodes, outlierQuantile, setHiddenCodes, setOutlierQuantile,
+} from "./ask/filters.js";
+import { countOnes, createFilterMask, createLassoMask } from "./ask/masks.js";
+import {
+  cellAppearance, columnPalette, edgeColor, readThemeColors, visibleEdges,
 } from "./color/appearance.js";
-import { showCategoryLegend } from "./panels/category-legend.js";
 import { cssColor } from "./color/rgb.js";
 import { splitColumnId } from "./data/dataset.js";
+import { areSourcesLoaded, createSources } from "./data/sources.js";
 import { $ } from "./dom.js";
+import { createPicture } from "./figure/picture.js";
+import { showCategoryLegend } from "./panels/category-legend.js";
+import { showValueLegend } from "./panels/value-legend.js";
 import { createFlags } from "./plot/heights.js";
 import { Lasso } from "./plot/lasso.js";
 import { createArrows, drawArrows, drawLabels, drawOutline } from "./plot/overlay.js";
-import { createPicture } from "./figure/picture.js";
 import { project } from "./plot/projection.js";
 import { Scatter } from "./plot/scatter.js";
-import { loaded, published, view } from "./state.js";
 import { addTooltip } from "./plot/tooltip.js";
-import { showValueLegend } from "./panels/value-legend.js";
+import { isVisible, loaded, notify, published, view } from "./state.js";
 
 /** The scatter plot with its overlay and legend; calls `actions` for what the user does there. */
 export class Display {
   colors = readThemeColors();
   #arrows = [];
   #labels = [];
+  #filtersInLegend = null; // as the legend shows them
 
   constructor(actions) {
     this.actions = actions;
@@ -31,8 +38,10 @@ export class Display {
       onChange: () => this.scatter.draw(), onComplete: actions.addLasso,
     });
     addTooltip(this.scatter, {
-      describeCell: (i) =>
+      describeCell: (i) => [
         loaded.column && `${loaded.column.key}: ${loaded.column.formatValue(i)}`,
+        isVisible(i) ? "" : "filtered out",
+      ].filter(Boolean).join(" · "),
     });
     published.at = (i) => this.#pixelOfCell(i);
     published.rests = () => this.scatter.isIdle;
@@ -70,7 +79,7 @@ export class Display {
     else if (column.isCategorical) this.#showCategoryLegend();
     else {
       showValueLegend($("legend"), column, view, (change, needsNewLegend) => {
-        this.actions.changeAppearance(change);
+        changeView(change);
         if (needsNewLegend) this.updateLegend();
       });
     }
@@ -78,28 +87,34 @@ export class Display {
   }
 
   #showCategoryLegend() {
-    const { column, dataset, hidden } = loaded;
-    const { actions } = this;
-    const setQuantile = (quantile) => {
-      const change = { outliers: quantile };
-      if (loaded.outliers) actions.changeVisibility(change);
-      else actions.changeAndLoad(change);
+    const { column, columnId, dataset } = loaded;
+    const codes = column.categories.map(({ code }) => code);
+    const hidden = hiddenCodes(view.filters, columnId, codes);
+    const changeFilters = (filters) => {
+      this.#filtersInLegend = filters;
+      changeView({ filters });
     };
+    this.#filtersInLegend = view.filters;
     showCategoryLegend($("legend"), column, hidden, {
-      onHiddenChange: () => actions.changeVisibility({ hide: [...hidden] }),
-      quantile: view.outliers,
-      onQuantileChange: dataset.hasOutliers ? setQuantile : null,
+      onHiddenChange: () => changeFilters(setHiddenCodes(view.filters, columnId, hidden, codes)),
+      quantile: outlierQuantile(view.filters, columnId),
+      onQuantileChange: dataset.hasOutliers && columnId.startsWith("obs:") ? (quantile) =>
+        changeFilters(setOutlierQuantile(view.filters, columnId, quantile)) : null,
     });
+  }
+
+  /** Updates the legend if filters were changed elsewhere. */
+  showFilters() {
+    if (view.filters !== this.#filtersInLegend) this.updateLegend();
   }
 
   /** Updates which cells are visible and their colors, and everything that depends on it. */
   updateCells() {
-    const { dataset, column, hidden, outliers, vectors, edges, dimension } = loaded;
+    const { dataset, vectors, edges, dimension } = loaded;
     const { scatter } = this;
-    loaded.isVisible = createVisibilityTest(column, hidden, outliers, view.outliers);
-    const isVisible = loaded.isVisible ?? (() => true);
-    scatter.flags = createFlags(dataset.nCells, loaded.isVisible, loaded.selectionMask);
-    published.drawn = loaded.isVisible ? this.#countVisible() : dataset.nCells;
+    if (loaded.hasFields && areSourcesLoaded()) this.#updateMasks();
+    scatter.flags = createFlags(dataset.nCells, loaded.visible, loaded.selectionMask);
+    published.drawn = loaded.nVisible;
     this.#arrows = view.vectors && vectors
       ? createArrows(scatter.points, scatter.width, vectors, dimension, isVisible) : [];
     const pairs = view.edges && edges ? visibleEdges(edges, isVisible) : null;
@@ -107,17 +122,15 @@ export class Display {
     if (pairs) scatter.appearance.edge = edgeColor(pairs.length / 2, this.colors);
     this.updateAppearance();
     this.actions.onCellsUpdated(pairs && pairs.length / 2);
+    notify("cells");
   }
 
-  #countVisible() {
-    const { column, hidden, outliers, isVisible } = loaded;
-    if (!outliers || view.outliers === 1) {
-      const visible = column.categories.filter(({ code }) => !hidden.has(code));
-      return visible.reduce((n, { cellCount }) => n + cellCount, 0);
-    }
-    let n = 0;
-    for (let i = 0; i < column.codes.length; i++) n += Number(isVisible(i));
-    return n;
+  /** Finds the cells that pass the filters, and the selected ones of them. */
+  #updateMasks() {
+    const sources = createSources();
+    loaded.visible = createFilterMask(view.filters, sources);
+    loaded.nVisible = loaded.visible ? countOnes(loaded.visible) : sources.nCells;
+    loaded.selectionMask = view.lasso.length ? createLassoMask(view.lasso, sources) : null;
   }
 
   /** Updates colors, sizes and labels; the cells that are visible stay the same. */
@@ -166,8 +179,9 @@ export class Display {
 
   /** [{text, position}] of the categories that are not hidden, the largest first. */
   #visibleLabels() {
-    const { column, dimension, hidden } = loaded;
+    const { column, dimension } = loaded;
     if (!view.labels || !column?.isCategorical) return [];
+    const hidden = this.#hiddenCodes();
     const codes = new Map(column.names.map((name, code) => [name, code]));
     return (column.centroids[dimension] ?? [])
       .filter(({ category }) => !hidden.has(codes.get(category)))
@@ -177,9 +191,15 @@ export class Display {
       }));
   }
 
+  #hiddenCodes() {
+    const { column, columnId } = loaded;
+    return hiddenCodes(view.filters, columnId, column.categories.map(({ code }) => code));
+  }
+
   /** [blob, file name] of a PNG of the cells and the legend. */
   async createPicture(scale) {
-    const { column, dataset, columnId, hidden } = loaded;
+    const { column, dataset, columnId } = loaded;
+    const hidden = column?.isCategorical ? this.#hiddenCodes() : new Set();
     const colors = Object.fromEntries(
       ["text", "muted", "missing"].map((name) => [name, cssColor(this.colors[name])]));
     const legend = column && { column, hidden, ...view, ...colors };

@@ -1,22 +1,19 @@
 // Loads what the view needs and what is not loaded yet, and shows each part when it is there.
 
-import { removeToken } from "./link/address.js";
-import { createSelectionMask } from "./color/appearance.js";
+import { columnOfFilter } from "./ask/filters.js";
+import { GROUP_COLUMN } from "./ask/groups.js";
+import { forEachFilter } from "./ask/masks.js";
 import { Dataset, splitColumnId } from "./data/dataset.js";
-import { $ } from "./dom.js";
-import { DEFAULT_VIEW } from "./link/link.js";
-import { showNotice, showProgress } from "./messages.js";
 import { Reader } from "./data/reader.js";
-import { loaded, published, resetLoaded, view, wantedEntry } from "./state.js";
+import { areSourcesLoaded, clearSources, loadColumn, loadSources } from "./data/sources.js";
+import { $ } from "./dom.js";
+import { removeToken } from "./link/address.js";
+import { showNotice, showProgress } from "./messages.js";
+import { loaded, notify, published, resetLoaded, view, wantedEntry } from "./state.js";
 
 const ROOT = new URL("../../", import.meta.url); // this file is at _cellucid/page/loading.js
 export const MAX_EDGES = 1_000_000; // of more, the page draws an even sample
-
-/** Filters and scale of a column that has none of its own yet. */
-export const DEFAULT_SETTINGS = {
-  hide: DEFAULT_VIEW.hide, outliers: DEFAULT_VIEW.outliers,
-  range: DEFAULT_VIEW.range, log: DEFAULT_VIEW.log,
-};
+let problems = []; // of the link, to say all at once
 
 /** Reader of the files of a dataset. */
 export const createReader = (entry, signal, onProgress = showProgress) =>
@@ -27,7 +24,33 @@ export const createServerReader = (signal, onProgress = showProgress) =>
   new Reader(ROOT, signal, onProgress);
 
 /**
- * Loads the view and shows it with `ui`, {display, controls, selectionPanel}.
+ * The column of an id, for a panel; a later change of the view does not abort it.
+ *
+ * @param {string} columnId
+ */
+export function readColumn(columnId) {
+  const { column, columnId: shown, entry } = loaded;
+  if (columnId === shown && column) return Promise.resolve(column);
+  const { signal } = new AbortController();
+  return loadColumn(createReader(entry, signal, () => {}), columnId);
+}
+
+/** Whether all that the view needs is loaded. */
+export function isViewLoaded() {
+  const { dataset, dimension, embedding, columnId, vectors, edges } = loaded;
+  return Boolean(loaded.entries && dataset && loaded.entry === wantedEntry() && loaded.hasFields
+    && dimension === view.d && embedding === view.embedding && columnId === view.color
+    && areSourcesLoaded() && (vectors || !vectorField()) && (edges || !view.edges || !dataset.nEdges));
+}
+
+/** The vector field that the view wants and that the dimension has. */
+function vectorField() {
+  const field = loaded.dataset.vectorFields[view.vectors];
+  return field?.available_dimensions.includes(view.d) && !view.embedding ? field : null;
+}
+
+/**
+ * Loads the view and shows it with `ui`, {display, controls}.
  *
  * After every wait it checks `signal`: a later change of the view aborts this one.
  */
@@ -37,11 +60,19 @@ export async function loadView(signal, ui) {
   const reader = createReader(entry, signal);
   if (loaded.entry !== entry) await loadDataset(reader, entry, ui);
   const fields = loaded.hasFields ? null : loadFields(reader, ui);
-  await Promise.all([loadPoints(reader, ui), fields?.all, loadColumn(reader, fields, ui)]);
-  await loadOutliers(reader, ui);
-  await loadSelection(reader, ui);
+  await Promise.all([loadPoints(reader, ui), fields?.all, loadShownColumn(reader, fields, ui)]);
+  showProblems();
+  await loadCells(reader, ui);
   await loadVectors(reader, ui);
   await loadEdges(reader, ui);
+}
+
+/** Loads everything of the dataset again if there is a new export since the page was opened. */
+export async function discardOldDataset(signal) {
+  if (!loaded.dataset) return;
+  const identity = await createReader(loaded.entry, signal).readJson("dataset_identity.json");
+  const isSame = JSON.stringify(identity) === JSON.stringify(loaded.dataset.identity);
+  if (!isSame) loaded.entry = null;
 }
 
 async function loadEntries(signal, { controls }) {
@@ -59,7 +90,7 @@ async function loadEntries(signal, { controls }) {
   const wanted = usable.find(({ id, path }) => [id, path].includes(view.dataset));
   const entry = wanted ?? usable[0];
   if (view.dataset !== null && !wanted) {
-    showNotice(`This server has no dataset "${view.dataset}". The page shows "${entry.name}".`);
+    problems.push(`This server has no dataset "${view.dataset}". The page shows "${entry.name}".`);
   }
   view.dataset = entry.path; // not the id, which two datasets may share
   controls.showEntries(datasets);
@@ -67,12 +98,13 @@ async function loadEntries(signal, { controls }) {
 
 async function loadDataset(reader, entry, ui) {
   resetLoaded();
+  clearSources();
   ui.display.clear();
-  ui.selectionPanel.hide();
   ui.controls.clear(entry.name);
   const identity = await reader.readJson("dataset_identity.json");
   reader.signal.throwIfAborted();
-  Object.assign(loaded, { dataset: new Dataset(identity), entry });
+  const dataset = new Dataset(identity);
+  Object.assign(loaded, { dataset, entry, nVisible: dataset.nCells });
   showDataset(ui);
 }
 
@@ -83,7 +115,8 @@ function showDataset({ controls }) {
   Object.assign(published, { nCells, dataset: identity.id });
   if (!dimensions.includes(view.d)) {
     if (view.d) {
-      showNotice(`This dataset has no ${view.d}D embedding. The page shows ${defaultDimension}D.`);
+      problems.push(
+        `This dataset has no ${view.d}D embedding. The page shows ${defaultDimension}D.`);
     }
     Object.assign(view, { d: defaultDimension, at: null });
   }
@@ -94,54 +127,49 @@ function showDataset({ controls }) {
 }
 
 /** Promises: `obs` of the fields of obs, and `all` of these and the genes. */
-function loadFields(reader, { controls, selectionPanel }) {
+function loadFields(reader, { controls }) {
   const { dataset } = loaded;
   const obs = dataset.readFields(reader);
   const all = Promise.all([obs, dataset.readGenes(reader)]).then(() => {
     reader.signal.throwIfAborted();
     chooseColumn();
+    dropUnusableFilters();
     controls.showFields(dataset);
-    selectionPanel.showFields([...dataset.categorical.keys()]);
     controls.showView(view);
     loaded.hasFields = true;
+    notify("dataset");
   });
   for (const promise of [obs, all]) promise.catch(() => {}); // whoever awaits them shows the error
   return { obs, all };
 }
 
 async function loadPoints(reader, { display }) {
-  if (loaded.dimension === view.d) return;
-  const points = await loaded.dataset.readPoints(reader, view.d);
+  if (loaded.dimension === view.d && loaded.embedding === view.embedding) return;
+  const { d, embedding } = view;
+  const points = await loaded.dataset.readPoints(reader, d);
   reader.signal.throwIfAborted();
-  loaded.dimension = published.dimension = view.d;
-  loaded.vectors = null;
-  display.scatter.setPoints(points, view.d);
+  published.dimension = d;
+  Object.assign(loaded, { dimension: d, embedding, vectors: null });
+  display.scatter.setPoints(points, d);
   display.scatter.camera.viewpoint = view.at;
   display.updateCells(); // before the fields, which may take a while with live data
 }
 
 /** Runs while the points load; waits for the list of genes only if the column is a gene. */
-async function loadColumn(reader, fields, ui) {
+async function loadShownColumn(reader, fields, ui) {
   const isGene = splitColumnId(view.color ?? "")[0] === "gene";
   await (isGene ? fields?.all : fields?.obs);
   reader.signal.throwIfAborted();
   chooseColumn();
-  const isLoaded = loaded.columnId === view.color;
-  $("legend").inert = !isLoaded; // until then it is the legend of the previous column
-  if (isLoaded) return;
-  try {
-    const column = view.color ? await loaded.dataset.readColumn(reader, view.color) : null;
-    reader.signal.throwIfAborted();
-    showColumn(view.color, column, ui);
-  } catch (error) {
-    if (!reader.signal.aborted) showColumn(null, null, ui); // the cells stay, without colors
-    throw error;
-  }
-}
-
-function showColumn(columnId, column, { display }) {
-  Object.assign(loaded, { columnId, column, outliers: null, hidden: new Set(view.hide) });
-  display.updateColumn();
+  const isShown = loaded.columnId === view.color;
+  $("legend").inert = !isShown; // until then it is the legend of the previous column
+  if (isShown) return;
+  if (view.color === GROUP_COLUMN) await loadSources(reader);
+  const column = view.color ? await loadColumn(reader, view.color) : null;
+  reader.signal.throwIfAborted();
+  Object.assign(loaded, { columnId: view.color, column });
+  ui.display.updateColumn();
+  notify("column");
 }
 
 /** If the view has no column, or one that does not exist: takes the first useful one. */
@@ -149,43 +177,81 @@ function chooseColumn() {
   const { dataset } = loaded;
   const [kind, key] = splitColumnId(view.color ?? "");
   if (kind === "gene" && !dataset.genes) return; // not loaded yet
-  if (view.color !== null && !dataset.hasColumn(view.color)) {
+  const isKnown = view.color === null || view.color === GROUP_COLUMN
+    || dataset.hasColumn(view.color);
+  if (!isKnown) {
     const noun = { obs: "obs column", gene: "gene" }[kind] ?? "obs column or gene";
-    showNotice(`This dataset has no ${noun} "${key || view.color}". Choose another one.`);
-    Object.assign(view, DEFAULT_SETTINGS, { color: null });
+    problems.push(`This dataset has no ${noun} "${key || view.color}". Choose another one.`);
+    view.filters = view.filters.filter((filter) => columnOfFilter(filter) !== ""); // of the unknown column
+    Object.assign(view, { color: null, range: null, log: false });
   }
   const fields = [...dataset.categorical.values()];
   const useful = fields.find(([, { length }]) => length > 1 && length < 255);
   view.color ??= useful ? `obs:${useful[0]}` : "";
+  const isCategorical = kindOfColumn(view.color) === "categories";
+  view.filters = view.filters.flatMap((filter) => {
+    if (columnOfFilter(filter) !== "") return [filter];
+    return isCategorical ? [{ ...filter, column: view.color }] : [];
+  });
 }
 
-async function loadOutliers(reader, { display }) {
-  const { dataset, column } = loaded;
-  if (!column?.isCategorical || view.outliers === 1) return;
-  if (!dataset.hasOutliers || loaded.outliers) return;
-  const outliers = await dataset.readOutliers(reader, column.key);
-  reader.signal.throwIfAborted();
-  loaded.outliers = outliers;
-  display.updateCells();
-}
-
-async function loadSelection(reader, { display }) {
+function kindOfColumn(columnId) {
+  const [kind, key] = splitColumnId(columnId);
   const { dataset } = loaded;
-  const { lasso } = view;
-  if (lasso === loaded.lasso) return;
-  const readPoints = (d) => dataset.readPoints(reader, d);
-  const mask = await createSelectionMask(dataset.nCells, lasso, readPoints);
+  if (kind === "obs" && dataset.categorical.has(key)) return "categories";
+  return dataset.hasColumn(columnId) && columnId ? "values" : null;
+}
+
+const NOUNS = { selection: "an outline of an embedding that it lacks", group: "a group" };
+
+/** Drops filters and groups of a link that ask for what the dataset does not have, and says so. */
+function dropUnusableFilters() {
+  const { dataset } = loaded;
+  const wantedKind = { categories: "categories", outliers: "categories", range: "values" };
+  const isUsable = (/** @type {import("./ask/filters.js").Filter} */ filter) => {
+    if (filter.kind === "group") return view.groups.some(({ id }) => id === filter.group);
+    if (filter.kind === "selection") return filter.lassos.every(hasEmbedding);
+    if (filter.kind === "outliers" && !dataset.hasOutliers) return false;
+    return kindOfColumn(filter.column) === wantedKind[filter.kind];
+  };
+  const areAllUsable = (expressions) => {
+    let areUsable = true;
+    forEachFilter(expressions, view.groups, (filter) => { areUsable &&= isUsable(filter); });
+    return areUsable;
+  };
+  const groups = view.groups.filter(({ cells }) => areAllUsable([cells]));
+  const names = view.groups.filter((group) => !groups.includes(group)).map(({ name }) => name);
+  view.groups = groups;
+  const filters = view.filters.filter(isUsable);
+  const dropped = view.filters.filter((filter) => !filters.includes(filter));
+  view.filters = filters;
+  view.pins = view.pins.filter((columnId) => kindOfColumn(columnId));
+  const nouns = dropped.map((filter) => columnOfFilter(filter) ?? NOUNS[filter.kind]);
+  if (nouns.length) problems.push(`This dataset cannot filter by ${nouns.join(", ")}.`);
+  if (names.length) problems.push(`This dataset cannot show the groups ${names.join(", ")}.`);
+}
+
+const hasEmbedding = ({ d }) =>
+  loaded.dataset.identity.embeddings.available_dimensions.includes(d);
+
+/** Says what of the link the dataset does not have, all at once. */
+function showProblems() {
+  if (problems.length) showNotice(problems.join(" "));
+  problems = [];
+}
+
+/** Loads what says which cells are visible and selected, and shows it. */
+async function loadCells(reader, { display }) {
+  if (loaded.areCellsShown && areSourcesLoaded()) return;
+  await loadSources(reader);
   reader.signal.throwIfAborted();
-  loaded.lasso = lasso;
-  loaded.selectionMask = mask;
+  loaded.areCellsShown = true;
   display.updateCells();
 }
 
 async function loadVectors(reader, { display }) {
-  const { dataset, dimension } = loaded;
-  const field = dataset.vectorFields[view.vectors];
-  if (!field?.available_dimensions.includes(dimension) || loaded.vectors) return;
-  const vectors = await dataset.readVectors(reader, view.vectors, dimension);
+  if (!vectorField() || loaded.vectors) return;
+  const vectors = await loaded.dataset.readVectors(reader, view.vectors, loaded.dimension);
   reader.signal.throwIfAborted();
   loaded.vectors = vectors;
   display.updateCells();

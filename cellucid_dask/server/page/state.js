@@ -1,30 +1,45 @@
 // What the page knows: the view that the user wants, what is loaded for it, and what it publishes
-// to tests.
+// to tests; and who wants to hear of changes.
 
 import { parseView } from "./link/link.js";
 
+/** @typedef {import("./ask/filters.js").Filter} Filter */
+/** @typedef {import("./ask/groups.js").Group} Group */
+/** @typedef {import("./link/link.js").View} View */
+/** @typedef {"dataset" | "column" | "cells" | "view" | "history"} Topic */
+
 const NOTHING_LOADED = {
-  entry: null, // of the dataset in the server's list
+  /** The entry of the dataset in the server's list. */
+  entry: null,
+  /** @type {import("./data/dataset.js").Dataset | null} */
   dataset: null,
-  hasFields: false, // whether the fields of obs and the genes are known
+  /** Whether the fields of obs and the genes are known. */
+  hasFields: false,
   dimension: 0,
+  /** Which embedding the points are of; "" for the default one of the dimension. */
+  embedding: "",
+  /** @type {string | null} */
   columnId: null,
+  /** The column that colors the cells. */
   column: null,
-  outliers: null, // of the column
   vectors: null,
   edges: null,
-  lasso: null, // the outlines for which there is a selection mask
+  /** @type {Uint8Array | null} A byte per cell, 1 if it is selected; null without a selection. */
   selectionMask: null,
-  isVisible: null, // a function from the index of a cell; null if all are visible
+  /** @type {Uint8Array | null} A byte per cell, 1 if it passes all filters; null if all do. */
+  visible: null,
+  nVisible: 0,
+  /** Whether the masks are those of the view. */
+  areCellsShown: false,
 };
 
 /** What the user wants to see; its parts are those of a link. */
 export const view = parseView(location.hash.slice(1));
 
-/** What is loaded; `hidden` has the codes of the column that are hidden. */
-export const loaded = { entries: null, hidden: new Set(), ...NOTHING_LOADED };
+/** What is loaded for the view. */
+export const loaded = { entries: null, ...NOTHING_LOADED };
 
-/** Filters and scales by column id, to use them again when the user comes back to a column. */
+/** Color scales by column id, to use them again when the user comes back to a column. */
 export const columnSettings = new Map();
 
 /**
@@ -45,3 +60,28 @@ export function resetLoaded() {
 
 /** The entry of the dataset that the view names. */
 export const wantedEntry = () => loaded.entries.find(({ path }) => path === view.dataset);
+
+/** Whether a cell passes all filters. */
+export const isVisible = (i) => !loaded.visible || loaded.visible[i] > 0;
+
+const listeners = { dataset: [], column: [], cells: [], view: [], history: [] };
+
+/**
+ * Calls `listener` after each change: of the "dataset" (its fields are known now), the "column"
+ * that colors the cells, which "cells" are visible or selected, any part of the "view" (with the
+ * names of the parts), or what can be undone ("history").
+ *
+ * @param {Topic} topic
+ * @param {(parts?: string[]) => void} listener
+ */
+export function subscribe(topic, listener) {
+  listeners[topic].push(listener);
+}
+
+/**
+ * @param {Topic} topic
+ * @param {string[]} [parts]
+ */
+export function notify(topic, parts) {
+  for (const listener of listeners[topic]) listener(parts);
+}

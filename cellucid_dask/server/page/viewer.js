@@ -1,24 +1,29 @@
 // The start of the page: connects the view, what is loaded for it, and what shows it.
 
-import { copyLink, updateAddress, updateAddressSoon } from "./link/address.js";
-import { Controls } from "./panels/controls.js";
+import { changeView } from "./actions.js";
+import { discardLastChange, redo, startHistory, undo } from "./ask/history.js";
 import { Display } from "./display.js";
 import { $, saveFile } from "./dom.js";
-import { DEFAULT_VIEW } from "./link/link.js";
+import { copyLink, updateAddress, updateAddressSoon } from "./link/address.js";
 import {
-  createReader, createServerReader, DEFAULT_SETTINGS, loadView, MAX_EDGES,
+  createServerReader, discardOldDataset, isViewLoaded, loadView, MAX_EDGES, readColumn,
 } from "./loading.js";
 import { hideError, showCellStatus, showError, showNotice } from "./messages.js";
+import { Controls } from "./panels/controls.js";
 import { SelectionPanel } from "./panels/selection-panel.js";
-import { columnSettings, loaded, published, view } from "./state.js";
+import { isVisible, loaded, notify, published, subscribe, view } from "./state.js";
 
 const DEFAULT_POINT_SIZE = 3; // until there is a display that knows the number of cells
+const LOOKS = ["labels", "size", "opacity", "range", "log", "map", "colors", "context"];
+const SILENT = ["at", "theme", "pins"]; // parts for which nothing is drawn again
 let display;
 let loading = new AbortController();
 let isIndexSettled = false; // whether the server has a gene index, or cannot have one
+let shownView = null; // the last view that was loaded, to go back to when another one fails
+let failedView = null; // what Retry asks for
 
 /** Loads and shows the view; aborts an earlier call that still loads. */
-async function refresh() {
+async function refresh({ isRetry = false } = {}) {
   loading.abort();
   loading = new AbortController();
   const { signal } = loading;
@@ -26,21 +31,42 @@ async function refresh() {
   hideError();
   $("progress").hidden = false;
   try {
-    display ??= new Display({
-      changeAndLoad, changeVisibility, changeAppearance, addLasso, onCellsUpdated,
-      onPictureStart: updateLinkSoon,
-    });
-    await loadView(signal, { display, controls, selectionPanel });
+    display ??= new Display({ addLasso, onCellsUpdated, onPictureStart: updateLinkSoon });
+    if (isRetry) await discardOldDataset(signal);
+    await loadView(signal, { display, controls });
     await display.scatter.draw();
     if (signal.aborted) return;
+    shownView = { ...view };
+    failedView = null;
     published.ready = true;
     showCellStatus();
     updateLink();
     explainMissingIndex(signal);
   } catch (error) {
-    if (!signal.aborted) showError(error);
+    if (signal.aborted) return;
+    goBackToShownView();
+    showError(error);
   }
-  if (!signal.aborted) $("progress").hidden = true;
+  $("progress").hidden = true;
+}
+
+/** After a failure: the picture, the legend and the controls stay as they were. */
+function goBackToShownView() {
+  failedView = { ...view };
+  if (!shownView || shownView.dataset !== view.dataset || !loaded.hasFields) return;
+  Object.assign(view, shownView, { at: view.at });
+  discardLastChange();
+  controls.showView(view);
+  $("legend").inert = false;
+  display.showFilters();
+  display.updateCells();
+  updateLink();
+}
+
+function retry() {
+  Object.assign(view, failedView);
+  controls.showView(view);
+  refresh({ isRetry: true });
 }
 
 /** Says why genes are slow, once the server knows that it cannot have a gene index. */
@@ -55,67 +81,57 @@ async function explainMissingIndex(signal) {
 }
 
 function onCellsUpdated(nEdgesDrawn) {
-  const { dataset, column, selectionMask, isVisible } = loaded;
+  const { dataset, column, columnId, selectionMask } = loaded;
   const isSample = nEdgesDrawn && dataset.nEdges > MAX_EDGES;
   controls.showEdgeSample(isSample ? nEdgesDrawn : null, dataset.nEdges);
   if (!selectionMask) {
     selectionPanel.hide();
     return;
   }
-  const key = column?.isCategorical ? column.key : null;
-  selectionPanel.show(selectionMask, isVisible ?? (() => true), key, published.dataset);
+  const key = column?.isCategorical && columnId.startsWith("obs:") ? column.key : null;
+  selectionPanel.show(selectionMask, isVisible, key, published.dataset);
 }
 
-// ---------------------------------------------------------------------- what the user can change
-
-/** Changes parts of the view for which something may have to be loaded. */
-function changeAndLoad(change) {
-  const isOtherColumn = "color" in change && change.color !== view.color;
-  if (isOtherColumn) swapColumnSettings(change);
-  if ("d" in change && change.d !== view.d) change.at = null;
-  if ("vectors" in change && change.vectors !== view.vectors) loaded.vectors = null;
-  Object.assign(view, change);
+function onViewChange(parts) {
   controls.showView(view);
-  if (loaded.dimension && !isOtherColumn) display.updateCells();
-  refresh();
+  if (parts.includes("theme")) applyTheme();
+  if (parts.includes("vectors")) loaded.vectors = null;
+  if (parts.includes("groups") && view.color === "groups:") loaded.columnId = null;
+  const isSameDataset = loaded.entry && loaded.entry.path === view.dataset;
+  if (isSameDataset && loaded.dimension) showChange(parts);
+  if (isViewLoaded()) finishChange();
+  else refresh();
 }
 
-/** Changes which cells are visible; everything for it is loaded. */
-function changeVisibility(change) {
-  Object.assign(view, change);
-  if (loaded.dimension) display.updateCells();
-  if (published.ready) showCellStatus();
+/** Shows a change as far as what is loaded allows. */
+function showChange(parts) {
+  const isCovered = (covered) => parts.every((part) => covered.includes(part));
+  if (parts.includes("filters")) display.showFilters();
+  if (isCovered(SILENT)) return;
+  if (isCovered([...LOOKS, ...SILENT])) display.updateAppearance();
+  else if (!parts.includes("color")) display.updateCells();
+}
+
+/** A change for which nothing has to be loaded; it ends what still loads for an earlier one. */
+function finishChange() {
+  if (!published.ready) {
+    refresh();
+    return;
+  }
+  shownView = { ...view };
+  showCellStatus();
   updateLinkSoon();
 }
 
-/** Changes colors and sizes of cells; everything for it is loaded. */
-function changeAppearance(change) {
-  Object.assign(view, change);
-  if (loaded.dimension) display.updateAppearance();
-  updateLinkSoon();
-}
-
-function addLasso(lasso, add) {
-  changeAndLoad({ lasso: add ? [...view.lasso, lasso] : [lasso] });
-}
-
-/** Keeps the filters and the scale of the old column, and adds those of the new one to `change`. */
-function swapColumnSettings(change) {
-  const { hide, outliers, range, log } = view;
-  columnSettings.set(view.color, { hide, outliers, range, log });
-  Object.assign(change, DEFAULT_SETTINGS, columnSettings.get(change.color));
-}
-
-function changeDataset(dataset) {
-  const { theme, map, labels } = view;
-  Object.assign(view, DEFAULT_VIEW, { dataset, theme, map, labels });
-  reloadDataset();
-}
-
-/** Reads everything again: there may be a new export since the page was opened. */
-function reloadDataset() {
-  loaded.entry = null;
-  refresh();
+/**
+ * Selects the cells inside an outline.
+ *
+ * @param {Omit<import("./ask/filters.js").Lasso, "embedding">} outline
+ * @param {boolean} add whether to add them to the selection
+ */
+function addLasso({ d, yaw, pitch, outline }, add) {
+  const lasso = { d, embedding: loaded.embedding, yaw, pitch, outline };
+  changeView({ lasso: add ? [...view.lasso, lasso] : [lasso] });
 }
 
 function applyTheme() {
@@ -137,7 +153,7 @@ const updateLink = () => updateAddress(readViewpoint);
 const updateLinkSoon = () => updateAddressSoon(readViewpoint);
 
 const controls = new Controls({
-  changeAndLoad, changeAppearance, changeDataset, reloadDataset, applyTheme, savePicture,
+  retry, applyTheme, savePicture, undo, redo,
   copyLink: () => {
     updateLink();
     return copyLink();
@@ -147,14 +163,13 @@ const controls = new Controls({
   pointSize: () => display?.pointSize ?? DEFAULT_POINT_SIZE,
 });
 const selectionPanel = new SelectionPanel({
-  readField: (key) => {
-    const { column, dataset, entry } = loaded;
-    if (column?.isCategorical && column.key === key) return column;
-    const { signal } = new AbortController(); // a later change of the view does not abort it
-    return dataset.readColumn(createReader(entry, signal, () => {}), `obs:${key}`);
-  },
-  onClear: () => changeAndLoad({ lasso: [] }),
+  readField: (key) => readColumn(`obs:${key}`),
+  onClear: () => changeView({ lasso: [] }),
 });
-addEventListener("hashchange", () => location.reload()); // the user edited the address
+subscribe("dataset", () => selectionPanel.showFields([...loaded.dataset.categorical.keys()]));
+subscribe("view", onViewChange);
+startHistory();
+addEventListener("hashchange", () => history.state || location.reload()); // edited by hand
 applyTheme();
+notify("history");
 refresh();

@@ -1,31 +1,29 @@
 """The counts of X on disk, beside the gene index: a server that starts again reads no matrix.
 
-    FOLDER/counts/DIGEST    a line of JSON, the counts (zlib of int64), and the SHA-256 of both
+    FOLDER/counts/DIGEST    the counts (zlib of int64), sealed
 
-The digest is of the genes and of the cells that are left out. A file that is damaged, or of another
-matrix, counts as none.
+The digest is of the genes and of the cells that are left out. See
+`cellucid_dask.server.gene_index.sealed_file`.
 """
 
 from __future__ import annotations
 
-import json
 import zlib
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from cellucid_dask.exporter.checks.genes import Genes
-from cellucid_dask.files import write_atomically
 from cellucid_dask.server.cache_folder import COUNTS
 from cellucid_dask.server.gene_index.lock import remove_other_versions
+from cellucid_dask.server.gene_index.sealed_file import read_sealed, write_sealed
 from cellucid_dask.server.ready.value_counts import ValueCounts
 from cellucid_dask.source.rows.row_selection import RowSelection
 
 VERSION: Final = 1
-_CHECKSUM: Final = 32  # bytes
 
 
 class KeptCounts:
@@ -56,16 +54,14 @@ class KeptCounts:
 
     def load(self) -> ValueCounts | None:
         """Read the counts; None where there are none."""
+        found = read_sealed(self._path)
+        if found is None:
+            return None
+        facts, packed = found
         try:
-            content = self._path.read_bytes()
-            body, checksum = content[:-_CHECKSUM], content[-_CHECKSUM:]
-            if sha256(body).digest() != checksum:
-                return None
-            line, _, packed = body.partition(b"\n")
-            facts: dict[str, Any] = json.loads(line)
             dtype = facts.pop("dtype")
             counts = np.frombuffer(zlib.decompress(packed), "<i8").astype(np.int64)
-        except (OSError, ValueError, KeyError, zlib.error):
+        except (ValueError, KeyError, zlib.error):
             return None
         if facts != self._facts or counts.size != self._n_genes:
             return None
@@ -78,9 +74,6 @@ class KeptCounts:
 
     def save(self, found: ValueCounts) -> None:
         """Write the counts; a folder that cannot be written keeps none."""
-        line = json.dumps({**self._facts, "dtype": found.dtype}).encode()
-        body = line + b"\n" + zlib.compress(found.counts.astype("<i8").tobytes(), 1)
-        with suppress(OSError):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(self._path, [body, sha256(body).digest()], durable=True)
+        packed = zlib.compress(found.counts.astype("<i8").tobytes(), 1)
+        if write_sealed(self._path, {**self._facts, "dtype": found.dtype}, packed):
             remove_other_versions(self._folder)

@@ -51,7 +51,7 @@ def open_ready(
     if not serving.backed:
         return FixedStore(opener.read(store))
     return ReloadingData(
-        store.path, lambda state, is_current: opener.open_file(store, state, is_current)
+        store.path, lambda _, mark, is_current: opener.open_file(store, mark, is_current)
     )
 
 

@@ -107,7 +107,6 @@ def test_high_contrast_mode_keeps_the_colors(page: Page, served: Any) -> None:
 def test_every_control_has_a_name_and_a_tab_stop(page: Page, served: Any) -> None:
     for link in ("d=2&lasso=2,0,0,-1,-1,1,-1,1,1", "d=2&color=obs:score"):
         page.open(served("uint8"), link)
-        page.open_display()
         page.cdp("Accessibility.enable")
         nodes = page.cdp("Accessibility.getFullAXTree")["nodes"]
         page.cdp("Accessibility.disable")
@@ -139,13 +138,21 @@ def test_every_control_has_a_name_and_a_tab_stop(page: Page, served: Any) -> Non
             if stop is None or stop in stops[:1]:
                 break
             stops.append(stop)
-        expected = ["theme", "dimensions", "dimensions", "dimensions", "color", "gene"]
+        expected = [
+            "copy-link",
+            "theme",
+            "cells-button",
+            "dimensions",
+            "dimensions",
+            "dimensions",
+            "color",
+            "gene",
+        ]
         if "score" in link:
             expected += ["Reset to the whole range", "handle", "handle", "log", "map"]
         else:
             expected += ["Show all", "Hide all", "ä/1", "outliers"]
-        expected += ["display", "size", "opacity", "labels", "edges", "vectors", "cells"]
-        expected += ["lasso", "reset", "copy-link", "save-picture", "picture-scale"]
+        expected += ["cells", "lasso", "reset", "save-picture", "picture-scale", "display-button"]
         if "lasso" in link:
             expected += ["download-rows", "clear-selection", "count-by", "category-counts"]
         assert [re.sub("^handle.*", "handle", stop) for stop in stops] == expected
@@ -158,7 +165,7 @@ LAYOUT = """
   };
   const wanted = "header > *, #controls .control, #legend .heading, .entries, "
     + "#legend .range-slider, #display, #stage, #tools button, #tools select, footer > *, "
-    + "#selection";
+    + "#cells-panel";
   const found = [...document.querySelectorAll(wanted)].filter((each) => each.checkVisibility());
   const texts = "button, .label, label, #dataset-counts, .text, h2:not([title])";
   const cut = [...document.querySelectorAll(texts)]
@@ -180,7 +187,7 @@ def test_layout_has_no_overlaps_at_any_window_size(
     page.open(served(""), "dataset=uint8&lasso=2,0,0,-1,-1,1,-1,1,1")
     page.resize(*size)
     for opened in (False, True):
-        page.js("document.getElementById('display').open = arguments[0]", opened)
+        page.js("document.getElementById('display').togglePopover(arguments[0])", opened)
         page.state()
         found = page.js(LAYOUT)
         assert found["wide"] <= 0
@@ -192,7 +199,8 @@ def test_layout_has_no_overlaps_at_any_window_size(
             below = [name for name, _, _, _, v in found["boxes"] if v > size[1]]
             assert below == []
         assert len(found["boxes"]) > 14
-        flat = [box for box in found["boxes"] if box[0] not in ("stage", "display")]
+        above = ("stage", "display", "cells-panel") if opened else ("stage",)
+        flat = [box for box in found["boxes"] if box[0] not in above]
         for i, (name, *a) in enumerate(flat):
             for other, *b in flat[i + 1 :]:
                 apart = a[2] <= b[0] + 1 or b[2] <= a[0] + 1 or a[3] <= b[1] + 1 or b[3] <= a[1] + 1

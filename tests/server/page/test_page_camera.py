@@ -48,7 +48,7 @@ def test_pan_and_zoom(page: Page, served: Any) -> None:
     origin = ScrollOrigin.from_element(page.find("#cells"), *offset)
     page.mouse.scroll_from_origin(origin, 0, -300).perform()
     page.wait_until(f"Math.abs(cellucid.at(0)[0] - {start[0, 0]}) > 5")  # wheels come with a frame
-    assert near(page.cell_pixels() - held, np.exp(0.5) * (start - held), pixels=0.5)
+    assert near(page.cell_pixels() - held, np.exp(0.5) * (start - held), pixels=1)
     page.mouse.double_click(page.find("#cells")).perform()
     assert np.array_equal(page.picture(), before)
 
@@ -119,6 +119,7 @@ def test_dimensions_and_rotation(page: Page, served: Any) -> None:
 
 def test_tooltip_describes_the_cell_under_the_pointer(page: Page, served: Any) -> None:
     page.open(served("uint16"), BARE)
+    page.js("document.getElementById('tools').style.pointerEvents = 'none'")
     known, values = names(), atlas().obs["score"].to_numpy()
 
     def tooltip_at(places: Places, cell: int) -> str:
@@ -137,9 +138,8 @@ def test_tooltip_describes_the_cell_under_the_pointer(page: Page, served: Any) -
 
     page.entry("b").click()
     hidden = int(np.flatnonzero(known == "b")[5])
-    page.move_pointer(places[hidden])
-    page.wait_until("performance.now() > (window.later ??= performance.now() + 120)")
-    assert not page.is_shown("#tooltip")
+    assert tooltip_at(places, hidden).endswith(": b · filtered out")
+    page.entry("b").click()
 
     page.choose("#color", "score")
     cell, name = tooltip_at(places, 77).split(" · ")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -13,7 +14,7 @@ from page_data import CELLS, GROUP, GROUPS
 
 pytest.importorskip("selenium", reason="selenium, which drives the browser, is not installed")
 
-from paging import Page, needs_browser, rgb
+from paging import SIZE, Page, needs_browser, rgb
 from selenium.webdriver.common.keys import Keys
 
 pytestmark = needs_browser
@@ -39,7 +40,7 @@ def assert_same_in_new_tab(page: Page, link: str) -> None:
     here = page.driver.current_window_handle
     page.driver.switch_to.new_window("tab")
     try:
-        page.resize(900, 560)
+        page.resize(*SIZE)
         page.driver.get(link)
         state = page.state()
         assert page.js("return location.href") == link, "what was read is what would be written"
@@ -58,7 +59,7 @@ def test_copied_link_shows_the_same_view(page: Page, serve: Any, all_exports: Pa
     page.choose("#theme", "Dark")
     page.entry("b").click()
     page.set_slider("#outliers", 0.9)
-    page.click("#display summary")
+    page.open_display()
     page.click("#edges")
     page.choose("#vectors", "Velocity (UMAP)")
     page.set_slider("#size", 5)
@@ -70,14 +71,15 @@ def test_copied_link_shows_the_same_view(page: Page, serve: Any, all_exports: Pa
     page.drag((300, 200), (310, 230))
     link = copy_link(page)
     found = {key: values[-1] for key, values in parse_qs(link.partition("#")[2]).items()}
+    filters = parse_qs(link.partition("#")[2])["filter"]
+    assert filters == [f"out:1:obs:{GROUP}", f"outliers:0.9:obs:{GROUP}"]
     lasso, at = found.pop("lasso"), found.pop("at")
+    del found["filter"]
     assert lasso.startswith("2,")
     assert len(at.split(",")) == 3
     assert found == {
         "d": "2",
         "color": f"obs:{GROUP}",
-        "hide": "1",
-        "outliers": "0.9",
         "edges": "1",
         "vectors": "velocity_umap",
         "size": "5",
@@ -104,10 +106,11 @@ def test_copied_link_shows_the_same_view(page: Page, serve: Any, all_exports: Pa
     assert len(found.pop("range").split(",")) == 2
     assert (found["color"], found["log"], found["map"]) == ("obs:score", "1", "cividis")
     assert (found["d"], found["labels"]) == ("3", "0")
-    assert "hide" not in found
-    assert "outliers" not in found
+    assert "filter" in found, "filters stay when the color changes"
     assert_same_in_new_tab(page, link)
 
+
+Number = Callable[[float, float], float]
 
 ROUND_TRIP = """
 const [views, texts, done] = arguments;
@@ -117,6 +120,48 @@ import(new URL("_cellucid/page/link/link.js", document.baseURI)).then((link) => 
   done([read, texts.map(parseView), DEFAULT_VIEW]);
 });
 """
+
+
+def random_lasso(rng: random.Random, number: Number, word: str) -> dict[str, Any]:
+    return {
+        "d": rng.choice([1, 2, 3]),
+        "embedding": rng.choice(["", word]),
+        "yaw": number(-9, 9),
+        "pitch": number(-1, 1),
+        "outline": [[number(-1, 1), number(-1e-5, 1)] for _ in range(rng.randrange(3, 9))],
+    }
+
+
+def random_filter(rng: random.Random, number: Number, word: str) -> dict[str, Any]:
+    kind = rng.choice(["categories", "range", "outliers", "selection", "group"])
+    column = rng.choice([f"obs:{word}", f"gene:{word}"])
+    low = number(-1e6, 1e6)
+    parts = {
+        "categories": {"codes": sorted(rng.sample(range(300), rng.randrange(1, 40)))},
+        "range": {
+            "from": rng.choice([low, None]),
+            "to": float(f"{low + abs(low) + 1:.6g}"),
+        },
+        "outliers": {"quantile": number(0.02, 0.99)},
+        "selection": {"lassos": [random_lasso(rng, number, word) for _ in range(2)]},
+        "group": {"group": "g7"},
+    }[kind]
+    if kind in ("categories", "range", "outliers"):
+        parts["column"] = column
+    if kind in ("categories", "selection", "group"):
+        parts["keep"] = rng.random() < 0.5
+    return {"kind": kind, "on": rng.random() < 0.7, **parts}
+
+
+def random_cells(rng: random.Random, number: Number, word: str, depth: int) -> dict[str, Any]:
+    """Random cells of a group, as an expression."""
+    kind = rng.choice(["all", "any", "not", "filter"]) if depth else "filter"
+    if kind == "filter":
+        while (found := random_filter(rng, number, word))["kind"] == "group":
+            pass
+        return found
+    inner = [random_cells(rng, number, word, depth - 1) for _ in range(rng.randrange(1, 4))]
+    return {"not": inner[0]} if kind == "not" else {kind: inner}
 
 
 def random_view(rng: random.Random) -> dict[str, Any]:
@@ -131,8 +176,19 @@ def random_view(rng: random.Random) -> dict[str, Any]:
         "dataset": word,
         "d": rng.choice([1, 2, 3]),
         "color": rng.choice([f"obs:{word}", f"gene:{word}", ""]),
-        "hide": sorted(rng.sample(range(300), rng.randrange(1, 40))),
-        "outliers": number(0.02, 0.99),
+        "embedding": word,
+        "context": "hide",
+        "filters": [random_filter(rng, number, word) for _ in range(rng.randrange(1, 6))],
+        "groups": [
+            {
+                "id": f"g{i + 1}",
+                "name": word,
+                "color": f"#{rng.randrange(2**24):06x}",
+                "cells": random_cells(rng, number, word, 3),
+            }
+            for i in range(rng.randrange(1, 4))
+        ],
+        "pins": [f"obs:{word}", f"gene:{word}"],
         "range": [low, float(f"{low + abs(low) + 1:.6g}")],
         "log": True,
         "map": rng.choice(["magma", "greys"]),
@@ -144,15 +200,7 @@ def random_view(rng: random.Random) -> dict[str, Any]:
         "theme": rng.choice(["light", "dark"]),
         "at": [number(-2, 2), number(-2, 2), number(0.2, 2000)]
         + [number(-9, 9), number(-1, 1)] * rng.randrange(2),
-        "lasso": [
-            {
-                "d": rng.choice([1, 2, 3]),
-                "yaw": number(-9, 9),
-                "pitch": number(-1, 1),
-                "outline": [[number(-1, 1), number(-1e-5, 1)] for _ in range(rng.randrange(3, 9))],
-            }
-            for _ in range(rng.randrange(1, 4))
-        ],
+        "lasso": [random_lasso(rng, number, word) for _ in range(rng.randrange(1, 4))],
         "colors": {
             f"obs:{word}{i}": {
                 str(code): f"#{rng.randrange(1 << 24):06x}"
@@ -168,18 +216,20 @@ def test_links_are_parsed_as_they_were_written(page: Page, served: Any) -> None:
     page.open(served("uint8"))
     rng = random.Random(0)
     views = [random_view(rng) for _ in range(500)]
-    bits = "d= hide= lasso= at= range= outliers= size= colors= & , - 1 0 2 9e9 99999999 NaN % x ="
-    bits += " # obs: 0-ff0000"
+    bits = (
+        "d= hide= lasso= at= range= outliers= size= filter=in: filter=range: filter=inside: group= "
+        '["g1","x","%23aabbcc", ["not", "] colors= 0-ff0000 & , - 1 0 2 9e9 NaN % x = # obs: |'
+    )
     texts = ["".join(rng.choices(bits.split(), k=rng.randrange(12))) for _ in range(1000)]
     read, odd, start = page.driver.execute_async_script(ROUND_TRIP, views, texts)
     for view, found in zip(views, read, strict=True):
         assert found == start | view
     for text, found in zip(texts, odd, strict=True):
         assert found["d"] in (0, 1, 2, 3), text
-        assert 0 <= found["outliers"] <= 1, text
         assert found["size"] is None or 0.5 <= found["size"] <= 15, text
         assert found["range"] is None or found["range"][0] < found["range"][1], text
-        assert all(0 <= code < 65536 for code in found["hide"]), text
+        codes = [code for each in found["filters"] for code in each.get("codes", [])]
+        assert all(0 <= code < 65536 for code in codes), text
         assert None not in (found["at"] or []), text
 
 

@@ -13,7 +13,7 @@ from zlib_ng import zlib_ng
 from cellucid_dask import format as fmt
 from cellucid_dask.exporter.checks.obs import ObsField
 from cellucid_dask.exporter.checks.survey import Catalog
-from cellucid_dask.exporter.receipts import Edges
+from cellucid_dask.exporter.receipts import ColumnSummary, Edges
 from cellucid_dask.files import Receipt, write_atomically
 from cellucid_dask.options.export import ExportOptions
 
@@ -37,7 +37,7 @@ def obs_manifest(
     catalog: Catalog,
     options: ExportOptions,
     receipts: Mapping[str, Receipt],
-    ranked: Mapping[str, tuple[Receipt, str]],
+    summaries: Mapping[str, ColumnSummary],
     latent: str,
 ) -> dict[str, Any]:
     """``obs_manifest.json``.
@@ -46,8 +46,9 @@ def obs_manifest(
     ----------
     receipts
         Of the values or codes of each column.
-    ranked
-        Of the outlier quantiles of each categorical column, with its centroids file.
+    summaries
+        Centroids and outlier quantiles by column. A column that is not in it has neither centroids
+        nor a range of the quantiles in the manifest.
     """
     quantized = options.obs_quantization is not None
     continuous, categorical = [], []
@@ -56,10 +57,13 @@ def obs_manifest(
         if column.code is None:
             continuous.append([column.key, *_range(receipt, quantized=quantized)])
             continue
-        outliers, centroids = ranked[column.key]
         entry = [column.key, list(column.categories), column.code.dtype, column.code.missing]
-        entry.append(_centroids(column, centroids, sorted(catalog.boxes)))
-        categorical.append([*entry, *_range(outliers, quantized=quantized)])
+        summary = summaries.get(column.key)
+        if summary is None:
+            categorical.append([*entry, {}])
+            continue
+        centroids = _centroids(column, summary.centroids, sorted(catalog.boxes))
+        categorical.append([*entry, centroids, *_range(summary.outliers, quantized=quantized)])
     return fmt.obs_manifest(
         n_cells=catalog.n_cells,
         centroid_quantile=options.centroid_quantile,
@@ -72,20 +76,18 @@ def obs_manifest(
     )
 
 
-def _range(receipt: Receipt, *, quantized: bool) -> list[float]:
-    if not quantized or receipt.span is None:
+def _range(receipt: Receipt | None, *, quantized: bool) -> list[float]:
+    if not quantized or receipt is None or receipt.span is None:
         return []
     return [receipt.span.lo, receipt.span.hi]
 
 
 def _centroids(column: ObsField, path: str, dims: Sequence[int]) -> dict[str, list[Any]]:
-    entries: dict[str, list[Any]] = {}
+    entries: dict[str, list[Any]] = {str(dim): [] for dim in dims}
+    if not path:
+        return entries
     with np.load(path) as arrays:
-        for dim in dims:
-            name = str(dim)
-            if f"n-{name}" not in arrays:
-                entries[name] = []
-                continue
+        for name in entries:
             counts, positions = arrays[f"n-{name}"], arrays[f"position-{name}"]
             rows = np.flatnonzero(counts)
             # 7 decimals are finer than float32 points in [-1, 1], and a third of the text.

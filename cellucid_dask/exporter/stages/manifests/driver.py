@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from cellucid_dask import format as fmt
 from cellucid_dask.exporter.job import Job
-from cellucid_dask.exporter.receipts import Edges, GeneReceipts
+from cellucid_dask.exporter.receipts import ColumnSummary, Edges, GeneReceipts
 from cellucid_dask.exporter.recovery.journal import ObsFiles
 from cellucid_dask.exporter.stages.manifests import build
 from cellucid_dask.files import Receipt, write_atomically
@@ -15,12 +15,12 @@ from cellucid_dask.files import Receipt, write_atomically
 Written = Mapping[str, tuple[int, int]]  # (bytes, crc32) of files, by path relative to the export
 
 
-def save_obs(job: Job, ranked: Mapping[str, tuple[Receipt, str]], latent_name: str) -> Receipt:
-    """Write ``obs_manifest.json``; `ranked` is what the ranks answered, by column."""
+def save_obs(job: Job, summaries: Mapping[str, ColumnSummary], latent_name: str) -> Receipt:
+    """Write ``obs_manifest.json``; `summaries` are those of all categorical columns."""
     # A dict per centroid, none of them garbage: to look for some took as long as to make them.
     gc.disable()
     try:
-        payload = build.obs_manifest(job.catalog, job.options, job.columns, ranked, latent_name)
+        payload = build.obs_manifest(job.catalog, job.options, job.columns, summaries, latent_name)
         return build.save(job.folders.export, fmt.OBS_MANIFEST, payload)
     finally:
         gc.enable()

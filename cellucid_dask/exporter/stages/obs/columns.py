@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class CodedColumn:
-    """A categorical column whose codes lie in scratch.
+    """A categorical column whose codes are in a file.
 
     Parameters
     ----------
@@ -57,9 +57,10 @@ def write_values(folder: str, key: str, column: Column, bits: int | None, level:
 
 
 def write_codes(folder: str, column: Column, coded: CodedColumn, level: int) -> Receipt:
-    """Write the codes of a categorical column, and again uncompressed to scratch."""
+    """Write the codes of a categorical column, and again uncompressed where they are not."""
     codes = column.codes()
     stored = np.where(codes < 0, coded.code.missing, codes).astype(coded.code.dtype)
-    write_arrays(coded.path, [stored])
+    if level:
+        write_arrays(coded.path, [stored])
     resource = Resource("codes", safe(coded.key), ext=coded.code.ext, gz=level > 0)
     return write_file(folder, resource, packed([stored], level))

@@ -28,11 +28,11 @@ def make_obs(job: Job, latent_name: str) -> ObsFiles:
     n_before = len(warnings)
     with job.engine.run_inline() if job.obs_beside_genes else nullcontext():
         write_obs(job)
-        ranked = reduce_columns(DatasetFiles.of(job), job.engine, here=job.obs_here)
+        summaries = reduce_columns(DatasetFiles.of(job), job.engine, here=job.obs_here)
     with job.engine.reporter.stage("obs manifest", 1, "files") as advance:
-        manifest = save_obs(job, ranked, latent_name)
+        manifest = save_obs(job, summaries, latent_name)
         advance()
-    outliers = [receipt for receipt, _ in ranked.values()]
+    outliers = [summary.outliers for summary in summaries.values() if summary.outliers]
     written = ObsFiles(job.arrays, job.columns, outliers, manifest, warnings[n_before:])
     job.journal.obs(written)
     return written

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellucid_dask.encode import Float32, encode_values
+from cellucid_dask.exporter.receipts import ColumnSummary
 from cellucid_dask.exporter.stages.obs.columns import CodedColumn
 from cellucid_dask.exporter.stages.obs.distances import distance_path
 from cellucid_dask.exporter.stages.obs.outliers import outlier_quantiles, quantile_distances
-from cellucid_dask.exporter.stages.obs.spaces import Space
+from cellucid_dask.exporter.stages.obs.spaces import LATENT, Space, total_width
 from cellucid_dask.files import Receipt, read_array, write_file
 from cellucid_dask.format import Resource, safe, value_ext
 from cellucid_dask.source.storage.file_array import ROWS_PER_READ
@@ -49,42 +50,41 @@ def rank_column(
     settings: RankSettings,
     number: int,
     column: CodedColumn,
-    points: Sequence[Space],
-    means: tuple[str, int, int],
-) -> tuple[Receipt, str]:
+    spaces: Sequence[Space],
+    means: tuple[str, int],
+) -> ColumnSummary:
     """Write the outlier quantiles of a column, and its centroids to scratch.
 
     Parameters
     ----------
     number
         Of the column, in its distance files.
-    points
-        Embeddings, in the order their coordinates have at the end of the means.
+    spaces
+        In which distances were measured: quantiles are of the latent space, centroids of others.
     means
-        File of the means, its number of columns, and the first row of this column's categories.
-
-    Returns
-    -------
-    The receipt of the quantiles, and an .npz of ``position-D`` (K, d) and ``n-D`` (K,), where
-    a category without centroid has 0 points.
+        File of the means, and the first row of this column's categories.
     """
     codes = column.read(0, settings.n_cells)
     counts = np.bincount(codes, minlength=column.code.missing + 1)[: column.n_categories]
-    receipt = _write_outliers(settings, number, column, codes, counts)
-    path, width, base = means
+    path, base = means
+    width = total_width(spaces) + 1  # the last column counts cells
     table = read_array(path, "float64", base * width, column.n_categories * width)
-    centers = table.reshape(-1, width)[:, :-1]
-    first = centers.shape[1] - sum(space.width for space in points)
-    arrays: dict[str, NDArray[Any]] = {}
-    for space in points:
-        distance = read_array(distance_path(settings.scratch, number, space.name), "float32")
+    centers, first = table.reshape(-1, width), 0
+    receipt, arrays = None, dict[str, NDArray[Any]]()
+    for space in spaces:
         mean = centers[:, first : first + space.width]
         first += space.width
+        if space.name == LATENT:
+            receipt = _write_outliers(settings, number, column, codes, counts)
+            continue
+        distance = read_array(distance_path(settings.scratch, number, space.name), "float32")
         position, n = _centroids(settings, space, codes, distance, counts, mean)
         arrays |= {f"position-{space.name}": position, f"n-{space.name}": n}
+    if not arrays:
+        return ColumnSummary(receipt)
     archive = str(Path(settings.scratch, f"centroids-{number}.npz"))
     np.savez(archive, **arrays)  # type: ignore[arg-type]
-    return receipt, archive
+    return ColumnSummary(receipt, archive)
 
 
 def _write_outliers(
@@ -94,7 +94,7 @@ def _write_outliers(
     codes: NDArray[Any],
     counts: NDArray[np.int64],
 ) -> Receipt:
-    distance = read_array(distance_path(settings.scratch, number, "latent"), "float32")
+    distance = read_array(distance_path(settings.scratch, number, LATENT), "float32")
     ranks = outlier_quantiles(codes, distance, counts, settings.min_points)
     # Ranks are spread evenly: to search all of them for repeats takes time and finds none.
     encoded = encode_values(ranks, settings.bits, settings.level, runs=settings.bits is not None)

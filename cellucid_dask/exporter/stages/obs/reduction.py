@@ -2,43 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any
 
 from cellucid_dask.compute.engine import Engine
 from cellucid_dask.exporter.planning.obs_memory import ObsMemory
+from cellucid_dask.exporter.receipts import ColumnSummary
 from cellucid_dask.exporter.stages.dataset_files import DatasetFiles
 from cellucid_dask.exporter.stages.obs.columns import CodedColumn
 from cellucid_dask.exporter.stages.obs.distances import measure_distances
 from cellucid_dask.exporter.stages.obs.means import sum_by_category, write_means
 from cellucid_dask.exporter.stages.obs.ranks import RankSettings, rank_column
-from cellucid_dask.exporter.stages.obs.spaces import Space, total_width
-from cellucid_dask.files import Receipt
+from cellucid_dask.exporter.stages.obs.spaces import LATENT, Space, total_width
 
 
 def reduce_columns(
-    files: DatasetFiles, engine: Engine, *, here: bool
-) -> dict[str, tuple[Receipt, str]]:
-    """Write the outlier quantiles and centroids of all categorical columns.
+    files: DatasetFiles,
+    engine: Engine,
+    *,
+    here: bool,
+    keys: Container[str] | None = None,
+    outliers: bool = True,
+    centroids: bool = True,
+) -> dict[str, ColumnSummary]:
+    """Write the outlier quantiles and centroids of categorical columns.
 
-    The codes of the columns, and the points where centroids are wanted, must be in scratch.
+    Every bit of them is the same, whatever is asked for together. The codes of the columns must
+    lie uncompressed, and the points where centroids are wanted.
 
     Parameters
     ----------
     here
         Whether this process runs the tasks.
+    keys
+        Columns that are wanted; None for all.
+    outliers, centroids
+        Whether they are wanted.
 
     Returns
     -------
-    By column, the receipt of the outlier quantiles and the path of the centroids.
+    What was found of each column, by its key.
     """
-    coded = files.coded_columns()
+    coded = [(i, c) for i, c in files.coded_columns() if keys is None or c.key in keys]
     if not coded:
         return {}
-    points = _points(files)
-    latent: Any = files.source.obsm[files.catalog.latent]  # survey() refused what cannot be read
-    spaces = [Space("latent", latent.shape[1], latent), *points]
+    spaces = _latent_space(files) if outliers else []
+    spaces += _embeddings(files) if centroids else []
+    if not spaces:  # centroids of a run that wants none
+        return {column.key: ColumnSummary() for _, column in coded}
     width = total_width(spaces) + 1
     limit = ObsMemory.of(files.catalog).group_bytes(files.plan.worker_bytes)
     groups = group_columns(coded, width, limit)
@@ -53,13 +65,18 @@ def reduce_columns(
     for group, mean in zip(groups, means, strict=True):
         base = 0
         for i, column in group:
-            tasks.append((settings, i, column, points, (mean, width, base)))
+            tasks.append((settings, i, column, spaces, (mean, base)))
             base += column.n_categories
     ranked = engine.run("obs ranks", rank_column, tasks, in_process=here, unit="columns")
     return {column.key: answer for (_, column), answer in zip(coded, ranked, strict=True)}
 
 
-def _points(files: DatasetFiles) -> list[Space]:
+def _latent_space(files: DatasetFiles) -> list[Space]:
+    latent: Any = files.source.obsm[files.catalog.latent]  # survey() refused what cannot be read
+    return [Space(LATENT, latent.shape[1], latent)]
+
+
+def _embeddings(files: DatasetFiles) -> list[Space]:
     """Embeddings in which there are centroids."""
     if files.options.centroid_quantile is None:
         return []
@@ -86,11 +103,13 @@ def _means(
         for span, path in zip(spans, paths, strict=True)
     ]
     bad = engine.run("obs sums", sum_by_category, tasks, in_process=here, unit="spans")
-    if n_bad := sum(bad[: len(spans)]):
-        files.catalog.warnings.append(
+    if n_bad := sum(bad[: len(spans)]):  # the points of an embedding are finite
+        line = (
             f"{n_bad} cells have NaN or Inf in the latent space {files.catalog.latent}: the "
             "outlier quantiles of their categories mean nothing"
         )
+        if line not in files.catalog.warnings:
+            files.catalog.warnings.append(line)
     means = [str(Path(files.scratch, f"means-{g}")) for g in range(len(groups))]
     adds = [(paths, width, mean) for paths, mean in zip(sums, means, strict=True)]
     engine.run("obs means", write_means, adds, in_process=here, unit="groups")

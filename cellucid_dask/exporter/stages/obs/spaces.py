@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,8 @@ from cellucid_dask.files import read_array
 from cellucid_dask.source.arrays.block_reader import BlockReader
 from cellucid_dask.source.arrays.row_array import RowArray
 
+LATENT: Final = "latent"  # name of the latent space; an embedding has that of its dimension
+
 
 @dataclass(frozen=True, slots=True)
 class Space:
@@ -22,7 +24,7 @@ class Space:
     Parameters
     ----------
     name
-        ``latent`` or the dimension.
+        `LATENT` or the dimension.
     array
         (n_cells, d) latent space; None where `path` has (n_cells, `width`) float32 points.
     """

@@ -1,9 +1,8 @@
 // From the view and the loaded data to what is drawn: which cells are visible, in which colors.
 
+import { EDGE_SLICES } from "../plot/renderer.js";
 import { colormapPalette } from "./colormaps.js";
 import { categoryPalette } from "./palette.js";
-import { maskInside } from "../plot/projection.js";
-import { EDGE_SLICES, toDrawnPoints } from "../plot/renderer.js";
 
 const THEME_COLORS = [ // CSS variables
   "canvas", "text", "muted", "missing", "context", "cells", "accent",
@@ -23,24 +22,6 @@ export function readThemeColors() {
   });
   probe.remove();
   return Object.fromEntries(colors);
-}
-
-/** A function from the index of a cell to whether it is visible; null if all cells are. */
-export function createVisibilityTest(column, hidden, outliers, quantile) {
-  const hidesCategories = column?.isCategorical && hidden.size;
-  const hidesOutliers = column?.isCategorical && outliers && quantile < 1;
-  if (!hidesCategories && !hidesOutliers) return null;
-  const { codes, missingCode } = column;
-  const isHidden = new Uint8Array(missingCode + 1);
-  const nCategories = column.names.length;
-  for (let code = 0; code <= missingCode; code++) {
-    isHidden[code] = Number(hidden.has(code < nCategories ? code : missingCode));
-  }
-  if (!hidesOutliers) return (i) => !isHidden[codes[i]];
-  const maxCode = outliers.maxVisibleCode(quantile);
-  const { codes: outlierCodes, missingCode: noQuantile } = outliers;
-  return (i) =>
-    !isHidden[codes[i]] && (outlierCodes[i] <= maxCode || outlierCodes[i] >= noQuantile);
 }
 
 /** The appearance that the scatter plot takes; `colors` are those of the theme. */
@@ -73,17 +54,6 @@ export function columnPalette(column, view, colors) {
   if (!column) return new Uint8Array(4);
   return column.isCategorical
     ? categoryPalette(column, view.colors, colors.missing) : colormapPalette(view.map);
-}
-
-/** A byte per cell, 1 inside any of the outlines; null without outlines. */
-export async function createSelectionMask(nCells, lassos, readPoints) {
-  if (!lassos.length) return null;
-  const mask = new Uint8Array(nCells);
-  for (const { d, yaw, pitch, outline } of lassos) {
-    const points = toDrawnPoints(await readPoints(d), d);
-    maskInside(points, Math.max(2, d), { yaw, pitch }, outline, mask);
-  }
-  return mask;
 }
 
 /** The pairs whose two cells are visible, in an order in which each slice is an even sample. */

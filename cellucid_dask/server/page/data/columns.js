@@ -9,7 +9,7 @@ const SMALLEST = 1e-38; // of which a logarithm is taken; the range of a link ma
 export class CategoricalColumn {
   isCategorical = true;
 
-  constructor(key, names, codes, missingCode, centroids, fileColors) {
+  constructor(key, names, codes, missingCode, centroids, fileColors, missingName = "missing") {
     this.key = key;
     this.names = names;
     this.codes = codes;
@@ -17,19 +17,20 @@ export class CategoricalColumn {
     this.centroids = centroids;
     /** @type {string[] | undefined} "#rrggbb" by code, if the file has colors for it */
     this.fileColors = fileColors;
+    this.missingName = missingName;
     const counts = new Uint32Array(missingCode + 1);
     for (let i = 0; i < codes.length; i++) counts[codes[i]]++;
     this.categories = names.map((name, code) => ({ name, code, cellCount: counts[code] }));
     const missingCount =
       this.categories.reduce((left, { cellCount }) => left - cellCount, codes.length);
     if (missingCount) {
-      this.categories.push({ name: "missing", code: missingCode, cellCount: missingCount });
+      this.categories.push({ name: missingName, code: missingCode, cellCount: missingCount });
     }
   }
 
   /** Name of the category of cell `i`. */
   formatValue(i) {
-    return this.names[this.codes[i]] ?? "missing";
+    return this.names[this.codes[i]] ?? this.missingName;
   }
 }
 
@@ -83,6 +84,16 @@ export class ContinuousColumn {
   formatValue(i) {
     const value = this.value(i);
     return Number.isNaN(value) ? "no value" : String(Number(value.toPrecision(6)));
+  }
+
+  /** For integer codes: a byte for every code, 1 if its value is from `low` to `high`. */
+  passingCodes(low, high) {
+    const passes = new Uint8Array(this.missingCode + 1);
+    for (let code = 0; code < this.missingCode; code++) {
+      const value = this.origin + code * this.step;
+      passes[code] = Number(value >= low && value <= high);
+    }
+    return passes;
   }
 
   /** Position of a value on the color scale: the value itself, or its logarithm. */

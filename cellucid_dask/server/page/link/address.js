@@ -15,12 +15,18 @@ export function updateAddressSoon(readViewpoint) {
 
 export function updateAddress(readViewpoint) {
   clearTimeout(timer);
-  if (!loaded.dimension || loaded.dimension !== view.d) return;
+  if (!loaded.dimension || loaded.dimension !== view.d
+    || loaded.embedding !== view.embedding) return;
   view.at = readViewpoint();
-  const dataset = loaded.entries.length > 1 ? nameInLink(wantedEntry()) : null;
+  replaceAddress(viewUrl());
+}
+
+/** The address of the view. */
+export function viewUrl() {
+  const dataset = loaded.entries?.length > 1 ? nameInLink(wantedEntry()) : null;
   const url = new URL(location.href);
   url.hash = formatView({ ...view, dataset });
-  replaceAddress(url);
+  return url;
 }
 
 /** Takes the token out of the address: the server has set a cookie. */
@@ -38,7 +44,7 @@ export async function copyLink() {
 }
 
 function replaceAddress(url) {
-  if (url.href !== location.href) history.replaceState(null, "", url);
+  if (url.href !== location.href) history.replaceState(history.state, "", url);
 }
 
 /** The id of a dataset, as in older links; its path if several datasets have the same id. */

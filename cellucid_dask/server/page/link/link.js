@@ -1,79 +1,59 @@
 // The whole view as text for the end of a link, and back. Links are shared and kept: the names of
 // the parts never change.
 
+import { isDescribable } from "../ask/groups.js";
 import { COLORMAP_NAMES } from "../color/colormaps.js";
 import { formatEditedColors, parseEditedColors } from "./edited-colors.js";
+import { formatFilter, formatGroup, parseFilter, parseGroup } from "./expression-text.js";
+import {
+  formatLasso, parseBetween, parseCodes, parseFinite, parseLasso, parseViewpoint, round6,
+} from "./parts.js";
 
-/** The view of a link that says nothing. */
+/**
+ * What the user wants to see.
+ *
+ * @typedef {object} View
+ * @property {string | null} dataset path of the dataset; null for the first one
+ * @property {number} d dimension; 0 for the default one
+ * @property {string} embedding key of obsm; "" for the default one of the dimension
+ * @property {string | null} color column id; "" for no column, null for the default one
+ * @property {[number, number] | null} range of the color scale
+ * @property {boolean} log
+ * @property {string} map colormap
+ * @property {boolean} labels
+ * @property {string} vectors
+ * @property {boolean} edges
+ * @property {number | null} size diameter of the cells in CSS pixels
+ * @property {number} opacity
+ * @property {string} theme
+ * @property {number[] | null} at viewpoint; null where all cells fit
+ * @property {import("../ask/filters.js").Lasso[]} lasso outlines of the selection
+ * @property {import("../ask/filters.js").Filter[]} filters
+ * @property {string} context how filtered cells look: "grey", or "hide"
+ * @property {import("../ask/groups.js").Group[]} groups
+ * @property {string[]} pins column ids whose values the tooltip shows
+ * @property {Record<string, Record<string, string>>} colors of categories by column id and code,
+ *   as the user changed them
+ */
+
+/** @type {Readonly<View>} The view of a link that says nothing. */
 export const DEFAULT_VIEW = Object.freeze({
-  dataset: null, d: 0, color: null, hide: [], outliers: 1, range: null, log: false, map: "viridis",
+  dataset: null, d: 0, embedding: "", color: null, range: null, log: false, map: "viridis",
   labels: true, vectors: "", edges: false, size: null, opacity: 1, theme: "", at: null, lasso: [],
-  colors: Object.freeze({}),
+  filters: [], context: "grey", groups: [], pins: [], colors: Object.freeze({}),
 });
-const MAX_HIDDEN_CODE = 65535;
-
-/** Rounds to 6 digits, enough for outlines and ranges. */
-export const round6 = (x) => Number(x.toPrecision(6));
+const MAX_GROUPS = 500; // a link by hand may have any number
+const MAX_FILTERS = 200;
 
 /** Rounds to 10 digits, so that the edges and arrows of a viewpoint fall on the same pixels. */
 const round10 = (x) => Number(x.toPrecision(10));
 
-/** "0-3,7" of [0, 1, 2, 3, 7]. */
-function formatCodes(codes) {
-  const sorted = [...codes].sort((a, b) => a - b);
-  const runs = [];
-  for (const code of sorted) {
-    const last = runs.at(-1);
-    if (last && last[1] === code - 1) last[1] = code;
-    else runs.push([code, code]);
-  }
-  return runs.map(([first, last]) => (first === last ? first : `${first}-${last}`)).join(",");
-}
-
-function parseCodes(text) {
-  const isListed = new Uint8Array(MAX_HIDDEN_CODE + 1); // a link may name a code many times
-  for (const part of text.split(",")) {
-    if (!/^\d{1,5}(-\d{1,5})?$/.test(part)) continue;
-    const [first, last = first] = part.split("-").map(Number);
-    isListed.fill(1, first, last + 1);
-  }
-  return [...isListed.keys()].filter((code) => isListed[code]);
-}
-
-const parseNumbers = (text) =>
-  text.split(",").map((part) => (part.trim() ? Number(part) : NaN));
-
-/** Finite numbers, as many as one of `lengths` says; else null. */
-function parseFinite(text, ...lengths) {
-  const numbers = parseNumbers(text);
-  return lengths.includes(numbers.length) && numbers.every(Number.isFinite) ? numbers : null;
-}
-
-function parseBetween(text, low, high) {
-  const [value] = parseNumbers(text);
-  return value >= low && value <= high ? value : null;
-}
-
-function parseLasso(text) {
-  const [d, yaw, pitch, ...flat] = parseNumbers(text);
-  const isUsable = [1, 2, 3].includes(d) && flat.length >= 6 && flat.length % 2 === 0;
-  if (!isUsable || ![yaw, pitch, ...flat].every(Number.isFinite)) return null;
-  const outline = Array.from({ length: flat.length / 2 }, (_, i) => flat.slice(2 * i, 2 * i + 2));
-  return { d, yaw, pitch, outline };
-}
-
-function parseViewpoint(text) {
-  const numbers = parseFinite(text, 3, 5);
-  return numbers && numbers[2] >= 0.2 && numbers[2] <= 2000 ? numbers : null;
-}
-
-/** [format, parse] of each part; `parse` returns null for what cannot be used. */
+/** Parts with one value: [format, parse]; `parse` returns null for what cannot be used. */
 const PARTS = {
   dataset: [String, String],
   d: [String, (text) => (/^[123]$/.test(text) ? Number(text) : null)],
+  embedding: [String, String],
   color: [String, String],
-  hide: [formatCodes, parseCodes],
-  outliers: [String, (text) => parseBetween(text, 0, 1)],
   range: [(ends) => ends.map(round6).join(), (text) => {
     const ends = parseFinite(text, 2);
     return ends && ends[0] < ends[1] ? ends : null;
@@ -87,32 +67,80 @@ const PARTS = {
   opacity: [String, (text) => parseBetween(text, 0.05, 1)],
   theme: [String, (text) => (["light", "dark"].includes(text) ? text : null)],
   at: [(viewpoint) => viewpoint.map(round10).join(), parseViewpoint],
+  context: [String, (text) => (text === "hide" ? text : null)],
 };
 
-/** The parts that differ from the default view, as "d=2&color=gene:CD3E". */
+/**
+ * Parts with any number of values, by the name in the link.
+ *
+ * @type {Record<string, {part: "lasso" | "filters" | "groups" | "pins",
+ *   format: (value: any) => string, parse: (text: string) => any}>}
+ */
+const LISTS = {
+  lasso: { part: "lasso", format: formatLasso, parse: parseLasso },
+  filter: { part: "filters", format: formatFilter, parse: parseFilter },
+  group: { part: "groups", format: formatGroup, parse: parseGroup },
+  pin: { part: "pins", format: String, parse: (text) => (/^(obs|gene):/.test(text) ? text : null) },
+};
+
+/**
+ * The parts that differ from the default view, as "d=2&color=gene:CD3E"; without groups that are
+ * lists of rows.
+ *
+ * @param {View} view
+ * @returns {string}
+ */
 export function formatView(view) {
   const parameters = new URLSearchParams();
   for (const [name, [format]] of Object.entries(PARTS)) {
     const value = view[name];
-    const isDefault = value === DEFAULT_VIEW[name] || (Array.isArray(value) && !value.length);
-    if (!isDefault && value !== null) parameters.set(name, format(value));
+    if (value !== DEFAULT_VIEW[name] && value !== null) parameters.set(name, format(value));
   }
-  for (const { d, yaw, pitch, outline } of view.lasso) {
-    const numbers = [d, yaw, pitch, ...outline.flat()];
-    parameters.append("lasso", numbers.map(round6).join());
+  for (const [name, { part, format }] of Object.entries(LISTS)) {
+    const values = part === "groups"
+      ? view.groups.filter(({ cells }) => isDescribable(cells)) : view[part];
+    for (const value of values) parameters.append(name, format(value));
   }
   for (const part of formatEditedColors(view.colors)) parameters.append("colors", part);
   return String(parameters).replaceAll("%3A", ":").replaceAll("%2C", ",");
 }
 
-/** The view of a text; parts that are absent or not valid have their default. */
+/**
+ * The view of a text; parts that are absent or not valid have their default.
+ *
+ * @param {string} text
+ * @returns {View}
+ */
 export function parseView(text) {
   const view = { ...DEFAULT_VIEW };
   const parameters = new URLSearchParams(text);
   for (const [name, [, parse]] of Object.entries(PARTS)) {
     if (parameters.has(name)) view[name] = parse(parameters.get(name)) ?? DEFAULT_VIEW[name];
   }
-  view.lasso = parameters.getAll("lasso").map(parseLasso).filter(Boolean);
+  for (const [name, { part, parse }] of Object.entries(LISTS)) {
+    view[part] = /** @type {any[]} */ (parameters.getAll(name).map(parse).filter(Boolean));
+  }
+  view.filters = [...parseOldFilters(parameters), ...view.filters].slice(0, MAX_FILTERS);
+  if (parameters.has("hide") || parameters.has("outliers")) view.context = "hide";
+  view.groups = view.groups.slice(0, MAX_GROUPS)
+    .filter(({ id }, i, groups) => groups.findIndex((group) => group.id === id) === i);
   view.colors = parseEditedColors(parameters.getAll("colors"));
   return view;
+}
+
+/**
+ * Filters of the column that colors the cells, which is "" until it is known: older links have
+ * only those, and hide what they filter out.
+ *
+ * @param {URLSearchParams} parameters
+ * @returns {import("../ask/filters.js").Filter[]}
+ */
+function parseOldFilters(parameters) {
+  const codes = parseCodes(parameters.get("hide") ?? "");
+  const quantile = parseBetween(parameters.get("outliers") ?? "", 0, 1) ?? 1;
+  /** @type {import("../ask/filters.js").Filter[]} */
+  const filters = [];
+  if (codes.length) filters.push({ kind: "categories", column: "", codes, keep: false, on: true });
+  if (quantile < 1) filters.push({ kind: "outliers", column: "", quantile, on: true });
+  return filters;
 }

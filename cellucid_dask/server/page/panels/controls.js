@@ -1,7 +1,10 @@
 // The controls around the cells: they show the view and call actions when the user changes it.
 
+import { changeDataset, changeView } from "../actions.js";
+import { canRedo, canUndo } from "../ask/history.js";
 import { splitColumnId } from "../data/dataset.js";
 import { $, createButton, createElement, formatCount } from "../dom.js";
+import { subscribe } from "../state.js";
 import { GeneInput } from "./gene-input.js";
 
 /** "a b" of the path "/a%20b/"; without decoding if it is not UTF-8. */
@@ -18,7 +21,7 @@ function folderName(path) {
 export class Controls {
   constructor(actions) {
     this.actions = actions;
-    const chooseGene = (name) => actions.changeAndLoad({ color: `gene:${name}` });
+    const chooseGene = (name) => changeView({ color: `gene:${name}` });
     this.geneInput = new GeneInput($("gene"), $("gene-matches"), chooseGene);
     this.#listenToViewControls();
     this.#listenToButtons();
@@ -26,26 +29,24 @@ export class Controls {
   }
 
   #listenToViewControls() {
-    const { actions } = this;
     const onInput = (id, listener) => $(id).addEventListener("input", listener);
     const onChange = (id, listener) => $(id).addEventListener("change", listener);
     onInput("size", () => {
       this.#updateSliderValues();
-      actions.changeAppearance({ size: Number($("size").value) });
+      changeView({ size: Number($("size").value) });
     });
     onInput("opacity", () => {
       this.#updateSliderValues();
-      actions.changeAppearance({ opacity: Number($("opacity").value) });
+      changeView({ opacity: Number($("opacity").value) });
     });
-    onChange("color", () => actions.changeAndLoad({ color: $("color").value }));
-    onChange("datasets", () => actions.changeDataset($("datasets").value));
-    onChange("labels", () => actions.changeAppearance({ labels: $("labels").checked }));
-    onChange("edges", () => actions.changeAndLoad({ edges: $("edges").checked }));
-    onChange("vectors", () => actions.changeAndLoad({ vectors: $("vectors").value }));
-    onChange("theme", () => {
-      actions.changeAppearance({ theme: $("theme").value });
-      actions.applyTheme();
-    });
+    onChange("color", () => changeView({ color: $("color").value }));
+    onChange("datasets", () => changeDataset($("datasets").value));
+    onChange("labels", () => changeView({ labels: $("labels").checked }));
+    onChange("show-context", () =>
+      changeView({ context: $("show-context").checked ? "grey" : "hide" }));
+    onChange("edges", () => changeView({ edges: $("edges").checked }));
+    onChange("vectors", () => changeView({ vectors: $("vectors").value }));
+    onChange("theme", () => changeView({ theme: $("theme").value }));
     $("controls").addEventListener("submit", (event) => event.preventDefault());
   }
 
@@ -58,9 +59,33 @@ export class Controls {
     onClick($("reset"), actions.resetCamera);
     onClick($("copy-link"), actions.copyLink);
     onClick($("save-picture"), actions.savePicture);
-    onClick($("retry"), actions.reloadDataset);
+    onClick($("undo"), actions.undo);
+    onClick($("redo"), actions.redo);
+    subscribe("history", () => {
+      $("undo").disabled = !canUndo();
+      $("redo").disabled = !canRedo();
+    });
+    this.#listenToPanels();
+    onClick($("retry"), actions.retry);
     onClick($("notice").lastElementChild, () => {
       $("notice").hidden = true;
+    });
+  }
+
+  #listenToPanels() {
+    const panel = $("cells-panel");
+    const showPanel = (isOpen) => {
+      panel.toggleAttribute("data-closed", !isOpen);
+      $("cells-button").ariaExpanded = String(isOpen);
+    };
+    $("cells-button").addEventListener("click", () => showPanel("closed" in panel.dataset));
+    const wide = matchMedia("(min-width: 1000px)");
+    wide.addEventListener("change", () => showPanel(wide.matches));
+    showPanel(wide.matches);
+    $("display").addEventListener("beforetoggle", () => {
+      const { bottom, right } = $("display-button").getBoundingClientRect();
+      $("display").style.top = `${bottom + 4}px`;
+      $("display").style.left = `${Math.max(4, right - 250)}px`;
     });
   }
 
@@ -88,7 +113,7 @@ export class Controls {
     $("dataset-counts").textContent =
       `${formatCount(nCells)} cells · ${formatCount(nGenes)} genes`;
     $("dimensions").replaceChildren(...identity.embeddings.available_dimensions.map((d) => {
-      const button = createButton("", "", () => this.actions.changeAndLoad({ d }), `${d}D`);
+      const button = createButton("", "", () => changeView({ d, embedding: "" }), `${d}D`);
       return Object.assign(button, { value: d });
     }));
     $("edges-control").hidden = !nEdges;
@@ -118,7 +143,7 @@ export class Controls {
   }
 
   /** Shows the view, also while it is loading. */
-  showView({ d, color, size, opacity, labels, edges, vectors, theme, dataset }) {
+  showView({ d, color, size, opacity, labels, context, edges, vectors, theme, dataset }) {
     $("datasets").value = dataset;
     for (const button of $("dimensions").children) {
       button.ariaPressed = String(Number(button.value) === d);
@@ -127,6 +152,7 @@ export class Controls {
     $("size").value = size ?? this.actions.pointSize();
     $("opacity").value = opacity;
     $("labels").checked = labels;
+    $("show-context").checked = context === "grey";
     $("edges").checked = edges;
     for (const option of $("vectors").options) {
       option.disabled = option.dimensions && !option.dimensions.includes(d);

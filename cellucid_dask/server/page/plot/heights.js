@@ -16,14 +16,15 @@ const [FILTERED_OUT_BIT, FADED_BIT] = [1, 2];
  * A byte per cell for the graphics card: bit 0 filtered out, bit 1 faded; null if all are 0.
  *
  * @param {number} nCells
- * @param {(i: number) => boolean} isVisible null if all are
- * @param {Uint8Array} selectionMask null for no selection
+ * @param {Uint8Array | null} visible 1 for cells that pass all filters; null if all do
+ * @param {Uint8Array | null} selected 1 for cells in the selection; null without a selection
+ * @returns {Uint8Array | null}
  */
-export function createFlags(nCells, isVisible, selectionMask) {
-  if (!isVisible && !selectionMask) return null;
+export function createFlags(nCells, visible, selected) {
+  if (!visible && !selected) return null;
   const flags = new Uint8Array(nCells);
-  if (selectionMask) for (let i = 0; i < nCells; i++) flags[i] = selectionMask[i] ? 0 : FADED_BIT;
-  if (isVisible) for (let i = 0; i < nCells; i++) if (!isVisible(i)) flags[i] |= FILTERED_OUT_BIT;
+  if (selected) for (let i = 0; i < nCells; i++) flags[i] = selected[i] ? 0 : FADED_BIT;
+  if (visible) for (let i = 0; i < nCells; i++) if (!visible[i]) flags[i] |= FILTERED_OUT_BIT;
   return flags;
 }
 

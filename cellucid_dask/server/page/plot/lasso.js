@@ -1,6 +1,6 @@
 // The lasso: draws an outline around cells with the pointer.
 
-import { round6 } from "../link/link.js";
+import { round6 } from "../link/parts.js";
 
 const MIN_STEP = 4; // CSS pixels between two corners
 const MAX_CORNERS = 120; // so that the outline fits into a link

@@ -1,0 +1,48 @@
+// Changes of the view, which all parts of the page make here.
+
+import { recordChange } from "./ask/history.js";
+import { DEFAULT_VIEW } from "./link/link.js";
+import { columnSettings, notify, view } from "./state.js";
+
+/** Color scale of a column that has none of its own yet. */
+const DEFAULT_SETTINGS = { range: DEFAULT_VIEW.range, log: DEFAULT_VIEW.log };
+
+/**
+ * Changes parts of the view; what is not loaded for it is loaded, and everything that shows the
+ * view follows. The user can undo it.
+ *
+ * @param {Partial<import("./link/link.js").View>} change
+ */
+export function changeView(change) {
+  const all = { ...change };
+  if ("color" in change && change.color !== view.color) keepColumnSettings(all);
+  const { d = view.d, embedding = view.embedding } = change;
+  if (d !== view.d || embedding !== view.embedding) all.at ??= null;
+  const isOther = ([part, value]) => value !== Reflect.get(view, part);
+  const parts = Object.entries(all).filter(isOther).map(([part]) => part);
+  if (!parts.length) return;
+  Object.assign(view, all);
+  recordChange(Object.keys(change));
+  notify("view", parts);
+}
+
+/**
+ * Keeps the color scale of the old column, and adds that of the new one to `change`.
+ *
+ * @param {Partial<import("./link/link.js").View>} change
+ */
+function keepColumnSettings(change) {
+  const { range, log } = view;
+  columnSettings.set(view.color, { range, log });
+  Object.assign(change, { ...DEFAULT_SETTINGS, ...columnSettings.get(change.color) });
+}
+
+/**
+ * Shows another dataset of the server, with the theme and the look of this one.
+ *
+ * @param {string} dataset path of it
+ */
+export function changeDataset(dataset) {
+  const { theme, map, labels, context } = view;
+  changeView({ ...DEFAULT_VIEW, dataset, theme, map, labels, context });
+}

@@ -1,0 +1,78 @@
+// Undo and redo: each change of the view is an entry of the browser's history, so that its buttons
+// Back and Forward do the same.
+
+import { viewUrl } from "../link/address.js";
+import { notify, view } from "../state.js";
+
+const SAME_CHANGE_MS = 1000; // changes of the same parts within this time are one, as in a drag
+const NOT_UNDONE = ["at", "theme", "size", "opacity"];
+const PAGE_LOAD = `${Date.now()}-${Math.random()}`; // entries of an earlier load have no snapshot
+
+/** @type {import("../link/link.js").View[]} */
+let snapshots = [];
+let index = 0; // of the current entry
+let lastParts = "";
+let lastTime = 0;
+let isLastDiscarded = false;
+
+/** Begins the history with the view as it is. */
+export function startHistory() {
+  snapshots = [{ ...view }];
+  index = 0;
+  history.replaceState({ load: PAGE_LOAD, index }, "");
+  addEventListener("popstate", (event) => restore(event.state));
+}
+
+/**
+ * Records that the user changed these parts of the view, after the change.
+ *
+ * @param {string[]} parts
+ */
+export function recordChange(parts) {
+  const undone = parts.filter((part) => !NOT_UNDONE.includes(part));
+  if (!undone.length || !snapshots.length) return;
+  const now = performance.now();
+  const isSame = undone.join() === lastParts && now - lastTime < SAME_CHANGE_MS && index > 0;
+  const mayReplace = isSame || isLastDiscarded;
+  [lastParts, lastTime, isLastDiscarded] = [undone.join(), now, false];
+  if (!mayReplace) {
+    index++;
+    snapshots.length = index;
+    history.pushState({ load: PAGE_LOAD, index }, "", viewUrl());
+  }
+  snapshots[index] = { ...view };
+  notify("history");
+}
+
+/** Keeps the view as it is now in place of the last change, which failed. */
+export function discardLastChange() {
+  if (!snapshots.length) return;
+  snapshots[index] = { ...view };
+  isLastDiscarded = index > 0;
+}
+
+export const canUndo = () => index > 0;
+export const canRedo = () => index < snapshots.length - 1;
+export const undo = () => canUndo() && history.back();
+export const redo = () => canRedo() && history.forward();
+
+/** @param {{load: string, index: number} | null} state */
+function restore(state) {
+  if (!state) return; // the user edited the address
+  const wanted = state.load === PAGE_LOAD && snapshots[state.index];
+  if (!wanted) {
+    location.reload();
+    return;
+  }
+  ({ index } = state);
+  lastParts = "";
+  const isSamePlot = wanted.d === view.d && wanted.embedding === view.embedding;
+  const isKept = (/** @type {string} */ part) =>
+    NOT_UNDONE.includes(part) && (isSamePlot || part !== "at");
+  const change = Object.fromEntries(Object.entries(wanted).filter(([part, value]) =>
+    !isKept(part) && value !== Reflect.get(view, part)));
+  const parts = Object.keys(change);
+  Object.assign(view, change);
+  notify("history");
+  notify("view", parts);
+}
