@@ -36,7 +36,6 @@ UNTYPED = {
     "messages.js",
     "panels/category-legend.js",
     "panels/controls.js",
-    "panels/gene-input.js",
     "panels/selection-panel.js",
     "panels/value-legend.js",
     "plot/camera.js",

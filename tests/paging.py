@@ -21,6 +21,7 @@ from selenium import webdriver
 from selenium.common.exceptions import JavascriptException
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select
 
@@ -179,6 +180,17 @@ class Page:
     def click(self, selector: str) -> dict[str, Any]:
         self._reveal(selector).click()
         return self.state()
+
+    def color_by(self, text: str) -> dict[str, Any]:
+        """Choose the column that the search box lists first for a text."""
+        self.type_color(text)
+        return self.state()
+
+    def type_color(self, text: str) -> None:
+        """The same, without waiting for the column."""
+        box = self.find("#color-search")
+        box.click()
+        box.send_keys(Keys.CONTROL, "a", Keys.NULL, text, Keys.ENTER)
 
     def show_dimension(self, dimension: int) -> dict[str, Any]:
         return self.click(f"#dimensions button[value='{dimension}']")
@@ -422,4 +434,6 @@ def page(browser: webdriver.Chrome) -> Iterator[Page]:
     page.resize(*SIZE)
     yield page
     page.assert_no_errors()
+    for url in page.allowed_urls:  # of servers that other tests share
+        page.cdp("Storage.clearDataForOrigin", origin=url, storageTypes="local_storage")
     browser.get("about:blank")

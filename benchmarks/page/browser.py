@@ -157,8 +157,8 @@ class Page:
         return found
 
     def switch(self, gene: str) -> dict[str, Any]:
-        """Type the name of a gene and press Enter; milliseconds from that key."""
-        field = self.driver.find_element(By.ID, "gene")
+        """Type a gene into the search box and press Enter; milliseconds from that key."""
+        field = self.driver.find_element(By.ID, "color-search")
         self.driver.execute_script(ARM, f"gene:{gene}")
         field.send_keys(Keys.CONTROL, "a")
         field.send_keys(gene)

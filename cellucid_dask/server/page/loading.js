@@ -179,9 +179,13 @@ function chooseColumn() {
   if (kind === "gene" && !dataset.genes) return; // not loaded yet
   const isKnown = view.color === null || view.color === GROUP_COLUMN
     || dataset.hasColumn(view.color);
-  if (!isKnown) {
+  const genes = !isKnown && kind === "gene" ? dataset.geneNames.find(key) : [];
+  if (genes.length === 1) view.color = `gene:${genes[0]}`; // the link has its symbol
+  else if (!isKnown) {
     const noun = { obs: "obs column", gene: "gene" }[kind] ?? "obs column or gene";
-    problems.push(`This dataset has no ${noun} "${key || view.color}". Choose another one.`);
+    problems.push(genes.length
+      ? `${genes.length} genes have the symbol "${key}": ${genes.join(", ")}. Choose one.`
+      : `This dataset has no ${noun} "${key || view.color}". Choose another one.`);
     view.filters = view.filters.filter((filter) => columnOfFilter(filter) !== ""); // of the unknown column
     Object.assign(view, { color: null, range: null, log: false });
   }

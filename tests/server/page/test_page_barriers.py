@@ -36,8 +36,8 @@ def test_no_state_has_barriers(page: Page, served: Any, packages: Path) -> None:
         assert_accessible(page, packages, state)
     page.open_display()
     assert_accessible(page, packages, "display settings")
-    page.find("#gene").send_keys("gene1")
-    assert_accessible(page, packages, "matching genes")
+    page.find("#color-search").send_keys("gene1")
+    assert_accessible(page, packages, "matching columns")
     page.resize(390, 844)
     assert_accessible(page, packages, "phone")
 

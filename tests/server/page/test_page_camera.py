@@ -141,7 +141,7 @@ def test_tooltip_describes_the_cell_under_the_pointer(page: Page, served: Any) -
     assert tooltip_at(places, hidden).endswith(": b · filtered out")
     page.entry("b").click()
 
-    page.choose("#color", "score")
+    page.color_by("score")
     cell, name = tooltip_at(places, 77).split(" · ")
     assert cell == "cell 77"
     assert float(name.removeprefix("score: ")) == pytest.approx(values[77], abs=0.02)
@@ -150,5 +150,5 @@ def test_tooltip_describes_the_cell_under_the_pointer(page: Page, served: Any) -
     places = page.cell_pixels()
     cell = int(np.flatnonzero(far_from_others(places, 16))[0])
     assert tooltip_at(places, cell).startswith(f"cell {cell} · score: ")
-    page.choose("#color", "None")
+    page.color_by("None")
     assert tooltip_at(places, cell) == f"cell {cell}"

@@ -1,4 +1,4 @@
-"""Columns of the page: quantized and live values, edges of any width, the gene input."""
+"""Columns of the page: quantized and live values, edges of any width."""
 
 from __future__ import annotations
 
@@ -9,16 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from page_data import CELLS, MAPS, STORAGE_OPTIONS, atlas, outlier_quantiles, score
+from page_data import CELLS, STORAGE_OPTIONS, atlas, outlier_quantiles, score
 
 from cellucid_dask import AnnDataServer, export
 from cellucid_dask.native.library import load
 
 pytest.importorskip("selenium", reason="selenium, which drives the browser, is not installed")
 
-from paging import Page, needs_browser, pixels_at
-from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import Select
+from paging import Page, needs_browser
 
 pytestmark = needs_browser
 NATIVE_HEAD = bytes([31, 139, 8, 0, 0, 0, 0, 0, 0, 255])  # of gzip members of the encoder in C
@@ -30,7 +28,7 @@ def test_live_data_looks_like_its_export(page: Page, serve: Any, served: Any) ->
     state = page.open(serve(atlas(), AnnDataServer), page.hash())
     assert state["drawn"] == CELLS - (outlier_quantiles(atlas(), "the group (x)") > 0.9).sum()
     assert np.array_equal(page.picture(), exported)
-    assert page.choose("#color", "score")["colorBy"] == "obs:score"
+    assert page.color_by("score")["colorBy"] == "obs:score"
 
 
 DECODE = """
@@ -97,54 +95,3 @@ def widen_edges(folder: Path, dtype: str) -> None:
         )
     manifest.update(index_dtype=dtype, index_bytes=np.dtype(dtype).itemsize)
     (folder / "connectivity_manifest.json").write_text(json.dumps(manifest))
-
-
-def test_gene_input_completes_names(page: Page, serve: Any, exports: Path) -> None:
-    folder = exports / "uint8"
-    path = folder / "var_manifest.json"
-    manifest = json.loads(path.read_text())
-    real, other = (field[0] for field in manifest["fields"][3:5])
-    manifest["fields"] += [[f"MADE-{i}", 0, 1] for i in range(60_000)]
-    path.write_text(json.dumps(manifest))
-    page.open(serve(folder), "d=2")
-    gene = page.find("#gene")
-    gene.send_keys("made-5")
-    matches = page.texts("#gene-matches [role='option']")
-    assert len(matches) == 30
-    assert matches[0] == "MADE-5"
-    gene.send_keys(Keys.ARROW_DOWN, Keys.ARROW_DOWN, Keys.ARROW_UP)
-    assert page.texts("#gene-matches [aria-selected='true']") == [matches[1]]
-    assert gene.get_attribute("aria-activedescendant") == "match-1"
-    gene.send_keys("x")
-    assert page.texts("#gene-matches *") == ["no gene matches"]
-    assert page.texts("#gene-matches [aria-selected='true']") == []
-    gene.send_keys(Keys.ENTER, Keys.ESCAPE)
-    assert not page.is_shown("#gene-matches")
-    assert page.state()["colorBy"] == "obs:the group (x)", "nothing was chosen"
-    gene.clear()
-    gene.send_keys(real.lower())
-    assert page.texts("#gene-matches [role='option']")[0] == real
-    assert page.click("#gene-matches [role='option']")["colorBy"] == f"gene:{real}"
-    found = pixels_at(page.picture(), page.cell_pixels())
-    values = atlas()[:, real].X.toarray().ravel()
-    assert tuple(found[values.argmax()]) == MAPS["viridis"][2]
-    assert (found[values == 0] == MAPS["viridis"][0]).all()
-    lo, hi = (float(text) for text in page.texts(".range-limits span"))
-    assert (lo, hi) == pytest.approx((0, values.max()), rel=1e-3)
-    state = page.press_keys("#gene", other, Keys.ENTER)
-    assert state["colorBy"] == f"gene:{other}", "typed over the last one"
-    assert page.texts("#gene-group option") == [real, other]
-    assert page.choose("#color", real)["colorBy"] == f"gene:{real}"
-    assert gene.get_attribute("value") == real
-    page.choose("#color", "score")
-    assert gene.get_attribute("value") == ""
-    assert Select(page.find("#color")).first_selected_option.text == "score"
-
-
-def test_export_without_genes_disables_the_gene_input(
-    page: Page, serve: Any, tmp_path: Path
-) -> None:
-    export(atlas(), tmp_path / "export", quiet=True, expression=False)
-    assert page.open(serve(tmp_path / "export"))["ready"]
-    assert not page.find("#gene").is_enabled()
-    assert page.texts("#dataset-counts") == [f"{CELLS} cells · 0 genes"]

@@ -18,8 +18,6 @@ from cellucid_dask.synthetic import AtlasSpec, make_anndata
 pytest.importorskip("selenium", reason="selenium, which drives the browser, is not installed")
 
 from paging import FAILED_REQUEST, Page, count_colors, decode_png, needs_browser
-from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import Select
 
 pytestmark = needs_browser
 
@@ -46,7 +44,7 @@ def test_last_of_two_choices_wins_and_progress_is_shown(page: Page, served: Any)
     page.open(served("uint8"), "d=2&labels=0")
     assert not page.is_shown("#progress")
     delay_responses(page, "score")
-    Select(page.find("#color")).select_by_visible_text("score")
+    page.type_color("score")
     assert page.is_shown("#progress")
     assert page.find("#status").text == "Loading obs/score.values.u8.gz…"
     state = page.js("return cellucid.ready")
@@ -57,7 +55,7 @@ def test_last_of_two_choices_wins_and_progress_is_shown(page: Page, served: Any)
     image = decode_png(base64.b64decode(page.find("#cells").screenshot_as_base64))
     assert count_colors(image)[page.swatch("b")] > 300, "and their colors, and the legend"
     assert page.js("return document.getElementById('legend').inert"), "which takes no clicks"
-    assert page.choose("#color", "quarter")["colorBy"] == "obs:quarter"
+    assert page.color_by("quarter")["colorBy"] == "obs:quarter"
     assert not page.is_shown("#progress")
     assert not page.js("return document.getElementById('legend').inert")
     page.js("window.release()")
@@ -65,7 +63,7 @@ def test_last_of_two_choices_wins_and_progress_is_shown(page: Page, served: Any)
     assert page.state()["colorBy"] == "obs:quarter"
     assert page.texts("h2")[0] == "quarter"
     assert page.texts(".color-bar") == []
-    assert page.choose("#color", "score")["colorBy"] == "obs:score"
+    assert page.color_by("score")["colorBy"] == "obs:score"
 
 
 def test_broken_file_is_an_error_until_a_retry_succeeds(
@@ -84,8 +82,7 @@ def test_broken_file_is_an_error_until_a_retry_succeeds(
     page.open(serve(folder), "d=2&labels=0")
     before, entries = page.picture(), page.texts("#legend *")
     for key, word in cases.items():
-        gene = key == "Gene3"
-        state = page.press_keys("#gene", key, Keys.ENTER) if gene else page.choose("#color", key)
+        state = page.color_by(key)
         assert not state["ready"]
         path = paths[key].relative_to(folder).as_posix()
         assert state["error"]["path"] == path
@@ -100,7 +97,7 @@ def test_broken_file_is_an_error_until_a_retry_succeeds(
     touch_identity(folder)
     retry_until_loaded(page)
     assert page.state()["colorBy"] == "gene:Gene3"
-    assert page.choose("#color", "score")["colorBy"] == "obs:score"
+    assert page.color_by("score")["colorBy"] == "obs:score"
 
 
 def touch_identity(folder: Path) -> None:

@@ -57,7 +57,7 @@ def test_cells_have_the_colors_of_the_legend(page: Page, served: Any) -> None:
     assert sum(found[tuple(color)] for color in swatches.tolist()) > CELLS * 25
     assert found[page.background()] > image.shape[0] * image.shape[1] - CELLS * 60
 
-    state = page.choose("#color", "None")
+    state = page.color_by("None")
     assert (state["colorBy"], state["drawn"]) == (None, CELLS)
     assert page.texts("#legend *") == []
     plain = np.unique(pixels_at(page.picture(), places), axis=0)
@@ -201,7 +201,7 @@ def test_high_values_are_drawn_over_low_and_missing_ones(
         colors = page.color_counts()
         assert grey not in colors
         assert colors[seen] > 300
-        page.choose("#color", "value")
+        page.color_by("value")
         assert grey not in page.color_counts()
         page.show_dimension(2)
         found = pixels_at(page.picture(), page.cell_pixels())
@@ -245,11 +245,11 @@ def test_outlier_filter_hides_the_farthest_cells_of_each_category(page: Page, se
     page.entry("b").click()  # together with what is hidden
     shown &= codes() != 1
     assert page.state()["drawn"] == shown.sum()
-    page.choose("#color", "quarter")  # each field has a filter of its own; all of them stay
+    page.color_by("quarter")  # each field has a filter of its own; all of them stay
     assert page.state()["drawn"] == shown.sum()
     assert page.find("#outliers").get_attribute("value") == "1"
-    page.choose("#color", "the group (x)")
+    page.color_by("the group (x)")
     assert page.state()["drawn"] == shown.sum()
     assert page.find("#outliers").get_attribute("value") == "0.8"
-    page.choose("#color", "score")
+    page.color_by("score")
     assert page.driver.find_elements("css selector", "#outliers") == []

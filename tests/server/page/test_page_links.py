@@ -91,7 +91,7 @@ def test_copied_link_shows_the_same_view(page: Page, serve: Any, all_exports: Pa
 
     page.click("#clear-selection")
     page.show_dimension(3)
-    page.choose("#color", "score")
+    page.color_by("score")
     page.press_keys("#log", Keys.SPACE)
     page.choose("#map", "cividis")
     page.press_keys(".handle:nth-of-type(1)", Keys.PAGE_UP)

@@ -41,7 +41,7 @@ def test_labels_are_at_the_centroids(page: Page, served: Any) -> None:
     for dimension in (1, 3):
         page.show_dimension(dimension)
         assert page.js("return cellucid.labels") >= 1
-    page.choose("#color", "score")
+    page.color_by("score")
     assert page.js("return cellucid.labels") == 0
 
 

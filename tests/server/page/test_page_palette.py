@@ -31,7 +31,7 @@ def test_colors_are_of_the_user_else_of_the_file_else_of_the_table(
     table = [tuple(map(int, shade)) for shade in category_shades(40)]
 
     def seen(key: str, names: list[str], colors: list[Color]) -> None:
-        page.choose("#color", key)
+        page.color_by(key)
         assert [page.swatch(name) for name in names] == colors
         known = codes(key)
         places, image = page.cell_pixels()[known >= 0], page.picture()

@@ -69,7 +69,7 @@ def test_saved_picture_is_the_screen_at_any_scale(page: Page, served: Any, tmp_p
     bar = np.abs(right.astype(int) - (183, 55, 121)).max(axis=2) <= 4
     columns = np.flatnonzero(bar.any(axis=0))
     assert columns.mean() == pytest.approx(LEGEND, abs=4), "the middle of the bar is in the middle"
-    page.choose("#color", "None")
+    page.color_by("None")
     assert saved("uint16.png", 1).shape == (height, width, 3)
 
 

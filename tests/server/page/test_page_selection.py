@@ -83,7 +83,7 @@ def test_lasso_selects_the_cells_inside_the_outline(
     assert within(places, second).sum() > 5
     both = inside | within(places, second)
     chosen(both)
-    page.choose("#color", GROUP)
+    page.color_by(GROUP)
     page.entry("b").click()  # what is hidden is not selected
     page.state()
     chosen(both & (known != "b"))

@@ -1,6 +1,7 @@
 // Reads one dataset of the server: manifests, points, fields, genes, edges and vectors.
 
 import { CategoricalColumn, ContinuousColumn, OutlierQuantiles } from "./columns.js";
+import { GeneNames } from "./gene-names.js";
 
 const EXTENSIONS = { uint8: "u8", uint16: "u16" };
 const MAX_CODE = { uint8: 254, uint16: 65534 };
@@ -105,6 +106,7 @@ export class Dataset {
     this.varManifest =
       hasGenes && (await reader.readJson("var_manifest.json").catch(ignoreNotFound));
     this.genes = byKey(this.varManifest?.fields);
+    this.geneNames = new GeneNames([...this.genes.keys()], this.varManifest?._symbols?.names ?? []);
   }
 
   hasColumn(columnId) {
@@ -120,7 +122,8 @@ export class Dataset {
     const categorical = kind === "obs" && this.categorical.get(key);
     if (categorical) return this.#readCategorical(reader, categorical);
     return kind === "gene"
-      ? this.#readContinuous(reader, this.varManifest._varSchema, this.genes.get(key))
+      ? this.#readContinuous(
+        reader, this.varManifest._varSchema, this.genes.get(key), this.geneNames.describe(key))
       : this.#readContinuous(
         reader, this.obsManifest._obsSchemas.continuous, this.continuous.get(key));
   }
@@ -147,12 +150,14 @@ export class Dataset {
     return Object.fromEntries(Object.entries(centroids).map(turn));
   }
 
-  async #readContinuous(reader, { pathPattern, dtype, quantized }, [key, lo, hi]) {
+  async #readContinuous(
+    reader, { pathPattern, dtype, quantized }, [key, lo, hi], name = key,
+  ) {
     const path = pathPattern.replace("{key}", fileNameOfKey(key));
     const codes = await reader.readArray(path, dtype, this.nCells);
     return quantized
-      ? ContinuousColumn.fromCodes(key, codes, MAX_CODE[dtype], lo, hi)
-      : ContinuousColumn.fromFloats(key, codes);
+      ? ContinuousColumn.fromCodes(name, codes, MAX_CODE[dtype], lo, hi)
+      : ContinuousColumn.fromFloats(name, codes);
   }
 
   /** Whether there are outlier quantiles: older exports have none. */

@@ -2,10 +2,9 @@
 
 import { changeDataset, changeView } from "../actions.js";
 import { canRedo, canUndo } from "../ask/history.js";
-import { splitColumnId } from "../data/dataset.js";
 import { $, createButton, createElement, formatCount } from "../dom.js";
 import { subscribe } from "../state.js";
-import { GeneInput } from "./gene-input.js";
+import { ColorSearch } from "./color-search.js";
 
 /** "a b" of the path "/a%20b/"; without decoding if it is not UTF-8. */
 function folderName(path) {
@@ -21,8 +20,9 @@ function folderName(path) {
 export class Controls {
   constructor(actions) {
     this.actions = actions;
-    const chooseGene = (name) => changeView({ color: `gene:${name}` });
-    this.geneInput = new GeneInput($("gene"), $("gene-matches"), chooseGene);
+    this.colorSearch = new ColorSearch($("color-control"), {
+      onChoose: (color) => changeView({ color }),
+    });
     this.#listenToViewControls();
     this.#listenToButtons();
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", actions.applyTheme);
@@ -39,7 +39,6 @@ export class Controls {
       this.#updateSliderValues();
       changeView({ opacity: Number($("opacity").value) });
     });
-    onChange("color", () => changeView({ color: $("color").value }));
     onChange("datasets", () => changeDataset($("datasets").value));
     onChange("labels", () => changeView({ labels: $("labels").checked }));
     onChange("show-context", () =>
@@ -101,8 +100,8 @@ export class Controls {
   }
 
   clear(datasetName) {
-    this.geneInput.names = [];
-    for (const id of ["dataset-counts", "dimensions", "color", "legend"]) $(id).replaceChildren();
+    this.colorSearch.clear();
+    for (const id of ["dataset-counts", "dimensions", "legend"]) $(id).replaceChildren();
     $("dataset-name").textContent = datasetName;
   }
 
@@ -123,17 +122,8 @@ export class Controls {
     $("vectors").replaceChildren(new Option("None", ""), ...options);
   }
 
-  showFields({ categorical, continuous, genes }) {
-    const createGroup = (label, keys) => {
-      const options = [...keys].map((key) => new Option(key, `obs:${key}`));
-      const group = createElement("optgroup", "", ...options);
-      return options.length ? [Object.assign(group, { label })] : [];
-    };
-    $("color").replaceChildren(new Option("None", ""),
-      ...createGroup("Categorical", categorical.keys()),
-      ...createGroup("Continuous", continuous.keys()));
-    this.geneInput.names = [...genes.keys()];
-    if (!genes.size) $("gene").placeholder = "no genes";
+  showFields(dataset) {
+    this.colorSearch.show(dataset);
   }
 
   /** Shows how many edges of a sample are drawn; null if there is no sample. */
@@ -148,7 +138,7 @@ export class Controls {
     for (const button of $("dimensions").children) {
       button.ariaPressed = String(Number(button.value) === d);
     }
-    this.#showColor(color);
+    this.colorSearch.value = color ?? "";
     $("size").value = size ?? this.actions.pointSize();
     $("opacity").value = opacity;
     $("labels").checked = labels;
@@ -160,20 +150,6 @@ export class Controls {
     $("vectors").value = vectors;
     $("theme").value = theme;
     this.#updateSliderValues();
-  }
-
-  /** Shows the column in the list of columns, to which genes are added when they are chosen. */
-  #showColor(color) {
-    const [kind, key] = splitColumnId(color ?? "");
-    if (kind === "gene") {
-      const group = $("gene-group") ?? createElement("optgroup");
-      $("color").append(Object.assign(group, { id: "gene-group", label: "Genes" }));
-      if (![...group.children].some(({ value }) => value === color)) {
-        group.append(new Option(key, color));
-      }
-    }
-    $("color").value = color ?? "";
-    $("gene").value = kind === "gene" ? key : "";
   }
 
   #updateSliderValues() {
