@@ -189,7 +189,10 @@ class Page:
 
     def change(self, change: dict[str, Any]) -> dict[str, float]:
         """Change which cells the view shows; milliseconds until the first frame and the last."""
-        return self.driver.execute_async_script(CHANGED, change)
+        found = self.driver.execute_async_script(CHANGED, change)
+        if "error" in found:
+            raise click.ClickException(f"the page says: {found['error']}")
+        return found
 
     def rest(self) -> dict[str, Any]:
         """Do nothing for a second; milliseconds between ticks, and the number of frames drawn."""
@@ -234,7 +237,9 @@ bench.switched.then((now) => bench.rested().then((whole) => setTimeout(() => don
 CHANGED = """
 const [change, done] = arguments;
 const page = document.querySelector("script[type=module]").src;
-import(new URL("actions.js", page)).then(({ changeView }) => {
+const actions = import(new URL("actions.js", page));
+actions.catch((error) => done({ error: String(error) }));
+actions.then(({ changeView }) => {
   const before = cellucid.drawn;
   bench.isShown = () => cellucid.drawn !== before;
   const began = performance.now();

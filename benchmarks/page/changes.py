@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import statistics
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,7 @@ from benchmarks.page.command import (
 )
 from benchmarks.serve.servers import find_free_port, running_server, serve_command
 
+ROOT = Path(__file__).parents[2]
 MAX_SHOWN_MS = 200
 THIS, BASELINE = "this page", "baseline"
 LASSO = {
@@ -94,9 +96,10 @@ def measure_filters(export: Path, dimension: int) -> dict[str, dict[str, float]]
 def opened(export: Path, checkout: Path | None, dimension: int) -> Iterator[tuple[Page, str]]:
     """Open the page of a checkout, of this one without, in a browser with an empty profile."""
     port = find_free_port()
-    own = {} if checkout is None else {"PYTHONPATH": str(checkout)}
+    words = serve_command(export.resolve(), port)[1:]
+    command = [sys.executable, "-m", "cellucid_dask", *words]  # that of the folder where it runs
     with (
-        running_server(serve_command(export, port), port, environment=own),
+        running_server(command, port, folder=checkout or ROOT),
         running_browser() as (driver, _),
     ):
         page, url = Page(driver), f"http://127.0.0.1:{port}/"

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -56,7 +56,7 @@ def running_server(
     command: list[str],
     port: int,
     path: str = "/dataset_identity.json",
-    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
 ) -> Iterator[tuple[psutil.Process, float]]:
     """Run a server; yield its process and the seconds until it sent its first `path`."""
     start = time.perf_counter()
@@ -64,7 +64,8 @@ def running_server(
         command,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        env={"PYTHONWARNINGS": "ignore", **os.environ, **(environment or {})},
+        env={"PYTHONWARNINGS": "ignore", **os.environ},
+        cwd=folder,
     )
     try:
         while not _has_response(port, path):
