@@ -76,7 +76,7 @@ export class Dataset {
   /**
    * Points between -1 and 1 with y pointing up, cell by cell.
    *
-   * @param {Reader} reader
+   * @param {import("./reader.js").Reader} reader
    * @param {Embedding | number} embedding a number stands for the default of this dimension
    * @returns {Promise<Float32Array>}
    */
