@@ -60,7 +60,7 @@ const check = () => {
   const state = window.cellucid;
   const rests = !state?.rests || state.rests();
   if (state && (state.ready || state.error) && rests) {
-    const { at, rests, labels, ...told } = state;
+    const { at, rests, labels, labelBoxes, ...told } = state;
     requestAnimationFrame(() => requestAnimationFrame(() => done(told)));
   } else if (Date.now() > ends) done(null); else setTimeout(check, 10);
 };

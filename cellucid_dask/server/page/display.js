@@ -17,7 +17,8 @@ import { showCategoryLegend } from "./panels/category-legend.js";
 import { showValueLegend } from "./panels/value-legend.js";
 import { createFlags } from "./plot/heights.js";
 import { Lasso } from "./plot/lasso.js";
-import { createArrows, drawArrows, drawLabels, drawOutline } from "./plot/overlay.js";
+import { Labels } from "./plot/labels.js";
+import { createArrows, drawArrows, drawOutline } from "./plot/overlay.js";
 import { project } from "./plot/projection.js";
 import { Scatter } from "./plot/scatter.js";
 import { addTooltip } from "./plot/tooltip.js";
@@ -27,7 +28,7 @@ import { isVisible, loaded, notify, published, view } from "./state.js";
 export class Display {
   colors = readThemeColors();
   #arrows = [];
-  #labels = [];
+  #labels = new Labels();
   #filtersInLegend = null; // as the legend shows them
 
   constructor(actions) {
@@ -57,7 +58,7 @@ export class Display {
   clear() {
     this.scatter.setPoints(new Float32Array(0), 2);
     Object.assign(this.scatter, { codes: null, flags: null, edges: null });
-    this.#arrows = this.#labels = [];
+    this.#arrows = [];
     this.scatter.draw();
   }
 
@@ -65,6 +66,7 @@ export class Display {
   updateColumn() {
     const { column, columnId } = loaded;
     published.colorBy = columnId || null;
+    if (column?.isCategorical) loaded.labelColumn = column;
     this.scatter.codes = column?.codes ?? null;
     this.updateLegend();
     this.updateCells();
@@ -136,9 +138,9 @@ export class Display {
   /** Updates colors, sizes and labels; the cells that are visible stay the same. */
   updateAppearance() {
     const { scatter, colors } = this;
-    this.#labels = this.#visibleLabels();
     Object.assign(scatter.appearance, cellAppearance(loaded.column, view, colors));
     scatter.appearance.pointSize = this.pointSize;
+    this.#updateLabels();
     scatter.palette = columnPalette(loaded.column, view, colors);
     scatter.draw();
   }
@@ -173,22 +175,22 @@ export class Display {
     const [text, background, accent] =
       ["text", "canvas", "accent"].map((name) => cssColor(colors[name]));
     if (this.#arrows.length) drawArrows(context, camera, this.#arrows, { text, background });
-    published.labels = drawLabels(context, camera, this.#labels, { text, background });
+    published.labelBoxes = this.#labels.draw(context, camera, { text, background });
+    published.labels = published.labelBoxes.length;
     if (lasso?.outline.length > 1) drawOutline(context, camera, lasso.outline, { accent });
   }
 
-  /** [{text, position}] of the categories that are not hidden, the largest first. */
-  #visibleLabels() {
-    const { column, dimension } = loaded;
-    if (!view.labels || !column?.isCategorical) return [];
-    const hidden = this.#hiddenCodes();
-    const codes = new Map(column.names.map((name, code) => [name, code]));
-    return (column.centroids[dimension] ?? [])
-      .filter(({ category }) => !hidden.has(codes.get(category)))
-      .sort((a, b) => b.n_points - a.n_points)
-      .map(({ category, position }) => ({
-        text: category, position: dimension === 1 ? [position[0], 0.15] : position,
-      }));
+  /** Labels are of the column, and when it has values, of the last one that had categories. */
+  #updateLabels() {
+    const { labelColumn, column, dimension } = loaded;
+    const { points, width, arrays, appearance } = this.scatter;
+    const embedding = { points, width, dimension };
+    this.#labels.update(
+      view.labels && column ? labelColumn : null, embedding, arrays.flags, appearance.showsContext);
+    const note = $("labels-note");
+    if (!note) return;
+    note.hidden = !this.#labels.isMixed;
+    note.textContent = `Labels are off: the categories of ${labelColumn?.key} overlap.`;
   }
 
   #hiddenCodes() {

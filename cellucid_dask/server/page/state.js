@@ -22,6 +22,8 @@ const NOTHING_LOADED = {
   columnId: null,
   /** The column that colors the cells. */
   column: null,
+  /** The last column that had categories: labels are of it. */
+  labelColumn: null,
   vectors: null,
   edges: null,
   /** @type {Uint8Array | null} A byte per cell, 1 if it is selected; null without a selection. */

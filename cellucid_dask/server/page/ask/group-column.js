@@ -19,5 +19,5 @@ export function createGroupColumn(sources) {
   });
   const [names, colors] = [groups.map(({ name }) => name), groups.map(({ color }) => color)];
   return new CategoricalColumn(
-    "Groups", names, codes, MAX_GROUPS, {}, colors, "in no group");
+    "Groups", names, codes, MAX_GROUPS, colors, "in no group");
 }

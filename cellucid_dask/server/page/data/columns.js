@@ -9,13 +9,19 @@ const SMALLEST = 1e-38; // of which a logarithm is taken; the range of a link ma
 export class CategoricalColumn {
   isCategorical = true;
 
-  constructor(key, names, codes, missingCode, centroids, fileColors, missingName = "missing") {
+  /**
+   * @param {string} key
+   * @param {string[]} names of the categories by code
+   * @param {Codes} codes of all cells
+   * @param {number} missingCode
+   * @param {string[]} [fileColors] "#rrggbb" by code, if the file has colors for them
+   * @param {string} [missingName] of cells without a category
+   */
+  constructor(key, names, codes, missingCode, fileColors, missingName = "missing") {
     this.key = key;
     this.names = names;
     this.codes = codes;
     this.missingCode = missingCode;
-    this.centroids = centroids;
-    /** @type {string[] | undefined} "#rrggbb" by code, if the file has colors for it */
     this.fileColors = fileColors;
     this.missingName = missingName;
     const counts = new Uint32Array(missingCode + 1);

@@ -128,26 +128,12 @@ export class Dataset {
         reader, this.obsManifest._obsSchemas.continuous, this.continuous.get(key));
   }
 
-  async #readCategorical(reader, [key, names, dtype, missingCode, centroids]) {
+  async #readCategorical(reader, [key, names, dtype, missingCode]) {
     const pattern = this.obsManifest._obsSchemas.categorical.codesPathPattern;
     const path = pattern.replace("{key}", fileNameOfKey(key)).replace("{ext}", EXTENSIONS[dtype]);
     const codes = await reader.readArray(path, dtype, this.nCells);
     const fileColors = this.obsManifest._categoryColors?.[key];
-    const turned = this.#turnUp(centroids ?? {});
-    return new CategoricalColumn(key, names, codes, missingCode, turned, fileColors);
-  }
-
-  /** Centroids with y pointing up, as the points. */
-  #turnUp(centroids) {
-    const turn = ([d, entries]) => {
-      if (!this.findEmbedding("", Number(d))?.yDown) return [d, entries];
-      const turned = entries.map((entry) => {
-        const [x, y, ...rest] = entry.position;
-        return { ...entry, position: [x, -y, ...rest] };
-      });
-      return [d, turned];
-    };
-    return Object.fromEntries(Object.entries(centroids).map(turn));
+    return new CategoricalColumn(key, names, codes, missingCode, fileColors);
   }
 
   async #readContinuous(

@@ -53,6 +53,7 @@ export function showCategoryLegend(
     ...(categories.length >= MIN_FOR_SEARCH ? [createSearchBox(listMatches)] : []),
     list,
     note,
+    Object.assign(createElement("p", "note"), { id: "labels-note", hidden: true }),
     ...(onQuantileChange ? [createOutlierSlider(quantile, onQuantileChange)] : []),
   );
   listMatches("");

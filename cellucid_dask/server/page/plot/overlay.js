@@ -1,48 +1,15 @@
-// What is drawn over the cells with a 2D context: arrows, labels and the outline of a lasso.
+// What is drawn over the cells with a 2D context: arrows and the outline of a lasso.
 //
 // All functions draw in CSS pixels; for a picture the caller scales the context.
 
 import { project } from "./projection.js";
 
-const MAX_LABELS = 3000;
 const BINS_PER_SIDE = { 1: 90, 2: 42, 3: 16 }; // by dimension; an arrow is the mean of a bin
-const FONT = '600 12px system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif';
 
 const toPixel = (camera, position) => {
   const [x, y] = project(position, camera);
   return camera.toPixel(x, y);
 };
-
-/**
- * Draws labels [{text, position}], the most important first; leaves out one that would overlap.
- *
- * Returns how many are drawn. `text` and `background` are CSS colors.
- */
-export function drawLabels(context, camera, labels, { text, background }) {
-  const [width, height] = camera.canvasSize;
-  const boxes = []; // of the labels that are drawn
-  context.font = FONT;
-  context.textAlign = "center";
-  context.textBaseline = "middle";
-  context.lineJoin = "round";
-  context.lineWidth = 3.5;
-  for (const { text: name, position } of labels.slice(0, MAX_LABELS)) {
-    const [x, y] = toPixel(camera, position);
-    if (x < 0 || y < 0 || x > width || y > height) continue;
-    const label = name.length > 32 ? `${name.slice(0, 31)}…` : name;
-    const halfWidth = context.measureText(label).width / 2 + 2;
-    const box = [x - halfWidth, y - 8, x + halfWidth, y + 8];
-    const overlaps = (other) => box[0] <= other[2] && box[2] >= other[0]
-      && box[1] <= other[3] && box[3] >= other[1];
-    if (boxes.some(overlaps)) continue;
-    boxes.push(box);
-    context.strokeStyle = background;
-    context.strokeText(label, x, y);
-    context.fillStyle = text;
-    context.fillText(label, x, y);
-  }
-  return boxes.length;
-}
 
 /**
  * Arrows of a vector field [{from, to}], in units of the embedding.

@@ -1,0 +1,155 @@
+// The labels of categories, drawn over the cells with a 2D context, in CSS pixels.
+
+import { doCategoriesOverlap, findCenters } from "./label-centers.js";
+import { LINE_HEIGHT, placeLabels } from "./label-layout.js";
+import { project } from "./projection.js";
+
+/**
+ * @typedef {import("./label-centers.js").Center} Center
+ * @typedef {import("./label-centers.js").Embedding} Embedding
+ * @typedef {import("../data/columns.js").CategoricalColumn} CategoricalColumn
+ * @typedef {import("./camera.js").Camera} Camera
+ * @typedef {{ code: number, text: string, x: number, y: number, opacity: number, lines: string[],
+ *   box: number[], hasLeader: boolean }} DrawnLabel
+ *   (x, y): the center of the category; box: left, top, right, bottom
+ */
+
+const FONT = '600 12px system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif';
+const FADED_OPACITY = 0.4;
+const DOT_RADIUS = 1.5;
+/** @type {Map<string, number>} widths of lines, which take long to measure */
+const widths = new Map();
+
+/** The labels of the categories of one column. */
+export class Labels {
+  /** Whether there are none because the categories of the column lie on each other. */
+  isMixed = false;
+  /** @type {Center[]} */
+  #centers = [];
+  /** @type {string[]} */
+  #names = [];
+  /** @type {unknown[]} what the centers were computed from */
+  #inputs = [];
+  /** @type {unknown[]} what `#overlap` was computed from */
+  #overlapInputs = [];
+  #overlap = false;
+
+  /**
+   * Finds the centers of the categories of a column; null for no labels.
+   *
+   * @param {CategoricalColumn | null} column
+   * @param {Embedding} embedding
+   * @param {Uint8Array | null} flags of the cells, as in heights.js; null if all are visible
+   * @param {boolean} showsContext whether cells that are filtered out are drawn
+   */
+  update(column, embedding, flags, showsContext) {
+    const inputs = [column, embedding.points, flags, showsContext];
+    if (inputs.every((input, i) => input === this.#inputs[i])) return;
+    this.#inputs = inputs;
+    this.#names = column ? column.names : [];
+    const centers = column ? findCenters(column, embedding, flags, showsContext) : [];
+    const visible = centers.filter(({ isFaded }) => !isFaded);
+    const overlap = column && this.#hasOverlap(column, embedding);
+    this.isMixed = overlap && visible.length > 1;
+    this.#centers = overlap ? visible : centers;
+    if (this.isMixed) this.#centers = [];
+  }
+
+  /**
+   * @param {CategoricalColumn} column
+   * @param {Embedding} embedding
+   */
+  #hasOverlap(column, embedding) {
+    const inputs = [column, embedding.points];
+    if (!inputs.every((input, i) => input === this.#overlapInputs[i])) {
+      this.#overlapInputs = inputs;
+      this.#overlap = doCategoriesOverlap(column, embedding);
+    }
+    return this.#overlap;
+  }
+
+  /**
+   * Draws the labels for which there is room, and returns them.
+   *
+   * @param {CanvasRenderingContext2D} context
+   * @param {Camera} camera
+   * @param {{ text: string, background: string }} colors CSS colors
+   * @returns {DrawnLabel[]}
+   */
+  draw(context, camera, colors) {
+    context.font = FONT;
+    context.textAlign = "center";
+    context.textBaseline = "middle";
+    context.lineJoin = "round";
+    const labels = this.#centers.map(({ code, position, isFaded }) => {
+      const [right, up] = project(position, camera);
+      const [x, y] = camera.toPixel(right, up);
+      return { code, text: this.#names[code], x, y, opacity: isFaded ? FADED_OPACITY : 1 };
+    });
+    const placed = placeLabels(labels, camera.canvasSize, (line) => measure(context, line));
+    for (const { index, box, hasLeader } of placed) {
+      context.globalAlpha = labels[index].opacity;
+      if (hasLeader) drawLeader(context, labels[index], box, colors);
+    }
+    for (const { index, lines, box } of placed) {
+      context.globalAlpha = labels[index].opacity;
+      drawLines(context, lines, box, colors);
+    }
+    context.globalAlpha = 1;
+    return placed.map(({ index, ...place }) => ({ ...labels[index], ...place }));
+  }
+}
+
+/**
+ * Width of a line of text in the font of the labels.
+ *
+ * @param {CanvasRenderingContext2D} context
+ * @param {string} line
+ */
+function measure(context, line) {
+  let width = widths.get(line);
+  if (width === undefined) widths.set(line, width = context.measureText(line).width);
+  return width;
+}
+
+/**
+ * Draws a line from the center of a category to its label beside it.
+ *
+ * @param {CanvasRenderingContext2D} context
+ * @param {{ x: number, y: number }} center
+ * @param {number[]} box
+ * @param {{ text: string, background: string }} colors
+ */
+function drawLeader(context, { x, y }, [left, top, right, bottom], { text, background }) {
+  const end = [Math.max(left, Math.min(right, x)), Math.max(top, Math.min(bottom, y))];
+  const line = new Path2D();
+  line.moveTo(x, y);
+  line.lineTo(end[0], end[1]);
+  const dot = new Path2D();
+  dot.arc(x, y, DOT_RADIUS, 0, 2 * Math.PI);
+  for (const [color, width] of /** @type {[string, number][]} */ ([[background, 3], [text, 1]])) {
+    context.strokeStyle = context.fillStyle = color;
+    context.lineWidth = width;
+    context.stroke(line);
+    context.stroke(dot);
+  }
+  context.fill(dot);
+}
+
+/**
+ * Draws the lines of a label, with a rim in the color of the background.
+ *
+ * @param {CanvasRenderingContext2D} context
+ * @param {string[]} lines
+ * @param {number[]} box
+ * @param {{ text: string, background: string }} colors
+ */
+function drawLines(context, lines, [left, top, right], { text, background }) {
+  context.strokeStyle = background;
+  context.fillStyle = text;
+  context.lineWidth = 3.5;
+  const x = (left + right) / 2;
+  const heights = lines.map((_, i) => top + (i + 0.5) * LINE_HEIGHT);
+  lines.forEach((line, i) => context.strokeText(line, x, heights[i]));
+  lines.forEach((line, i) => context.fillText(line, x, heights[i]));
+}
