@@ -11,10 +11,11 @@ import {
 import { cssColor } from "./color/rgb.js";
 import { splitColumnId } from "./data/dataset.js";
 import { areSourcesLoaded, createSources } from "./data/sources.js";
-import { $ } from "./dom.js";
+import { $, formatCount } from "./dom.js";
 import { createPicture } from "./figure/picture.js";
 import { showCategoryLegend } from "./panels/category-legend.js";
 import { showValueLegend } from "./panels/value-legend.js";
+import { Fitting } from "./plot/fitting.js";
 import { createFlags } from "./plot/heights.js";
 import { Lasso } from "./plot/lasso.js";
 import { Labels } from "./plot/labels.js";
@@ -30,11 +31,13 @@ export class Display {
   #arrows = [];
   #labels = new Labels();
   #filtersInLegend = null; // as the legend shows them
+  #isOpening = false; // whether the first view waits for filters and panels
 
   constructor(actions) {
     this.actions = actions;
     this.overlay = $("overlay").getContext("2d");
     this.scatter = new Scatter($("cells"), () => this.#onPictureStart());
+    this.fitting = new Fitting(this.scatter, $("stray-cells"));
     this.lasso = new Lasso(this.scatter, {
       onChange: () => this.scatter.draw(), onComplete: actions.addLasso,
     });
@@ -60,6 +63,20 @@ export class Display {
     Object.assign(this.scatter, { codes: null, flags: null, edges: null });
     this.#arrows = [];
     this.scatter.draw();
+  }
+
+  /** Shows (n, dimension) points from the viewpoint of the view. */
+  showPoints(points, dimension) {
+    this.scatter.setPoints(points, dimension);
+    this.fitting.updateScale();
+    this.#isOpening = true;
+    this.scatter.camera.viewpoint = view.at;
+    this.updateCells();
+  }
+
+  /** From now on the view stays where it is when other cells are visible. */
+  finishOpening() {
+    this.#isOpening = false;
   }
 
   /** Sends the column to the graphics card, and shows its legend. */
@@ -124,7 +141,10 @@ export class Display {
     if (pairs) scatter.appearance.edge = edgeColor(pairs.length / 2, this.colors);
     this.updateAppearance();
     this.actions.onCellsUpdated(pairs && pairs.length / 2);
+    $("fit-visible").disabled = !loaded.visible;
+    $("zoom-selection").disabled = !loaded.selectionMask;
     notify("cells");
+    if (this.#isOpening && scatter.camera.isAtStart) scatter.camera.reset();
   }
 
   /** Finds the cells that pass the filters, and the selected ones of them. */
@@ -167,7 +187,20 @@ export class Display {
     overlay.globalCompositeOperation = "source-over";
     overlay.scale(ratio, ratio);
     this.#drawOverlay(overlay);
+    this.#showStrayCount();
     this.actions.onPictureStart();
+  }
+
+  /** Says how many cells the fitted view leaves out, until the user moves. */
+  #showStrayCount() {
+    const { camera } = this.scatter;
+    const n = camera.isFitted ? camera.fitted.strayCount : 0;
+    loaded.strayCells = published.strayCells = n;
+    $("stray-cells").hidden = !n;
+    if (!n) return;
+    const isOne = n === 1;
+    $("stray-cells").firstElementChild.textContent =
+      `${formatCount(n)} cell${isOne ? "" : "s"} far outside ${isOne ? "is" : "are"} not in view.`;
   }
 
   #drawOverlay(context) {

@@ -150,9 +150,7 @@ async function loadPoints(reader, { display }) {
   reader.signal.throwIfAborted();
   published.dimension = d;
   Object.assign(loaded, { dimension: d, embedding, vectors: null });
-  display.scatter.setPoints(points, d);
-  display.scatter.camera.viewpoint = view.at;
-  display.updateCells(); // before the fields, which may take a while with live data
+  display.showPoints(points, d); // before the fields, which may take a while with live data
 }
 
 /** Runs while the points load; waits for the list of genes only if the column is a gene. */

@@ -38,6 +38,7 @@ async function refresh({ isRetry = false } = {}) {
     if (signal.aborted) return;
     shownView = { ...view };
     failedView = null;
+    display.finishOpening();
     published.ready = true;
     showCellStatus();
     updateLink();
@@ -159,6 +160,9 @@ const controls = new Controls({
     return copyLink();
   },
   resetCamera: () => display?.scatter.camera.reset(),
+  fitVisible: () => display?.fitting.fitVisible(),
+  zoomToSelection: () => display?.fitting.zoomToSelection(),
+  showStrayCells: () => display?.fitting.showStrayCells(),
   toggleLasso: () => display && (display.lasso.isActive = !display.lasso.isActive),
   pointSize: () => display?.pointSize ?? DEFAULT_POINT_SIZE,
 });

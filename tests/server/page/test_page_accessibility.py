@@ -151,7 +151,8 @@ def test_every_control_has_a_name_and_a_tab_stop(page: Page, served: Any) -> Non
             expected += ["Reset to the whole range", "handle", "handle", "log", "map"]
         else:
             expected += ["Show all", "Hide all", "ä/1", "outliers"]
-        expected += ["cells", "lasso", "reset", "save-picture", "picture-scale", "display-button"]
+        fits = ["reset", "zoom-selection"] if "lasso" in link else ["reset"]
+        expected += ["cells", "lasso", *fits, "save-picture", "picture-scale", "display-button"]
         if "lasso" in link:
             expected += ["download-rows", "clear-selection", "count-by", "category-counts"]
         assert [re.sub("^handle.*", "handle", stop) for stop in stops] == expected

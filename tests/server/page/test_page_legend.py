@@ -39,6 +39,7 @@ def test_cells_have_the_colors_of_the_legend(page: Page, served: Any) -> None:
         "colorBy": "obs:the group (x)",
         "dataset": "uint8",
         "dimension": 2,
+        "strayCells": 0,
     }
     assert page.texts("h1") == ["Atlas uint8"]
     assert page.texts("#dataset-counts") == [f"{CELLS} cells · 30 genes"]

@@ -56,6 +56,9 @@ export class Controls {
       $("lasso").ariaPressed = String(Boolean(actions.toggleLasso()));
     });
     onClick($("reset"), actions.resetCamera);
+    onClick($("fit-visible"), actions.fitVisible);
+    onClick($("zoom-selection"), actions.zoomToSelection);
+    onClick($("stray-cells").lastElementChild, actions.showStrayCells);
     onClick($("copy-link"), actions.copyLink);
     onClick($("save-picture"), actions.savePicture);
     onClick($("undo"), actions.undo);

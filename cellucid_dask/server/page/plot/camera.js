@@ -3,29 +3,41 @@
 // "Plane" coordinates are those of the embedding after rotation and perspective, before center and
 // zoom. A viewpoint or an outline in plane coordinates is the same in a window of any size.
 
-export const EYE_DISTANCE = 3.5; // of the eye from the origin in 3D, in units of the embedding
+import { EYE_DISTANCE, project, rotationMatrix } from "./projection.js";
+
+export const ZOOM_LIMITS = [0.2, 2000];
+export const START_ROTATION = { yaw: 0.5, pitch: 0.4 };
 const MOVE_KEYS = {
   ArrowLeft: [-30, 0], ArrowRight: [30, 0], ArrowUp: [0, -30], ArrowDown: [0, 30],
 };
 const ZOOM_KEYS = { "+": 1.25, "=": 1.25, "-": 0.8 };
-const START = { zoom: 1, center: [0, 0], yaw: 0.5, pitch: 0.4 };
+const [MIN_ZOOM, MAX_ZOOM] = ZOOM_LIMITS;
 
-/** Rotation of x, y, z (z is up) to right, up and towards the eye: a mat3 in column-major order. */
-export function rotationMatrix(dimension, yaw, pitch) {
-  if (dimension < 3) return [1, 0, 0, 0, 1, 0, 0, 0, 1];
-  const [cosYaw, sinYaw] = [Math.cos(yaw), Math.sin(yaw)];
-  const [cosPitch, sinPitch] = [Math.cos(pitch), Math.sin(pitch)];
-  return [
-    cosYaw, sinYaw * sinPitch, -sinYaw * cosPitch,
-    -sinYaw, cosYaw * sinPitch, -cosYaw * cosPitch,
-    0, cosPitch, sinPitch,
-  ];
+/**
+ * CSS pixels of a plane unit at zoom 1, so that -1 to 1 fits into the canvas.
+ *
+ * @param {number} dimension
+ * @param {[width: number, height: number]} canvasSize
+ */
+export function pixelsPerUnit(dimension, canvasSize) {
+  const side = dimension === 1 ? canvasSize[0] : Math.min(...canvasSize);
+  const share = dimension === 3 ? 0.78 : 0.94; // perspective enlarges what is near
+  return (share * side) / 2;
 }
+
+/** @typedef {import("./fitting.js").FittedView} FittedView */
 
 /** A camera that listens to the pointers, the wheel and the keys of a canvas. */
 export class Camera {
   dimension = 2;
   isDragEnabled = true; // false while the lasso uses the pointer
+  usualZoom = 1; // at which cells have their usual size
+  bandScale = 1; // height of the band of cells in 1D
+  pivot = [0, 0, 0]; // position of the embedding around which it rotates in 3D
+  /** @type {() => FittedView} */
+  findStart = () => ({ center: [0, 0], zoom: 1, ...START_ROTATION, isStart: true });
+  /** @type {FittedView} */
+  fitted = null; // the last view that was fitted to cells
   #pointers = new Map();
 
   constructor(canvas, onChange) {
@@ -35,24 +47,58 @@ export class Camera {
     this.#listen();
   }
 
+  /** Goes to the first view. */
   reset() {
-    this.set({});
+    this.fit(this.findStart());
   }
 
-  /** Center x and y, zoom, and in 3D yaw and pitch, as an array; null at the start. */
+  /**
+   * Goes to a view that is fitted to cells.
+   *
+   * @param {FittedView} view
+   */
+  fit(view) {
+    this.fitted = view;
+    this.#set(view);
+  }
+
+  /** Whether the user has not moved since the last fit. */
+  get isFitted() {
+    return this.fitted !== null && this.#isAt(this.fitted);
+  }
+
+  /** Whether the user has not moved since the first view. */
+  get isAtStart() {
+    return this.isFitted && Boolean(this.fitted.isStart);
+  }
+
+  /**
+   * Center x and y, zoom, and in 3D yaw and pitch, as an array; null for the first view.
+   *
+   * It is not null if the first view would be another one now, for example of other cells.
+   */
   get viewpoint() {
+    if (this.isAtStart && this.#isAt(this.findStart())) return null;
     const { center, zoom, yaw, pitch } = this;
-    const viewpoint = [...center, zoom, ...(this.dimension === 3 ? [yaw, pitch] : [])];
-    const start = [...START.center, START.zoom, START.yaw, START.pitch];
-    return viewpoint.every((x, i) => x === start[i]) ? null : viewpoint;
+    return [...center, zoom, ...(this.dimension === 3 ? [yaw, pitch] : [])];
   }
 
   set viewpoint(viewpoint) {
-    const [x = 0, y = 0, zoom, yaw, pitch] = viewpoint ?? [];
-    this.set({ center: [x, y], zoom, yaw, pitch });
+    this.fitted = null;
+    if (!viewpoint) {
+      this.reset();
+      return;
+    }
+    const [x, y, zoom, yaw = START_ROTATION.yaw, pitch = START_ROTATION.pitch] = viewpoint;
+    this.#set({ center: [x, y], zoom, yaw, pitch });
   }
 
-  set({ center = START.center, zoom = START.zoom, yaw = START.yaw, pitch = START.pitch }) {
+  #isAt({ center, zoom, yaw, pitch }) {
+    const isSamePlace = center.every((x, i) => x === this.center[i]) && zoom === this.zoom;
+    return isSamePlace && (this.dimension < 3 || (yaw === this.yaw && pitch === this.pitch));
+  }
+
+  #set({ center, zoom, yaw, pitch }) {
     this.center = center;
     this.zoom = zoom;
     this.yaw = yaw;
@@ -60,7 +106,11 @@ export class Camera {
     this.onChange();
   }
 
-  /** Width and height of the canvas in CSS pixels. */
+  /**
+   * Width and height of the canvas in CSS pixels.
+   *
+   * @returns {[width: number, height: number]}
+   */
   get canvasSize() {
     return [Math.max(1, this.canvas.clientWidth), Math.max(1, this.canvas.clientHeight)];
   }
@@ -74,11 +124,16 @@ export class Camera {
     return this.dimension === 3 ? EYE_DISTANCE : 0;
   }
 
-  /** Clip units per plane unit, so that -1 to 1 fits into the canvas. */
+  /** Clip units per plane unit. */
   get scale() {
-    const side = this.dimension === 1 ? this.canvasSize[0] : Math.min(...this.canvasSize);
-    const share = this.dimension === 3 ? 0.78 : 0.94; // perspective enlarges what is near
-    return this.canvasSize.map((length) => (share * this.zoom * side) / length);
+    const { canvasSize: [width, height], dimension, zoom, bandScale } = this;
+    const diameter = 2 * zoom * pixelsPerUnit(dimension, [width, height]);
+    return [diameter / width, (diameter * (dimension === 1 ? bandScale : 1)) / height];
+  }
+
+  /** Zoom relative to that at which cells have their usual size. */
+  get relativeZoom() {
+    return this.zoom / this.usualZoom;
   }
 
   get pan() {
@@ -104,8 +159,11 @@ export class Camera {
   /** Moves by CSS pixels; in 3D this rotates, unless `panOnly`. */
   move(dx, dy, panOnly) {
     if (this.dimension === 3 && !panOnly) {
+      const before = project(this.pivot, this);
       this.yaw += dx / 150;
       this.pitch = Math.min(Math.PI / 2, Math.max(-Math.PI / 2, this.pitch + dy / 150));
+      const after = project(this.pivot, this);
+      this.center = this.center.map((x, i) => x + after[i] - before[i]);
     } else {
       const [[width, height], scale] = [this.canvasSize, this.scale];
       const [x, y] = this.center;
@@ -117,7 +175,7 @@ export class Camera {
   /** Zooms around the CSS pixel (x, y) of the canvas: what is there stays there. */
   zoomAt(factor, x, y) {
     const before = this.toPlane(x, y);
-    this.zoom = Math.min(2000, Math.max(0.2, this.zoom * factor));
+    this.zoom = Math.min(MAX_ZOOM, Math.max(MIN_ZOOM, this.zoom * factor));
     const after = this.toPlane(x, y);
     this.center = this.center.map((center, i) => center + before[i] - after[i]);
     this.onChange();

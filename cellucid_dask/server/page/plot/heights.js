@@ -7,7 +7,7 @@
 export const VALUE_BANDS = 16; // of the color scale in 3D
 const HIDDEN = -1;
 const [CONTEXT, FADED, MISSING, TOP] = [0, 1, 2, 4];
-export const [FILTERED_OUT_BIT, FADED_BIT] = [1, 2];
+export const [FILTERED_OUT_BIT, FADED_BIT] = [1, 2]; // of flags
 
 /** @typedef {import("./renderer.js").Appearance} Appearance */
 /** @typedef {import("../data/columns.js").Codes} Codes */

@@ -2,12 +2,29 @@
 // cell is under the pointer, which cells are inside an outline. Each answer goes through all cells,
 // which takes about as long as a frame and needs no memory.
 
-import { EYE_DISTANCE, rotationMatrix } from "./camera.js";
+export const EYE_DISTANCE = 3.5; // of the eye from the origin in 3D, in units of the embedding
+
+/** Rotation of x, y, z (z is up) to right, up and towards the eye: a mat3 in column-major order. */
+export function rotationMatrix(dimension, yaw, pitch) {
+  if (dimension < 3) return [1, 0, 0, 0, 1, 0, 0, 0, 1];
+  const [cosYaw, sinYaw] = [Math.cos(yaw), Math.sin(yaw)];
+  const [cosPitch, sinPitch] = [Math.cos(pitch), Math.sin(pitch)];
+  return [
+    cosYaw, sinYaw * sinPitch, -sinYaw * cosPitch,
+    -sinYaw, cosYaw * sinPitch, -cosYaw * cosPitch,
+    0, cosPitch, sinPitch,
+  ];
+}
 
 /**
  * Calls `visit(i, x, y, depth)` for every cell with its plane coordinates.
  *
- * points: (n, width) float32, width 2 or 3; depth is towards the eye, 0 in 1D and 2D.
+ * depth is towards the eye, 0 in 1D and 2D.
+ *
+ * @param {ArrayLike<number>} points (n, width)
+ * @param {number} width 2 or 3
+ * @param {{ yaw: number, pitch: number }} rotation
+ * @param {(i: number, x: number, y: number, depth: number) => void} visit
  */
 export function forEachProjected(points, width, { yaw, pitch }, visit) {
   const n = points.length / width;

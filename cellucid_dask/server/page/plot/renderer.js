@@ -81,7 +81,7 @@ export class Renderer {
 
   /** Diameter of a cell in pixels, before the perspective. */
   cellSize(pixelRatio) {
-    return this.appearance.pointSize * pixelRatio * this.camera.zoom ** 0.35;
+    return this.appearance.pointSize * pixelRatio * this.camera.relativeZoom ** 0.35;
   }
 
   /** Number of parts in which the cells are drawn. */

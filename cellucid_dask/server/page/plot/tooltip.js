@@ -1,8 +1,7 @@
 // The tooltip that says which cell is under the pointer, and its value.
 
-import { EYE_DISTANCE } from "./camera.js";
 import { $, formatCount } from "../dom.js";
-import { cellAt } from "./projection.js";
+import { cellAt, EYE_DISTANCE } from "./projection.js";
 
 const REST_MS = 30; // how long the pointer must rest before the page searches the cells
 const REACH = 4; // CSS pixels from the pointer to a cell that it does not touch
