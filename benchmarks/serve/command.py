@@ -1,4 +1,4 @@
-"""The commands ``serve load``, ``serve ready`` and ``serve first``."""
+"""The commands ``serve load``, ``serve ready``, ``serve first`` and ``serve colors``."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from benchmarks.serve.datasets import (
     require_wrk,
 )
 from benchmarks.serve.first import measure_first_responses
+from benchmarks.serve.first_colors import colors
 from benchmarks.serve.http_servers import http_servers
 from benchmarks.serve.load import HEADER, format_rows, format_runs, measure_servers
 from benchmarks.serve.ready_requests import CASES
@@ -48,6 +49,7 @@ def command() -> None:
 
 
 command.add_command(http_servers)
+command.add_command(colors)
 
 
 @command.command()
