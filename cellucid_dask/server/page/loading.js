@@ -8,7 +8,8 @@ import { Reader } from "./data/reader.js";
 import { areSourcesLoaded, clearSources, loadColumn, loadSources } from "./data/sources.js";
 import { $ } from "./dom.js";
 import { removeToken } from "./link/address.js";
-import { showNotice, showProgress } from "./messages.js";
+import { showNotice } from "./messages.js";
+import { showProgress } from "./progress.js";
 import { loaded, notify, published, resetLoaded, view, wantedEntry } from "./state.js";
 
 const ROOT = new URL("../../", import.meta.url); // this file is at _cellucid/page/loading.js
@@ -40,7 +41,8 @@ export function isViewLoaded() {
   const { dataset, dimension, embedding, columnId, vectors, edges } = loaded;
   return Boolean(loaded.entries && dataset && loaded.entry === wantedEntry() && loaded.hasFields
     && dimension === view.d && embedding === view.embedding && columnId === view.color
-    && areSourcesLoaded() && (vectors || !vectorField()) && (edges || !view.edges || !dataset.nEdges));
+    && areSourcesLoaded() && (vectors || !vectorField())
+    && (edges || !view.edges || dataset.nEdges === 0));
 }
 
 /** The vector field that the view wants and that the dimension has. */
@@ -101,9 +103,8 @@ async function loadDataset(reader, entry, ui) {
   clearSources();
   ui.display.clear();
   ui.controls.clear(entry.name);
-  const identity = await reader.readJson("dataset_identity.json");
+  const dataset = await Dataset.open(reader);
   reader.signal.throwIfAborted();
-  const dataset = new Dataset(identity);
   Object.assign(loaded, { dataset, entry, nVisible: dataset.nCells });
   showDataset(ui);
 }
@@ -261,7 +262,7 @@ async function loadVectors(reader, { display }) {
 
 async function loadEdges(reader, { display }) {
   const { dataset } = loaded;
-  if (!view.edges || loaded.edges || !dataset.nEdges) return;
+  if (!view.edges || loaded.edges || dataset.nEdges === 0) return;
   const edges = await dataset.readEdges(reader, MAX_EDGES);
   reader.signal.throwIfAborted();
   loaded.edges = edges;

@@ -6,24 +6,12 @@ import { published } from "./state.js";
 const MOVE = "drag to move, scroll to zoom";
 const HINTS = { 1: MOVE, 2: MOVE, 3: "drag to rotate, Shift-drag to move, scroll to zoom" };
 
-const formatMegabytes = (bytes) => (bytes / 1e6).toFixed(1);
-
 /** Says how many cells are visible, and how to move them. */
 export function showCellStatus() {
   const { drawn, nCells, dimension } = published;
   const part = drawn === nCells ? "" : `${formatCount(drawn)} of `;
   $("status").textContent =
     `${part}${formatCount(nCells)} cells in ${dimension}D · ${HINTS[dimension]}`;
-}
-
-/** Says which file is loading; with `waitSeconds` that the server is busy. */
-export function showProgress(path, received, total, waitSeconds = 0) {
-  const size = received > 1e6
-    ? ` ${formatMegabytes(received)} of ${formatMegabytes(total)} MB` : "";
-  $("status").textContent = waitSeconds
-    ? `The server is busy. Retrying ${path} in ${waitSeconds} s…` : `Loading ${path}…${size}`;
-  if (total) Object.assign($("progress"), { max: total, value: received });
-  else $("progress").removeAttribute("value");
 }
 
 /** Shows an error with a button to retry; `path` is that of the file of a LoadError. */

@@ -42,6 +42,10 @@ export function splitColumnId(columnId) {
   return [columnId.slice(0, colon), columnId.slice(colon + 1)];
 }
 
+// Asks for a manifest without what takes the server a pass over all cells: centroids, ranges of
+// outlier quantiles, the number of edges. An export has them all, and sends them.
+const NO_SUMMARIES = "summaries=";
+
 const byKey = (fields) => new Map((fields ?? []).map((field) => [field[0], field]));
 
 /**
@@ -52,10 +56,16 @@ const byKey = (fields) => new Map((fields ?? []).map((field) => [field[0], field
 export class Dataset {
   #points = new Map(); // by path
 
+  /** Dataset of the files of a reader. */
+  static async open(reader) {
+    return new Dataset(await reader.readJson("dataset_identity.json", NO_SUMMARIES));
+  }
+
   constructor(identity) {
     this.identity = identity;
     this.nCells = identity.stats.n_cells;
     this.vectorFields = identity.vector_fields?.fields ?? {};
+    // null: there are some, and they are counted when they are read
     this.nEdges = identity.stats.has_connectivity ? identity.stats.n_edges : 0;
     this.embeddings = listEmbeddings(identity.embeddings);
   }
@@ -92,7 +102,7 @@ export class Dataset {
 
   /** Reads the list of obs fields: `categorical` and `continuous`, both by key. */
   async readFields(reader) {
-    this.obsManifest = await reader.readJson("obs_manifest.json");
+    this.obsManifest = await reader.readJson("obs_manifest.json", NO_SUMMARIES);
     this.categorical = byKey(this.obsManifest._categoricalFields);
     this.continuous = byKey(this.obsManifest._continuousFields);
   }
@@ -155,13 +165,22 @@ export class Dataset {
   async readOutliers(reader, key) {
     const { outlierPathPattern: pattern, outlierDtype: dtype, outlierQuantized: quantized } =
       this.obsManifest._obsSchemas.categorical;
-    const [lo, hi] = this.categorical.get(key).slice(5);
     const path = pattern.replace("{key}", fileNameOfKey(key));
     const codes = await reader.readArray(path, dtype, this.nCells);
     if (!quantized) return new OutlierQuantiles(codes, { lo: 0, step: 0, missingCode: 2 });
     const maxCode = MAX_CODE[dtype];
+    const [lo, hi] = await this.#readOutlierRange(reader, key);
     const decoding = { lo, step: (hi - lo) / maxCode, missingCode: maxCode + 1 };
     return new OutlierQuantiles(codes, decoding);
+  }
+
+  /** Range of the outlier quantiles of a categorical field, which quantized live data has apart. */
+  async #readOutlierRange(reader, key) {
+    const range = this.categorical.get(key).slice(5);
+    if (range.length) return range;
+    const query = `summaries=${encodeURIComponent(key)}`;
+    const manifest = await reader.readJson("obs_manifest.json", query);
+    return byKey(manifest._categoricalFields).get(key).slice(5);
   }
 
   /** (n_cells, d) float32 vectors of a vector field, in units of the default embedding. */
@@ -175,7 +194,7 @@ export class Dataset {
   async readEdges(reader, maxEdges) {
     const manifest = await reader.readJson("connectivity_manifest.json");
     const { index_dtype: dtype, sourcesPath, destinationsPath } = manifest;
-    const n = this.nEdges;
+    const n = this.nEdges = manifest.n_edges;
     const [sources, destinations] = await Promise.all(
       [sourcesPath, destinationsPath].map((path) => reader.readArray(path, dtype, n)));
     const sampleSize = Math.min(n, maxEdges);

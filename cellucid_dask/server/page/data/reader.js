@@ -36,22 +36,57 @@ export class LoadError extends Error {
   }
 }
 
-/** Reads files below the URL `root`; calls `onProgress(path, bytes, totalBytes, waitSeconds)`. */
+/**
+ * How far a file is.
+ *
+ * @typedef {object} Progress
+ * @property {string} path
+ * @property {boolean} hasResponse - until then the server may be computing the file
+ * @property {number} [received] - bytes
+ * @property {number} [total] - bytes; none of a file whose size is not known
+ * @property {number} [waitSeconds] - until the next try, when the server is busy
+ */
+
+/** Reads files of the server. */
 export class Reader {
+  /**
+   * @param {URL} root - of the paths
+   * @param {AbortSignal} signal
+   * @param {(request: object, progress: Progress | null) => void} onProgress - called with null
+   *   when the file of a request is there, or has failed
+   */
   constructor(root, signal, onProgress) {
     this.root = root;
     this.signal = signal;
     this.onProgress = onProgress;
   }
 
-  async readJson(path) {
-    const response = await this.#request(path);
-    return this.#explainFailure(path, `not valid JSON; ${CHECK_EXPORT}`, () => response.json());
+  /**
+   * @param {string} path
+   * @param {string} [query] - what of the file is wanted; a stored file is always sent whole
+   * @returns {Promise<any>}
+   */
+  async readJson(path, query = "") {
+    return this.#report(path, async (report) => {
+      const response = await this.#request(path, query, report);
+      return this.#explainFailure(path, `not valid JSON; ${CHECK_EXPORT}`, () => response.json());
+    });
   }
 
-  /** The numbers of a binary file, which must be exactly `length`. */
+  /**
+   * The numbers of a binary file.
+   *
+   * @param {string} path
+   * @param {string} dtype
+   * @param {number} length - how many numbers the file must have
+   * @returns {Promise<any>} a typed array
+   */
   async readArray(path, dtype, length) {
-    const response = await this.#request(path);
+    return this.#report(path, (report) => this.#readArray(path, dtype, length, report));
+  }
+
+  async #readArray(path, dtype, length, report) {
+    const response = await this.#request(path, "", report);
     const bytes = await this.#explainFailure(
       path, "too large for the memory of this browser; close other tabs and try again",
       () => new Uint8Array(length * ARRAYS[dtype].BYTES_PER_ELEMENT));
@@ -60,7 +95,7 @@ export class Reader {
         const inflated = path.endsWith(".gz")
           ? response.body.pipeThrough(sliceStream()).pipeThrough(new DecompressionStream("gzip"))
           : response.body;
-        return this.#fill(bytes, inflated.getReader(), path);
+        return this.#fill(bytes, inflated.getReader(), report);
       });
     if (received === bytes.length) return new ARRAYS[dtype](bytes.buffer);
     const contents = received > bytes.length ? `more than ${bytes.length} bytes` :
@@ -69,7 +104,7 @@ export class Reader {
   }
 
   /** Fills `bytes` from a stream. Returns how many bytes came; stops if they are too many. */
-  async #fill(bytes, stream, path) {
+  async #fill(bytes, stream, report) {
     let received = 0;
     for (;;) {
       const { done, value } = await stream.read();
@@ -80,25 +115,40 @@ export class Reader {
       }
       bytes.set(value, received);
       received += value.length;
-      this.onProgress(path, received, bytes.length);
+      report({ hasResponse: true, received, total: bytes.length });
+    }
+  }
+
+  /** Runs `read` with a function that reports its progress, and reports its end. */
+  async #report(path, read) {
+    const request = {}; // the same path may be requested again before this one ends
+    try {
+      return await read((progress) => this.onProgress(request, { path, ...progress }));
+    } finally {
+      this.onProgress(request, null);
     }
   }
 
   /** Sends a request; retries when the server answers 503 with Retry-After. */
-  async #request(path) {
+  async #request(path, query, report) {
+    const url = new URL(path, this.root);
+    url.search = query;
     for (let triesLeft = MAX_TRIES; ; triesLeft--) {
-      this.onProgress(path, 0, 0);
-      const request = fetch(new URL(path, this.root), { signal: this.signal });
+      report({ hasResponse: false });
+      const request = fetch(url, { signal: this.signal });
       const response = await this.#explainFailure(
         path, "no answer from the server; check that it is running, then try again",
         () => request);
-      if (response.ok) return response;
+      if (response.ok) {
+        report({ hasResponse: true });
+        return response;
+      }
       const [line] = (await response.text().catch(() => "")).trim().split("\n");
       const seconds = Number(response.headers.get("Retry-After"));
       if (response.status !== 503 || !(seconds > 0) || triesLeft === 1) {
         throw new LoadError(path, response.status, line.slice(0, 200) || response.statusText);
       }
-      this.onProgress(path, 0, 0, seconds);
+      report({ hasResponse: true, waitSeconds: seconds });
       await sleep(seconds, this.signal);
     }
   }

@@ -118,7 +118,7 @@ export class Controls {
       const button = createButton("", "", () => changeView({ d, embedding: "" }), `${d}D`);
       return Object.assign(button, { value: d });
     }));
-    $("edges-control").hidden = !nEdges;
+    $("edges-control").hidden = nEdges === 0;
     $("vectors-control").hidden = !Object.keys(vectorFields).length;
     const options = Object.entries(vectorFields).map(([id, { label, available_dimensions }]) =>
       Object.assign(new Option(label ?? id, id), { dimensions: available_dimensions }));
