@@ -100,6 +100,7 @@ def prepare(
     X_umap_4d: Any = None,
     vector_fields: Mapping[str, Any] | None = None,
     *,
+    additional_embeddings: Mapping[str, Any] | None = None,
     quiet: bool = False,
     **options: Any,
 ) -> ExportResult:
@@ -142,6 +143,9 @@ def prepare(
         Not supported by the viewer.
     vector_fields
         ``NAME_2d`` or ``NAME`` to (n_cells, d).
+    additional_embeddings
+        Further embeddings by name, such as ``{"X_tsne": array}``, each (n_cells, 1), (n_cells, 2)
+        or (n_cells, 3). The first of a dimension that has no ``X_umap`` is its default.
     quiet
         Show no progress.
     **options
@@ -167,13 +171,15 @@ def prepare(
     wrong = convert_arguments(prepare, given)
     embeddings = {f"X_umap_{d}d": given[f"X_umap_{d}d"] for d in (1, 2, 3)}
     fields = {k: v for k, v in (given["vector_fields"] or {}).items() if v is not None}
-    what, how, problems = _read_options(given, options)
-    problems = [*wrong, *problems, *_name_problems(given), *_shape_problems(embeddings)]
+    additional, unfit = _find_additional(given["additional_embeddings"] or {}, embeddings)
+    what, how, problems = _read_options(given, options, additional)
+    problems = [*wrong, *problems, *unfit, *_name_problems(given), *_shape_problems(embeddings)]
     missing = _missing_problems(latent_space, obs, var, gene_expression, embeddings)
     if missing:
         raise InputError.of([*problems, *missing])
     assert obs is not None
     obsm = {LATENT: latent_space, **{k: v for k, v in embeddings.items() if v is not None}}
+    obsm |= {key: given["additional_embeddings"][key] for key in additional}
     obsm |= {f"vector_fields/{name}": value for name, value in fields.items()}
     matrices = {"X": gene_expression, "obsp/connectivities": connectivities}
     source = wrap_arrays(
@@ -197,9 +203,17 @@ def prepare(
 
 
 def _read_options(
-    given: Mapping[str, Any], options: Mapping[str, Any]
+    given: Mapping[str, Any], options: Mapping[str, Any], additional: Mapping[str, int]
 ) -> tuple[ExportOptions, RunOptions, list[Problem]]:
-    """Read the options from the arguments of `prepare`, and from the further `options`."""
+    """Read the options from the arguments of `prepare`, and from the further `options`.
+
+    Parameters
+    ----------
+    additional
+        Dimension of each additional embedding by its name.
+    """
+    umap = {f"X_umap_{d}d": d for d in (1, 2, 3) if given[f"X_umap_{d}d"] is not None}
+    shown = [*umap.items(), *additional.items()]
     expression = given["gene_expression"] is not None
     chosen = {
         "compression": given["compression"] or 0,
@@ -212,7 +226,7 @@ def _read_options(
         "genes": given["gene_identifiers"] if expression else None,
         "gene_id_column": given["var_gene_id_column"] or "index",
         "latent_key": LATENT,
-        "embeddings": {d: f"X_umap_{d}d" for d in (1, 2, 3) if given[f"X_umap_{d}d"] is not None},
+        "embeddings": {d: [key for key, dim in shown if dim == d] for d in {d for _, d in shown}},
         "expression": expression,
         "dataset_name": given["dataset_name"],
         "description": given["dataset_description"] or "",
@@ -244,6 +258,32 @@ def _name_problems(given: Mapping[str, str]) -> list[Problem]:
         for name, usual in _NAMES.items()
         if given[name] != usual
     ]
+
+
+def _find_additional(
+    arrays: Mapping[str, Any], others: Mapping[str, Any]
+) -> tuple[dict[str, int], list[Problem]]:
+    """Find the dimension of each additional embedding by its name, and every problem.
+
+    Parameters
+    ----------
+    others
+        What has an argument of its own, whose name is taken.
+    """
+    import numpy as np
+
+    dimensions, problems = {}, []
+    for name, value in arrays.items():
+        where = f"additional_embeddings[{name!r}]"
+        shape = value.shape if hasattr(value, "shape") else np.asarray(value, dtype=object).shape
+        if name in (*others, LATENT) or name.startswith("vector_fields/"):
+            fix = "choose another name"
+            problems.append(Problem("is the name of another argument", where, fix))
+        elif len(shape) != 2 or shape[1] not in (1, 2, 3):
+            problems.append(Problem(f"has shape {shape}, not (n_cells, 1, 2 or 3)", where))
+        else:
+            dimensions[name] = int(shape[1])
+    return dimensions, problems
 
 
 def _shape_problems(embeddings: Mapping[str, Any]) -> list[Problem]:

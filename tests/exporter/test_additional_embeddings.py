@@ -12,7 +12,7 @@ from atlas import atlas, here, save
 from numpy.typing import NDArray
 from oracle import file_bytes, read_export
 
-from cellucid_dask import CellucidDaskError, check, export
+from cellucid_dask import CellucidDaskError, check, export, prepare
 from cellucid_dask.verify import verify
 
 FIXED = {"quiet": True, "workers": 1, "created_at": "2026-01-31T12:00:00Z", "dataset_name": "a"}
@@ -155,3 +155,28 @@ def test_both_formats_at_once(tmp_path: Path) -> None:
     alone = file_bytes(tmp_path / "alone")
     (folder,) = (p for p in tmp_path.glob("out*") if p.is_dir())
     assert file_bytes(folder) == alone
+
+
+def test_prepare_takes_loose_arrays(tmp_path: Path) -> None:
+    adata = tissue()
+    more = {key: adata.obsm[key] for key in ("X tsne", "spatial", "time")}
+    arrays = {"latent_space": adata.obsm["X_pca"], "obs": adata.obs, "var": adata.var}
+    arrays |= {"gene_expression": adata.X, "connectivities": adata.obsp["connectivities"]}
+    arrays |= {f"X_umap_{d}d": adata.obsm[f"X_umap_{d}d"] for d in (2, 3)}
+    how = {"quiet": True, "created_at": FIXED["created_at"], "dataset_name": "a"}
+    prepare(out_dir=tmp_path / "ours", additional_embeddings=more, compression=6, **arrays, **how)
+    named = {"embeddings": SEVERAL, "latent_key": "X_pca", "compression": 6}
+    export(adata, tmp_path / "theirs", var_quantization=None, obs_quantization=None, **named,
+           **FIXED)  # fmt: skip
+    ours, theirs = file_bytes(tmp_path / "ours"), file_bytes(tmp_path / "theirs")
+    assert {name for name in theirs if ours[name] != theirs[name]} == {
+        "obs_manifest.json"  # it names the latent space
+    }
+    wrong = {"X_pca": adata.obsm["X_pca"], "X_umap_2d": more["spatial"], "flat": np.ones(60)}
+    with pytest.raises(CellucidDaskError) as caught:
+        prepare(out_dir=tmp_path / "no", additional_embeddings=wrong, **arrays, **how)
+    assert [str(problem).partition("\n")[0] for problem in caught.value.problems] == [
+        "additional_embeddings['X_pca']: has shape (60, 5), not (n_cells, 1, 2 or 3)",
+        "additional_embeddings['X_umap_2d']: is the name of another argument",
+        "additional_embeddings['flat']: has shape (60,), not (n_cells, 1, 2 or 3)",
+    ]

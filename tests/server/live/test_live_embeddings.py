@@ -89,3 +89,14 @@ def test_what_is_offered_is_read_when_it_is_asked_for(tmp_path: Path, chunks: Co
         assert below(chunks, *offered) == {}
         assert ask(server, "/points/X_tsne_2d.bin").status == 200
         assert {name.split("/")[1] for name in below(chunks, *offered)} == {"X_tsne"}
+
+
+def test_lost_chunks_of_what_is_offered_do_not_stop_the_server(tmp_path: Path) -> None:
+    path = save(several(), tmp_path / "a.zarr")
+    for chunk in (path / "obsm" / "X_tsne").rglob("0"):
+        chunk.unlink()
+    with serving(path, cache_dir=tmp_path / "cache") as server:
+        assert "X_tsne" in {entry["id"] for entry in offers(server)}
+        reply = ask(server, "/points/X_tsne_2d.bin")
+        assert (reply.status, b"cannot be read now" in reply.body) == (503, True)
+        assert ask(server, "/points/table_2d.bin").status == 200
