@@ -7,6 +7,7 @@ import http.client
 import json
 import re
 import statistics
+import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,7 @@ from benchmarks.shared.processes import read_into_cache
 from cellucid_dask.synthetic import AtlasSpec
 
 COLUMNS: Final = (2000, 40, 100, 24, 12, 300, 8, 60, 30, 16, 5, 2, 20, 50)  # donors first
+ROOT: Final = Path(__file__).resolve().parents[2]
 LIST: Final = "/_cellucid/datasets"
 NO_SUMMARIES: Final = "?summaries="  # earlier servers ignore it
 EXTENSIONS: Final = {"uint8": "u8", "uint16": "u16"}
@@ -38,10 +40,16 @@ def measure_first_colors(path: Path, checkout: Path | None) -> tuple[float, floa
     Seconds from the start of the process to its first response, and from there to the points and to
     the codes of the first categorical column of 2 to 254 categories.
     """
-    port, own = find_free_port(), {} if checkout is None else {"PYTHONPATH": str(checkout)}
+    port = find_free_port()
     with tempfile.TemporaryDirectory() as cache:
-        command = serve_command(path, port, "--cache-dir", cache)
-        with running_server(command, port, LIST, own) as (_, started):
+        words = serve_command(path.resolve(), port, "--cache-dir", cache)[1:]
+        command = [
+            sys.executable,
+            "-m",
+            "cellucid_dask",
+            *words,
+        ]  # that of the folder where it runs
+        with running_server(command, port, LIST, checkout or ROOT) as (_, started):
             start = time.perf_counter()
             identity = json.loads(_get(port, f"dataset_identity.json{NO_SUMMARIES}"))
             embeddings = identity["embeddings"]
