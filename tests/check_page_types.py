@@ -23,15 +23,11 @@ PAGE = ROOT / "cellucid_dask" / "server" / "page"
 # Every other module, and so every new one, must say the types of all parameters.
 UNTYPED = {
     "color/appearance.js",
-    "color/colormaps.js",
     "data/columns.js",
     "data/dataset.js",
     "data/reader.js",
+    "data/sources.js",
     "display.js",
-    "dom.js",
-    "figure/picture.js",
-    "link/address.js",
-    "link/link.js",
     "loading.js",
     "messages.js",
     "panels/category-legend.js",
@@ -39,15 +35,10 @@ UNTYPED = {
     "panels/selection-panel.js",
     "panels/value-legend.js",
     "plot/camera.js",
-    "plot/lasso.js",
     "plot/overlay.js",
     "plot/projection.js",
     "plot/renderer.js",
-    "plot/scatter.js",
-    "plot/shaders.js",
     "plot/tooltip.js",
-    "plot/topmost.js",
-    "state.js",
     "viewer.js",
 }
 ERROR = re.compile(r"(?P<path>\S+)\((?P<line>\d+),\d+\): error (?P<code>TS\d+): (?P<text>.*)")

@@ -18,7 +18,7 @@ export function changeView(change) {
   if ("color" in change && change.color !== view.color) keepColumnSettings(all);
   const { d = view.d, embedding = view.embedding } = change;
   if (d !== view.d || embedding !== view.embedding) all.at ??= null;
-  const isOther = ([part, value]) => value !== Reflect.get(view, part);
+  const isOther = (/** @type {[string, unknown]} */ [part, value]) => value !== Reflect.get(view, part);
   const parts = Object.entries(all).filter(isOther).map(([part]) => part);
   if (!parts.length) return;
   Object.assign(view, all);

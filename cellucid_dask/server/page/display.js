@@ -231,14 +231,19 @@ export class Display {
     return hiddenCodes(view.filters, columnId, column.categories.map(({ code }) => code));
   }
 
-  /** [blob, file name] of a PNG of the cells and the legend. */
+  /**
+   * [blob, file name] of a PNG of the cells and the legend.
+   *
+   * @param {number} scale
+   * @returns {Promise<[Blob, string]>}
+   */
   async createPicture(scale) {
     const { column, dataset, columnId } = loaded;
     const hidden = column?.isCategorical ? this.#hiddenCodes() : new Set();
-    const colors = Object.fromEntries(
-      ["text", "muted", "missing"].map((name) => [name, cssColor(this.colors[name])]));
-    const legend = column && { column, hidden, ...view, ...colors };
-    const drawOverlay = (context) => this.#drawOverlay(context);
+    const [text, muted, missing] =
+      ["text", "muted", "missing"].map((name) => cssColor(this.colors[name]));
+    const legend = column && { column, hidden, ...view, text, muted, missing };
+    const drawOverlay = (/** @type {CanvasRenderingContext2D} */ context) => this.#drawOverlay(context);
     const blob = await createPicture(this.scatter, drawOverlay, legend, scale);
     const parts = [dataset.identity.id, splitColumnId(columnId ?? "")[1]];
     return [blob, `${parts.filter(Boolean).join("-")}.png`];

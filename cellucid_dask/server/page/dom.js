@@ -6,14 +6,23 @@
  * @type {(id: string) => any}
  */
 export const $ = (id) => document.getElementById(id);
+/** @param {number} n */
 export const formatCount = (n) => n.toLocaleString("en");
+/** @param {number} x */
 export const formatNumber = (x) => {
   const isPlain = x === 0 || (Math.abs(x) >= 1e-4 && Math.abs(x) < 1e9);
   const notation = isPlain ? "standard" : "scientific"; // else a number is wider than the page
   return x.toLocaleString("en", { maximumSignificantDigits: 4, notation });
 };
 
-/** An element of a class, with texts or elements as children. */
+/**
+ * An element of a class, with texts or elements as children.
+ *
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {string} [className]
+ * @param {(string | Node)[]} children
+ */
 export function createElement(tag, className, ...children) {
   const element = document.createElement(tag);
   if (className) element.className = className;
@@ -21,13 +30,24 @@ export function createElement(tag, className, ...children) {
   return element;
 }
 
+/**
+ * @param {string} className
+ * @param {string} title
+ * @param {(event: MouseEvent) => void} onClick
+ * @param {(string | Node)[]} children
+ */
 export function createButton(className, title, onClick, ...children) {
   const button = createElement("button", className, ...children);
   button.addEventListener("click", onClick);
   return Object.assign(button, { type: "button", title });
 }
 
-/** Saves a blob as a download; characters that file names may not have become "_". */
+/**
+ * Saves a blob as a download; characters that file names may not have become "_".
+ *
+ * @param {Blob} blob
+ * @param {string} name
+ */
 export function saveFile(blob, name) {
   const link = Object.assign(document.createElement("a"), {
     href: URL.createObjectURL(blob),

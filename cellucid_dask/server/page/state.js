@@ -6,10 +6,11 @@ import { parseView } from "./link/link.js";
 /** @typedef {import("./ask/filters.js").Filter} Filter */
 /** @typedef {import("./ask/groups.js").Group} Group */
 /** @typedef {import("./link/link.js").View} View */
+/** @typedef {{id: string, name: string, path: string, error?: string}} Entry */
 /** @typedef {"dataset" | "column" | "cells" | "view" | "history"} Topic */
 
 const NOTHING_LOADED = {
-  /** The entry of the dataset in the server's list. */
+  /** @type {Entry | null} The entry of the dataset in the server's list. */
   entry: null,
   /** @type {import("./data/dataset.js").Dataset | null} */
   dataset: null,
@@ -20,11 +21,13 @@ const NOTHING_LOADED = {
   embedding: "",
   /** @type {string | null} */
   columnId: null,
-  /** The column that colors the cells. */
+  /** @type {any} The column that colors the cells. */
   column: null,
-  /** The last column that had categories: labels are of it. */
+  /** @type {any} The last column that had categories: labels are of it. */
   labelColumn: null,
+  /** @type {Float32Array | null} */
   vectors: null,
+  /** @type {Uint32Array | null} */
   edges: null,
   /** @type {Uint8Array | null} A byte per cell, 1 if it is selected; null without a selection. */
   selectionMask: null,
@@ -41,7 +44,11 @@ const NOTHING_LOADED = {
 export const view = parseView(location.hash.slice(1));
 
 /** What is loaded for the view. */
-export const loaded = { entries: null, ...NOTHING_LOADED };
+export const loaded = {
+  /** @type {Entry[] | null} */
+  entries: null,
+  ...NOTHING_LOADED,
+};
 
 /** Color scales by column id, to use them again when the user comes back to a column. */
 export const columnSettings = new Map();
@@ -65,9 +72,14 @@ export function resetLoaded() {
 /** The entry of the dataset that the view names. */
 export const wantedEntry = () => loaded.entries.find(({ path }) => path === view.dataset);
 
-/** Whether a cell passes all filters. */
+/**
+ * Whether a cell passes all filters.
+ *
+ * @param {number} i
+ */
 export const isVisible = (i) => !loaded.visible || loaded.visible[i] > 0;
 
+/** @type {Record<Topic, ((parts?: string[]) => void)[]>} */
 const listeners = { dataset: [], column: [], cells: [], view: [], history: [] };
 
 /**

@@ -143,7 +143,8 @@ function applyTheme() {
 async function savePicture() {
   if (!loaded.dimension) return;
   try {
-    saveFile(...await display.createPicture(Number($("picture-scale").value)));
+    const [blob, name] = await display.createPicture(Number($("picture-scale").value));
+    saveFile(blob, name);
   } catch (error) {
     showNotice(error.message);
   }

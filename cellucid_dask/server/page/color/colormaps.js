@@ -3,10 +3,12 @@
 
 import { cssColor, parseHex } from "./rgb.js";
 
+/** @param {string} text */
 const parseColors = (text) => text.split(" ").map(parseHex);
 // 17 colors at equal steps of the colormap of the same name in matplotlib (cividis: Nuñez 2018;
 // viridis, magma, plasma: Smith and van der Walt 2015; coolwarm: Moreland 2009). People with color
 // blindness can read all of them.
+/** @type {Record<string, import("./rgb.js").Rgb[]>} */
 const COLORMAPS = {
   viridis: parseColors(
     "440154 48186a 472d7b 424086 3b528b 33638d 2c728e 26828e 21918c 1fa088 28ae80 " +
@@ -33,25 +35,43 @@ const COLORMAPS = {
 
 export const COLORMAP_NAMES = Object.keys(COLORMAPS);
 
-/** [r, g, b] of a colormap at `t` from 0 to 1, interpolated between its `stops`. */
+/**
+ * [r, g, b] of a colormap at `t` from 0 to 1, interpolated between its `stops`.
+ *
+ * @param {import("./rgb.js").Rgb[]} stops
+ * @param {number} t
+ */
 function interpolate(stops, t) {
   const at = Math.min(t * (stops.length - 1), stops.length - 1.001);
   const next = stops[Math.floor(at) + 1];
   return stops[Math.floor(at)].map((from, i) => Math.round(from + (at % 1) * (next[i] - from)));
 }
 
-/** CSS image of a colormap that runs from `start` to `end` (0 to 1) of the width of its box. */
+/**
+ * CSS image of a colormap that runs from `start` to `end` (0 to 1) of the width of its box.
+ *
+ * @param {string} name
+ */
 export function colormapGradient(name, start = 0, end = 1) {
   const stops = COLORMAPS[name];
-  const percent = (i) => `${100 * (start + ((end - start) * i) / (stops.length - 1))}%`;
+  const percent = (/** @type {number} */ i) => `${100 * (start + ((end - start) * i) / (stops.length - 1))}%`;
   return `linear-gradient(to right, ${stops.map((rgb, i) => `${cssColor(rgb)} ${percent(i)}`)})`;
 }
 
-/** [[offset from 0 to 1, CSS color], ...] of a colormap. */
+/**
+ * [[offset from 0 to 1, CSS color], ...] of a colormap.
+ *
+ * @param {string} name
+ * @returns {[number, string][]}
+ */
 export const colormapStops = (name) =>
   COLORMAPS[name].map((rgb, i, { length }) => [i / (length - 1), cssColor(rgb)]);
 
-/** RGBA bytes of 256 levels of a colormap. */
+/**
+ * RGBA bytes of 256 levels of a colormap.
+ *
+ * @param {string} name
+ */
 export function colormapPalette(name) {
   const table = new Uint8Array(4 * 256);
   for (let i = 0; i < 256; i++) table.set([...interpolate(COLORMAPS[name], i / 255), 255], 4 * i);

@@ -38,7 +38,11 @@ export class ColumnCache {
     }
   }
 
-  /** Forgets a column. */
+  /**
+   * Forgets a column.
+   *
+   * @param {string} columnId
+   */
   delete(columnId) {
     this.#columns.delete(columnId);
   }

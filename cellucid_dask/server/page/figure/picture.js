@@ -14,9 +14,29 @@ const TEXT_X = 18;
 const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif';
 
 /**
+ * @typedef {object} Legend what the legend of a picture shows; `text`, `muted` and `missing` are
+ *   CSS colors
+ * @property {any} column
+ * @property {Set<number>} hidden codes
+ * @property {Record<string, Record<string, string>>} colors
+ * @property {string} map
+ * @property {[number, number] | null} range
+ * @property {boolean} log
+ * @property {string} text
+ * @property {string} muted
+ * @property {string} missing
+ */
+
+/**
  * A PNG as a blob, with `scale` pixels per CSS pixel.
  *
  * drawOverlay(context): draws what is over the cells; legend: null, or what `drawLegend` takes.
+ *
+ * @param {import("../plot/scatter.js").Scatter} scatter
+ * @param {(context: CanvasRenderingContext2D) => void} drawOverlay
+ * @param {Legend | null} legend
+ * @param {number} scale
+ * @returns {Promise<Blob>}
  */
 export async function createPicture(scatter, drawOverlay, legend, scale) {
   const [width, height] = scatter.camera.canvasSize;
@@ -42,7 +62,11 @@ export async function createPicture(scatter, drawOverlay, legend, scale) {
   throw new Error("The picture is too large for this browser; choose a smaller size.");
 }
 
-/** `text`, `muted` and `missing` are CSS colors. */
+/**
+ * @param {CanvasRenderingContext2D} context
+ * @param {Legend} legend
+ * @param {number} height
+ */
 function drawLegend(context, legend, height) {
   const { column, text } = legend;
   context.textBaseline = "middle";
@@ -55,9 +79,17 @@ function drawLegend(context, legend, height) {
   else drawColorScale(context, legend, top);
 }
 
+/**
+ * @param {CanvasRenderingContext2D} context
+ * @param {Legend} legend
+ * @param {number} top
+ * @param {number} height
+ */
 function drawCategories(context, legend, top, height) {
   const { column, hidden, colors, text, muted, missing } = legend;
-  const categories = column.categories.filter(({ code }) => !hidden.has(code));
+  /** @type {{name: string, code: number, cellCount: number}[]} */
+  const categories = column.categories.filter(
+    (/** @type {{code: number}} */ { code }) => !hidden.has(code));
   const maxLines = Math.max(1, Math.floor((height - top - MARGIN) / LINE_HEIGHT));
   const shown = categories.length > maxLines ? categories.slice(0, maxLines - 1) : categories;
   const right = LEGEND_WIDTH - 2 * MARGIN;
@@ -79,6 +111,11 @@ function drawCategories(context, legend, top, height) {
   }
 }
 
+/**
+ * @param {CanvasRenderingContext2D} context
+ * @param {Legend} legend
+ * @param {number} top
+ */
 function drawColorScale(context, { column, map, range, log, text, muted, missing }, top) {
   const width = LEGEND_WIDTH - 2 * MARGIN;
   const gradient = context.createLinearGradient(0, 0, width, 0);
@@ -100,6 +137,11 @@ function drawColorScale(context, { column, map, range, log, text, muted, missing
   drawDot(context, top + 46, missing);
 }
 
+/**
+ * @param {CanvasRenderingContext2D} context
+ * @param {number} y
+ * @param {string} color
+ */
 function drawDot(context, y, color) {
   context.beginPath();
   context.arc(DOT_X, y, DOT_RADIUS, 0, 2 * Math.PI);
@@ -107,7 +149,13 @@ function drawDot(context, y, color) {
   context.fill();
 }
 
-/** The text, or its start with "…", so that it is not wider than `width`. */
+/**
+ * The text, or its start with "…", so that it is not wider than `width`.
+ *
+ * @param {CanvasRenderingContext2D} context
+ * @param {string} text
+ * @param {number} width
+ */
 function shortenToFit(context, text, width) {
   if (context.measureText(text).width <= width) return text;
   let end = Math.min(text.length, 100); // no more characters can fit

@@ -7,12 +7,17 @@ import { loaded, view, wantedEntry } from "../state.js";
 const DELAY_MS = 250; // browsers limit how often the address may change
 let timer = 0;
 
-/** Writes the view into the address a little later; `readViewpoint()` gives that of the camera. */
+/**
+ * Writes the view into the address a little later; `readViewpoint()` gives that of the camera.
+ *
+ * @param {() => number[] | null} readViewpoint
+ */
 export function updateAddressSoon(readViewpoint) {
   clearTimeout(timer);
   timer = setTimeout(() => updateAddress(readViewpoint), DELAY_MS);
 }
 
+/** @param {() => number[] | null} readViewpoint */
 export function updateAddress(readViewpoint) {
   clearTimeout(timer);
   if (!loaded.dimension || loaded.dimension !== view.d
@@ -43,11 +48,16 @@ export async function copyLink() {
     () => showNotice(`The browser did not allow copying. Copy this link: ${location.href}`));
 }
 
+/** @param {URL} url */
 function replaceAddress(url) {
   if (url.href !== location.href) history.replaceState(history.state, "", url);
 }
 
-/** The id of a dataset, as in older links; its path if several datasets have the same id. */
+/**
+ * The id of a dataset, as in older links; its path if several datasets have the same id.
+ *
+ * @param {import("../state.js").Entry} entry
+ */
 function nameInLink({ id, path }) {
-  return loaded.entries.filter((entry) => entry.id === id).length > 1 ? path : id;
+  return loaded.entries.filter((other) => other.id === id).length > 1 ? path : id;
 }

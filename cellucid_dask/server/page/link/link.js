@@ -45,10 +45,18 @@ export const DEFAULT_VIEW = Object.freeze({
 const MAX_GROUPS = 500; // a link by hand may have any number
 const MAX_FILTERS = 200;
 
-/** Rounds to 10 digits, so that the edges and arrows of a viewpoint fall on the same pixels. */
+/**
+ * Rounds to 10 digits, so that the edges and arrows of a viewpoint fall on the same pixels.
+ *
+ * @param {number} x
+ */
 const round10 = (x) => Number(x.toPrecision(10));
 
-/** Parts with one value: [format, parse]; `parse` returns null for what cannot be used. */
+/**
+ * Parts with one value: [format, parse]; `parse` returns null for what cannot be used.
+ *
+ * @type {Record<string, [(value: any) => string | number, (text: string) => any]>}
+ */
 const PARTS = {
   dataset: [String, String],
   d: [String, (text) => (/^[123]$/.test(text) ? Number(text) : null)],
@@ -93,8 +101,9 @@ const LISTS = {
 export function formatView(view) {
   const parameters = new URLSearchParams();
   for (const [name, [format]] of Object.entries(PARTS)) {
-    const value = view[name];
-    if (value !== DEFAULT_VIEW[name] && value !== null) parameters.set(name, format(value));
+    const value = Reflect.get(view, name);
+    if (value === Reflect.get(DEFAULT_VIEW, name) || value === null) continue;
+    parameters.set(name, String(format(value)));
   }
   for (const [name, { part, format }] of Object.entries(LISTS)) {
     const values = part === "groups"
@@ -115,7 +124,8 @@ export function parseView(text) {
   const view = { ...DEFAULT_VIEW };
   const parameters = new URLSearchParams(text);
   for (const [name, [, parse]] of Object.entries(PARTS)) {
-    if (parameters.has(name)) view[name] = parse(parameters.get(name)) ?? DEFAULT_VIEW[name];
+    const value = parameters.has(name) ? parse(parameters.get(name)) : null;
+    if (value !== null) Reflect.set(view, name, value);
   }
   for (const [name, { part, parse }] of Object.entries(LISTS)) {
     view[part] = /** @type {any[]} */ (parameters.getAll(name).map(parse).filter(Boolean));

@@ -20,7 +20,7 @@ export function showCategoryLegend(
   const note = createElement("p", "note");
   let listed = [];
   const updatePressed = () => [...list.children].forEach((item, i) => {
-    item.firstChild.ariaPressed = String(!hidden.has(listed[i].code));
+    item.firstElementChild.ariaPressed = String(!hidden.has(listed[i].code));
   });
   const hideOnly = (codes) => {
     hidden.clear();

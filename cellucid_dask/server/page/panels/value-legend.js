@@ -49,13 +49,14 @@ function createColorBar(column, { range, log, map }, onChange) {
   const texts = limits.map((limit) => createElement("span", "", formatNumber(limit)));
   const handles = ["Lower end of the colors", "Upper end of the colors"].map((label, side) => {
     const handle = Object.assign(createElement("input", "handle"), {
-      type: "range", min: 0, max: STEPS, value: Math.round(STEPS * toPosition(limits[side])),
+      type: "range", min: "0", max: String(STEPS),
+      value: String(Math.round(STEPS * toPosition(limits[side]))),
     });
     handle.setAttribute("aria-label", label);
     return handle;
   });
   const update = () => {
-    const [start, end] = handles.map((handle) => handle.value / STEPS);
+    const [start, end] = handles.map((handle) => Number(handle.value) / STEPS);
     bar.style.backgroundImage = colormapGradient(map, start, end);
     handles.forEach((handle, side) => {
       texts[side].textContent = formatNumber(limits[side]);
@@ -66,8 +67,9 @@ function createColorBar(column, { range, log, map }, onChange) {
   handles.forEach((handle, side) => handle.addEventListener("input", () => {
     const other = Number(handles[1 - side].value);
     const [min, max] = side ? [other + 1, STEPS] : [0, other - 1];
-    handle.value = Math.min(max, Math.max(min, handle.value));
-    limits[side] = toValue(handle.value / STEPS);
+    const value = Math.min(max, Math.max(min, Number(handle.value)));
+    handle.value = String(value);
+    limits[side] = toValue(value / STEPS);
     update();
     const [start, end] = handles.map(({ value }) => Number(value));
     const isWholeRange = start === 0 && end === STEPS;

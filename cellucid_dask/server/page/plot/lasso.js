@@ -11,10 +11,17 @@ const MAX_CORNERS = 120; // so that the outline fits into a link
  * Calls `onComplete(lasso, add)` for each; `add` says whether it extends the selection.
  */
 export class Lasso {
+  /** @type {number[][]} */
   outline = []; // plane coordinates of the outline that is being drawn
+  /** @type {[number, number] | null} */
   #lastPixel = null;
+  /** @type {number | null} */
   #pointerId = null; // of the pointer that draws: another finger does not
 
+  /**
+   * @param {import("./scatter.js").Scatter} scatter
+   * @param {{onChange: () => void, onComplete: (lasso: Record<string, any>, add: boolean) => void}} actions
+   */
   constructor(scatter, { onChange, onComplete }) {
     this.scatter = scatter;
     this.onChange = onChange;
@@ -23,7 +30,7 @@ export class Lasso {
     canvas.addEventListener("pointerdown", (event) => {
       if (this.isActive && event.button === 0 && !this.#lastPixel) this.#begin(event);
     });
-    const isDrawing = ({ pointerId }) => this.#lastPixel && pointerId === this.#pointerId;
+    const isDrawing = (/** @type {PointerEvent} */ { pointerId }) => this.#lastPixel && pointerId === this.#pointerId;
     canvas.addEventListener("pointermove", (event) => isDrawing(event) && this.#addCorner(event));
     canvas.addEventListener("pointerup", (event) => isDrawing(event) && this.#complete(event));
     canvas.addEventListener("pointercancel", (event) => isDrawing(event) && this.#clear());
@@ -43,6 +50,7 @@ export class Lasso {
     return !this.scatter.camera.isDragEnabled;
   }
 
+  /** @param {PointerEvent} event */
   #begin(event) {
     this.#clear();
     this.#lastPixel = [-Infinity, 0];
@@ -50,6 +58,7 @@ export class Lasso {
     this.#addCorner(event);
   }
 
+  /** @param {PointerEvent} event */
   #addCorner({ offsetX: x, offsetY: y }) {
     if (Math.hypot(x - this.#lastPixel[0], y - this.#lastPixel[1]) < MIN_STEP) return;
     this.#lastPixel = [x, y];
@@ -57,6 +66,7 @@ export class Lasso {
     this.onChange();
   }
 
+  /** @param {PointerEvent} event */
   #complete({ shiftKey }) {
     const { outline } = this;
     this.#clear();
@@ -65,7 +75,11 @@ export class Lasso {
     this.#report(outline.filter((_, i) => i % step === 0), shiftKey);
   }
 
-  /** For the keyboard: an outline around the whole canvas. */
+  /**
+   * For the keyboard: an outline around the whole canvas.
+   *
+   * @param {boolean} add
+   */
   #selectAllInView(add) {
     const { camera } = this.scatter;
     const [w, h] = camera.canvasSize;
@@ -73,6 +87,10 @@ export class Lasso {
     this.#report(corners.map((corner) => camera.toPlane(...corner).map(round6)), add);
   }
 
+  /**
+   * @param {number[][]} outline
+   * @param {boolean} add
+   */
   #report(outline, add) {
     const { dimension: d, yaw, pitch } = this.scatter.camera;
     this.onComplete({ d, yaw: round6(yaw), pitch: round6(pitch), outline }, add);

@@ -37,6 +37,7 @@ export class Renderer {
   /** @type {Record<string, any>} */
   buffers = {};
 
+  /** @param {HTMLCanvasElement} canvas */
   constructor(canvas) {
     this.canvas = canvas;
     this.#createContext();
@@ -155,7 +156,8 @@ export class Renderer {
   clear(width, height) {
     const { gl, appearance } = this;
     gl.viewport(0, 0, width, height);
-    gl.clearColor(...appearance.background.map((byte) => byte / 255), 1);
+    const [red, green, blue] = appearance.background.map((byte) => byte / 255);
+    gl.clearColor(red, green, blue, 1);
     gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
     if (appearance.opacity < 1) gl.disable(gl.DEPTH_TEST);
     else gl.enable(gl.DEPTH_TEST);

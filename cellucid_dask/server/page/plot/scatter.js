@@ -13,6 +13,8 @@ const MAX_TILE = 2048; // pixels on a side of a tile of a saved picture
 const WHOLE_CANVAS = [1, 1, 0, 0]; // a tile
 const [ALL_LAYERS, CONTEXT_LAYER, BOTTOM_LAYER, TOP_LAYER] = [0, 1, 2, 3]; // of the shader
 
+/** @typedef {((pixelRatio: number, tile: number[]) => void) & {isEdges?: boolean}} Step */
+
 /**
  * A scatter plot on a canvas; calls `onPictureStart()` when it begins a picture.
  *
@@ -23,16 +25,23 @@ const [ALL_LAYERS, CONTEXT_LAYER, BOTTOM_LAYER, TOP_LAYER] = [0, 1, 2, 3]; // of
  * A step is a function (pixelRatio, tile); `isEdges` marks a step that draws edges.
  */
 export class Scatter extends Renderer {
+  /** @type {Step[]} */
   #steps = []; // of the picture that are not drawn yet
   #isStale = true; // whether a new picture must begin
   #isTopmostDecided = false; // whether the topmost cells were moved forward, or need not be
   #lateSteps = 0; // number of steps at the end that hardly change the picture
   #frameRequest = 0;
+  /** @type {PromiseWithResolvers<void> | null} */
   #completion = null; // its promise resolves when the picture is complete but for the late steps
   #stepMs = 8; // measured duration of a step
+  /** @type {WebGLSync | null} */
   #fence = null; // signals that the graphics card has drawn what was submitted
   #submitted = { time: 0, steps: 0 };
 
+  /**
+   * @param {HTMLCanvasElement} canvas
+   * @param {() => void} onPictureStart
+   */
   constructor(canvas, onPictureStart) {
     super(canvas);
     this.onPictureStart = onPictureStart;
@@ -59,7 +68,12 @@ export class Scatter extends Renderer {
     return this.#completion.promise;
   }
 
-  /** Draws all cells at `pixelRatio` pixels per CSS pixel, tile by tile, onto a 2D context. */
+  /**
+   * Draws all cells at `pixelRatio` pixels per CSS pixel, tile by tile, onto a 2D context.
+   *
+   * @param {CanvasRenderingContext2D} context
+   * @param {number} pixelRatio
+   */
   drawTo(context, pixelRatio) {
     const { canvas, gl } = this;
     const canvasSize = [canvas.width, canvas.height];
@@ -93,6 +107,7 @@ export class Scatter extends Renderer {
     this.#frameRequest ||= requestAnimationFrame((now) => this.#drawFrame(now));
   }
 
+  /** @param {number} now */
   #drawFrame(now) {
     this.#frameRequest = 0;
     const { gl } = this;
@@ -110,7 +125,11 @@ export class Scatter extends Renderer {
     this.#requestFrame();
   }
 
-  /** Whether the card still draws or all is drawn; more commands would only wait in a queue. */
+  /**
+   * Whether the card still draws or all is drawn; more commands would only wait in a queue.
+   *
+   * @param {number} now
+   */
   #mustWait(now) {
     const { gl } = this;
     if (!this.#fence) return false;
@@ -132,6 +151,7 @@ export class Scatter extends Renderer {
     return true;
   }
 
+  /** @param {number} pixelRatio */
   #beginPicture(pixelRatio) {
     const { canvas, camera } = this;
     this.#isStale = false;
@@ -145,14 +165,19 @@ export class Scatter extends Renderer {
     this.onPictureStart();
   }
 
-  /** All steps of a picture. */
+  /**
+   * All steps of a picture.
+   *
+   * @returns {Step[]}
+   */
   #planSteps() {
     if (!this.nCells) return [];
     const { nSlices } = this;
     const isTranslucent = this.appearance.opacity < 1; // then the order of drawing is visible
     const passes = isTranslucent ? this.#planLayerPasses() : [ALL_LAYERS];
     const cells = passes.flatMap((layerPass) => Array.from({ length: nSlices }, (_, slice) =>
-      (pixelRatio, tile) => this.drawCells(layerPass, slice, nSlices, pixelRatio, tile)));
+      (/** @type {number} */ pixelRatio, /** @type {number[]} */ tile) =>
+        this.drawCells(layerPass, slice, nSlices, pixelRatio, tile)));
     const edges = this.#planEdgeSteps();
     return isTranslucent
       ? [...edges, ...cells]
@@ -167,13 +192,20 @@ export class Scatter extends Renderer {
     return isLayered ? [...context, BOTTOM_LAYER, TOP_LAYER] : [ALL_LAYERS];
   }
 
+  /** @returns {Step[]} */
   #planEdgeSteps() {
     if (!this.buffers.edges) return [];
     return Array.from({ length: EDGE_SLICES }, (_, slice) =>
-      Object.assign((_ratio, tile) => this.drawEdges(slice, tile), { isEdges: true }));
+      Object.assign(
+        (/** @type {number} */ _ratio, /** @type {number[]} */ tile) => this.drawEdges(slice, tile),
+        { isEdges: true }));
   }
 
-  /** Puts steps that draw the topmost cells before the steps that are left. */
+  /**
+   * Puts steps that draw the topmost cells before the steps that are left.
+   *
+   * @param {number} pixelRatio
+   */
   #moveTopmostForward(pixelRatio) {
     const { canvas, camera } = this;
     this.#isTopmostDecided = true;

@@ -113,9 +113,16 @@ void main() { pixel = color; }`;
 /** Names of the vertex attributes; the index of a name is its location in both programs. */
 export const ATTRIBUTES = ["position", "code", "flags"];
 
-/** Returns {program, uniforms}: a linked program and its uniform locations by name. */
+/**
+ * Returns {program, uniforms}: a linked program and its uniform locations by name.
+ *
+ * @param {WebGL2RenderingContext} gl
+ * @param {string} vertexSource
+ * @param {string} fragmentSource
+ */
 function createProgram(gl, vertexSource, fragmentSource) {
   const program = gl.createProgram();
+  /** @type {[number, string][]} */
   const sources = [[gl.VERTEX_SHADER, vertexSource], [gl.FRAGMENT_SHADER, fragmentSource]];
   for (const [type, source] of sources) {
     const shader = gl.createShader(type);
@@ -135,5 +142,7 @@ function createProgram(gl, vertexSource, fragmentSource) {
   return { program, uniforms: Object.fromEntries(locations) };
 }
 
+/** @param {WebGL2RenderingContext} gl */
 export const createCellProgram = (gl) => createProgram(gl, CELL_VERTEX, CELL_FRAGMENT);
+/** @param {WebGL2RenderingContext} gl */
 export const createEdgeProgram = (gl) => createProgram(gl, EDGE_VERTEX, EDGE_FRAGMENT);

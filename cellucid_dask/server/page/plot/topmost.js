@@ -11,6 +11,11 @@ import { forEachProjected } from "./projection.js";
  *
  * points: (n, width) as drawn; size: [w, h] in pixels; radius: of a cell in pixels; heightOf: as of
  * `createHeightOf`.
+ *
+ * @param {Float32Array} points
+ * @param {number} width
+ * @param {import("./camera.js").Camera} camera
+ * @param {{size: number[], radius: number, heightOf: (i: number, depth: number | null) => number}} cells
  */
 export function topmostCells(points, width, camera, { size, radius, heightOf }) {
   const [w, h] = size;
