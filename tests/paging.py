@@ -192,6 +192,13 @@ class Page:
         box.click()
         box.send_keys(Keys.CONTROL, "a", Keys.NULL, text, Keys.ENTER)
 
+    def choose_embedding(self, text: str) -> dict[str, Any]:
+        """Choose the embedding that the list of embeddings has first for a text."""
+        box = self.find("#embedding")
+        box.click()
+        box.send_keys(Keys.CONTROL, "a", Keys.NULL, text, Keys.ENTER)
+        return self.state()
+
     def show_dimension(self, dimension: int) -> dict[str, Any]:
         return self.click(f"#dimensions button[value='{dimension}']")
 

@@ -111,20 +111,32 @@ async function loadDataset(reader, entry, ui) {
 
 function showDataset({ controls }) {
   const { identity, nCells, vectorFields } = loaded.dataset;
-  const { available_dimensions: dimensions, default_dimension: defaultDimension } =
-    identity.embeddings;
   Object.assign(published, { nCells, dataset: identity.id });
-  if (!dimensions.includes(view.d)) {
-    if (view.d) {
-      problems.push(
-        `This dataset has no ${view.d}D embedding. The page shows ${defaultDimension}D.`);
-    }
-    Object.assign(view, { d: defaultDimension, at: null });
-  }
-  view.lasso = view.lasso.filter(({ d }) => dimensions.includes(d));
+  chooseEmbedding();
+  view.lasso = view.lasso.filter(hasEmbedding);
   if (!Object.hasOwn(vectorFields, view.vectors)) view.vectors = "";
   controls.showDataset(loaded.dataset);
   controls.showView(view);
+}
+
+/** Takes the embedding of the link, which says the dimension; else the default of the dimension. */
+function chooseEmbedding() {
+  const { embeddings, identity } = loaded.dataset;
+  const named = embeddings.find(({ id }) => id === view.embedding);
+  if (named) {
+    Object.assign(view, { d: named.dimension, embedding: named.isDefault ? "" : named.id });
+    return;
+  }
+  const { d, embedding } = view;
+  if (!embeddings.some(({ dimension }) => dimension === d)) {
+    view.d = identity.embeddings.default_dimension;
+  }
+  if (d !== view.d || embedding) Object.assign(view, { embedding: "", at: null });
+  const wanted = embedding ? `embedding "${embedding}"` : `${d}D embedding`;
+  const shown = embedding ? `"${loaded.dataset.findEmbedding("", view.d).id}"` : `${view.d}D`;
+  if (embedding || (d && d !== view.d)) {
+    problems.push(`This dataset has no ${wanted}. The page shows ${shown}.`);
+  }
 }
 
 /** Promises: `obs` of the fields of obs, and `all` of these and the genes. */
@@ -147,7 +159,8 @@ function loadFields(reader, { controls }) {
 async function loadPoints(reader, { display }) {
   if (loaded.dimension === view.d && loaded.embedding === view.embedding) return;
   const { d, embedding } = view;
-  const points = await loaded.dataset.readPoints(reader, d);
+  const { dataset } = loaded;
+  const points = await dataset.readPoints(reader, dataset.findEmbedding(embedding, d));
   reader.signal.throwIfAborted();
   published.dimension = d;
   Object.assign(loaded, { dimension: d, embedding, vectors: null });
@@ -234,8 +247,11 @@ function dropUnusableFilters() {
   if (names.length) problems.push(`This dataset cannot show the groups ${names.join(", ")}.`);
 }
 
-const hasEmbedding = ({ d }) =>
-  loaded.dataset.identity.embeddings.available_dimensions.includes(d);
+/** Whether the dataset has the embedding in which an outline was drawn. */
+function hasEmbedding({ d, embedding }) {
+  const found = loaded.dataset.findEmbedding(embedding, d);
+  return Boolean(found && (!embedding || found.id === embedding));
+}
 
 /** Says what of the link the dataset does not have, all at once. */
 function showProblems() {

@@ -57,7 +57,7 @@ def test_list_shows_all_columns_and_filters_while_typing(
     groups = ["Categories", f"{GROUP} · 3 categories", "quarter · 4 categories"]
     groups += ["many · 40 categories", "Values", "score"]
     assert listed(page) == ["None", *groups]
-    assert page.texts(".choice-popup .note") == ["Type to search 30 genes"]
+    assert page.texts("#color-control .choice-popup .note") == ["Type to search 30 genes"]
     assert page.texts(ACTIVE)[0].startswith(GROUP), "the list opens at the current column"
     box = page.find("#color-search")
     box.send_keys("cd3")  # replaces the name, which is selected
@@ -67,7 +67,7 @@ def test_list_shows_all_columns_and_filters_while_typing(
     assert box_text(page) == GROUP, "nothing was chosen"
     box.send_keys(Keys.CONTROL, "a", Keys.NULL, "xyz")
     assert listed(page) == []
-    assert page.texts(".choice-popup .note") == ["Nothing matches"]
+    assert page.texts("#color-control .choice-popup .note") == ["Nothing matches"]
     assert page.find("#color-search").get_attribute("aria-activedescendant") is None
     box.send_keys(Keys.ENTER, Keys.TAB)
     assert not page.is_shown("#color-search-list")
@@ -250,5 +250,5 @@ def test_export_without_genes_lists_only_columns(page: Page, serve: Any, tmp_pat
     assert page.open(serve(tmp_path / "export"))["ready"]
     assert page.texts("#dataset-counts") == [f"{CELLS} cells · 0 genes"]
     page.click("#color-search")
-    assert page.texts(".choice-popup .note") == ["No genes"]
+    assert page.texts("#color-control .choice-popup .note") == ["No genes"]
     assert page.color_by("score")["colorBy"] == "obs:score"

@@ -63,8 +63,8 @@ export async function loadSources(reader) {
       const outliers = await dataset.readOutliers(reader, splitColumnId(id)[1]);
       if (loaded.dataset === dataset) outliersOfColumns.set(id, outliers);
     }),
-    ...[...needs.points].filter(([key]) => !drawnPoints.has(key)).map(async ([key, { d }]) => {
-      const points = await dataset.readPoints(reader, d);
+    ...[...needs.points].filter(([key]) => !drawnPoints.has(key)).map(async ([key, { d, embedding }]) => {
+      const points = await dataset.readPoints(reader, dataset.findEmbedding(embedding, d));
       if (loaded.dataset === dataset) drawnPoints.set(key, toDrawnPoints(points, d));
     }),
   ]);

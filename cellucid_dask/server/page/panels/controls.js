@@ -1,10 +1,12 @@
 // The controls around the cells: they show the view and call actions when the user changes it.
 
 import { changeDataset, changeView } from "../actions.js";
+import { GROUP_COLUMN } from "../ask/groups.js";
 import { canRedo, canUndo } from "../ask/history.js";
-import { $, createButton, createElement, formatCount } from "../dom.js";
+import { $, formatCount } from "../dom.js";
 import { subscribe } from "../state.js";
 import { ColorSearch } from "./color-search.js";
+import { EmbeddingChooser } from "./embedding-chooser.js";
 
 /** "a b" of the path "/a%20b/"; without decoding if it is not UTF-8. */
 function folderName(path) {
@@ -23,6 +25,7 @@ export class Controls {
     this.colorSearch = new ColorSearch($("color-control"), {
       onChoose: (color) => changeView({ color }),
     });
+    this.embeddingChooser = new EmbeddingChooser($("embedding-control"), { onChoose: changeView });
     this.#listenToViewControls();
     this.#listenToButtons();
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", actions.applyTheme);
@@ -104,20 +107,18 @@ export class Controls {
 
   clear(datasetName) {
     this.colorSearch.clear();
-    for (const id of ["dataset-counts", "dimensions", "legend"]) $(id).replaceChildren();
+    this.embeddingChooser.clear();
+    for (const id of ["dataset-counts", "legend"]) $(id).replaceChildren();
     $("dataset-name").textContent = datasetName;
   }
 
-  showDataset({ identity, nCells, nEdges, vectorFields }) {
+  showDataset({ identity, nCells, nEdges, vectorFields, embeddings }) {
     $("dataset-name").textContent = document.title = identity.name;
     $("dataset-name").title = identity.description ?? "";
     const nGenes = identity.stats.n_genes;
     $("dataset-counts").textContent =
       `${formatCount(nCells)} cells · ${formatCount(nGenes)} genes`;
-    $("dimensions").replaceChildren(...identity.embeddings.available_dimensions.map((d) => {
-      const button = createButton("", "", () => changeView({ d, embedding: "" }), `${d}D`);
-      return Object.assign(button, { value: d });
-    }));
+    this.embeddingChooser.show(embeddings);
     $("edges-control").hidden = nEdges === 0;
     $("vectors-control").hidden = !Object.keys(vectorFields).length;
     const options = Object.entries(vectorFields).map(([id, { label, available_dimensions }]) =>
@@ -136,22 +137,22 @@ export class Controls {
   }
 
   /** Shows the view, also while it is loading. */
-  showView({ d, color, size, opacity, labels, context, edges, vectors, theme, dataset }) {
-    $("datasets").value = dataset;
-    for (const button of $("dimensions").children) {
-      button.ariaPressed = String(Number(button.value) === d);
-    }
-    this.colorSearch.value = color ?? "";
+  showView(view) {
+    const { d, embedding, size, opacity, edges, vectors } = view;
+    $("datasets").value = view.dataset;
+    this.embeddingChooser.showView({ d, embedding });
+    this.colorSearch.showGroups(GROUP_COLUMN, view.groups.length);
+    this.colorSearch.value = view.color ?? "";
     $("size").value = size ?? this.actions.pointSize();
     $("opacity").value = opacity;
-    $("labels").checked = labels;
-    $("show-context").checked = context === "grey";
+    $("labels").checked = view.labels;
+    $("show-context").checked = view.context === "grey";
     $("edges").checked = edges;
     for (const option of $("vectors").options) {
-      option.disabled = option.dimensions && !option.dimensions.includes(d);
+      option.disabled = option.dimensions && (embedding || !option.dimensions.includes(d));
     }
     $("vectors").value = vectors;
-    $("theme").value = theme;
+    $("theme").value = view.theme;
     this.#updateSliderValues();
   }
 

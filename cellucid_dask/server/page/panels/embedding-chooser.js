@@ -1,0 +1,98 @@
+// The buttons for the number of dimensions and, where a dimension has several embeddings, a list of
+// all embeddings.
+
+import { Combobox } from "./combobox.js";
+import { ChoiceList, searchLists } from "../data/choices.js";
+import { createButton, createElement } from "../dom.js";
+
+/**
+ * @typedef {object} Embedding
+ * @property {string} id
+ * @property {number} dimension
+ * @property {boolean} isDefault Of its dimension.
+ */
+
+/**
+ * Parts of the view; "" is the default embedding of dimension d.
+ *
+ * @typedef {{d: number, embedding: string}} Wanted
+ */
+
+export class EmbeddingChooser {
+  /** @type {Embedding[]} */
+  #embeddings = [];
+  /** @type {ChoiceList[]} */
+  #lists = [];
+  /** @type {Map<number, string>} */
+  #lastByDimension = new Map(); // for the buttons
+
+  /**
+   * Fills `container`; calls `onChoose` with the parts of the view that the user chooses.
+   *
+   * @param {HTMLElement} container
+   * @param {{onChoose: (wanted: Wanted) => void}} actions
+   */
+  constructor(container, { onChoose }) {
+    this.onChoose = onChoose;
+    /** @type {HTMLElement} */
+    this.buttons = createElement("div", "dimension-buttons");
+    this.buttons.id = "dimensions";
+    this.listBox = createElement("div");
+    const label = createElement("span", "label", "Dimensions");
+    label.id = "dimensions-label";
+    const group = Object.assign(createElement("div", "", label, this.buttons), { role: "group" });
+    group.setAttribute("aria-labelledby", label.id);
+    container.append(group, this.listBox);
+    this.combobox = new Combobox(this.listBox, {
+      id: "embedding",
+      label: "Embedding",
+      search: (text) => this.#search(text.trim()),
+      onChoose: (id) => this.#choose(id),
+    });
+    this.clear();
+  }
+
+  clear() {
+    this.show([]);
+  }
+
+  /** @param {Embedding[]} embeddings */
+  show(embeddings) {
+    this.#embeddings = embeddings;
+    this.#lastByDimension.clear();
+    const dimensions = [...new Set(embeddings.map(({ dimension }) => dimension))].sort();
+    this.#lists = dimensions.map((d) => new ChoiceList(`${d}D`, embeddings
+      .filter(({ dimension }) => dimension === d)
+      .map(({ id, isDefault }) => ({ value: id, label: id, detail: isDefault ? "default" : "" }))));
+    this.buttons.replaceChildren(...dimensions.map((d) => {
+      const onClick = () => this.onChoose({ d, embedding: this.#lastByDimension.get(d) ?? "" });
+      return Object.assign(createButton("", "", onClick, `${d}D`), { value: d });
+    }));
+    this.combobox.close();
+    this.listBox.hidden = embeddings.length === dimensions.length;
+  }
+
+  /** Shows which embedding the view has. */
+  showView(/** @type {Wanted} */ { d, embedding }) {
+    for (const button of this.buttons.children) {
+      const { value } = /** @type {HTMLButtonElement} */ (button);
+      button.ariaPressed = String(Number(value) === d);
+    }
+    this.#lastByDimension.set(d, embedding);
+    const shown = this.#embeddings.find(({ id, dimension, isDefault }) =>
+      (embedding ? id === embedding : dimension === d && isDefault));
+    this.combobox.show(shown?.id ?? "", shown?.id ?? "");
+  }
+
+  /** @param {string} text */
+  #search(text) {
+    if (text) return searchLists(this.#lists, text);
+    return { groups: this.#lists, note: "" };
+  }
+
+  /** @param {string} chosen */
+  #choose(chosen) {
+    const { dimension, isDefault } = this.#embeddings.find(({ id }) => id === chosen);
+    this.onChoose({ d: dimension, embedding: isDefault ? "" : chosen });
+  }
+}

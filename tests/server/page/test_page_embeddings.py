@@ -1,0 +1,94 @@
+"""Embeddings of the page: the list of all of them, where cells are, and which way is up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from page_data import CELLS, atlas
+
+from cellucid_dask import AnnDataServer
+
+pytest.importorskip("selenium", reason="selenium, which drives the browser, is not installed")
+
+from paging import Page, far_from_others, needs_browser, pixels_at, swatches
+
+pytestmark = needs_browser
+ANGLE = np.radians(30)
+TURN = np.array([[np.cos(ANGLE), np.sin(ANGLE)], [-np.sin(ANGLE), np.cos(ANGLE)]], "f4")
+
+
+def embeddings() -> dict[str, NDArray[np.float32]]:
+    flat = atlas().obsm["X_umap_2d"]
+    return {"X_umap_2d": flat, "X_tsne": flat @ TURN, "spatial": flat * np.array([300, 100], "f4")}
+
+
+@pytest.fixture
+def live(serve: Any) -> Any:
+    adata = atlas()
+    for key, points in embeddings().items():
+        adata.obsm[key] = points
+    return serve(adata, AnnDataServer)
+
+
+def shown_name(page: Page) -> str:
+    return page.find("#embedding").get_property("value")
+
+
+def assert_drawn_at(page: Page, points: NDArray[np.float32], *, y_down: bool = False) -> None:
+    """Each cell is where its point is, with its color; both axes have the same scale."""
+    places = page.cell_pixels()
+    centered = points - points.mean(axis=0)
+    (a, b), (c, d) = np.linalg.lstsq(centered, places - places.mean(axis=0))[0]
+    assert a > 0
+    assert [b / a, c / a, d / a] == pytest.approx([0, 0, 1 if y_down else -1], abs=1e-3)
+    fitted = centered @ np.array([[a, b], [c, d]]) + places.mean(axis=0)
+    assert np.abs(fitted - places).max() < 0.1
+    apart = far_from_others(places, 6)
+    assert apart.sum() > CELLS / 2
+    found = pixels_at(page.picture(), places)
+    assert np.array_equal(found[apart], swatches(page)[apart])
+
+
+def test_list_of_embeddings_switches_between_them(page: Page, live: Any) -> None:
+    page.open(live, "d=2&labels=0&size=4")
+    points = embeddings()
+    assert shown_name(page) == "X_umap_2d"
+    assert_drawn_at(page, points["X_umap_2d"])
+    page.click("#embedding")
+    groups = page.texts("#embedding-list .choice-heading")
+    assert groups == ["1D", "2D", "3D"]
+    page.choose_embedding("tsne")
+    assert_drawn_at(page, points["X_tsne"])
+    assert "embedding=X_tsne" in page.hash()
+    page.choose_embedding("spatial")
+    assert_drawn_at(page, points["spatial"], y_down=True)
+    page.reload()
+    assert_drawn_at(page, points["spatial"], y_down=True)
+    # The list and the buttons agree.
+    assert page.choose_embedding("X_umap_3d")["dimension"] == 3
+    assert page.texts("#dimensions [aria-pressed='true']") == ["3D"]
+    assert page.show_dimension(2)["dimension"] == 2
+    assert shown_name(page) == "spatial", "the last one of this dimension"
+    page.choose_embedding("X_umap_2d")
+    assert "embedding" not in page.hash(), "the default one"
+    assert_drawn_at(page, points["X_umap_2d"])
+
+
+def test_link_names_an_embedding(page: Page, live: Any) -> None:
+    state = page.open(live, "embedding=X_tsne&labels=0&size=4")
+    assert state["dimension"] == 2, "that of the embedding"
+    assert_drawn_at(page, embeddings()["X_tsne"])
+    state = page.open(live, "d=3&embedding=X_gone")
+    assert state["dimension"] == 3
+    assert page.texts("#notice p") == [
+        'This dataset has no embedding "X_gone". The page shows "X_umap_3d".'
+    ]
+
+
+def test_one_embedding_of_each_dimension_needs_no_list(page: Page, served: Any) -> None:
+    page.open(served("uint8"))
+    assert not page.is_shown("#embedding")
+    assert page.texts("#dimensions button") == ["1D", "2D", "3D"]
