@@ -158,7 +158,7 @@ class Page:
 
     def switch(self, gene: str) -> dict[str, Any]:
         """Type a gene into the search box and press Enter; milliseconds from that key."""
-        field = self.driver.find_element(By.ID, "color-search")
+        field = self.driver.find_element(By.CSS_SELECTOR, "#color-search, #gene")  # new and old
         self.driver.execute_script(ARM, f"gene:{gene}")
         field.send_keys(Keys.CONTROL, "a")
         field.send_keys(gene)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 from cellucid_dask.api import export
 from cellucid_dask.errors import CellucidDaskError, OutputError
@@ -11,6 +12,8 @@ from cellucid_dask.exporter.recovery.clean import clean
 from cellucid_dask.exporter.result import ExportResult
 from cellucid_dask.synthetic import write_study
 from cellucid_dask.verify import verify
+
+EMBEDDINGS: Final = {2: ("X_umap_2d", "X_tsne"), 3: "X_umap_3d"}
 
 
 def run_demo(
@@ -35,7 +38,7 @@ def run_demo(
         raise OutputError(f"cannot be written ({error})", where=str(folder)) from error
     say(f"made {data}: {cells:,} cells, {genes:,} genes")
     try:
-        result = export(data, out, force=True, restart=True)
+        result = export(data, out, embeddings=EMBEDDINGS, force=True, restart=True)
     except BaseException as error:
         clean(out)  # the atlas is generated anew each time: there is nothing to resume
         error.__notes__ = []

@@ -15,11 +15,14 @@ from paging import FAILED_REQUEST, Page, needs_browser
 pytestmark = needs_browser
 
 SELECTED = "d=2&lasso=2,0,0,-1,-1,1,-1,1,1"
+FILTERED = f"{SELECTED}&filter=in:0-1:obs:quarter&filter=-outside:2,0,0,-1,-1,1,-1,1,1"
 STATES = {
     "start": "",
     "gene": "d=2&color=gene:Gene5",
     "values in 3D": "d=3&color=obs:score",
     "selection": SELECTED,
+    "filters": f"{FILTERED}&filter=range:0,:obs:score",
+    "filters, dark": f"{FILTERED}&theme=dark&context=hide",
     "dark": f"{SELECTED}&theme=dark",
 }
 
