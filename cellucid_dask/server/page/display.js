@@ -12,7 +12,10 @@ import { cssColor } from "./color/rgb.js";
 import { splitColumnId } from "./data/dataset.js";
 import { areSourcesLoaded, createSources } from "./data/sources.js";
 import { $, formatCount } from "./dom.js";
-import { createPicture } from "./figure/picture.js";
+import { layoutFigure, suggestHeight } from "./figure/figure-layout.js";
+import { createFigure } from "./figure/figure.js";
+import { measureLegendText } from "./figure/legend.js";
+import { createViewLegend } from "./figure/view-legend.js";
 import { showCategoryLegend } from "./panels/category-legend.js";
 import { showValueLegend } from "./panels/value-legend.js";
 import { Fitting } from "./plot/fitting.js";
@@ -204,13 +207,18 @@ export class Display {
   }
 
   #drawOverlay(context) {
-    const { scatter: { camera }, colors, lasso } = this;
-    const [text, background, accent] =
-      ["text", "canvas", "accent"].map((name) => cssColor(colors[name]));
-    if (this.#arrows.length) drawArrows(context, camera, this.#arrows, { text, background });
-    published.labelBoxes = this.#labels.draw(context, camera, { text, background });
+    const { scatter: { camera }, lasso } = this;
+    published.labelBoxes = this.#drawMarks(context, camera);
     published.labels = published.labelBoxes.length;
+    const accent = cssColor(this.colors.accent);
     if (lasso?.outline.length > 1) drawOutline(context, camera, lasso.outline, { accent });
+  }
+
+  /** Draws arrows and labels; returns the labels. */
+  #drawMarks(context, camera) {
+    const [text, background] = ["text", "canvas"].map((name) => cssColor(this.colors[name]));
+    if (this.#arrows.length) drawArrows(context, camera, this.#arrows, { text, background });
+    return this.#labels.draw(context, camera, { text, background });
   }
 
   /** Labels are of the column, and when it has values, of the last one that had categories. */
@@ -232,21 +240,62 @@ export class Display {
   }
 
   /**
-   * [blob, file name] of a PNG of the cells and the legend.
+   * [blob, file name] of a figure of the cells and the legend.
    *
-   * @param {number} scale
+   * @param {import("./figure/figure-layout.js").FigureOptions} options
    * @returns {Promise<[Blob, string]>}
    */
-  async createPicture(scale) {
-    const { column, dataset, columnId } = loaded;
-    const hidden = column?.isCategorical ? this.#hiddenCodes() : new Set();
-    const [text, muted, missing] =
-      ["text", "muted", "missing"].map((name) => cssColor(this.colors[name]));
-    const legend = column && { column, hidden, ...view, text, muted, missing };
-    const drawOverlay = (/** @type {CanvasRenderingContext2D} */ context) => this.#drawOverlay(context);
-    const blob = await createPicture(this.scatter, drawOverlay, legend, scale);
+  async createFigure(options) {
+    const { dataset, columnId } = loaded;
+    const ownColors = this.colors;
+    let creation;
+    try {
+      this.#takeColors(options.ground === "light" ? readThemeColors("light") : ownColors);
+      creation = createFigure(options, this.layoutFigure(options), {
+        scatter: this.scatter,
+        drawOverlay: (context, camera) => this.#drawMarks(context, camera),
+        legend: this.#createLegend(),
+        colors: {
+          text: cssColor(this.colors.text),
+          muted: cssColor(this.colors.muted),
+          ground: cssColor(this.colors.canvas),
+        },
+      });
+    } finally {
+      this.#takeColors(ownColors);
+    }
     const parts = [dataset.identity.id, splitColumnId(columnId ?? "")[1]];
-    return [blob, `${parts.filter(Boolean).join("-")}.png`];
+    return [await creation, `${parts.filter(Boolean).join("-")}.${options.format}`];
+  }
+
+  /** @param {import("./figure/figure-layout.js").FigureOptions} options */
+  layoutFigure(options) {
+    return layoutFigure(options, this.#aspect, this.#createLegend(), measureLegendText);
+  }
+
+  /** @param {import("./figure/figure-layout.js").FigureOptions} options */
+  suggestFigureHeight(options) {
+    return suggestHeight(options, this.#aspect, this.#createLegend(), measureLegendText);
+  }
+
+  get #aspect() {
+    const [width, height] = this.scatter.camera.canvasSize;
+    return width / height;
+  }
+
+  #createLegend() {
+    const { column, visible } = loaded;
+    if (!column) return null;
+    const hidden = column.isCategorical ? this.#hiddenCodes() : new Set();
+    const { colors, scatter: { appearance } } = this;
+    return createViewLegend({ column, hidden, visible, appearance, view, colors });
+  }
+
+  #takeColors(colors) {
+    this.colors = colors;
+    this.updateAppearance();
+    const { edges } = this.scatter.arrays;
+    if (edges) this.scatter.appearance.edge = edgeColor(edges.length / 2, colors);
   }
 
   /** Takes the colors of the current theme. */

@@ -1,4 +1,5 @@
-// Helpers for all parts of the page: DOM elements, formatted numbers, files to save.
+// Helpers for all parts of the page: DOM elements, formatted numbers, width of
+// text, files to save.
 
 /**
  * The element with an id; what kind of element it is only index.html knows.
@@ -41,6 +42,21 @@ export function createButton(className, title, onClick, ...children) {
   button.addEventListener("click", onClick);
   return Object.assign(button, { type: "button", title });
 }
+
+/**
+ * Width of a text in a font, in its pixels.
+ *
+ * @type {(text: string, font: string) => number}
+ */
+export const measureText = (() => {
+  /** @type {CanvasRenderingContext2D} */
+  let context;
+  return (text, font) => {
+    context ??= document.createElement("canvas").getContext("2d");
+    context.font = font;
+    return context.measureText(text).width;
+  };
+})();
 
 /**
  * Saves a blob as a download; characters that file names may not have become "_".

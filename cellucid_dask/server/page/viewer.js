@@ -3,13 +3,14 @@
 import { changeView } from "./actions.js";
 import { discardLastChange, redo, startHistory, undo } from "./ask/history.js";
 import { Display } from "./display.js";
-import { $, saveFile } from "./dom.js";
+import { $ } from "./dom.js";
 import { copyLink, updateAddress, updateAddressSoon } from "./link/address.js";
 import {
   createServerReader, discardOldDataset, isViewLoaded, loadView, MAX_EDGES, readColumn,
 } from "./loading.js";
 import { hideError, showCellStatus, showError, showNotice } from "./messages.js";
 import { Controls } from "./panels/controls.js";
+import { FigureDialog } from "./panels/figure-dialog.js";
 import { SelectionPanel } from "./panels/selection-panel.js";
 import { isVisible, loaded, notify, published, subscribe, view } from "./state.js";
 
@@ -140,22 +141,12 @@ function applyTheme() {
   display?.updateTheme();
 }
 
-async function savePicture() {
-  if (!loaded.dimension) return;
-  try {
-    const [blob, name] = await display.createPicture(Number($("picture-scale").value));
-    saveFile(blob, name);
-  } catch (error) {
-    showNotice(error.message);
-  }
-}
-
 const readViewpoint = () => display.scatter.camera.viewpoint;
 const updateLink = () => updateAddress(readViewpoint);
 const updateLinkSoon = () => updateAddressSoon(readViewpoint);
 
 const controls = new Controls({
-  retry, applyTheme, savePicture, undo, redo,
+  retry, applyTheme, undo, redo,
   copyLink: () => {
     updateLink();
     return copyLink();
@@ -170,6 +161,13 @@ const controls = new Controls({
 const selectionPanel = new SelectionPanel({
   readField: (key) => readColumn(`obs:${key}`),
   onClear: () => changeView({ lasso: [] }),
+});
+new FigureDialog({
+  isReady: () => Boolean(loaded.dimension),
+  layoutFigure: (options) => display.layoutFigure(options),
+  suggestHeight: (options) => display.suggestFigureHeight(options),
+  createFigure: (options) => display.createFigure(options),
+  showNotice,
 });
 subscribe("dataset", () => selectionPanel.showFields([...loaded.dataset.categorical.keys()]));
 subscribe("view", onViewChange);

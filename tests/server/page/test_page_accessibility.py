@@ -124,7 +124,7 @@ def test_every_control_has_a_name_and_a_tab_stop(page: Page, served: Any) -> Non
         roles = [(n["role"]["value"], n.get("name", {}).get("value", "")) for n in focusable]
         assert [role for role, name in roles if not name.strip()] == []
         found_names = {name for _, name in roles}
-        for name in ("Color by", "Lasso", "Reset view", "Copy link", "Save picture"):
+        for name in ("Color by", "Lasso", "Reset view", "Copy link", "Save figure"):
             assert name in found_names, found_names
         # From the top to the bottom on the left, then the stage, by the Tab key.
         page.js("document.activeElement.blur(); document.body.focus()")
@@ -152,7 +152,7 @@ def test_every_control_has_a_name_and_a_tab_stop(page: Page, served: Any) -> Non
         else:
             expected += ["Show all", "Hide all", "ä/1", "outliers"]
         fits = ["reset", "zoom-selection"] if "lasso" in link else ["reset"]
-        expected += ["cells", "lasso", *fits, "save-picture", "picture-scale", "display-button"]
+        expected += ["cells", "lasso", *fits, "save-figure", "display-button"]
         if "lasso" in link:
             expected += ["download-rows", "clear-selection", "count-by", "category-counts"]
         assert [re.sub("^handle.*", "handle", stop) for stop in stops] == expected

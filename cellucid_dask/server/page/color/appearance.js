@@ -11,9 +11,15 @@ const MAX_EDGE_OPACITY = 0.3;
 const MIN_EDGE_OPACITY = 0.02;
 const FEW_EDGES = 5000; // up to here edges have the largest opacity
 
-/** Colors of the current theme by name, as [r, g, b]. */
-export function readThemeColors() {
+/**
+ * Colors of a theme by name, as [r, g, b].
+ *
+ * @param {string} [scheme] "light" or "dark"; without it the current theme
+ * @returns {Record<string, number[]>}
+ */
+export function readThemeColors(scheme = "") {
   const probe = document.body.appendChild(document.createElement("i"));
+  probe.style.colorScheme = scheme;
   probe.style.forcedColorAdjust = "none"; // else all colors are the same in high contrast mode
   const colors = THEME_COLORS.map((name) => {
     probe.style.color = `var(--${name})`;

@@ -63,7 +63,6 @@ export class Controls {
     onClick($("zoom-selection"), actions.zoomToSelection);
     onClick($("stray-cells").lastElementChild, actions.showStrayCells);
     onClick($("copy-link"), actions.copyLink);
-    onClick($("save-picture"), actions.savePicture);
     onClick($("undo"), actions.undo);
     onClick($("redo"), actions.redo);
     subscribe("history", () => {

@@ -1,5 +1,6 @@
 // The labels of categories, drawn over the cells with a 2D context, in CSS pixels.
 
+import { measureText } from "../dom.js";
 import { doCategoriesOverlap, findCenters } from "./label-centers.js";
 import { LINE_HEIGHT, placeLabels } from "./label-layout.js";
 import { project } from "./projection.js";
@@ -9,6 +10,7 @@ import { project } from "./projection.js";
  * @typedef {import("./label-centers.js").Embedding} Embedding
  * @typedef {import("../data/columns.js").CategoricalColumn} CategoricalColumn
  * @typedef {import("./camera.js").Camera} Camera
+ * @typedef {import("../figure/svg-context.js").Painter} Painter
  * @typedef {{ code: number, text: string, x: number, y: number, opacity: number, lines: string[],
  *   box: number[], hasLeader: boolean }} DrawnLabel
  *   (x, y): the center of the category; box: left, top, right, bottom
@@ -71,7 +73,7 @@ export class Labels {
   /**
    * Draws the labels for which there is room, and returns them.
    *
-   * @param {CanvasRenderingContext2D} context
+   * @param {Painter} context
    * @param {Camera} camera
    * @param {{ text: string, background: string }} colors CSS colors
    * @returns {DrawnLabel[]}
@@ -86,7 +88,7 @@ export class Labels {
       const [x, y] = camera.toPixel(right, up);
       return { code, text: this.#names[code], x, y, opacity: isFaded ? FADED_OPACITY : 1 };
     });
-    const placed = placeLabels(labels, camera.canvasSize, (line) => measure(context, line));
+    const placed = placeLabels(labels, camera.canvasSize, measureLine);
     for (const { index, box, hasLeader } of placed) {
       context.globalAlpha = labels[index].opacity;
       if (hasLeader) drawLeader(context, labels[index], box, colors);
@@ -103,43 +105,42 @@ export class Labels {
 /**
  * Width of a line of text in the font of the labels.
  *
- * @param {CanvasRenderingContext2D} context
  * @param {string} line
  */
-function measure(context, line) {
+function measureLine(line) {
   let width = widths.get(line);
-  if (width === undefined) widths.set(line, width = context.measureText(line).width);
+  if (width === undefined) widths.set(line, width = measureText(line, FONT));
   return width;
 }
 
 /**
  * Draws a line from the center of a category to its label beside it.
  *
- * @param {CanvasRenderingContext2D} context
+ * @param {Painter} context
  * @param {{ x: number, y: number }} center
  * @param {number[]} box
  * @param {{ text: string, background: string }} colors
  */
 function drawLeader(context, { x, y }, [left, top, right, bottom], { text, background }) {
   const end = [Math.max(left, Math.min(right, x)), Math.max(top, Math.min(bottom, y))];
-  const line = new Path2D();
-  line.moveTo(x, y);
-  line.lineTo(end[0], end[1]);
-  const dot = new Path2D();
-  dot.arc(x, y, DOT_RADIUS, 0, 2 * Math.PI);
   for (const [color, width] of /** @type {[string, number][]} */ ([[background, 3], [text, 1]])) {
     context.strokeStyle = context.fillStyle = color;
     context.lineWidth = width;
-    context.stroke(line);
-    context.stroke(dot);
+    context.beginPath();
+    context.moveTo(x, y);
+    context.lineTo(end[0], end[1]);
+    context.stroke();
+    context.beginPath();
+    context.arc(x, y, DOT_RADIUS, 0, 2 * Math.PI);
+    context.stroke();
   }
-  context.fill(dot);
+  context.fill();
 }
 
 /**
  * Draws the lines of a label, with a rim in the color of the background.
  *
- * @param {CanvasRenderingContext2D} context
+ * @param {Painter} context
  * @param {string[]} lines
  * @param {number[]} box
  * @param {{ text: string, background: string }} colors

@@ -48,25 +48,25 @@ export function createArrows(points, width, vectors, d, isVisible) {
 }
 
 export function drawArrows(context, camera, arrows, { text, background }) {
-  const path = new Path2D();
+  context.beginPath();
   for (const { from, to } of arrows) {
     const [[x, y], [u, v]] = [toPixel(camera, from), toPixel(camera, to)];
     const [dx, dy] = [u - x, v - y];
     const length = Math.hypot(dx, dy);
     if (length < 1.5) continue;
     const head = Math.min(6, 0.45 * length) / length;
-    path.moveTo(x, y);
-    path.lineTo(u, v);
+    context.moveTo(x, y);
+    context.lineTo(u, v);
     for (const side of [0.6, -0.6]) {
-      path.moveTo(u, v);
-      path.lineTo(u - head * (dx - side * dy), v - head * (dy + side * dx));
+      context.moveTo(u, v);
+      context.lineTo(u - head * (dx - side * dy), v - head * (dy + side * dx));
     }
   }
   context.lineCap = "round";
   for (const [color, width] of [[background, 2.4], [text, 1.1]]) {
     context.strokeStyle = color;
     context.lineWidth = width;
-    context.stroke(path);
+    context.stroke();
   }
 }
 
