@@ -7,6 +7,7 @@ from threading import Event, Thread
 
 import pytest
 from gene_index_data import MiB, assert_genes, make_large_entries, open_x, save_h5
+from serving import wait_until
 
 from cellucid_dask.server import precedence as module
 from cellucid_dask.server.gene_index.lookup import GeneIndex
@@ -22,7 +23,8 @@ def test_a_build_waits_while_responses_are_made(tmp_path: Path) -> None:
     assert len(index._chunks) > 1
     with precedence.request():
         index.start()
-        index._thread.join(SHORT)
+        wait_until(lambda: index.progress()["state"] == "building", "the build does not start")
+        index._thread.join(10 * SHORT)
         assert index.progress()["rows_done"] == 0
         assert_genes(index, entries, [3])  # a gene is read meanwhile
     index._thread.join()
