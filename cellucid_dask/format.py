@@ -21,7 +21,8 @@ CHECKSUMS: Final = "checksums.json"
 DATASETS: Final = "datasets.json"
 COMPACT: Final = "compact_v1"
 DIMENSIONS: Final = (1, 2, 3)
-LONGEST_NAME: Final = 255 - len(".outliers.u16.gz") - 20  # without the suffix while it is written
+# Characters of a safe name: those of a file name, without its ending and that of unfinished files.
+LONGEST_NAME: Final = 255 - len(".outliers.u16.gz") - 20
 # Members that viewers which do not know them ignore: of the manifest of obs, and of that of var.
 CATEGORY_COLORS: Final = "_categoryColors"
 SYMBOLS: Final = "_symbols"

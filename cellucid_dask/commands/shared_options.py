@@ -36,7 +36,8 @@ embedding_and_graph = combine_options(
         "embeddings",
         multiple=True,
         metavar="2d=KEY",
-        help="obsm key of an embedding; repeat for more. [default: X_umap_2d and the like]",
+        help="obsm key of an embedding; repeat for more, the first of a dimension is its default. "
+        "[default: X_umap_2d and the like]",
     ),
     click.option(
         "--graph", metavar="KEY", help="obsp key of the neighbour graph. [default: connectivities]"

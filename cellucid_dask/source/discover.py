@@ -62,6 +62,12 @@ class Discovery:
         """The obsm keys of all embeddings, those of the defaults first."""
         return [*self.embeddings.values(), *self.additional]
 
+    def add(self, additional: Mapping[str, int]) -> None:
+        """Add additional embeddings; what is shown is not ignored."""
+        self.additional |= additional
+        for key in additional:
+            self.ignored.pop(key, None)
+
 
 def discover(
     shapes: Shapes,

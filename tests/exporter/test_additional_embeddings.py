@@ -85,6 +85,7 @@ def test_the_first_is_the_default(tmp_path: Path, capfd: Any) -> None:
     listed = here(capfd, "check", path, *words).out
     assert "embedding obsm/spatial as 2d\n" in listed
     assert "embedding obsm/X_umap_2d as 2d, additional" in listed
+    assert "is ignored" not in listed
 
 
 def test_what_cannot_be_shown_is_told_together(tmp_path: Path) -> None:

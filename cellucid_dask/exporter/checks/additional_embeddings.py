@@ -42,7 +42,7 @@ def offer_embeddings(catalog: Any) -> None:
     found = catalog.found
     taken = {*found.shown, *(key for dims in found.vectors.values() for key in dims.values())}
     names = {(fmt.safe(key).casefold(), dim) for key, dim in found.additional.items()}
-    offered: list[str] = []
+    offered: dict[str, int] = {}
     for key, array in catalog.source.obsm.items():
         if key in taken or not _can_be_offered(array, catalog.n_cells):
             continue
@@ -53,10 +53,18 @@ def offer_embeddings(catalog: Any) -> None:
             catalog.warnings.append(f"obsm/{key} is not offered: its file name is {why}")
             continue
         names.add(name)
-        found.additional[key] = dim
-        offered.append(f"{key} ({dim}d)")
+        offered[key] = dim
     if offered:
-        catalog.notes.append(f"offered   obsm: {', '.join(offered)}")
+        listed = ", ".join(f"{key} ({dim}d)" for key, dim in offered.items())
+        catalog.notes.append(f"offered   obsm: {listed}")
+    ignored = {ignored_warning(key, found.ignored[key]) for key in offered.keys() & found.ignored}
+    catalog.warnings = [line for line in catalog.warnings if line not in ignored]
+    found.add(offered)
+
+
+def ignored_warning(key: str, why: str) -> str:
+    """Warning of an array that looks like an embedding or a vector field and is not shown."""
+    return f"obsm/{key} is ignored: {why}"
 
 
 def _can_be_offered(array: RowArray | CellucidDaskError, n_cells: int) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 from cellucid_dask import format as fmt
 from cellucid_dask.errors import CellucidDaskError, Problem, suggest
+from cellucid_dask.exporter.checks.additional_embeddings import ignored_warning
 from cellucid_dask.exporter.checks.bounding_box import count_rows, measure_box
 from cellucid_dask.exporter.checks.placed_cells import map_blocks, unplaced_rows
 from cellucid_dask.options.export import ExportOptions
@@ -49,7 +50,7 @@ def survey_embeddings(
         )
     _measure_boxes(arrays, catalog)
     for key, why in catalog.found.ignored.items():
-        catalog.warnings.append(f"obsm/{key} is ignored: {why}")
+        catalog.warnings.append(ignored_warning(key, why))
 
 
 def _measure_boxes(arrays: Mapping[str, RowArray], catalog: Any) -> None:

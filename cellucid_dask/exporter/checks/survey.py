@@ -123,7 +123,7 @@ def survey(
     catalog.found = discover(shapes, chosen, vectors)
     if show_any and not options.embeddings and not catalog.found.embeddings:
         show_other(shapes, catalog)
-    catalog.found.additional = named_embeddings(options, arrays)
+    catalog.found.add(named_embeddings(options, arrays))
     if options.drop_cells_without_embedding and source.selection is None:
         kept = find_placed_cells([arrays[key] for key in catalog.found.shown])
         if kept is not None:

@@ -16,6 +16,10 @@ from live_serving import below
 from scipy import sparse
 from serving import ask, serving
 
+from cellucid_dask.exporter.on_demand import check_on_demand
+from cellucid_dask.options.export import ExportOptions
+from cellucid_dask.source.open import open_source
+
 KEYS = {"X_tsne": 2, "Spatial": 2, "table": 2, "time": 1, "velocity": 3, "holes": 2}
 
 
@@ -72,6 +76,16 @@ def test_offered_embeddings_are_those_of_an_export_that_names_them(
         facts = json.loads(ask(server, "/_cellucid/info").body)["embeddings"]
         assert facts == {"n": 8, "refused": {"holes": told.partition(": ")[2]}}
         assert ask(server, "/points/wide_2d.bin").status == 404
+
+
+def test_what_is_offered_is_not_said_to_be_ignored() -> None:
+    options = ExportOptions(embeddings={2: "table"})
+    catalog = check_on_demand(open_source(several()), options, 1 << 30)
+    assert {"X_umap_2d": 2, "X_tsne": 2}.items() <= catalog.found.additional.items()
+    shared = "obsm/x tsne is not offered: its file name is also that of another array"
+    assert [line for line in catalog.warnings if "obsm/text" not in line] == [shared]
+    (note,) = (line for line in catalog.notes if line.startswith("offered"))
+    assert "X_umap_2d (2d)" in note
 
 
 def test_named_embeddings_are_served_as_exported(tmp_path: Path) -> None:
