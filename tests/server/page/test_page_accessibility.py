@@ -142,10 +142,11 @@ def test_every_control_has_a_name_and_a_tab_stop(page: Page, served: Any) -> Non
             "copy-link",
             "theme",
             "cells-button",
-            "dimensions",
-            "dimensions",
-            "dimensions",
+            "help",
             "color-search",
+            "dimensions",
+            "dimensions",
+            "dimensions",
         ]
         if "score" in link:
             expected += ["Reset to the whole range", "handle", "handle", "log", "map"]

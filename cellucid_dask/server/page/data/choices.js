@@ -56,7 +56,8 @@ export class ChoiceList {
     this.label = label;
     this.choices = choices;
     this.#labels = choices.map((choice) => normalize(choice.label));
-    this.#details = choices.map(({ detail }) => (findsDetails && detail ? normalize(detail) : null));
+    this.#details = choices.map(({ detail }) =>
+      (findsDetails && detail ? normalize(detail) : null));
   }
 
   /**

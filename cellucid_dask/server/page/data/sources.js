@@ -63,9 +63,10 @@ export async function loadSources(reader) {
       const outliers = await dataset.readOutliers(reader, splitColumnId(id)[1]);
       if (loaded.dataset === dataset) outliersOfColumns.set(id, outliers);
     }),
-    ...[...needs.points].filter(([key]) => !drawnPoints.has(key)).map(async ([key, { d, embedding }]) => {
-      const points = await dataset.readPoints(reader, dataset.findEmbedding(embedding, d));
-      if (loaded.dataset === dataset) drawnPoints.set(key, toDrawnPoints(points, d));
+    ...[...needs.points].filter(([key]) => !drawnPoints.has(key)).map(async ([key, lasso]) => {
+      const embedding = dataset.findEmbedding(lasso.embedding, lasso.d);
+      const points = await dataset.readPoints(reader, embedding);
+      if (loaded.dataset === dataset) drawnPoints.set(key, toDrawnPoints(points, lasso.d));
     }),
   ]);
 }

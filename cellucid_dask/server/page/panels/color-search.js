@@ -54,7 +54,8 @@ export class ColorSearch {
       genes: geneNames.choices,
     });
     this.combobox.input.disabled = false;
-    this.combobox.input.placeholder = identity.stats.n_genes ? "Search columns and genes" : "Search columns";
+    this.combobox.input.placeholder =
+      identity.stats.n_genes ? "Search columns and genes" : "Search columns";
     this.value = this.#value;
   }
 

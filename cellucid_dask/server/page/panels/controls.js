@@ -4,9 +4,12 @@ import { changeDataset, changeView } from "../actions.js";
 import { GROUP_COLUMN } from "../ask/groups.js";
 import { canRedo, canUndo } from "../ask/history.js";
 import { $, formatCount } from "../dom.js";
-import { subscribe } from "../state.js";
+import { subscribe, view } from "../state.js";
 import { ColorSearch } from "./color-search.js";
 import { EmbeddingChooser } from "./embedding-chooser.js";
+import { Shortcuts } from "./shortcuts.js";
+
+const PREFERS_DARK = matchMedia("(prefers-color-scheme: dark)");
 
 /** "a b" of the path "/a%20b/"; without decoding if it is not UTF-8. */
 function folderName(path) {
@@ -16,6 +19,13 @@ function folderName(path) {
   } catch {
     return name;
   }
+}
+
+/** Moves the focus to the first element of a selector; whether there is one. */
+function focusFirst(/** @type {string} */ selector) {
+  const element = /** @type {HTMLElement} */ (document.querySelector(selector));
+  element?.focus();
+  return Boolean(element);
 }
 
 /** Listens to all controls and calls `actions`. */
@@ -28,7 +38,33 @@ export class Controls {
     this.embeddingChooser = new EmbeddingChooser($("embedding-control"), { onChoose: changeView });
     this.#listenToViewControls();
     this.#listenToButtons();
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", actions.applyTheme);
+    this.#listenToKeys();
+    PREFERS_DARK.addEventListener("change", actions.applyTheme);
+  }
+
+  #listenToKeys() {
+    const click = (/** @type {string} */ id) => () => $(id).click();
+    const shortcuts = new Shortcuts({
+      search: () => this.colorSearch.focus(),
+      previousColor: () => this.colorSearch.step(-1),
+      nextColor: () => this.colorSearch.step(1),
+      legend: () => focusFirst("#legend .entry[tabindex='0'], #legend :is(input, button)"),
+      filters: () => {
+        if ("closed" in $("cells-panel").dataset) $("cells-button").click();
+        if (!focusFirst("#filters :is(button, input, select)")) $("cells-panel").focus();
+      },
+      lasso: click("lasso"),
+      fit: () => $($("fit-visible").disabled ? "reset" : "fit-visible").click(),
+      undo: click("undo"),
+      redo: click("redo"),
+      dimension: (d) => this.embeddingChooser.chooseDimension(d),
+      theme: () => {
+        const isDark = view.theme ? view.theme === "dark" : PREFERS_DARK.matches;
+        changeView({ theme: isDark ? "light" : "dark" });
+      },
+    });
+    $("cells-panel").tabIndex = -1; // for the key that goes there
+    $("help").addEventListener("click", () => shortcuts.toggleDialog());
   }
 
   #listenToViewControls() {

@@ -65,8 +65,8 @@ export class EmbeddingChooser {
       .filter(({ dimension }) => dimension === d)
       .map(({ id, isDefault }) => ({ value: id, label: id, detail: isDefault ? "default" : "" }))));
     this.buttons.replaceChildren(...dimensions.map((d) => {
-      const onClick = () => this.onChoose({ d, embedding: this.#lastByDimension.get(d) ?? "" });
-      return Object.assign(createButton("", "", onClick, `${d}D`), { value: d });
+      const button = createButton("", "", () => this.chooseDimension(d), `${d}D`);
+      return Object.assign(button, { value: d });
     }));
     this.combobox.close();
     this.listBox.hidden = embeddings.length === dimensions.length;
@@ -82,6 +82,17 @@ export class EmbeddingChooser {
     const shown = this.#embeddings.find(({ id, dimension, isDefault }) =>
       (embedding ? id === embedding : dimension === d && isDefault));
     this.combobox.show(shown?.id ?? "", shown?.id ?? "");
+  }
+
+  /**
+   * Chooses the embedding of a dimension that was shown last, else its default; nothing if there is
+   * none.
+   *
+   * @param {number} d
+   */
+  chooseDimension(d) {
+    if (!this.#embeddings.some(({ dimension }) => dimension === d)) return;
+    this.onChoose({ d, embedding: this.#lastByDimension.get(d) ?? "" });
   }
 
   /** @param {string} text */
