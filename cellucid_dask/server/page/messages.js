@@ -4,6 +4,7 @@ import { $, formatCount } from "./dom.js";
 import { published } from "./state.js";
 
 const MOVE = "drag to move, scroll to zoom";
+/** @type {Record<number, string>} */
 const HINTS = { 1: MOVE, 2: MOVE, 3: "drag to rotate, Shift-drag to move, scroll to zoom" };
 
 /** Says how many cells are visible, and how to move them. */
@@ -14,7 +15,11 @@ export function showCellStatus() {
     `${part}${formatCount(nCells)} cells in ${dimension}D · ${HINTS[dimension]}`;
 }
 
-/** Shows an error with a button to retry; `path` is that of the file of a LoadError. */
+/**
+ * Shows an error with a button to retry; `path` is that of the file of a LoadError.
+ *
+ * @param {{path?: string | null, status?: number | null, message: string}} error
+ */
 export function showError({ path = null, status = null, message }) {
   published.error = { path, status, message };
   $("error-message").textContent = path === null ? message : `Could not load ${message}`;
@@ -27,7 +32,11 @@ export function hideError() {
   $("error").hidden = true;
 }
 
-/** Shows a message that is no failure. */
+/**
+ * Shows a message that is no failure.
+ *
+ * @param {string} text
+ */
 export function showNotice(text) {
   $("notice").firstElementChild.textContent = text;
   $("notice").hidden = false;

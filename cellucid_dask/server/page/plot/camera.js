@@ -7,9 +7,11 @@ import { EYE_DISTANCE, project, rotationMatrix } from "./projection.js";
 
 export const ZOOM_LIMITS = [0.2, 2000];
 export const START_ROTATION = { yaw: 0.5, pitch: 0.4 };
+/** @type {Record<string, [number, number]>} */
 const MOVE_KEYS = {
   ArrowLeft: [-30, 0], ArrowRight: [30, 0], ArrowUp: [0, -30], ArrowDown: [0, 30],
 };
+/** @type {Record<string, number>} */
 const ZOOM_KEYS = { "+": 1.25, "=": 1.25, "-": 0.8 };
 const [MIN_ZOOM, MAX_ZOOM] = ZOOM_LIMITS;
 
@@ -40,6 +42,10 @@ export class Camera {
   fitted = null; // the last view that was fitted to cells
   #pointers = new Map();
 
+  /**
+   * @param {HTMLCanvasElement} canvas
+   * @param {() => void} onChange
+   */
   constructor(canvas, onChange) {
     this.canvas = canvas;
     this.onChange = onChange;
@@ -93,12 +99,15 @@ export class Camera {
     this.#set({ center: [x, y], zoom, yaw, pitch });
   }
 
+  /** @param {FittedView} view */
   #isAt({ center, zoom, yaw, pitch }) {
     const isSamePlace = center.every((x, i) => x === this.center[i]) && zoom === this.zoom;
     return isSamePlace && (this.dimension < 3 || (yaw === this.yaw && pitch === this.pitch));
   }
 
+  /** @param {FittedView} view */
   #set({ center, zoom, yaw, pitch }) {
+    /** @type {number[]} */
     this.center = center;
     this.zoom = zoom;
     this.yaw = yaw;
@@ -140,14 +149,25 @@ export class Camera {
     return this.scale.map((scale, i) => -scale * this.center[i]);
   }
 
-  /** Plane coordinates of a CSS pixel of the canvas. */
+  /**
+   * Plane coordinates of a CSS pixel of the canvas.
+   *
+   * @param {number} x
+   * @param {number} y
+   */
   toPlane(x, y) {
     const [width, height] = this.canvasSize;
     const clip = [(2 * x) / width - 1, 1 - (2 * y) / height];
     return this.scale.map((scale, i) => clip[i] / scale + this.center[i]);
   }
 
-  /** CSS pixel of the canvas of plane coordinates. */
+  /**
+   * CSS pixel of the canvas of plane coordinates.
+   *
+   * @param {number} x
+   * @param {number} y
+   * @returns {[x: number, y: number]}
+   */
   toPixel(x, y) {
     const [[width, height], scale] = [this.canvasSize, this.scale];
     return [
@@ -156,7 +176,13 @@ export class Camera {
     ];
   }
 
-  /** Moves by CSS pixels; in 3D this rotates, unless `panOnly`. */
+  /**
+   * Moves by CSS pixels; in 3D this rotates, unless `panOnly`.
+   *
+   * @param {number} dx
+   * @param {number} dy
+   * @param {boolean} panOnly
+   */
   move(dx, dy, panOnly) {
     if (this.dimension === 3 && !panOnly) {
       const before = project(this.pivot, this);
@@ -172,7 +198,13 @@ export class Camera {
     this.onChange();
   }
 
-  /** Zooms around the CSS pixel (x, y) of the canvas: what is there stays there. */
+  /**
+   * Zooms around the CSS pixel (x, y) of the canvas: what is there stays there.
+   *
+   * @param {number} factor
+   * @param {number} x
+   * @param {number} y
+   */
   zoomAt(factor, x, y) {
     const before = this.toPlane(x, y);
     this.zoom = Math.min(MAX_ZOOM, Math.max(MIN_ZOOM, this.zoom * factor));
@@ -182,7 +214,9 @@ export class Camera {
   }
 
   #listen() {
+    /** @type {(type: string, listener: (event: any) => void) => void} */
     const on = (type, listener) => this.canvas.addEventListener(type, listener);
+    /** @type {(event: PointerEvent) => [number, number]} */
     const clientPosition = ({ clientX, clientY }) => [clientX, clientY];
     on("pointerdown", (event) => {
       // Not movementX: some browsers give it in other pixels.
@@ -212,6 +246,10 @@ export class Camera {
     });
   }
 
+  /**
+   * @param {PointerEvent} event
+   * @param {[number, number]} now CSS pixel of the window
+   */
   #onPointerMove(event, now) {
     const last = this.#pointers.get(event.pointerId);
     if (!last || !this.isDragEnabled) return;
@@ -222,8 +260,9 @@ export class Camera {
       return;
     }
     const [, other] = others[0]; // two fingers: pinch to zoom, and move by half of each move
-    const distance = ([x, y]) => Math.max(1, Math.hypot(x - other[0], y - other[1]));
+    const distance = (/** @type {[number, number]} */ [x, y]) => Math.max(1, Math.hypot(x - other[0], y - other[1]));
     const box = this.canvas.getBoundingClientRect();
+    /** @type {[number, number]} */
     const middle = [(now[0] + other[0]) / 2 - box.left, (now[1] + other[1]) / 2 - box.top];
     this.move((now[0] - last[0]) / 2, (now[1] - last[1]) / 2, true);
     this.zoomAt(distance(now) / distance(last), ...middle);

@@ -84,7 +84,7 @@ export class Lasso {
     const { camera } = this.scatter;
     const [w, h] = camera.canvasSize;
     const corners = [[0, 0], [w, 0], [w, h], [0, h]];
-    this.#report(corners.map((corner) => camera.toPlane(...corner).map(round6)), add);
+    this.#report(corners.map(([x, y]) => camera.toPlane(x, y).map(round6)), add);
   }
 
   /**

@@ -4,18 +4,31 @@
 
 import { project } from "./projection.js";
 
-const BINS_PER_SIDE = { 1: 90, 2: 42, 3: 16 }; // by dimension; an arrow is the mean of a bin
+const BINS_PER_SIDE = [0, 90, 42, 16]; // by dimension; an arrow is the mean of a bin
 
+/**
+ * @param {import("./camera.js").Camera} camera
+ * @param {number[]} position
+ */
 const toPixel = (camera, position) => {
   const [x, y] = project(position, camera);
   return camera.toPixel(x, y);
 };
+
+/** @typedef {{from: number[], to: number[]}} Arrow */
 
 /**
  * Arrows of a vector field [{from, to}], in units of the embedding.
  *
  * An arrow is the mean of the vectors of all visible cells in a bin, a small box of the embedding.
  * points: (n, width) as drawn; vectors: (n, d).
+ *
+ * @param {Float32Array} points
+ * @param {number} width
+ * @param {Float32Array} vectors
+ * @param {number} d
+ * @param {(i: number) => boolean} isVisible
+ * @returns {Arrow[]}
  */
 export function createArrows(points, width, vectors, d, isVisible) {
   const side = BINS_PER_SIDE[d];
@@ -47,6 +60,12 @@ export function createArrows(points, width, vectors, d, isVisible) {
   }));
 }
 
+/**
+ * @param {CanvasRenderingContext2D} context
+ * @param {import("./camera.js").Camera} camera
+ * @param {Arrow[]} arrows
+ * @param {{text: string, background: string}} colors of CSS
+ */
 export function drawArrows(context, camera, arrows, { text, background }) {
   context.beginPath();
   for (const { from, to } of arrows) {
@@ -63,14 +82,23 @@ export function drawArrows(context, camera, arrows, { text, background }) {
     }
   }
   context.lineCap = "round";
-  for (const [color, width] of [[background, 2.4], [text, 1.1]]) {
+  /** @type {[string, number][]} */
+  const strokes = [[background, 2.4], [text, 1.1]];
+  for (const [color, width] of strokes) {
     context.strokeStyle = color;
     context.lineWidth = width;
     context.stroke();
   }
 }
 
-/** Draws the outline of a lasso, in plane coordinates, while the user draws it. */
+/**
+ * Draws the outline of a lasso, in plane coordinates, while the user draws it.
+ *
+ * @param {CanvasRenderingContext2D} context
+ * @param {import("./camera.js").Camera} camera
+ * @param {number[][]} outline
+ * @param {{accent: string}} colors of CSS
+ */
 export function drawOutline(context, camera, outline, { accent }) {
   context.beginPath();
   outline.forEach(([x, y]) => context.lineTo(...camera.toPixel(x, y)));

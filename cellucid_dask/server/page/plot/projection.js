@@ -4,7 +4,13 @@
 
 export const EYE_DISTANCE = 3.5; // of the eye from the origin in 3D, in units of the embedding
 
-/** Rotation of x, y, z (z is up) to right, up and towards the eye: a mat3 in column-major order. */
+/**
+ * Rotation of x, y, z (z is up) to right, up and towards the eye: a mat3 in column-major order.
+ *
+ * @param {number} dimension
+ * @param {number} yaw
+ * @param {number} pitch
+ */
 export function rotationMatrix(dimension, yaw, pitch) {
   if (dimension < 3) return [1, 0, 0, 0, 1, 0, 0, 0, 1];
   const [cosYaw, sinYaw] = [Math.cos(yaw), Math.sin(yaw)];
@@ -48,6 +54,8 @@ export function forEachProjected(points, width, { yaw, pitch }, visit) {
  * Plane coordinates of one position of the embedding.
  *
  * @returns {[x: number, y: number, depth: number]}
+ * @param {number[]} position
+ * @param {{yaw: number, pitch: number}} camera
  */
 export function project(position, camera) {
   const [x, y = 0, z] = position;
@@ -58,7 +66,13 @@ export function project(position, camera) {
   return projected;
 }
 
-/** Whether (x, y) is inside the outline [[x, y], ...], by the even-odd rule. */
+/**
+ * Whether (x, y) is inside the outline [[x, y], ...], by the even-odd rule.
+ *
+ * @param {number[][]} outline
+ * @param {number} x
+ * @param {number} y
+ */
 function isInside(outline, x, y) {
   let inside = false;
   for (let i = 0, j = outline.length - 1; i < outline.length; j = i++) {
@@ -69,7 +83,15 @@ function isInside(outline, x, y) {
   return inside;
 }
 
-/** Sets `mask` (a byte per cell) to 1 for the cells inside an outline of plane coordinates. */
+/**
+ * Sets `mask` (a byte per cell) to 1 for the cells inside an outline of plane coordinates.
+ *
+ * @param {ArrayLike<number>} points
+ * @param {number} width
+ * @param {{yaw: number, pitch: number}} camera
+ * @param {number[][]} outline
+ * @param {Uint8Array} mask
+ */
 export function maskInside(points, width, camera, outline, mask) {
   const [xs, ys] = [outline.map(([x]) => x), outline.map(([, y]) => y)];
   const [left, right] = [Math.min(...xs), Math.max(...xs)];
@@ -85,6 +107,13 @@ export function maskInside(points, width, camera, outline, mask) {
  *
  * Among cells that cover the position: the one on top. If none covers it: the nearest within
  * `reach`. heightOf: as of `createHeightOf`; radius(depth): of a cell. Lengths are in plane units.
+ *
+ * @param {ArrayLike<number>} points
+ * @param {number} width
+ * @param {{yaw: number, pitch: number}} camera
+ * @param {number[]} place
+ * @param {{radius: (depth: number) => number, reach: number,
+ *   heightOf: (i: number, depth: number | null) => number}} cells
  */
 export function cellAt(points, width, camera, [px, py], { radius, reach, heightOf }) {
   let [best, bestDistance, bestHeight, isCovered] = [-1, reach, 0, false];

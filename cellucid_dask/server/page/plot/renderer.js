@@ -24,6 +24,7 @@ const DEFAULT_APPEARANCE = {
 /** Draws parts of the cells and edges. Whoever extends it sets `camera`. */
 export class Renderer {
   appearance = { ...DEFAULT_APPEARANCE };
+  /** @type {Float32Array} */
   points = new Float32Array(0); // as drawn: (n, width)
   width = 2;
   /** @type {import("./camera.js").Camera} */
@@ -47,7 +48,12 @@ export class Renderer {
     return this.points.length / this.width;
   }
 
-  /** Shows (n, dimension) positions. */
+  /**
+   * Shows (n, dimension) positions.
+   *
+   * @param {Float32Array} points
+   * @param {number} dimension
+   */
   setPoints(points, dimension) {
     this.points = toDrawnPoints(points, dimension);
     this.width = Math.max(2, dimension);
@@ -55,22 +61,38 @@ export class Renderer {
     this.upload("position", this.points);
   }
 
-  /** Codes of all cells, uint8, uint16 or float32; null for none. */
+  /**
+   * Codes of all cells, uint8, uint16 or float32; null for none.
+   *
+   * @param {import("../data/columns.js").Codes | null} codes
+   */
   set codes(codes) {
     this.upload("code", codes);
   }
 
-  /** A byte for every cell: bit 0 filtered out, bit 1 faded; null if all are 0. */
+  /**
+   * A byte for every cell: bit 0 filtered out, bit 1 faded; null if all are 0.
+   *
+   * @param {Uint8Array | null} flags
+   */
   set flags(flags) {
     this.upload("flags", flags);
   }
 
-  /** RGBA bytes of codes. */
+  /**
+   * RGBA bytes of codes.
+   *
+   * @param {Uint8Array} palette
+   */
   set palette(palette) {
     this.upload("palette", palette);
   }
 
-  /** Indices of cells, two for every edge; null for no edges. */
+  /**
+   * Indices of cells, two for every edge; null for no edges.
+   *
+   * @param {Uint32Array | null} pairs
+   */
   set edges(pairs) {
     this.upload("edges", pairs);
   }
@@ -80,7 +102,11 @@ export class Renderer {
     return this.cellSize(1) / 2;
   }
 
-  /** Diameter of a cell in pixels, before the perspective. */
+  /**
+   * Diameter of a cell in pixels, before the perspective.
+   *
+   * @param {number} pixelRatio
+   */
   cellSize(pixelRatio) {
     return this.appearance.pointSize * pixelRatio * this.camera.relativeZoom ** 0.35;
   }
@@ -128,7 +154,12 @@ export class Renderer {
     this.buffers = {};
   }
 
-  /** Sends an array to the graphics card; null or an empty one removes what is there. */
+  /**
+   * Sends an array to the graphics card; null or an empty one removes what is there.
+   *
+   * @param {string} name
+   * @param {any} array a typed array, or null
+   */
   upload(name, array) {
     const { gl } = this;
     this.arrays[name] = array;
@@ -144,7 +175,11 @@ export class Renderer {
     gl.bufferData(target, array, gl.STATIC_DRAW);
   }
 
-  /** As a texture with 256 colors in a row. */
+  /**
+   * As a texture with 256 colors in a row.
+   *
+   * @param {Uint8Array} palette
+   */
   #uploadPalette(palette) {
     const { gl } = this;
     const rows = Math.ceil(palette.length / 1024);
@@ -153,6 +188,10 @@ export class Renderer {
     gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA8, 256, rows, 0, gl.RGBA, gl.UNSIGNED_BYTE, padded);
   }
 
+  /**
+   * @param {number} width
+   * @param {number} height
+   */
   clear(width, height) {
     const { gl, appearance } = this;
     gl.viewport(0, 0, width, height);
@@ -163,7 +202,12 @@ export class Renderer {
     else gl.enable(gl.DEPTH_TEST);
   }
 
-  /** Draws one slice of the edges; their depth is behind all cells. */
+  /**
+   * Draws one slice of the edges; their depth is behind all cells.
+   *
+   * @param {number} slice
+   * @param {number[]} tile
+   */
   drawEdges(slice, tile) {
     const { gl, edgeProgram: { program, uniforms } } = this;
     gl.useProgram(program);
@@ -177,14 +221,27 @@ export class Renderer {
     gl.drawElements(gl.LINES, 2 * (to - from), gl.UNSIGNED_INT, 8 * from);
   }
 
-  /** Draws one slice of the cells: every `nSlices`th cell, from the `slice`th on. */
+  /**
+   * Draws one slice of the cells: every `nSlices`th cell, from the `slice`th on.
+   *
+   * @param {number} layerPass
+   * @param {number} slice
+   * @param {number} nSlices
+   * @param {number} pixelRatio
+   * @param {number[]} tile
+   */
   drawCells(layerPass, slice, nSlices, pixelRatio, tile) {
     const { gl } = this;
     this.#useCellProgram(layerPass, slice, nSlices, pixelRatio, tile);
     gl.drawArrays(gl.POINTS, 0, Math.ceil((this.nCells - slice) / nSlices));
   }
 
-  /** Functions (pixelRatio, tile) that draw the cells of these indices, some in each call. */
+  /**
+   * Functions (pixelRatio, tile) that draw the cells of these indices, some in each call.
+   *
+   * @param {Uint32Array} indices
+   * @returns {import("./scatter.js").Step[]}
+   */
   createTopmostSteps(indices) {
     const { gl } = this;
     this.upload("topmost", indices);
@@ -197,6 +254,10 @@ export class Renderer {
     });
   }
 
+  /**
+   * @param {Record<string, WebGLUniformLocation>} uniforms
+   * @param {number[]} tile
+   */
   #setProjection(uniforms, tile) {
     const { gl, camera } = this;
     gl.uniformMatrix3fv(uniforms.rotation, false, camera.rotation);
@@ -206,6 +267,13 @@ export class Renderer {
     gl.uniform4fv(uniforms.tile, tile);
   }
 
+  /**
+   * @param {number} layerPass
+   * @param {number} slice
+   * @param {number} nSlices
+   * @param {number} pixelRatio
+   * @param {number[]} tile
+   */
   #useCellProgram(layerPass, slice, nSlices, pixelRatio, tile) {
     const { gl, appearance, cellProgram: { program, uniforms } } = this;
     gl.useProgram(program);
@@ -219,15 +287,23 @@ export class Renderer {
     gl.uniform1i(uniforms.showsContext, Number(appearance.showsContext));
     gl.uniform1f(uniforms.highlightedCode, appearance.highlightedCode);
     gl.uniform1f(uniforms.opacity, appearance.opacity);
-    for (const name of ["plain", "missing", "context", "background"]) {
-      gl.uniform3fv(uniforms[name], appearance[name].map((byte) => byte / 255));
+    const { plain, missing, context, background } = appearance;
+    for (const [name, rgb] of Object.entries({ plain, missing, context, background })) {
+      gl.uniform3fv(uniforms[name], rgb.map((byte) => byte / 255));
     }
     this.#bindAttribute(POSITION, this.width, slice, nSlices);
     for (const location of [CODE, FLAGS]) this.#bindAttribute(location, 1, slice, nSlices);
     gl.uniform3f(uniforms.order, slice / this.nCells, nSlices / this.nCells, this.orderShare);
   }
 
-  /** Reads the attribute from its buffer, for every `nSlices`th cell; 0 if there is no buffer. */
+  /**
+   * Reads the attribute from its buffer, for every `nSlices`th cell; 0 if there is no buffer.
+   *
+   * @param {number} location
+   * @param {number} width
+   * @param {number} slice
+   * @param {number} nSlices
+   */
   #bindAttribute(location, width, slice, nSlices) {
     const { gl } = this;
     const name = ATTRIBUTES[location];
@@ -237,7 +313,7 @@ export class Renderer {
       return;
     }
     const { BYTES_PER_ELEMENT: itemBytes } = this.arrays[name];
-    const type = { 1: gl.UNSIGNED_BYTE, 2: gl.UNSIGNED_SHORT, 4: gl.FLOAT }[itemBytes];
+    const type = [0, gl.UNSIGNED_BYTE, gl.UNSIGNED_SHORT, 0, gl.FLOAT][itemBytes];
     gl.bindBuffer(gl.ARRAY_BUFFER, this.buffers[name]);
     gl.enableVertexAttribArray(location);
     const bytes = width * itemBytes;
@@ -245,7 +321,12 @@ export class Renderer {
   }
 }
 
-/** (n, 2) or (n, 3) positions to draw; 1D cells get heights that look random and never change. */
+/**
+ * (n, 2) or (n, 3) positions to draw; 1D cells get heights that look random and never change.
+ *
+ * @param {Float32Array} points
+ * @param {number} dimension
+ */
 export function toDrawnPoints(points, dimension) {
   if (dimension > 1) return points;
   const drawn = new Float32Array(2 * points.length);
