@@ -11,6 +11,8 @@ import {
 import { hideError, showCellStatus, showError, showNotice } from "./messages.js";
 import { Controls } from "./panels/controls.js";
 import { FigureDialog } from "./panels/figure-dialog.js";
+import { FiltersPanel } from "./panels/filters-panel.js";
+import { GroupsPanel } from "./panels/groups-panel.js";
 import { SelectionPanel } from "./panels/selection-panel.js";
 import { isVisible, loaded, notify, published, subscribe, view } from "./state.js";
 
@@ -161,6 +163,10 @@ const controls = new Controls({
 const selectionPanel = new SelectionPanel({
   readField: (key) => readColumn(`obs:${key}`),
   onClear: () => changeView({ lasso: [] }),
+  onFilter: (keep) => {
+    const filter = { kind: /** @type {const} */ ("selection"), lassos: view.lasso, keep, on: true };
+    changeView({ filters: [...view.filters, filter], lasso: [] });
+  },
 });
 new FigureDialog({
   isReady: () => Boolean(loaded.dimension),
@@ -169,6 +175,8 @@ new FigureDialog({
   createFigure: (options) => display.createFigure(options),
   showNotice,
 });
+new FiltersPanel();
+new GroupsPanel();
 subscribe("dataset", () => selectionPanel.showFields([...loaded.dataset.categorical.keys()]));
 subscribe("view", onViewChange);
 startHistory();

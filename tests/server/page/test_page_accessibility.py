@@ -154,8 +154,13 @@ def test_every_control_has_a_name_and_a_tab_stop(page: Page, served: Any) -> Non
             expected += ["Show all", "Hide all", "ä/1", "outliers"]
         fits = ["reset", "zoom-selection"] if "lasso" in link else ["reset"]
         expected += ["cells", "lasso", *fits, "save-figure", "display-button"]
+        expected += ["add-filter"]
         if "lasso" in link:
-            expected += ["download-rows", "clear-selection", "count-by", "category-counts"]
+            expected += ["download-rows", "clear-selection", "keep-selection", "hide-selection"]
+            expected += ["count-by", "category-counts", "Make a group of the visible cells"]
+            expected += ["Make a group of the selected cells"]
+        else:
+            expected += ["Make a group of the visible cells"]
         assert [re.sub("^handle.*", "handle", stop) for stop in stops] == expected
 
 

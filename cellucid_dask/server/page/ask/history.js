@@ -4,7 +4,8 @@
 import { viewUrl } from "../link/address.js";
 import { notify, view } from "../state.js";
 
-const SAME_CHANGE_MS = 1000; // changes of the same parts within this time are one, as in a drag
+const SAME_CHANGE_MS = 1000; // changes of the same parts by the keyboard within this time are one
+const MOVE_KEYS = /^(Arrow|Page|Home|End)/; // change a slider step by step
 const NOT_UNDONE = ["at", "theme", "size", "opacity"];
 const PAGE_LOAD = `${Date.now()}-${Math.random()}`; // entries of an earlier load have no snapshot
 
@@ -13,6 +14,9 @@ let snapshots = [];
 let index = 0; // of the current entry
 let lastParts = "";
 let lastTime = 0;
+let gesture = 0; // a drag is one change, however many parts of it the page shows
+let lastGesture = -1;
+let isPointerGesture = false;
 let isLastDiscarded = false;
 
 /** Begins the history with the view as it is. */
@@ -21,6 +25,14 @@ export function startHistory() {
   index = 0;
   history.replaceState({ load: PAGE_LOAD, index }, "");
   addEventListener("popstate", (event) => restore(event.state));
+  const beginGesture = (/** @type {boolean} */ isPointer) => {
+    gesture++;
+    isPointerGesture = isPointer;
+  };
+  addEventListener("pointerdown", () => beginGesture(true), true);
+  addEventListener("keydown", ({ key }) => {
+    if (isPointerGesture || !MOVE_KEYS.test(key)) beginGesture(false);
+  }, true);
 }
 
 /**
@@ -32,9 +44,10 @@ export function recordChange(parts) {
   const undone = parts.filter((part) => !NOT_UNDONE.includes(part));
   if (!undone.length || !snapshots.length) return;
   const now = performance.now();
-  const isSame = undone.join() === lastParts && now - lastTime < SAME_CHANGE_MS && index > 0;
+  const isSame = undone.join() === lastParts && gesture === lastGesture && index > 0
+    && (isPointerGesture || now - lastTime < SAME_CHANGE_MS);
   const mayReplace = isSame || isLastDiscarded;
-  [lastParts, lastTime, isLastDiscarded] = [undone.join(), now, false];
+  [lastParts, lastTime, lastGesture, isLastDiscarded] = [undone.join(), now, gesture, false];
   if (!mayReplace) {
     index++;
     snapshots.length = index;

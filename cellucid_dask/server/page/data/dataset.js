@@ -11,6 +11,7 @@ function fileNameOfKey(key) {
   return key.replace(/[^A-Za-z0-9._-]+/g, "_").replace(/^[._]+|[._]+$/g, "") || "field";
 }
 
+/** @typedef {import("./reader.js").Reader} Reader */
 /**
  * @typedef {object} Embedding
  * @property {string} id obsm key, or "2d" and the like if the dataset does not name it

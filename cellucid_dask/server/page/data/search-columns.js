@@ -109,3 +109,14 @@ export class ColumnIndex {
 }
 
 const noun = (/** @type {number} */ n) => (n === 1 ? "gene" : "genes");
+
+/**
+ * The columns and genes of a dataset.
+ *
+ * @param {import("./dataset.js").Dataset} dataset
+ */
+export const createColumnIndex = ({ categorical, continuous, geneNames }) => new ColumnIndex({
+  categories: [...categorical].map(([key, [, names]]) => [key, names.length]),
+  values: continuous.keys(),
+  genes: geneNames.choices,
+});

@@ -2,7 +2,7 @@
 
 import { Combobox } from "./combobox.js";
 import { addRecentColumn, readRecentColumns } from "../data/recent-columns.js";
-import { ColumnIndex } from "../data/search-columns.js";
+import { ColumnIndex, createColumnIndex } from "../data/search-columns.js";
 
 /** @type {import("../data/search-columns.js").Columns} */
 const NO_COLUMNS = { categories: [], values: [], genes: [] };
@@ -46,13 +46,10 @@ export class ColorSearch {
    *
    * @param {import("../data/dataset.js").Dataset} dataset
    */
-  show({ identity, categorical, continuous, geneNames }) {
+  show(dataset) {
+    const { identity } = dataset;
     this.#datasetId = identity.id;
-    this.#index = new ColumnIndex({
-      categories: [...categorical].map(([key, [, names]]) => [key, names.length]),
-      values: continuous.keys(),
-      genes: geneNames.choices,
-    });
+    this.#index = createColumnIndex(dataset);
     this.combobox.input.disabled = false;
     this.combobox.input.placeholder =
       identity.stats.n_genes ? "Search columns and genes" : "Search columns";

@@ -7,7 +7,7 @@ const MAX_COUNTS = 200; // categories in the list
 
 /**
  * readField(key): the column of a categorical field, or a promise of it; onClear(): called when the
- * user clears the selection.
+ * user clears the selection; onFilter(keep): when the user filters by it.
  */
 export class SelectionPanel {
   #hasSelection = false;
@@ -16,9 +16,11 @@ export class SelectionPanel {
   #lastRequest = 0;
   #isFieldChosen = false; // whether the user chose a field to count by
 
-  constructor({ readField, onClear }) {
+  constructor({ readField, onClear, onFilter }) {
     this.readField = readField;
     $("clear-selection").addEventListener("click", onClear);
+    $("keep-selection").addEventListener("click", () => onFilter(true));
+    $("hide-selection").addEventListener("click", () => onFilter(false));
     $("count-by").addEventListener("change", () => {
       this.#isFieldChosen = true;
       this.#updateCounts();

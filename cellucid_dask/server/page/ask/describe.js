@@ -1,0 +1,59 @@
+// What a filter says, in words.
+
+import { splitColumnId } from "../data/dataset.js";
+import { formatNumber } from "../dom.js";
+import { GROUP_COLUMN } from "./groups.js";
+
+const MAX_NAMES = 3; // of categories in the text of a filter
+
+/**
+ * Name of a column for people: its key, or the symbol of a gene if there is one.
+ *
+ * @param {string} columnId
+ * @param {import("../data/dataset.js").Dataset} dataset
+ * @returns {string}
+ */
+export function columnName(columnId, dataset) {
+  if (columnId === GROUP_COLUMN) return "Groups";
+  const [kind, key] = splitColumnId(columnId);
+  return kind === "gene" ? dataset.geneNames.describe(key) : key;
+}
+
+/**
+ * "condition: not healthy", "CD3E: 1 to 4.5", ...
+ *
+ * @param {import("./filters.js").Filter} filter
+ * @param {import("../data/dataset.js").Dataset} dataset
+ * @param {import("./groups.js").Group[]} groups
+ * @returns {string}
+ */
+export function describeFilter(filter, dataset, groups) {
+  if (filter.kind === "selection") return filter.keep ? "inside an outline" : "outside an outline";
+  if (filter.kind === "group") {
+    const name = groups.find(({ id }) => id === filter.group)?.name ?? "a group";
+    return filter.keep ? `in ${name}` : `not in ${name}`;
+  }
+  const name = columnName(filter.column, dataset);
+  if (filter.kind === "outliers") {
+    return `${name}: without the farthest ${Math.round(100 - 100 * filter.quantile)}%`;
+  }
+  if (filter.kind === "range") return `${name} ${describeRange(filter)}`;
+  return `${name}: ${filter.keep ? "" : "not "}${listCategories(filter, dataset)}`;
+}
+
+/** @param {{from: number | null, to: number | null}} range */
+function describeRange({ from, to }) {
+  if (from === null) return `≤ ${formatNumber(to)}`;
+  return to === null ? `≥ ${formatNumber(from)}` : `${formatNumber(from)} to ${formatNumber(to)}`;
+}
+
+/**
+ * @param {import("./filters.js").CategoriesFilter} filter
+ * @param {import("../data/dataset.js").Dataset} dataset
+ */
+function listCategories({ column, codes }, dataset) {
+  const names = dataset.categorical.get(splitColumnId(column)[1])?.[1] ?? [];
+  const some = codes.slice(0, MAX_NAMES).map((code) => names[code] ?? "missing");
+  const more = codes.length - some.length;
+  return `${some.join(", ") || "none"}${more ? ` and ${more} more` : ""}`;
+}

@@ -1,0 +1,126 @@
+// The editor of the filters of one column: its categories, or a range of its values.
+
+import { changeView } from "../actions.js";
+import { columnName } from "../ask/describe.js";
+import { hiddenCodes, setHiddenCodes, setRange } from "../ask/filters.js";
+import { createButton, createElement, formatCount } from "../dom.js";
+import { readColumn } from "../loading.js";
+import { loaded, view } from "../state.js";
+import { RangeEditor } from "./range-editor.js";
+
+const MAX_ROWS = 200; // of categories; the search finds the others
+
+/** Edits the filters of a column in `container`, which is empty while nothing is edited. */
+export class FilterEditor {
+  /** @type {string | null} */
+  #columnId = null;
+  /** Shows the filters of the view, without another editor. */
+  #show = () => {};
+
+  /** @param {HTMLElement} container */
+  constructor(container) {
+    this.container = container;
+  }
+
+  /**
+   * Shows the editor of a column, once it is loaded.
+   *
+   * @param {string} columnId
+   */
+  async open(columnId) {
+    this.#columnId = columnId;
+    const { dataset } = loaded;
+    this.container.replaceChildren(createElement("p", "note", "Loading…"));
+    const column = await Promise.resolve(readColumn(columnId)).catch((error) => ({ error }));
+    if (this.#columnId !== columnId || loaded.dataset !== dataset) return;
+    const name = columnName(columnId, dataset);
+    const title = Object.assign(createElement("h2", "", name), { title: name });
+    const done = createButton("small-button", "Close the editor", () => this.close(), "Done");
+    this.container.replaceChildren(createElement("div", "heading", title, done));
+    if (column.error) this.container.append(createElement("p", "note", column.error.message));
+    else if (column.isCategorical) this.#editCategories(columnId, column);
+    else this.#editRange(columnId, column);
+    this.container.scrollIntoView({ block: "nearest" });
+    done.focus();
+  }
+
+  close() {
+    this.#columnId = null;
+    this.#show = () => {};
+    this.container.replaceChildren();
+  }
+
+  /** Shows what is filtered now. */
+  update() {
+    if (this.#columnId !== null) this.#show();
+  }
+
+  #editRange(columnId, column) {
+    const editor = new RangeEditor(column, (from, to) =>
+      changeView({ filters: setRange(view.filters, columnId, from, to) }));
+    this.container.append(editor.element);
+    this.#show = () => {
+      const filter = view.filters.find(
+        (each) => each.kind === "range" && each.column === columnId);
+      const { from = null, to = null } = filter?.kind === "range" ? filter : {};
+      editor.show(from, to);
+    };
+    this.#show();
+  }
+
+  #editCategories(columnId, column) {
+    const codes = column.categories.map(({ code }) => code);
+    const list = createElement("ul", "check-list");
+    const note = createElement("p", "note");
+    const search = Object.assign(createElement("input"), {
+      type: "search", placeholder: "Find a category", ariaLabel: "Find a category to filter by",
+      autocomplete: "off",
+    });
+    let listed = [];
+    const hidden = () => hiddenCodes(view.filters, columnId, codes);
+    const hide = (codesToHide) => changeView({
+      filters: setHiddenCodes(view.filters, columnId, new Set(codesToHide), codes),
+    });
+    const listMatches = () => {
+      const text = search.value.trim().toLowerCase();
+      const matches = column.categories.filter(({ name }) => name.toLowerCase().includes(text));
+      listed = matches.slice(0, MAX_ROWS);
+      const more = matches.length - listed.length;
+      note.textContent = more ? `and ${formatCount(more)} more: search for them` : "";
+      list.replaceChildren(...listed.map(({ name, code }) => {
+        const box = Object.assign(createElement("input"), { type: "checkbox" });
+        box.addEventListener("change", () => {
+          const rest = [...hidden()].filter((other) => other !== code);
+          hide(box.checked ? rest : [...rest, code]);
+        });
+        const label = createElement("span", "text", name);
+        return createElement("li", "", createElement("label", "checkbox", box, label));
+      }));
+      this.#show();
+    };
+    this.#show = () => {
+      const isHidden = hidden();
+      [...list.querySelectorAll("input")].forEach((box, i) => {
+        box.checked = !isHidden.has(listed[i].code);
+      });
+    };
+    const matching = () => {
+      const text = search.value.trim().toLowerCase();
+      return column.categories.filter(({ name }) => name.toLowerCase().includes(text))
+        .map(({ code }) => code);
+    };
+    search.addEventListener("input", listMatches);
+    this.container.append(search, createElement("div", "row",
+      createButton("small-button", "Keep all that are found", () => {
+        const found = new Set(matching());
+        hide([...hidden()].filter((code) => !found.has(code)));
+      }, "All"),
+      createButton("small-button", "Filter out all that are found",
+        () => hide([...hidden(), ...matching()]), "None"),
+      createButton("small-button", "Keep only what is found", () => {
+        const found = new Set(matching());
+        hide(codes.filter((code) => !found.has(code)));
+      }, "Only these")), list, note);
+    listMatches();
+  }
+}

@@ -1,0 +1,97 @@
+// The panel of the filters: a chip for each, to switch it off, edit it, drop it, or make a group of
+// its cells.
+
+import { changeView } from "../actions.js";
+import { describeFilter } from "../ask/describe.js";
+import { changeFilter, columnOfFilter, dropFilter } from "../ask/filters.js";
+import { addGroup, filtersExpression } from "../ask/groups.js";
+import { $, createButton, createElement, formatCount } from "../dom.js";
+import { createColumnIndex } from "../data/search-columns.js";
+import { loaded, subscribe, view } from "../state.js";
+import { Combobox } from "./combobox.js";
+import { FilterEditor } from "./filter-editor.js";
+
+/** The chips, below them the editor of one filter. */
+export class FiltersPanel {
+  /** @type {import("../data/search-columns.js").ColumnIndex} Of the dataset. */
+  #index = null;
+  #list = createElement("ul", "chips");
+  #count = createElement("p", "note");
+  #dropAll = createButton("small-button", "Drop all filters",
+    () => changeView({ filters: [] }), "Drop all");
+
+  constructor() {
+    this.editor = new FilterEditor(createElement("div", "filter-editor"));
+    this.#count.id = "visible-count";
+    this.#count.setAttribute("aria-live", "polite");
+    const search = createElement("div", "control");
+    this.add = new Combobox(search, {
+      id: "add-filter",
+      label: "Add a filter",
+      search: (text) => this.#index.search(text),
+      onChoose: (columnId) => columnId && this.edit(columnId),
+    });
+    this.add.input.placeholder = "Search columns and genes";
+    $("filters").append(
+      createElement("div", "heading", createElement("h2", "", "Filters"), this.#dropAll),
+      this.#count, this.#list, this.editor.container, search);
+    subscribe("dataset", () => {
+      this.editor.close();
+      this.#index = createColumnIndex(loaded.dataset);
+      this.#update();
+    });
+    subscribe("cells", () => this.#update());
+    subscribe("view", () => this.#update());
+  }
+
+  /**
+   * Edits the filter of a column, also if there is none yet.
+   *
+   * @param {string} columnId
+   */
+  edit(columnId) {
+    this.editor.open(columnId);
+  }
+
+  #update() {
+    if (!loaded.hasFields) return;
+    const { nVisible, dataset: { nCells } } = loaded;
+    const share = nCells ? Math.round((1000 * nVisible) / nCells) / 10 : 0;
+    this.#count.textContent = nVisible === nCells ? `All ${formatCount(nCells)} cells are visible.`
+      : `${formatCount(nVisible)} of ${formatCount(nCells)} cells are visible (${share}%).`;
+    this.#dropAll.hidden = !view.filters.length;
+    const focused = [...this.#list.querySelectorAll("input, button")]
+      .indexOf(document.activeElement);
+    this.#list.replaceChildren(...view.filters.map((filter, index) => this.#createChip(filter, index)));
+    if (focused >= 0) this.#list.querySelectorAll("input, button")[focused]?.focus();
+    this.editor.update();
+  }
+
+  /**
+   * @param {import("../ask/filters.js").Filter} filter
+   * @param {number} index
+   */
+  #createChip(filter, index) {
+    const text = describeFilter(filter, loaded.dataset, view.groups);
+    const on = Object.assign(createElement("input"), { type: "checkbox", checked: filter.on });
+    on.setAttribute("aria-label", `Apply: ${text}`);
+    on.addEventListener("change", () =>
+      changeView({ filters: changeFilter(view.filters, index, { on: on.checked }) }));
+    const edit = createButton("chip-text", `${text}. Click to change it`,
+      () => this.#edit(filter, index), text);
+    const group = createButton("small-button", `Make a group of these cells: ${text}`, () => {
+      const cells = filtersExpression([{ ...filter, on: true }], view.groups);
+      changeView({ groups: addGroup(view.groups, cells, { name: text }) });
+    }, "Group");
+    const drop = createButton("small-button", `Drop: ${text}`,
+      () => changeView({ filters: dropFilter(view.filters, index) }), "×");
+    return createElement("li", filter.on ? "filter-chip" : "filter-chip off", on, edit, group, drop);
+  }
+
+  /** A filter of cells has nothing to edit but whether to keep them. */
+  #edit(filter, index) {
+    const column = columnOfFilter(filter);
+    if (column !== null) this.edit(column);
+    else changeView({ filters: changeFilter(view.filters, index, { keep: !filter.keep }) });
+  }
+}

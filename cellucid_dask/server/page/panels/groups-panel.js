@@ -1,0 +1,185 @@
+// The panel of the groups: named sets of cells to show, hide, combine and save.
+
+import { changeView } from "../actions.js";
+import {
+  addGroup, changeGroup, dropGroup, filtersExpression, GROUP_COLUMN, intersect, invert,
+  selectionExpression, subtract, unite,
+} from "../ask/groups.js";
+import { countOnes, createMask } from "../ask/masks.js";
+import { areSourcesLoaded, createSources } from "../data/sources.js";
+import { $, createButton, createElement, formatCount } from "../dom.js";
+import { loaded, subscribe, view } from "../state.js";
+
+/** @typedef {import("../ask/groups.js").Group} Group */
+/** @typedef {import("../ask/groups.js").Expression} Expression */
+
+const OPERATIONS = { and: intersect, or: unite, "but not": subtract };
+/** @type {WeakMap<Expression, number>} Cells of a group never change, so they are counted once. */
+const counts = new WeakMap();
+
+/** Lists the groups, with what can be done with them. */
+export class GroupsPanel {
+  #list = createElement("ul", "group-list");
+  #hint = createElement("p", "note", "Name a set of cells to come back to it: the visible ones, "
+    + "the selection, or the cells of a filter.");
+  #combine = createElement("div", "row");
+  /** @type {string | null} The group whose actions are shown. */
+  #openId = null;
+  #fromVisible = createButton("small-button", "Make a group of the visible cells", () =>
+    this.#add(filtersExpression(view.filters, view.groups)), "New from visible");
+  #fromSelection = createButton("small-button", "Make a group of the selected cells", () =>
+    this.#add(selectedCells()), "New from selection");
+  #color = createButton("small-button", "Color the cells by their group",
+    () => changeView({ color: GROUP_COLUMN }), "Color by groups");
+
+  constructor() {
+    $("groups").append(
+      createElement("div", "heading", createElement("h2", "", "Groups"), this.#color),
+      this.#hint, createElement("div", "button-row", this.#fromVisible, this.#fromSelection),
+      this.#list, this.#combine);
+    for (const topic of /** @type {const} */ (["dataset", "cells", "view"])) {
+      subscribe(topic, () => this.#update());
+    }
+  }
+
+  /** @param {Expression} cells */
+  #add(cells) {
+    const groups = addGroup(view.groups, cells);
+    changeView({ groups });
+    this.#rename(groups.at(-1).id);
+  }
+
+  #update() {
+    if (!loaded.hasFields) return;
+    this.#hint.hidden = view.groups.length > 0;
+    this.#color.hidden = !view.groups.length;
+    this.#fromSelection.disabled = !view.lasso.length;
+    if (this.#list.querySelector("input[type='text']") === document.activeElement
+      && document.activeElement) return; // the user gives a name
+    const controls = () => [...$("groups").querySelectorAll("input, button, select")];
+    const focused = controls().indexOf(document.activeElement);
+    this.#list.replaceChildren(...view.groups.map((group) => this.#createItem(group)));
+    this.#updateCombine();
+    if (focused >= 0) controls()[focused]?.focus();
+  }
+
+  /** @param {Group} group */
+  #createItem(group) {
+    const { id, name, color, cells } = group;
+    const swatch = Object.assign(createElement("input", "color-input"), {
+      type: "color", value: color, ariaLabel: `Color of ${name}`,
+    });
+    swatch.addEventListener("change", () =>
+      changeView({ groups: changeGroup(view.groups, id, { color: swatch.value }) }));
+    const isOpen = this.#openId === id;
+    const title = createButton("chip-text", `${name}: what to do with it`, () => {
+      this.#openId = isOpen ? null : id;
+      this.#update();
+    }, name);
+    title.ariaExpanded = String(isOpen);
+    const count = createElement("span", "number", formatGroupCount(cells));
+    const item = createElement("li", "",
+      createElement("div", "filter-chip", swatch, title, count));
+    item.dataset.group = id;
+    if (isOpen) item.append(this.#createActions(group));
+    return item;
+  }
+
+  /** @param {Group} group */
+  #createActions({ id, name, cells }) {
+    const change = (/** @type {Partial<Group>} */ part) =>
+      changeView({ groups: changeGroup(view.groups, id, part) });
+    const filter = (/** @type {boolean} */ keep) => {
+      const others = view.filters.filter((each) => each.kind !== "group" || each.group !== id);
+      changeView({ filters: [...others, { kind: "group", group: id, keep, on: true }] });
+    };
+    const button = (text, what, action, disabled = false) =>
+      Object.assign(createButton("small-button", `${what}: ${name}`, action, text), { disabled });
+    const noSelection = !view.lasso.length;
+    return createElement("div", "button-row",
+      button("Show only", "Filter out all cells but those of this group", () => filter(true)),
+      button("Hide", "Filter out the cells of this group", () => filter(false)),
+      button("Add selection", "Add the selected cells to this group",
+        () => change({ cells: unite(cells, selectedCells()) }), noSelection),
+      button("Subtract selection", "Take the selected cells out of this group",
+        () => change({ cells: subtract(cells, selectedCells()) }), noSelection),
+      button("Invert", "Exchange the cells of this group for all others",
+        () => change({ cells: invert(cells) })),
+      button("Rename", "Give another name to this group", () => this.#rename(id)),
+      button("Drop", "Drop this group", () => {
+        const filters = view.filters.filter((each) => each.kind !== "group" || each.group !== id);
+        changeView({ groups: dropGroup(view.groups, id), filters });
+      }));
+  }
+
+  /**
+   * Puts an input in place of the name of a group.
+   *
+   * @param {string} id
+   */
+  #rename(id) {
+    const group = view.groups.find((each) => each.id === id);
+    const button = this.#list.querySelector(`[data-group="${id}"] .chip-text`);
+    if (!group || !button) return;
+    const input = Object.assign(createElement("input"), {
+      type: "text", value: group.name, ariaLabel: "Name of the group", maxLength: 200,
+    });
+    let isDone = false;
+    const finish = (/** @type {boolean} */ keep) => {
+      if (isDone) return;
+      isDone = true;
+      const name = input.value.trim();
+      input.replaceWith(button);
+      if (keep && name && name !== group.name) {
+        changeView({ groups: changeGroup(view.groups, id, { name }) });
+      }
+      this.#update();
+      this.#list.querySelector(`[data-group="${id}"] .chip-text`)?.focus();
+    };
+    input.addEventListener("keydown", (event) => {
+      if (event.key === "Enter") finish(true);
+      else if (event.key === "Escape") finish(false);
+    });
+    input.addEventListener("blur", () => finish(true));
+    button.replaceWith(input);
+    input.select();
+  }
+
+  /** The row that makes a new group of two: "A", "but not", "B". */
+  #updateCombine() {
+    this.#combine.replaceChildren();
+    if (view.groups.length < 2) return;
+    const options = () => view.groups.map(({ id, name }) => new Option(name, id));
+    const createSelect = (label, ...items) =>
+      Object.assign(createElement("select", "", ...items), { ariaLabel: label });
+    const first = createSelect("First group", ...options());
+    const second = createSelect("Second group", ...options());
+    second.selectedIndex = 1;
+    const words = Object.keys(OPERATIONS).map((word) => new Option(word, word));
+    const operation = createSelect("How to combine the groups", ...words);
+    const combine = () => {
+      const [a, b] = [first, second].map(({ value }) => view.groups.find(({ id }) => id === value));
+      const cells = OPERATIONS[operation.value](a.cells, b.cells);
+      const name = `${a.name} ${operation.value} ${b.name}`;
+      changeView({ groups: addGroup(view.groups, cells, { name }) });
+    };
+    this.#combine.append(first, operation, second,
+      createButton("small-button", "Make a group of the two", combine, "Make"));
+  }
+}
+
+/** The selected cells that are visible. */
+function selectedCells() {
+  const selection = selectionExpression(view.lasso);
+  const visible = filtersExpression(view.filters, view.groups);
+  return "all" in visible && visible.all.length ? intersect(selection, visible) : selection;
+}
+
+/** @param {Expression} cells */
+function formatGroupCount(cells) {
+  if (!counts.has(cells)) {
+    if (!areSourcesLoaded()) return "…";
+    counts.set(cells, countOnes(createMask(cells, createSources())));
+  }
+  return formatCount(counts.get(cells));
+}

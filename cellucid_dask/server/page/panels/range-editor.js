@@ -1,0 +1,124 @@
+// The editor of a range of values: a histogram to drag over, two handles and two numbers.
+
+import { countBins } from "../data/histogram.js";
+import { createElement, formatCount, formatNumber } from "../dom.js";
+import { loaded } from "../state.js";
+
+const [WIDTH, HEIGHT, N_BINS] = [240, 56, 60];
+const EDGE = 0.02; // part of the width
+
+export class RangeEditor {
+  /** @type {[number | null, number | null]} */
+  #limits = [null, null];
+  #canvas = Object.assign(createElement("canvas", "histogram"), { width: WIDTH, height: HEIGHT });
+  #inputs = ["At least", "At most"].map((label) => {
+    const input = Object.assign(createElement("input"), {
+      type: "number", step: "any", ariaLabel: label, placeholder: label.toLowerCase(),
+    });
+    return input;
+  });
+
+  /**
+   * @param {import("../data/columns.js").ContinuousColumn} column
+   * @param {(from: number | null, to: number | null) => void} onChange
+   */
+  constructor(column, onChange) {
+    this.column = column;
+    this.onChange = onChange;
+    this.all = countBins(column, N_BINS, null);
+    const { zeroCount } = this.all;
+    const nCells = column.codes.length;
+    const zeros = zeroCount
+      ? `${formatCount(zeroCount)} cells (${Math.round((100 * zeroCount) / nCells)}%) are 0. ` : "";
+    const note = `${zeros}Values from ${formatNumber(column.lo)} to ${formatNumber(column.hi)}. `
+      + "Drag over the histogram to keep a range.";
+    this.#canvas.setAttribute("role", "img");
+    this.#canvas.setAttribute("aria-label", "Histogram of the values");
+    this.element = createElement("div", "range-editor", this.#canvas,
+      createElement("div", "row", ...this.#inputs), createElement("p", "note", note));
+    this.#inputs.forEach((input, side) => input.addEventListener("change", () => {
+      const limit = input.value === "" ? null : Number(input.value);
+      const limits = side ? [this.#limits[0], limit] : [limit, this.#limits[1]];
+      this.#report(limits[0], limits[1]);
+    }));
+    this.#listen();
+  }
+
+  /**
+   * Shows the limits of the filter.
+   *
+   * @param {number | null} from
+   * @param {number | null} to
+   */
+  show(from, to) {
+    this.#limits = [from, to];
+    this.#limits.forEach((limit, side) => {
+      const input = this.#inputs[side];
+      if (input !== document.activeElement) {
+        input.value = limit === null ? "" : String(Number(limit.toPrecision(6)));
+      }
+    });
+    this.#draw();
+  }
+
+  #report(from, to) {
+    const isSwapped = from !== null && to !== null && from > to;
+    if (isSwapped) this.onChange(to, from);
+    else this.onChange(from, to);
+  }
+
+  /** A drag over the histogram keeps the values below it; a click keeps all. */
+  #listen() {
+    const canvas = this.#canvas;
+    /** @type {number | null} */
+    let start = null;
+    const valueAt = (event) => {
+      const { lo, hi } = this.column;
+      const part = event.offsetX / canvas.clientWidth;
+      if (part < EDGE) return lo; // else a drag to the edge would lose the cells there
+      return part > 1 - EDGE ? hi : lo + part * (hi - lo);
+    };
+    canvas.addEventListener("pointerdown", (event) => {
+      start = valueAt(event);
+      canvas.setPointerCapture(event.pointerId);
+    });
+    canvas.addEventListener("pointermove", (event) => {
+      if (start === null) return;
+      const { lo, hi } = this.column;
+      const [from, to] = [start, valueAt(event)].sort((a, b) => a - b);
+      if (to - from > (hi - lo) / 200) this.#report(from <= lo ? null : from, to >= hi ? null : to);
+    });
+    canvas.addEventListener("pointerup", (event) => {
+      const isClick = Math.abs(valueAt(event) - start) <= (this.column.hi - this.column.lo) / 200;
+      start = null;
+      if (isClick) this.#report(null, null);
+    });
+    canvas.addEventListener("pointercancel", () => { start = null; });
+  }
+
+  /** The cells that all filters keep are darker; the square root shows small bins too. */
+  #draw() {
+    const context = this.#canvas.getContext("2d");
+    const { lo, hi } = this.column;
+    const { counts } = this.all;
+    const shown = countBins(this.column, N_BINS, loaded.visible).counts;
+    const style = getComputedStyle(this.#canvas);
+    const highest = Math.sqrt(Math.max(1, ...counts));
+    context.clearRect(0, 0, WIDTH, HEIGHT);
+    const drawBars = (bins, color) => {
+      context.fillStyle = color;
+      const width = WIDTH / N_BINS;
+      bins.forEach((count, i) => {
+        const height = (HEIGHT * Math.sqrt(count)) / highest;
+        context.fillRect(i * width, HEIGHT - height, width - 1, height);
+      });
+    };
+    drawBars(counts, style.getPropertyValue("border-color"));
+    drawBars(shown, style.color);
+    context.fillStyle = style.getPropertyValue("outline-color");
+    const x = (value) => ((value - lo) / (hi - lo || 1)) * WIDTH;
+    this.#limits.forEach((limit) => {
+      if (limit !== null) context.fillRect(Math.min(WIDTH - 2, Math.max(0, x(limit) - 1)), 0, 2, HEIGHT);
+    });
+  }
+}
