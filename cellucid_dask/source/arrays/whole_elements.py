@@ -13,11 +13,11 @@ from cellucid_dask.source.storage.store import Store
 
 def read_element(store: Store, key: str) -> Any:
     """Read a whole element the way anndata does."""
-    from anndata.io import read_elem
-
     with store.open_element(key) as element:
         if is_array(element) and element.dtype.kind in PLAIN:
             return element[...]  # anndata would warn where an old file does not say that it is one
+        from anndata.io import read_elem  # here, as its import takes half a second
+
         return read_elem(element)
 
 
