@@ -34,6 +34,9 @@ export class Display {
   #arrows = [];
   #labels = new Labels();
   #filtersInLegend = null; // as the legend shows them
+  #scaleInLegend = {}; // as the legend shows it
+  /** @type {(visible: Uint8Array | null) => void} */
+  #showVisibleValues = null; // in the histogram of the legend
   #isOpening = false; // whether the first view waits for filters and panels
 
   constructor(actions) {
@@ -97,15 +100,29 @@ export class Display {
     const findControls = () => [...$("legend").querySelectorAll("button, input, select")];
     const focused = findControls().indexOf(document.activeElement);
     $("legend").inert = false;
+    this.#showVisibleValues = null;
     if (!column) $("legend").replaceChildren();
     else if (column.isCategorical) this.#showCategoryLegend();
-    else {
-      showValueLegend($("legend"), column, view, (change, needsNewLegend) => {
-        changeView(change);
-        if (needsNewLegend) this.updateLegend();
-      });
-    }
+    else this.#showValueLegend();
     if (focused >= 0) findControls()[focused]?.focus();
+  }
+
+  #showValueLegend() {
+    const { range, log, map } = view;
+    this.#scaleInLegend = { range, log, map };
+    this.#showVisibleValues = showValueLegend($("legend"), loaded.column, view,
+      (change, needsNewLegend) => {
+        if (!needsNewLegend) Object.assign(this.#scaleInLegend, change);
+        changeView(change);
+      });
+    this.#showVisibleValues(loaded.visible);
+  }
+
+  /** Updates the legend if the color scale was changed elsewhere. */
+  showScale() {
+    const isOther = Object.entries(this.#scaleInLegend)
+      .some(([part, value]) => Reflect.get(view, part) !== value);
+    if (this.#showVisibleValues && isOther) this.updateLegend();
   }
 
   #showCategoryLegend() {
@@ -146,6 +163,7 @@ export class Display {
     this.actions.onCellsUpdated(pairs && pairs.length / 2);
     $("fit-visible").disabled = !loaded.visible;
     $("zoom-selection").disabled = !loaded.selectionMask;
+    this.#showVisibleValues?.(loaded.visible);
     notify("cells");
     if (this.#isOpening && scatter.camera.isAtStart) scatter.camera.reset();
   }

@@ -111,6 +111,7 @@ function onViewChange(parts) {
 function showChange(parts) {
   const isCovered = (covered) => parts.every((part) => covered.includes(part));
   if (parts.includes("filters")) display.showFilters();
+  if (!parts.includes("color")) display.showScale();
   if (isCovered(SILENT)) return;
   if (isCovered([...LOOKS, ...SILENT])) display.updateAppearance();
   else if (!parts.includes("color")) display.updateCells();

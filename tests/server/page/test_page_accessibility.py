@@ -149,7 +149,8 @@ def test_every_control_has_a_name_and_a_tab_stop(page: Page, served: Any) -> Non
             "dimensions",
         ]
         if "score" in link:
-            expected += ["Reset to the whole range", "handle", "handle", "log", "map"]
+            expected += ["Reset to the range of most cells", "handle", "handle", "limit", "limit"]
+            expected += ["log", "map"]
         else:
             expected += ["Show all", "Hide all", "ä/1", "outliers"]
         fits = ["reset", "zoom-selection"] if "lasso" in link else ["reset"]

@@ -3,9 +3,10 @@
 import { EDGE_SLICES } from "../plot/renderer.js";
 import { colormapPalette } from "./colormaps.js";
 import { categoryPalette } from "./palette.js";
+import { shownRange } from "./value-range.js";
 
 const THEME_COLORS = [ // CSS variables
-  "canvas", "text", "muted", "missing", "context", "cells", "accent",
+  "canvas", "text", "muted", "missing", "zero", "context", "cells", "accent",
 ];
 const MAX_EDGE_OPACITY = 0.3;
 const MIN_EDGE_OPACITY = 0.02;
@@ -32,11 +33,11 @@ export function readThemeColors(scheme = "") {
 
 /** The appearance that the scatter plot takes; `colors` are those of the theme. */
 export function cellAppearance(column, view, colors) {
-  const { log, range, opacity, context } = view;
+  const { log, opacity, context } = view;
   const appearance = {
     columnKind: 0, opacity, background: colors.canvas, plain: colors.cells,
     missing: colors.missing, hasMissing: false, context: colors.context,
-    showsContext: context === "grey",
+    showsContext: context === "grey", zero: colors.zero, zeroCode: -1,
   };
   if (!column) return appearance;
   const { missingCode } = column;
@@ -44,14 +45,15 @@ export function cellAppearance(column, view, colors) {
     const hasMissing = column.categories.at(-1)?.code === missingCode;
     return { ...appearance, columnKind: 1, hasMissing, decoding: [0, 0, missingCode, 0] };
   }
-  const { origin, step, logShift, lo, hi } = column;
+  const { origin, step, logShift, zeroCode } = column;
   return {
     ...appearance,
     columnKind: 2,
     hasMissing: column.missingCount > 0,
     decoding: [origin, step, missingCode, logShift],
-    range: (range ?? [lo, hi]).map((end) => column.toScale(end, log)),
+    range: shownRange(column, view).map((end) => column.toScale(end, log)),
     useLog: log,
+    zeroCode,
   };
 }
 

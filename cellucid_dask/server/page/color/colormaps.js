@@ -33,7 +33,16 @@ const COLORMAPS = {
   greys: parseColors("e6e6e6 111111"),
 };
 
+const DIVERGING = ["coolwarm"];
+
 export const COLORMAP_NAMES = Object.keys(COLORMAPS);
+
+/**
+ * Whether the middle of a colormap stands for 0.
+ *
+ * @param {string} name
+ */
+export const isDiverging = (name) => DIVERGING.includes(name);
 
 /**
  * [r, g, b] of a colormap at `t` from 0 to 1, interpolated between its `stops`.

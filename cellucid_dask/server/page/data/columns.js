@@ -1,5 +1,7 @@
 // Columns: one code or value for every cell, and how to decode it.
 
+import { findUsualRange } from "./quantiles.js";
+
 const MISSING_VALUE = Math.fround(3e38); // replaces NaN and Inf, which a shader may not recognize
 const SMALLEST = 1e-38; // of which a logarithm is taken; the range of a link may have less
 
@@ -43,6 +45,8 @@ export class CategoricalColumn {
 /** Values of a continuous field or a gene: origin + code * step; missing if code >= missingCode. */
 export class ContinuousColumn {
   isCategorical = false;
+  /** @type {[low: number, high: number]} */
+  #usualRange;
 
   constructor(key, codes, { origin, step, missingCode, lo, hi }) {
     this.key = key;
@@ -55,6 +59,13 @@ export class ContinuousColumn {
     this.missingCount = 0;
     for (let i = 0; i < codes.length; i++) if (codes[i] >= missingCode) this.missingCount++;
     this.isEmpty = this.missingCount === codes.length;
+    this.zeroCode = lo === 0 ? 0 : -1; // of cells at 0, if no value is below; -1 if there are none
+  }
+
+  /** The range of values that colors span at first. */
+  get usualRange() {
+    this.#usualRange ??= findUsualRange(this);
+    return this.#usualRange;
   }
 
   /** From quantized codes 0 to `maxCode`, as in an export; `maxCode` + 1 is missing. */

@@ -1,18 +1,52 @@
-// The legend of a continuous field or a gene: a color bar with two handles, logarithm and colormap.
+// The legend of a continuous field or a gene: a histogram over a color bar with two handles, the
+// exact ends of the colors, logarithm and colormap.
 
 import { COLORMAP_NAMES, colormapGradient } from "../color/colormaps.js";
+import { shownRange } from "../color/value-range.js";
+import { countPositions } from "../data/value-bins.js";
 import { createButton, createElement, formatCount, formatNumber } from "../dom.js";
 
-const STEPS = 1000; // of the handles along the bar
+/** @typedef {import("../data/columns.js").ContinuousColumn} ContinuousColumn */
+/** @typedef {{ range: [number, number] | null, log: boolean, map: string }} Scale */
+/** @typedef {(change: Partial<Scale>, needsNewLegend?: boolean) => void} OnChange */
+/**
+ * @typedef {object} Bar
+ * @property {number} start value at its start
+ * @property {number} end
+ * @property {(value: number) => number} toPosition of a value, 0 at the start to 1 at the end
+ * @property {(position: number) => number} toValue
+ */
 
-/** Functions from a value to its position on the color bar, 0 to 1, and back. */
-function createBarScale(column, useLog) {
-  const [lo, hi] = [column.lo, column.hi].map((value) => column.toScale(value, useLog));
+const STEPS = 1000; // of the handles along the bar
+const N_BINS = 76; // of the histogram: 3 pixels each
+const HEIGHT = 40; // of the histogram, in units of its drawing
+const FAR_ENDS = 2; // a bar goes to the lowest and highest value, unless one is so many ranges away
+const SVG = "http://www.w3.org/2000/svg";
+
+/**
+ * The values along the bar.
+ *
+ * It leaves out what is far beyond the range that most cells have: one high cell would leave no
+ * room for the others.
+ *
+ * @param {ContinuousColumn} column
+ * @param {number[]} limits ends of the colors, which are on the bar
+ * @param {boolean} useLog
+ * @returns {Bar}
+ */
+function createBar(column, limits, useLog) {
+  const { lo, hi, usualRange: [low, high] } = column;
+  const room = useLog ? Infinity : FAR_ENDS * (high - low);
+  const start = Math.min(limits[0], lo < low - room ? low - room / 2 : lo);
+  const end = Math.max(limits[1], hi > high + room ? high + room / 2 : hi);
+  const [from, to] = [start, end].map((value) => column.toScale(value, useLog));
   return {
-    toPosition: (value) => (hi > lo ? (column.toScale(value, useLog) - lo) / (hi - lo) : 0),
+    start,
+    end,
+    toPosition: (value) => (to > from ? (column.toScale(value, useLog) - from) / (to - from) : 0),
     toValue: (position) => {
-      if (position <= 0) return column.lo;
-      return position >= 1 ? column.hi : column.fromScale(lo + position * (hi - lo), useLog);
+      if (position <= 0) return start;
+      return position >= 1 ? end : column.fromScale(from + position * (to - from), useLog);
     },
   };
 }
@@ -20,47 +54,134 @@ function createBarScale(column, useLog) {
 /**
  * Shows the legend of a continuous column in `container`.
  *
- * Calls `onChange({range, log, map}, needsNewLegend)` with the parts that the user changed. The
- * legend stays the same while the user drags a handle.
+ * It calls `onChange` with the parts that the user changed; the legend stays the same while a handle
+ * is dragged. Returns a function that shows which cells are visible now.
+ *
+ * @param {HTMLElement} container
+ * @param {ContinuousColumn} column
+ * @param {Scale} scale
+ * @param {OnChange} onChange
+ * @returns {(visible: Uint8Array | null) => void}
  */
-export function showValueLegend(container, column, { range, log, map }, onChange) {
+export function showValueLegend(container, column, scale, onChange) {
+  const { log, map } = scale;
+  const notes = createElement("div", "notes");
   container.replaceChildren(createElement("div", "heading",
     Object.assign(createElement("h2", "", column.key), { title: column.key }),
-    createButton("small-button", "Reset to the whole range",
+    createButton("small-button", "Reset to the range of most cells",
       () => onChange({ range: null }, true), "Reset")));
-  if (!column.isEmpty) {
-    container.append(
-      ...createColorBar(column, { range, log, map }, onChange),
-      createElement("div", "row",
-        createLogCheckbox(log, (checked) => onChange({ log: checked }, true)),
-        createColormapSelect(map, (name) => onChange({ map: name }, true))));
+  if (column.isEmpty) {
+    container.append(notes);
+    return (visible) => showNotes(notes, countPositions(column, 1, visible, () => 0), null, column);
   }
-  if (column.missingCount) {
-    const text = `${formatCount(column.missingCount)} cells without a value`;
-    container.append(createElement("p", "note", createElement("span", "swatch"), text));
-  }
+  const limits = shownRange(column, scale);
+  const bar = createBar(column, limits, log);
+  const histogram = createHistogram();
+  container.append(
+    histogram,
+    ...createColorBar(bar, limits, map, onChange),
+    createElement("div", "row",
+      createLogCheckbox(log, (checked) => onChange({ log: checked }, true)),
+      createColormapSelect(map, (name) => onChange({ map: name }, true))),
+    notes);
+  return (visible) => {
+    const bins = countPositions(column, N_BINS, visible, bar.toPosition);
+    drawHistogram(histogram, bins);
+    showNotes(notes, bins, bar, column);
+  };
 }
 
-/** The bar with a handle for each end of the range, and the values of the two below it. */
-function createColorBar(column, { range, log, map }, onChange) {
-  const { toPosition, toValue } = createBarScale(column, log);
-  const limits = [...(range ?? [column.lo, column.hi])];
-  const bar = createElement("div", "color-bar");
-  const texts = limits.map((limit) => createElement("span", "", formatNumber(limit)));
-  const handles = ["Lower end of the colors", "Upper end of the colors"].map((label, side) => {
+function createHistogram() {
+  const histogram = document.createElementNS(SVG, "svg");
+  histogram.setAttribute("class", "histogram");
+  histogram.setAttribute("viewBox", `0 0 ${N_BINS} ${HEIGHT}`);
+  histogram.setAttribute("preserveAspectRatio", "none");
+  histogram.setAttribute("role", "img");
+  histogram.append(document.createElementNS(SVG, "path"));
+  return histogram;
+}
+
+/**
+ * Draws the logarithms of the counts: a bin of few cells is still visible.
+ *
+ * @param {SVGSVGElement} histogram
+ * @param {import("../data/value-bins.js").ValueBins} bins
+ */
+function drawHistogram(histogram, { counts, nCells }) {
+  const highest = Math.log1p(Math.max(...counts)) || 1;
+  const bars = [...counts].map((count, i) => {
+    const height = (HEIGHT * Math.log1p(count)) / highest;
+    return count ? `M${i} ${HEIGHT}v${-height.toFixed(2)}h1V${HEIGHT}z` : "";
+  });
+  histogram.firstElementChild.setAttribute("d", bars.join(""));
+  histogram.setAttribute("aria-label",
+    `Histogram of the values of ${formatCount(nCells)} cells, with logarithmic heights`);
+}
+
+/**
+ * Says which cells are not in the histogram.
+ *
+ * @param {HTMLElement} notes
+ * @param {import("../data/value-bins.js").ValueBins} bins
+ * @param {Bar | null} bar
+ * @param {ContinuousColumn} column
+ */
+function showNotes(notes, { nZeros, nMissing, nBelow, nAbove, nCells }, bar, { lo, hi }) {
+  const cells = (/** @type {number} */ n) => `${formatCount(n)} cell${n === 1 ? "" : "s"}`;
+  const addNote = (/** @type {number} */ n, /** @type {string} */ text, swatch = "") => n
+    ? [createElement("p", "note", ...(swatch ? [createElement("span", swatch)] : []), text)] : [];
+  notes.replaceChildren(
+    ...addNote(nZeros, `${formatShare(nZeros, nCells)} of cells are 0`, "swatch zero"),
+    ...addNote(nMissing, `${cells(nMissing)} without a value`, "swatch"),
+    ...addNote(nBelow, bar && `${cells(nBelow)} below the bar, down to ${formatNumber(lo)}`),
+    ...addNote(nAbove, bar && `${cells(nAbove)} above the bar, up to ${formatNumber(hi)}`));
+}
+
+/**
+ * "12%"; never 0% or 100% of some and not all.
+ *
+ * @param {number} n
+ * @param {number} total
+ */
+function formatShare(n, total) {
+  const percent = (100 * n) / total;
+  if (percent > 0 && percent < 0.1) return "less than 0.1%";
+  if (percent > 99.9 && percent < 100) return "more than 99.9%";
+  return `${Number(percent.toFixed(percent < 1 || percent > 99 ? 1 : 0))}%`;
+}
+
+/**
+ * The bar with a handle for each end of the colors, and boxes for the exact values below it.
+ *
+ * @param {Bar} bar
+ * @param {number[]} shown
+ * @param {string} map
+ * @param {OnChange} onChange
+ */
+function createColorBar({ toPosition, toValue }, shown, map, onChange) {
+  /** @type {[number, number]} */
+  const limits = [shown[0], shown[1]];
+  const colorBar = createElement("div", "color-bar");
+  const names = ["Lower end of the colors", "Upper end of the colors"];
+  const boxes = names.map((name) => {
+    const box = Object.assign(createElement("input", "limit"), { type: "number", step: "any" });
+    box.setAttribute("aria-label", `${name}, as a number`);
+    return box;
+  });
+  const handles = names.map((name, side) => {
     const handle = Object.assign(createElement("input", "handle"), {
       type: "range", min: "0", max: String(STEPS),
       value: String(Math.round(STEPS * toPosition(limits[side]))),
     });
-    handle.setAttribute("aria-label", label);
+    handle.setAttribute("aria-label", name);
     return handle;
   });
   const update = () => {
     const [start, end] = handles.map((handle) => Number(handle.value) / STEPS);
-    bar.style.backgroundImage = colormapGradient(map, start, end);
+    colorBar.style.backgroundImage = colormapGradient(map, start, end);
     handles.forEach((handle, side) => {
-      texts[side].textContent = formatNumber(limits[side]);
-      handle.setAttribute("aria-valuetext", texts[side].textContent);
+      boxes[side].value = String(Number(limits[side].toPrecision(4)));
+      handle.setAttribute("aria-valuetext", formatNumber(limits[side]));
     });
     handles[0].classList.toggle("on-top", start > 0.5); // the handle that still has room to move
   };
@@ -71,14 +192,17 @@ function createColorBar(column, { range, log, map }, onChange) {
     handle.value = String(value);
     limits[side] = toValue(value / STEPS);
     update();
-    const [start, end] = handles.map(({ value }) => Number(value));
-    const isWholeRange = start === 0 && end === STEPS;
-    onChange({ range: isWholeRange ? null : [...limits] });
+    onChange({ range: [limits[0], limits[1]] });
+  }));
+  boxes.forEach((box, side) => box.addEventListener("change", () => {
+    const [low, high] = limits.with(side, box.valueAsNumber);
+    if (low < high) onChange({ range: [low, high] }, true);
+    else update(); // not a number, or beyond the other end
   }));
   update();
   return [
-    createElement("div", "range-slider", bar, ...handles),
-    createElement("div", "range-limits", ...texts),
+    createElement("div", "range-slider", colorBar, ...handles),
+    createElement("div", "range-limits", ...boxes),
   ];
 }
 

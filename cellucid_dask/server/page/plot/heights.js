@@ -1,12 +1,13 @@
 // Which cells are drawn over which: the rule of the shader, for what the CPU must know of it.
 //
-// A cell has a level: cells of a higher level are on top of all cells of a lower one. In a level,
-// 1D and 2D go by value and then by the order of rows. 3D goes by distance, values by bands of the
-// color scale first: high values stay visible, and cells of about the same value look spatial.
+// A cell has a level: cells of a higher level are on top of all cells of a lower one; cells at 0
+// are below all other values. In a level, 1D and 2D go by value and then by the order of rows. 3D
+// goes by distance, values by bands of the color scale first: high values stay visible, and cells
+// of about the same value look spatial.
 
 export const VALUE_BANDS = 16; // of the color scale in 3D
 const HIDDEN = -1;
-const [CONTEXT, FADED, MISSING, TOP] = [0, 1, 2, 4];
+const [CONTEXT, FADED, MISSING, ZERO, TOP] = [0, 1, 2, 3, 4];
 export const [FILTERED_OUT_BIT, FADED_BIT] = [1, 2]; // of flags
 
 /** @typedef {import("./renderer.js").Appearance} Appearance */
@@ -35,7 +36,8 @@ export function createFlags(nCells, visible, selected) {
  * @param {Uint8Array} palette RGBA bytes of codes
  * @returns {(code: number) => number}
  */
-function createLevelOfCode({ columnKind, decoding, range, useLog, highlightedCode }, palette) {
+function createLevelOfCode(appearance, palette) {
+  const { columnKind, decoding, range, useLog, highlightedCode, zeroCode } = appearance;
   const [origin, step, missingCode, logShift] = decoding;
   const [low, high] = range;
   const levelOfCategory = (/** @type {number} */ code) => {
@@ -45,6 +47,7 @@ function createLevelOfCode({ columnKind, decoding, range, useLog, highlightedCod
   };
   const levelOfValue = (/** @type {number} */ code) => {
     if (code >= missingCode) return MISSING;
+    if (code === zeroCode) return ZERO;
     const value = origin + code * step;
     const scaled = useLog ? Math.log(value + logShift) : value;
     const t = Math.min(1, Math.max(0, (scaled - low) / Math.max(high - low, 1e-30)));

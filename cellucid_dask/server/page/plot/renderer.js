@@ -15,8 +15,8 @@ const INDEX_ARRAYS = ["edges", "topmost"];
 const DEFAULT_APPEARANCE = {
   columnKind: 0, decoding: [0, 0, 0, 0], range: [0, 1], useLog: false, opacity: 1,
   highlightedCode: -1, showsContext: false, context: [0, 0, 0], plain: [0, 0, 0],
-  missing: [0, 0, 0], background: [255, 255, 255], edge: [0, 0, 0, 0], pointSize: 3,
-  hasMissing: false,
+  missing: [0, 0, 0], zero: [0, 0, 0], zeroCode: -1, background: [255, 255, 255],
+  edge: [0, 0, 0, 0], pointSize: 3, hasMissing: false,
 };
 
 /** @typedef {typeof DEFAULT_APPEARANCE} Appearance */
@@ -285,10 +285,11 @@ export class Renderer {
     gl.uniform2fv(uniforms.range, appearance.range);
     gl.uniform1i(uniforms.useLog, Number(appearance.useLog));
     gl.uniform1i(uniforms.showsContext, Number(appearance.showsContext));
+    gl.uniform1f(uniforms.zeroCode, appearance.zeroCode);
     gl.uniform1f(uniforms.highlightedCode, appearance.highlightedCode);
     gl.uniform1f(uniforms.opacity, appearance.opacity);
-    const { plain, missing, context, background } = appearance;
-    for (const [name, rgb] of Object.entries({ plain, missing, context, background })) {
+    const { plain, missing, zero, context, background } = appearance;
+    for (const [name, rgb] of Object.entries({ plain, missing, zero, context, background })) {
       gl.uniform3fv(uniforms[name], rgb.map((byte) => byte / 255));
     }
     this.#bindAttribute(POSITION, this.width, slice, nSlices);

@@ -186,9 +186,10 @@ export class Scatter extends Renderer {
 
   /** The layers to draw one after the other, from the bottom to the top. */
   #planLayerPasses() {
-    const { appearance: { hasMissing, highlightedCode, showsContext }, buffers } = this;
+    const { appearance, buffers } = this;
+    const { hasMissing, highlightedCode, showsContext, zeroCode } = appearance;
     const context = buffers.flags && showsContext ? [CONTEXT_LAYER] : [];
-    const isLayered = buffers.flags || hasMissing || highlightedCode >= 0;
+    const isLayered = buffers.flags || hasMissing || highlightedCode >= 0 || zeroCode >= 0;
     return isLayered ? [...context, BOTTOM_LAYER, TOP_LAYER] : [ALL_LAYERS];
   }
 

@@ -23,7 +23,9 @@ uniform vec4 decoding;             // origin and step of values, missing code, s
 uniform vec2 range;                // of values on the color scale, after the logarithm
 uniform bool useLog, showsContext; // showsContext: cells that are filtered out are drawn
 uniform float highlightedCode;     // of a category: the others are faded; -1 for none
-uniform vec3 plain, missing, context, background; // without column or value, filtered out, canvas
+uniform float zeroCode;            // of values at 0; -1 for none
+uniform vec3 plain, missing, zero, context; // colors without a column, without a value, at 0, ...
+uniform vec3 background;           // of the canvas
 uniform vec3 order;                // rank of the first cell, step of ranks, their share of height
 uniform int layerPass;             // 0 all cells, else only those of one layer: 1 context, 2, 3
 uniform sampler2D palette;
@@ -39,7 +41,7 @@ float heightInLevel(float t, float z) {
 }
 
 void main() {
-  float level = 4.; // 0 context, 1 faded, 2 missing, 4 all others
+  float level = 4.; // 0 context, 1 faded, 2 missing, 3 at 0, 4 all others
   float t = 0.; // position of a value on the color scale
   int state = int(flags);
   bool isFaded = (state & 2) == 2;
@@ -53,6 +55,9 @@ void main() {
   } else if (columnKind == 2 && code >= decoding.z) {
     color = missing;
     level = 2.;
+  } else if (columnKind == 2 && code == zeroCode) {
+    color = zero;
+    level = 3.;
   } else if (columnKind == 2) {
     float value = decoding.x + code * decoding.y;
     float scaled = useLog ? log(value + decoding.w) : value;

@@ -1,0 +1,21 @@
+// Which values the colors of a column span.
+
+import { isDiverging } from "./colormaps.js";
+
+/** @typedef {import("../data/columns.js").ContinuousColumn} ContinuousColumn */
+
+/**
+ * The range of the view, else that which shows most cells; with 0 in the middle of a diverging map.
+ *
+ * @param {ContinuousColumn} column
+ * @param {{ range: [number, number] | number[] | null, map: string, log: boolean }} view
+ * @returns {[low: number, high: number]}
+ */
+export function shownRange(column, { range, map, log }) {
+  if (range) return [range[0], range[1]];
+  const [low, high] = column.usualRange;
+  const isAroundZero = isDiverging(map) && column.lo < 0 && column.hi > 0;
+  if (!isAroundZero || log) return [low, high];
+  const end = Math.max(-low, high);
+  return [-end, end];
+}

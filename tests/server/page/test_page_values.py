@@ -1,0 +1,161 @@
+"""Colors of genes and continuous columns at first sight, and the histogram in the legend."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from anndata import AnnData
+from page_data import MAPS, STORAGE_OPTIONS
+from scipy import sparse
+
+pytest.importorskip("selenium", reason="selenium, which drives the browser, is not installed")
+
+from paging import Page, needs_browser, pixels_at, rgb
+from selenium.webdriver.common.keys import Keys
+
+from cellucid_dask import export
+
+pytestmark = needs_browser
+
+CELLS = 600
+PLACES = 200  # three cells at each
+GENES = ("Common", "Sparse", "Scaled", "Outlier")
+LIMITS = "return [...document.querySelectorAll('.limit')].map((e) => +e.value)"
+
+
+def expression() -> Any:
+    """(cells, genes): the first cell of each place is low, the second at 0, the last one high."""
+    rng = np.random.default_rng(3)
+    found = np.zeros((CELLS, len(GENES)), "f4")
+    found[0::3, 0] = rng.uniform(0.5, 1, PLACES)
+    found[2::3, 0] = rng.uniform(4, 5, PLACES)
+    found[[5, 302, 599], 1] = 2, 3, 7  # half a percent of the cells
+    found[60:, 2] = rng.normal(1, 2, CELLS - 60)  # 0 at the first places
+    found[:, 3] = rng.uniform(1, 2, CELLS)
+    found[300, 3] = 500
+    return found
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("values")
+    rng = np.random.default_rng(0)
+    places = {d: rng.uniform(-1, 1, (PLACES, d)).astype("f4") for d in (1, 2, 3)}
+    grid = np.stack([np.arange(PLACES) % 20, np.arange(PLACES) // 20], axis=1)
+    places[2] = (grid + rng.uniform(-0.1, 0.1, grid.shape)).astype("f4")
+    adata = AnnData(
+        sparse.csr_array(expression()),
+        obs=pd.DataFrame(
+            {"kind": pd.Categorical(["low", "zero", "high"] * PLACES)},
+            index=[f"cell{i}" for i in range(CELLS)],
+        ),
+        var=pd.DataFrame(index=list(GENES)),
+        obsm={f"X_umap_{d}d": each.repeat(3, axis=0) for d, each in places.items()},
+    )
+    for name, options in STORAGE_OPTIONS.items():
+        export(adata, root / name, quiet=True, centroid_min_points=1, dataset_id=name, **options)
+    return root
+
+
+def limits(page: Page) -> Any:
+    return page.js(LIMITS)
+
+
+def test_usual_range_of_colors(page: Page, serve: Any, exported: Path) -> None:
+    """Percentiles of all cells, of the cells that are not 0, and around 0."""
+    server, values = serve(exported), expression()
+    for name in STORAGE_OPTIONS:
+        page.open(server, f"dataset={name}&d=2&color=gene:Common&labels=0")
+        steps = {"uint8": 254, "uint16": 65534, "float32": 1e9}[name]
+
+        def usual(gene: int, *shares: float, column: Any = None, steps: float = steps) -> Any:
+            column = values[:, gene] if column is None else column
+            ends = np.percentile(column, shares, method="nearest")
+            return pytest.approx(ends, abs=float(np.ptp(values[:, gene])) / steps + 1e-3)
+
+        assert limits(page)[0] == 0
+        assert limits(page)[1:] == usual(0, 99)
+        assert page.texts("#legend .note") == ["33% of cells are 0"]
+        page.color_by("Sparse")
+        assert limits(page)[1:] == usual(1, 99, column=values[[5, 302, 599], 1])
+        assert page.texts("#legend .note") == ["99.5% of cells are 0"]
+        page.color_by("Outlier")
+        if name != "uint8":  # 8 bits have no room for the others beside the outlier
+            assert limits(page)[0] == pytest.approx(1, abs=0.02)
+            assert limits(page)[1:] == usual(3, 99)
+            assert page.texts("#legend .note") == ["1 cell above the bar, up to 500"]
+            at = page.find(".handle:nth-of-type(2)").get_attribute("value")
+            assert 300 < int(at) < 1000, "the outlier does not take all of the bar"
+        page.color_by("Scaled")
+        assert limits(page) == usual(2, 1, 99)
+        assert page.texts("#legend .note") == []
+        page.choose("#map", "coolwarm")
+        low, high = limits(page)
+        assert low == -high
+        assert high == usual(2, 99)
+        colors = pixels_at(page.picture(), page.cell_pixels()[:60]).astype(int)
+        assert np.abs(colors - MAPS["coolwarm"][1]).max() < 5, "0 is in the middle"
+        page.choose("#map", "viridis")
+
+
+def test_zeros_are_grey_and_beneath_and_high_values_on_top(
+    page: Page, serve: Any, exported: Path
+) -> None:
+    page.open(serve(exported), "dataset=uint16&d=3&color=gene:Common&labels=0")
+    zero = rgb(page.find(".swatch.zero").value_of_css_property("background-color"))
+    assert min(zero) > 200, "light grey"
+    assert zero != page.context(), "and not like cells that are filtered out"
+    for dimension in (3, 1, 2):
+        page.show_dimension(dimension)
+        places = page.cell_pixels()[::3]
+        found = pixels_at(page.picture(), places).astype(int)
+        if dimension < 3:
+            assert (found != zero).any(axis=1).all()
+        else:
+            high = (found[:, 1] > 180) & (found[:, 2] < 100)
+            assert high.mean() > 0.97, "over nearer cells too, but for rims of others"
+    # Without the high and the low cells, those at 0 are there.
+    page.color_by("kind")
+    for name in ("low", "high"):
+        page.entry(name).click()
+    page.color_by("Common")
+    found = pixels_at(page.picture(), page.cell_pixels()[::3])
+    assert (found == zero).all()
+    assert page.texts("#legend .note") == ["100% of cells are 0"]
+    assert page.js("return document.querySelector('.histogram path').getAttribute('d')") == ""
+    page.set_slider("#opacity", 0.5)
+    page.show_dimension(3)
+    assert page.texts("#legend .note") == ["100% of cells are 0"]
+
+
+def test_exact_ends_and_histogram_in_the_legend(page: Page, serve: Any, exported: Path) -> None:
+    page.open(serve(exported), "dataset=float32&d=2&color=gene:Common&labels=0")
+    usual = limits(page)
+    bars = page.js("return document.querySelector('.histogram path').getAttribute('d')")
+    starts = [int(bar.split(" ")[0]) for bar in bars.split("M")[1:]]
+    values = expression()[:, 0]
+    expected = np.unique(np.minimum(75, np.floor(76 * values[values > 0] / values.max())))
+    assert len(set(starts) ^ set(expected.astype(int))) <= 2, "bins where there are values"
+
+    high = page.find(".limit:nth-of-type(2)")
+    high.send_keys(Keys.CONTROL + "a" + Keys.NULL, "0.75", Keys.ENTER)
+    page.state()
+    assert limits(page) == [0, 0.75]
+    page.wait_until("location.hash.includes('range=0,0.75')")
+    found = pixels_at(page.picture(), page.cell_pixels()[2::3])
+    assert (found == MAPS["viridis"][2]).all()
+    low = page.find(".limit")
+    low.send_keys(Keys.CONTROL + "a" + Keys.NULL, "2", Keys.ENTER)  # above the other end
+    page.state()
+    assert limits(page) == [0, 0.75]
+    page.click("#undo")
+    page.wait_until("+document.querySelectorAll('.limit')[1].value > 1")
+    assert limits(page) == usual, "the legend follows an undo"
+    page.find(".limit:nth-of-type(2)").send_keys(Keys.ARROW_UP, Keys.ENTER)
+    page.click("#legend .small-button")
+    assert limits(page) == usual
+    page.wait_until("!location.hash.includes('range=')")
