@@ -1,7 +1,7 @@
 // The start of the page: connects the view, what is loaded for it, and what shows it.
 
 import { changeView } from "./actions.js";
-import { discardLastChange, redo, startHistory, undo } from "./ask/history.js";
+import { discardLastChange, keepLoadedView, redo, startHistory, undo } from "./ask/history.js";
 import { Display } from "./display.js";
 import { $ } from "./dom.js";
 import { copyLink, updateAddress, updateAddressSoon } from "./link/address.js";
@@ -41,6 +41,7 @@ async function refresh({ isRetry = false } = {}) {
     if (signal.aborted) return;
     shownView = { ...view };
     failedView = null;
+    keepLoadedView();
     display.finishOpening();
     published.ready = true;
     showCellStatus();

@@ -57,10 +57,14 @@ export function recordChange(parts) {
   notify("history");
 }
 
+/** Keeps what loading added to the view, such as the dataset, so that an undo does not lose it. */
+export function keepLoadedView() {
+  if (snapshots.length) snapshots[index] = { ...view };
+}
+
 /** Keeps the view as it is now in place of the last change, which failed. */
 export function discardLastChange() {
-  if (!snapshots.length) return;
-  snapshots[index] = { ...view };
+  keepLoadedView();
   isLastDiscarded = index > 0;
 }
 
