@@ -25,6 +25,7 @@ DIMENSIONS: Final = (1, 2, 3)
 LONGEST_NAME: Final = 255 - len(".outliers.u16.gz") - 20
 # Members that viewers which do not know them ignore: of the manifest of obs, and of that of var.
 CATEGORY_COLORS: Final = "_categoryColors"
+CELL_IDS: Final = "_index"
 SYMBOLS: Final = "_symbols"
 # Columns of var by which `SYMBOLS` are found, in upper or lower case, the first one first.
 SYMBOL_COLUMNS: Final = (
@@ -153,7 +154,7 @@ def color_code(text: object) -> str:
 # ------------------------------------------------------------------------------------ paths
 
 Kind = Literal[
-    "points", "embedding", "vectors", "values", "codes", "outliers", "gene", "src", "dst"
+    "points", "embedding", "vectors", "values", "codes", "outliers", "ids", "gene", "src", "dst"
 ]
 
 _PATTERNS: Final[Mapping[Kind, str]] = {
@@ -163,6 +164,7 @@ _PATTERNS: Final[Mapping[Kind, str]] = {
     "values": "obs/{name}.values.{ext}",
     "codes": "obs/{name}.codes.{ext}",
     "outliers": "obs/{name}.outliers.{ext}",
+    "ids": "obs/_index.ids",  # the safe name of no column begins with _
     "gene": "var/{name}.values.{ext}",
     "src": "connectivity/edges.src.bin",
     "dst": "connectivity/edges.dst.bin",
@@ -240,6 +242,41 @@ def parse(path: str) -> Resource:
     raise ValueError(f"not a path of an export: {path!r}")
 
 
+# --------------------------------------------------------------------------------- cell ids
+
+IDS_PER_BLOCK: Final = 2048  # so that who asks for one id reads some 10 kB
+_LIVE_IDS: Final = "obs/_index/{block}.json"
+_LIVE_BLOCK: Final = re.compile(r"obs/_index/(0|[1-9][0-9]{0,9})\.json")
+
+
+def ids_block(ids: Sequence[str]) -> str:
+    """JSON text of the ids of one block; ASCII, whatever characters ids have."""
+    return json.dumps(ids, separators=(",", ":"))
+
+
+def stored_cell_ids(offsets: Sequence[int], *, gz: bool) -> dict[str, Any]:
+    """Entry of the manifest of obs for the file of ids.
+
+    Parameters
+    ----------
+    offsets
+        (n_blocks + 1,) where each block begins in the file, and the size of the file.
+    """
+    path = Resource("ids", gz=gz).path
+    return {"path": path, "blockSize": IDS_PER_BLOCK, "offsets": list(offsets)}
+
+
+def live_cell_ids() -> dict[str, Any]:
+    """Entry of the manifest of obs for ids of live data, of which each block is a path."""
+    return {"pathPattern": _LIVE_IDS, "blockSize": IDS_PER_BLOCK}
+
+
+def live_block(path: str) -> int | None:
+    """Number of the block of ids at a path of live data; None for any other path."""
+    found = _LIVE_BLOCK.fullmatch(path)
+    return None if found is None else int(found[1])
+
+
 # -------------------------------------------------------------------------------- manifests
 
 
@@ -275,6 +312,7 @@ def obs_manifest(
     continuous: Sequence[Sequence[Any]],
     categorical: Sequence[Sequence[Any]],
     colors: Mapping[str, Sequence[str]],
+    cell_ids: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """``obs_manifest.json``.
 
@@ -287,6 +325,8 @@ def obs_manifest(
         last two (of the outlier quantiles) only when quantized.
     colors
         ``#rrggbb`` of each category, by column; only of columns that have colors.
+    cell_ids
+        Where the ids of cells are: `stored_cell_ids` or `live_cell_ids`; None without.
     """
     schemas: dict[str, Any] = {}
     if continuous:
@@ -312,6 +352,8 @@ def obs_manifest(
     }
     if colors:
         manifest[CATEGORY_COLORS] = {key: list(codes) for key, codes in colors.items()}
+    if cell_ids is not None:
+        manifest[CELL_IDS] = dict(cell_ids)
     return manifest
 
 

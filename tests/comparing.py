@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from oracle import CREATED, file_bytes
+from oracle import CREATED, as_live, file_bytes
 from serving import Client, serving, wait_until
 
 from cellucid_dask import export
@@ -23,7 +23,7 @@ def export_of(data: Any, out: Path, *, bits: int | None = None, **options: Any) 
     """Files of the export that a live server answers like."""
     how = LIVE | {"var_quantization": bits, "obs_quantization": bits}
     export(data, out, quiet=True, workers=1, **(how | {"created_at": CREATED} | options))
-    return file_bytes(out)
+    return as_live(file_bytes(out))
 
 
 def assert_serves(server: Any, files: Mapping[str, bytes]) -> None:

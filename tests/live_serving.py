@@ -17,7 +17,7 @@ import pytest
 import zarr
 from anndata import AnnData
 from layouts import laid_out
-from oracle import CREATED, file_bytes, make_atlas, silent
+from oracle import CREATED, as_live, file_bytes, make_atlas, silent
 from serving import Client, Reply, Wire, ask, internal, request, wait_until
 from versions import write_zarr
 
@@ -53,7 +53,8 @@ def expected(layout: str, n_cells: int = 220, seed: int = 0) -> dict[str, bytes]
         out = Path(folder, "out")
         atlas = atlas_of(layout, n_cells=n_cells, seed=seed)
         export(atlas, out, quiet=True, workers=1, created_at=CREATED, **LIVE)
-        return {k: v for k, v in file_bytes(out).items() if k != "dataset_identity.json"}
+        files = as_live(file_bytes(out))
+        return {k: v for k, v in files.items() if k != "dataset_identity.json"}
 
 
 def info(server: Any) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,9 @@ import cellucid_dask
 
 CREATED = "2026-01-31T12:00:00Z"
 CHECKSUMS = "checksums.json"  # of which the oracle knows nothing
+CELL_IDS = "_index.ids"  # a file that they ignore, too
 ADDITIONS = {  # members that viewers of the oracle ignore
-    "obs_manifest.json": ("_categoryColors",),
+    "obs_manifest.json": ("_categoryColors", "_index"),
     "var_manifest.json": ("_symbols",),
 }
 NAMES = {  # of the options of `export`, as the oracle calls them
@@ -141,7 +143,7 @@ def read_export(folder: Path) -> Export:
     edges = manifests.get("connectivity_manifest.json", {}).get("index_dtype", "")
     arrays = {}
     for path in sorted(folder.rglob("*")):
-        if path.is_dir() or path.suffix == ".json":
+        if path.is_dir() or path.suffix == ".json" or path.name.startswith(CELL_IDS):
             continue
         name = path.relative_to(folder).as_posix()
         payload = path.read_bytes()
@@ -164,6 +166,22 @@ def file_bytes(folder: Path) -> dict[str, bytes]:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name != CHECKSUMS
     }
+
+
+def as_live(files: dict[str, bytes]) -> dict[str, bytes]:
+    """Files of an export that is not compressed, as a live server has them.
+
+    It answers each block of the ids of cells at a path of its own.
+    """
+    manifest = json.loads(files["obs_manifest.json"])
+    index = manifest.get("_index")
+    if index is None:
+        return files
+    live = {path: body for path, body in files.items() if path != index["path"]}
+    for block, (start, stop) in enumerate(pairwise(index["offsets"])):
+        live[f"obs/_index/{block}.json"] = files[index["path"]][start:stop]
+    manifest["_index"] = {"pathPattern": "obs/_index/{block}.json", "blockSize": 2048}
+    return live | {"obs_manifest.json": json.dumps(manifest).encode()}
 
 
 # -------------------------------------------------------------------------------- comparing

@@ -120,6 +120,7 @@ input_options = combine_options(
     click.option("--no-graph", is_flag=True, help="Take no neighbour graph."),
     click.option("--no-vectors", is_flag=True, help="Take no vector fields."),
     click.option("--no-genes", is_flag=True, help="Take no gene expression."),
+    click.option("--no-cell-ids", is_flag=True, help="Take no ids of cells, such as barcodes."),
     click.option(
         "--categorical-dtype",
         metavar="[auto|uint8|uint16]",

@@ -10,6 +10,7 @@ from cellucid_dask.exporter.checks.survey import Catalog
 from cellucid_dask.exporter.planning.obs_memory import ObsMemory
 from cellucid_dask.exporter.planning.plan import SMALL, Plan
 from cellucid_dask.exporter.planning.ready_memory import cells_bytes
+from cellucid_dask.exporter.receipts import CellIdsFile
 from cellucid_dask.exporter.recovery.journal import FinishedWork, Journal
 from cellucid_dask.exporter.recovery.staging import StagingFolders
 from cellucid_dask.files import Receipt
@@ -31,6 +32,8 @@ class Job:
         Whether genes go through the native library, in this process and in all workers.
     arrays, columns
         Receipts of points and vectors, and of the values or codes of each obs column.
+    cell_ids
+        The file of the ids of cells, once it is written.
     journal
         Where finished pieces are noted.
     finished
@@ -48,6 +51,7 @@ class Job:
     finished: FinishedWork = field(default_factory=FinishedWork)
     arrays: list[Receipt] = field(default_factory=list)
     columns: dict[str, Receipt] = field(default_factory=dict)
+    cell_ids: CellIdsFile | None = None
 
     @property
     def ready(self) -> ReadyCatalog | None:

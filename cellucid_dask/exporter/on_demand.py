@@ -217,8 +217,9 @@ class OnDemandFiles:
             Of the columns of which it tells the centroids and the range of the outlier quantiles.
         """
         every = {column.key: receipts.get(column.key, NOT_WRITTEN) for column in self.catalog.obs}
-        latent = self.catalog.latent
-        return build.obs_manifest(self.catalog, self.options, every, summaries, latent)
+        catalog = self.catalog
+        ids = None if catalog.cell_ids is None else fmt.live_cell_ids()
+        return build.obs_manifest(catalog, self.options, every, summaries, catalog.latent, ids)
 
     def var_manifest(self, ranges: Sequence[Range] | None) -> dict[str, Any]:
         """``var_manifest.json``; `ranges` of all columns of the matrix, if genes are quantized."""

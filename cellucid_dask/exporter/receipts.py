@@ -82,6 +82,22 @@ def latest(blocks: Iterable[GeneReceipts]) -> GeneReceipts:
 
 
 @dataclass(frozen=True, slots=True)
+class CellIdsFile:
+    """The file of the ids of cells.
+
+    Parameters
+    ----------
+    receipt
+        Of the file.
+    offsets
+        (n_blocks + 1,) where each block begins in it, and its size.
+    """
+
+    receipt: Receipt
+    offsets: list[int]
+
+
+@dataclass(frozen=True, slots=True)
 class Spill:
     """One spilled chunk of rows.
 

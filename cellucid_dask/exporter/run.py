@@ -19,6 +19,7 @@ from cellucid_dask.exporter.recovery.provenance import Provenance, refuse_change
 from cellucid_dask.exporter.recovery.staging import Workspace
 from cellucid_dask.exporter.resources import plan_export
 from cellucid_dask.exporter.result import ExportResult
+from cellucid_dask.exporter.stages.cell_ids import make_cell_ids
 from cellucid_dask.exporter.stages.final import finish, finish_earlier, settle, verified
 from cellucid_dask.exporter.stages.genes.driver import start_genes, write_genes
 from cellucid_dask.exporter.stages.graph import finish_edges, start_edges
@@ -115,6 +116,8 @@ def write_export(
     edge_tasks = start_edges(job)  # one task, beside the many tasks of the other stages
     cutting = start_genes(job, ready=is_expression_open(job))
     written: dict[str, Sums] = {}
+    if job.makes_folder:
+        make_cell_ids(job)
     obs = make_obs(job, latent_name or job.catalog.latent) if job.makes_folder else None  # reduce
     cells = write_cells(job) if job.ready is not None else []
     if obs is not None:

@@ -7,6 +7,7 @@ from typing import Final
 # Switches that turn an argument off; it is True by default.
 NEGATIVE: Final = {
     "backed": "--no-backed",
+    "cell_ids": "--no-cell-ids",
     "connectivity": "--no-graph",
     "expression": "--no-genes",
     "index": "--no-index",

@@ -73,6 +73,8 @@ class ExportOptions(Options):
         obsp key of the neighbor graph; None takes ``connectivities`` if it exists.
     connectivity, vectors, expression
         Whether to export the graph, the vector fields and the genes.
+    cell_ids
+        Whether a folder holds the ids of its cells, the names in the index of obs.
     drop_cells_without_embedding
         Leave out the cells that have NaN or Inf in an embedding, instead of refusing the data.
     accept_missing_chunks
@@ -111,6 +113,7 @@ class ExportOptions(Options):
     connectivity: bool = True
     vectors: bool = True
     expression: bool = True
+    cell_ids: bool = True
     drop_cells_without_embedding: bool = False
     accept_missing_chunks: bool = False
     dataset_id: str | None = None

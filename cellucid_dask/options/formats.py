@@ -18,6 +18,7 @@ OF_FOLDER: Final[Mapping[str, str]] = {
     "obs_quantization": "ready files keep the numbers of obs as they are",
     "categorical_dtype": "in ready files the number of categories decides on the type",
     "centroid_quantile": "ready files hold no centroids, the viewer makes them",
+    "cell_ids": "ready files hold the names of cells in any case",
     "created_at": "ready files hold no time",
     "preview": "the sheet is drawn from a folder",
 }

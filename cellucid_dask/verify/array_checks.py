@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from cellucid_dask.verify.export_folder import checks, edges
 from cellucid_dask.verify.export_folder.arrays import Array, ArrayReader
+from cellucid_dask.verify.export_folder.cell_ids import read_id_blocks
 from cellucid_dask.verify.export_folder.contents import CategoricalField, Values
 from cellucid_dask.verify.export_folder.files import ExportFiles
 from cellucid_dask.verify.parallel import ProblemCollector, collect_problems
@@ -47,6 +48,7 @@ class ArrayChecks:
             *(self._check_vectors(name, dim) for name, dims in fields for dim in dims),
             *(self._check_continuous(field) for field in contents.continuous),
             *(self._check_categorical(field) for field in contents.categorical),
+            *([] if contents.id_blocks is None else [self._check_ids()]),
             *([] if contents.edges is None else [self._check_edges()]),
         ]
 
@@ -97,6 +99,13 @@ class ArrayChecks:
         )
         if self.comparison is not None:
             yield from self.comparison.compare_categorical(field, codes, outliers)
+
+    def _check_ids(self) -> Iterator[str]:
+        blocks = read_id_blocks(self.reader.files, self.contents)
+        if self.comparison is not None:
+            yield from self.comparison.compare_ids(blocks)
+        for _ in blocks:
+            pass
 
     def _check_edges(self) -> Iterator[str]:
         if self.comparison is None:

@@ -60,7 +60,7 @@ def test_report_is_frozen(exports: dict[Any, Path]) -> None:
 @pytest.mark.parametrize("against", [False, True])
 def test_the_report_does_not_depend_on_workers(native: Path, tmp_path: Path, against: bool) -> None:
     folder = Path(shutil.copytree(native / "plain", tmp_path / "bad"))
-    for name in files_of(folder)[::2]:
+    for name in files_of(folder)[1::2]:
         raw = bytearray((folder / name).read_bytes())
         raw[len(raw) // 2] ^= 1
         (folder / name).write_bytes(raw)

@@ -21,6 +21,7 @@ from cellucid_dask.errors import (
     TextError,
 )
 from cellucid_dask.exporter.checks.additional_embeddings import named_embeddings
+from cellucid_dask.exporter.checks.cell_ids import survey_cell_ids
 from cellucid_dask.exporter.checks.chunks import survey_chunks
 from cellucid_dask.exporter.checks.genes import Genes, survey_genes
 from cellucid_dask.exporter.checks.graph_choice import choose_graph
@@ -34,6 +35,7 @@ from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.source.arrays.matrix import Matrix
 from cellucid_dask.source.arrays.row_array import RowArray
 from cellucid_dask.source.arrays.row_blocks import RowBlocks
+from cellucid_dask.source.arrays.typed_column import TypedColumn
 from cellucid_dask.source.chunks.missing import Findings
 from cellucid_dask.source.discover import Discovery, discover, named_latent_key
 from cellucid_dask.source.model import ARGUMENTS, Source
@@ -61,6 +63,8 @@ class Catalog:
         obsm key of the latent space.
     blocks
         Row blocks of the obsm arrays that are used, by key.
+    cell_ids
+        Ids of the cells; None where the export shows none.
     graph
         Neighbor graph and its key; None without one.
     missing_chunks
@@ -81,6 +85,7 @@ class Catalog:
     latent: str = ""
     blocks: dict[str, RowBlocks] = field(default_factory=dict)
     obs: list[ObsField] = field(default_factory=list)
+    cell_ids: TypedColumn | None = None
     genes: Genes | None = None
     graph: Matrix | None = None
     graph_key: str = ""
@@ -134,6 +139,8 @@ def survey(
     survey_vectors(options, arrays, catalog)
     survey_latent(source, options, arrays, catalog)
     survey_obs(source, options, catalog)
+    if options.cell_ids:
+        catalog.cell_ids = survey_cell_ids(source, catalog)
     if options.expression:
         catalog.genes = survey_genes(source, options, catalog)
     if options.connectivity:

@@ -22,6 +22,8 @@ from cellucid_dask.source.arrays.sparse_matrix import SparseMatrix
 LARGEST_BLOCK: Final = 1 << 16  # bytes; more is what a file server transfers at a time
 USUAL_BLOCK: Final = 1 << 12
 RECORD_BYTES: Final = 256  # of one file in the journal, the checksums and a manifest
+ID_BYTES: Final = 24  # of the id of a cell, such as a barcode with a sample; and compressed
+PACKED_ID: Final = 10
 RUN_FILES: Final = 32  # folders of an export and of its staging, locks, journal, logs
 SLOT_FILES: Final = 8  # unfinished files of a task, and what dask writes for a worker
 
@@ -100,9 +102,17 @@ def output_files(catalog: Catalog, options: ExportOptions) -> tuple[FileKind, ..
         FileKind(n_genes, _gene_bytes(catalog, options)),
         FileKind(3 + (catalog.genes is not None), RECORD_BYTES * n_genes),  # manifests, checksums
     ]
+    kinds += cell_id_files(catalog, options)
     if graph is not None:
         kinds += [FileKind(2, _edge_bytes(catalog)), FileKind(1, RECORD_BYTES)]
     return tuple(kinds)
+
+
+def cell_id_files(catalog: Catalog, options: ExportOptions) -> tuple[FileKind, ...]:
+    """The file of the ids of cells; in scratch there are as many bytes, in pieces."""
+    if catalog.cell_ids is None:
+        return ()
+    return (FileKind(1, catalog.n_cells * (PACKED_ID if options.compression else ID_BYTES)),)
 
 
 def _gene_bytes(catalog: Catalog, options: ExportOptions) -> int:

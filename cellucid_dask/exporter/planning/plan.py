@@ -23,6 +23,7 @@ from cellucid_dask.exporter.planning.cuts import (
 )
 from cellucid_dask.exporter.planning.disk_usage import (
     FileKind,
+    cell_id_files,
     edge_scratch,
     obs_scratch,
     output_files,
@@ -200,6 +201,7 @@ def _list_files(
         sums, n_spans = ObsMemory.of(catalog).sums, len(cut_spans(catalog.n_cells))
         output += output_files(catalog, options)
         scratch += [*obs_scratch(catalog, sums, n_spans), *edge_scratch(catalog)]
+        scratch += cell_id_files(catalog, options)
     return output, scratch
 
 

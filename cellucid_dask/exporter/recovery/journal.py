@@ -22,6 +22,7 @@ from cellucid_dask import format as fmt
 from cellucid_dask.encode import Range
 from cellucid_dask.exporter.ready_receipts import ReadyWork
 from cellucid_dask.exporter.receipts import (
+    CellIdsFile,
     Edges,
     GeneReceipts,
     Spill,
@@ -72,7 +73,7 @@ class FinishedWork:
 
     Parameters
     ----------
-    obs, edges
+    cell_ids, obs, edges
         None until they are finished.
     spills
         Spilled chunks, all of one kind.
@@ -89,6 +90,7 @@ class FinishedWork:
         format, once all were complete.
     """
 
+    cell_ids: CellIdsFile | None = None
     obs: ObsFiles | None = None
     edges: Edges | None = None
     spills: list[Any] = field(default_factory=list)
@@ -102,6 +104,8 @@ class FinishedWork:
     def other_files(self) -> list[Receipt]:
         """Receipts of the files of the export that are no genes."""
         found = [] if self.obs is None else self.obs.receipts
+        if self.cell_ids is not None:
+            found.append(self.cell_ids.receipt)
         if self.edges is not None:
             found += self.edges.receipts
         return found
@@ -151,11 +155,8 @@ def _understand(
     ready: dict[str, ReadyWork],
 ) -> None:
     match record:
-        case {"obs": found}:
-            done.obs = _obs(found)
-        case {"edges": found}:
-            src, dst = map(_receipt, found["receipts"])
-            done.edges = Edges((src, dst), found["n_edges"], found["max_neighbors"])
+        case {"cell ids": _} | {"obs": _} | {"edges": _}:
+            _understand_stage(record, done)
         case {"chunk": found}:
             done.spills.append(_chunk(found))
         case {"strips": found}:
@@ -172,6 +173,20 @@ def _understand(
         case {"published": found}:
             sums = {str(name): int(crc32) for name, crc32 in found["crc32"].items()}
             done.published = {**found, "crc32": sums}
+
+
+def _understand_stage(record: Mapping[str, Any], done: FinishedWork) -> None:
+    """Take over a record of a stage that is finished as a whole."""
+    match record:
+        case {"cell ids": found}:
+            done.cell_ids = CellIdsFile(
+                _receipt(found["receipt"]), list(map(int, found["offsets"]))
+            )
+        case {"obs": found}:
+            done.obs = _obs(found)
+        case {"edges": found}:
+            src, dst = map(_receipt, found["receipts"])
+            done.edges = Edges((src, dst), found["n_edges"], found["max_neighbors"])
 
 
 def _refuse_outside(array: str) -> None:
@@ -248,6 +263,10 @@ class Journal:
         if self._path is not None:
             self._path.unlink(missing_ok=True)
             self._write({"origin": provenance})
+
+    def cell_ids(self, found: CellIdsFile) -> None:
+        """Note that the ids of cells are done."""
+        self._add({"cell ids": asdict(found)})
 
     def obs(self, found: ObsFiles) -> None:
         """Note that the obs stages are done."""

@@ -119,7 +119,9 @@ def intact_part(
 
     spills = [spill for spill in done.spills if ExpectedFile.of_spill(spill).place in sound]
 
+    ids = done.cell_ids
     return FinishedWork(
+        cell_ids=ids if ids is not None and there([ids.receipt]) else None,
         obs=done.obs if done.obs is not None and there(done.obs.receipts) else None,
         edges=done.edges if done.edges is not None and there(done.edges.receipts) else None,
         spills=_apart(spills),

@@ -119,6 +119,7 @@ def _gene_paths(job: Job, done: FinishedWork) -> list[str]:
 def describe_progress(done: FinishedWork, catalog: Catalog) -> str:
     """Say how much is done; empty when it is nothing."""
     found = ["points and obs"] if done.obs is not None else []
+    found += ["the ids of cells"] if done.cell_ids is not None and done.obs is None else []
     found += ["the graph"] if done.edges is not None else []
     genes = catalog.genes.ids if catalog.genes is not None else []
     if done.spills and len(done.genes) < len(genes):

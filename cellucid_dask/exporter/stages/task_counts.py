@@ -17,6 +17,7 @@ from cellucid_dask.exporter.job import Job
 from cellucid_dask.exporter.planning.memory import gene_bytes
 from cellucid_dask.exporter.planning.plan import Plan
 from cellucid_dask.exporter.recovery.staging import StagingFolders
+from cellucid_dask.exporter.stages.cell_ids import cell_id_tasks
 from cellucid_dask.exporter.stages.dataset_files import DatasetFiles
 from cellucid_dask.exporter.stages.genes.driver import GROUP, column_bytes, gene_blocks, gene_strips
 from cellucid_dask.exporter.stages.obs.driver import write_obs
@@ -59,6 +60,8 @@ def count_tasks(
     write_obs(job)
     reduce_columns(DatasetFiles.of(job), job.engine, here=job.obs_here)
     counts = dict(engine.counts)
+    if tasks := cell_id_tasks(job):
+        counts = {"cell ids": len(tasks), **counts}
     if catalog.genes is not None and catalog.genes.ids:
         if plan.row_chunks:
             counts["transpose"] = len(plan.row_chunks)

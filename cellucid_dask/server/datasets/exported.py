@@ -224,6 +224,8 @@ def _of_identity(identity: Mapping[str, Any]) -> list[str]:
 
 def _of_obs(manifest: Mapping[str, Any]) -> Iterator[str]:
     schemas = manifest["_obsSchemas"]
+    if fmt.CELL_IDS in manifest:
+        yield manifest[fmt.CELL_IDS]["path"]
     for field in manifest["_continuousFields"]:
         yield _filled(schemas["continuous"]["pathPattern"], field[0])
     for field in manifest["_categoricalFields"]:

@@ -22,6 +22,7 @@ from cellucid_dask.exporter.on_demand import OnDemandFiles, check_on_demand
 from cellucid_dask.exporter.stages.dataset_files import Step
 from cellucid_dask.files import write_atomically
 from cellucid_dask.options.export import ExportOptions
+from cellucid_dask.server.datasets.cell_ids import CellIdBlocks
 from cellucid_dask.server.datasets.gene_reader import GeneReader, open_gene_reader
 from cellucid_dask.server.datasets.gzip_coding import compress_content, compress_file
 from cellucid_dask.server.datasets.kept_summaries import KeptSummaries
@@ -99,6 +100,8 @@ class LiveDataset:
         folder = Path(self._folder.name)
         with naming_the_disk(self._folder.name):
             self._files = OnDemandFiles(self.catalog, options, folder, room=room, memory=memory)
+        ids = self.catalog.cell_ids
+        self._ids = None if ids is None else CellIdBlocks(ids)
         self.genes: GeneReader | None = None
         if self.catalog.genes is not None and self.catalog.genes.ids:
             self.genes = open_gene_reader(
@@ -160,7 +163,18 @@ class LiveDataset:
             if path in fmt.MANIFESTS:
                 with precedence.request():
                     return self._find_manifest(path, summaries, gzip=gzip)
+            block = fmt.live_block(path)
+            if block is not None:
+                with precedence.request():
+                    return self._find_ids(path, block, gzip=gzip)
             return self._find_binary(path, gzip=gzip)
+
+    def _find_ids(self, path: str, block: int, *, gzip: bool) -> Content | None:
+        """A block of the ids of cells; None beyond the last one."""
+        ids = self._ids
+        if ids is None or block >= ids.n_blocks:
+            return None
+        return self._find_text(path, lambda: ids.read(block), gzip=gzip)
 
     def _find_binary(self, path: str, *, gzip: bool) -> Content | None:
         plain = path.removesuffix(".gz")
@@ -240,17 +254,26 @@ class LiveDataset:
         if name not in makers:
             return None
 
+        def make_text() -> str:
+            return fmt.dumps(makers[name](), pretty=name == fmt.IDENTITY)
+
+        return self._find_text(name, make_text, gzip=gzip, variant=summaries)
+
+    def _find_text(
+        self, path: str, make_text: Callable[[], str], *, gzip: bool, variant: str | None = None
+    ) -> Content:
+        """Content of JSON text; each variant of a path is made once."""
+
         def make() -> Content:
-            content = text_content(fmt.dumps(makers[name](), pretty=name == fmt.IDENTITY))
+            content = text_content(make_text())
             self._check_unchanged()
             return content
 
-        plain = self._cache.get((self._tag, name, summaries, "plain"), make)
+        key = (self._tag, path, variant)
+        plain = self._cache.get((*key, "plain"), make)
         if not gzip:
             return replace(plain, varies=True)
-        return self._cache.get(
-            (self._tag, name, summaries, "coded"), lambda: compress_content(plain)
-        )
+        return self._cache.get((*key, "coded"), lambda: compress_content(plain))
 
     def _identity(self, *, counts_edges: bool) -> dict[str, Any]:
         has_edges = counts_edges and self.catalog.graph is not None

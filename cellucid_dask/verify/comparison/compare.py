@@ -22,6 +22,7 @@ from cellucid_dask.verify.source_data import derive, discovery
 from cellucid_dask.verify.source_data.anndata_file import SourceData
 from cellucid_dask.verify.source_data.choice import SourceChoice
 from cellucid_dask.verify.source_data.missing_chunks import MissingChunks, find_missing_chunks
+from cellucid_dask.verify.source_data.tables import INDEX
 
 
 class Comparison:
@@ -187,6 +188,22 @@ class Comparison:
         if self.cells.selected is not None and isinstance(column.dtype, pd.CategoricalDtype):
             column = column.cat.remove_unused_categories()
         return column
+
+    def compare_ids(self, blocks: Iterator[list[str]]) -> Iterator[str]:
+        """Compare the ids of cells with the index of obs."""
+        path = self.contents.ids.path
+        try:
+            names = self.cells.take_rows(self.source.obs.read_column(INDEX)).astype(str)
+        except TextError as error:
+            self._skip(path, error)
+            return
+        start, wrong = 0, 0
+        for ids in blocks:
+            expected = names.iloc[start : start + len(ids)].tolist()
+            wrong += sum(a != b for a, b in zip(ids, expected, strict=True))
+            start += len(ids)
+        if wrong:
+            yield f"{path}: {wrong} ids are not those of the index of obs"
 
     def compare_edges(self, stored_src: Array, stored_dst: Array) -> Iterator[str]:
         """Compare the edges with the neighbor graph."""

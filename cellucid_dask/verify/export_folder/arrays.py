@@ -17,7 +17,7 @@ from cellucid_dask.verify.export_folder.files import DamagedError, ExportFiles
 Array: TypeAlias = NDArray[Any]
 Float64: TypeAlias = NDArray[np.float64]
 
-_HEADER: Final = bytes([0x1F, 0x8B, 8, 0, 0, 0, 0, 0])  # gzip, deflate, no name, mtime 0
+HEADER: Final = bytes([0x1F, 0x8B, 8, 0, 0, 0, 0, 0])  # gzip, deflate, no name, mtime 0
 _INFLATED_PIECE: Final = 1 << 20  # bytes that are inflated at a time
 
 
@@ -47,7 +47,7 @@ class ArrayReader:
         return np.frombuffer(data, np.dtype(dtype).newbyteorder("<"))
 
     def _inflate(self, raw: bytes, path: str, expected: int) -> bytes:
-        if self.contents.is_native and not raw.startswith(_HEADER):
+        if self.contents.is_native and not raw.startswith(HEADER):
             raise DamagedError(f"{path}: is not a gzip member without a name and with mtime 0")
         inflater = zlib.decompressobj(wbits=31)
         try:
@@ -149,7 +149,7 @@ class ArrayReader:
         """Inflate as `_inflate` does, in pieces; all blocks are read, also of a bad member."""
         inflater, size = zlib.decompressobj(wbits=31), 0
         tail, problem = next(blocks, b""), ""
-        if self.contents.is_native and not tail.startswith(_HEADER):
+        if self.contents.is_native and not tail.startswith(HEADER):
             problem = "is not a gzip member without a name and with mtime 0"
         while not problem and not inflater.eof and size <= expected:
             tail = tail or next(blocks, b"")

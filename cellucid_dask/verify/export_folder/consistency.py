@@ -118,7 +118,7 @@ def _expected_obs(contents: Contents) -> Json:
         "outlierDtype": fmt.value_dtype(bits),
         "outlierQuantized": bits is not None,
     }
-    return {
+    expected: Json = {
         "_format": fmt.COMPACT,
         "n_points": contents.n_cells,
         "compression": contents.compression,
@@ -127,6 +127,9 @@ def _expected_obs(contents: Contents) -> Json:
             "categorical": categorical if contents.categorical else None,
         },
     }
+    if contents.id_blocks is not None:
+        expected[fmt.CELL_IDS] = {"path": contents.ids.path, "blockSize": fmt.IDS_PER_BLOCK}
+    return expected
 
 
 def _expected_var(contents: Contents) -> Json:

@@ -85,6 +85,9 @@ class Contents:
         By field and dimension.
     edges
         ``n_edges, max_neighbors`` of the graph, if there is one.
+    id_blocks
+        Cells of a block of ids, and where each block begins in the file and the last one ends; None
+        without ids.
     colors
         Of categories, by column; also such that no column has.
     symbols
@@ -107,6 +110,7 @@ class Contents:
     categorical: list[CategoricalField]
     genes: list[Values]
     edges: tuple[int, int] | None
+    id_blocks: tuple[int, list[int]] | None
     colors: dict[str, list[str]]
     symbols: tuple[str, list[str | None]] | None
 
@@ -125,6 +129,11 @@ class Contents:
         """Higher cell of every edge."""
         return fmt.Resource("dst", gz=self.gz)
 
+    @property
+    def ids(self) -> fmt.Resource:
+        """Ids of the cells."""
+        return fmt.Resource("ids", gz=self.gz)
+
     def resources(self) -> Iterator[fmt.Resource]:
         """Yield every promised binary file, as often as it is promised."""
         yield from self.points.values()
@@ -135,6 +144,8 @@ class Contents:
         for field in self.categorical:
             yield field.resource
             yield field.outliers.resource
+        if self.id_blocks is not None:
+            yield self.ids
         if self.edges is not None:
             yield self.src
             yield self.dst
@@ -228,7 +239,7 @@ def _make_contents(
     dtype = identity["export_settings"]["obs_categorical_dtype"]
     fields = identity.get("vector_fields", {}).get("fields", {})
     colors = obs.get(fmt.CATEGORY_COLORS, {})
-    symbols = (var or {}).get(fmt.SYMBOLS)
+    symbols, ids = (var or {}).get(fmt.SYMBOLS), obs.get(fmt.CELL_IDS)
     points = {
         dim: fmt.Resource("points", dim=dim, gz=gz)
         for dim in identity["embeddings"]["available_dimensions"]
@@ -267,6 +278,7 @@ def _make_contents(
         ],
         genes=[_make_values("gene", row, var_bits, gz) for row in (var["fields"] if var else [])],
         edges=(graph["n_edges"], graph["max_neighbors"]) if graph else None,
+        id_blocks=(ids["blockSize"], ids["offsets"]) if ids else None,
         colors=colors,
         symbols=(symbols["column"], symbols["names"]) if symbols else None,
     )

@@ -63,6 +63,7 @@ _OBS: Final = {
     "_continuousFields": [list],
     "_categoricalFields": [list],
     f"{fmt.CATEGORY_COLORS}?": dict,
+    f"{fmt.CELL_IDS}?": {"path": str, "blockSize": int, "offsets": [int]},
 }
 _VAR: Final = {
     "_format": str,

@@ -44,7 +44,9 @@ def is_intact(spill: StripSpill) -> bool:
 @pytest.mark.parametrize(
     "damage", [cut_in_half, flip_a_byte, append_a_byte, remove_all_bytes, Path.unlink]
 )
-@pytest.mark.parametrize("what", ["gene", "spill", "points", "codes", "manifest", "edges", "all"])
+@pytest.mark.parametrize(
+    "what", ["gene", "spill", "ids", "points", "codes", "manifest", "edges", "all"]
+)
 def test_files_that_are_not_whole_are_made_again(
     small: Scene, monkeypatch: pytest.MonkeyPatch, damage: Callable[[Path], None], what: str
 ) -> None:
@@ -52,9 +54,11 @@ def test_files_that_are_not_whole_are_made_again(
     done, made, inside = done_at(small.out), record_calls(monkeypatch), small.inside
     assert done.obs is not None
     assert done.edges is not None
+    assert done.cell_ids is not None
     paths = {
         "gene": [inside / f"var/Gene{done.genes['gene'][0]}.values.u8.gz"],
         "spill": [Path(done.spills[1].path)],
+        "ids": [inside / done.cell_ids.receipt.path],
         "points": [inside / done.obs.arrays[0].path],
         "codes": [inside / done.obs.columns["cell_type"].path],
         "manifest": [inside / done.obs.manifest.path],
@@ -72,7 +76,7 @@ def test_files_that_are_not_whole_are_made_again(
     if what == "spill":
         assert bool(lost) == (damage is not append_a_byte)
         assert len(made["cut_chunk"]) == len(lost)
-    assert ("points and obs" in result.resumed) == (what in ("gene", "spill", "edges"))
+    assert ("points and obs" in result.resumed) == (what in ("gene", "spill", "ids", "edges"))
     assert ("the graph" in result.resumed) == (what not in ("edges", "all"))
 
 

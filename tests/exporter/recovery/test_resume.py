@@ -39,6 +39,20 @@ def test_what_is_done_is_said_and_not_done_again(
     small.check()
 
 
+@pytest.mark.parametrize("name", ["obs/_index.ids", ".codes."])
+def test_killed_while_ids_are_written_and_after(small: Scene, name: str) -> None:
+    moment = f'event == "os.rename" and "{name}" in os.fspath(arguments[1])'
+    small.left_by(f"ids-{name[:4]}".replace("/", ""), moment, 1)
+    ids = "obs/_index.ids.gz"
+    were_done = "codes" in name
+    inode = (small.inside / ids).stat().st_ino if were_done else None
+    result = small.make()
+    assert ("the ids of cells" in result.resumed) == were_done
+    if were_done:
+        assert (small.out / ids).stat().st_ino == inode
+    small.check()
+
+
 def test_spilled_chunks_are_not_spilled_again(
     small: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:

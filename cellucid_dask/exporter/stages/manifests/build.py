@@ -39,6 +39,7 @@ def obs_manifest(
     receipts: Mapping[str, Receipt],
     summaries: Mapping[str, ColumnSummary],
     latent: str,
+    cell_ids: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """``obs_manifest.json``.
 
@@ -49,6 +50,8 @@ def obs_manifest(
     summaries
         Centroids and outlier quantiles by column. A column that is not in it has neither centroids
         nor a range of the quantiles in the manifest.
+    cell_ids
+        Where the ids of cells are; None without.
     """
     quantized = options.obs_quantization is not None
     continuous, categorical = [], []
@@ -73,6 +76,7 @@ def obs_manifest(
         continuous=continuous,
         categorical=categorical,
         colors={column.key: column.colors for column in catalog.obs if column.colors},
+        cell_ids=cell_ids,
     )
 
 

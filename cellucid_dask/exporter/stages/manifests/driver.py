@@ -20,7 +20,11 @@ def save_obs(job: Job, summaries: Mapping[str, ColumnSummary], latent_name: str)
     # A dict per centroid, none of them garbage: to look for some took as long as to make them.
     gc.disable()
     try:
-        payload = build.obs_manifest(job.catalog, job.options, job.columns, summaries, latent_name)
+        ids = job.cell_ids
+        entry = None if ids is None else fmt.stored_cell_ids(ids.offsets, gz=job.level > 0)
+        payload = build.obs_manifest(
+            job.catalog, job.options, job.columns, summaries, latent_name, entry
+        )
         return build.save(job.folders.export, fmt.OBS_MANIFEST, payload)
     finally:
         gc.enable()
@@ -53,6 +57,8 @@ def _write_rest(
 ) -> Written:
     catalog, options, folder = job.catalog, job.options, job.folders.export
     written, receipts = {}, obs.receipts
+    if job.cell_ids is not None:
+        receipts.append(job.cell_ids.receipt)
     ids: list[str] = []
     if catalog.genes is not None:
         ids, bits = catalog.genes.ids, options.var_quantization

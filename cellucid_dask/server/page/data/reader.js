@@ -8,7 +8,7 @@ const ARRAYS = {
 // Compressed bytes per step: gzip inflates them to at most about 1000 times as many.
 const SLICE = 1 << 16;
 const MAX_TRIES = 12; // of a request while the server is busy
-const CHECK_EXPORT = "check the export with cellucid-dask verify";
+export const CHECK_EXPORT = "check the export with cellucid-dask verify";
 
 /** Passes bytes on in small slices: a browser may inflate all the bytes that it gets at once. */
 const sliceStream = () => new TransformStream({
@@ -85,6 +85,18 @@ export class Reader {
     return this.#report(path, (report) => this.#readArray(path, dtype, length, report));
   }
 
+  /**
+   * Bytes `start` to `stop` of a file; also of a server that answers with all of it.
+   *
+   * @param {string} path
+   * @param {number} start
+   * @param {number} stop
+   * @returns {Promise<Uint8Array<ArrayBuffer>>}
+   */
+  async readPart(path, start, stop) {
+    return this.#report(path, (report) => this.#readPart(path, start, stop, report));
+  }
+
   async #readArray(path, dtype, length, report) {
     const response = await this.#request(path, "", report);
     const bytes = await this.#explainFailure(
@@ -101,6 +113,24 @@ export class Reader {
     const contents = received > bytes.length ? `more than ${bytes.length} bytes` :
       `${received} bytes, not ${bytes.length}`;
     throw new LoadError(path, 0, `contains ${contents}; ${CHECK_EXPORT}`);
+  }
+
+  async #readPart(path, start, stop, report) {
+    const headers = { Range: `bytes=${start}-${stop - 1}` };
+    const response = await this.#request(path, "", report, headers);
+    const bytes = new Uint8Array(stop - start);
+    let at = response.status === 206 ? 0 : -start; // where in `bytes` the next byte belongs
+    await this.#explainFailure(path, `cut short; try again, then ${CHECK_EXPORT}`, async () => {
+      const stream = response.body.getReader();
+      while (at < bytes.length) {
+        const { done, value } = await stream.read();
+        if (done) throw new RangeError("the file ends too early");
+        bytes.set(value.subarray(Math.max(0, -at), Math.max(0, bytes.length - at)), Math.max(0, at));
+        at += value.length;
+      }
+      stream.cancel().catch(() => {});
+    });
+    return bytes;
   }
 
   /** Fills `bytes` from a stream. Returns how many bytes came; stops if they are too many. */
@@ -130,12 +160,12 @@ export class Reader {
   }
 
   /** Sends a request; retries when the server answers 503 with Retry-After. */
-  async #request(path, query, report) {
+  async #request(path, query, report, headers = {}) {
     const url = new URL(path, this.root);
     url.search = query;
     for (let triesLeft = MAX_TRIES; ; triesLeft--) {
       report({ hasResponse: false });
-      const request = fetch(url, { signal: this.signal });
+      const request = fetch(url, { signal: this.signal, headers });
       const response = await this.#explainFailure(
         path, "no answer from the server; check that it is running, then try again",
         () => request);

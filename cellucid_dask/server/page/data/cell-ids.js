@@ -1,0 +1,151 @@
+// Ids of the cells, such as barcodes: read in blocks, so that one id takes one small request.
+
+import { CHECK_EXPORT, LoadError } from "./reader.js";
+
+/** @typedef {import("./reader.js").Reader} Reader */
+/** @typedef {{blockSize: number, path?: string, offsets?: number[], pathPattern?: string}} Index */
+
+const KEPT_BLOCKS = 64; // of those that were read last
+const GROUP = 32; // blocks of a file that are read at a time when all ids are read
+
+/**
+ * The ids in the bytes of a block, which are a gzip member in a compressed file; null if damaged.
+ *
+ * @param {Uint8Array<ArrayBuffer>} bytes
+ * @param {boolean} isCompressed
+ * @returns {Promise<unknown>}
+ */
+async function decodeBlock(bytes, isCompressed) {
+  const stream = new Blob([bytes]).stream();
+  const plain = isCompressed ? stream.pipeThrough(new DecompressionStream("gzip")) : stream;
+  try {
+    return await new Response(plain).json();
+  } catch {
+    return null;
+  }
+}
+
+/** The ids of the cells of a dataset. */
+export class CellIds {
+  /** @type {Index | null} */
+  #index;
+  #nCells;
+  /** @type {Map<number, Promise<string[]>>} the block that was asked for last is the last one */
+  #blocks = new Map();
+
+  /**
+   * @param {{nCells: number, obsManifest: {_index?: Index}}} dataset whose fields were read
+   */
+  constructor(dataset) {
+    this.#index = dataset.obsManifest._index ?? null;
+    this.#nCells = dataset.nCells;
+  }
+
+  /** Whether the dataset has ids: exports made with --no-cell-ids, and older ones, have none. */
+  get areKnown() {
+    return this.#index !== null;
+  }
+
+  /**
+   * Id of cell `i`; null if the dataset has no ids.
+   *
+   * @param {Reader} reader
+   * @param {number} i
+   * @returns {Promise<string | null>}
+   */
+  async read(reader, i) {
+    if (!this.#index) return null;
+    const block = await this.#readBlock(reader, Math.floor(i / this.#index.blockSize));
+    return block[i % this.#index.blockSize];
+  }
+
+  /**
+   * All ids, block by block in the order of the cells; nothing if the dataset has no ids.
+   *
+   * @param {Reader} reader
+   * @returns {AsyncGenerator<string[]>}
+   */
+  async *readBlocks(reader) {
+    const nBlocks = this.#index ? Math.ceil(this.#nCells / this.#index.blockSize) : 0;
+    for (let first = 0; first < nBlocks; first += GROUP) {
+      yield* await this.#fetchBlocks(reader, first, Math.min(first + GROUP, nBlocks));
+    }
+  }
+
+  /**
+   * All ids; null if the dataset has none. Of millions of cells, `readBlocks` needs less memory.
+   *
+   * @param {Reader} reader
+   * @param {(done: number, total: number) => void} onProgress called with numbers of cells
+   * @returns {Promise<string[] | null>}
+   */
+  async readAll(reader, onProgress = () => {}) {
+    if (!this.#index) return null;
+    /** @type {string[]} */
+    const ids = [];
+    for await (const block of this.readBlocks(reader)) {
+      for (const id of block) ids.push(id);
+      onProgress(ids.length, this.#nCells);
+    }
+    return ids;
+  }
+
+  /**
+   * @param {Reader} reader
+   * @param {number} number
+   * @returns {Promise<string[]>}
+   */
+  #readBlock(reader, number) {
+    const known = this.#blocks.get(number);
+    const block = known ?? this.#fetchBlocks(reader, number, number + 1).then(([ids]) => ids);
+    this.#blocks.delete(number);
+    this.#blocks.set(number, block);
+    if (!known) {
+      block.catch(() => { // another reader may succeed
+        if (this.#blocks.get(number) === block) this.#blocks.delete(number);
+      });
+    }
+    if (this.#blocks.size > KEPT_BLOCKS) this.#blocks.delete(this.#blocks.keys().next().value);
+    return block;
+  }
+
+  /**
+   * Blocks `first` to `last`, the one after the last.
+   *
+   * @param {Reader} reader
+   * @param {number} first
+   * @param {number} last
+   * @returns {Promise<string[][]>}
+   */
+  async #fetchBlocks(reader, first, last) {
+    const { path, offsets, pathPattern } = this.#index;
+    const numbers = Array.from({ length: last - first }, (_, k) => first + k);
+    if (pathPattern) { // live data
+      return Promise.all(numbers.map(async (number) => {
+        const blockPath = pathPattern.replace("{block}", String(number));
+        return this.#checkBlock(blockPath, number, await reader.readJson(blockPath));
+      }));
+    }
+    const bytes = await reader.readPart(path, offsets[first], offsets[last]);
+    return Promise.all(numbers.map(async (number) => {
+      const [start, stop] = [offsets[number], offsets[number + 1]].map((at) => at - offsets[first]);
+      const ids = await decodeBlock(bytes.subarray(start, stop), path.endsWith(".gz"));
+      return this.#checkBlock(path, number, ids);
+    }));
+  }
+
+  /**
+   * The ids of a block, if they are as many as it must have.
+   *
+   * @param {string} path
+   * @param {number} number
+   * @param {unknown} ids
+   * @returns {string[]}
+   */
+  #checkBlock(path, number, ids) {
+    const { blockSize } = this.#index;
+    const length = Math.min(blockSize, this.#nCells - number * blockSize);
+    if (Array.isArray(ids) && ids.length === length) return ids;
+    throw new LoadError(path, 0, `block ${number} is damaged; ${CHECK_EXPORT}`);
+  }
+}
