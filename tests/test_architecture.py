@@ -63,7 +63,8 @@ LAYERS: dict[str, str] = {
     "exporter.recovery": "arguments encode errors exporter.checks exporter.ready_receipts "
     "exporter.receipts files format options ready source.arrays source.model source.storage",
     "exporter.result": "",
-    "exporter.job": "compute exporter.checks exporter.planning exporter.recovery files options "
+    "exporter.job": "compute exporter.checks exporter.planning exporter.receipts exporter.recovery "
+    "files options "
     "source.arrays "
     "source.model",
     "exporter.stages": "block_writer compute encode errors exporter.checks exporter.job "
