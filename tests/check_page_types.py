@@ -29,7 +29,6 @@ UNTYPED = {
     "data/sources.js",
     "display.js",
     "loading.js",
-    "panels/category-legend.js",
     "panels/controls.js",
     "panels/selection-panel.js",
     "panels/value-legend.js",

@@ -165,7 +165,7 @@ class Page:
 
     def swatch(self, name: str) -> Color:
         """Color of a category in the legend."""
-        script = "return getComputedStyle(arguments[0].querySelector('.swatch')).backgroundColor"
+        script = "return getComputedStyle(arguments[0].previousSibling).backgroundColor"
         return rgb(self.js(script, self.entry(name)))
 
     def hash(self) -> str:

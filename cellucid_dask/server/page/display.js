@@ -91,6 +91,7 @@ export class Display {
     published.colorBy = columnId || null;
     if (column?.isCategorical) loaded.labelColumn = column;
     this.scatter.codes = column?.codes ?? null;
+    this.scatter.appearance.highlightedCode = -1;
     this.updateLegend();
     this.updateCells();
   }
@@ -136,10 +137,23 @@ export class Display {
     this.#filtersInLegend = view.filters;
     showCategoryLegend($("legend"), column, hidden, {
       onHiddenChange: () => changeFilters(setHiddenCodes(view.filters, columnId, hidden, codes)),
+      onHighlight: (code) => this.#highlight(code),
       quantile: outlierQuantile(view.filters, columnId),
       onQuantileChange: dataset.hasOutliers && columnId.startsWith("obs:") ? (quantile) =>
         changeFilters(setOutlierQuantile(view.filters, columnId, quantile)) : null,
     });
+  }
+
+  /**
+   * Fades the cells of all other categories of the column; -1 for none.
+   *
+   * @param {number} code
+   */
+  #highlight(code) {
+    const { appearance } = this.scatter;
+    if (code === appearance.highlightedCode) return;
+    appearance.highlightedCode = code;
+    this.scatter.draw();
   }
 
   /** Updates the legend if filters were changed elsewhere. */

@@ -59,6 +59,21 @@ export const measureText = (() => {
 })();
 
 /**
+ * "very long … name" of a text that is longer than `max` characters: its start and its end tell more
+ * than its middle.
+ *
+ * @param {string} text
+ * @param {number} max
+ */
+export function cutMiddle(text, max) {
+  const characters = [...text];
+  if (characters.length <= max) return text;
+  const end = Math.floor((max - 1) * 0.4);
+  const start = characters.slice(0, max - 1 - end).join("").trimEnd();
+  return `${start}…${characters.slice(characters.length - end).join("").trimStart()}`;
+}
+
+/**
  * Saves a blob as a download; characters that file names may not have become "_".
  *
  * @param {Blob} blob

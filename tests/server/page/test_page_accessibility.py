@@ -152,7 +152,7 @@ def test_every_control_has_a_name_and_a_tab_stop(page: Page, served: Any) -> Non
             expected += ["Reset to the range of most cells", "handle", "handle", "limit", "limit"]
             expected += ["log", "map"]
         else:
-            expected += ["Show all", "Hide all", "ä/1", "outliers"]
+            expected += ["Show all", "Hide all", "category-order", "ä/1", "outliers"]
         fits = ["reset", "zoom-selection"] if "lasso" in link else ["reset"]
         expected += ["cells", "lasso", *fits, "save-figure", "display-button"]
         expected += ["add-filter"]

@@ -32,8 +32,8 @@ CENTERS = """(_, { findCenters, doCategoriesOverlap }, points, codes, nCategorie
   const bytes = flags && new Uint8Array(flags);
   return [findCenters(column, embedding, bytes, true), doCategoriesOverlap(column, embedding)];
 }"""
-TEXTS = """({ wrap, cutMiddle }, _, texts, max) =>
-  texts.map((text) => [wrap(text), cutMiddle(text, max)])"""
+TEXTS = """({ wrap }, _, texts, max) => import(new URL("_cellucid/page/dom.js", document.baseURI))
+  .then(({ cutMiddle }) => texts.map((text) => [wrap(text), cutMiddle(text, max)]))"""
 
 
 def run(page: Page, function: str, *given: Any) -> Any:

@@ -31,10 +31,9 @@ Promise.all([load("dataset"), load("reader")]).then(async ([{ Dataset }, { Reade
     points[embedding.id] = [...await dataset.readPoints(reader, embedding)];
   }
   const again = await dataset.readPoints(reader, 2);
-  const { centroids } = await dataset.readColumn(reader, "obs:quarter");
   const vectors = await dataset.readVectors(reader, "drift_umap", 2);
   const found = ["", "X_umap_2d", "nothing"].map((id) => dataset.findEmbedding(id, 2).id);
-  done({ embeddings: dataset.embeddings, points, again: [...again], centroids,
+  done({ embeddings: dataset.embeddings, points, again: [...again],
     vectors: [...vectors], found });
 });
 """
@@ -80,9 +79,6 @@ def test_an_image_is_upright(
     assert np.unique(np.sign(read["vectors"][1::2])).tolist() == [-1], (
         "vectors turn with the points"
     )
-    for centroid in read["centroids"]["2"]:
-        cells = points["spatial"][adata.obs["quarter"] == centroid["category"]]
-        assert np.abs(cells.mean(axis=0) - centroid["position"]).max() < 0.05
 
 
 def test_exports_that_do_not_list_their_embeddings(

@@ -1,6 +1,7 @@
 // The groups as a column, to color the cells by.
 
 import { CategoricalColumn } from "../data/columns.js";
+import { GROUP_COLUMN } from "./groups.js";
 import { createMask } from "./masks.js";
 
 const MAX_GROUPS = 254; // codes of a byte, with one for cells in no group
@@ -18,6 +19,7 @@ export function createGroupColumn(sources) {
     for (let i = 0; i < codes.length; i++) if (mask[i]) codes[i] = code;
   });
   const [names, colors] = [groups.map(({ name }) => name), groups.map(({ color }) => color)];
-  return new CategoricalColumn(
+  const column = new CategoricalColumn(
     "Groups", names, codes, MAX_GROUPS, colors, "in no group");
+  return Object.assign(column, { id: GROUP_COLUMN });
 }

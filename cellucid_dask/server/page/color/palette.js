@@ -36,7 +36,7 @@ export const N_COLORS = TABLE.length;
  * @returns {Rgb}
  */
 export function categoryRgb(column, code, edited) {
-  const hex = edited[`obs:${column.key}`]?.[code] ?? column.fileColors?.[code];
+  const hex = edited[column.id]?.[code] ?? column.fileColors?.[code];
   return hex ? parseHex(hex) : TABLE[code % N_COLORS];
 }
 

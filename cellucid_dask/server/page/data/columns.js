@@ -21,6 +21,7 @@ export class CategoricalColumn {
    */
   constructor(key, names, codes, missingCode, fileColors, missingName = "missing") {
     this.key = key;
+    this.id = `obs:${key}`;
     this.names = names;
     this.codes = codes;
     this.missingCode = missingCode;

@@ -1,122 +1,229 @@
-// The legend of a categorical field: hides and finds categories, and filters outliers.
+// The legend of a categorical column: hides, finds, orders and highlights its categories, and filters
+// outliers.
 
-import { createButton, createElement, formatCount } from "../dom.js";
-import { createSwatch } from "./swatch.js";
-
-const MAX_ENTRIES = 500; // more entries make the page slow and help nobody
-const MIN_FOR_SEARCH = 24; // from so many categories on there is a search box
+import { changeView } from "../actions.js";
+import { N_COLORS } from "../color/palette.js";
+import { createButton, createElement } from "../dom.js";
+import { loaded, subscribe, view } from "../state.js";
+import { arrangeCategories, countVisible } from "./category-order.js";
+import { createCategoryRow, fitNames, updateCategoryRow } from "./category-row.js";
+import { createOutlierSlider } from "./outlier-slider.js";
+import { VirtualList } from "./virtual-list.js";
 
 /**
- * Shows the legend of a categorical field in `container`.
- *
- * hidden: set of the codes that are hidden; the legend changes it, then calls `onHiddenChange()`.
- * onQuantileChange(quantile): for the outlier filter; null for no filter.
+ * @typedef {import("../data/columns.js").CategoricalColumn} CategoricalColumn
+ * @typedef {import("./category-order.js").Category} Category
+ * @typedef {import("./category-order.js").Order} Order
+ * @typedef {object} Options
+ * @property {() => void} onHiddenChange
+ * @property {(code: number) => void} onHighlight called with -1 for no category
+ * @property {number} quantile of the outlier filter
+ * @property {((quantile: number) => void) | null} onQuantileChange null for no outlier filter
  */
-export function showCategoryLegend(
-  container, column, hidden, { onHiddenChange, quantile, onQuantileChange },
-) {
-  const { categories, key } = column;
-  const list = createElement("ul", "entries");
-  const note = createElement("p", "note");
-  let listed = [];
-  const updatePressed = () => [...list.children].forEach((item, i) => {
-    item.firstElementChild.ariaPressed = String(!hidden.has(listed[i].code));
-  });
-  const hideOnly = (codes) => {
-    hidden.clear();
-    codes.forEach((code) => hidden.add(code));
-    updatePressed();
-    onHiddenChange();
-  };
-  const allCodes = categories.map(({ code }) => code);
-  const toggle = (code) =>
-    hideOnly(hidden.has(code) ? [...hidden].filter((other) => other !== code) : [...hidden, code]);
-  const showOnly = (code) => {
-    const isOnlyOne = !hidden.has(code) && hidden.size === allCodes.length - 1;
-    hideOnly(isOnlyOne ? [] : allCodes.filter((other) => other !== code));
-  };
-  const listMatches = (text) => {
-    const matches = categories.filter(({ name }) => name.toLowerCase().includes(text));
-    listed = matches.slice(0, MAX_ENTRIES);
-    list.replaceChildren(...listed.map((category, i) =>
-      createEntry(category, column, { toggle, showOnly }, i)));
-    const more = matches.length - listed.length;
-    const noMatch = matches.length ? "" : "no category matches";
-    note.textContent = more ? `and ${formatCount(more)} more` : noMatch;
-    updatePressed();
-  };
-  addArrowKeys(list);
-  container.replaceChildren(
-    createElement("div", "heading", Object.assign(createElement("h2", "", key), { title: key }),
-      createButton("small-button", "Show all", () => hideOnly([]), "All"),
-      createButton("small-button", "Hide all", () => hideOnly(allCodes), "None")),
-    ...(categories.length >= MIN_FOR_SEARCH ? [createSearchBox(listMatches)] : []),
-    list,
-    note,
-    Object.assign(createElement("p", "note"), { id: "labels-note", hidden: true }),
-    ...(onQuantileChange ? [createOutlierSlider(quantile, onQuantileChange)] : []),
-  );
-  listMatches("");
+
+const MIN_FOR_SEARCH = 24; // from so many categories on there is a search box
+const ORDERS = [["file", "File order"], ["name", "Name"], ["count", "Count"]];
+/** @type {Order} kept when the column changes */
+let order = "file";
+/** @type {CategoryLegend | null} the last one, which may no longer be in the document */
+let current = null;
+
+subscribe("cells", () => current?.updateRows());
+subscribe("view", (parts) => {
+  if (parts.includes("colors")) current?.updateRows();
+});
+
+/**
+ * Shows the legend of a categorical column in `container`.
+ *
+ * @param {HTMLElement} container
+ * @param {CategoricalColumn} column
+ * @param {Set<number>} hidden codes that are hidden; the legend changes it
+ * @param {Options} options
+ */
+export function showCategoryLegend(container, column, hidden, options) {
+  const text = current?.column === column ? current.text : "";
+  current = new CategoryLegend(container, column, hidden, options, text);
 }
 
-function createEntry({ name, code, cellCount }, column, { toggle, showOnly }, index) {
-  const onClick = (event) => (event.shiftKey ? showOnly(code) : toggle(code));
-  const entry = createButton("entry", name, onClick, createSwatch(column, code),
-    createElement("span", "text", name),
-    createElement("span", "number", formatCount(cellCount)));
-  entry.tabIndex = index ? -1 : 0;
-  entry.setAttribute("aria-keyshortcuts", "Shift+Enter");
-  const title = `Show only ${name}; click again to show all`;
-  const onlyButton = createButton("only", title, () => showOnly(code), "only");
-  onlyButton.tabIndex = -1; // Shift+Enter on the entry does the same
-  return createElement("li", "", entry, onlyButton);
-}
+class CategoryLegend {
+  /** @type {Category[]} what the search found, in the order that the user chose */
+  #matches = [];
+  #counts = new Uint32Array(0); // of visible cells by code
+  /** @type {Uint8Array | null | undefined} the visible cells that were counted */
+  #counted = undefined;
 
-/** Makes the list one stop of the Tab key, in which the arrow keys go from entry to entry. */
-function addArrowKeys(list) {
-  list.addEventListener("keydown", (event) => {
-    const items = [...list.children];
-    const at = items.indexOf(event.target.parentNode);
-    const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: items.length - 1 }[event.key];
-    if (event.key === "Enter" && event.shiftKey) items[at].lastChild.click();
-    else if (to === undefined) return;
-    items[to]?.firstChild.focus();
-    event.preventDefault();
-  });
-  list.addEventListener("focusin", ({ target }) => {
-    for (const { firstChild } of list.children) {
-      firstChild.tabIndex = firstChild === target ? 0 : -1;
+  /**
+   * @param {HTMLElement} container
+   * @param {CategoricalColumn} column
+   * @param {Set<number>} hidden
+   * @param {Options} options
+   * @param {string} text to find
+   */
+  constructor(container, column, hidden, options, text) {
+    this.column = column;
+    this.hidden = hidden;
+    this.options = options;
+    this.text = text;
+    this.note = createElement("p", "note");
+    this.note.setAttribute("role", "status");
+    const element = createElement("ul", "entries");
+    this.list = new VirtualList(element, (category) => this.#createRow(category),
+      () => this.updateRows());
+    this.#listen(element);
+    this.resetButton = createButton("small-button", "Undo all changes of these colors",
+      () => this.#resetColors(), "Reset colors");
+    container.replaceChildren(...this.#createHead(), element, this.note,
+      Object.assign(createElement("p", "note"), { id: "labels-note", hidden: true }));
+    const { quantile, onQuantileChange } = options;
+    if (onQuantileChange) container.append(createOutlierSlider(quantile, onQuantileChange));
+    this.#arrange();
+  }
+
+  /** The title, and the controls above the list. */
+  #createHead() {
+    const { column } = this;
+    const title = Object.assign(createElement("h2", "", column.key), { title: column.key });
+    const heading = createElement("div", "heading", title,
+      createButton("small-button", "Show all", () => this.#showAll(), "All"),
+      createButton("small-button", "Hide all", () => this.#hideAll(), "None"));
+    const controls = createElement("div", "legend-controls",
+      ...(column.categories.length >= MIN_FOR_SEARCH ? [this.#createSearchBox()] : []),
+      this.resetButton, this.#createOrderSelect());
+    return [heading, controls];
+  }
+
+  #createSearchBox() {
+    const input = Object.assign(createElement("input"), {
+      type: "search", placeholder: "Find a category", autocomplete: "off", spellcheck: false,
+      value: this.text,
+    });
+    input.setAttribute("aria-label", "Find a category");
+    input.addEventListener("input", () => {
+      this.text = input.value;
+      this.#arrange();
+    });
+    return input;
+  }
+
+  #createOrderSelect() {
+    const select = createElement("select", "",
+      ...ORDERS.map(([value, label]) => new Option(label, value)));
+    Object.assign(select, { id: "category-order", value: order });
+    select.setAttribute("aria-label", "Order of the categories");
+    select.addEventListener("change", () => {
+      order = /** @type {Order} */ (select.value);
+      this.#arrange();
+    });
+    return select;
+  }
+
+  /** Lists what the search finds. */
+  #arrange() {
+    const { categories, missingCode } = this.column;
+    this.#matches =
+      arrangeCategories(categories, this.text.trim().toLowerCase(), order, missingCode);
+    this.list.show(this.#matches);
+  }
+
+  /** @param {Category} category */
+  #createRow(category) {
+    return createCategoryRow(this.column, category, {
+      toggle: (code) => this.#change(() => this.hidden.delete(code) || this.hidden.add(code)),
+      showOnly: (code) => this.#showOnly(code),
+    });
+  }
+
+  #showAll() {
+    this.#change(() => this.#matches.forEach(({ code }) => this.hidden.delete(code)));
+  }
+
+  #hideAll() {
+    this.#change(() => this.#matches.forEach(({ code }) => this.hidden.add(code)));
+  }
+
+  /**
+   * Hides all others that the search finds; if it is the only one already, shows them again.
+   *
+   * @param {number} code
+   */
+  #showOnly(code) {
+    const others = this.#matches.filter((other) => other.code !== code);
+    const isOnlyOne =
+      !this.hidden.has(code) && others.every((other) => this.hidden.has(other.code));
+    this.#change(() => {
+      this.hidden.delete(code);
+      for (const other of others) {
+        if (isOnlyOne) this.hidden.delete(other.code);
+        else this.hidden.add(other.code);
+      }
+    });
+  }
+
+  /** @param {() => void} change of the hidden codes */
+  #change(change) {
+    change();
+    this.options.onHighlight(-1);
+    this.options.onHiddenChange();
+    this.updateRows();
+  }
+
+  #resetColors() {
+    const { [this.column.id]: _, ...colors } = view.colors;
+    changeView({ colors });
+  }
+
+  /** Updates the numbers, colors and marks of the rows, and the notes. */
+  updateRows() {
+    const { column, hidden, list } = this;
+    const { visible, nVisible } = loaded;
+    if (!list.element.isConnected) return;
+    if (this.#counted !== visible) {
+      this.#counts = countVisible(column.codes, column.missingCode, visible);
+      this.#counted = visible;
     }
-  });
-}
+    for (const [row, category] of list.rows()) {
+      const { code } = category;
+      updateCategoryRow(row, column, category,
+        { isHidden: hidden.has(code), count: this.#counts[code], total: nVisible });
+    }
+    fitNames(list.rows());
+    this.resetButton.hidden = !view.colors[column.id];
+    this.note.textContent = this.#noteText();
+  }
 
-function createSearchBox(onSearch) {
-  const input = Object.assign(createElement("input"), {
-    type: "search", placeholder: "Find a category", autocomplete: "off", spellcheck: false,
-  });
-  input.setAttribute("aria-label", "Find a category");
-  input.addEventListener("input", () => onSearch(input.value.trim().toLowerCase()));
-  return input;
-}
+  #noteText() {
+    const { column: { categories, fileColors }, hidden } = this;
+    if (!this.#matches.length) return "no category matches";
+    if (categories.every(({ code }) => hidden.has(code))) {
+      return "All cells are filtered out. Click All, or a category.";
+    }
+    if (categories.length <= N_COLORS || fileColors) return "";
+    return `Colors repeat after ${N_COLORS}: point at a row.`;
+  }
 
-function createOutlierSlider(quantile, onQuantileChange) {
-  const output = createElement("output");
-  const input = Object.assign(createElement("input"), {
-    type: "range", id: "outliers", min: 0.02, max: 1, step: 0.01, value: quantile,
-  });
-  const updateOutput = () => {
-    const value = Number(input.value);
-    output.value = value < 1 ? `farthest ${Math.round(100 - 100 * value)}% hidden` : "off";
-    input.setAttribute("aria-valuetext", output.value);
-  };
-  input.addEventListener("input", () => {
-    updateOutput();
-    onQuantileChange(Number(input.value));
-  });
-  updateOutput();
-  const label = createElement("label", "", "Outlier filter ", output);
-  label.htmlFor = "outliers";
-  label.title =
-    "Hides the cells of each category that are farthest from its mean in latent space";
-  return createElement("div", "control", label, input);
+  /**
+   * Highlights the cells of the row that the pointer is on, or that has the focus of the keyboard.
+   *
+   * @param {HTMLElement} element
+   */
+  #listen(element) {
+    const highlight = (/** @type {Event} */ { target }) => {
+      const code = this.list.itemOf(/** @type {Element} */ (target))?.code ?? -1;
+      this.options.onHighlight(this.hidden.has(code) ? -1 : code);
+    };
+    // Not pointerover, which comes also when a new legend appears beneath a pointer at rest.
+    element.addEventListener("pointermove", highlight);
+    element.addEventListener("pointerleave", () => this.options.onHighlight(-1));
+    element.addEventListener("focusin", (event) => {
+      if (/** @type {Element} */ (event.target).matches(":focus-visible")) highlight(event);
+    });
+    element.addEventListener("focusout", () => this.options.onHighlight(-1));
+    element.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" || !event.shiftKey) return;
+      event.preventDefault(); // of the click that would follow
+      const category = this.list.itemOf(/** @type {Element} */ (event.target));
+      if (category) this.#showOnly(category.code);
+    });
+  }
 }

@@ -4,6 +4,8 @@
 // The result depends on nothing but the arguments, and larger categories go first, so a label keeps
 // its place while the plot moves.
 
+import { cutMiddle } from "../dom.js";
+
 /**
  * @typedef {{ text: string, x: number, y: number }} Label centered at (x, y), CSS pixels
  * @typedef {[number, number, number, number]} Rectangle left, top, right, bottom
@@ -15,25 +17,11 @@ export const LINE_HEIGHT = 15;
 const PADDING = 2;
 const MAX_CHARACTERS = 44; // of a label; of a longer one the middle is left out
 const MIN_TO_WRAP = 10; // characters
+const MAX_LINE = 24; // characters from which on two lines are better than one
 const MAX_WITH_RETRIES = 250; // so many labels are tried at more than one place
 const DIRECTIONS = [[0, -1], [0, 1], [1, 0], [-1, 0], [1, -1], [-1, -1], [1, 1], [-1, 1]];
 const DISTANCES = [9, 32, 64, 100]; // pixels from the center of a category to a label beside it
 const CELL = [96, 32]; // width and height of the cells of the grid in `Rectangles`
-
-/**
- * "very long … name" of a text that is longer than `max` characters: its start and its end tell more
- * than its middle.
- *
- * @param {string} text
- * @param {number} max
- */
-export function cutMiddle(text, max) {
-  const characters = [...text];
-  if (characters.length <= max) return text;
-  const end = Math.floor((max - 1) * 0.4);
-  const start = characters.slice(0, max - 1 - end).join("").trimEnd();
-  return `${start}…${characters.slice(characters.length - end).join("").trimStart()}`;
-}
 
 /**
  * Two lines of about the same length, broken after a space or a sign, else in the middle; one line
@@ -96,11 +84,11 @@ export function placeLabels(labels, size, measure) {
 function* possiblePlaces(text, x, y, size, measure) {
   const short = cutMiddle(text, MAX_CHARACTERS);
   const single = [short];
-  yield { lines: single, box: boxAt(x, y, halfSize(single, measure), size), hasLeader: false };
   const double = wrap(short);
   const shapes = double.length > 1 ? [single, double] : [single];
-  if (double.length > 1) {
-    yield { lines: double, box: boxAt(x, y, halfSize(double, measure), size), hasLeader: false };
+  if (short.length > MAX_LINE) shapes.reverse();
+  for (const lines of shapes) {
+    yield { lines, box: boxAt(x, y, halfSize(lines, measure), size), hasLeader: false };
   }
   for (const distance of DISTANCES) {
     for (const lines of shapes) {
