@@ -102,7 +102,7 @@ def test_page_is_served(server: CellucidServer) -> None:
     assert "default-src 'self'" in (page.get("Content-Security-Policy") or "")
     assert ask(server, "/index.html").body == page.body
     assert ask(server, "/?anndata=true&x=%zz").body == page.body
-    style = ask(server, "/_cellucid/page/style.css")
+    style = ask(server, "/_cellucid/page/styles/base.css")
     assert style.status == 200
     assert (style.get("Content-Type") or "").startswith("text/css")
 

@@ -48,16 +48,16 @@ def test_files_that_no_manifest_names_are_not_served(export_copy: Path) -> None:
             assert path.samefile(export_copy / name.lower()), "it is a file of the export"
             continue
         path.parent.mkdir(exist_ok=True, parents=True)
-        path.write_bytes(b"stray")
-    (export_copy / "index.html").write_bytes(b"stray")
+        path.write_bytes(b"of no manifest")
+    (export_copy / "index.html").write_bytes(b"of no manifest")
     with serving(export_copy) as server:
         for name in stray:
             for head in ("/", "/atlas/"):
                 reply = ask(server, head + name)
                 assert reply.status == 404, name
-                assert b"stray" not in reply.body
-        assert b"stray" not in ask(server, "/").body
-        assert b"stray" not in ask(server, "/index.html").body
+                assert b"of no manifest" not in reply.body
+        assert b"of no manifest" not in ask(server, "/").body
+        assert b"of no manifest" not in ask(server, "/index.html").body
         assert ask(server, "/atlas/index.html").status == 404
         for name in named:
             assert ask(server, "/" + name).status == 200

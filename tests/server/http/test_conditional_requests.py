@@ -11,7 +11,9 @@ from serving import POINTS, ask
 from cellucid_dask import CellucidServer
 
 
-@pytest.mark.parametrize("path", [POINTS, "/obs_manifest.json", "/", "/_cellucid/page/style.css"])
+@pytest.mark.parametrize(
+    "path", [POINTS, "/obs_manifest.json", "/", "/_cellucid/page/styles/base.css"]
+)
 def test_if_none_match_gives_304_for_the_same_etag(server: CellucidServer, path: str) -> None:
     whole = ask(server, path)
     tag = whole.get("ETag")

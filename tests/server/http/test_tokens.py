@@ -46,7 +46,7 @@ def test_token_in_query_sets_a_cookie(token_server: CellucidServer) -> None:
     assert any(a.lower() in ("samesite=lax", "samesite=strict") for a in attributes)
     assert not any(a.lower().startswith("domain") for a in attributes)
     with Client(token_server) as client:
-        for path in (POINTS, "/", "/_cellucid/info", "/_cellucid/page/style.css"):
+        for path in (POINTS, "/", "/_cellucid/info", "/_cellucid/page/styles/base.css"):
             for cookie in (name_and_value, f"a=b; {name_and_value}", f"{name_and_value};c=d"):
                 reply = client(path, {"Cookie": cookie})
                 assert reply.status == 200
