@@ -9,6 +9,7 @@ import {
   createServerReader, discardOldDataset, isViewLoaded, loadView, MAX_EDGES, readColumn,
 } from "./loading.js";
 import { hideError, showCellStatus, showError, showNotice } from "./messages.js";
+import { CompositionPanel } from "./panels/composition-panel.js";
 import { Controls } from "./panels/controls.js";
 import { FigureDialog } from "./panels/figure-dialog.js";
 import { FiltersPanel } from "./panels/filters-panel.js";
@@ -170,6 +171,7 @@ const selectionPanel = new SelectionPanel({
     changeView({ filters: [...view.filters, filter], lasso: [] });
   },
 });
+new CompositionPanel(readColumn);
 new FigureDialog({
   isReady: () => Boolean(loaded.dimension),
   layoutFigure: (options) => display.layoutFigure(options),

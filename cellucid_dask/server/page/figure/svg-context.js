@@ -183,7 +183,11 @@ export class SvgContext {
    * @param {number} height
    */
   fillRect(x, y, width, height) {
-    this.#add("rect", { ...this.#box(x, y, width, height), ...this.#fillAttributes() });
+    this.#add("rect", {
+      ...this.#box(x, y, width, height),
+      "shape-rendering": "crispEdges", // no seams between rectangles that touch
+      ...this.#fillAttributes(),
+    });
   }
 
   /**

@@ -1,0 +1,253 @@
+// The panel of the composition: bars of one column split by another, over the plot.
+
+import { GROUP_COLUMN } from "../ask/groups.js";
+import { createMask } from "../ask/masks.js";
+import { readThemeColors } from "../color/appearance.js";
+import { categoryCssColor } from "../color/palette.js";
+import { cssColor } from "../color/rgb.js";
+import { createSources } from "../data/sources.js";
+import { $, formatCount, saveFile } from "../dom.js";
+import {
+  countDrawn, drawBars, drawPicture, heightOfBars, layoutSplits,
+} from "../figure/composition-chart.js";
+import { countComposition, formatComposition, sortBars } from "../figure/composition.js";
+import { createCanvas, createPng } from "../figure/figure.js";
+import { drawLegend } from "../figure/legend.js";
+import { SvgContext } from "../figure/svg-context.js";
+import { createSvgElement, formatSvgFile } from "../figure/svg-nodes.js";
+import { loaded, subscribe, view } from "../state.js";
+
+/** @typedef {import("../data/columns.js").CategoricalColumn} CategoricalColumn */
+/** @typedef {import("../figure/composition.js").Composition} Composition */
+
+const SCREEN_COLORS = { text: "var(--text)", muted: "var(--muted)", line: "var(--border)" };
+const SELECT_IDS = ["bars", "split", "cells", "show", "order"];
+const MAX_GOOD_BARS = 60; // of the column that the bars are of at first
+const CSS_DPI = 96; // pixels per inch of an SVG
+const [PNG_DPI, MAX_SIDE] = [300, 16_384];
+
+export class CompositionPanel {
+  #lastRequest = 0;
+  /** @type {import("../data/dataset.js").Dataset | null} whose columns the lists have */
+  #dataset = null;
+  /** @type {{columns: CategoricalColumn[], composition: Composition} | null} as it is shown */
+  #shown = null;
+
+  /** @param {(columnId: string) => Promise<any>} readColumn */
+  constructor(readColumn) {
+    this.readColumn = readColumn;
+    $("composition-button").addEventListener("click", () =>
+      ($("composition").hidden ? this.#open() : this.#close()));
+    $("composition-close").addEventListener("click", () => this.#close());
+    $("composition").addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
+      if (event.key === "Escape") this.#close();
+    });
+    for (const id of SELECT_IDS) {
+      $(`composition-${id}`).addEventListener("change", () => this.#update());
+    }
+    $("composition-csv").addEventListener("click", () => this.#saveTable());
+    $("composition-svg").addEventListener("click", () => this.#saveSvg());
+    $("composition-png").addEventListener("click", () => this.#savePng());
+    subscribe("dataset", () => this.#update());
+    subscribe("cells", () => this.#update());
+    subscribe("view", (parts) => parts.includes("colors") && this.#update());
+    new ResizeObserver(() => this.#draw()).observe($("composition-chart"));
+  }
+
+  #open() {
+    $("composition").hidden = false;
+    $("composition-button").ariaExpanded = "true";
+    this.#update();
+    $("composition-bars").focus();
+  }
+
+  #close() {
+    $("composition").hidden = true;
+    $("composition-button").ariaExpanded = "false";
+    $("composition-button").focus();
+  }
+
+  /** Counts and draws again, for what is chosen and visible now. */
+  async #update() {
+    if ($("composition").hidden || !loaded.hasFields) return;
+    const request = ++this.#lastRequest;
+    this.#listChoices();
+    const ids = [$("composition-bars").value, $("composition-split").value];
+    if (!ids[0]) {
+      this.#showNothing("This dataset has no categorical column.");
+      return;
+    }
+    const columns = await Promise.all(ids.map(this.readColumn)).catch((error) => {
+      if (request === this.#lastRequest) this.#showNothing(`Could not load ${error.message}`);
+    });
+    if (!columns || request !== this.#lastRequest || $("composition").hidden) return;
+    const [bars, split] = columns;
+    this.#shown = { columns, composition: countComposition(bars, split, this.#createMask()) };
+    this.#listOrders();
+    this.#draw();
+  }
+
+  /** @param {string} message */
+  #showNothing(message) {
+    this.#shown = null;
+    $("composition-note").textContent = message;
+    $("composition-chart").replaceChildren();
+    $("composition-legend").replaceChildren();
+  }
+
+  /** Lists the columns and the sets of cells; what was chosen stays if it is still there. */
+  #listChoices() {
+    const keys = [...loaded.dataset.categorical.keys()];
+    const columns = keys.map((key) => [key, `obs:${key}`]);
+    if (view.groups.length) columns.push(["Groups", GROUP_COLUMN]);
+    const isNew = this.#dataset !== loaded.dataset;
+    this.#dataset = loaded.dataset;
+    fillSelect($("composition-bars"), columns);
+    fillSelect($("composition-split"), columns);
+    if (isNew && columns.length) this.#chooseColumns(columns.map(([, id]) => id));
+    const groups = view.groups.map(({ name, id }) => [`Group: ${name}`, `group:${id}`]);
+    fillSelect($("composition-cells"), [
+      ["Visible", "visible"], ...(loaded.selectionMask ? [["Selected", "selected"]] : []), ...groups,
+    ]);
+  }
+
+  /**
+   * At first: split by what colors the cells, bars of another column with not too many categories.
+   *
+   * @param {string[]} ids
+   */
+  #chooseColumns(ids) {
+    const split = ids.find((id) => id === loaded.columnId) ?? ids.at(-1);
+    const others = ids.filter((id) => id !== split);
+    const nCategories = (/** @type {string} */ id) =>
+      loaded.dataset.categorical.get(id.slice("obs:".length))?.[1].length ?? 0;
+    const good = others.find((id) => nCategories(id) > 1 && nCategories(id) <= MAX_GOOD_BARS);
+    $("composition-split").value = split;
+    $("composition-bars").value = good ?? others[0] ?? split;
+  }
+
+  #listOrders() {
+    const { splits } = this.#shown.composition;
+    const shares = splits.filter(({ code }) => code !== null)
+      .map(({ name, code }) => [`Share of ${name}`, `share:${code}`]);
+    fillSelect($("composition-order"), [
+      ["Order of the file", "file"], ["Name", "name"], ["Count", "count"], ...shares,
+    ]);
+  }
+
+  /** A byte for each cell that is counted; null for all cells. */
+  #createMask() {
+    const { visible, selectionMask } = loaded;
+    const cells = $("composition-cells").value;
+    const group = view.groups.find(({ id }) => cells === `group:${id}`);
+    if (group) return createMask(group.cells, createSources());
+    if (cells !== "selected") return visible;
+    return visible ? selectionMask.map((isSelected, i) => isSelected & visible[i]) : selectionMask;
+  }
+
+  /**
+   * What to draw.
+   *
+   * @param {string} missing CSS color
+   * @param {string} others CSS color of the categories that have no part of their own
+   */
+  #createChart(missing, others) {
+    const { columns: [barColumn, split], composition } = this.#shown;
+    const colorOf = (/** @type {number | null} */ code) => (code === null
+      ? others : categoryCssColor(split, code, view.colors) ?? missing);
+    const bars = sortBars(composition, $("composition-order").value);
+    return {
+      barKey: barColumn.key,
+      bars: bars.slice(0, countDrawn(bars.length, composition.splits.length)),
+      splits: composition.splits.map((each) => ({ ...each, color: colorOf(each.code) })),
+      splitKey: split.key,
+      isShare: $("composition-show").value === "share",
+      width: Math.max(240, $("composition-chart").clientWidth - 4),
+    };
+  }
+
+  #draw() {
+    if (!this.#shown || $("composition").hidden) return;
+    const { bars, nCells } = this.#shown.composition;
+    const chart = this.#createChart("var(--missing)", "var(--muted)");
+    const context = new SvgContext();
+    drawBars(context, chart, SCREEN_COLORS);
+    const picture = context.createPicture(chart.width, heightOfBars(chart.bars.length));
+    $("composition-chart").replaceChildren(createSvgElement(picture));
+    const { legend, layout } = layoutSplits(chart, Infinity);
+    const legendContext = new SvgContext();
+    drawLegend(legendContext, legend, layout, SCREEN_COLORS);
+    const legendPicture = legendContext.createPicture(layout.width, layout.height);
+    $("composition-legend").replaceChildren(createSvgElement(legendPicture));
+    const more = bars.length - chart.bars.length;
+    $("composition-chart").ariaLabel = `${chart.barKey}, split by ${chart.splitKey}`;
+    $("composition-note").textContent = [
+      `${formatCount(nCells)} cells`,
+      `${formatCount(bars.length)} bar${bars.length === 1 ? "" : "s"}`,
+      ...(more ? [`the last ${formatCount(more)} are only in the CSV`] : []),
+    ].join(" · ");
+  }
+
+  /** @param {string} extension */
+  #fileName(extension) {
+    const [bars, split] = this.#shown.columns;
+    return `${loaded.dataset.identity.id}-${bars.key}-by-${split.key}.${extension}`;
+  }
+
+  #saveTable() {
+    if (!this.#shown) return;
+    const { composition } = this.#shown;
+    const bars = sortBars(composition, $("composition-order").value);
+    const text = formatComposition({ ...composition, bars });
+    saveFile(new Blob([text], { type: "text/csv" }), this.#fileName("csv"));
+  }
+
+  /**
+   * A picture in the light theme, whatever the page has.
+   *
+   * @template {import("../figure/svg-context.js").Painter} Context
+   * @param {(width: number, height: number) => Context} createContext
+   */
+  #createPicture(createContext) {
+    const colors = readThemeColors("light");
+    const [text, muted, missing, line, ground] =
+      ["text", "muted", "missing", "context", "canvas"].map((name) => cssColor(colors[name]));
+    const chart = this.#createChart(missing, muted);
+    return drawPicture(createContext, chart, { text, muted, line, ground });
+  }
+
+  #saveSvg() {
+    if (!this.#shown) return;
+    const { context, width, height } = this.#createPicture(() => new SvgContext());
+    const file = formatSvgFile(context.createPicture(width, height));
+    saveFile(new Blob([file], { type: "image/svg+xml" }), this.#fileName("svg"));
+  }
+
+  async #savePng() {
+    if (!this.#shown) return;
+    const name = this.#fileName("png");
+    let scale = PNG_DPI / CSS_DPI;
+    const { context } = this.#createPicture((width, height) => {
+      scale = Math.min(scale, MAX_SIDE / Math.max(width, height));
+      const [, canvasContext] = createCanvas([width, height].map((side) => Math.round(side * scale)));
+      canvasContext.scale(scale, scale);
+      return canvasContext;
+    });
+    saveFile(await createPng(context.canvas, CSS_DPI * scale), name);
+  }
+}
+
+/**
+ * Lists [text, value] pairs in a select; its value stays if it is still there.
+ *
+ * @param {HTMLSelectElement} select
+ * @param {string[][]} options
+ */
+function fillSelect(select, options) {
+  const { value } = select;
+  const isSame = [...select.options].map((option) => option.value + option.text).join("\n")
+    === options.map(([text, each]) => each + text).join("\n");
+  if (isSame) return;
+  select.replaceChildren(...options.map(([text, each]) => new Option(text, each)));
+  if (options.some(([, each]) => each === value)) select.value = value;
+}
