@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from anndata import AnnData
-from page_data import QUARTERS, names
+from page_data import CELLS, QUARTERS, atlas, names
 from PIL import Image
 
 pytest.importorskip("selenium", reason="selenium, which drives the browser, is not installed")
@@ -152,9 +152,13 @@ def test_svg_has_the_cells_as_an_image_and_all_else_as_shapes_and_text(
     svg = ET.fromstring(save("uint16-score.svg"))
     stops = [stop.get("stop-color") for stop in svg.iter(f"{SVG}stop")]
     assert (stops[0], stops[-1]) == ("#000004", "#fcfdbf")
-    assert {"score", "2", "500", "log", "without a value", "40"} == {*texts(svg)}
+    assert {"score", "≤ 2", "≥ 500", "log", "without a value", "40"} == {*texts(svg)}
     [gradient] = svg.iter(f"{SVG}linearGradient")
     assert f"url(#{gradient.get('id')})" in fills(svg, "rect")
+    page.open(served("float32"), f"{BARE}&color=gene:Gene3&range=0,500")
+    svg = ET.fromstring(save("float32-Gene3.svg"))
+    zeros = CELLS - atlas()[:, "Gene3"].X.count_nonzero()
+    assert [*texts(svg)] == ["Gene3", "0", "500", "0", str(zeros)]
 
 
 def test_figure_counts_what_is_visible_and_any_name_is_valid_xml(

@@ -1,14 +1,14 @@
 // Draws the legend of a figure: its title, then categories in columns or a color bar.
 
 import { colormapStops } from "../color/colormaps.js";
-import { formatCount, formatNumber, measureText } from "../dom.js";
+import { formatCount, measureText } from "../dom.js";
 import {
   COLUMN_GAP, COUNT_GAP, DOT_SPACE, placeOfRow, TEXT_SIZE, TITLE_HEIGHT,
 } from "./legend-layout.js";
 import { fitText, FONT_FAMILY } from "./text.js";
 
 /**
- * @typedef {{map: string, lo: number, hi: number, log: boolean}} ColorBar
+ * @typedef {{map: string, low: string, high: string, log: boolean}} ColorBar
  * @typedef {{title: string, bar: ColorBar | null,
  *   rows: import("./legend-layout.js").LegendRow[]}} Legend
  * @typedef {{text: string, muted: string}} TextColors CSS colors
@@ -90,7 +90,7 @@ function drawRows(context, rows, layout, { text, muted }) {
  * @param {number} width
  * @param {TextColors} colors
  */
-function drawColorBar(context, { map, lo, hi, log }, width, { text, muted }) {
+function drawColorBar(context, { map, low, high, log }, width, { text, muted }) {
   const gradient = context.createLinearGradient(0, 0, width, 0);
   for (const [offset, color] of colormapStops(map)) gradient.addColorStop(offset, color);
   context.fillStyle = gradient;
@@ -98,9 +98,9 @@ function drawColorBar(context, { map, lo, hi, log }, width, { text, muted }) {
   context.font = fontOf(TEXT_SIZE);
   const y = TITLE_HEIGHT + 26;
   context.fillStyle = text;
-  context.fillText(formatNumber(lo), 0, y);
+  context.fillText(low, 0, y);
   context.textAlign = "right";
-  context.fillText(formatNumber(hi), width, y);
+  context.fillText(high, width, y);
   context.textAlign = "center";
   context.fillStyle = muted;
   if (log) context.fillText("log", width / 2, y);

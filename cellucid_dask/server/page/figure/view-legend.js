@@ -1,8 +1,9 @@
 // The legend of a figure of the view: what its colors mean, and how many visible cells have each.
 
+import { countOnes } from "../ask/masks.js";
 import { categoryCssColor } from "../color/palette.js";
 import { cssColor } from "../color/rgb.js";
-import { formatCount } from "../dom.js";
+import { formatCount, formatNumber } from "../dom.js";
 
 /**
  * @param {object} shown
@@ -15,57 +16,70 @@ import { formatCount } from "../dom.js";
  * @returns {import("./legend.js").Legend}
  */
 export function createViewLegend({ column, hidden, visible, appearance, view, colors }) {
-  const missing = cssColor(colors.missing);
   const counts = countCodes(column, visible);
-  const context = createContextRow(visible, appearance, cssColor(colors.context));
+  const nContext = visible && appearance.showsContext ? visible.length - countOnes(visible) : 0;
+  const context = createRow("filtered out", nContext, colors.context);
   if (column.isCategorical) {
     /** @type {{name: string, code: number}[]} */
     const categories = column.categories;
     const shown = categories.filter(({ code }) => !hidden.has(code) && counts.byCode[code]);
     const rows = shown.map(({ name, code }) => ({
       name,
-      color: categoryCssColor(column, code, view.colors) ?? missing,
+      color: categoryCssColor(column, code, view.colors) ?? cssColor(colors.missing),
       count: formatCount(counts.byCode[code]),
     }));
     return { title: column.key, bar: null, rows: [...rows, ...context] };
   }
-  const { range: [low, high], useLog: log } = appearance;
-  const [lo, hi] = [low, high].map((end) => column.fromScale(end, log));
-  const row = { name: "without a value", color: missing, count: formatCount(counts.nMissing) };
   return {
     title: column.key,
-    bar: column.isEmpty ? null : { map: view.map, lo, hi, log },
-    rows: [...(counts.nMissing ? [row] : []), ...context],
+    bar: column.isEmpty ? null : createColorBar(column, view, appearance),
+    rows: [
+      ...createRow("0", counts.nZeros, colors.zero),
+      ...createRow("without a value", counts.nMissing, colors.missing),
+      ...context,
+    ],
   };
 }
 
 /**
- * How many visible cells have each code of a categorical column, or no value in another one.
+ * The ends of the colors; values beyond an end have its color.
+ *
+ * @param {import("../data/columns.js").ContinuousColumn} column
+ * @param {import("../link/link.js").View} view
+ * @param {import("../plot/renderer.js").Appearance} appearance
+ */
+function createColorBar(column, { map }, { range, useLog: log }) {
+  const [lo, hi] = range.map((end) => column.fromScale(end, log));
+  const tolerance = 1e-6 * (column.hi - column.lo); // of numbers on their way to a logarithm and back
+  const low = `${column.lo < lo - tolerance ? "≤ " : ""}${formatNumber(lo)}`;
+  const high = `${column.hi > hi + tolerance ? "≥ " : ""}${formatNumber(hi)}`;
+  return { map, low, high, log };
+}
+
+/**
+ * A row for cells that are not of a category; none without such cells.
+ *
+ * @param {string} name
+ * @param {number} n
+ * @param {number[]} rgb
+ */
+const createRow = (name, n, rgb) => (n ? [{ name, color: cssColor(rgb), count: formatCount(n) }] : []);
+
+/**
+ * How many visible cells have each code of a categorical column; no value, or 0, in another one.
  *
  * @param {any} column
  * @param {Uint8Array | null} visible
  */
-function countCodes({ codes, missingCode, isCategorical, names }, visible) {
+function countCodes({ codes, missingCode, isCategorical, names, zeroCode }, visible) {
   const byCode = new Uint32Array(isCategorical ? missingCode + 1 : 0);
-  let nMissing = 0;
+  let [nMissing, nZeros] = [0, 0];
   for (let i = 0; i < codes.length; i++) {
     if (visible && !visible[i]) continue;
-    if (!isCategorical) nMissing += Number(codes[i] >= missingCode);
-    else byCode[codes[i] < names.length ? codes[i] : missingCode]++;
+    const code = codes[i];
+    if (isCategorical) byCode[code < names.length ? code : missingCode]++;
+    else if (code >= missingCode) nMissing++;
+    else if (code === zeroCode) nZeros++;
   }
-  return { byCode, nMissing };
-}
-
-/**
- * The row of the cells that are filtered out, if they are drawn.
- *
- * @param {Uint8Array | null} visible
- * @param {import("../plot/renderer.js").Appearance} appearance
- * @param {string} color
- */
-function createContextRow(visible, { showsContext }, color) {
-  if (!visible || !showsContext) return [];
-  let n = 0;
-  for (let i = 0; i < visible.length; i++) n += 1 - visible[i];
-  return n ? [{ name: "filtered out", color, count: formatCount(n) }] : [];
+  return { byCode, nMissing, nZeros };
 }
