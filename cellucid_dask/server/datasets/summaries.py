@@ -55,15 +55,15 @@ class Summaries:
         self._wanted: dict[Kind, set[str]] = {"outliers": set(), "centroids": set()}
         self._lock, self._pass = Lock(), Lock()
         self._stopped = Event()
-        self._ahead: ThreadPoolExecutor | None = None
+        self._is_ahead = False
+        self._background = ThreadPoolExecutor(1, thread_name_prefix="cellucid-summaries")
 
     def find_outliers(self, key: str) -> None:
         """Have the file of the outlier quantiles of a column; the others follow in time."""
         self._find("outliers", [key])
-        with self._lock:
-            if self._ahead is None and not self._stopped.is_set():
-                self._ahead = ThreadPoolExecutor(1, thread_name_prefix="cellucid-outliers")
-                self._ahead.submit(self._find_ahead)
+        if not self._is_ahead:
+            self._is_ahead = True
+            self._run_later(self._find_ahead)
 
     def of_columns(self, keys: Iterable[str] | None = None) -> Mapping[str, ColumnSummary]:
         """What the manifest says of columns: their centroids, and ranges where they are stored."""
@@ -89,6 +89,11 @@ class Summaries:
                 self._make(kind, missing, background=False)
         return {key: found[key] for key in keys}
 
+    def _run_later(self, work: Callable[..., None], *arguments: Any) -> None:
+        with self._lock, suppress(RuntimeError):  # which is raised when the program ends
+            if not self._stopped.is_set():
+                self._background.submit(work, *arguments)
+
     def _find_ahead(self) -> None:
         with suppress(Exception):  # whoever asks for a column is told
             others = [key for key in self.keys if key not in self._found["outliers"]]
@@ -113,9 +118,9 @@ class Summaries:
         else:
             with self._busy:
                 computed = self._files.reduce(kind, missing, after=self._check)
-        for key, summary in computed.items():
-            self._save(kind, key, summary)
         self._found[kind].update(computed)
+        if self._kept is not None:  # a slow disk delays no response
+            self._run_later(self._save, self._kept, kind, computed)
 
     def _wait(self) -> None:
         """Let requests go first."""
@@ -127,13 +132,13 @@ class Summaries:
         kept = None if self._kept is None else self._kept.load(kind, key)
         return None if kept is None else self._files.restore(kind, key, *kept)
 
-    def _save(self, kind: Kind, key: str, summary: ColumnSummary) -> None:
-        if self._kept is not None:
-            self._kept.save(kind, key, *self._files.content(kind, key, summary))
+    def _save(self, kept: KeptSummaries, kind: Kind, computed: Mapping[str, ColumnSummary]) -> None:
+        with suppress(Exception):  # the server has stopped, or the file has changed
+            for key, summary in computed.items():
+                self._check()  # what is kept of other versions is removed
+                kept.save(kind, key, *self._files.content(kind, key, summary))
 
     def close(self) -> None:
         """Stop what runs in the background."""
         self._stopped.set()
-        with self._lock:
-            if self._ahead is not None:
-                self._ahead.shutdown(wait=False, cancel_futures=True)
+        self._background.shutdown(wait=False, cancel_futures=True)
