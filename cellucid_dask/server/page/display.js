@@ -74,7 +74,7 @@ export class Display {
   /** Shows (n, dimension) points from the viewpoint of the view. */
   showPoints(points, dimension) {
     this.scatter.setPoints(points, dimension);
-    this.fitting.updateScale();
+    this.fitting.onPointsChange();
     this.#isOpening = true;
     this.scatter.camera.viewpoint = view.at;
     this.updateCells();

@@ -126,7 +126,7 @@ def test_zeros_are_grey_and_beneath_and_high_values_on_top(
     found = pixels_at(page.picture(), page.cell_pixels()[::3])
     assert (found == zero).all()
     assert page.texts("#legend .note") == ["100% of cells are 0"]
-    assert page.js("return document.querySelector('.histogram path').getAttribute('d')") == ""
+    assert page.js("return document.querySelector('.value-histogram path').getAttribute('d')") == ""
     page.set_slider("#opacity", 0.5)
     page.show_dimension(3)
     assert page.texts("#legend .note") == ["100% of cells are 0"]
@@ -135,7 +135,7 @@ def test_zeros_are_grey_and_beneath_and_high_values_on_top(
 def test_exact_ends_and_histogram_in_the_legend(page: Page, serve: Any, exported: Path) -> None:
     page.open(serve(exported), "dataset=float32&d=2&color=gene:Common&labels=0")
     usual = limits(page)
-    bars = page.js("return document.querySelector('.histogram path').getAttribute('d')")
+    bars = page.js("return document.querySelector('.value-histogram path').getAttribute('d')")
     starts = [int(bar.split(" ")[0]) for bar in bars.split("M")[1:]]
     values = expression()[:, 0]
     expected = np.unique(np.minimum(75, np.floor(76 * values[values > 0] / values.max())))

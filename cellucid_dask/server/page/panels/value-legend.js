@@ -93,7 +93,7 @@ export function showValueLegend(container, column, scale, onChange) {
 
 function createHistogram() {
   const histogram = document.createElementNS(SVG, "svg");
-  histogram.setAttribute("class", "histogram");
+  histogram.setAttribute("class", "value-histogram");
   histogram.setAttribute("viewBox", `0 0 ${N_BINS} ${HEIGHT}`);
   histogram.setAttribute("preserveAspectRatio", "none");
   histogram.setAttribute("role", "img");

@@ -9,6 +9,7 @@ import { forEachProjected } from "./projection.js";
 const OUTSIDE_SHARE = 0.0005; // of the cells at each side of the box
 const MIN_CELLS = 100; // of fewer cells, none is stray
 const MAX_SAMPLE = 50_000; // cells of which the box is computed
+const SMALL_SAMPLE = 5000; // for their middle, around which a view turns
 const MARGIN_SHARE = 0.03; // of the smaller side of the area, around the cells
 const MIN_MARGIN = 10; // CSS pixels
 const MIN_EXTENT = 1e-3; // of bounds, in plane units: a cell alone has no size
@@ -66,7 +67,7 @@ export function findBounds(points, width, rotation, { flags, excludedBits = 0, k
  * @returns {Bounds}
  */
 function findStrayLimits(points, width, rotation, flags, excludedBits) {
-  const sample = samplePoints(points, width, flags, excludedBits);
+  const sample = samplePoints(points, width, flags, excludedBits, MAX_SAMPLE);
   const n = sample.length / width;
   const [xs, ys] = [new Float32Array(n), new Float32Array(n)];
   forEachProjected(sample, width, rotation, (i, x, y) => {
@@ -87,7 +88,7 @@ function findStrayLimits(points, width, rotation, flags, excludedBits) {
  */
 export function findMiddle(points, width) {
   const nCells = points.length / width;
-  const sample = samplePoints(points, width, new Uint8Array(nCells), 0);
+  const sample = samplePoints(points, width, new Uint8Array(nCells), 0, SMALL_SAMPLE);
   return Array.from({ length: nCells ? width : 0 }, (_, k) => {
     const [low, high] = findCommonRange(sample.filter((_x, i) => i % width === k));
     return (low + high) / 2;
@@ -114,12 +115,13 @@ function findCommonRange(values) {
  * @param {number} width
  * @param {Uint8Array} flags
  * @param {number} excludedBits
+ * @param {number} maxCells
  */
-function samplePoints(points, width, flags, excludedBits) {
+function samplePoints(points, width, flags, excludedBits, maxCells) {
   const n = points.length / width;
   let included = 0;
   for (let i = 0; i < n; i++) if (!(flags[i] & excludedBits)) included++;
-  const stride = Math.ceil(included / MAX_SAMPLE);
+  const stride = Math.ceil(included / maxCells);
   const sample = new Float32Array(included ? width * Math.ceil(included / stride) : 0);
   for (let i = 0, seen = 0, end = 0; end < sample.length; i++) {
     if (flags[i] & excludedBits || seen++ % stride) continue;

@@ -64,13 +64,19 @@ export class Fitting {
     new ResizeObserver(() => this.#onResize()).observe(scatter.canvas);
   }
 
-  /** Takes new points into account: cells have their usual size at the zoom that fits all. */
-  updateScale() {
+  /** Takes new points into account. */
+  onPointsChange() {
     const { camera, points, width } = this.scatter;
+    camera.pivot = findMiddle(points, width);
+    this.#updateScale();
+  }
+
+  /** Cells have their usual size at the zoom that fits all. */
+  #updateScale() {
+    const { camera } = this.scatter;
     const { zoom, bandScale } = this.#viewOf({}, START_ROTATION) ?? NO_CELLS;
     camera.usualZoom = zoom;
     camera.bandScale = bandScale;
-    camera.pivot = findMiddle(points, width);
   }
 
   /** Shows all cells that are not filtered out. */
@@ -91,7 +97,7 @@ export class Fitting {
   #onResize() {
     const { camera, nCells } = this.scatter;
     if (!nCells) return;
-    this.updateScale();
+    this.#updateScale();
     if (camera.isAtStart) camera.reset();
   }
 
