@@ -77,6 +77,21 @@ def test_list_of_embeddings_switches_between_them(page: Page, live: Any) -> None
     assert_drawn_at(page, points["X_umap_2d"])
 
 
+def test_selection_stays_in_another_embedding(page: Page, live: Any) -> None:
+    page.open(live, "d=2&embedding=X_tsne&labels=0&size=4")
+    places = page.cell_pixels()
+    left, right = 0, (places[:, 0].min() + places[:, 0].max()) / 2
+    page.click("#lasso")
+    page.drag((left + 2, 60), (right, 60), (right, 500), (left + 2, 500))
+    n = int((places[:, 0] < right).sum())
+    assert 50 < n < CELLS - 50
+    assert page.find("#selection-size").text == f"{n} cells selected"
+    page.choose_embedding("X_umap_2d")
+    assert page.find("#selection-size").text == f"{n} cells selected"
+    page.reload()
+    assert page.find("#selection-size").text == f"{n} cells selected"
+
+
 def test_link_names_an_embedding(page: Page, live: Any) -> None:
     state = page.open(live, "embedding=X_tsne&labels=0&size=4")
     assert state["dimension"] == 2, "that of the embedding"

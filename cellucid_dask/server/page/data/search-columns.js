@@ -78,28 +78,19 @@ export class ColumnIndex {
   }
 
   /**
-   * What the list of the search box shows for a text.
+   * What the list of a search box shows for a text.
    *
    * @param {string} typed
-   * @param {string[]} recent Ids of the columns used last.
+   * @param {{recent?: string[], hasNone?: boolean}} [options] Ids of the columns used last, and
+   *   whether no column is a choice, too.
    * @returns {SearchResult}
    */
-  search(typed, recent = []) {
+  search(typed, { recent = [], hasNone = false } = {}) {
     const text = typed.trim();
-    if (!text) return this.#listAll(recent);
-    const none = new ChoiceList("", [NO_COLUMN]);
-    return searchLists([...this.lists, this.genes, this.groups, none], text);
-  }
-
-  /** @param {string[]} recent @returns {SearchResult} */
-  #listAll(recent) {
-    const used = /** @type {Choice[]} */ (
-      recent.map((id) => this.#byId.get(id)).filter(Boolean));
-    const groups = [
-      { label: "", choices: [NO_COLUMN] },
-      { label: "Recent", choices: used },
-      ...[...this.lists, this.groups].map(({ label, choices }) => ({ label, choices })),
-    ];
+    const none = new ChoiceList("", hasNone ? [NO_COLUMN] : []);
+    if (text) return searchLists([...this.lists, this.genes, this.groups, none], text);
+    const used = recent.map((id) => this.#byId.get(id)).filter(Boolean);
+    const groups = [none, { label: "Recent", choices: used }, ...this.lists, this.groups];
     const nGenes = this.genes.choices.length;
     return {
       groups: groups.filter(({ choices }) => choices.length),

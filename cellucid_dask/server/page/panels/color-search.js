@@ -22,7 +22,9 @@ export class ColorSearch {
     this.combobox = new Combobox(container, {
       id: "color-search",
       label: "Color by",
-      search: (text) => this.#index.search(text, readRecentColumns(this.#datasetId)),
+      search: (text) => this.#index.search(text, {
+        recent: readRecentColumns(this.#datasetId), hasNone: true,
+      }),
       onChoose: (columnId) => {
         addRecentColumn(this.#datasetId, columnId);
         onChoose(columnId);

@@ -97,7 +97,7 @@ export class Combobox {
       if (option) this.#choose([...list.querySelectorAll("[role='option']")].indexOf(option));
     });
     const place = () => this.isOpen && this.#place();
-    addEventListener("resize", place);
+    visualViewport.addEventListener("resize", place); // also when a keyboard covers a part
     addEventListener("scroll", place, { capture: true, passive: true });
   }
 
@@ -208,10 +208,11 @@ export class Combobox {
     this.popup.hidePopover();
   }
 
-  /** Puts the list below the input, or above it if there is more room. */
+  /** Puts the list below the input, or above it if there is too little room. */
   #place() {
     const { left, top, bottom, width } = this.input.getBoundingClientRect();
-    const below = innerHeight - bottom;
+    const { height, offsetTop } = visualViewport;
+    const below = offsetTop + height - bottom;
     const isBelow = below >= LEAST_HEIGHT || below >= top;
     const { style } = this.popup;
     style.minWidth = `${width}px`;

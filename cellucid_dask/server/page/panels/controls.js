@@ -21,13 +21,6 @@ function folderName(path) {
   }
 }
 
-/** Moves the focus to the first element of a selector; whether there is one. */
-function focusFirst(/** @type {string} */ selector) {
-  const element = /** @type {HTMLElement} */ (document.querySelector(selector));
-  element?.focus();
-  return Boolean(element);
-}
-
 /** Listens to all controls and calls `actions`. */
 export class Controls {
   constructor(actions) {
@@ -48,10 +41,13 @@ export class Controls {
       search: () => this.colorSearch.focus(),
       previousColor: () => this.colorSearch.step(-1),
       nextColor: () => this.colorSearch.step(1),
-      legend: () => focusFirst("#legend .entry[tabindex='0'], #legend :is(input, button)"),
+      legend: () => {
+        const first = "#legend .entry[tabindex='0'], #legend :is(input, button)";
+        /** @type {HTMLElement} */ (document.querySelector(first))?.focus();
+      },
       filters: () => {
         if ("closed" in $("cells-panel").dataset) $("cells-button").click();
-        if (!focusFirst("#filters :is(button, input, select)")) $("cells-panel").focus();
+        $("add-filter").focus();
       },
       lasso: click("lasso"),
       fit: () => $($("fit-visible").disabled ? "reset" : "fit-visible").click(),
@@ -63,7 +59,6 @@ export class Controls {
         changeView({ theme: isDark ? "light" : "dark" });
       },
     });
-    $("cells-panel").tabIndex = -1; // for the key that goes there
     $("help").addEventListener("click", () => shortcuts.toggleDialog());
   }
 
