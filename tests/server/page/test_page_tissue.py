@@ -16,8 +16,8 @@ from cellucid_dask import export
 
 pytestmark = needs_browser
 
-# What the modules of the page read of the dataset at the root: of each embedding its points, and
-# centroids and vectors on the defaults.
+# What the modules of the page read of the dataset at the root: points of each embedding, and
+# vectors on the default.
 READ = """
 const done = arguments[0];
 const at = (path) => new URL(path, document.baseURI);
