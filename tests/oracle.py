@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import reduce
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,8 @@ import cellucid_dask
 CREATED = "2026-01-31T12:00:00Z"
 CHECKSUMS = "checksums.json"  # of which the oracle knows nothing
 CELL_IDS = "_index.ids"  # a file that they ignore, too
-ADDITIONS = {  # members that viewers of the oracle ignore
+ADDITIONS = {  # members that viewers of the oracle ignore, as paths
+    "dataset_identity.json": ("embeddings/sources",),
     "obs_manifest.json": ("_categoryColors", "_index"),
     "var_manifest.json": ("_symbols",),
 }
@@ -243,12 +245,12 @@ def _comparable(name: str, manifest: Mapping[str, Any], *, same_latent_key: bool
     """The manifest without what may differ."""
     rest = deepcopy(dict(manifest))
     for member in ADDITIONS.get(name, ()):
-        rest.pop(member, None)
+        *folders, key = member.split("/")
+        reduce(dict.__getitem__, folders, rest).pop(key, None)
     if name == "dataset_identity.json":
         for key in ("cellucid_data_version", "created_at"):
             rest.pop(key)
-        for key in ("umap_resolution", "sources"):
-            rest["embeddings"].pop(key, None)
+        rest["embeddings"].pop("umap_resolution", None)
     if name == "obs_manifest.json" and not same_latent_key:
         rest.pop("latent_key")
     return rest

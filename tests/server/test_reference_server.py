@@ -220,7 +220,7 @@ def compare_manifests(name: str, ours: dict[str, Any], theirs: dict[str, Any]) -
         compare_columns(ours, theirs)
     mine, reference = deepcopy(ours), deepcopy(theirs)
     for member in ADDITIONS.get(name, ()):
-        mine.pop(member, None)
+        drop(mine, member.split("/"))
     for path in DIFFERENCES[name]:
         for manifest in (mine, reference):
             drop(manifest, path.split("/"))
