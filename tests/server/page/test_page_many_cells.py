@@ -15,13 +15,13 @@ pytestmark = needs_browser
 
 
 ON_TOP = """
-const [flat, width, codes, done] = arguments;
+const [flat, width, codes, flags, done] = arguments;
 (async () => {
   const url = new URL("_cellucid/page/plot/topmost.js", document.baseURI);
   const { topmostCells } = await import(url);
   const { createHeightOf } = await import(new URL("heights.js", url));
-  const appearance = { columnKind: 2, decoding: [0, 1, 200, 1], range: [0, 99] };
-  const arrays = { code: Uint8Array.from(codes) };
+  const appearance = { columnKind: 2, decoding: [0, 1, 200, 1], range: [0, 99], zeroCode: 0 };
+  const arrays = { code: Uint8Array.from(codes), flags: Uint8Array.from(flags) };
   const heightOf = createHeightOf(appearance, arrays, codes.length, 1 / 256);
   const camera = { yaw: 0, pitch: 0, scale: [1, 1], pan: [0, 0] };
   const canvas = { size: [20, 10], radius: 2, heightOf };
@@ -37,22 +37,28 @@ def test_topmost_cell_of_each_pixel_is_found(page: Page, served: Any, width: int
     if width == 3:
         points[:, 1] *= 0.3  # with yaw and pitch 0 this is towards the eye
     codes = rng.integers(100, size=3000)
+    codes[rng.random(3000) < 0.2] = 0
     codes[rng.random(3000) < 0.3] = 200  # without a value
+    flags = rng.choice([0, 1, 2, 3], size=3000, p=[0.5, 0.2, 0.2, 0.1])
     page.open(served("uint8"))
-    found = page.driver.execute_async_script(ON_TOP, points.ravel().tolist(), width, codes.tolist())
+    given = points.ravel().tolist(), width, codes.tolist(), flags.tolist()
+    found = page.driver.execute_async_script(ON_TOP, *given)
 
-    value = np.where(codes == 200, 0, 0.999 * codes / 99)
+    faded, is_hidden = flags & 2 > 0, flags & 1 > 0
+    levels = [~faded & (codes == 200), ~faded & (codes == 0), ~faded & (codes % 200 > 0)]
+    level = np.select(levels, [1, 2, 3], 0)  # from the bottom to the top; 0 is faded
+    value = np.where(level == 3, 0.999 * codes / 99, 0)
     if width == 2:
         x, y = points.astype("f8").T
         height = value * (1 - 1 / 256) + np.arange(3000) / 3000 / 256
     else:
         far = points[:, 1].astype("f8")  # away from the eye
         x, y, height = points[:, 0] * 3.5 / (3.5 + far), points[:, 2] * 3.5 / (3.5 + far), -far
-        height = np.floor(0.999 * codes / 99 * 16) + 0.5 + height / 4  # by bands of the color scale
-    height = np.where(codes == 200, height - 100, height)
+        height = np.floor(value * 16) + 0.5 + height / 4  # by bands of the color scale
+    height += 100 * level
     px, py = np.floor((x + 1) / 2 * 20).astype(int), np.floor((y + 1) / 2 * 10).astype(int)
-    inside = (px >= 0) & (py >= 0) & (px < 20) & (py < 10)
-    near = (px >= -2) & (py >= -2) & (px < 22) & (py < 12)
+    inside = ~is_hidden & (px >= 0) & (py >= 0) & (px < 20) & (py < 10)
+    near = ~is_hidden & (px >= -2) & (py >= -2) & (px < 22) & (py < 12)
     top: dict[tuple[int, int], int] = {}
     for i in np.flatnonzero(inside):
         at = (px[i], py[i])
