@@ -15,6 +15,7 @@ import { FigureDialog } from "./panels/figure-dialog.js";
 import { FiltersPanel } from "./panels/filters-panel.js";
 import { GroupsPanel } from "./panels/groups-panel.js";
 import { SelectionPanel } from "./panels/selection-panel.js";
+import { addSessionFiles } from "./panels/session-files.js";
 import { isVisible, loaded, notify, published, subscribe, view } from "./state.js";
 
 const DEFAULT_POINT_SIZE = 3; // until there is a display that knows the number of cells
@@ -181,6 +182,7 @@ new FigureDialog({
 });
 new FiltersPanel();
 new GroupsPanel();
+addSessionFiles();
 subscribe("dataset", () => selectionPanel.showFields([...loaded.dataset.categorical.keys()]));
 subscribe("view", onViewChange);
 startHistory();

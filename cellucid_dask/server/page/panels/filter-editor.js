@@ -55,6 +55,10 @@ export class FilterEditor {
     if (this.#columnId !== null) this.#show();
   }
 
+  /**
+   * @param {string} columnId
+   * @param {import("../data/columns.js").ContinuousColumn} column
+   */
   #editRange(columnId, column) {
     const editor = new RangeEditor(column, (from, to) =>
       changeView({ filters: setRange(view.filters, columnId, from, to) }));
@@ -68,22 +72,28 @@ export class FilterEditor {
     this.#show();
   }
 
+  /**
+   * @param {string} columnId
+   * @param {import("../data/columns.js").CategoricalColumn} column
+   */
   #editCategories(columnId, column) {
-    const codes = column.categories.map(({ code }) => code);
+    /** @type {{name: string, code: number}[]} */
+    const categories = column.categories;
+    const codes = categories.map(({ code }) => code);
     const list = createElement("ul", "check-list");
     const note = createElement("p", "note");
     const search = Object.assign(createElement("input"), {
       type: "search", placeholder: "Find a category", ariaLabel: "Find a category to filter by",
       autocomplete: "off",
     });
+    /** @type {{name: string, code: number}[]} */
     let listed = [];
     const hidden = () => hiddenCodes(view.filters, columnId, codes);
-    const hide = (codesToHide) => changeView({
+    const hide = (/** @type {number[]} */ codesToHide) => changeView({
       filters: setHiddenCodes(view.filters, columnId, new Set(codesToHide), codes),
     });
     const listMatches = () => {
-      const text = search.value.trim().toLowerCase();
-      const matches = column.categories.filter(({ name }) => name.toLowerCase().includes(text));
+      const matches = matching();
       listed = matches.slice(0, MAX_ROWS);
       const more = matches.length - listed.length;
       note.textContent = more ? `and ${formatCount(more)} more: search for them` : "";
@@ -106,19 +116,19 @@ export class FilterEditor {
     };
     const matching = () => {
       const text = search.value.trim().toLowerCase();
-      return column.categories.filter(({ name }) => name.toLowerCase().includes(text))
-        .map(({ code }) => code);
+      return categories.filter(({ name }) => name.toLowerCase().includes(text));
     };
+    const matchingCodes = () => matching().map(({ code }) => code);
     search.addEventListener("input", listMatches);
     this.container.append(search, createElement("div", "row",
       createButton("small-button", "Keep all that are found", () => {
-        const found = new Set(matching());
+        const found = new Set(matchingCodes());
         hide([...hidden()].filter((code) => !found.has(code)));
       }, "All"),
       createButton("small-button", "Filter out all that are found",
-        () => hide([...hidden(), ...matching()]), "None"),
+        () => hide([...hidden(), ...matchingCodes()]), "None"),
       createButton("small-button", "Keep only what is found", () => {
-        const found = new Set(matching());
+        const found = new Set(matchingCodes());
         hide(codes.filter((code) => !found.has(code)));
       }, "Only these")), list, note);
     listMatches();

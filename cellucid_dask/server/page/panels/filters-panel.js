@@ -60,10 +60,11 @@ export class FiltersPanel {
     this.#count.textContent = nVisible === nCells ? `All ${formatCount(nCells)} cells are visible.`
       : `${formatCount(nVisible)} of ${formatCount(nCells)} cells are visible (${share}%).`;
     this.#dropAll.hidden = !view.filters.length;
-    const focused = [...this.#list.querySelectorAll("input, button")]
-      .indexOf(document.activeElement);
+    const findControls = () =>
+      /** @type {HTMLElement[]} */ ([...this.#list.querySelectorAll("input, button")]);
+    const focused = findControls().findIndex((control) => control === document.activeElement);
     this.#list.replaceChildren(...view.filters.map((filter, index) => this.#createChip(filter, index)));
-    if (focused >= 0) this.#list.querySelectorAll("input, button")[focused]?.focus();
+    if (focused >= 0) findControls()[focused]?.focus();
     this.editor.update();
   }
 
@@ -88,10 +89,17 @@ export class FiltersPanel {
     return createElement("li", filter.on ? "filter-chip" : "filter-chip off", on, edit, group, drop);
   }
 
-  /** A filter of cells has nothing to edit but whether to keep them. */
+  /**
+   * Opens the editor; a filter of cells has nothing to edit but whether to keep them.
+   *
+   * @param {import("../ask/filters.js").Filter} filter
+   * @param {number} index
+   */
   #edit(filter, index) {
     const column = columnOfFilter(filter);
     if (column !== null) this.edit(column);
-    else changeView({ filters: changeFilter(view.filters, index, { keep: !filter.keep }) });
+    else if ("keep" in filter) {
+      changeView({ filters: changeFilter(view.filters, index, { keep: !filter.keep }) });
+    }
   }
 }

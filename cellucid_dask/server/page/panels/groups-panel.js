@@ -13,6 +13,7 @@ import { loaded, subscribe, view } from "../state.js";
 /** @typedef {import("../ask/groups.js").Group} Group */
 /** @typedef {import("../ask/groups.js").Expression} Expression */
 
+/** @type {Record<string, import("../ask/groups.js").SetOperation>} */
 const OPERATIONS = { and: intersect, or: unite, "but not": subtract };
 /** @type {WeakMap<Expression, number>} Cells of a group never change, so they are counted once. */
 const counts = new WeakMap();
@@ -93,8 +94,9 @@ export class GroupsPanel {
       const others = view.filters.filter((each) => each.kind !== "group" || each.group !== id);
       changeView({ filters: [...others, { kind: "group", group: id, keep, on: true }] });
     };
-    const button = (text, what, action, disabled = false) =>
-      Object.assign(createButton("small-button", `${what}: ${name}`, action, text), { disabled });
+    /** @type {(text: string, what: string, action: () => void, disabled?: boolean) => Element} */
+    const button = (text, what, action, disabled = false) => Object.assign(
+      createButton("small-button", `${what}: ${name}`, action, text), { disabled });
     const noSelection = !view.lasso.length;
     return createElement("div", "button-row",
       button("Show only", "Filter out all cells but those of this group", () => filter(true)),
@@ -113,13 +115,23 @@ export class GroupsPanel {
   }
 
   /**
+   * The button with the name of a group.
+   *
+   * @param {string} id
+   * @returns {HTMLElement | null}
+   */
+  #findName(id) {
+    return this.#list.querySelector(`[data-group="${id}"] .chip-text`);
+  }
+
+  /**
    * Puts an input in place of the name of a group.
    *
    * @param {string} id
    */
   #rename(id) {
     const group = view.groups.find((each) => each.id === id);
-    const button = this.#list.querySelector(`[data-group="${id}"] .chip-text`);
+    const button = this.#findName(id);
     if (!group || !button) return;
     const input = Object.assign(createElement("input"), {
       type: "text", value: group.name, ariaLabel: "Name of the group", maxLength: 200,
@@ -134,11 +146,12 @@ export class GroupsPanel {
         changeView({ groups: changeGroup(view.groups, id, { name }) });
       }
       this.#update();
-      this.#list.querySelector(`[data-group="${id}"] .chip-text`)?.focus();
+      this.#findName(id)?.focus();
     };
     input.addEventListener("keydown", (event) => {
-      if (event.key === "Enter") finish(true);
-      else if (event.key === "Escape") finish(false);
+      if (event.key !== "Enter" && event.key !== "Escape") return;
+      event.preventDefault(); // else the button that gets the focus would be pressed
+      finish(event.key === "Enter");
     });
     input.addEventListener("blur", () => finish(true));
     button.replaceWith(input);
@@ -150,6 +163,7 @@ export class GroupsPanel {
     this.#combine.replaceChildren();
     if (view.groups.length < 2) return;
     const options = () => view.groups.map(({ id, name }) => new Option(name, id));
+    /** @type {(label: string, ...items: Node[]) => HTMLSelectElement} */
     const createSelect = (label, ...items) =>
       Object.assign(createElement("select", "", ...items), { ariaLabel: label });
     const first = createSelect("First group", ...options());

@@ -61,6 +61,10 @@ export class RangeEditor {
     this.#draw();
   }
 
+  /**
+   * @param {number | null} from
+   * @param {number | null} to
+   */
   #report(from, to) {
     const isSwapped = from !== null && to !== null && from > to;
     if (isSwapped) this.onChange(to, from);
@@ -72,7 +76,7 @@ export class RangeEditor {
     const canvas = this.#canvas;
     /** @type {number | null} */
     let start = null;
-    const valueAt = (event) => {
+    const valueAt = (/** @type {PointerEvent} */ event) => {
       const { lo, hi } = this.column;
       const part = event.offsetX / canvas.clientWidth;
       if (part < EDGE) return lo; // else a drag to the edge would lose the cells there
@@ -105,7 +109,7 @@ export class RangeEditor {
     const style = getComputedStyle(this.#canvas);
     const highest = Math.sqrt(Math.max(1, ...counts));
     context.clearRect(0, 0, WIDTH, HEIGHT);
-    const drawBars = (bins, color) => {
+    const drawBars = (/** @type {Uint32Array} */ bins, /** @type {string} */ color) => {
       context.fillStyle = color;
       const width = WIDTH / N_BINS;
       bins.forEach((count, i) => {
@@ -116,7 +120,7 @@ export class RangeEditor {
     drawBars(counts, style.getPropertyValue("border-color"));
     drawBars(shown, style.color);
     context.fillStyle = style.getPropertyValue("outline-color");
-    const x = (value) => ((value - lo) / (hi - lo || 1)) * WIDTH;
+    const x = (/** @type {number} */ value) => ((value - lo) / (hi - lo || 1)) * WIDTH;
     this.#limits.forEach((limit) => {
       if (limit !== null) context.fillRect(Math.min(WIDTH - 2, Math.max(0, x(limit) - 1)), 0, 2, HEIGHT);
     });

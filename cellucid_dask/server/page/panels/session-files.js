@@ -1,0 +1,65 @@
+// Saves a session as a file, and opens one that the user chooses or drops on the page.
+
+import { changeView } from "../actions.js";
+import { createSession, openSession } from "../ask/session.js";
+import { fingerprintOfCells } from "../data/fingerprint.js";
+import { createSources, loadSources } from "../data/sources.js";
+import { $, createButton, createElement, saveFile } from "../dom.js";
+import { createReader } from "../loading.js";
+import { showNotice } from "../messages.js";
+import { loaded, view } from "../state.js";
+
+const MAX_BYTES = 500e6; // of a session; larger files are something else
+
+/** Adds the buttons, and listens to files that are dropped on the page. */
+export function addSessionFiles() {
+  const input = Object.assign(createElement("input"), { type: "file", accept: ".json", hidden: true });
+  input.addEventListener("change", () => {
+    if (input.files[0]) open(input.files[0]);
+    input.value = "";
+  });
+  $("groups").append(createElement("div", "button-row", input,
+    createButton("small-button", "Save filters, groups and the view as a file", save, "Save session"),
+    createButton("small-button", "Open a session; you can also drop its file on the page",
+      () => input.click(), "Open session")));
+  addEventListener("dragover", (event) => event.preventDefault());
+  addEventListener("drop", (event) => {
+    event.preventDefault();
+    const [file] = event.dataTransfer.files;
+    if (file) open(file);
+  });
+}
+
+/** A reader that no later change of the view aborts. */
+const createFreeReader = () => createReader(loaded.entry, new AbortController().signal, () => {});
+
+async function save() {
+  const { dataset } = loaded;
+  if (!dataset) return;
+  try {
+    const reader = createFreeReader();
+    await loadSources(reader);
+    const hash = await fingerprintOfCells(dataset, reader);
+    const session = createSession(view, { id: dataset.identity.id, hash }, createSources());
+    const text = JSON.stringify(session, null, 1);
+    saveFile(new Blob([text], { type: "application/json" }), `${dataset.identity.id}-session.json`);
+  } catch (error) {
+    showNotice(`The session could not be saved: ${error.message}`);
+  }
+}
+
+/** @param {File} file */
+async function open(file) {
+  const { dataset } = loaded;
+  if (!dataset) return;
+  try {
+    if (file.size > MAX_BYTES) throw new Error("This file is too large for a session.");
+    const text = await file.text();
+    const hash = await fingerprintOfCells(dataset, createFreeReader());
+    const { nCells, identity: { id } } = dataset;
+    const { dataset: _, theme, ...wanted } = openSession(text, { nCells, hash, id });
+    changeView({ ...wanted, color: wanted.color ?? view.color });
+  } catch (error) {
+    showNotice(`${file.name}: ${error.message}`);
+  }
+}

@@ -1,0 +1,199 @@
+"""Named groups of cells: made, combined, shown, kept in links and sessions."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from page_data import CELLS, names
+
+pytest.importorskip("selenium", reason="selenium, which drives the browser, is not installed")
+
+from paging import BARE, Page, far_from_others, needs_browser, pixels_at, rgb
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+pytestmark = needs_browser
+
+
+def press(page: Page, text: str, within: str = "#groups") -> dict[str, Any]:
+    """Click a button by its text."""
+    xpath = f".//button[normalize-space()='{text}']"
+    page.find(within).find_element(By.XPATH, xpath).click()
+    return page.state()
+
+
+def groups(page: Page) -> dict[str, int]:
+    """Number of cells of each group, by name."""
+    page.state()
+    counts = [int(text) for text in page.texts(".group-list .number")]
+    return dict(zip(page.texts(".group-list .chip-text"), counts, strict=True))
+
+
+def name_group(page: Page, name: str) -> None:
+    page.find(".group-list input[type='text']").send_keys(name, Keys.ENTER)
+    page.state()
+
+
+def combine(page: Page, first: str, how: str, second: str) -> None:
+    for label, text in (
+        ("First group", first),
+        ("How to combine the groups", how),
+        ("Second group", second),
+    ):
+        page.choose(f"select[aria-label='{label}']", text)
+    press(page, "Make")
+
+
+def make_groups(page: Page) -> None:
+    """Groups of b, and of the west."""
+    page.entry("b").find_element(By.XPATH, "..").find_element(By.CSS_SELECTOR, ".only").click()
+    press(page, "New from visible")
+    name_group(page, "all b")
+    press(page, "Drop all", "#filters")
+    page.color_by("quarter")
+    for name in ("south east", "north east"):
+        page.entry(name).click()
+    press(page, "New from visible")
+    name_group(page, "west")
+    press(page, "Drop all", "#filters")
+
+
+def test_groups_are_made_combined_and_shown(page: Page, served: Any) -> None:
+    page.open(served("uint8"), BARE)
+    b, west = names() == "b", np.char.endswith(names("quarter").astype(str), "west")
+    make_groups(page)
+    assert groups(page) == {"all b": b.sum(), "west": west.sum()}
+    for how, expected in (("and", b & west), ("or", b | west), ("but not", b & ~west)):
+        combine(page, "all b", how, "west")
+        assert groups(page)[f"all b {how} west"] == expected.sum()
+    press(page, "all b but not west")
+    press(page, "Invert")
+    press(page, "Invert")
+    assert groups(page)["all b but not west"] == (b & ~west).sum()
+    press(page, "Invert")
+    assert groups(page)["all b but not west"] == CELLS - (b & ~west).sum()
+    press(page, "Show only")
+    assert page.state()["drawn"] == CELLS - (b & ~west).sum()
+    press(page, "Hide")
+    assert page.state()["drawn"] == (b & ~west).sum()
+    press(page, "Drop")
+    assert page.state()["drawn"] == CELLS, "its filter goes with it"
+    assert "all b but not west" not in groups(page)
+
+    # Undo brings it back, with its filter; the keys do the same as the button.
+    page.press_keys("#cells", Keys.CONTROL, "z", Keys.NULL)
+    page.wait_until("cellucid.drawn !== cellucid.nCells")
+    assert page.state()["drawn"] == (b & ~west).sum()
+    press(page, "Drop all", "#filters")
+    press(page, "Invert")
+
+    # Cells in several groups have the color of the last one.
+    press(page, "Color by groups")
+    press(page, "all b or west")
+    press(page, "Drop")
+    assert page.texts(".entry .text")[-1] == "in no group"
+    colors = {name: page.swatch(name) for name in page.texts(".entry .text")}
+    wanted = [colors["in no group"]] * CELLS
+    members = [b, west, b & west, b & ~west]
+    for name, mask in zip([*groups(page)], members, strict=True):
+        wanted = [colors[name] if is_in else was for was, is_in in zip(wanted, mask, strict=True)]
+    places = page.cell_pixels()
+    found = pixels_at(page.picture(), places)
+    assert (found == wanted)[far_from_others(places)].all()
+
+    # A link holds all of it.
+    before, shown, link = page.picture(), groups(page), page.hash()
+    page.reload()
+    assert page.hash() == link
+    assert groups(page) == shown
+    assert np.array_equal(page.picture(), before)
+
+
+def test_selection_extends_a_group(page: Page, served: Any) -> None:
+    page.open(served("uint8"), BARE)
+    places = page.cell_pixels()
+    left, right = (float(np.quantile(places[:, 0], part)) for part in (0.3, 0.7))
+    page.click("#lasso")
+
+    def select(start: float, end: float) -> int:
+        page.drag((start, 2), (end, 2), (end, 480), (start, 480))
+        return int(page.find("#selection-size").text.split()[0])
+
+    first = select(2, left)
+    press(page, "New from selection")
+    name_group(page, "ends")
+    second = select(right, 690)
+    press(page, "ends")
+    press(page, "Add selection")
+    assert groups(page)["ends"] == first + second
+    select(2, left)
+    press(page, "Subtract selection")
+    assert groups(page)["ends"] == second
+    press(page, "Rename")
+    page.find(".group-list input[type='text']").send_keys(Keys.CONTROL, "a")
+    name_group(page, "right & <b>")
+    assert groups(page) == {"right & <b>": second}
+    assert page.reload()["ready"]
+    assert groups(page) == {"right & <b>": second}
+
+
+def test_session_holds_the_groups_as_rows(page: Page, served: Any, tmp_path: Path) -> None:
+    arrived = page.downloads(tmp_path / "sessions")
+    page.open(served("uint8"), BARE)
+    make_groups(page)
+    page.entry("north west").click()
+    shown, drawn = groups(page), page.state()["drawn"]
+    press(page, "Save session")
+    session = json.loads(arrived("uint8-session.json"))
+    assert session["dataset"]["id"] == "uint8"
+    assert session["dataset"]["n_cells"] == CELLS
+    masks = {"all b": names() == "b"}
+    masks["west"] = np.char.endswith(names("quarter").astype(str), "west")
+    for group in session["groups"]:
+        rows = [row for first, last in group["rows"] for row in range(first, last + 1)]
+        assert rows == np.flatnonzero(masks[group["name"]]).tolist()
+        starts = [first for first, _ in group["rows"]]
+        ends = [last for _, last in group["rows"]]
+        assert all(after > end + 1 for after, end in zip(starts[1:], ends, strict=False))
+
+    # Groups that only rows say, as other programs make them.
+    session["groups"].append(
+        {"id": "g9", "name": "odd", "color": "#aabb00", "rows": [[i, i] for i in range(1, 99, 2)]}
+    )
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps(session))
+    page.open(served("uint8"), BARE)
+    page.find("#groups input[type='file']").send_keys(str(path))
+    page.wait_until("document.querySelectorAll('.group-list li').length === 3")
+    assert groups(page) == {**shown, "odd": 49}
+    assert page.state()["drawn"] == drawn
+    press(page, "odd")
+    press(page, "Show only")
+    press(page, "Color by groups")
+    places = page.cell_pixels()
+    found = pixels_at(page.picture(), places)
+    odd = np.isin(np.arange(CELLS), np.arange(1, 99, 2)) & (names("quarter") != "north west")
+    is_apart = far_from_others(places)
+    assert (found[odd & is_apart] == rgb("170, 187, 0")).all()
+    assert (found[~odd & is_apart] == page.context()).all()
+    page.click("#undo")
+    page.wait_until("cellucid.colorBy === 'obs:quarter'")
+
+    # What is no session of these cells changes nothing, and says why.
+    before = groups(page)
+    cases = {
+        "not JSON": "{",
+        "that this page saved": "{}",
+        "of other cells": json.dumps(session | {"dataset": session["dataset"] | {"hash": "0"}}),
+        "version 2": json.dumps(session | {"version": 2}),
+        "damaged": json.dumps(session | {"groups": [{"id": "g1"}]}),
+    }
+    for said, text in cases.items():
+        path.write_text(text)
+        page.find("#groups input[type='file']").send_keys(str(path))
+        page.wait_until(f"document.querySelector('#notice p').textContent.includes('{said}')")
+        assert groups(page) == before
