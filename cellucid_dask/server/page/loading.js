@@ -38,12 +38,16 @@ export function readColumn(columnId) {
 
 /** Whether all that the view needs is loaded. */
 export function isViewLoaded() {
-  const { dataset, dimension, embedding, columnId, vectors, edges } = loaded;
+  const { dataset, dimension, embedding, vectors, edges } = loaded;
   return Boolean(loaded.entries && dataset && loaded.entry === wantedEntry() && loaded.hasFields
-    && dimension === view.d && embedding === view.embedding && columnId === view.color
+    && dimension === view.d && embedding === view.embedding && isColumnShown()
     && areSourcesLoaded() && (vectors || !vectorField())
     && (edges || !view.edges || dataset.nEdges === 0));
 }
+
+/** Whether the column that the view wants colors the cells; that of the groups changes with them. */
+const isColumnShown = () => loaded.columnId === view.color
+  && (view.color !== GROUP_COLUMN || loaded.groupsInColumn === view.groups);
 
 /** The vector field that the view wants and that the dimension has. */
 function vectorField() {
@@ -173,13 +177,13 @@ async function loadShownColumn(reader, fields, ui) {
   await (isGene ? fields?.all : fields?.obs);
   reader.signal.throwIfAborted();
   chooseColumn();
-  const isShown = loaded.columnId === view.color;
+  const isShown = isColumnShown();
   $("legend").inert = !isShown; // until then it is the legend of the previous column
   if (isShown) return;
   if (view.color === GROUP_COLUMN) await loadSources(reader);
   const column = view.color ? await loadColumn(reader, view.color) : null;
   reader.signal.throwIfAborted();
-  Object.assign(loaded, { columnId: view.color, column });
+  Object.assign(loaded, { columnId: view.color, column, groupsInColumn: view.groups });
   ui.display.updateColumn();
   notify("column");
 }

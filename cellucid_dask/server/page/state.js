@@ -21,6 +21,8 @@ const NOTHING_LOADED = {
   embedding: "",
   /** @type {string | null} */
   columnId: null,
+  /** The groups that the column shows, if it is that of the groups. */
+  groupsInColumn: null,
   /** @type {any} The column that colors the cells. */
   column: null,
   /** @type {any} The last column that had categories: labels are of it. */

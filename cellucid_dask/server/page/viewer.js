@@ -103,7 +103,6 @@ function onViewChange(parts) {
   controls.showView(view);
   if (parts.includes("theme")) applyTheme();
   if (parts.includes("vectors")) loaded.vectors = null;
-  if (parts.includes("groups") && view.color === "groups:") loaded.columnId = null;
   const isSameDataset = loaded.entry && loaded.entry.path === view.dataset;
   if (isSameDataset && loaded.dimension) showChange(parts);
   if (isViewLoaded()) finishChange();
