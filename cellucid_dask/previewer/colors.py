@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -29,10 +31,18 @@ def _table(text: str) -> Shades:
     return np.array([list(bytes.fromhex(word)) for word in text.split()], np.uint8)
 
 
-def category_shades(n: int) -> Shades:
-    """(n, 3) RGB of the categories 0 to n - 1; past the end of the table, its colours repeat."""
+def category_shades(n: int, given: Sequence[str] = ()) -> Shades:
+    """(n, 3) RGB of the categories 0 to n - 1.
+
+    They are the `given` ones, ``#rrggbb``, as far as these go, else those of the table, which
+    repeat past its end.
+    """
     table = _table(CATEGORIES)
-    return table[np.arange(n) % len(table)]
+    found = table[np.arange(n) % len(table)]
+    for code, color in enumerate(given[:n]):
+        if re.fullmatch("#[0-9a-fA-F]{6}", color):  # 'verify' reports others
+            found[code] = list(bytes.fromhex(color[1:]))
+    return found
 
 
 def value_shades(n: int) -> Shades:

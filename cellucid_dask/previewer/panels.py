@@ -84,7 +84,7 @@ def _categories(opened: Opened, field: CategoricalField, canvas: Canvas, rows: i
     counts = np.zeros(missing + 1, np.int64)
     for part in blocks(codes.size):
         counts += np.bincount(codes[part], minlength=missing + 1)
-    shades = category_shades(len(field.labels))
+    shades = category_shades(len(field.labels), field.colors or ())
 
     def packed(part: slice) -> Pixels:
         block = codes[part]

@@ -129,6 +129,15 @@ def test_cells_have_the_colours_of_what_they_are(root: Path, tmp_path: Path, nam
     assert verify(root / name).ok, "an export is only read"
 
 
+def test_colours_of_the_file_come_first(tmp_path: Path) -> None:
+    adata = cornered()
+    adata.uns["corner_colors"] = ["#ff0000", "#00ff00", "#0000ff"]
+    export(save(adata, tmp_path / "a.h5ad"), tmp_path / "out", **HOW)
+    path = preview(tmp_path / "out", tmp_path / "a.png", ["obs:corner", "few"], columns=1)
+    assert corners(path, 0) == [(0, 0, 255), (255, 0, 0), (0, 255, 0), colors.MISSING]
+    assert corners(path, 1) == [shade(1)] * 4
+
+
 def test_high_values_lie_on_top_and_missing_ones_beneath(root: Path, tmp_path: Path) -> None:
     """In each corner of `mixed` one cell of many is high; in `few` some have no category."""
     path = preview(root / "q8", tmp_path / "a.png", ["mixed", "few"], columns=1)

@@ -91,7 +91,7 @@ export class Display {
     published.colorBy = columnId || null;
     if (column?.isCategorical) loaded.labelColumn = column;
     this.scatter.codes = column?.codes ?? null;
-    this.scatter.appearance.highlightedCode = -1;
+    this.scatter.appearance.highlightedCode = this.#labels.highlightedCode = -1;
     this.updateLegend();
     this.updateCells();
   }
@@ -152,7 +152,7 @@ export class Display {
   #highlight(code) {
     const { appearance } = this.scatter;
     if (code === appearance.highlightedCode) return;
-    appearance.highlightedCode = code;
+    appearance.highlightedCode = this.#labels.highlightedCode = code;
     this.scatter.draw();
   }
 

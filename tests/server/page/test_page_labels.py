@@ -184,8 +184,14 @@ def test_labels_stay_with_a_gene_and_follow_the_visible_cells(page: Page, served
     assert {name: (label["x"], label["y"]) for name, label in labels(page).items()} == centers
     assert all(is_written(name) for name in QUARTERS)
 
-    # A selection of one quarter fades the labels of the others.
+    # So does the legend, of the row that is pointed at.
     page.color_by("quarter")
+    page.mouse.move_to_element(page.entry("north east")).perform()
+    found = labels(page)
+    assert {name for name in QUARTERS if found[name]["opacity"] == 1} == {"north east"}
+    page.move_pointer((5, 5))
+
+    # A selection of one quarter fades the labels of the others.
     west, north = places[:, 0].min() - 3, places[:, 1].min() - 3
     east, south = places[known == 1].max(axis=0) + 3
     page.click("#lasso")

@@ -22,6 +22,7 @@ const TABLE = (
   "903cd4 6c886c 28a454 c448b4 7070fc b4383c b45c7c c88440 b82854 148484 " +
   "a47890 548c38 e07094 64608c 486c14 bc5000 0c98d0 cc74b4 0c68fc b410ac"
 ).split(" ").map(parseHex);
+const HEX = /^#[0-9a-f]{6}$/i; // what a file has may be anything
 const [BOTTOM, TOP] = [1, 255]; // layers of cells, the alpha bytes of a palette
 
 /** So many categories have colors of their own; then they repeat. */
@@ -36,8 +37,8 @@ export const N_COLORS = TABLE.length;
  * @returns {Rgb}
  */
 export function categoryRgb(column, code, edited) {
-  const hex = edited[column.id]?.[code] ?? column.fileColors?.[code];
-  return hex ? parseHex(hex) : TABLE[code % N_COLORS];
+  const given = edited[column.id]?.[code] ?? column.fileColors?.[code];
+  return HEX.test(given) ? parseHex(given) : TABLE[code % N_COLORS];
 }
 
 /**

@@ -26,6 +26,8 @@ const widths = new Map();
 export class Labels {
   /** Whether there are none because the categories of the column lie on each other. */
   isMixed = false;
+  /** Code of the category of which the label is not faint; -1 for no such category. */
+  highlightedCode = -1;
   /** @type {Center[]} */
   #centers = [];
   /** @type {string[]} */
@@ -86,7 +88,8 @@ export class Labels {
     const labels = this.#centers.map(({ code, position, isFaded }) => {
       const [right, up] = project(position, camera);
       const [x, y] = camera.toPixel(right, up);
-      return { code, text: this.#names[code], x, y, opacity: isFaded ? FADED_OPACITY : 1 };
+      const isFaint = isFaded || (this.highlightedCode >= 0 && code !== this.highlightedCode);
+      return { code, text: this.#names[code], x, y, opacity: isFaint ? FADED_OPACITY : 1 };
     });
     const placed = placeLabels(labels, camera.canvasSize, measureLine);
     for (const { index, box, hasLeader } of placed) {
