@@ -29,6 +29,8 @@ const EXPORT_WIDTH = 560;
 const LEGEND_ROOM = { width: 420, minHeight: 320 };
 const MARGIN = 16;
 const FONT = fontOf(TEXT_SIZE);
+const BOLD_FONT = `600 ${FONT}`;
+const ZERO_WIDTH = 10; // of the start of the axis, from the names on
 
 /**
  * How many of the bars are drawn.
@@ -54,24 +56,27 @@ export function drawBars(context, chart, colors) {
   const widest = (/** @type {string[]} */ texts) =>
     texts.reduce((most, text) => Math.max(most, measureText(text, FONT)), 0);
   const totals = bars.map(({ total }) => formatCount(total));
-  const nameWidth = Math.min(MAX_NAME_SHARE * width, widest([barKey, ...bars.map(({ name }) => name)]) + 8);
+  const wanted = Math.max(
+    widest(bars.map(({ name }) => name)) + 1, measureText(barKey, BOLD_FONT) + ZERO_WIDTH);
+  const nameWidth = Math.min(MAX_NAME_SHARE * width, wanted);
   const left = nameWidth + GAP;
   const length = Math.max(10, width - left - GAP - widest(totals));
   const most = isShare ? 1 : bars.reduce((max, { total }) => Math.max(max, total), 1);
-  const fit = (/** @type {string} */ text) =>
-    fitText(text, nameWidth, (each) => context.measureText(each).width);
+  const fit = (/** @type {string} */ text, /** @type {number} */ room) =>
+    fitText(text, room, (each) => context.measureText(each).width);
   context.textBaseline = "middle";
   context.textAlign = "right";
   context.fillStyle = colors.text;
-  context.font = `600 ${FONT}`;
-  context.fillText(fit(barKey), nameWidth, AXIS_HEIGHT / 2);
+  context.font = BOLD_FONT;
+  const titleWidth = nameWidth - ZERO_WIDTH;
+  context.fillText(fit(barKey, titleWidth), titleWidth, AXIS_HEIGHT / 2);
   context.font = FONT;
   drawAxis(context, { left, length, most, isShare, nBars: bars.length }, colors);
   bars.forEach((bar, row) => {
     const y = AXIS_HEIGHT + (row + 0.5) * ROW_HEIGHT;
     context.fillStyle = colors.text;
     context.textAlign = "right";
-    withTitle(context, bar.name, () => context.fillText(fit(bar.name), nameWidth, y));
+    withTitle(context, bar.name, () => context.fillText(fit(bar.name, nameWidth), nameWidth, y));
     const scale = length / (isShare ? bar.total : most);
     drawParts(context, chart, bar, left, y - BAR_HEIGHT / 2, scale);
     context.fillStyle = colors.muted;

@@ -5,7 +5,7 @@ import { createMask } from "../ask/masks.js";
 import { readThemeColors } from "../color/appearance.js";
 import { categoryCssColor } from "../color/palette.js";
 import { cssColor } from "../color/rgb.js";
-import { createSources } from "../data/sources.js";
+import { areSourcesLoaded, createSources } from "../data/sources.js";
 import { $, formatCount, saveFile } from "../dom.js";
 import {
   countDrawn, drawBars, drawPicture, heightOfBars, layoutSplits,
@@ -67,9 +67,14 @@ export class CompositionPanel {
     $("composition-button").focus();
   }
 
+  /** Whether it is open, and what it needs is loaded; "cells" comes again when that is so. */
+  get #isReady() {
+    return !$("composition").hidden && loaded.hasFields && areSourcesLoaded();
+  }
+
   /** Counts and draws again, for what is chosen and visible now. */
   async #update() {
-    if ($("composition").hidden || !loaded.hasFields) return;
+    if (!this.#isReady) return;
     const request = ++this.#lastRequest;
     this.#listChoices();
     const ids = [$("composition-bars").value, $("composition-split").value];
@@ -80,7 +85,7 @@ export class CompositionPanel {
     const columns = await Promise.all(ids.map(this.readColumn)).catch((error) => {
       if (request === this.#lastRequest) this.#showNothing(`Could not load ${error.message}`);
     });
-    if (!columns || request !== this.#lastRequest || $("composition").hidden) return;
+    if (!columns || request !== this.#lastRequest || !this.#isReady) return;
     const [bars, split] = columns;
     this.#shown = { columns, composition: countComposition(bars, split, this.#createMask()) };
     this.#listOrders();
