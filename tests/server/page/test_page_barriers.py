@@ -11,6 +11,7 @@ pytest.importorskip("selenium", reason="selenium, which drives the browser, is n
 
 from axe import assert_accessible, find_barriers
 from paging import FAILED_REQUEST, Page, needs_browser
+from selenium.webdriver.common.by import By
 
 pytestmark = needs_browser
 
@@ -46,6 +47,27 @@ def test_no_state_has_barriers(page: Page, served: Any, packages: Path) -> None:
     assert_accessible(page, packages, "matching columns")
     page.resize(390, 844)
     assert_accessible(page, packages, "phone")
+
+
+def test_no_panel_and_no_dialog_has_barriers(page: Page, served: Any, packages: Path) -> None:
+    page.open(served("uint8"), FILTERED)
+    page.click(".chip-text")
+    assert page.texts("#filters .check-list li"), "the editor of a filter is open"
+    page.driver.find_element(By.XPATH, "//button[text()='New from visible']").click()
+    page.state()
+    assert page.texts("#groups li")
+    assert_accessible(page, packages, "the editor of a filter, and a group")
+    page.press_keys("#cells", "?")
+    assert page.js("return document.querySelector('dialog[open]').innerText").startswith("Keyboard")
+    assert_accessible(page, packages, "shortcuts")
+    page.js("document.querySelector('dialog[open]').close()")
+    page.click("#save-figure")
+    assert page.is_shown("#figure-dialog")
+    assert_accessible(page, packages, "figure")
+    page.js("document.querySelector('dialog[open]').close()")
+    page.js("document.getElementById('composition-button').click()")
+    page.state()
+    assert_accessible(page, packages, "composition")
 
 
 def test_an_error_and_a_notice_have_no_barriers(
