@@ -15,7 +15,7 @@ import { formatCount } from "../dom.js";
 /** @typedef {{label: string, choices: Choice[]}} ChoiceGroup */
 /** @typedef {{groups: ChoiceGroup[], note: string}} SearchResult */
 
-const MAX_MATCHES = 50; // of each group
+const MAX_MATCHES = 30; // of each group
 const MAX_LENGTH = 64; // longer names are equally long
 const [SAME, EQUAL, PREFIX, WORD_START, INSIDE, NO_MATCH] = [0, 1, 2, 3, 4, 5]; // ranks
 
@@ -102,7 +102,7 @@ export class ChoiceList {
 }
 
 /**
- * The choices that match a text, the best 50 of each list. The list with the best match comes
+ * The choices that match a text, the best of each list. The list with the best match comes
  * first; equally good ones keep their order.
  *
  * @param {ChoiceList[]} lists

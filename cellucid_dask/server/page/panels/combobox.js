@@ -14,6 +14,8 @@ const LEAST_HEIGHT = 180; // with less room below, the list is above the input
 export class Combobox {
   /** @type {Choice[]} */
   #choices = []; // those in the list, of all groups
+  /** @type {HTMLElement[]} */
+  #options = []; // their elements
   #activeIndex = -1;
   #name = ""; // of what is chosen; stands in the input while the list is closed
   #isTyped = false; // whether the text in the input is what the user looks for
@@ -94,7 +96,7 @@ export class Combobox {
     this.popup.addEventListener("mousedown", (event) => event.preventDefault()); // keeps the focus
     list.addEventListener("click", ({ target }) => {
       const option = /** @type {Element} */ (target).closest("[role='option']");
-      if (option) this.#choose([...list.querySelectorAll("[role='option']")].indexOf(option));
+      this.#choose(this.#options.indexOf(/** @type {HTMLElement} */ (option)));
     });
     const place = () => this.isOpen && this.#place();
     visualViewport.addEventListener("resize", place); // also when a keyboard covers a part
@@ -134,13 +136,16 @@ export class Combobox {
   #open() {
     const { groups, note } = this.search(this.#isTyped ? this.input.value : "");
     this.#choices = [];
+    this.#options = [];
     this.list.replaceChildren(...groups.flatMap((group, i) => this.#createGroup(group, i)));
     this.list.hidden = !groups.length;
     this.note.textContent = note;
     this.note.hidden = !note;
-    this.input.ariaExpanded = "true";
-    this.popup.showPopover();
-    this.#place();
+    if (!this.isOpen) {
+      this.input.ariaExpanded = "true";
+      this.popup.showPopover();
+      this.#place();
+    }
     const current = this.#choices.findIndex(({ value }) => value === this.value);
     this.#activate(this.#isTyped ? 0 : Math.max(0, current));
   }
@@ -171,21 +176,21 @@ export class Combobox {
     const id = `${this.input.id}-option-${this.#choices.length}`;
     this.#choices.push(choice);
     const title = detail ? `${label} · ${detail}` : label;
-    return Object.assign(option, { id, role: "option", title });
+    this.#options.push(option);
+    return Object.assign(option, { id, role: "option", title, ariaSelected: "false" });
   }
 
   /** @param {number} index */
   #activate(index) {
+    const last = this.#options[this.#activeIndex];
+    if (last) last.ariaSelected = "false";
     this.#activeIndex = index;
-    const options = this.list.querySelectorAll("[role='option']");
-    options.forEach((option, i) => {
-      option.ariaSelected = String(i === index);
-    });
-    const active = options[index];
+    const active = this.#options[index];
     if (!active) {
       this.input.removeAttribute("aria-activedescendant");
       return;
     }
+    active.ariaSelected = "true";
     if (index) active.scrollIntoView({ block: "nearest" });
     else this.list.scrollTop = 0; // shows the heading above, too
     this.input.setAttribute("aria-activedescendant", active.id);
