@@ -23,7 +23,7 @@ from live_serving import (
     soon,
     written,
 )
-from oracle import CREATED, file_bytes
+from oracle import CREATED, as_live, file_bytes
 from serving import ask, serving, wait_until
 
 from cellucid_dask import export
@@ -90,7 +90,7 @@ def test_quantized_data_tell_the_range_of_one_column(tmp_path: Path, bits: int) 
     path = written(tmp_path / "a.h5ad", atlas_of())
     export(path, tmp_path / "out", quiet=True, created_at=CREATED, compression=0,
            var_quantization=bits, obs_quantization=bits)  # fmt: skip
-    files = file_bytes(tmp_path / "out")
+    files = as_live(file_bytes(tmp_path / "out"))
     full = json.loads(files[FULL])["_categoricalFields"]
     for _ in range(2):  # the second server has them
         with serving(path, cache_dir=tmp_path / "cache", quantize=bits) as server:
@@ -149,7 +149,7 @@ def test_other_options_have_summaries_of_their_own(tmp_path: Path) -> None:
         export(path, out, quiet=True, created_at=CREATED, compression=0, var_quantization=None,
                obs_quantization=None, **options)  # fmt: skip
         with serving(path, cache_dir=cache, **options) as server:
-            ask_for_summaries(server, file_bytes(out))
+            ask_for_summaries(server, as_live(file_bytes(out)))
 
 
 @quick
