@@ -13,6 +13,7 @@ COMMANDS = {  # name: module of its command below `benchmarks`, line of the list
     "serve": ("serve.command", "Load the server and time its first responses."),
     "page": ("page.command", "Time the viewer page in a real Chromium."),
     "page-changes": ("page.changes", "Time filters, and genes and drags beside another checkout."),
+    "page-pictures": ("page.pictures", "Take the pictures of the page for README and docs."),
     "page-libraries": ("page.libraries", "Compare rendering libraries with the viewer page."),
     "recovery": ("recovery.command", "Kill exports at random moments, resume and compare them."),
     "scaling": ("scaling.command", "Measure and model how an export scales."),

@@ -141,13 +141,8 @@ class Page:
 
     def load(self, url: str, dimension: int) -> dict[str, Any]:
         """Open the page with an empty cache; milliseconds from the first request."""
-        self.driver.get("about:blank")
-        self.driver.execute_cdp_cmd("Network.clearBrowserCache", {})
-        self.driver.get(f"{url}#d={dimension}")
-        found = self.driver.execute_async_script(LOADED)
+        found = self.open(f"{url}#d={dimension}")
         state = found.pop("state")
-        if state["error"]:
-            raise click.ClickException(f"the page says: {state['error']}")
         if state["dimension"] != dimension:  # switched by a click, so no time is measured
             found["drawn"] = found["first"] = None
             self.driver.find_element(
@@ -155,6 +150,20 @@ class Page:
             ).click()
             self._wait(f"cellucid.ready && cellucid.dimension === {dimension}")
         return found
+
+    def open(self, url: str) -> dict[str, Any]:
+        """Open an address with an empty cache, and wait until nothing more is drawn."""
+        self.driver.get("about:blank")
+        self.driver.execute_cdp_cmd("Network.clearBrowserCache", {})
+        self.driver.get(url)
+        found = self.driver.execute_async_script(LOADED)
+        if found["state"]["error"]:
+            raise click.ClickException(f"the page says: {found['state']['error']}")
+        return found
+
+    def settle(self) -> None:
+        """Wait until nothing more is drawn, in the plot and in the panels."""
+        self.driver.execute_async_script("bench.rested().then(() => setTimeout(arguments[0], 500))")
 
     def switch(self, gene: str) -> dict[str, Any]:
         """Type a gene into the search box and press Enter; milliseconds from that key."""

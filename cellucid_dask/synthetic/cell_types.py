@@ -13,6 +13,13 @@ CONDITIONS: Final[Mapping[str, str]] = {
     "mild": "#c28a1d",
     "severe": "#b5403a",
 }
+LINEAGES: Final[Mapping[str, str]] = {
+    "B cell": "#c07a3c",
+    "Myeloid": "#c0473d",
+    "NK cell": "#3f8f4f",
+    "Other": "#75706a",
+    "T cell": "#2f67ad",
+}
 DONORS: Final = 12  # the same number of each condition
 
 

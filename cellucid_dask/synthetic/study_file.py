@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from cellucid_dask.synthetic.cell_types import CONDITIONS, DONORS, OUTLIER, TYPES
+from cellucid_dask.synthetic.cell_types import CONDITIONS, DONORS, LINEAGES, OUTLIER, TYPES
 from cellucid_dask.synthetic.draw import (
     CELLS,
     MISSED,
@@ -114,11 +114,10 @@ def _write_obs(file: h5py.File, spec: AtlasSpec, cells: Cells, totals: NDArray[n
     write_strings(obs, "_index", spec.cells, barcode)
     by_name = sorted(range(len(TYPES)), key=lambda i: TYPES[i].name.lower())  # as pandas does
     type_code = np.argsort(by_name).astype(np.int8)[cells.type]
-    lineages = sorted({each.lineage for each in TYPES})
+    lineages = [*LINEAGES]
     lineage_code = np.array([lineages.index(each.lineage) for each in TYPES], np.int8)[cells.type]
     clusters = _clusters(cells)
     n_clusters = int(clusters.max()) + 1
-    colors = [TYPES[i].color for i in by_name]
     conditions = [*CONDITIONS]
     write_categorical(obs, "cell_type", type_code, len(TYPES), lambda i: TYPES[by_name[i]].name)
     write_categorical(obs, "lineage", lineage_code, len(lineages), lineages.__getitem__)
@@ -138,9 +137,13 @@ def _write_obs(file: h5py.File, spec: AtlasSpec, cells: Cells, totals: NDArray[n
     for name, column in values.items():
         write_array(obs, name, column)
     tag_frame(obs, ["cell_type", "lineage", "leiden", "condition", "donor", *values])
-    write_strings(file["uns"], "cell_type_colors", len(colors), colors.__getitem__)
-    shades = [*CONDITIONS.values()]
-    write_strings(file["uns"], "condition_colors", len(shades), shades.__getitem__)
+    shades = {
+        "cell_type": [TYPES[i].color for i in by_name],
+        "lineage": [*LINEAGES.values()],
+        "condition": [*CONDITIONS.values()],
+    }
+    for key, colors in shades.items():
+        write_strings(file["uns"], f"{key}_colors", len(colors), colors.__getitem__)
 
 
 def _clusters(cells: Cells) -> NDArray[np.int8]:

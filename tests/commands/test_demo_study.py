@@ -64,7 +64,7 @@ def test_names_colors_and_embeddings(study: anndata.AnnData, tmp_path: Path) -> 
     assert study.obs_names.is_unique
     assert all(re.fullmatch("[ACGT]{16}-1", name) for name in study.obs_names)
     assert study.var["gene_ids"].str.fullmatch(r"ENSG\d{11}").all()
-    for key in ("cell_type", "condition"):
+    for key in ("cell_type", "lineage", "condition"):
         assert len(set(study.uns[f"{key}_colors"])) == len(study.obs[key].cat.categories)
     assert sorted(study.obsm) == ["X_pca", "X_tsne", "X_umap_2d", "X_umap_3d"]
     assert list(study.obs["leiden"].cat.categories[:3]) == ["0", "1", "2"]
