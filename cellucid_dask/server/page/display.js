@@ -90,6 +90,7 @@ export class Display {
     const { column, columnId } = loaded;
     published.colorBy = columnId || null;
     if (column?.isCategorical) loaded.labelColumn = column;
+    view.labelColumn = column?.isCategorical ? "" : loaded.labelColumn?.id ?? view.labelColumn;
     this.scatter.codes = column?.codes ?? null;
     this.scatter.appearance.highlightedCode = this.#labels.highlightedCode = -1;
     this.updateLegend();

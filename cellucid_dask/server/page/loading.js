@@ -71,6 +71,7 @@ export async function loadView(signal, ui) {
   await loadCells(reader, ui);
   await loadVectors(reader, ui);
   await loadEdges(reader, ui);
+  await loadLabelColumn(reader, ui);
 }
 
 /** Loads everything of the dataset again if there is a new export since the page was opened. */
@@ -186,6 +187,22 @@ async function loadShownColumn(reader, fields, ui) {
   Object.assign(loaded, { columnId: view.color, column, groupsInColumn: view.groups });
   ui.display.updateColumn();
   notify("column");
+}
+
+/**
+ * A link with a column of values says which column the labels are of.
+ *
+ * @param {Reader} reader
+ */
+async function loadLabelColumn(reader, { display }) {
+  const { dataset, column, labelColumn } = loaded;
+  const { labelColumn: wanted } = view;
+  if (!wanted || labelColumn || !column || column.isCategorical) return;
+  if (!dataset.categorical.has(splitColumnId(wanted)[1])) return;
+  const found = await loadColumn(reader, wanted);
+  reader.signal.throwIfAborted();
+  loaded.labelColumn = found;
+  display.updateAppearance();
 }
 
 /** If the view has no column, or one that does not exist: takes the first useful one. */

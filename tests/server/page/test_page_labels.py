@@ -183,6 +183,9 @@ def test_labels_stay_with_a_gene_and_follow_the_visible_cells(page: Page, served
     page.color_by("score")
     assert {name: (label["x"], label["y"]) for name, label in labels(page).items()} == centers
     assert all(is_written(name) for name in QUARTERS)
+    page.wait_until("location.hash.includes('labelColumn=obs:quarter')")
+    page.reload()
+    assert {name: (label["x"], label["y"]) for name, label in labels(page).items()} == centers
 
     # So does the legend, of the row that is pointed at.
     page.color_by("quarter")

@@ -193,6 +193,7 @@ def random_view(rng: random.Random) -> dict[str, Any]:
         "log": True,
         "map": rng.choice(["magma", "greys"]),
         "labels": False,
+        "labelColumn": f"obs:{word}",
         "vectors": word,
         "edges": True,
         "size": number(0.5, 15),

@@ -21,6 +21,8 @@ import {
  * @property {boolean} log
  * @property {string} map colormap
  * @property {boolean} labels
+ * @property {string} labelColumn id of the column that labels are of while a column of values is
+ *   shown; "" for none
  * @property {string} vectors
  * @property {boolean} edges
  * @property {number | null} size diameter of the cells in CSS pixels
@@ -39,7 +41,7 @@ import {
 /** @type {Readonly<View>} The view of a link that says nothing. */
 export const DEFAULT_VIEW = Object.freeze({
   dataset: null, d: 0, embedding: "", color: null, range: null, log: false, map: "viridis",
-  labels: true, vectors: "", edges: false, size: null, opacity: 1, theme: "", at: null, lasso: [],
+  labels: true, labelColumn: "", vectors: "", edges: false, size: null, opacity: 1, theme: "", at: null, lasso: [],
   filters: [], context: "grey", groups: [], pins: [], colors: Object.freeze({}),
 });
 const MAX_GROUPS = 500; // a link by hand may have any number
@@ -69,6 +71,7 @@ const PARTS = {
   log: [Number, (text) => text === "1"],
   map: [String, (text) => (COLORMAP_NAMES.includes(text) ? text : null)],
   labels: [Number, (text) => text !== "0"],
+  labelColumn: [String, String],
   vectors: [String, String],
   edges: [Number, (text) => text === "1"],
   size: [String, (text) => parseBetween(text, 0.5, 15)],
