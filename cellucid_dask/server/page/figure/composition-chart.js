@@ -2,7 +2,7 @@
 
 import { formatCount, measureText } from "../dom.js";
 import { layoutLegend, TEXT_SIZE } from "./legend-layout.js";
-import { drawLegend, fontOf, measureLegendText } from "./legend.js";
+import { fontOf, measureLegendText } from "./legend.js";
 import { SvgContext } from "./svg-context.js";
 import { fitText } from "./text.js";
 
@@ -25,9 +25,7 @@ const GAP = 8; // between a bar and the texts beside it
 const MAX_NAME_SHARE = 0.35; // of the width
 const MAX_PARTS = 30_000; // so many shapes a page still scrolls well
 const MAX_BARS = 300;
-const EXPORT_WIDTH = 560;
-const LEGEND_ROOM = { width: 420, minHeight: 320 };
-const MARGIN = 16;
+const MAX_LEGEND_WIDTH = 420;
 const FONT = fontOf(TEXT_SIZE);
 const BOLD_FONT = `600 ${FONT}`;
 const ZERO_WIDTH = 10; // of the start of the axis, from the names on
@@ -165,32 +163,8 @@ function chooseTicks(most, length) {
  */
 export function layoutSplits({ splits, splitKey }, height) {
   const rows = splits.map(({ name, color, total }) => ({ name, color, count: formatCount(total) }));
-  const layout = layoutLegend(rows, { width: LEGEND_ROOM.width, height }, measureLegendText);
+  const layout = layoutLegend(rows, { width: MAX_LEGEND_WIDTH, height }, measureLegendText);
   /** @type {import("./legend.js").Legend} */
   const legend = { title: splitKey, bar: null, rows };
   return { legend, layout };
-}
-
-/**
- * Draws a picture of the bars with their legend on a context that `createContext` makes for its size.
- *
- * @template {Painter} Context
- * @param {(width: number, height: number) => Context} createContext
- * @param {Chart} chart
- * @param {ChartColors & {ground: string}} colors
- * @returns {{context: Context, width: number, height: number}}
- */
-export function drawPicture(createContext, chart, colors) {
-  const barsHeight = heightOfBars(chart.bars.length);
-  const { legend, layout } = layoutSplits(chart, Math.max(barsHeight, LEGEND_ROOM.minHeight));
-  const width = 3 * MARGIN + EXPORT_WIDTH + layout.width;
-  const height = 2 * MARGIN + Math.max(barsHeight, layout.height);
-  const context = createContext(width, height);
-  context.fillStyle = colors.ground;
-  context.fillRect(0, 0, width, height);
-  context.translate(MARGIN, MARGIN);
-  drawBars(context, { ...chart, width: EXPORT_WIDTH }, colors);
-  context.translate(EXPORT_WIDTH + MARGIN, 0);
-  drawLegend(context, legend, layout, colors);
-  return { context, width, height };
 }

@@ -21,65 +21,111 @@ const collator = new Intl.Collator("en", { numeric: true });
  * @returns {Composition}
  */
 export function countComposition(barColumn, splitColumn, mask) {
-  const { splits, indexOfCode: splitOfCode } = chooseSplits(splitColumn, mask);
-  const barOfCode = indexCategories(barColumn);
-  const nSplits = splits.length;
-  const counts = new Uint32Array(barColumn.categories.length * nSplits);
-  const [barCodes, splitCodes] = [barColumn.codes, splitColumn.codes];
-  for (let i = 0; i < barCodes.length; i++) {
-    if (mask && !mask[i]) continue;
-    counts[barOfCode[barCodes[i]] * nSplits + splitOfCode[splitCodes[i]]]++;
-  }
+  const { own: ownSplits, nOthers } = chooseSplits(splitColumn, mask);
+  const hasOthers = ownSplits.length < splitColumn.categories.length;
+  const nSplits = ownSplits.length + Number(hasOthers);
+  const barOfCode = indexCodes(barColumn, [...barColumn.categories.keys()]);
+  const table = countPairs(
+    [barColumn.codes, barOfCode.map((bar) => bar * nSplits)],
+    [splitColumn.codes, indexCodes(splitColumn, ownSplits)],
+    mask, barColumn.categories.length * nSplits);
+  const totals = new Uint32Array(nSplits);
   const bars = barColumn.categories.map(({ name }, bar) => {
-    const ofBar = counts.subarray(bar * nSplits, (bar + 1) * nSplits);
-    return { name, total: ofBar.reduce((sum, n) => sum + n, 0), counts: ofBar };
+    const counts = table.subarray(bar * nSplits, (bar + 1) * nSplits);
+    let total = 0;
+    counts.forEach((n, split) => {
+      total += n;
+      totals[split] += n;
+    });
+    return { name, total, counts };
   }).filter(({ total }) => total);
-  return { bars, splits, nCells: splits.reduce((sum, { total }) => sum + total, 0) };
+  /** @type {Split[]} */
+  const splits = ownSplits.map((category, split) =>
+    ({ ...nameAndCode(splitColumn, category), total: totals[split] }));
+  if (hasOthers) splits.push({ name: `${nOthers} others`, code: null, total: totals[nSplits - 1] });
+  return withoutEmptySplits({ bars, splits, nCells: totals.reduce((sum, n) => sum + n, 0) });
 }
 
 /**
- * Index of the category of every code; codes without a category are missing, the last one.
+ * A table of counts; where a pair is in it, is the sum of what its two codes are mapped to.
+ *
+ * @param {[import("../data/columns.js").Codes, Uint32Array]} rows codes of cells, and their places
+ * @param {[import("../data/columns.js").Codes, Uint32Array]} columns
+ * @param {Uint8Array | null} mask
+ * @param {number} size
+ */
+function countPairs([rowCodes, rowOfCode], [columnCodes, columnOfCode], mask, size) {
+  const table = new Uint32Array(size);
+  const n = rowCodes.length;
+  if (!mask) {
+    for (let i = 0; i < n; i++) table[rowOfCode[rowCodes[i]] + columnOfCode[columnCodes[i]]]++;
+    return table;
+  }
+  for (let i = 0; i < n; i++) {
+    table[rowOfCode[rowCodes[i]] + columnOfCode[columnCodes[i]]] += mask[i];
+  }
+  return table;
+}
+
+/**
+ * Place in `indices` of the category of every code; that after the last one for other categories.
+ * Codes without a category are missing, the last category.
  *
  * @param {CategoricalColumn} column
+ * @param {number[]} indices of categories
  */
-function indexCategories({ categories, missingCode }) {
-  const indices = new Uint32Array(missingCode + 1).fill(categories.length - 1);
-  categories.forEach(({ code }, index) => {
-    indices[code] = index;
+function indexCodes({ categories, missingCode }, indices) {
+  const places = new Uint32Array(categories.length).fill(indices.length);
+  indices.forEach((category, place) => {
+    places[category] = place;
   });
-  return indices;
+  const ofCode = new Uint32Array(missingCode + 1).fill(places.at(-1));
+  categories.forEach(({ code }, category) => {
+    ofCode[code] = places[category];
+  });
+  return ofCode;
 }
 
 /**
- * The categories that have cells; of too many, the largest, and one for all others.
+ * Indices of the categories that have parts of their own: all, or of too many the largest. And how
+ * many others have cells.
  *
  * @param {CategoricalColumn} column
  * @param {Uint8Array | null} mask
  */
 function chooseSplits(column, mask) {
-  const { categories, codes } = column;
-  const indexOfCode = indexCategories(column);
-  const totals = new Uint32Array(categories.length);
-  for (let i = 0; i < codes.length; i++) if (!mask || mask[i]) totals[indexOfCode[codes[i]]]++;
-  let present = [...categories.keys()].filter((index) => totals[index]);
-  /** @type {Split[]} */
-  const others = [];
-  if (present.length > MAX_SPLITS) {
-    const bySize = [...present].sort((a, b) => totals[b] - totals[a]);
-    const left = bySize.slice(MAX_SPLITS - 1);
-    const total = left.reduce((sum, index) => sum + totals[index], 0);
-    others.push({ name: `${left.length} others`, code: null, total });
-    present = bySize.slice(0, MAX_SPLITS - 1).sort((a, b) => a - b);
-  }
-  const indexOfCategory = new Uint32Array(categories.length).fill(present.length); // of the others
-  present.forEach((category, index) => {
-    indexOfCategory[category] = index;
-  });
-  const splits = present.map((index) =>
-    ({ name: categories[index].name, code: categories[index].code, total: totals[index] }));
+  const all = [...column.categories.keys()];
+  if (all.length <= MAX_SPLITS) return { own: all, nOthers: 0 };
+  const { codes } = column;
+  const places = indexCodes(column, all);
+  const totals = new Uint32Array(all.length);
+  for (let i = 0; i < codes.length; i++) totals[places[codes[i]]] += mask ? mask[i] : 1;
+  const present = all.filter((category) => totals[category]);
+  const largest = present.sort((a, b) => totals[b] - totals[a]).slice(0, MAX_SPLITS - 1);
+  return { own: largest.sort((a, b) => a - b), nOthers: present.length - largest.length };
+}
+
+/**
+ * @param {CategoricalColumn} column
+ * @param {number} category index
+ */
+function nameAndCode({ categories }, category) {
+  const { name, code } = categories[category];
+  return { name, code };
+}
+
+/**
+ * @param {Composition} composition
+ * @returns {Composition}
+ */
+function withoutEmptySplits({ bars, splits, nCells }) {
+  const shown = [...splits.keys()].filter((split) => splits[split].total);
+  if (shown.length === splits.length) return { bars, splits, nCells };
   return {
-    splits: [...splits, ...others],
-    indexOfCode: indexOfCode.map((category) => indexOfCategory[category]),
+    bars: bars.map(({ counts, ...bar }) =>
+      ({ ...bar, counts: Uint32Array.from(shown, (split) => counts[split]) })),
+    splits: shown.map((split) => splits[split]),
+    nCells,
   };
 }
 

@@ -7,14 +7,12 @@ import { categoryCssColor } from "../color/palette.js";
 import { cssColor } from "../color/rgb.js";
 import { areSourcesLoaded, createSources } from "../data/sources.js";
 import { $, formatCount, saveFile } from "../dom.js";
-import {
-  countDrawn, drawBars, drawPicture, heightOfBars, layoutSplits,
-} from "../figure/composition-chart.js";
+import { countDrawn, drawBars, heightOfBars, layoutSplits } from "../figure/composition-chart.js";
+import { createChartPng, createChartSvg } from "../figure/composition-files.js";
 import { countComposition, formatComposition, sortBars } from "../figure/composition.js";
-import { createCanvas, createPng } from "../figure/figure.js";
 import { drawLegend } from "../figure/legend.js";
 import { SvgContext } from "../figure/svg-context.js";
-import { createSvgElement, formatSvgFile } from "../figure/svg-nodes.js";
+import { createSvgElement } from "../figure/svg-nodes.js";
 import { loaded, subscribe, view } from "../state.js";
 
 /** @typedef {import("../data/columns.js").CategoricalColumn} CategoricalColumn */
@@ -23,11 +21,10 @@ import { loaded, subscribe, view } from "../state.js";
 const SCREEN_COLORS = { text: "var(--text)", muted: "var(--muted)", line: "var(--border)" };
 const SELECT_IDS = ["bars", "split", "cells", "show", "order"];
 const MAX_GOOD_BARS = 60; // of the column that the bars are of at first
-const CSS_DPI = 96; // pixels per inch of an SVG
-const [PNG_DPI, MAX_SIDE] = [300, 16_384];
 
 export class CompositionPanel {
   #lastRequest = 0;
+  #frameRequest = 0;
   /** @type {import("../data/dataset.js").Dataset | null} whose columns the lists have */
   #dataset = null;
   /** @type {{columns: CategoricalColumn[], composition: Composition} | null} as it is shown */
@@ -46,11 +43,11 @@ export class CompositionPanel {
       $(`composition-${id}`).addEventListener("change", () => this.#update());
     }
     $("composition-csv").addEventListener("click", () => this.#saveTable());
-    $("composition-svg").addEventListener("click", () => this.#saveSvg());
-    $("composition-png").addEventListener("click", () => this.#savePng());
-    subscribe("dataset", () => this.#update());
-    subscribe("cells", () => this.#update());
-    subscribe("view", (parts) => parts.includes("colors") && this.#update());
+    $("composition-svg").addEventListener("click", () => this.#savePicture("svg"));
+    $("composition-png").addEventListener("click", () => this.#savePicture("png"));
+    subscribe("dataset", () => this.#updateSoon());
+    subscribe("cells", () => this.#updateSoon());
+    subscribe("view", (parts) => parts.includes("colors") && this.#updateSoon());
     new ResizeObserver(() => this.#draw()).observe($("composition-chart"));
   }
 
@@ -70,6 +67,15 @@ export class CompositionPanel {
   /** Whether it is open, and what it needs is loaded; "cells" comes again when that is so. */
   get #isReady() {
     return !$("composition").hidden && loaded.hasFields && areSourcesLoaded();
+  }
+
+  /** Once for all changes before the next frame, which shows the cells first. */
+  #updateSoon() {
+    if ($("composition").hidden) return;
+    this.#frameRequest ||= requestAnimationFrame(() => setTimeout(() => {
+      this.#frameRequest = 0;
+      this.#update();
+    }));
   }
 
   /** Counts and draws again, for what is chosen and visible now. */
@@ -207,38 +213,16 @@ export class CompositionPanel {
     saveFile(new Blob([text], { type: "text/csv" }), this.#fileName("csv"));
   }
 
-  /**
-   * A picture in the light theme, whatever the page has.
-   *
-   * @template {import("../figure/svg-context.js").Painter} Context
-   * @param {(width: number, height: number) => Context} createContext
-   */
-  #createPicture(createContext) {
-    const colors = readThemeColors("light");
+  /** @param {"svg" | "png"} format */
+  async #savePicture(format) {
+    if (!this.#shown) return;
+    const name = this.#fileName(format);
+    const colors = readThemeColors("light"); // whatever theme the page has
     const [text, muted, missing, line, ground] =
-      ["text", "muted", "missing", "context", "canvas"].map((name) => cssColor(colors[name]));
+      ["text", "muted", "missing", "context", "canvas"].map((key) => cssColor(colors[key]));
+    const createPicture = format === "svg" ? createChartSvg : createChartPng;
     const chart = this.#createChart(missing, muted);
-    return drawPicture(createContext, chart, { text, muted, line, ground });
-  }
-
-  #saveSvg() {
-    if (!this.#shown) return;
-    const { context, width, height } = this.#createPicture(() => new SvgContext());
-    const file = formatSvgFile(context.createPicture(width, height));
-    saveFile(new Blob([file], { type: "image/svg+xml" }), this.#fileName("svg"));
-  }
-
-  async #savePng() {
-    if (!this.#shown) return;
-    const name = this.#fileName("png");
-    let scale = PNG_DPI / CSS_DPI;
-    const { context } = this.#createPicture((width, height) => {
-      scale = Math.min(scale, MAX_SIDE / Math.max(width, height));
-      const [, canvasContext] = createCanvas([width, height].map((side) => Math.round(side * scale)));
-      canvasContext.scale(scale, scale);
-      return canvasContext;
-    });
-    saveFile(await createPng(context.canvas, CSS_DPI * scale), name);
+    saveFile(await createPicture(chart, { text, muted, line, ground }), name);
   }
 }
 
