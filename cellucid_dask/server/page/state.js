@@ -21,7 +21,7 @@ const NOTHING_LOADED = {
   embedding: "",
   /** @type {string | null} */
   columnId: null,
-  /** The groups that the column shows, if it is that of the groups. */
+  /** @type {Group[] | null} The groups that the column shows, if it is that of the groups. */
   groupsInColumn: null,
   /** @type {any} The column that colors the cells. */
   column: null,
