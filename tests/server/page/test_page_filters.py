@@ -150,7 +150,7 @@ def test_selection_becomes_a_filter(page: Page, served: Any) -> None:
     colors, places = swatches(page), page.cell_pixels()
     page.click("#lasso")
     x = np.median(places[:, 0])
-    page.drag((20, 20), (x, 20), (x, 480), (20, 480))
+    page.drag((5, 20), (x, 20), (x, 480), (5, 480))
     left = int(page.find("#selection-size").text.split()[0])
     page.click("#keep-selection")
     assert page.state()["drawn"] == left

@@ -121,18 +121,17 @@ export function averageInside(boxes, { slotOfCell }, { points, width, dimension:
   const centers = new Float64Array(boxes.flatMap(({ center }) => center));
   const reaches = new Float64Array(boxes.map(({ reach }) => reach));
   const sums = new Float64Array(centers.length);
-  const counts = new Uint32Array(boxes.length);
+  const counts = new Float64Array(boxes.length);
   for (let i = 0; i < slotOfCell.length; i++) {
     const slot = slotOfCell[i];
     if (slot < 0) continue;
-    let isInside = true;
+    let weight = 1; // not a branch, which the processor could not foresee: a third of the time
     for (let axis = 0; axis < d; axis++) {
-      const distance = points[width * i + axis] - centers[d * slot + axis];
-      if (distance > reaches[slot] || -distance > reaches[slot]) isInside = false;
+      const distance = Math.abs(points[width * i + axis] - centers[d * slot + axis]);
+      weight &= Number(distance <= reaches[slot]);
     }
-    if (!isInside) continue;
-    counts[slot]++;
-    for (let axis = 0; axis < d; axis++) sums[d * slot + axis] += points[width * i + axis];
+    counts[slot] += weight;
+    for (let axis = 0; axis < d; axis++) sums[d * slot + axis] += weight * points[width * i + axis];
   }
   return boxes.map(({ center }, slot) => center.map((x, axis) =>
     (counts[slot] ? sums[d * slot + axis] / counts[slot] : x)));
