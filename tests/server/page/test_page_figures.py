@@ -20,6 +20,7 @@ from PIL import Image
 
 pytest.importorskip("selenium", reason="selenium, which drives the browser, is not installed")
 
+from axe import assert_accessible
 from paging import (
     BARE,
     Page,
@@ -162,7 +163,7 @@ def test_svg_has_the_cells_as_an_image_and_all_else_as_shapes_and_text(
 
 
 def test_figure_counts_what_is_visible_and_any_name_is_valid_xml(
-    page: Page, serve: Any, save: Save
+    page: Page, serve: Any, save: Save, packages: Path
 ) -> None:
     odd = ['<a & "b">', "bell \x07\x00", "line\nbreak", "😀 & ü", "]]>", "rare"]
     rng = np.random.default_rng(0)
@@ -196,6 +197,7 @@ def test_figure_counts_what_is_visible_and_any_name_is_valid_xml(
         "const field = document.getElementById('figure-height'); field.value = 30;"
         "field.dispatchEvent(new Event('input', { bubbles: true }))"
     )
+    assert_accessible(page, packages, "figure dialog")
     note = page.find("#figure-note").text
     n = int(re.findall(r"room for (\d+) of 300 rows", note)[0])
     page.press_keys("#figure-height", ESCAPE)
