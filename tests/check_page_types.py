@@ -32,7 +32,6 @@ UNTYPED = {
     "panels/controls.js",
     "panels/selection-panel.js",
     "panels/value-legend.js",
-    "plot/tooltip.js",
     "viewer.js",
 }
 ERROR = re.compile(r"(?P<path>\S+)\((?P<line>\d+),\d+\): error (?P<code>TS\d+): (?P<text>.*)")

@@ -16,6 +16,7 @@ import { layoutFigure, suggestHeight } from "./figure/figure-layout.js";
 import { createFigure } from "./figure/figure.js";
 import { measureLegendText } from "./figure/legend.js";
 import { createViewLegend } from "./figure/view-legend.js";
+import { CellDescription } from "./panels/cell-description.js";
 import { showCategoryLegend } from "./panels/category-legend.js";
 import { showValueLegend } from "./panels/value-legend.js";
 import { Fitting } from "./plot/fitting.js";
@@ -47,12 +48,8 @@ export class Display {
     this.lasso = new Lasso(this.scatter, {
       onChange: () => this.scatter.draw(), onComplete: actions.addLasso,
     });
-    addTooltip(this.scatter, {
-      describeCell: (i) => [
-        loaded.column && `${loaded.column.key}: ${loaded.column.formatValue(i)}`,
-        isVisible(i) ? "" : "filtered out",
-      ].filter(Boolean).join(" · "),
-    });
+    const description = new CellDescription(() => updateTooltip());
+    const updateTooltip = addTooltip(this.scatter, (i) => description.describe(i));
     published.at = (i) => this.#pixelOfCell(i);
     published.rests = () => this.scatter.isIdle;
   }

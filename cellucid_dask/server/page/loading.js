@@ -262,9 +262,11 @@ function dropUnusableFilters() {
   const filters = view.filters.filter(isUsable);
   const dropped = view.filters.filter((filter) => !filters.includes(filter));
   view.filters = filters;
-  view.pins = view.pins.filter((columnId) => kindOfColumn(columnId));
+  const unknown = view.pins.filter((columnId) => !kindOfColumn(columnId));
+  if (unknown.length) view.pins = view.pins.filter((columnId) => !unknown.includes(columnId));
   const nouns = dropped.map((filter) => columnOfFilter(filter) ?? NOUNS[filter.kind]);
   if (nouns.length) problems.push(`This dataset cannot filter by ${nouns.join(", ")}.`);
+  if (unknown.length) problems.push(`This dataset has no ${unknown.join(", ")} to pin.`);
   if (names.length) problems.push(`This dataset cannot show the groups ${names.join(", ")}.`);
 }
 

@@ -14,6 +14,7 @@ import { Controls } from "./panels/controls.js";
 import { FigureDialog } from "./panels/figure-dialog.js";
 import { FiltersPanel } from "./panels/filters-panel.js";
 import { GroupsPanel } from "./panels/groups-panel.js";
+import { addPins } from "./panels/pins.js";
 import { SelectionPanel } from "./panels/selection-panel.js";
 import { addSessionFiles } from "./panels/session-files.js";
 import { isVisible, loaded, notify, published, subscribe, view } from "./state.js";
@@ -181,6 +182,7 @@ new FigureDialog({
 });
 new FiltersPanel();
 new GroupsPanel();
+addPins();
 addSessionFiles();
 subscribe("dataset", () => selectionPanel.showFields([...loaded.dataset.categorical.keys()]));
 subscribe("view", onViewChange);

@@ -144,6 +144,7 @@ def test_every_control_has_a_name_and_a_tab_stop(page: Page, served: Any) -> Non
             "cells-button",
             "help",
             "color-search",
+            "pin",
             "dimensions",
             "dimensions",
             "dimensions",
@@ -162,7 +163,8 @@ def test_every_control_has_a_name_and_a_tab_stop(page: Page, served: Any) -> Non
             expected += ["Make a group of the selected cells"]
         else:
             expected += ["Make a group of the visible cells"]
-        expected += ["composition-button"]
+        expected += ["Save filters, groups and the view as a file"]
+        expected += ["Open a session; you can also drop its file on the page", "composition-button"]
         assert [re.sub("^handle.*", "handle", stop) for stop in stops] == expected
 
 

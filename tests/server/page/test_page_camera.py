@@ -126,29 +126,30 @@ def test_tooltip_describes_the_cell_under_the_pointer(page: Page, served: Any) -
         page.move_pointer((0, 0))
         page.wait_until("document.getElementById('tooltip').hidden")
         page.move_pointer(places[cell])
-        page.wait_until("!document.getElementById('tooltip').hidden")
+        shown = "(({ hidden, innerText }) => !hidden && innerText.includes(' · cell'))"
+        page.wait_until(f"{shown}(document.getElementById('tooltip'))")
         return page.find("#tooltip").text
 
     places = page.cell_pixels()
     for cell in (0, 77, 399):
-        assert tooltip_at(places, cell) == f"cell {cell} · {GROUP}: {known[cell]}"
+        assert tooltip_at(places, cell) == f"cell {cell} · cell{cell}\n{GROUP}: {known[cell]}"
     box, stage = page.find("#tooltip").rect, page.find("#stage").rect
     assert box["x"] + box["width"] <= stage["x"] + stage["width"]
     assert box["y"] + box["height"] <= stage["y"] + stage["height"]
 
     page.entry("b").click()
     hidden = int(np.flatnonzero(known == "b")[5])
-    assert tooltip_at(places, hidden).endswith(": b · filtered out")
+    assert tooltip_at(places, hidden).endswith(": b\nfiltered out")
     page.entry("b").click()
 
     page.color_by("score")
-    cell, name = tooltip_at(places, 77).split(" · ")
-    assert cell == "cell 77"
+    cell, name = tooltip_at(places, 77).split("\n")
+    assert cell == "cell 77 · cell77"
     assert float(name.removeprefix("score: ")) == pytest.approx(values[77], abs=0.02)
-    assert tooltip_at(places, CELLS - 1) == f"cell {CELLS - 1} · score: no value"
+    assert tooltip_at(places, CELLS - 1).endswith("\nscore: no value")
     page.show_dimension(3)
     places = page.cell_pixels()
     cell = int(np.flatnonzero(far_from_others(places, 16))[0])
-    assert tooltip_at(places, cell).startswith(f"cell {cell} · score: ")
+    assert tooltip_at(places, cell).startswith(f"cell {cell} · cell{cell}\nscore: ")
     page.color_by("None")
-    assert tooltip_at(places, cell) == f"cell {cell}"
+    assert tooltip_at(places, cell) == f"cell {cell} · cell{cell}"

@@ -214,7 +214,7 @@ def test_high_values_are_drawn_over_low_and_missing_ones(
         assert (found == MAPS["viridis"][2]).all(), "the end of the color bar"
         page.move_pointer(page.cell_pixels()[30])
         page.wait_until("!document.getElementById('tooltip').hidden")
-        assert page.find("#tooltip").text.endswith(" · value: 9"), "the cell on top"
+        assert page.find("#tooltip").text.endswith("\nvalue: 9"), "the cell on top"
         page.set_slider("#opacity", 0.5)
         found = pixels_at(page.picture(), page.cell_pixels()).astype(int)
         assert (found[:, 2] < 140).all(), "what is missing is beneath"

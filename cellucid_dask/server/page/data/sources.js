@@ -83,7 +83,7 @@ export async function loadColumn(reader, columnId) {
   if (known) return known;
   const { dataset } = loaded;
   const column = await dataset.readColumn(reader, columnId);
-  const isNeeded = (id) => id === view.color || collectNeeds().columns.has(id);
+  const isNeeded = (id) => id === view.color || view.pins.includes(id) || collectNeeds().columns.has(id);
   if (loaded.dataset === dataset) columns.set(columnId, column, isNeeded);
   return column;
 }

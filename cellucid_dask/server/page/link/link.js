@@ -44,6 +44,7 @@ export const DEFAULT_VIEW = Object.freeze({
   labels: true, labelColumn: "", vectors: "", edges: false, size: null, opacity: 1, theme: "", at: null, lasso: [],
   filters: [], context: "grey", groups: [], pins: [], colors: Object.freeze({}),
 });
+export const MAX_PINS = 12; // each of them is loaded
 const MAX_GROUPS = 500; // a link by hand may have any number
 const MAX_FILTERS = 200;
 
@@ -137,6 +138,7 @@ export function parseView(text) {
   if (parameters.has("hide") || parameters.has("outliers")) view.context = "hide";
   view.groups = view.groups.slice(0, MAX_GROUPS)
     .filter(({ id }, i, groups) => groups.findIndex((group) => group.id === id) === i);
+  view.pins = [...new Set(view.pins)].slice(0, MAX_PINS);
   view.colors = parseEditedColors(parameters.getAll("colors"));
   return view;
 }

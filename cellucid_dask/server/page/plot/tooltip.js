@@ -1,39 +1,47 @@
-// The tooltip that says which cell is under the pointer, and its value.
+// The tooltip that says which cell is under the pointer, and its values.
 
-import { $, formatCount } from "../dom.js";
+import { $, createElement } from "../dom.js";
 import { cellAt, EYE_DISTANCE } from "./projection.js";
 
 const REST_MS = 30; // how long the pointer must rest before the page searches the cells
 const REACH = 4; // CSS pixels from the pointer to a cell that it does not touch
 
 /**
- * Shows the tooltip for the cells of a scatter plot.
+ * Shows the tooltip for the cells of a scatter plot. Returns a function that shows the lines of the
+ * same cell again, for when more is known about it.
  *
- * describeCell(i): text of a cell.
+ * @param {import("./scatter.js").Scatter} scatter
+ * @param {(i: number) => string[]} describeCell lines of text
+ * @returns {() => void}
  */
-export function addTooltip(scatter, { describeCell }) {
+export function addTooltip(scatter, describeCell) {
   const { canvas, camera } = scatter;
+  const box = $("tooltip");
   let timer = 0;
+  let [cell, x, y] = [-1, 0, 0]; // what the tooltip is of, and where the pointer is
   const hide = () => {
     clearTimeout(timer);
-    $("tooltip").hidden = true;
+    cell = -1;
+    box.hidden = true;
   };
-  const show = ({ offsetX: x, offsetY: y }) => {
-    const pixel = 2 / (camera.canvasSize[0] * camera.scale[0]); // in plane units
-    const perspective = (depth) =>
-      camera.eyeDistance ? EYE_DISTANCE / (EYE_DISTANCE - depth) : 1;
-    const radius = (depth) => scatter.radius * pixel * perspective(depth);
-    const cell = cellAt(scatter.points, scatter.width, camera, camera.toPlane(x, y),
-      { radius, reach: radius(0) + REACH * pixel, heightOf: scatter.createHeightOf() });
+  const update = () => {
     if (cell < 0) return;
-    const box = $("tooltip");
-    const parts = [`cell ${formatCount(cell)}`, describeCell(cell)];
-    box.textContent = parts.filter(Boolean).join(" · ");
+    box.replaceChildren(...describeCell(cell).map((line) => createElement("span", "", line)));
     box.hidden = false;
     const [width, height] = camera.canvasSize;
     box.style.left = `${Math.max(4, Math.min(x + 14, width - box.offsetWidth - 4))}px`;
     const isTooLow = y + 18 + box.offsetHeight > height;
-    box.style.top = `${isTooLow ? y - box.offsetHeight - 10 : y + 18}px`;
+    box.style.top = `${isTooLow ? Math.max(4, y - box.offsetHeight - 10) : y + 18}px`;
+  };
+  const show = (/** @type {PointerEvent} */ event) => {
+    [x, y] = [event.offsetX, event.offsetY];
+    const pixel = 2 / (camera.canvasSize[0] * camera.scale[0]); // in plane units
+    const perspective = (/** @type {number} */ depth) =>
+      camera.eyeDistance ? EYE_DISTANCE / (EYE_DISTANCE - depth) : 1;
+    const radius = (/** @type {number} */ depth) => scatter.radius * pixel * perspective(depth);
+    cell = cellAt(scatter.points, scatter.width, camera, camera.toPlane(x, y),
+      { radius, reach: radius(0) + REACH * pixel, heightOf: scatter.createHeightOf() });
+    update();
   };
   canvas.addEventListener("pointermove", (event) => {
     hide();
@@ -43,4 +51,5 @@ export function addTooltip(scatter, { describeCell }) {
     if (event.pointerType !== "mouse") timer = setTimeout(show, REST_MS, event); // a tap
   });
   for (const type of ["pointerleave", "pointerdown", "wheel"]) canvas.addEventListener(type, hide);
+  return update;
 }
