@@ -1,0 +1,155 @@
+"""Ids of cells and pinned columns: in the tooltip, and in downloads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from anndata import AnnData
+
+from cellucid_dask import AnnDataServer, export
+
+pytest.importorskip("selenium", reason="selenium, which drives the browser, is not installed")
+
+from paging import BARE, Page, needs_browser
+
+pytestmark = needs_browser
+ACROSS, DOWN = 80, 32
+CELLS = ACROSS * DOWN  # two blocks of ids
+ODD = ['a,"b"', "=1+1", "two\nlines", "ünï 数😀", " x ", "cr\rlf\r\n"]
+TOOLTIP = "document.getElementById('tooltip')"
+ID_REQUESTS = """
+  return performance.getEntriesByType('resource').map(({ name }) => new URL(name).pathname)
+    .filter((name) => name.includes('_index'))
+"""
+
+
+def grid() -> AnnData:
+    """Cells on a grid, with ids and categories that a CSV file must quote."""
+    rng = np.random.default_rng(0)
+    kinds = pd.Categorical.from_codes(rng.integers(-1, len(ODD), CELLS), ODD)
+    score = rng.normal(size=CELLS).astype("f4")
+    score[::7] = np.nan
+    ids = [f"{ODD[i % len(ODD)]}{i}" for i in range(CELLS)]
+    obs = {"kind, of cell": kinds, "score": score, "n": np.arange(CELLS, dtype="f4") + 1e6}
+    places = np.column_stack([np.arange(CELLS) % ACROSS, np.arange(CELLS) // ACROSS])
+    return AnnData(
+        rng.integers(0, 4, (CELLS, 3)).astype("f4"),
+        obs=pd.DataFrame(obs, index=ids),
+        var=pd.DataFrame(index=["=A", "score", "C"]),
+        obsm={"X_umap_2d": places.astype("f4")},
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Exports of the grid: compressed, plain, and without ids."""
+    root = tmp_path_factory.mktemp("grids")
+    for name, options in (
+        ("packed", {"var_quantization": 8, "obs_quantization": 16}),
+        ("plain", {"compression": 0, "var_quantization": None, "obs_quantization": None}),
+        ("without", {"cell_ids": False}),
+    ):
+        export(grid(), root / name, quiet=True, dataset_id=name, **options)
+    return root
+
+
+def hover(page: Page, cell: int) -> None:
+    page.move_pointer((2, 2))
+    page.wait_until(f"{TOOLTIP}.hidden")
+    page.move_pointer(page.js("return cellucid.at(arguments[0])", cell))
+    page.wait_until(f"!{TOOLTIP}.hidden")
+
+
+def lines(page: Page) -> list[str]:
+    return page.texts("#tooltip span")
+
+
+def plain(text: str) -> str:
+    """The text with spaces as a browser shows them."""
+    return " ".join(text.split())
+
+
+def test_tooltip_has_the_id_and_pinned_values(page: Page, serve: Any, folder: Path) -> None:
+    adata, exports, live = grid(), serve(folder), serve(grid(), AnnDataServer)
+    for server, link in (
+        (exports, "dataset=packed"),
+        (exports, "dataset=plain"),
+        (live, ""),
+    ):
+        page.open(server, f"{BARE}&{link}")
+        assert page.js(ID_REQUESTS) == [], "no ids before they are asked for"
+        for cell, n_requests in ((85, 1), (4, 1), (CELLS - 6, 2)):
+            hover(page, cell)
+            page.wait_until(f"{TOOLTIP}.innerText.includes(' · ')")
+            first, second = lines(page)
+            assert first == plain(f"cell {cell:,} · {adata.obs_names[cell]}")
+            kind = adata.obs["kind, of cell"].iloc[cell]
+            assert second == plain(f"kind, of cell: {'missing' if pd.isna(kind) else kind}")
+            assert len(page.js(ID_REQUESTS)) == n_requests, "one block for each"
+    page.open(exports, f"{BARE}&dataset=without")
+    hover(page, 85)
+    page.state()
+    assert lines(page)[0] == "cell 85"
+
+
+HOLD_FIRST = """
+  const send = window.fetch;
+  window.fetch = async (...request) => {
+    const response = await send(...request);
+    if (!window.letGo) await new Promise((resolve) => { window.letGo = resolve; });
+    return response;
+  };
+"""
+
+
+def test_a_late_id_is_never_that_of_another_cell(page: Page, serve: Any, folder: Path) -> None:
+    page.open(serve(folder), f"{BARE}&dataset=plain")
+    page.js(HOLD_FIRST)
+    hover(page, 85)
+    assert lines(page)[0] == "cell 85"
+    page.wait_until("Boolean(window.letGo)")
+    last = CELLS - 6
+    hover(page, last)
+    page.wait_until(f"{TOOLTIP}.innerText.includes(' · ')")
+    page.js("window.letGo()")
+    page.driver.execute_async_script("setTimeout(arguments[0], 50)")
+    assert lines(page)[0] == plain(f"cell {last:,} · {grid().obs_names[last]}")
+
+
+def test_pins_are_shown_kept_in_the_link_and_dropped(page: Page, serve: Any, folder: Path) -> None:
+    adata, server = grid(), serve(folder / "plain")
+    page.open(server, f"{BARE}&color=obs:score")
+    assert page.find("#pin").get_attribute("aria-pressed") == "false"
+    page.click("#pin")
+    assert page.find("#pin").get_attribute("aria-pressed") == "true"
+    page.color_by("=A")
+    page.click("#pin")
+    assert page.find("#pin").get_attribute("aria-pressed") == "true"
+    page.color_by("kind")
+
+    def values(cell: int) -> list[str]:
+        hover(page, cell)
+        page.wait_until(f"!{TOOLTIP}.innerText.includes('…')")
+        return lines(page)[2:]
+
+    expected = [f"score: {float(f'{adata.obs.score.iloc[85]:.6g}')}", f"=A: {adata.X[85, 0]:g}"]
+    assert values(85) == expected
+    assert values(84)[0] == "score: no value"
+    link = page.hash()
+    assert link.count("pin=") == 2
+    page.js("location.hash = ''")
+    page.open(server, link + "&pin=gene:Nope")
+    assert "gene:Nope to pin" in page.find("#notice").text
+    assert values(85) == expected
+    page.open_display()
+    assert page.texts("#pins .text") == ["score", "=A"]
+    page.click("#pins li:first-child button")
+    assert page.texts("#pins .text") == ["=A"]
+    page.click("#display-button")
+    assert values(85) == expected[1:]
+    page.click("#undo")
+    assert values(85) == expected
