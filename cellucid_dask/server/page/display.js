@@ -42,7 +42,8 @@ export class Display {
 
   constructor(actions) {
     this.actions = actions;
-    this.overlay = $("overlay").getContext("2d");
+    // In main memory: without a graphics card, labels would take as long as the cells in a drag.
+    this.overlay = $("overlay").getContext("2d", { willReadFrequently: true });
     this.scatter = new Scatter($("cells"), () => this.#onPictureStart());
     this.fitting = new Fitting(this.scatter, $("stray-cells"));
     this.lasso = new Lasso(this.scatter, {
