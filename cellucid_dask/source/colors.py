@@ -62,9 +62,14 @@ def _read_stored(colors: StoredColors, key: str, n: int) -> list[Any] | None:
         return decode_text(array[:n], place).tolist()
 
     store, base = locate_store(colors.path), colors.bases.get(key, "")
+    place = f"{base}/uns".lstrip("/")
     with store.open() as root:
-        name = f"{base}/uns/{key}{COLORS_ENDING}".lstrip("/")
-        found: list[Any] | CellucidDaskError | None = describe_member(store, "", root, name, read)
+        uns = describe_member(store, "", root, place, lambda *opened: opened[-1])
+        if uns is None or is_array(uns) or isinstance(uns, CellucidDaskError):
+            return None
+        found: list[Any] | CellucidDaskError | None = describe_member(
+            store, place, uns, key + COLORS_ENDING, read
+        )
     if isinstance(found, CellucidDaskError):
         raise found
     return found

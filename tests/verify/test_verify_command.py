@@ -25,7 +25,7 @@ def test_intact_exports(capfd: Any, native: Path, kind: str) -> None:
     done = here(capfd, "verify", native / kind, "--quiet")
     assert (done.code, done.err) == (0, "")
     size = sum((native / kind / name).stat().st_size for name in files_of(native / kind))
-    assert done.out == f"{native / kind} is intact: 18 files, {size / 1000:.1f} kB\n"
+    assert done.out == f"{native / kind} is intact: 19 files, {size / 1000:.1f} kB\n"
     done = here(capfd, "verify", native / kind, "--against", native / "a.h5ad", "--workers", 2)
     assert done.code == 0
     assert f"6 genes compared with {native / 'a.h5ad'}, largest error " in done.out
@@ -102,7 +102,7 @@ def test_json_has_the_whole_report(capfd: Any, native: Path, tmp_path: Path) -> 
         "against": str(data),
         "ok": True,
         "problems": [],
-        "files": 18,
+        "files": 19,
         "bytes": sum((native / "gzip" / name).stat().st_size for name in files_of(native / "gzip")),
         "genes_compared": 4,
         "not_compared": [],

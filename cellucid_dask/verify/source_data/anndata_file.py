@@ -228,8 +228,11 @@ def _open_raw_var(where: str, root: Any) -> Table | None:
 
 def _open_colors(where: str, root: Any) -> _LazyElements:
     """Open the lists of colors in uns, by obs column."""
-    uns = root["uns"] if _has_element(root, "uns") else {}
-    names = [name.removesuffix(_COLORS) for name in uns if name.endswith(_COLORS)]
+    try:
+        uns = root["uns"]
+        names = [name.removesuffix(_COLORS) for name in uns if name.endswith(_COLORS)]
+    except UNREADABLE:  # of which nothing else is read
+        return _LazyElements(where, [], str)
     return _LazyElements(where, names, lambda key: anndata.io.read_elem(uns[key + _COLORS]))
 
 
