@@ -22,16 +22,10 @@ PAGE = ROOT / "cellucid_dask" / "server" / "page"
 # Modules with functions whose parameters have no types yet; what has types is checked there too.
 # Every other module, and so every new one, must say the types of all parameters.
 UNTYPED = {
-    "color/appearance.js",
-    "data/columns.js",
-    "data/dataset.js",
-    "data/reader.js",
     "data/sources.js",
     "display.js",
     "loading.js",
     "panels/controls.js",
-    "panels/selection-panel.js",
-    "panels/value-legend.js",
     "viewer.js",
 }
 ERROR = re.compile(r"(?P<path>\S+)\((?P<line>\d+),\d+\): error (?P<code>TS\d+): (?P<text>.*)")

@@ -31,7 +31,13 @@ export function readThemeColors(scheme = "") {
   return Object.fromEntries(colors);
 }
 
-/** The appearance that the scatter plot takes; `colors` are those of the theme. */
+/**
+ * The appearance that the scatter plot takes; `colors` are those of the theme.
+ *
+ * @param {any} column
+ * @param {import("../link/link.js").View} view
+ * @param {Record<string, import("./rgb.js").Rgb>} colors of the theme
+ */
 export function cellAppearance(column, view, colors) {
   const { log, opacity, context } = view;
   const appearance = {
@@ -57,14 +63,25 @@ export function cellAppearance(column, view, colors) {
   };
 }
 
-/** RGBA bytes of the codes of a column. */
+/**
+ * RGBA bytes of the codes of a column.
+ *
+ * @param {any} column
+ * @param {import("../link/link.js").View} view
+ * @param {Record<string, import("./rgb.js").Rgb>} colors of the theme
+ */
 export function columnPalette(column, view, colors) {
   if (!column) return new Uint8Array(4);
   return column.isCategorical
     ? categoryPalette(column, view.colors, colors.missing) : colormapPalette(view.map);
 }
 
-/** The pairs whose two cells are visible, in an order in which each slice is an even sample. */
+/**
+ * The pairs whose two cells are visible, in an order in which each slice is an even sample.
+ *
+ * @param {Uint32Array} pairs
+ * @param {(i: number) => boolean} isVisible
+ */
 export function visibleEdges(pairs, isVisible) {
   const n = pairs.length / 2;
   const visible = new Uint32Array(pairs.length);
@@ -81,7 +98,12 @@ export function visibleEdges(pairs, isVisible) {
   return visible.subarray(0, end);
 }
 
-/** RGBA of edges, 0 to 1: the more edges, the fainter. */
+/**
+ * RGBA of edges, 0 to 1: the more edges, the fainter.
+ *
+ * @param {number} nEdges
+ * @param {Record<string, import("./rgb.js").Rgb>} colors of the theme
+ */
 export function edgeColor(nEdges, colors) {
   const faintness = Math.max(1, Math.sqrt(nEdges / FEW_EDGES));
   const opacity = Math.max(MIN_EDGE_OPACITY, MAX_EDGE_OPACITY / faintness);

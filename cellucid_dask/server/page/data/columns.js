@@ -6,6 +6,11 @@ const MISSING_VALUE = Math.fround(3e38); // replaces NaN and Inf, which a shader
 const SMALLEST = 1e-38; // of which a logarithm is taken; the range of a link may have less
 
 /** @typedef {Uint8Array | Uint16Array | Float32Array} Codes */
+/**
+ * @typedef {{origin: number, step: number, missingCode: number, lo: number, hi: number}} Decoding
+ *   how values follow from codes, and the range of the values
+ */
+/** @typedef {CategoricalColumn | ContinuousColumn} Column */
 
 /** Codes of a categorical field: the category of every cell. */
 export class CategoricalColumn {
@@ -37,7 +42,11 @@ export class CategoricalColumn {
     }
   }
 
-  /** Name of the category of cell `i`. */
+  /**
+   * Name of the category of cell `i`.
+   *
+   * @param {number} i
+   */
   formatValue(i) {
     return this.names[this.codes[i]] ?? this.missingName;
   }
@@ -49,6 +58,11 @@ export class ContinuousColumn {
   /** @type {[low: number, high: number]} */
   #usualRange;
 
+  /**
+   * @param {string} key
+   * @param {Codes} codes
+   * @param {Decoding} decoding
+   */
   constructor(key, codes, { origin, step, missingCode, lo, hi }) {
     this.key = key;
     this.codes = codes;
@@ -69,14 +83,27 @@ export class ContinuousColumn {
     return this.#usualRange;
   }
 
-  /** From quantized codes 0 to `maxCode`, as in an export; `maxCode` + 1 is missing. */
+  /**
+   * From quantized codes 0 to `maxCode`, as in an export; `maxCode` + 1 is missing.
+   *
+   * @param {string} key
+   * @param {Codes} codes
+   * @param {number} maxCode
+   * @param {number} lo
+   * @param {number} hi
+   */
   static fromCodes(key, codes, maxCode, lo, hi) {
     const step = (hi - lo) / maxCode;
     const decoding = { origin: lo, step, missingCode: maxCode + 1, lo, hi };
     return new ContinuousColumn(key, codes, decoding);
   }
 
-  /** From float32 values. Changes them: NaN and Inf become MISSING_VALUE. */
+  /**
+   * From float32 values. Changes them: NaN and Inf become MISSING_VALUE.
+   *
+   * @param {string} key
+   * @param {Float32Array} values
+   */
   static fromFloats(key, values) {
     let [lo, hi] = [Infinity, -Infinity];
     for (let i = 0; i < values.length; i++) {
@@ -93,18 +120,28 @@ export class ContinuousColumn {
     return new ContinuousColumn(key, values, decoding);
   }
 
-  /** Value of cell `i`; NaN if it is missing. */
+  /**
+   * Value of cell `i`; NaN if it is missing.
+   *
+   * @param {number} i
+   */
   value(i) {
     const code = this.codes[i];
     return code >= this.missingCode ? NaN : this.origin + code * this.step;
   }
 
+  /** @param {number} i */
   formatValue(i) {
     const value = this.value(i);
     return Number.isNaN(value) ? "no value" : String(Number(value.toPrecision(6)));
   }
 
-  /** For integer codes: a byte for every code, 1 if its value is from `low` to `high`. */
+  /**
+   * For integer codes: a byte for every code, 1 if its value is from `low` to `high`.
+   *
+   * @param {number} low
+   * @param {number} high
+   */
   passingCodes(low, high) {
     const passes = new Uint8Array(this.missingCode + 1);
     for (let code = 0; code < this.missingCode; code++) {
@@ -114,12 +151,22 @@ export class ContinuousColumn {
     return passes;
   }
 
-  /** Position of a value on the color scale: the value itself, or its logarithm. */
+  /**
+   * Position of a value on the color scale: the value itself, or its logarithm.
+   *
+   * @param {number} value
+   * @param {boolean} useLog
+   */
   toScale(value, useLog) {
     return useLog ? Math.log(Math.max(value + this.logShift, SMALLEST)) : value;
   }
 
-  /** Inverse of `toScale`. */
+  /**
+   * Inverse of `toScale`.
+   *
+   * @param {number} position
+   * @param {boolean} useLog
+   */
   fromScale(position, useLog) {
     return useLog ? Math.exp(position) - this.logShift : position;
   }
@@ -132,6 +179,10 @@ export class ContinuousColumn {
 
 /** Outlier quantiles of a categorical field, as codes; codes >= missingCode have no quantile. */
 export class OutlierQuantiles {
+  /**
+   * @param {Codes} codes
+   * @param {{lo: number, step: number, missingCode: number}} decoding
+   */
   constructor(codes, { lo, step, missingCode }) {
     this.codes = codes;
     this.lo = lo;
@@ -141,7 +192,11 @@ export class OutlierQuantiles {
     for (let i = 0; i < codes.length; i++) if (!(codes[i] <= 1)) codes[i] = missingCode;
   }
 
-  /** The largest code that a filter at `quantile` still shows. */
+  /**
+   * The largest code that a filter at `quantile` still shows.
+   *
+   * @param {number} quantile
+   */
   maxVisibleCode(quantile) {
     const limit = quantile + 1e-6; // keeps a quantile that is equal to the value of the slider
     return this.step ? Math.floor((limit - this.lo) / this.step) : Math.fround(limit);

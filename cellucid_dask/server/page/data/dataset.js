@@ -3,14 +3,21 @@
 import { CategoricalColumn, ContinuousColumn, OutlierQuantiles } from "./columns.js";
 import { GeneNames } from "./gene-names.js";
 
+/** @type {Record<string, string>} */
 const EXTENSIONS = { uint8: "u8", uint16: "u16" };
+/** @type {Record<string, number>} */
 const MAX_CODE = { uint8: 254, uint16: 65534 };
 
-/** File name of a key, by the same rule as the exporter. */
+/**
+ * File name of a key, by the same rule as the exporter.
+ *
+ * @param {string} key
+ */
 function fileNameOfKey(key) {
   return key.replace(/[^A-Za-z0-9._-]+/g, "_").replace(/^[._]+|[._]+$/g, "") || "field";
 }
 
+/** @typedef {import("./reader.js").LoadError} LoadError */
 /** @typedef {import("./reader.js").Reader} Reader */
 /**
  * @typedef {object} Embedding
@@ -21,23 +28,39 @@ function fileNameOfKey(key) {
  * @property {boolean} yDown whether y points down in the file, as in an image
  */
 
-/** All embeddings, the defaults first; older exports do not list them. */
+/**
+ * All embeddings, the defaults first; older exports do not list them.
+ *
+ * @param {Record<string, any>} embeddings of the identity
+ * @returns {Embedding[]}
+ */
 function listEmbeddings({ available_dimensions: dimensions, files, sources }) {
-  const unnamed = dimensions.map((dimension) => {
+  const unnamed = dimensions.map((/** @type {number} */ dimension) => {
     return { id: `${dimension}d`, dimension, path: files[`${dimension}d`] };
   });
-  return (sources ?? unnamed).map(({ id, dimension, path, y_down: yDown = false }) => {
+  /** @type {Record<string, any>[]} */
+  const listed = sources ?? unnamed;
+  return listed.map(({ id, dimension, path, y_down: yDown = false }) => {
     return { id, dimension, path, yDown, isDefault: path === files[`${dimension}d`] };
   });
 }
 
-/** Changes the sign of y, in place. */
+/**
+ * Changes the sign of y, in place.
+ *
+ * @param {Float32Array} points
+ * @param {number} dimension
+ */
 function negateY(points, dimension) {
   for (let i = 1; i < points.length; i += dimension) points[i] = -points[i];
   return points;
 }
 
-/** ["obs", "cell_type"] of "obs:cell_type". */
+/**
+ * ["obs", "cell_type"] of "obs:cell_type".
+ *
+ * @param {string} columnId
+ */
 export function splitColumnId(columnId) {
   const colon = columnId.indexOf(":");
   return [columnId.slice(0, colon), columnId.slice(colon + 1)];
@@ -47,6 +70,10 @@ export function splitColumnId(columnId) {
 // outlier quantiles, the number of edges. An export has them all, and sends them.
 const NO_SUMMARIES = "summaries=";
 
+/**
+ * @param {any[] | undefined} fields each begins with its key
+ * @returns {Map<string, any>}
+ */
 const byKey = (fields) => new Map((fields ?? []).map((field) => [field[0], field]));
 
 /**
@@ -57,11 +84,16 @@ const byKey = (fields) => new Map((fields ?? []).map((field) => [field[0], field
 export class Dataset {
   #points = new Map(); // by path
 
-  /** Dataset of the files of a reader. */
+  /**
+   * Dataset of the files of a reader.
+   *
+   * @param {Reader} reader
+   */
   static async open(reader) {
     return new Dataset(await reader.readJson("dataset_identity.json", NO_SUMMARIES));
   }
 
+  /** @param {Record<string, any>} identity */
   constructor(identity) {
     this.identity = identity;
     this.nCells = identity.stats.n_cells;
@@ -101,16 +133,24 @@ export class Dataset {
     return this.#points.get(path);
   }
 
-  /** Reads the list of obs fields: `categorical` and `continuous`, both by key. */
+  /**
+   * Reads the list of obs fields: `categorical` and `continuous`, both by key.
+   *
+   * @param {Reader} reader
+   */
   async readFields(reader) {
     this.obsManifest = await reader.readJson("obs_manifest.json", NO_SUMMARIES);
     this.categorical = byKey(this.obsManifest._categoricalFields);
     this.continuous = byKey(this.obsManifest._continuousFields);
   }
 
-  /** Reads the list of `genes`, by name. */
+  /**
+   * Reads the list of `genes`, by name.
+   *
+   * @param {Reader} reader
+   */
   async readGenes(reader) {
-    const ignoreNotFound = (error) => {
+    const ignoreNotFound = (/** @type {LoadError} */ error) => {
       if (error.status !== 404) throw error; // 404: the export has no gene expression
     };
     const hasGenes = this.identity.stats.n_genes !== 0;
@@ -120,6 +160,7 @@ export class Dataset {
     this.geneNames = new GeneNames([...this.genes.keys()], this.varManifest?._symbols?.names ?? []);
   }
 
+  /** @param {string} columnId */
   hasColumn(columnId) {
     const [kind, key] = splitColumnId(columnId);
     if (kind === "gene") return this.genes.has(key);
@@ -127,7 +168,12 @@ export class Dataset {
     return columnId === "";
   }
 
-  /** Column of all cells. */
+  /**
+   * Column of all cells.
+   *
+   * @param {Reader} reader
+   * @param {string} columnId
+   */
   async readColumn(reader, columnId) {
     const [kind, key] = splitColumnId(columnId);
     const categorical = kind === "obs" && this.categorical.get(key);
@@ -139,6 +185,10 @@ export class Dataset {
         reader, this.obsManifest._obsSchemas.continuous, this.continuous.get(key));
   }
 
+  /**
+   * @param {Reader} reader
+   * @param {any[]} field of the manifest
+   */
   async #readCategorical(reader, [key, names, dtype, missingCode]) {
     const pattern = this.obsManifest._obsSchemas.categorical.codesPathPattern;
     const path = pattern.replace("{key}", fileNameOfKey(key)).replace("{ext}", EXTENSIONS[dtype]);
@@ -147,6 +197,12 @@ export class Dataset {
     return new CategoricalColumn(key, names, codes, missingCode, fileColors);
   }
 
+  /**
+   * @param {Reader} reader
+   * @param {Record<string, any>} schema
+   * @param {any[]} field of the manifest
+   * @param {string} [name]
+   */
   async #readContinuous(
     reader, { pathPattern, dtype, quantized }, [key, lo, hi], name = key,
   ) {
@@ -162,7 +218,12 @@ export class Dataset {
     return Boolean(this.obsManifest._obsSchemas.categorical.outlierPathPattern);
   }
 
-  /** Outlier quantiles of a categorical field. */
+  /**
+   * Outlier quantiles of a categorical field.
+   *
+   * @param {Reader} reader
+   * @param {string} key
+   */
   async readOutliers(reader, key) {
     const { outlierPathPattern: pattern, outlierDtype: dtype, outlierQuantized: quantized } =
       this.obsManifest._obsSchemas.categorical;
@@ -175,7 +236,12 @@ export class Dataset {
     return new OutlierQuantiles(codes, decoding);
   }
 
-  /** Range of the outlier quantiles of a categorical field, which quantized live data has apart. */
+  /**
+   * Range of the outlier quantiles of a categorical field, which quantized live data has apart.
+   *
+   * @param {Reader} reader
+   * @param {string} key
+   */
   async #readOutlierRange(reader, key) {
     const range = this.categorical.get(key).slice(5);
     if (range.length) return range;
@@ -184,14 +250,25 @@ export class Dataset {
     return byKey(manifest._categoricalFields).get(key).slice(5);
   }
 
-  /** (n_cells, d) float32 vectors of a vector field, in units of the default embedding. */
+  /**
+   * (n_cells, d) float32 vectors of a vector field, in units of the default embedding.
+   *
+   * @param {Reader} reader
+   * @param {string} field
+   * @param {number} d
+   */
   async readVectors(reader, field, d) {
     const path = this.vectorFields[field].files[`${d}d`];
     const vectors = await reader.readArray(path, "float32", this.nCells * d);
     return this.findEmbedding("", d)?.yDown ? negateY(vectors, d) : vectors;
   }
 
-  /** Cell indices [source, destination, ...]; an even sample if there are more than `maxEdges`. */
+  /**
+   * Cell indices [source, destination, ...]; an even sample if there are more than `maxEdges`.
+   *
+   * @param {Reader} reader
+   * @param {number} maxEdges
+   */
   async readEdges(reader, maxEdges) {
     const manifest = await reader.readJson("connectivity_manifest.json");
     const { index_dtype: dtype, sourcesPath, destinationsPath } = manifest;

@@ -1,5 +1,6 @@
 // Reads files from the server that served this page.
 
+/** @type {Record<string, any>} constructors of typed arrays */
 const ARRAYS = {
   float32: Float32Array, uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array,
   uint64: BigUint64Array,
@@ -19,6 +20,7 @@ const sliceStream = () => new TransformStream({
   },
 });
 
+/** @type {(seconds: number, signal: AbortSignal) => Promise<void>} */
 const sleep = (seconds, signal) => new Promise((resolve, reject) => {
   const timer = setTimeout(resolve, 1000 * seconds);
   signal.addEventListener("abort", () => {
@@ -29,6 +31,11 @@ const sleep = (seconds, signal) => new Promise((resolve, reject) => {
 
 /** A request that failed, or a response that is not what the format says. */
 export class LoadError extends Error {
+  /**
+   * @param {string} path
+   * @param {number} status 0 without a response
+   * @param {string} reason
+   */
   constructor(path, status, reason) {
     super(`${path}: ${[status, reason].filter(Boolean).join(" ")}`);
     this.path = path;
@@ -46,6 +53,8 @@ export class LoadError extends Error {
  * @property {number} [total] - bytes; none of a file whose size is not known
  * @property {number} [waitSeconds] - until the next try, when the server is busy
  */
+
+/** @typedef {(progress: Omit<Progress, "path">) => void} Report */
 
 /** Reads files of the server. */
 export class Reader {
@@ -97,6 +106,12 @@ export class Reader {
     return this.#report(path, (report) => this.#readPart(path, start, stop, report));
   }
 
+  /**
+   * @param {string} path
+   * @param {string} dtype
+   * @param {number} length
+   * @param {Report} report
+   */
   async #readArray(path, dtype, length, report) {
     const response = await this.#request(path, "", report);
     const bytes = await this.#explainFailure(
@@ -115,6 +130,12 @@ export class Reader {
     throw new LoadError(path, 0, `contains ${contents}; ${CHECK_EXPORT}`);
   }
 
+  /**
+   * @param {string} path
+   * @param {number} start
+   * @param {number} stop
+   * @param {Report} report
+   */
   async #readPart(path, start, stop, report) {
     const headers = { Range: `bytes=${start}-${stop - 1}` };
     const response = await this.#request(path, "", report, headers);
@@ -133,7 +154,13 @@ export class Reader {
     return bytes;
   }
 
-  /** Fills `bytes` from a stream. Returns how many bytes came; stops if they are too many. */
+  /**
+   * Fills `bytes` from a stream. Returns how many bytes came; stops if they are too many.
+   *
+   * @param {Uint8Array} bytes
+   * @param {ReadableStreamDefaultReader<Uint8Array>} stream
+   * @param {Report} report
+   */
   async #fill(bytes, stream, report) {
     let received = 0;
     for (;;) {
@@ -149,7 +176,13 @@ export class Reader {
     }
   }
 
-  /** Runs `read` with a function that reports its progress, and reports its end. */
+  /**
+   * Runs `read` with a function that reports its progress, and reports its end.
+   *
+   * @template Contents
+   * @param {string} path
+   * @param {(report: Report) => Promise<Contents>} read
+   */
   async #report(path, read) {
     const request = {}; // the same path may be requested again before this one ends
     try {
@@ -159,7 +192,13 @@ export class Reader {
     }
   }
 
-  /** Sends a request; retries when the server answers 503 with Retry-After. */
+  /**
+   * Sends a request; retries when the server answers 503 with Retry-After.
+   *
+   * @param {string} path
+   * @param {string} query
+   * @param {Report} report
+   */
   async #request(path, query, report, headers = {}) {
     const url = new URL(path, this.root);
     url.search = query;
@@ -183,7 +222,14 @@ export class Reader {
     }
   }
 
-  /** Runs `action`; its error becomes a LoadError with this reason, unless it was aborted. */
+  /**
+   * Runs `action`; its error becomes a LoadError with this reason, unless it was aborted.
+   *
+   * @template Result
+   * @param {string} path
+   * @param {string} reason
+   * @param {() => Result | Promise<Result>} action
+   */
   async #explainFailure(path, reason, action) {
     try {
       return await action();

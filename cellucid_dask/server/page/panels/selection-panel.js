@@ -5,17 +5,20 @@ import { $, createElement, formatCount, saveFile } from "../dom.js";
 
 const MAX_COUNTS = 200; // categories in the list
 
-/**
- * readField(key): the column of a categorical field, or a promise of it; onClear(): called when the
- * user clears the selection; onFilter(keep): when the user filters by it.
- */
+/** @typedef {import("../data/columns.js").CategoricalColumn} CategoricalColumn */
+
+/** Shows the selection, while there is one. */
 export class SelectionPanel {
   #hasSelection = false;
+  /** @type {number[]} */
   #rows = []; // numbers of the selected cells, from 0, in order
   #datasetId = "";
   #lastRequest = 0;
   #isFieldChosen = false; // whether the user chose a field to count by
 
+  /** @param {{readField: (key: string) => Promise<any>, onClear: () => void,
+   *   onFilter: (keep: boolean) => void}} actions `readField` gives the column of a categorical field;
+   *   the others are called when the user clears the selection or filters by it */
   constructor({ readField, onClear, onFilter }) {
     this.readField = readField;
     $("clear-selection").addEventListener("click", onClear);
@@ -28,7 +31,11 @@ export class SelectionPanel {
     $("download-rows").addEventListener("click", () => this.#downloadRows());
   }
 
-  /** Lists the fields to count by. */
+  /**
+   * Lists the fields to count by.
+   *
+   * @param {string[]} keys
+   */
   showFields(keys) {
     this.#isFieldChosen = false;
     $("count-by").replaceChildren(...keys.map((key) => new Option(key, key)));
@@ -40,7 +47,14 @@ export class SelectionPanel {
     $("selection").hidden = true;
   }
 
-  /** Shows the cells that are in `mask` and visible; counts by `key`, unless the user chose. */
+  /**
+   * Shows the cells that are in `mask` and visible; counts by `key`, unless the user chose.
+   *
+   * @param {Uint8Array} mask
+   * @param {(i: number) => boolean} isVisible
+   * @param {string | null} key
+   * @param {string} datasetId
+   */
   show(mask, isVisible, key, datasetId) {
     this.#hasSelection = true;
     this.#datasetId = datasetId;
@@ -68,6 +82,7 @@ export class SelectionPanel {
     this.#showCounts(column);
   }
 
+  /** @param {CategoricalColumn} column */
   #showCounts(column) {
     const counts = new Uint32Array(column.missingCode + 1);
     for (const i of this.#rows) counts[column.codes[i]]++;

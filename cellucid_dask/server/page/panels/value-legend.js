@@ -206,6 +206,10 @@ function createColorBar({ toPosition, toValue }, shown, map, onChange) {
   ];
 }
 
+/**
+ * @param {boolean} checked
+ * @param {(checked: boolean) => void} onChange
+ */
 function createLogCheckbox(checked, onChange) {
   const input = Object.assign(createElement("input"), { type: "checkbox", id: "log", checked });
   input.addEventListener("change", () => onChange(input.checked));
@@ -214,6 +218,10 @@ function createLogCheckbox(checked, onChange) {
   return label;
 }
 
+/**
+ * @param {string} value
+ * @param {(name: string) => void} onChange
+ */
 function createColormapSelect(value, onChange) {
   const options = COLORMAP_NAMES.map((name) => new Option(name, name));
   const select = createElement("select", "", ...options);
