@@ -110,11 +110,17 @@ export class Display {
   #showValueLegend() {
     const { range, log, map } = view;
     this.#scaleInLegend = { range, log, map };
-    this.#showVisibleValues = showValueLegend($("legend"), loaded.column, view,
+    const show = showValueLegend($("legend"), loaded.column, view,
       (change, needsNewLegend) => {
         if (!needsNewLegend) Object.assign(this.#scaleInLegend, change);
         changeView(change);
       });
+    /** @type {Uint8Array | null | undefined} */
+    let shown; // a new column shows it once, though its cells are updated too
+    this.#showVisibleValues = (visible) => {
+      if (visible !== shown) show(visible);
+      shown = visible;
+    };
     this.#showVisibleValues(loaded.visible);
   }
 
