@@ -3,6 +3,7 @@
 import { $, formatCount } from "./dom.js";
 import { published } from "./state.js";
 
+const SUCCESS_MS = 4000; // how long a notice of success stays
 const MOVE = "drag to move, scroll to zoom";
 /** @type {Record<number, string>} */
 const HINTS = { 1: MOVE, 2: MOVE, 3: "drag to rotate, Shift-drag to move, scroll to zoom" };
@@ -32,12 +33,17 @@ export function hideError() {
   $("error").hidden = true;
 }
 
+let leaving = 0;
+
 /**
  * Shows a message that is no failure.
  *
  * @param {string} text
+ * @param {{leaves?: boolean}} [options] `leaves` for a success, of which nothing has to be kept
  */
-export function showNotice(text) {
+export function showNotice(text, { leaves = false } = {}) {
+  clearTimeout(leaving);
   $("notice").firstElementChild.textContent = text;
   $("notice").hidden = false;
+  if (leaves) leaving = setTimeout(() => { $("notice").hidden = true; }, SUCCESS_MS);
 }

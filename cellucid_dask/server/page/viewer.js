@@ -17,6 +17,7 @@ import { GroupsPanel } from "./panels/groups-panel.js";
 import { addPins } from "./panels/pins.js";
 import { SelectionPanel } from "./panels/selection-panel.js";
 import { addSessionFiles } from "./panels/session-files.js";
+import { addSheet } from "./panels/sheet.js";
 import { isVisible, loaded, notify, published, subscribe, view } from "./state.js";
 
 const DEFAULT_POINT_SIZE = 3; // until there is a display that knows the number of cells
@@ -184,6 +185,7 @@ new FiltersPanel();
 new GroupsPanel();
 addPins();
 addSessionFiles();
+addSheet();
 subscribe("dataset", () => selectionPanel.showFields([...loaded.dataset.categorical.keys()]));
 subscribe("view", onViewChange);
 startHistory();

@@ -1,5 +1,6 @@
 // Keeps the view in the address of the page, so that it can be copied as a link.
 
+import { isDescribable } from "../ask/groups.js";
 import { formatView } from "./link.js";
 import { showNotice } from "../messages.js";
 import { loaded, view, wantedEntry } from "../state.js";
@@ -43,8 +44,11 @@ export function removeToken() {
 
 export async function copyLink() {
   const copied = navigator.clipboard?.writeText(location.href) ?? Promise.reject();
+  const rows = view.groups.filter(({ cells }) => !isDescribable(cells)).map(({ name }) => name);
+  const missing = rows.length
+    ? ` It does not hold the groups ${rows.join(", ")}, which are lists of rows: save a session.` : "";
   await copied.then(
-    () => showNotice("Link copied."),
+    () => showNotice(`Link copied.${missing}`, { leaves: !missing }),
     () => showNotice(`The browser did not allow copying. Copy this link: ${location.href}`));
 }
 

@@ -102,6 +102,9 @@ export class Controls {
     });
     this.#listenToPanels();
     onClick($("retry"), actions.retry);
+    onClick($("close-error"), () => {
+      $("error").hidden = true;
+    });
     onClick($("notice").lastElementChild, () => {
       $("notice").hidden = true;
     });
