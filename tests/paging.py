@@ -309,6 +309,12 @@ class Page:
         self.cdp("Emulation.setDeviceMetricsOverride", **metrics)
         self.wait_until(f"innerWidth === {width} && innerHeight === {height}")
 
+    def save_csv(self) -> None:
+        """Download what the dialog of CSV files has, and wait until it closes."""
+        self.wait_until("!document.getElementById('csv-save').disabled")
+        self.find("#csv-save").click()
+        self.wait_until("!document.getElementById('csv-dialog').open")
+
     def downloads(self, folder: Path) -> Callable[[str], bytes]:
         """Save downloads to a folder; return a function that waits for one by its name."""
         folder.mkdir(exist_ok=True)

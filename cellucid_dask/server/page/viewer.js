@@ -11,6 +11,7 @@ import {
 import { hideError, showCellStatus, showError, showNotice } from "./messages.js";
 import { CompositionPanel } from "./panels/composition-panel.js";
 import { Controls } from "./panels/controls.js";
+import { CsvDialog } from "./panels/csv-dialog.js";
 import { FigureDialog } from "./panels/figure-dialog.js";
 import { FiltersPanel } from "./panels/filters-panel.js";
 import { GroupsPanel } from "./panels/groups-panel.js";
@@ -98,7 +99,7 @@ function onCellsUpdated(nEdgesDrawn) {
     return;
   }
   const key = column?.isCategorical && columnId.startsWith("obs:") ? column.key : null;
-  selectionPanel.show(selectionMask, isVisible, key, published.dataset);
+  selectionPanel.show(selectionMask, isVisible, key);
 }
 
 function onViewChange(parts) {
@@ -165,9 +166,11 @@ const controls = new Controls({
   toggleLasso: () => display && (display.lasso.isActive = !display.lasso.isActive),
   pointSize: () => display?.pointSize ?? DEFAULT_POINT_SIZE,
 });
+const csvDialog = new CsvDialog();
 const selectionPanel = new SelectionPanel({
   readField: (key) => readColumn(`obs:${key}`),
   onClear: () => changeView({ lasso: [] }),
+  onDownload: () => csvDialog.open("selected"),
   onFilter: (keep) => {
     const filter = { kind: /** @type {const} */ ("selection"), lassos: view.lasso, keep, on: true };
     changeView({ filters: [...view.filters, filter], lasso: [] });
@@ -182,7 +185,7 @@ new FigureDialog({
   showNotice,
 });
 new FiltersPanel();
-new GroupsPanel();
+new GroupsPanel((id) => csvDialog.open(`group:${id}`));
 addPins();
 addSessionFiles();
 addSheet();

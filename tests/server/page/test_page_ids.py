@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import json
+import shutil
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
@@ -15,6 +19,7 @@ from cellucid_dask import AnnDataServer, export
 pytest.importorskip("selenium", reason="selenium, which drives the browser, is not installed")
 
 from paging import BARE, Page, needs_browser
+from selenium.webdriver.common.keys import Keys
 
 pytestmark = needs_browser
 ACROSS, DOWN = 80, 32
@@ -153,3 +158,102 @@ def test_pins_are_shown_kept_in_the_link_and_dropped(page: Page, serve: Any, fol
     assert values(85) == expected[1:]
     page.click("#undo")
     assert values(85) == expected
+
+
+def expected_csv(rows: Any, columns: dict[str, Any]) -> pd.DataFrame:
+    values = {name: np.asarray(column)[rows] for name, column in columns.items()}
+    return pd.DataFrame({"row": rows, **values})
+
+
+def add_column(page: Page, text: str) -> None:
+    box = page.find("#csv-search")
+    box.click()
+    box.send_keys(text, Keys.ENTER)
+
+
+def test_csv_is_what_pandas_has(page: Page, serve: Any, folder: Path, tmp_path: Path) -> None:
+    adata = grid()
+    arrived = page.downloads(tmp_path / "tables")
+    kind, score = adata.obs["kind, of cell"].astype(object), adata.obs["score"]
+
+    def table(name: str) -> pd.DataFrame:
+        content = arrived(name)
+        (tmp_path / "tables" / name).unlink()
+        assert b"nan" not in content
+        return pd.read_csv(io.BytesIO(content), keep_default_na=False, na_values=[""])
+
+    def check(found: pd.DataFrame, expected: pd.DataFrame, *, exact: bool = True) -> None:
+        floats = expected.select_dtypes("float32").columns
+        found[floats] = found[floats].astype("f4")
+        pd.testing.assert_frame_equal(
+            found, expected, check_dtype=False, check_exact=exact, atol=0 if exact else 0.002
+        )
+
+    # The lasso of the link holds the lower left quarter.
+    exports = serve(folder)
+    lasso = "lasso=2,0,0,-2,-2,0.01,-2,0.01,0.01,-2,0.01"
+    page.open(exports, f"{BARE}&dataset=plain&{lasso}&pin=obs:n&pin=gene:score&pin=obs:score")
+    x, y = adata.obsm["X_umap_2d"].T
+    selected = np.flatnonzero((x < ACROSS / 2) & (y < DOWN / 2))
+    page.click("#download-selection")
+    assert page.texts("#csv-columns .text") == ["kind, of cell", "n", "score", "score"]
+    add_column(page, "=A")
+    page.click("#csv-columns li:nth-child(2) button")
+    assert page.find("#csv-note").text == f"{len(selected)} rows"
+    page.save_csv()
+    columns = {"id": adata.obs_names, "kind, of cell": kind, "score": adata.X[:, 1]}
+    columns |= {"obs:score": score, "=A": adata.X[:, 0]}
+    check(table("plain-selected.csv"), expected_csv(selected, columns))
+
+    # A group; the values are quantized.
+    code = list(adata.obs["kind, of cell"].cat.categories).index(ODD[1])
+    group = quote(json.dumps(["g1", "the group", "#d55e00", f"in:{code}:obs:kind, of cell"]))
+    page.open(exports, f"{BARE}&dataset=packed&color=obs:score&group={group}")
+    page.click(".group-list .chip-text")
+    page.click("[title^='Rows, ids and values of the cells, as a table']")
+    page.save_csv()
+    members = np.flatnonzero(kind == ODD[1])
+    found = table("packed-the_group.csv")
+    check(found, expected_csv(members, {"id": adata.obs_names, "score": score}), exact=False)
+
+    # All cells, of live data.
+    page.open(serve(grid(), AnnDataServer), f"{BARE}&pin=obs:n")
+    page.click("#csv-button")
+    page.save_csv()
+    columns = {"id": adata.obs_names, "kind, of cell": kind, "n": adata.obs["n"]}
+    check(table(f"{page.state()['dataset']}-visible.csv"), expected_csv(np.arange(CELLS), columns))
+
+    # Visible cells, without ids.
+    page.open(exports, f"{BARE}&dataset=without&color=&filter=in:{code}:obs:kind, of cell")
+    page.click("#csv-button")
+    assert not page.is_shown("#csv-ids-control")
+    page.save_csv()
+    check(table("without-visible.csv"), expected_csv(members, {}))
+
+
+def test_a_csv_download_can_be_cancelled_and_fail(
+    page: Page, serve: Any, folder: Path, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(folder / "plain", tmp_path / "plain"))
+    arrived = page.downloads(tmp_path / "tables")
+    page.open(serve(copy), BARE)
+    page.js(HOLD_FIRST)
+    page.click("#csv-button")
+    page.wait_until("!document.getElementById('csv-save').disabled")
+    page.find("#csv-save").click()
+    page.wait_until("Boolean(window.letGo)")
+    page.find("#csv-cancel").click()
+    page.js("window.letGo()")
+    page.click("#csv-button")
+    page.save_csv()
+    assert len(pd.read_csv(io.BytesIO(arrived("plain-visible.csv")))) == CELLS
+    assert len([*(tmp_path / "tables").iterdir()]) == 1, "no file of what was cancelled"
+
+    path = copy / "obs" / "_index.ids"
+    path.write_bytes(b"{" * path.stat().st_size)
+    page.open(serve(copy), BARE)
+    page.click("#csv-button")
+    page.wait_until("!document.getElementById('csv-save').disabled")
+    page.find("#csv-save").click()
+    page.wait_until("document.getElementById('csv-note').innerText.includes('damaged')")
+    assert page.find("#csv-save").is_enabled()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -58,11 +59,11 @@ def test_lasso_selects_the_cells_inside_the_outline(
                 name: f"{count} of {everywhere[name]}" for name, count in counts.items()
             }
             assert [int(text.split()[0]) for text in found.values()] == sorted(counts)[::-1]
-        (tmp_path / "rows" / "uint8-rows.txt").unlink(missing_ok=True)
-        page.click("#download-rows")
-        assert [int(row) for row in arrived("uint8-rows.txt").split()] == np.flatnonzero(
-            expected
-        ).tolist()
+        (tmp_path / "rows" / "uint8-selected.csv").unlink(missing_ok=True)
+        page.click("#download-selection")
+        page.save_csv()
+        table = pd.read_csv(io.BytesIO(arrived("uint8-selected.csv")))
+        assert table["row"].tolist() == np.flatnonzero(expected).tolist()
 
     outline = [(250, 90), (420, 120), (330, 200), (450, 330), (220, 300)]  # with a dent
     page.click("#lasso")

@@ -6,7 +6,6 @@ import { CHECK_EXPORT, LoadError } from "./reader.js";
 /** @typedef {{blockSize: number, path?: string, offsets?: number[], pathPattern?: string}} Index */
 
 const KEPT_BLOCKS = 64; // of those that were read last
-const GROUP = 32; // blocks of a file that are read at a time when all ids are read
 
 /**
  * The ids in the bytes of a block, which are a gzip member in a compressed file; null if damaged.
@@ -60,34 +59,20 @@ export class CellIds {
   }
 
   /**
-   * All ids, block by block in the order of the cells; nothing if the dataset has no ids.
+   * Ids of the cells `from` to `to`, the one after the last; null if the dataset has no ids.
    *
    * @param {Reader} reader
-   * @returns {AsyncGenerator<string[]>}
-   */
-  async *readBlocks(reader) {
-    const nBlocks = this.#index ? Math.ceil(this.#nCells / this.#index.blockSize) : 0;
-    for (let first = 0; first < nBlocks; first += GROUP) {
-      yield* await this.#fetchBlocks(reader, first, Math.min(first + GROUP, nBlocks));
-    }
-  }
-
-  /**
-   * All ids; null if the dataset has none. Of millions of cells, `readBlocks` needs less memory.
-   *
-   * @param {Reader} reader
-   * @param {(done: number, total: number) => void} onProgress called with numbers of cells
+   * @param {number} from
+   * @param {number} to
    * @returns {Promise<string[] | null>}
    */
-  async readAll(reader, onProgress = () => {}) {
+  async readRange(reader, from, to) {
     if (!this.#index) return null;
-    /** @type {string[]} */
-    const ids = [];
-    for await (const block of this.readBlocks(reader)) {
-      for (const id of block) ids.push(id);
-      onProgress(ids.length, this.#nCells);
-    }
-    return ids;
+    const { blockSize } = this.#index;
+    const first = Math.floor(from / blockSize);
+    const blocks = await this.#fetchBlocks(reader, first, Math.ceil(to / blockSize));
+    const start = first * blockSize;
+    return blocks.flat().slice(from - start, to - start);
   }
 
   /**

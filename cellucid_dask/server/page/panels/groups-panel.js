@@ -33,7 +33,9 @@ export class GroupsPanel {
   #color = createButton("small-button", "Color the cells by their group",
     () => changeView({ color: GROUP_COLUMN }), "Color by groups");
 
-  constructor() {
+  /** @param {(id: string) => void} onDownload called when the user downloads a group */
+  constructor(onDownload) {
+    this.onDownload = onDownload;
     $("groups").append(
       createElement("div", "heading", createElement("h2", "", "Groups"), this.#color),
       this.#hint, createElement("div", "button-row", this.#fromVisible, this.#fromSelection),
@@ -107,6 +109,8 @@ export class GroupsPanel {
         () => change({ cells: subtract(cells, selectedCells()) }), noSelection),
       button("Invert", "Exchange the cells of this group for all others",
         () => change({ cells: invert(cells) })),
+      button("Download CSV", "Rows, ids and values of the cells, as a table",
+        () => this.onDownload(id)),
       button("Rename", "Give another name to this group", () => this.#rename(id)),
       button("Drop", "Drop this group", () => {
         const filters = view.filters.filter((each) => each.kind !== "group" || each.group !== id);

@@ -1,25 +1,31 @@
-// The panel of the selection: how many cells of each category, and row numbers to download.
+// The panel of the selection: how many cells of each category, and what to do with them.
 
 import { createSwatch } from "./swatch.js";
-import { $, createElement, formatCount, saveFile } from "../dom.js";
+import { $, createElement, formatCount } from "../dom.js";
 
 const MAX_COUNTS = 200; // categories in the list
 
 /** @typedef {import("../data/columns.js").CategoricalColumn} CategoricalColumn */
+/**
+ * What the panel asks for.
+ *
+ * @typedef {object} Actions
+ * @property {(key: string) => Promise<CategoricalColumn>} readField of a categorical field
+ * @property {() => void} onClear called when the user clears the selection
+ * @property {() => void} onDownload called when the user downloads the selected cells
+ * @property {(keep: boolean) => void} onFilter called when the user filters by the selection
+ */
 
 /** Shows the selection, while there is one. */
 export class SelectionPanel {
   #hasSelection = false;
-  /** @type {number[]} */
-  #rows = []; // numbers of the selected cells, from 0, in order
-  #datasetId = "";
+  /** @type {number[]} Rows of the selected cells that are visible, in order. */
+  #rows = [];
   #lastRequest = 0;
   #isFieldChosen = false; // whether the user chose a field to count by
 
-  /** @param {{readField: (key: string) => Promise<any>, onClear: () => void,
-   *   onFilter: (keep: boolean) => void}} actions `readField` gives the column of a categorical field;
-   *   the others are called when the user clears the selection or filters by it */
-  constructor({ readField, onClear, onFilter }) {
+  /** @param {Actions} actions */
+  constructor({ readField, onClear, onDownload, onFilter }) {
     this.readField = readField;
     $("clear-selection").addEventListener("click", onClear);
     $("keep-selection").addEventListener("click", () => onFilter(true));
@@ -28,7 +34,7 @@ export class SelectionPanel {
       this.#isFieldChosen = true;
       this.#updateCounts();
     });
-    $("download-rows").addEventListener("click", () => this.#downloadRows());
+    $("download-selection").addEventListener("click", onDownload);
   }
 
   /**
@@ -53,17 +59,15 @@ export class SelectionPanel {
    * @param {Uint8Array} mask
    * @param {(i: number) => boolean} isVisible
    * @param {string | null} key
-   * @param {string} datasetId
    */
-  show(mask, isVisible, key, datasetId) {
+  show(mask, isVisible, key) {
     this.#hasSelection = true;
-    this.#datasetId = datasetId;
     $("selection").hidden = false;
     this.#rows = [];
     for (let i = 0; i < mask.length; i++) if (mask[i] && isVisible(i)) this.#rows.push(i);
     const n = this.#rows.length;
     $("selection-size").textContent = `${formatCount(n)} cell${n === 1 ? "" : "s"} selected`;
-    $("download-rows").disabled = !n;
+    $("download-selection").disabled = !n;
     if (key && !this.#isFieldChosen) $("count-by").value = key;
     this.#updateCounts();
   }
@@ -72,14 +76,15 @@ export class SelectionPanel {
     const request = ++this.#lastRequest;
     const key = $("count-by").value;
     if (!key) return;
-    const column = await Promise.resolve(this.readField(key)).catch((error) => ({ error }));
-    if (request !== this.#lastRequest || !this.#hasSelection) return;
-    if (column.error) {
-      const text = `Could not load ${column.error.message}`;
+    const isCurrent = () => request === this.#lastRequest && this.#hasSelection;
+    try {
+      const column = await this.readField(key);
+      if (isCurrent()) this.#showCounts(column);
+    } catch (error) {
+      if (!isCurrent()) return;
+      const text = `Could not load ${error.message}`;
       $("category-counts").replaceChildren(createElement("li", "note", text));
-      return;
     }
-    this.#showCounts(column);
   }
 
   /** @param {CategoricalColumn} column */
@@ -97,10 +102,5 @@ export class SelectionPanel {
     const more = selected.length - items.length;
     if (more) items.push(createElement("li", "note", `and ${formatCount(more)} more`));
     $("category-counts").replaceChildren(...items);
-  }
-
-  #downloadRows() {
-    const text = `${this.#rows.join("\n")}\n`;
-    saveFile(new Blob([text], { type: "text/plain" }), `${this.#datasetId}-rows.txt`);
   }
 }

@@ -1,0 +1,31 @@
+// Sets of cells that a user can choose from: the visible ones, the selected ones, and each group.
+
+import { createMask } from "../ask/masks.js";
+import { loaded, view } from "../state.js";
+import { createSources } from "./sources.js";
+
+/**
+ * [name, value] of each set that there is now.
+ *
+ * @returns {[string, string][]}
+ */
+export const listCellSets = () => [
+  ["Visible", "visible"],
+  .../** @type {[string, string][]} */ (loaded.selectionMask ? [["Selected", "selected"]] : []),
+  .../** @type {[string, string][]} */ (
+    view.groups.map(({ name, id }) => [`Group: ${name}`, `group:${id}`])),
+];
+
+/**
+ * A byte for each cell, 1 if it is in the set; null for all cells. What groups need must be loaded.
+ *
+ * @param {string} value
+ * @returns {Uint8Array | null}
+ */
+export function createSetMask(value) {
+  const { visible, selectionMask } = loaded;
+  const group = view.groups.find(({ id }) => value === `group:${id}`);
+  if (group) return createMask(group.cells, createSources());
+  if (value !== "selected" || !selectionMask) return visible;
+  return visible ? selectionMask.map((isSelected, i) => isSelected & visible[i]) : selectionMask;
+}
