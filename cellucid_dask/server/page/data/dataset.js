@@ -272,7 +272,7 @@ export class Dataset {
   async readEdges(reader, maxEdges) {
     const manifest = await reader.readJson("connectivity_manifest.json");
     const { index_dtype: dtype, sourcesPath, destinationsPath } = manifest;
-    const n = this.nEdges = manifest.n_edges;
+    const n = this.nEdges ??= manifest.n_edges; // live data say it here, an export in its identity
     const [sources, destinations] = await Promise.all(
       [sourcesPath, destinationsPath].map((path) => reader.readArray(path, dtype, n)));
     const sampleSize = Math.min(n, maxEdges);
