@@ -34,7 +34,11 @@ def test_plot_is_first_and_panels_come_in_a_sheet(page: Page, served: Any) -> No
 
     page.click("#sheet-color")
     assert page.find("#controls").rect["width"] == WIDTH
-    assert page.find("#controls").rect["y"] > 0.3 * HEIGHT, "the plot stays in view"
+    top = page.find("#controls").rect["y"]
+    assert top > 0.3 * HEIGHT, "the plot stays in view"
+    above = places[:, 1] + stage["y"] < top - 30
+    found = pixels_at(page.picture(), places[above])
+    assert (found == colors[above]).all(axis=1).mean() > 0.9
     page.entry("b").click()
     assert page.state()["drawn"] == (names() != "b").sum()
     page.click("#sheet-cells")
