@@ -12,7 +12,7 @@
  * @property {{id: string, key: string, column: CategoricalColumn | ContinuousColumn}[]} columns
  */
 
-const PART = 1 << 15; // cells of the dataset
+const PART = 1 << 13; // cells of the dataset that are written at a time, within about 20 ms
 
 /**
  * A field of a CSV file, as RFC 4180 has it. Text that a spreadsheet takes for a formula, such as

@@ -1,5 +1,7 @@
 // Composition: how many cells of each category of one column have each category of another.
 
+import { quoteField } from "../data/cells-csv.js";
+
 /** @typedef {import("../data/columns.js").CategoricalColumn} CategoricalColumn */
 /**
  * @typedef {{name: string, code: number | null, total: number}} Split a category, with its cells in
@@ -155,16 +157,13 @@ export function sortBars({ bars, splits }, order) {
  */
 export function formatComposition({ bars, splits }) {
   const hasAll = bars.length * splits.length <= MAX_CSV_ROWS;
-  const names = splits.map(({ name }) => quote(name));
+  const names = splits.map(({ name }) => quoteField(name));
   const lines = ["bar,split,count,share"];
   for (const { name, total, counts } of bars) {
-    const bar = quote(name);
+    const bar = quoteField(name);
     counts.forEach((n, split) => {
       if (n || hasAll) lines.push(`${bar},${names[split]},${n},${Number((n / total).toPrecision(6))}`);
     });
   }
   return `${lines.join("\n")}\n`;
 }
-
-/** @param {string} text a field of a CSV file */
-const quote = (text) => (/[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);

@@ -1,11 +1,11 @@
 // The panel of the composition: bars of one column split by another, over the plot.
 
 import { GROUP_COLUMN } from "../ask/groups.js";
-import { createMask } from "../ask/masks.js";
 import { readThemeColors } from "../color/appearance.js";
 import { categoryCssColor } from "../color/palette.js";
 import { cssColor } from "../color/rgb.js";
-import { areSourcesLoaded, createSources } from "../data/sources.js";
+import { createSetMask, listCellSets } from "../data/cell-sets.js";
+import { areSourcesLoaded } from "../data/sources.js";
 import { $, formatCount, saveFile } from "../dom.js";
 import { countDrawn, drawBars, heightOfBars, layoutSplits } from "../figure/composition-chart.js";
 import { createChartPng, createChartSvg } from "../figure/composition-files.js";
@@ -93,7 +93,8 @@ export class CompositionPanel {
     });
     if (!columns || request !== this.#lastRequest || !this.#isReady) return;
     const [bars, split] = columns;
-    this.#shown = { columns, composition: countComposition(bars, split, this.#createMask()) };
+    const mask = createSetMask($("composition-cells").value);
+    this.#shown = { columns, composition: countComposition(bars, split, mask) };
     this.#listOrders();
     this.#draw();
   }
@@ -116,10 +117,7 @@ export class CompositionPanel {
     fillSelect($("composition-bars"), columns);
     fillSelect($("composition-split"), columns);
     if (isNew && columns.length) this.#chooseColumns(columns.map(([, id]) => id));
-    const groups = view.groups.map(({ name, id }) => [`Group: ${name}`, `group:${id}`]);
-    fillSelect($("composition-cells"), [
-      ["Visible", "visible"], ...(loaded.selectionMask ? [["Selected", "selected"]] : []), ...groups,
-    ]);
+    fillSelect($("composition-cells"), listCellSets());
   }
 
   /**
@@ -144,16 +142,6 @@ export class CompositionPanel {
     fillSelect($("composition-order"), [
       ["Order of the file", "file"], ["Name", "name"], ["Count", "count"], ...shares,
     ]);
-  }
-
-  /** A byte for each cell that is counted; null for all cells. */
-  #createMask() {
-    const { visible, selectionMask } = loaded;
-    const cells = $("composition-cells").value;
-    const group = view.groups.find(({ id }) => cells === `group:${id}`);
-    if (group) return createMask(group.cells, createSources());
-    if (cells !== "selected") return visible;
-    return visible ? selectionMask.map((isSelected, i) => isSelected & visible[i]) : selectionMask;
   }
 
   /**
