@@ -196,12 +196,16 @@ class Page:
             f"return bench.frames.length < {MIN_FRAMES}"
         )
 
-    def change(self, change: dict[str, Any]) -> dict[str, float]:
-        """Change which cells the view shows; milliseconds until the first frame and the last."""
+    def change(self, change: dict[str, Any]) -> float:
+        """Change which cells the view shows; milliseconds until the first frame with it."""
         found = self.driver.execute_async_script(CHANGED, change)
         if "error" in found:
             raise click.ClickException(f"the page says: {found['error']}")
-        return found
+        return found["shown"]
+
+    def complete(self) -> float:
+        """Wait until nothing more is drawn; milliseconds since the last change."""
+        return self.driver.execute_async_script(COMPLETE)
 
     def rest(self) -> dict[str, Any]:
         """Do nothing for a second; milliseconds between ticks, and the number of frames drawn."""
@@ -251,15 +255,18 @@ actions.catch((error) => done({ error: String(error) }));
 actions.then(({ changeView }) => {
   const before = cellucid.drawn;
   bench.isShown = () => cellucid.drawn !== before;
-  const began = performance.now();
+  bench.changed = performance.now();
   const drawn = new Promise((resolve) => { bench.onDraw = resolve; });
   changeView(change);
   drawn.then(() => {
     bench.finish();
-    const shown = performance.now() - began;
-    bench.rested().then((whole) => done({ shown, whole: whole - began }));
+    done({ shown: performance.now() - bench.changed });
   });
 });
+"""
+COMPLETE = """
+const [done] = arguments;
+bench.rested().then((whole) => done(whole - bench.changed));
 """
 DRAGGED = """
 const done = arguments[0];
