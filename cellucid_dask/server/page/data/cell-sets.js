@@ -17,6 +17,24 @@ export const listCellSets = () => [
 ];
 
 /**
+ * The groups with the cells of each; a cell may be in several.
+ *
+ * @returns {{name: string, mask: Uint8Array}[]}
+ */
+export function createGroupMasks() {
+  const sources = createSources();
+  return view.groups.map(({ name, cells }) => ({ name, mask: createMask(cells, sources) }));
+}
+
+/** Number of cells that are in more than one group. */
+export function countSharedCells() {
+  const masks = createGroupMasks().map(({ mask }) => mask);
+  const nGroups = new Uint16Array(loaded.dataset.nCells);
+  for (const mask of masks) for (let i = 0; i < mask.length; i++) nGroups[i] += mask[i];
+  return nGroups.reduce((n, count) => n + Number(count > 1), 0);
+}
+
+/**
  * A byte for each cell, 1 if it is in the set; null for all cells. What groups need must be loaded.
  *
  * @param {string} value

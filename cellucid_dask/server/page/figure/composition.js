@@ -49,6 +49,42 @@ export function countComposition(barColumn, splitColumn, mask) {
 }
 
 /**
+ * Counts the cells of sets that may overlap, a bar for each; those of a mask, null for all cells.
+ *
+ * @param {{name: string, mask: Uint8Array}[]} sets
+ * @param {CategoricalColumn} splitColumn
+ * @param {Uint8Array | null} mask
+ * @returns {Composition} its number of cells is that of all bars; a cell counts in each of its sets
+ */
+export function countSets(sets, splitColumn, mask) {
+  const any = new Uint8Array(splitColumn.codes.length);
+  const masks = sets.map((set) => set.mask.map((isIn, i) => isIn & (mask ? mask[i] : 1)));
+  for (const each of masks) for (let i = 0; i < any.length; i++) any[i] |= each[i];
+  const { own, nOthers } = chooseSplits(splitColumn, any);
+  const hasOthers = own.length < splitColumn.categories.length;
+  const nSplits = own.length + Number(hasOthers);
+  const { codes } = splitColumn;
+  const splitOfCode = indexCodes(splitColumn, own);
+  const totals = new Uint32Array(nSplits);
+  const bars = sets.map(({ name }, set) => {
+    const counts = new Uint32Array(nSplits);
+    const inSet = masks[set];
+    for (let i = 0; i < inSet.length; i++) counts[splitOfCode[codes[i]]] += inSet[i];
+    let total = 0;
+    counts.forEach((n, split) => {
+      total += n;
+      totals[split] += n;
+    });
+    return { name, total, counts };
+  }).filter(({ total }) => total);
+  /** @type {Split[]} */
+  const splits = own.map((category, split) =>
+    ({ ...nameAndCode(splitColumn, category), total: totals[split] }));
+  if (hasOthers) splits.push({ name: `${nOthers} others`, code: null, total: totals[nSplits - 1] });
+  return withoutEmptySplits({ bars, splits, nCells: totals.reduce((sum, n) => sum + n, 0) });
+}
+
+/**
  * A table of counts; where a pair is in it, is the sum of what its two codes are mapped to.
  *
  * @param {[import("../data/columns.js").Codes, Uint32Array]} rows codes of cells, and their places

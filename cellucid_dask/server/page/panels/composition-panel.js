@@ -4,12 +4,12 @@ import { GROUP_COLUMN } from "../ask/groups.js";
 import { readThemeColors } from "../color/appearance.js";
 import { categoryCssColor } from "../color/palette.js";
 import { cssColor } from "../color/rgb.js";
-import { createSetMask, listCellSets } from "../data/cell-sets.js";
+import { countSharedCells, createGroupMasks, createSetMask, listCellSets } from "../data/cell-sets.js";
 import { areSourcesLoaded } from "../data/sources.js";
 import { $, formatCount, saveFile } from "../dom.js";
 import { countDrawn, drawBars, heightOfBars, layoutSplits } from "../figure/composition-chart.js";
 import { createChartPng, createChartSvg } from "../figure/composition-files.js";
-import { countComposition, formatComposition, sortBars } from "../figure/composition.js";
+import { countComposition, countSets, formatComposition, sortBars } from "../figure/composition.js";
 import { drawLegend } from "../figure/legend.js";
 import { SvgContext } from "../figure/svg-context.js";
 import { createSvgElement } from "../figure/svg-nodes.js";
@@ -29,6 +29,7 @@ export class CompositionPanel {
   #dataset = null;
   /** @type {{columns: CategoricalColumn[], composition: Composition} | null} as it is shown */
   #shown = null;
+  #sharedNote = ""; // on cells that are in several groups
 
   /** @param {(columnId: string) => Promise<any>} readColumn */
   constructor(readColumn) {
@@ -94,7 +95,12 @@ export class CompositionPanel {
     if (!columns || request !== this.#lastRequest || !this.#isReady) return;
     const [bars, split] = columns;
     const mask = createSetMask($("composition-cells").value);
-    this.#shown = { columns, composition: countComposition(bars, split, mask) };
+    const isOfGroups = $("composition-bars").value === GROUP_COLUMN;
+    const composition = isOfGroups ? countSets(createGroupMasks(), split, mask)
+      : countComposition(bars, split, mask);
+    const hasGroups = isOfGroups || $("composition-split").value === GROUP_COLUMN;
+    this.#sharedNote = hasGroups ? describeShared(countSharedCells(), isOfGroups) : "";
+    this.#shown = { columns, composition };
     this.#listOrders();
     this.#draw();
   }
@@ -184,6 +190,7 @@ export class CompositionPanel {
       `${formatCount(nCells)} cells`,
       `${formatCount(bars.length)} bar${bars.length === 1 ? "" : "s"}`,
       ...(more ? [`the last ${formatCount(more)} are only in the CSV`] : []),
+      ...(this.#sharedNote ? [this.#sharedNote] : []),
     ].join(" · ");
   }
 
@@ -227,4 +234,14 @@ function fillSelect(select, options) {
   if (isSame) return;
   select.replaceChildren(...options.map(([text, each]) => new Option(text, each)));
   if (options.some(([, each]) => each === value)) select.value = value;
+}
+
+/**
+ * @param {number} nShared cells that are in several groups
+ * @param {boolean} countsInEach whether such a cell counts in each of its groups
+ */
+function describeShared(nShared, countsInEach) {
+  if (!nShared) return "";
+  const where = countsInEach ? "they count in each" : "they count in the last";
+  return `${formatCount(nShared)} cells are in several groups: ${where}`;
 }

@@ -4,7 +4,7 @@
 import { changeView } from "../actions.js";
 import { describeFilter } from "../ask/describe.js";
 import { changeFilter, columnOfFilter, dropFilter } from "../ask/filters.js";
-import { addGroup, filtersExpression } from "../ask/groups.js";
+import { filtersExpression } from "../ask/groups.js";
 import { $, createButton, createElement, formatCount } from "../dom.js";
 import { createColumnIndex } from "../data/search-columns.js";
 import { loaded, subscribe, view } from "../state.js";
@@ -20,7 +20,12 @@ export class FiltersPanel {
   #dropAll = createButton("small-button", "Drop all filters",
     () => changeView({ filters: [] }), "Drop all");
 
-  constructor() {
+  /**
+   * @param {{onNewGroup: (cells: import("../ask/groups.js").Expression, name: string) => void}}
+   *   actions `onNewGroup` makes a group of the cells of a filter
+   */
+  constructor({ onNewGroup }) {
+    this.onNewGroup = onNewGroup;
     this.editor = new FilterEditor(createElement("div", "filter-editor"));
     this.#count.id = "visible-count";
     this.#count.setAttribute("aria-live", "polite");
@@ -82,7 +87,7 @@ export class FiltersPanel {
       () => this.#edit(filter, index), text);
     const group = createButton("small-button", `Make a group of these cells: ${text}`, () => {
       const cells = filtersExpression([{ ...filter, on: true }], view.groups);
-      changeView({ groups: addGroup(view.groups, cells, { name: text }) });
+      this.onNewGroup(cells, text);
     }, "Group");
     const drop = createButton("small-button", `Drop: ${text}`,
       () => changeView({ filters: dropFilter(view.filters, index) }), "×");

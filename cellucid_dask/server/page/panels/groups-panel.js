@@ -1,6 +1,7 @@
 // The panel of the groups: named sets of cells to show, hide, combine and save.
 
 import { changeView } from "../actions.js";
+import { describeFilter } from "../ask/describe.js";
 import {
   addGroup, changeGroup, dropGroup, filtersExpression, GROUP_COLUMN, intersect, invert,
   selectionExpression, subtract, unite,
@@ -14,7 +15,7 @@ import { loaded, subscribe, view } from "../state.js";
 /** @typedef {import("../ask/groups.js").Expression} Expression */
 
 /** @type {Record<string, import("../ask/groups.js").SetOperation>} */
-const OPERATIONS = { and: intersect, or: unite, "but not": subtract };
+const OPERATIONS = { "and": intersect, "or": unite, "but not": subtract };
 /** @type {WeakMap<Expression, number>} Cells of a group never change, so they are counted once. */
 const counts = new WeakMap();
 
@@ -23,13 +24,13 @@ export class GroupsPanel {
   #list = createElement("ul", "group-list");
   #hint = createElement("p", "note", "Name a set of cells to come back to it: the visible ones, "
     + "the selection, or the cells of a filter.");
-  #combine = createElement("div", "row");
+  #combine = createElement("div", "combine-groups");
   /** @type {string | null} The group whose actions are shown. */
   #openId = null;
   #fromVisible = createButton("small-button", "Make a group of the visible cells", () =>
-    this.#add(filtersExpression(view.filters, view.groups)), "New from visible");
+    this.add(filtersExpression(view.filters, view.groups), nameOfFilters()), "New from visible");
   #fromSelection = createButton("small-button", "Make a group of the selected cells", () =>
-    this.#add(selectedCells()), "New from selection");
+    this.add(selectedCells()), "New from selection");
   #color = createButton("small-button", "Color the cells by their group",
     () => changeView({ color: GROUP_COLUMN }), "Color by groups");
 
@@ -45,9 +46,14 @@ export class GroupsPanel {
     }
   }
 
-  /** @param {Expression} cells */
-  #add(cells) {
-    const groups = addGroup(view.groups, cells);
+  /**
+   * Makes a group, and asks for its name.
+   *
+   * @param {Expression} cells
+   * @param {string} [name] that it has until then
+   */
+  add(cells, name) {
+    const groups = addGroup(view.groups, cells, { name });
     changeView({ groups });
     this.#rename(groups.at(-1).id);
   }
@@ -184,6 +190,12 @@ export class GroupsPanel {
     this.#combine.append(first, operation, second,
       createButton("small-button", "Make a group of the two", combine, "Make"));
   }
+}
+
+/** What the filters say, if there is only one; else a group is named by its number. */
+function nameOfFilters() {
+  const on = view.filters.filter((filter) => filter.on);
+  return on.length === 1 ? describeFilter(on[0], loaded.dataset, view.groups) : undefined;
 }
 
 /** The selected cells that are visible. */
