@@ -4,6 +4,7 @@ import { changeView } from "./actions.js";
 import {
   hiddenCodes, outlierQuantile, setHiddenCodes, setOutlierQuantile,
 } from "./ask/filters.js";
+import { GROUP_COLUMN, hiddenGroups, setHiddenGroups } from "./ask/groups.js";
 import { countOnes, createFilterMask, createLassoMask } from "./ask/masks.js";
 import {
   cellAppearance, columnPalette, edgeColor, readThemeColors, visibleEdges,
@@ -134,14 +135,17 @@ export class Display {
   #showCategoryLegend() {
     const { column, columnId, dataset } = loaded;
     const codes = column.categories.map(({ code }) => code);
-    const hidden = hiddenCodes(view.filters, columnId, codes);
+    const hidden = this.#hiddenCodes();
+    const hide = () => (columnId === GROUP_COLUMN
+      ? setHiddenGroups(view.filters, view.groups, column.missingCode, hidden)
+      : setHiddenCodes(view.filters, columnId, hidden, codes));
     const changeFilters = (filters) => {
       this.#filtersInLegend = filters;
       changeView({ filters });
     };
     this.#filtersInLegend = view.filters;
     showCategoryLegend($("legend"), column, hidden, {
-      onHiddenChange: () => changeFilters(setHiddenCodes(view.filters, columnId, hidden, codes)),
+      onHiddenChange: () => changeFilters(hide()),
       onHighlight: (code) => this.#highlight(code),
       quantile: outlierQuantile(view.filters, columnId),
       onQuantileChange: dataset.hasOutliers && columnId.startsWith("obs:") ? (quantile) =>
@@ -273,6 +277,7 @@ export class Display {
 
   #hiddenCodes() {
     const { column, columnId } = loaded;
+    if (columnId === GROUP_COLUMN) return hiddenGroups(view.filters, view.groups, column.missingCode);
     return hiddenCodes(view.filters, columnId, column.categories.map(({ code }) => code));
   }
 

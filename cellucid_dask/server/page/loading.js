@@ -1,7 +1,7 @@
 // Loads what the view needs and what is not loaded yet, and shows each part when it is there.
 
 import { columnOfFilter } from "./ask/filters.js";
-import { GROUP_COLUMN } from "./ask/groups.js";
+import { ANY_GROUP, GROUP_COLUMN } from "./ask/groups.js";
 import { forEachFilter } from "./ask/masks.js";
 import { Dataset, splitColumnId } from "./data/dataset.js";
 import { Reader } from "./data/reader.js";
@@ -117,29 +117,33 @@ async function loadDataset(reader, entry, ui) {
 function showDataset({ controls }) {
   const { identity, nCells, vectorFields } = loaded.dataset;
   Object.assign(published, { nCells, dataset: identity.id });
-  chooseEmbedding();
+  chooseEmbedding(view);
   view.lasso = view.lasso.filter(hasEmbedding);
   if (!Object.hasOwn(vectorFields, view.vectors)) view.vectors = "";
   controls.showDataset(loaded.dataset);
   controls.showView(view);
 }
 
-/** Takes the embedding of the link, which says the dimension; else the default of the dimension. */
-function chooseEmbedding() {
+/**
+ * Takes the embedding of the view, which says the dimension; else the default of the dimension.
+ *
+ * @param {import("./link/link.js").View} target
+ */
+function chooseEmbedding(target) {
   const { embeddings, identity } = loaded.dataset;
-  const named = embeddings.find(({ id }) => id === view.embedding);
+  const named = embeddings.find(({ id }) => id === target.embedding);
   if (named) {
-    Object.assign(view, { d: named.dimension, embedding: named.isDefault ? "" : named.id });
+    Object.assign(target, { d: named.dimension, embedding: named.isDefault ? "" : named.id });
     return;
   }
-  const { d, embedding } = view;
+  const { d, embedding } = target;
   if (!embeddings.some(({ dimension }) => dimension === d)) {
-    view.d = identity.embeddings.default_dimension;
+    target.d = identity.embeddings.default_dimension;
   }
-  if (d !== view.d || embedding) Object.assign(view, { embedding: "", at: null });
+  if (d !== target.d || embedding) Object.assign(target, { embedding: "", at: null });
   const wanted = embedding ? `embedding "${embedding}"` : `${d}D embedding`;
-  const shown = embedding ? `"${loaded.dataset.findEmbedding("", view.d).id}"` : `${view.d}D`;
-  if (embedding || (d && d !== view.d)) {
+  const shown = embedding ? `"${loaded.dataset.findEmbedding("", target.d).id}"` : `${target.d}D`;
+  if (embedding || (d && d !== target.d)) {
     problems.push(`This dataset has no ${wanted}. The page shows ${shown}.`);
   }
 }
@@ -151,7 +155,7 @@ function loadFields(reader, { controls }) {
   const all = Promise.all([obs, dataset.readGenes(reader)]).then(() => {
     reader.signal.throwIfAborted();
     chooseColumn();
-    dropUnusableFilters();
+    dropUnusableFilters(view);
     controls.showFields(dataset);
     controls.showView(view);
     loaded.hasFields = true;
@@ -196,13 +200,20 @@ async function loadShownColumn(reader, fields, ui) {
  */
 async function loadLabelColumn(reader, { display }) {
   const { dataset, column, labelColumn } = loaded;
-  const { labelColumn: wanted } = view;
+  const wanted = view.labelColumn || defaultColumn();
   if (!wanted || labelColumn || !column || column.isCategorical) return;
   if (!dataset.categorical.has(splitColumnId(wanted)[1])) return;
   const found = await loadColumn(reader, wanted);
   reader.signal.throwIfAborted();
   loaded.labelColumn = found;
   display.updateAppearance();
+}
+
+/** Id of the first useful categorical column; "" if there is none. */
+function defaultColumn() {
+  const fields = [...loaded.dataset.categorical.values()];
+  const useful = fields.find(([, { length }]) => length > 1 && length < 255);
+  return useful ? `obs:${useful[0]}` : "";
 }
 
 /** If the view has no column, or one that does not exist: takes the first useful one. */
@@ -222,9 +233,7 @@ function chooseColumn() {
     view.filters = view.filters.filter((filter) => columnOfFilter(filter) !== ""); // of the unknown column
     Object.assign(view, { color: null, range: null, log: false });
   }
-  const fields = [...dataset.categorical.values()];
-  const useful = fields.find(([, { length }]) => length > 1 && length < 255);
-  view.color ??= useful ? `obs:${useful[0]}` : "";
+  view.color ??= defaultColumn();
   const isCategorical = kindOfColumn(view.color) === "categories";
   view.filters = view.filters.flatMap((filter) => {
     if (columnOfFilter(filter) !== "") return [filter];
@@ -241,29 +250,35 @@ function kindOfColumn(columnId) {
 
 const NOUNS = { selection: "an outline of an embedding that it lacks", group: "a group" };
 
-/** Drops filters and groups of a link that ask for what the dataset does not have, and says so. */
-function dropUnusableFilters() {
+/**
+ * Drops filters and groups of a view that ask for what the dataset does not have, and says so.
+ *
+ * @param {import("./link/link.js").View} target
+ */
+function dropUnusableFilters(target) {
   const { dataset } = loaded;
   const wantedKind = { categories: "categories", outliers: "categories", range: "values" };
   const isUsable = (/** @type {import("./ask/filters.js").Filter} */ filter) => {
-    if (filter.kind === "group") return view.groups.some(({ id }) => id === filter.group);
+    if (filter.kind === "group") {
+      return target.groups.some(({ id }) => [id, ANY_GROUP].includes(filter.group));
+    }
     if (filter.kind === "selection") return filter.lassos.every(hasEmbedding);
     if (filter.kind === "outliers" && !dataset.hasOutliers) return false;
     return kindOfColumn(filter.column) === wantedKind[filter.kind];
   };
   const areAllUsable = (expressions) => {
     let areUsable = true;
-    forEachFilter(expressions, view.groups, (filter) => { areUsable &&= isUsable(filter); });
+    forEachFilter(expressions, target.groups, (filter) => { areUsable &&= isUsable(filter); });
     return areUsable;
   };
-  const groups = view.groups.filter(({ cells }) => areAllUsable([cells]));
-  const names = view.groups.filter((group) => !groups.includes(group)).map(({ name }) => name);
-  view.groups = groups;
-  const filters = view.filters.filter(isUsable);
-  const dropped = view.filters.filter((filter) => !filters.includes(filter));
-  view.filters = filters;
-  const unknown = view.pins.filter((columnId) => !kindOfColumn(columnId));
-  if (unknown.length) view.pins = view.pins.filter((columnId) => !unknown.includes(columnId));
+  const groups = target.groups.filter(({ cells }) => areAllUsable([cells]));
+  const names = target.groups.filter((group) => !groups.includes(group)).map(({ name }) => name);
+  target.groups = groups;
+  const filters = target.filters.filter(isUsable);
+  const dropped = target.filters.filter((filter) => !filters.includes(filter));
+  target.filters = filters;
+  const unknown = target.pins.filter((columnId) => !kindOfColumn(columnId));
+  if (unknown.length) target.pins = target.pins.filter((columnId) => !unknown.includes(columnId));
   const nouns = dropped.map((filter) => columnOfFilter(filter) ?? NOUNS[filter.kind]);
   if (nouns.length) problems.push(`This dataset cannot filter by ${nouns.join(", ")}.`);
   if (unknown.length) problems.push(`This dataset has no ${unknown.join(", ")} to pin.`);
@@ -274,6 +289,23 @@ function dropUnusableFilters() {
 function hasEmbedding({ d, embedding }) {
   const found = loaded.dataset.findEmbedding(embedding, d);
   return Boolean(found && (!embedding || found.id === embedding));
+}
+
+/**
+ * Makes a view that a file holds one that the dataset can show, and says what it lacks.
+ *
+ * @param {import("./link/link.js").View} wanted
+ */
+export function checkView(wanted) {
+  const { dataset } = loaded;
+  chooseEmbedding(wanted);
+  wanted.lasso = wanted.lasso.filter(hasEmbedding);
+  if (!Object.hasOwn(dataset.vectorFields, wanted.vectors)) wanted.vectors = "";
+  dropUnusableFilters(wanted);
+  const { color } = wanted;
+  const isKnown = color === GROUP_COLUMN ? wanted.groups.length : color && dataset.hasColumn(color);
+  if (!isKnown) Object.assign(wanted, { color: view.color, range: view.range, log: view.log });
+  showProblems();
 }
 
 /** Says what of the link the dataset does not have, all at once. */

@@ -1,7 +1,7 @@
 // The start of the page: connects the view, what is loaded for it, and what shows it.
 
 import { changeView } from "./actions.js";
-import { discardLastChange, keepLoadedView, redo, startHistory, undo } from "./ask/history.js";
+import { discardLastChange, keepLastChange, keepLoadedView, redo, startHistory, undo } from "./ask/history.js";
 import { Display } from "./display.js";
 import { $ } from "./dom.js";
 import { copyLink, updateAddress, updateAddressSoon } from "./link/address.js";
@@ -74,6 +74,7 @@ function goBackToShownView() {
 }
 
 function retry() {
+  keepLastChange();
   Object.assign(view, failedView);
   controls.showView(view);
   refresh({ isRetry: true });
@@ -106,6 +107,8 @@ function onViewChange(parts) {
   controls.showView(view);
   if (parts.includes("theme")) applyTheme();
   if (parts.includes("vectors")) loaded.vectors = null;
+  const isSamePlot = view.d === loaded.dimension && view.embedding === loaded.embedding;
+  if (parts.includes("at") && isSamePlot) display.scatter.camera.viewpoint = view.at;
   const isSameDataset = loaded.entry && loaded.entry.path === view.dataset;
   if (isSameDataset && loaded.dimension) showChange(parts);
   if (isViewLoaded()) finishChange();
@@ -184,8 +187,8 @@ new FigureDialog({
   createFigure: (options) => display.createFigure(options),
   showNotice,
 });
-new FiltersPanel();
-new GroupsPanel((id) => csvDialog.open(`group:${id}`));
+const groupsPanel = new GroupsPanel((id) => csvDialog.open(`group:${id}`));
+new FiltersPanel({ onNewGroup: (cells, name) => groupsPanel.add(cells, name) });
 addPins();
 addSessionFiles();
 addSheet();

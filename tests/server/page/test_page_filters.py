@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from page_data import CELLS, GROUP, atlas, names
+
+from cellucid_dask import AnnDataServer, export
 
 pytest.importorskip("selenium", reason="selenium, which drives the browser, is not installed")
 
@@ -22,6 +26,12 @@ GENE = "Gene3"
 def gene() -> Any:
     adata = atlas()
     return np.asarray(adata[:, GENE].X.todense()).ravel()
+
+
+def export_levels(adata: Any) -> Any:
+    out = Path(tempfile.mkdtemp()) / "levels"
+    export(adata, out, quiet=True, obs_quantization=8)
+    return out
 
 
 def chips(page: Page) -> list[str]:
@@ -58,7 +68,7 @@ def test_filters_stay_through_any_change(page: Page, served: Any) -> None:
     limit = float(np.quantile(values, 0.8))
     page.open(served("float32"), f"{page.hash()}&filter=range:{limit:.6g},:gene:{GENE}")
     both = (group != "b") & (values >= limit)
-    assert chips(page) == [f"{GROUP}: not b", f"{GENE} ≥ {limit:.4g}"]
+    assert chips(page) == [f"{GROUP}: not b", f"{GENE} ≥ {float(f'{limit:.6g}')}"]
     assert_drawn(page, both, swatches(page))
     page.color_by("quarter")
     assert_drawn(page, both, swatches(page, "quarter"))
@@ -176,3 +186,25 @@ def test_wrong_filters_of_a_link_are_named_together(page: Page, served: Any) -> 
     for part in ("obs:none", "gene:gone", "a group", 'gene "nothing"', '"X_lost"'):
         assert part in said
     assert chips(page) == [f"{GROUP}: not ä/1"]
+
+
+def test_limits_of_ranges_are_those_of_the_data(page: Page, served: Any, serve: Any) -> None:
+    """Cells at a limit pass, also where quantization took them down; zeros are not at 0.001."""
+    adata = atlas()
+    adata.obs["level"] = np.arange(CELLS) % 5
+    adata.obs["large"] = np.float32(2_000_000) + np.arange(CELLS)
+    level, large = adata.obs["level"], adata.obs["large"]
+    for data in (serve(adata, AnnDataServer), serve(export_levels(adata))):
+        for limits, passing in {
+            "1,:obs:level": level >= 1,
+            "0.001,:obs:level": level >= 1,
+            ",3:obs:level": level <= 3,
+            "2,2:obs:level": level == 2,
+        }.items():
+            state = page.open(data, f"{BARE}&filter=range:{limits}")
+            assert state["drawn"] == passing.sum(), limits
+    page.open(serve(adata, AnnDataServer), f"{BARE}&filter=range:2000123,2000128:obs:large")
+    assert page.state()["drawn"] == large.between(2_000_123, 2_000_128).sum() == 6
+    page.reload()
+    assert page.state()["drawn"] == 6
+    assert chips(page) == ["large 2000123 to 2000128"]

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from page_data import CELLS, names
+from page_data import CELLS, GROUP, GROUPS, atlas, names
+
+from cellucid_dask import AnnDataServer
 
 pytest.importorskip("selenium", reason="selenium, which drives the browser, is not installed")
 
@@ -197,3 +199,71 @@ def test_session_holds_the_groups_as_rows(page: Page, served: Any, tmp_path: Pat
         page.find("#groups input[type='file']").send_keys(str(path))
         page.wait_until(f"document.querySelector('#notice p').textContent.includes('{said}')")
         assert groups(page) == before
+
+
+def test_groups_in_the_legend_filter_cells(page: Page, served: Any) -> None:
+    """The column of groups is filtered as any other, also when groups are made of what is left."""
+    page.open(served("uint8"), BARE)
+    b, west = names() == "b", np.char.endswith(names("quarter").astype(str), "west")
+    make_groups(page)
+    press(page, "Color by groups")
+    page.entry("all b").click()
+    assert page.state()["drawn"] == (~b).sum(), "also those that are in the west as well"
+    page.entry("in no group").click()
+    west &= ~b
+    assert page.state()["drawn"] == west.sum()
+    assert page.texts("#filters .chip-text") == ["not in all b", "in any group"]
+    page.color_by("quarter")
+    page.entry("north west").click()
+    north_west = names("quarter") == "north west"
+    assert page.state()["drawn"] == (west & ~north_west).sum()
+    press(page, "New from visible")
+    name_group(page, "rest")
+    assert groups(page)["rest"] == (west & ~north_west).sum()
+    shown = page.state()["drawn"]
+    page.reload()
+    assert page.state()["drawn"] == shown
+    assert groups(page)["rest"] == shown
+    page.entry("south west").click()
+    page.click("#undo")
+    page.wait_until(f"cellucid.drawn === {shown}")
+
+
+def test_a_group_may_be_extended_many_times(page: Page, served: Any) -> None:
+    lasso = "2,0,0,-1,-1,0,-1,0,1,-1,1"
+    page.open(served("uint8"), f"{BARE}&lasso={lasso}")
+    press(page, "New from selection")
+    name_group(page, "many")
+    n = groups(page)["many"]
+    press(page, "many")
+    for _ in range(45):
+        press(page, "Add selection")
+    assert groups(page) == {"many": n}
+    page.reload()
+    assert groups(page) == {"many": n}
+
+
+def test_session_of_changed_categories_keeps_its_cells(
+    page: Page, serve: Any, tmp_path: Path
+) -> None:
+    """The same cells with the categories in another order, as after a new annotation."""
+    adata = atlas()
+    arrived = page.downloads(tmp_path / "sessions")
+    server = serve(adata, AnnDataServer)
+    page.open(server, BARE)
+    make_groups(page)
+    page.color_by(GROUP)
+    page.entry("b").click()
+    shown, drawn = groups(page), page.state()["drawn"]
+    press(page, "Save session")
+    name = page.js("return cellucid.dataset") + "-session.json"
+    path = tmp_path / "kept.json"
+    path.write_bytes(arrived(name))
+    other = atlas()
+    other.obs[GROUP] = other.obs[GROUP].cat.reorder_categories(list(GROUPS)[::-1])
+    page.open(serve(other, AnnDataServer), BARE)
+    page.find("#groups input[type='file']").send_keys(str(path))
+    page.wait_until("document.querySelectorAll('.group-list li').length === 2")
+    assert groups(page) == shown
+    assert page.state()["drawn"] == drawn
+    assert page.texts("#filters .chip-text") == [f"{GROUP}: not b"]

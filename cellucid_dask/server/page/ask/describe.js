@@ -1,8 +1,7 @@
 // What a filter says, in words.
 
 import { splitColumnId } from "../data/dataset.js";
-import { formatNumber } from "../dom.js";
-import { GROUP_COLUMN } from "./groups.js";
+import { ANY_GROUP, GROUP_COLUMN } from "./groups.js";
 
 const MAX_NAMES = 3; // of categories in the text of a filter
 
@@ -30,6 +29,7 @@ export function columnName(columnId, dataset) {
 export function describeFilter(filter, dataset, groups) {
   if (filter.kind === "selection") return filter.keep ? "inside an outline" : "outside an outline";
   if (filter.kind === "group") {
+    if (filter.group === ANY_GROUP) return filter.keep ? "in any group" : "in no group";
     const name = groups.find(({ id }) => id === filter.group)?.name ?? "a group";
     return filter.keep ? `in ${name}` : `not in ${name}`;
   }
@@ -43,8 +43,8 @@ export function describeFilter(filter, dataset, groups) {
 
 /** @param {{from: number | null, to: number | null}} range */
 function describeRange({ from, to }) {
-  if (from === null) return `≤ ${formatNumber(to)}`;
-  return to === null ? `≥ ${formatNumber(from)}` : `${formatNumber(from)} to ${formatNumber(to)}`;
+  if (from === null) return `≤ ${to}`;
+  return to === null ? `≥ ${from}` : `${from} to ${to}`;
 }
 
 /**
@@ -52,8 +52,10 @@ function describeRange({ from, to }) {
  * @param {import("../data/dataset.js").Dataset} dataset
  */
 function listCategories({ column, codes }, dataset) {
+  /** @type {string[]} */
   const names = dataset.categorical.get(splitColumnId(column)[1])?.[1] ?? [];
   const some = codes.slice(0, MAX_NAMES).map((code) => names[code] ?? "missing");
   const more = codes.length - some.length;
-  return `${some.join(", ") || "none"}${more ? ` and ${more} more` : ""}`;
+  if (!codes.length) return "none";
+  return `${some.map((name) => name || '""').join(", ")}${more ? ` and ${more} more` : ""}`;
 }

@@ -14,6 +14,8 @@ const COLORS = [
 
 /** Column id of the groups, to color the cells by. */
 export const GROUP_COLUMN = "groups:";
+/** In place of the id of a group in a filter: all groups. */
+export const ANY_GROUP = "any";
 
 /**
  * The expression of all filters that are on, for a group of the visible cells.
@@ -37,8 +39,62 @@ export function filtersExpression(filters, groups) {
 function resolveGroups(filter, groups) {
   if (filter.kind !== "group") return filter;
   /** @type {Expression} */
-  const cells = groups.find(({ id }) => id === filter.group)?.cells ?? { any: [] };
+  const cells = cellsOfGroup(filter.group, groups);
   return filter.keep ? cells : { not: cells };
+}
+
+/**
+ * The cells of a group, or with ANY_GROUP of all groups; none for an id without a group.
+ *
+ * @param {string} id
+ * @param {Group[]} groups
+ * @returns {Expression}
+ */
+export function cellsOfGroup(id, groups) {
+  if (id === ANY_GROUP) return { any: groups.map(({ cells }) => cells) };
+  return groups.find((group) => group.id === id)?.cells ?? { any: [] };
+}
+
+/**
+ * The codes of the column of the groups that filters by group hide.
+ *
+ * @param {Filter[]} filters
+ * @param {Group[]} groups
+ * @param {number} noGroup code of cells in no group
+ * @returns {Set<number>}
+ */
+export function hiddenGroups(filters, groups, noGroup) {
+  const codes = [...groups.keys(), noGroup];
+  const hidden = new Set();
+  for (const filter of filters) {
+    if (filter.kind !== "group" || !filter.on) continue;
+    const isOf = (/** @type {number} */ code) => code !== noGroup
+      && (filter.group === ANY_GROUP || groups[code].id === filter.group);
+    codes.forEach((code) => isOf(code) !== filter.keep && hidden.add(code));
+  }
+  return hidden;
+}
+
+/**
+ * Hides exactly these codes of the column of the groups, with filters by group.
+ *
+ * @param {Filter[]} filters
+ * @param {Group[]} groups
+ * @param {number} noGroup code of cells in no group
+ * @param {Set<number>} hidden
+ * @returns {Filter[]}
+ */
+export function setHiddenGroups(filters, groups, noGroup, hidden) {
+  const others = filters.filter(({ kind }) => kind !== "group");
+  const shown = [...groups.keys()].filter((code) => !hidden.has(code));
+  /** @type {(group: string, keep: boolean) => Filter} */
+  const create = (group, keep) => ({ kind: "group", group, keep, on: true });
+  const hidAny = filters.some((filter) => filter.kind === "group" && !filter.keep);
+  if (hidden.has(noGroup) && shown.length === 1 && !hidAny) { // as by "only"
+    return [...others, create(groups[shown[0]].id, true)];
+  }
+  const hides = groups.filter((_, code) => hidden.has(code)).map(({ id }) => create(id, false));
+  return [...others, ...hides, ...(hidden.has(noGroup) ? [create(ANY_GROUP, true)] : [])];
 }
 
 /**
@@ -98,12 +154,13 @@ export const dropGroup = (groups, id) => groups.filter((group) => group.id !== i
 
 /** @typedef {(a: Expression, b: Expression) => Expression} SetOperation */
 
+// A group that is extended many times stays flat: a link has a limit to how deep it can be.
 /** @type {SetOperation} The cells of `a` or `b`. */
-export const unite = (a, b) => ({ any: [a, b] });
+export const unite = (a, b) => ({ any: [..."any" in a ? a.any : [a], b] });
 /** @type {SetOperation} The cells of both. */
-export const intersect = (a, b) => ({ all: [a, b] });
+export const intersect = (a, b) => ({ all: [..."all" in a ? a.all : [a], b] });
 /** @type {SetOperation} The cells of `a` that are not of `b`. */
-export const subtract = (a, b) => ({ all: [a, { not: b }] });
+export const subtract = (a, b) => intersect(a, { not: b });
 /** @type {(a: Expression) => Expression} All cells but those of `a`. */
 export const invert = (a) => ("not" in a ? a.not : { not: a });
 

@@ -68,6 +68,11 @@ export function discardLastChange() {
   isLastDiscarded = index > 0;
 }
 
+/** The last change, which failed, is asked for again: the next one does not replace it. */
+export function keepLastChange() {
+  isLastDiscarded = false;
+}
+
 export const canUndo = () => index > 0;
 export const canRedo = () => index < snapshots.length - 1;
 export const undo = () => canUndo() && history.back();

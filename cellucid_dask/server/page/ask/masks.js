@@ -1,5 +1,6 @@
 // Masks: which cells pass a filter or are in a group, as a byte per cell.
 
+import { cellsOfGroup } from "./groups.js";
 import { maskInside } from "../plot/projection.js";
 
 /** @typedef {import("./filters.js").Filter} Filter */
@@ -16,8 +17,12 @@ import { maskInside } from "../plot/projection.js";
  * @property {(lasso: {d: number, embedding: string}) => Float32Array} points as drawn
  */
 
-const TOLERANCE = 1e-6;
-const masksOfLassos = new WeakMap(); // an outline takes long to test, and never changes
+let masksOfLassos = new WeakMap(); // an outline takes long to test, and never changes
+
+/** Forgets which cells of the previous dataset were inside outlines. */
+export function clearMasks() {
+  masksOfLassos = new WeakMap();
+}
 
 /**
  * Calls `visit` for every filter in the expressions, also in those of groups that filters name.
@@ -33,8 +38,7 @@ export function forEachFilter(expressions, groups, visit) {
     else if ("all" in expression) forEachFilter(expression.all, groups, visit);
     else if ("any" in expression) forEachFilter(expression.any, groups, visit);
     else if (expression.kind === "group") {
-      const group = groups.find(({ id }) => id === expression.group);
-      if (group) forEachFilter([group.cells], groups, visit);
+      forEachFilter([cellsOfGroup(expression.group, groups)], groups, visit);
     } else visit(expression);
   }
 }
@@ -112,11 +116,10 @@ const RESTRICT = {
   },
   range: (mask, { column: id, from, to }, sources) => {
     const column = sources.column(id);
-    // A link rounds limits to 6 digits; the cells at a limit stay.
-    const low = from === null ? -Infinity : from - TOLERANCE * Math.abs(from);
-    const high = to === null ? Infinity : to + TOLERANCE * Math.abs(to);
-    if (column.codes instanceof Float32Array) restrictValues(mask, column, low, high);
-    else restrictByTable(mask, column.codes, column.passingCodes(low, high));
+    const [low, high] = [from ?? -Infinity, to ?? Infinity];
+    if (column.codes instanceof Float32Array) {
+      restrictValues(mask, column, Math.fround(low), Math.fround(high));
+    } else restrictByTable(mask, column.codes, column.passingCodes(low, high));
   },
   outliers: (mask, { column: id, quantile }, sources) => {
     const outliers = sources.outliers(id);
@@ -129,8 +132,8 @@ const RESTRICT = {
   selection: (mask, { lassos, keep }, sources) =>
     intersectInto(mask, createLassoMask(lassos, sources), keep),
   group: (mask, { group: id, keep }, sources) => {
-    const group = sources.groups.find((each) => each.id === id);
-    if (group) intersectInto(mask, createMask(group.cells, sources), keep);
+    const cells = cellsOfGroup(id, sources.groups);
+    intersectInto(mask, createMask(cells, sources), keep);
   },
 };
 

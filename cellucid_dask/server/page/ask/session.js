@@ -1,15 +1,20 @@
 // Sessions: the view and its groups as a file, for what a link cannot hold.
 
 import { formatView, parseView } from "../link/link.js";
+import { columnOfFilter } from "./filters.js";
 import { createMask } from "./masks.js";
 
 const FORMAT = "cellucid-session";
 const VERSION = 1;
 
+/** @typedef {Map<string, string[]>} CategoryNames names of the categories by column id */
+
 /**
  * @typedef {{format: string, version: number, dataset: {id: string, n_cells: number, hash: string},
- *   view: string, groups: {id: string, name: string, color: string, rows: [number, number][]}[]}}
- *   Session `view` is the text of a link; rows are ranges, first and last, counted from 0
+ *   view: string, categories: Record<string, Record<string, string>>,
+ *   groups: {id: string, name: string, color: string, rows: [number, number][]}[]}} Session
+ *   `view` is the text of a link, `categories` has the names of the codes that its filters list,
+ *   by column id; rows are ranges, first and last, counted from 0
  */
 
 /**
@@ -32,40 +37,71 @@ export function rowsOfMask(mask) {
 
 /**
  * @param {import("../link/link.js").View} view
- * @param {{id: string, hash: string}} dataset
+ * @param {{id: string, hash: string, names: CategoryNames}} dataset
  * @param {import("./masks.js").Sources} sources
  * @returns {Session}
  */
-export function createSession(view, { id, hash }, sources) {
+export function createSession(view, { id, hash, names }, sources) {
+  /** @type {Session["categories"]} */
+  const categories = {};
+  for (const filter of view.filters) {
+    if (filter.kind !== "categories" || !names.has(filter.column)) continue;
+    const known = filter.codes.filter((code) => code in names.get(filter.column));
+    categories[filter.column] = Object.fromEntries(
+      known.map((code) => [code, names.get(filter.column)[code]]));
+  }
   return {
     format: FORMAT,
     version: VERSION,
     dataset: { id, n_cells: sources.nCells, hash },
-    view: formatView({ ...view, dataset: null }),
+    view: formatView({ ...view, dataset: null, groups: [] }),
+    categories,
     groups: view.groups.map(({ id: group, name, color, cells }) =>
       ({ id: group, name, color, rows: rowsOfMask(createMask(cells, sources)) })),
   };
 }
 
 /**
- * The view of a session. Groups that a link can hold stay what they are; the others are rows.
+ * The view of a session. Its groups are lists of rows, and its categories those of the same names:
+ * another version of the dataset may have other codes, or other places of cells.
  *
  * @param {string} text of the file
- * @param {{nCells: number, hash: string, id: string}} dataset that is shown
+ * @param {{nCells: number, hash: string, id: string, names: CategoryNames}} dataset that is shown
  * @returns {import("../link/link.js").View}
  * @throws {Error} that says what is wrong with the file
  */
-export function openSession(text, { nCells, hash, id }) {
+export function openSession(text, { nCells, hash, id, names }) {
   const session = parseSession(text);
   if (session.dataset.n_cells !== nCells || session.dataset.hash !== hash) {
     throw new Error(`This session is of other cells: of ${session.dataset.n_cells} cells of the `
       + `dataset "${session.dataset.id}". This page shows ${nCells} cells of "${id}".`);
   }
   const view = parseView(session.view);
-  const described = new Map(view.groups.map((group) => [group.id, group]));
   view.groups = session.groups.map(({ id: group, name, color, rows }) =>
-    described.get(group) ?? { id: group, name, color, cells: { rows } });
+    ({ id: group, name, color, cells: { rows } }));
+  view.filters = view.filters.map((filter) => translate(filter, session.categories, names));
+  if (session.dataset.id !== id) { // outlines of other points
+    view.lasso = [];
+    view.at = null;
+    view.filters = view.filters.filter(({ kind }) => kind !== "selection");
+  }
   return view;
+}
+
+/**
+ * A filter with the codes that the categories of the same names have here.
+ *
+ * @param {import("./filters.js").Filter} filter
+ * @param {Session["categories"]} categories
+ * @param {CategoryNames} names
+ * @returns {import("./filters.js").Filter}
+ */
+function translate(filter, categories, names) {
+  const saved = categories[columnOfFilter(filter) ?? ""];
+  const here = names.get(columnOfFilter(filter) ?? "");
+  if (filter.kind !== "categories" || !saved || !here) return filter;
+  const codes = filter.codes.map((code) => (code in saved ? here.indexOf(saved[code]) : code));
+  return { ...filter, codes: codes.filter((code) => code >= 0) };
 }
 
 /**
@@ -91,7 +127,8 @@ function parseSession(text) {
     && range[1] < session.dataset.n_cells && (!i || rows[i - 1][1] < range[0]));
   const isGroup = (/** @type {any} */ group) => /^g\d{1,6}$/.test(group?.id) && typeof group.name === "string"
     && /^#[0-9a-f]{6}$/.test(group.color) && areRows(group.rows);
-  const isWhole = typeof session.view === "string" && isRow(session.dataset?.n_cells)
+  session.categories ??= {};
+  const isWhole = typeof session.view === "string" && typeof session.categories === "object" && isRow(session.dataset?.n_cells)
     && Array.isArray(session.groups) && session.groups.every(isGroup)
     && new Set(session.groups.map((/** @type {any} */ group) => group.id)).size === session.groups.length;
   if (!isWhole) throw new Error("This session is damaged: save it again from the page.");

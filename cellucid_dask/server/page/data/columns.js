@@ -137,7 +137,9 @@ export class ContinuousColumn {
   }
 
   /**
-   * For integer codes: a byte for every code, 1 if its value is from `low` to `high`.
+   * For integer codes: a byte for every code, 1 if the value that it stands for may be from `low`
+   * to `high`. Quantization takes a value down by up to a step; only the lowest, which is often 0,
+   * stays what it was.
    *
    * @param {number} low
    * @param {number} high
@@ -146,7 +148,8 @@ export class ContinuousColumn {
     const passes = new Uint8Array(this.missingCode + 1);
     for (let code = 0; code < this.missingCode; code++) {
       const value = this.origin + code * this.step;
-      passes[code] = Number(value >= low && value <= high);
+      const most = code ? value + this.step * (1 + 1e-4) : value;
+      passes[code] = Number(most >= low && value <= high);
     }
     return passes;
   }

@@ -113,7 +113,7 @@ export class Dataset {
   findEmbedding(id, d) {
     const ofDimension = this.embeddings.filter(({ dimension }) => dimension === d);
     return ofDimension.find((embedding) => embedding.id === id)
-      ?? ofDimension.find(({ isDefault }) => isDefault);
+      ?? ofDimension.find(({ isDefault }) => isDefault) ?? ofDimension[0];
   }
 
   /**

@@ -3,7 +3,7 @@
 
 import { createGroupColumn } from "../ask/group-column.js";
 import { GROUP_COLUMN } from "../ask/groups.js";
-import { forEachFilter } from "../ask/masks.js";
+import { clearMasks, forEachFilter } from "../ask/masks.js";
 import { toDrawnPoints } from "../plot/renderer.js";
 import { loaded, view } from "../state.js";
 import { ColumnCache } from "./column-cache.js";
@@ -20,6 +20,7 @@ export function clearSources() {
   columns.clear();
   outliersOfColumns.clear();
   drawnPoints.clear();
+  clearMasks();
 }
 
 /** @returns {import("../ask/masks.js").Sources} */

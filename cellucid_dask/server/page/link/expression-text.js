@@ -5,7 +5,7 @@
 // off. A group is a JSON array of id, name, color and cells; the cells are the text of a filter, or
 // an array of "all", "any" or "not" and such.
 
-import { formatCodes, formatLasso, parseBetween, parseCodes, parseLasso, round6 } from "./parts.js";
+import { formatCodes, formatLasso, parseBetween, parseCodes, parseLasso } from "./parts.js";
 
 /** @typedef {import("../ask/filters.js").Filter} Filter */
 /** @typedef {import("../ask/groups.js").Expression} Expression */
@@ -24,7 +24,7 @@ export function formatFilter(filter) {
 }
 
 const formatLimit = (/** @type {number | null} */ limit) =>
-  (limit === null ? "" : String(round6(limit)));
+  (limit === null ? "" : String(limit));
 
 /** @type {{[Kind in Filter["kind"]]: (filter: Extract<Filter, {kind: Kind}>) => string}} */
 const FORMATS = {
@@ -62,7 +62,7 @@ export function parseFilter(text) {
 function splitColumn(text) {
   const colon = text.indexOf(":");
   const column = text.slice(colon + 1);
-  return colon >= 0 && /^((obs|gene|groups):|$)/.test(column) ? [text.slice(0, colon), column] : [];
+  return colon >= 0 && /^((obs|gene):|$)/.test(column) ? [text.slice(0, colon), column] : [];
 }
 
 /** @type {Parser} */

@@ -42,14 +42,18 @@ export class Controls {
       previousColor: () => this.colorSearch.step(-1),
       nextColor: () => this.colorSearch.step(1),
       legend: () => {
-        const first = "#legend .entry[tabindex='0'], #legend :is(input, button)";
-        /** @type {HTMLElement} */ (document.querySelector(first))?.focus();
+        const row = document.querySelector("#legend .entry[tabindex='0']")
+          ?? document.querySelector("#legend :is(input, button)");
+        /** @type {HTMLElement} */ (row)?.focus();
       },
       filters: () => {
         if ("closed" in $("cells-panel").dataset) $("cells-button").click();
         $("add-filter").focus();
       },
-      lasso: click("lasso"),
+      lasso: () => {
+        $("lasso").click();
+        $("cells").focus(); // Enter selects what is in view
+      },
       fit: () => $($("fit-visible").disabled ? "reset" : "fit-visible").click(),
       undo: click("undo"),
       redo: click("redo"),

@@ -16,7 +16,11 @@ import { loaded, subscribe, view } from "../state.js";
 
 /** @type {Record<string, import("../ask/groups.js").SetOperation>} */
 const OPERATIONS = { "and": intersect, "or": unite, "but not": subtract };
-/** @type {WeakMap<Expression, number>} Cells of a group never change, so they are counted once. */
+/**
+ * The cells of a group never change in a dataset, so they are counted once.
+ *
+ * @type {WeakMap<Expression, {dataset: object, count: number}>}
+ */
 const counts = new WeakMap();
 
 /** Lists the groups, with what can be done with them. */
@@ -207,9 +211,10 @@ function selectedCells() {
 
 /** @param {Expression} cells */
 function formatGroupCount(cells) {
-  if (!counts.has(cells)) {
+  const { dataset } = loaded;
+  if (counts.get(cells)?.dataset !== dataset) {
     if (!areSourcesLoaded()) return "…";
-    counts.set(cells, countOnes(createMask(cells, createSources())));
+    counts.set(cells, { dataset, count: countOnes(createMask(cells, createSources())) });
   }
-  return formatCount(counts.get(cells));
+  return formatCount(counts.get(cells).count);
 }

@@ -55,7 +55,7 @@ export class RangeEditor {
     this.#limits.forEach((limit, side) => {
       const input = this.#inputs[side];
       if (input !== document.activeElement) {
-        input.value = limit === null ? "" : String(Number(limit.toPrecision(6)));
+        input.value = limit === null ? "" : String(limit);
       }
     });
     this.#draw();
@@ -80,7 +80,7 @@ export class RangeEditor {
       const { lo, hi } = this.column;
       const part = event.offsetX / canvas.clientWidth;
       if (part < EDGE) return lo; // else a drag to the edge would lose the cells there
-      return part > 1 - EDGE ? hi : lo + part * (hi - lo);
+      return part > 1 - EDGE ? hi : roundTo(lo + part * (hi - lo), (hi - lo) / 1000);
     };
     canvas.addEventListener("pointerdown", (event) => {
       start = valueAt(event);
@@ -126,3 +126,12 @@ export class RangeEditor {
     });
   }
 }
+
+/**
+ * The number with as few digits as make a difference of `step` at most.
+ *
+ * @param {number} value
+ * @param {number} step
+ */
+const roundTo = (value, step) =>
+  Number(value.toFixed(Math.min(20, Math.max(0, Math.ceil(-Math.log10(step))))));

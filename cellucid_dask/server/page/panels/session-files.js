@@ -5,7 +5,7 @@ import { createSession, openSession } from "../ask/session.js";
 import { fingerprintOfCells } from "../data/fingerprint.js";
 import { createSources, loadSources } from "../data/sources.js";
 import { $, createButton, createElement, saveFile } from "../dom.js";
-import { createReader } from "../loading.js";
+import { checkView, createReader } from "../loading.js";
 import { showNotice } from "../messages.js";
 import { loaded, view } from "../state.js";
 
@@ -30,6 +30,13 @@ export function addSessionFiles() {
   });
 }
 
+/**
+ * @param {import("../data/dataset.js").Dataset} dataset
+ * @returns {import("../ask/session.js").CategoryNames}
+ */
+const namesOf = ({ categorical }) =>
+  new Map([...categorical].map(([key, [, names]]) => [`obs:${key}`, names]));
+
 /** A reader that no later change of the view aborts. */
 const createFreeReader = () => createReader(loaded.entry, new AbortController().signal, () => {});
 
@@ -40,7 +47,8 @@ async function save() {
     const reader = createFreeReader();
     await loadSources(reader);
     const hash = await fingerprintOfCells(dataset, reader);
-    const session = createSession(view, { id: dataset.identity.id, hash }, createSources());
+    const described = { id: dataset.identity.id, hash, names: namesOf(dataset) };
+    const session = createSession(view, described, createSources());
     const text = JSON.stringify(session, null, 1);
     saveFile(new Blob([text], { type: "application/json" }), `${dataset.identity.id}-session.json`);
   } catch (error) {
@@ -57,8 +65,9 @@ async function open(file) {
     const text = await file.text();
     const hash = await fingerprintOfCells(dataset, createFreeReader());
     const { nCells, identity: { id } } = dataset;
-    const { dataset: _, theme, ...wanted } = openSession(text, { nCells, hash, id });
-    changeView({ ...wanted, color: wanted.color ?? view.color });
+    const wanted = openSession(text, { nCells, hash, id, names: namesOf(dataset) });
+    checkView(wanted);
+    changeView({ ...wanted, dataset: view.dataset, theme: view.theme });
   } catch (error) {
     showNotice(`${file.name}: ${error.message}`);
   }
