@@ -207,7 +207,7 @@ def test_an_embedding_is_no_latent_space_unless_named(tmp_path: Path) -> None:
 @given(
     cells=st.lists(
         st.tuples(
-            st.integers(-1, 4), st.lists(st.sampled_from([0, 1, -1, 0.1, 1e8, 3]), min_size=2)
+            st.integers(-1, 4), st.lists(st.sampled_from([0, 1, -1, 0.1, 50, 3]), min_size=2)
         ),
         min_size=1,
         max_size=40,

@@ -15,6 +15,7 @@ from oracle import file_bytes
 from serving import MANIFESTS, POINTS, Reply, Wire, ask, internal, request, serving
 
 from cellucid_dask import CellucidServer
+from cellucid_dask.server.http.pages import page_file
 
 FUZZ = settings(
     max_examples=300,
@@ -121,7 +122,10 @@ def fuzzed(
         shutil.copytree(atlas_export, root / name)
     (root / "stray.txt").write_text("a byte from outside")
     page = Path(internal("app").__file__ or "").parent / "page"
-    bodies = {path.read_bytes() for path in page.iterdir()}
+    bodies = {path.read_bytes() for path in page.rglob("*") if path.is_file()}
+    index = page_file("index.html")
+    assert index is not None
+    bodies.add(index.body)
     bodies |= {body for name, body in file_bytes(atlas_export).items() if name != "stray.txt"}
     with serving(root) as several:
         yield Fuzzed((impatient_server, several), bodies)
