@@ -96,7 +96,7 @@ def test_a_fetch_that_was_killed_is_resumed(viewer: Viewer, own: Site, tmp_path:
     where = ("--viewer-url", own.url, "--viewer-cache", tmp_path / "web")
     with Running("viewer", "fetch", *where, folder=tmp_path) as running:
         there = lambda: [name for name in kept(tmp_path / "web") if name[0] != "."]  # noqa: E731
-        wait_until(lambda: len(there()) == 11, "the others do not come")
+        wait_until(lambda: len(there()) == 11, "the others do not come", seconds=60)
         os.kill(running.process.pid, signal.SIGKILL)
         running.process.wait()
     listed = viewer("list").out
