@@ -118,6 +118,8 @@ def in_one_chunk(path: Path) -> Path:
     """Put the names of the cells of an h5ad into one chunk."""
     with h5py.File(path, "r+") as file:
         index = f"obs/{file['obs'].attrs['_index']}"
+        if isinstance(file[index], h5py.Group):  # as newer versions of anndata write text
+            index += "/values"
         names, attributes = file[index][:], dict(file[index].attrs)
         del file[index]
         kind = h5py.string_dtype()

@@ -47,9 +47,13 @@ def read_ids(ids: TypedColumn, start: int, stop: int) -> list[str]:
     CellucidDaskError
         When they cannot be read.
     """
-    if ids.kind == "text" and ids.where and ids.mask is None:
+    names: Any
+    if ids.kind == "text" and ids.where:
         # Without pandas: to import it takes as long as a small export.
         names = decode_text(np.asarray(ids.array[start:stop]).reshape(-1), ids.where)
+        if ids.mask is not None:
+            is_missing = np.asarray(ids.mask[start:stop]).reshape(-1).astype(bool)
+            names = np.where(is_missing, None, np.asarray(names, object))
     else:
         names = read_names(ids, start, stop)
     return [_MISSING if name is None else str(name) for name in names]
