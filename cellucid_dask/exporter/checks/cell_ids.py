@@ -53,7 +53,7 @@ def read_ids(ids: TypedColumn, start: int, stop: int) -> list[str]:
         names = decode_text(np.asarray(ids.array[start:stop]).reshape(-1), ids.where)
         if ids.mask is not None:
             is_missing = np.asarray(ids.mask[start:stop]).reshape(-1).astype(bool)
-            names = np.where(is_missing, None, np.asarray(names, object))
+            names = [None if gone else name for name, gone in zip(names, is_missing, strict=True)]
     else:
         names = read_names(ids, start, stop)
     return [_MISSING if name is None else str(name) for name in names]
