@@ -23,29 +23,16 @@ const collator = new Intl.Collator("en", { numeric: true });
  * @returns {Composition}
  */
 export function countComposition(barColumn, splitColumn, mask) {
-  const { own: ownSplits, nOthers } = chooseSplits(splitColumn, mask);
-  const hasOthers = ownSplits.length < splitColumn.categories.length;
-  const nSplits = ownSplits.length + Number(hasOthers);
+  const chosen = chooseSplits(splitColumn, mask);
+  const { own, nSplits } = chosen;
   const barOfCode = indexCodes(barColumn, [...barColumn.categories.keys()]);
   const table = countPairs(
     [barColumn.codes, barOfCode.map((bar) => bar * nSplits)],
-    [splitColumn.codes, indexCodes(splitColumn, ownSplits)],
+    [splitColumn.codes, indexCodes(splitColumn, own)],
     mask, barColumn.categories.length * nSplits);
-  const totals = new Uint32Array(nSplits);
-  const bars = barColumn.categories.map(({ name }, bar) => {
-    const counts = table.subarray(bar * nSplits, (bar + 1) * nSplits);
-    let total = 0;
-    counts.forEach((n, split) => {
-      total += n;
-      totals[split] += n;
-    });
-    return { name, total, counts };
-  }).filter(({ total }) => total);
-  /** @type {Split[]} */
-  const splits = ownSplits.map((category, split) =>
-    ({ ...nameAndCode(splitColumn, category), total: totals[split] }));
-  if (hasOthers) splits.push({ name: `${nOthers} others`, code: null, total: totals[nSplits - 1] });
-  return withoutEmptySplits({ bars, splits, nCells: totals.reduce((sum, n) => sum + n, 0) });
+  const bars = barColumn.categories.map(({ name }, bar) =>
+    ({ name, counts: table.subarray(bar * nSplits, (bar + 1) * nSplits) }));
+  return sumUp(bars, splitColumn, chosen);
 }
 
 /**
@@ -57,19 +44,32 @@ export function countComposition(barColumn, splitColumn, mask) {
  * @returns {Composition} its number of cells is that of all bars; a cell counts in each of its sets
  */
 export function countSets(sets, splitColumn, mask) {
-  const any = new Uint8Array(splitColumn.codes.length);
+  const { codes } = splitColumn;
+  const any = new Uint8Array(codes.length);
   const masks = sets.map((set) => set.mask.map((isIn, i) => isIn & (mask ? mask[i] : 1)));
   for (const each of masks) for (let i = 0; i < any.length; i++) any[i] |= each[i];
-  const { own, nOthers } = chooseSplits(splitColumn, any);
-  const hasOthers = own.length < splitColumn.categories.length;
-  const nSplits = own.length + Number(hasOthers);
-  const { codes } = splitColumn;
-  const splitOfCode = indexCodes(splitColumn, own);
-  const totals = new Uint32Array(nSplits);
+  const chosen = chooseSplits(splitColumn, any);
+  const splitOfCode = indexCodes(splitColumn, chosen.own);
   const bars = sets.map(({ name }, set) => {
-    const counts = new Uint32Array(nSplits);
+    const counts = new Uint32Array(chosen.nSplits);
     const inSet = masks[set];
     for (let i = 0; i < inSet.length; i++) counts[splitOfCode[codes[i]]] += inSet[i];
+    return { name, counts };
+  });
+  return sumUp(bars, splitColumn, chosen);
+}
+
+/**
+ * The composition of bars, with their totals and those of the splits.
+ *
+ * @param {{name: string, counts: Uint32Array}[]} counted
+ * @param {CategoricalColumn} splitColumn
+ * @param {ReturnType<typeof chooseSplits>} chosen
+ * @returns {Composition}
+ */
+function sumUp(counted, splitColumn, { own, nOthers, nSplits }) {
+  const totals = new Uint32Array(nSplits);
+  const bars = counted.map(({ name, counts }) => {
     let total = 0;
     counts.forEach((n, split) => {
       total += n;
@@ -80,7 +80,9 @@ export function countSets(sets, splitColumn, mask) {
   /** @type {Split[]} */
   const splits = own.map((category, split) =>
     ({ ...nameAndCode(splitColumn, category), total: totals[split] }));
-  if (hasOthers) splits.push({ name: `${nOthers} others`, code: null, total: totals[nSplits - 1] });
+  if (nSplits > own.length) {
+    splits.push({ name: `${nOthers} others`, code: null, total: totals[nSplits - 1] });
+  }
   return withoutEmptySplits({ bars, splits, nCells: totals.reduce((sum, n) => sum + n, 0) });
 }
 
@@ -125,22 +127,26 @@ function indexCodes({ categories, missingCode }, indices) {
 }
 
 /**
- * Indices of the categories that have parts of their own: all, or of too many the largest. And how
- * many others have cells.
+ * Indices of the categories that have parts of their own: all, or of too many the largest. How many
+ * others have cells, and how many splits there are with one for all others.
  *
  * @param {CategoricalColumn} column
  * @param {Uint8Array | null} mask
  */
 function chooseSplits(column, mask) {
   const all = [...column.categories.keys()];
-  if (all.length <= MAX_SPLITS) return { own: all, nOthers: 0 };
+  if (all.length <= MAX_SPLITS) return { own: all, nOthers: 0, nSplits: all.length };
   const { codes } = column;
   const places = indexCodes(column, all);
   const totals = new Uint32Array(all.length);
   for (let i = 0; i < codes.length; i++) totals[places[codes[i]]] += mask ? mask[i] : 1;
   const present = all.filter((category) => totals[category]);
   const largest = present.sort((a, b) => totals[b] - totals[a]).slice(0, MAX_SPLITS - 1);
-  return { own: largest.sort((a, b) => a - b), nOthers: present.length - largest.length };
+  return {
+    own: largest.sort((a, b) => a - b),
+    nOthers: present.length - largest.length,
+    nSplits: largest.length + 1,
+  };
 }
 
 /**
