@@ -267,3 +267,19 @@ def test_session_of_changed_categories_keeps_its_cells(
     assert groups(page) == shown
     assert page.state()["drawn"] == drawn
     assert page.texts("#filters .chip-text") == [f"{GROUP}: not b"]
+
+
+def test_groups_that_overlap_are_whole_bars(page: Page, served: Any) -> None:
+    """A bar of a group has all of its cells, also those of other groups; a note says so."""
+    page.open(served("uint8"), BARE)
+    b, west = names() == "b", np.char.endswith(names("quarter").astype(str), "west")
+    make_groups(page)
+    page.click("#composition-button")
+    page.choose("#composition-bars", "Groups")
+    note = f"{(b & west).sum()} cells are in several groups: they count in each"
+    wait = "document.getElementById('composition-note').textContent.endsWith('{}')"
+    page.wait_until(wait.format(note))
+    texts = page.js(
+        "return [...document.querySelectorAll('#composition-chart text')].map((e) => e.textContent)"
+    )
+    assert {str(b.sum()), str(west.sum())} <= set(texts)
