@@ -17,7 +17,7 @@ import cellucid_dask
 from cellucid_dask.commands.cli import cli
 
 PACKAGE = Path(cellucid_dask.__file__).parent
-DOCS = sorted((PACKAGE.parent / "docs").glob("*.md"))
+DOCS = sorted((PACKAGE.parent / "docs").rglob("*.md"))
 MODULES = {
     path.relative_to(PACKAGE)
     .with_suffix("")

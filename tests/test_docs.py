@@ -24,8 +24,9 @@ from cellucid_dask.options.slurm import SlurmOptions
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "cellucid_dask"
-DOCS = sorted((ROOT / "docs").glob("*.md"))
-PAGES = [ROOT / "README.md", *DOCS]
+DOCS = sorted((ROOT / "docs").rglob("*.md"))
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "slurm" / "README.md", *DOCS]
+TROUBLESHOOTING = ROOT / "docs" / "how-to" / "troubleshooting"
 LEAST = 12  # characters of a piece of a message that is looked for
 OURS = {"Problem", "NotImplementedError"}  # besides every error class of this package
 
@@ -64,7 +65,7 @@ def options_of(command: click.Command) -> list[str]:
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_every_option_is_in_the_docs(name: str) -> None:
-    text = page("options.md")
+    text = page("reference/options.md")
     assert f"cellucid-dask {name}" in text
     written = set(re.findall(r"(?<![\w-])--?[a-zA-Z][a-z-]*", text))
     missing = [option for option in options_of(COMMANDS[name]) if option not in written]
@@ -78,7 +79,7 @@ def test_every_option_is_in_the_docs(name: str) -> None:
     "cls", [ExportOptions, RunOptions, SlurmOptions, ServeOptions, ExportResult, CheckResult]
 )
 def test_every_field_is_in_the_reference(cls: type) -> None:
-    text = page("python.md")
+    text = page("reference/python.md")
     missing = [f.name for f in dataclasses.fields(cls) if f"`{f.name}`" not in text]
     assert not missing, f"fields of {cls.__name__} not in python.md: {missing}"
 
@@ -99,7 +100,7 @@ def test_every_field_is_in_the_reference(cls: type) -> None:
     ],
 )
 def test_every_parameter_is_in_the_reference(function: object) -> None:
-    text = page("python.md")
+    text = page("reference/python.md")
     parameters = inspect.signature(function).parameters  # type: ignore[arg-type]
     missing = [name for name in parameters if f"`{name}`" not in text and f"`**{name}" not in text]
     assert not missing, f"not in python.md: {missing}"
@@ -231,9 +232,19 @@ def pieces() -> list[tuple[str, str]]:
 def test_every_message_is_in_troubleshooting() -> None:
     found = pieces()
     assert len(found) > 120, "the messages of the package are not found any more"
-    text = words(page("troubleshooting.md"))
+    text = "\n".join(words(path.read_text("utf-8")) for path in TROUBLESHOOTING.glob("*.md"))
     missing = [f"{where}: {piece!r}" for where, piece in found if piece not in text]
-    assert not missing, "not in troubleshooting.md:\n" + "\n".join(dict.fromkeys(missing))
+    assert not missing, "not in the pages on troubleshooting:\n" + "\n".join(dict.fromkeys(missing))
+
+
+def test_every_section_on_messages_is_in_the_index() -> None:
+    """Who searches by stage finds each section from the first page."""
+    links = set(re.findall(r"\]\(([^)\s]+)\)", (TROUBLESHOOTING / "index.md").read_text("utf-8")))
+    for path in set(TROUBLESHOOTING.glob("*.md")) - {TROUBLESHOOTING / "index.md"}:
+        _, *others = headings(path)
+        missing = [anchor for anchor in others if f"{path.name}#{anchor}" not in links]
+        assert path.name in links
+        assert not missing, f"sections of {path.name} that the index does not list: {missing}"
 
 
 def test_messages_are_found_through_names_and_calls() -> None:
@@ -254,7 +265,7 @@ def test_messages_are_found_through_names_and_calls() -> None:
 # ------------------------------------------------------------------------- links and commands
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_relative_links_lead_somewhere(path: Path) -> None:
     broken = []
     for link in re.findall(r"\]\(([^)\s]+)\)|src=\"([^\"]+)\"", path.read_text("utf-8")):
@@ -262,16 +273,16 @@ def test_relative_links_lead_somewhere(path: Path) -> None:
         if re.match(r"[a-z]+:", target):
             continue
         there = (path.parent / target) if target else path
-        if not there.exists() or (anchor and anchor not in anchors(there)):
+        if not there.exists() or (anchor and anchor not in headings(there)):
             broken.append(f"{target}#{anchor}" if anchor else target)
     assert not broken, f"{path.name} links to {broken}"
 
 
-def anchors(path: Path) -> set[str]:
-    """Anchors of the headings of a page, by the rule of GitHub."""
+def headings(path: Path) -> list[str]:
+    """Anchors of the headings of a page, in order, by the rule of GitHub."""
     body = re.sub(r"```.*?```", "", path.read_text("utf-8"), flags=re.DOTALL)
     heads = re.findall(r"^#+ (.+)$", body, re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", head.lower()).strip().replace(" ", "-") for head in heads}
+    return [re.sub(r"[^\w\- ]", "", head.lower()).strip().replace(" ", "-") for head in heads]
 
 
 def command_lines(path: Path) -> list[str]:
@@ -283,7 +294,7 @@ def command_lines(path: Path) -> list[str]:
     return [*typed, *inline]
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_commands_use_options_that_exist(path: Path) -> None:
     wrong = []
     for line in command_lines(path):

@@ -1,6 +1,6 @@
 """Take the pictures of the page that README and docs show.
 
-    python -m benchmarks page-pictures --work FOLDER --out docs
+    python -m benchmarks page-pictures --work FOLDER --out docs/images
 
 It makes the study of `cellucid-dask demo`, exports it, and drives the page as a reader would.
 """

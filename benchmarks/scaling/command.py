@@ -4,8 +4,8 @@
 
 `workers` compares one and two worker processes, `scheduler` measures what tasks cost, `rates` what
 one core does in a second, kept as JSON; `hollow` makes atlases without values for ``--dry-run``,
-and `model` prints the tables of docs/scaling.md from their plans and the rates. `ready-rates`,
-`ready-model` and `ready-check` do the same for ready files.
+and `model` prints the tables of docs/explanation/scaling.md from their plans and the rates.
+`ready-rates`, `ready-model` and `ready-check` do the same for ready files.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def hollow(work: Path) -> None:
     "--workers", "counts", multiple=True, default=(32, 64, 128, 256, 512, 1024), show_default=True
 )
 def model(work: Path, memory: str, bandwidth: str, opens: int, counts: tuple[int, ...]) -> None:
-    """Print the tables of docs/scaling.md."""
+    """Print the tables of docs/explanation/scaling.md."""
     machine = Machine(parse_bytes(memory), parse_bytes(bandwidth), opens)
     for name, spec in ATLASES.items():
         planner = Planner(find_or_make_hollow_atlas(name, work), spec, machine)

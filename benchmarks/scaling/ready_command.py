@@ -69,7 +69,7 @@ def ready_model(
     opens: int,
     counts: tuple[int, ...],
 ) -> None:
-    """Print the tables of docs/scaling.md for ready files."""
+    """Print the tables of docs/explanation/scaling.md for ready files."""
     machine = Machine(parse_bytes(memory), parse_bytes(bandwidth), opens)
     for atlas, spec in ATLASES.items():
         planner = ReadyPlanner(find_or_make_hollow_atlas(atlas, work), spec, machine)

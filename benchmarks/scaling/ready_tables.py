@@ -1,4 +1,4 @@
-"""The tables of docs/scaling.md for ready files: what the model predicts, and a check of it."""
+"""The tables of docs/explanation/scaling.md for ready files: what the model predicts, checked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tables of docs/scaling.md: what the model predicts for each number of workers."""
+"""The tables of docs/explanation/scaling.md: what the model predicts for each number of workers."""
 
 from __future__ import annotations
 

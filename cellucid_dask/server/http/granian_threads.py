@@ -8,8 +8,8 @@ with SO_REUSEPORT: a second server on the same port then takes half of the conne
 The private path stays because of its speed. For genes, with 16 or 64 clients, it serves 2.4 to 3.0
 times as many requests per second as the embedded server of granian, the fastest server with a
 public API that can pass the safety tests, and 4 to 8 times as many as waitress and cheroot
-(`python -m benchmarks serve http-servers`; docs/benchmarks.md). The gain is about two for one
-client, and 1.0 to 1.5 for long responses.
+(`python -m benchmarks serve http-servers`; docs/explanation/benchmarks.md). The gain is about two
+for one client, and 1.0 to 1.5 for long responses.
 
 pyproject.toml limits granian to the tested minor version, and tests/server/test_granian_threads.py
 fails when an upgrade changes what this module uses.
