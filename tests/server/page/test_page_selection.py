@@ -31,6 +31,35 @@ def within(places: Places, outline: list[tuple[float, float]]) -> Any:
     return crossed % 2 == 1
 
 
+MASKS = """
+const [points, outlines, done] = arguments;
+import(new URL("_cellucid/page/plot/projection.js", document.baseURI)).then((projection) => {
+  done(outlines.map((outline) => {
+    const mask = new Uint8Array(points.length / 2);
+    const flat = { yaw: 0, pitch: 0 };
+    const numbers = points.map((value) => value ?? NaN);
+    projection.maskInside(numbers, 2, flat, outline, mask);
+    return [...mask];
+  }));
+});
+"""
+
+
+def test_outlines_of_any_shape(page: Page, served: Any) -> None:
+    """Outlines that cross themselves, with corners at cells, level edges, without an area."""
+    page.open(served("uint8"), BARE)
+    rng = np.random.default_rng(7)
+    grid = rng.integers(0, 12, (300, 2)) / 8
+    points = np.r_[grid, rng.uniform(-1, 3, (300, 2)), [[np.nan, 0.5], [0.5, np.nan]]]
+    corners = [rng.integers(0, 9, (size, 2)) / 8 for size in (3, 4, 5, 9, 40, 300)]
+    outlines = [*corners, corners[3] * [1, 0], corners[3] * [0, 1], rng.uniform(-1, 2, (200, 2))]
+    flat = [None if np.isnan(value) else value for value in points.ravel()]
+    drawn = [outline.tolist() for outline in outlines]
+    masks = page.driver.execute_async_script(MASKS, flat, drawn)
+    for outline, mask in zip(drawn, masks, strict=True):
+        assert mask == within(points, outline).astype(int).tolist()
+
+
 def test_lasso_selects_the_cells_inside_the_outline(
     page: Page, served: Any, tmp_path: Path
 ) -> None:

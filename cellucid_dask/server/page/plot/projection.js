@@ -3,6 +3,7 @@
 // which takes about as long as a frame and needs no memory.
 
 export const EYE_DISTANCE = 3.5; // of the eye from the origin in 3D, in units of the embedding
+const BANDS = 256; // horizontal ones of an outline: a cell meets the few edges of its band
 
 /**
  * Rotation of x, y, z (z is up) to right, up and towards the eye: a mat3 in column-major order.
@@ -66,21 +67,52 @@ export function project(position, camera) {
   return projected;
 }
 
-/**
- * Whether (x, y) is inside the outline [[x, y], ...], by the even-odd rule.
- *
- * @param {number[][]} outline
- * @param {number} x
- * @param {number} y
- */
-function isInside(outline, x, y) {
-  let inside = false;
-  for (let i = 0, j = outline.length - 1; i < outline.length; j = i++) {
-    const [ax, ay] = outline[i];
-    const [bx, by] = outline[j];
-    if (ay > y !== by > y && x < ((bx - ax) * (y - ay)) / (by - ay) + ax) inside = !inside;
+/** An outline of plane coordinates, ready for many questions whether a position is inside. */
+class Outline {
+  #bottom;
+  #top;
+  #bandsPerUnit;
+  /** @type {Float64Array[]} by band: the edges that cross it, as ax, ay, bx, by */
+  #edgesOfBand;
+
+  /** @param {number[][]} corners [[x, y], ...] */
+  constructor(corners) {
+    const ys = corners.map(([, y]) => y);
+    this.#bottom = Math.min(...ys);
+    this.#top = Math.max(...ys);
+    this.#bandsPerUnit = BANDS / (this.#top - this.#bottom || 1);
+    const bands = Array.from({ length: BANDS }, () => /** @type {number[]} */ ([]));
+    corners.forEach(([bx, by], i) => {
+      const [ax, ay] = corners.at(i - 1);
+      const [first, last] = [Math.min(ay, by), Math.max(ay, by)].map((y) => this.#bandOf(y));
+      for (let band = first; band <= last; band++) bands[band].push(ax, ay, bx, by);
+    });
+    this.#edgesOfBand = bands.map((edges) => Float64Array.from(edges));
   }
-  return inside;
+
+  /** @param {number} y */
+  #bandOf(y) {
+    return Math.min(BANDS - 1, Math.floor((y - this.#bottom) * this.#bandsPerUnit));
+  }
+
+  /**
+   * Whether (x, y) is inside, by the even-odd rule.
+   *
+   * @param {number} x
+   * @param {number} y
+   */
+  has(x, y) {
+    if (!(y >= this.#bottom && y <= this.#top)) return false;
+    const edges = this.#edgesOfBand[this.#bandOf(y)];
+    let inside = false;
+    for (let i = 0; i < edges.length; i += 4) {
+      const ay = edges[i + 1];
+      const by = edges[i + 3];
+      if (ay > y === by > y) continue;
+      if (x < ((edges[i + 2] - edges[i]) * (y - ay)) / (by - ay) + edges[i]) inside = !inside;
+    }
+    return inside;
+  }
 }
 
 /**
@@ -89,16 +121,13 @@ function isInside(outline, x, y) {
  * @param {ArrayLike<number>} points
  * @param {number} width
  * @param {{yaw: number, pitch: number}} camera
- * @param {number[][]} outline
+ * @param {number[][]} corners
  * @param {Uint8Array} mask
  */
-export function maskInside(points, width, camera, outline, mask) {
-  const [xs, ys] = [outline.map(([x]) => x), outline.map(([, y]) => y)];
-  const [left, right] = [Math.min(...xs), Math.max(...xs)];
-  const [bottom, top] = [Math.min(...ys), Math.max(...ys)];
+export function maskInside(points, width, camera, corners, mask) {
+  const outline = new Outline(corners);
   forEachProjected(points, width, camera, (i, x, y) => {
-    const inBox = x >= left && x <= right && y >= bottom && y <= top;
-    if (inBox && isInside(outline, x, y)) mask[i] = 1;
+    if (outline.has(x, y)) mask[i] = 1;
   });
 }
 
