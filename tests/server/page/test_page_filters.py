@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -208,3 +209,92 @@ def test_limits_of_ranges_are_those_of_the_data(page: Page, served: Any, serve: 
     page.reload()
     assert page.state()["drawn"] == 6
     assert chips(page) == ["large 2000123 to 2000128"]
+
+
+SET_FILTERS = """
+const [cases, done] = arguments;
+const load = (name) => import(new URL(`_cellucid/page/ask/${name}.js`, document.baseURI));
+Promise.all([load("filters"), load("groups")]).then(([filters, groups]) => {
+  const { hiddenCodes, outlierQuantile, rangeOf } = filters;
+  done(cases.map(({ before, hidden, quantile, range, named }) => {
+    const [id, codes] = ["obs:a", [0, 1, 2, 3, 9]];
+    const lists = [
+      filters.setHiddenCodes(before, id, new Set(hidden), codes),
+      filters.setOutlierQuantile(before, id, quantile),
+      filters.setRange(before, id, ...range),
+      groups.setHiddenGroups(before, named, 255, new Set(hidden)),
+    ];
+    return [lists, [
+      [...hiddenCodes(lists[0], id, codes)], outlierQuantile(lists[1], id), rangeOf(lists[2], id),
+      [...groups.hiddenGroups(lists[3], named, 255)],
+    ]];
+  }));
+});
+"""
+
+
+def random_column_filter(rng: random.Random) -> dict[str, Any]:
+    column, keep, on = rng.choice(["obs:a", "obs:b"]), rng.random() < 0.5, rng.random() < 0.5
+    low, high = sorted(rng.sample(range(9), 2))
+    about = {
+        "categories": {"column": column, "codes": rng.sample(range(4), 2), "keep": keep},
+        "range": {"column": column, "from": rng.choice([low, None]), "to": high},
+        "outliers": {"column": column, "quantile": rng.random()},
+        "group": {"group": rng.choice(["g0", "g1", "any"]), "keep": keep},
+    }
+    kind = rng.choice(list(about))
+    return {"kind": kind, **about[kind], "on": on}
+
+
+def test_setting_what_a_column_shows_leaves_other_filters_and_those_that_are_off(
+    page: Page, served: Any
+) -> None:
+    """What was set is what is shown, and comes from one filter of the column that is on."""
+    rng = random.Random(7)
+    group_names = [{"id": f"g{i}", "name": f"g{i}", "cells": {"any": []}} for i in range(4)]
+    cases = [
+        {
+            "before": [random_column_filter(rng) for _ in range(rng.randrange(7))],
+            "hidden": rng.sample([0, 1, 2, 3], rng.randrange(5)),
+            "quantile": rng.choice([1, 0.25, 0.75]),
+            "range": rng.choice([[None, None], [1, None], [None, 2], [1, 2]]),
+            "named": group_names,
+        }
+        for _ in range(300)
+    ]
+    page.open(served("uint8"), BARE)
+    results = page.driver.execute_async_script(SET_FILTERS, cases)
+    kinds = ("categories", "outliers", "range", "group")
+    for case, (lists, shown) in zip(cases, results, strict=True):
+        hidden = sorted(case["hidden"])
+        assert [sorted(shown[0]), *shown[1:3], sorted(shown[3])] == [
+            hidden,
+            case["quantile"],
+            case["range"],
+            hidden,
+        ]
+        for kind, after in zip(kinds, lists, strict=True):
+
+            def is_set(each: dict[str, Any], kind: str = kind) -> bool:
+                return each["kind"] == kind and each["on"] and each.get("column") != "obs:b"
+
+            assert [each for each in after if not is_set(each)] == [
+                each for each in case["before"] if not is_set(each)
+            ]
+            assert kind == "group" or sum(map(is_set, after)) <= 1
+
+
+def test_a_filter_that_is_off_is_left_alone_by_the_legend(page: Page, served: Any) -> None:
+    """Until the user clicks its line: then it is on, and its editor is open."""
+    page.open(served("uint8"), f"{BARE}&filter=-out:0:obs:{GROUP}")
+    group, colors = names(), swatches(page)
+    assert_drawn(page, np.ones(CELLS, bool), colors)
+    page.entry("b").click()
+    assert chips(page) == [f"{GROUP}: not ä/1", f"{GROUP}: not b"]
+    assert_drawn(page, group != "b", colors)
+    page.entry("b").click()
+    assert chips(page) == [f"{GROUP}: not ä/1"]
+    page.click(".filter-chip .chip-text")
+    page.wait_until("document.querySelector('.check-list input')")
+    assert_drawn(page, group != "ä/1", colors)
+    assert page.texts(".filter-editor h2") == [GROUP]

@@ -1,5 +1,6 @@
 // Filters: which cells the user wants to look at. A cell is visible if it passes all filters that
-// are on. Filters are plain values that never change; an edit makes a new list.
+// are on. Filters are plain values that never change; an edit makes a new list. The legend and the
+// editor of a column show and set what is on: a filter that the user switched off stays as it is.
 
 /**
  * @typedef {{kind: "categories", column: string, codes: number[], keep: boolean, on: boolean}}
@@ -27,8 +28,7 @@
  */
 export function hiddenCodes(filters, column, allCodes) {
   const hidden = new Set();
-  for (const filter of filters) {
-    if (filter.kind !== "categories" || filter.column !== column || !filter.on) continue;
+  for (const filter of findOn(filters, "categories", column)) {
     const codes = new Set(filter.codes);
     allCodes.forEach((code) => codes.has(code) !== filter.keep && hidden.add(code));
   }
@@ -45,11 +45,10 @@ export function hiddenCodes(filters, column, allCodes) {
  * @returns {Filter[]}
  */
 export function setHiddenCodes(filters, column, hidden, allCodes) {
-  const isOfColumn = isFilterOf("categories", column);
-  if (!hidden.size) return filters.filter((filter) => !isOfColumn(filter));
+  if (!hidden.size) return setFilter(filters, "categories", column, null);
   const keep = 2 * hidden.size > allCodes.length && hidden.size < allCodes.length;
   const codes = allCodes.filter((code) => hidden.has(code) !== keep);
-  return setFilter(filters, isOfColumn, { kind: "categories", column, codes, keep, on: true });
+  return setFilter(filters, "categories", column, { kind: "categories", column, codes, keep, on: true });
 }
 
 /**
@@ -61,24 +60,19 @@ export function setHiddenCodes(filters, column, hidden, allCodes) {
  * @returns {Filter[]}
  */
 export function setOutlierQuantile(filters, column, quantile) {
-  const isOfColumn = isFilterOf("outliers", column);
-  if (quantile >= 1) return filters.filter((filter) => !isOfColumn(filter));
-  return setFilter(filters, isOfColumn, { kind: "outliers", column, quantile, on: true });
+  return setFilter(filters, "outliers", column,
+    quantile < 1 ? { kind: "outliers", column, quantile, on: true } : null);
 }
 
 /**
- * The outlier quantile of a column's filter; 1 without one.
+ * The outlier quantile up to which cells pass a column's filters; 1 without one.
  *
  * @param {Filter[]} filters
  * @param {string} column
  * @returns {number}
  */
-export function outlierQuantile(filters, column) {
-  for (const filter of filters) {
-    if (filter.kind === "outliers" && filter.column === column && filter.on) return filter.quantile;
-  }
-  return 1;
-}
+export const outlierQuantile = (filters, column) =>
+  Math.min(1, ...findOn(filters, "outliers", column).map(({ quantile }) => quantile));
 
 /**
  * The column that a filter is about; null for one that is about cells.
@@ -89,6 +83,20 @@ export function outlierQuantile(filters, column) {
 export const columnOfFilter = (filter) => ("column" in filter ? filter.column : null);
 
 /**
+ * The limits between which values pass a column's filters; null for no limit.
+ *
+ * @param {Filter[]} filters
+ * @param {string} column
+ * @returns {[number | null, number | null]}
+ */
+export function rangeOf(filters, column) {
+  const ranges = findOn(filters, "range", column);
+  const from = Math.max(...ranges.map((range) => range.from ?? -Infinity));
+  const to = Math.min(...ranges.map((range) => range.to ?? Infinity));
+  return [from === -Infinity ? null : from, to === Infinity ? null : to];
+}
+
+/**
  * Lets only values of a column from `from` to `to` pass; null for no limit.
  *
  * @param {Filter[]} filters
@@ -97,33 +105,39 @@ export const columnOfFilter = (filter) => ("column" in filter ? filter.column : 
  * @param {number | null} to
  * @returns {Filter[]}
  */
-export function setRange(filters, column, from, to) {
-  const isOfColumn = isFilterOf("range", column);
-  if (from === null && to === null) return filters.filter((filter) => !isOfColumn(filter));
-  return setFilter(filters, isOfColumn, { kind: "range", column, from, to, on: true });
-}
+export const setRange = (filters, column, from, to) => setFilter(filters, "range", column,
+  from === null && to === null ? null : { kind: "range", column, from, to, on: true });
 
 /**
- * @param {Filter["kind"]} kind
+ * The filters of a kind that are on and about a column.
+ *
+ * @template {"categories" | "range" | "outliers"} Kind
+ * @param {Filter[]} filters
+ * @param {Kind} kind
  * @param {string} column
- * @returns {(filter: Filter) => boolean}
  */
-const isFilterOf = (kind, column) => (filter) =>
-  filter.kind === kind && columnOfFilter(filter) === column;
+const findOn = (filters, kind, column) =>
+  /** @type {Extract<Filter, {kind: Kind}>[]} */ (filters.filter((filter) =>
+    filter.on && filter.kind === kind && columnOfFilter(filter) === column));
 
 /**
- * Puts `filter` in the place of the one that `isReplaced` finds, else at the end.
+ * Puts `filter` in the place of those of a kind that are on and about a column, or at the end;
+ * null for none.
  *
  * @param {Filter[]} filters
- * @param {(filter: Filter) => boolean} isReplaced
- * @param {Filter} filter
+ * @param {"categories" | "range" | "outliers"} kind
+ * @param {string} column
+ * @param {Filter | null} filter
  * @returns {Filter[]}
  */
-function setFilter(filters, isReplaced, filter) {
-  const at = filters.findIndex(isReplaced);
-  if (at < 0) return [...filters, filter];
-  return [...filters.slice(0, at), filter,
-    ...filters.slice(at + 1).filter((other) => !isReplaced(other))];
+function setFilter(filters, kind, column, filter) {
+  /** @type {Filter[]} */
+  const replaced = findOn(filters, kind, column);
+  const first = filters.findIndex((each) => replaced.includes(each));
+  const at = first < 0 ? filters.length : first;
+  const isOther = (/** @type {Filter} */ each) => !replaced.includes(each);
+  return [...filters.slice(0, at), ...(filter ? [filter] : []),
+    ...filters.slice(at).filter(isOther)];
 }
 
 /**

@@ -76,7 +76,8 @@ export function hiddenGroups(filters, groups, noGroup) {
 }
 
 /**
- * Hides exactly these codes of the column of the groups, with filters by group.
+ * Hides exactly these codes of the column of the groups, with filters by group; those that are off
+ * stay as they are.
  *
  * @param {Filter[]} filters
  * @param {Group[]} groups
@@ -85,11 +86,12 @@ export function hiddenGroups(filters, groups, noGroup) {
  * @returns {Filter[]}
  */
 export function setHiddenGroups(filters, groups, noGroup, hidden) {
-  const others = filters.filter(({ kind }) => kind !== "group");
+  const isOn = (/** @type {Filter} */ filter) => filter.kind === "group" && filter.on;
+  const others = filters.filter((filter) => !isOn(filter));
   const shown = [...groups.keys()].filter((code) => !hidden.has(code));
   /** @type {(group: string, keep: boolean) => Filter} */
   const create = (group, keep) => ({ kind: "group", group, keep, on: true });
-  const hidAny = filters.some((filter) => filter.kind === "group" && !filter.keep);
+  const hidAny = filters.some((filter) => isOn(filter) && "keep" in filter && !filter.keep);
   if (hidden.has(noGroup) && shown.length === 1 && !hidAny) { // as by "only"
     return [...others, create(groups[shown[0]].id, true)];
   }

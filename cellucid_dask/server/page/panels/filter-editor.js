@@ -2,7 +2,7 @@
 
 import { changeView } from "../actions.js";
 import { columnName } from "../ask/describe.js";
-import { hiddenCodes, setHiddenCodes, setRange } from "../ask/filters.js";
+import { hiddenCodes, rangeOf, setHiddenCodes, setRange } from "../ask/filters.js";
 import { createButton, createElement, formatCount } from "../dom.js";
 import { readColumn } from "../loading.js";
 import { loaded, view } from "../state.js";
@@ -63,12 +63,7 @@ export class FilterEditor {
     const editor = new RangeEditor(column, (from, to) =>
       changeView({ filters: setRange(view.filters, columnId, from, to) }));
     this.container.append(editor.element);
-    this.#show = () => {
-      const filter = view.filters.find(
-        (each) => each.kind === "range" && each.column === columnId);
-      const { from = null, to = null } = filter?.kind === "range" ? filter : {};
-      editor.show(from, to);
-    };
+    this.#show = () => editor.show(...rangeOf(view.filters, columnId));
     this.#show();
   }
 

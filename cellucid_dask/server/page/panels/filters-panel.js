@@ -95,15 +95,18 @@ export class FiltersPanel {
   }
 
   /**
-   * Opens the editor; a filter of cells has nothing to edit but whether to keep them.
+   * Opens the editor, which edits filters that are on; a filter of cells has nothing to edit but
+   * whether to keep them.
    *
    * @param {import("../ask/filters.js").Filter} filter
    * @param {number} index
    */
   #edit(filter, index) {
     const column = columnOfFilter(filter);
-    if (column !== null) this.edit(column);
-    else if ("keep" in filter) {
+    if (column !== null) {
+      if (!filter.on) changeView({ filters: changeFilter(view.filters, index, { on: true }) });
+      this.edit(column);
+    } else if ("keep" in filter) {
       changeView({ filters: changeFilter(view.filters, index, { keep: !filter.keep }) });
     }
   }

@@ -103,7 +103,8 @@ export class GroupsPanel {
     const change = (/** @type {Partial<Group>} */ part) =>
       changeView({ groups: changeGroup(view.groups, id, part) });
     const filter = (/** @type {boolean} */ keep) => {
-      const others = view.filters.filter((each) => each.kind !== "group" || each.group !== id);
+      const others = view.filters.filter((each) =>
+        each.kind !== "group" || each.group !== id || !each.on);
       changeView({ filters: [...others, { kind: "group", group: id, keep, on: true }] });
     };
     /** @type {(text: string, what: string, action: () => void, disabled?: boolean) => Element} */
