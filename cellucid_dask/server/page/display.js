@@ -12,7 +12,7 @@ import {
 import { cssColor } from "./color/rgb.js";
 import { splitColumnId } from "./data/dataset.js";
 import { areSourcesLoaded, createSources } from "./data/sources.js";
-import { $, formatCount } from "./dom.js";
+import { $, formatCountOf } from "./dom.js";
 import { layoutFigure, suggestHeight } from "./figure/figure-layout.js";
 import { createFigure } from "./figure/figure.js";
 import { measureLegendText } from "./figure/legend.js";
@@ -242,9 +242,8 @@ export class Display {
     loaded.strayCells = published.strayCells = n;
     $("stray-cells").hidden = !n;
     if (!n) return;
-    const isOne = n === 1;
     $("stray-cells").firstElementChild.textContent =
-      `${formatCount(n)} cell${isOne ? "" : "s"} far outside ${isOne ? "is" : "are"} not in view.`;
+      `${formatCountOf(n, "cell")} far outside ${n === 1 ? "is" : "are"} not in view.`;
   }
 
   #drawOverlay(context) {
@@ -272,7 +271,7 @@ export class Display {
     const note = $("labels-note");
     if (!note) return;
     note.hidden = !this.#labels.isMixed;
-    note.textContent = `Labels are off: the categories of ${labelColumn?.key} overlap.`;
+    note.textContent = "Labels are off: categories overlap.";
   }
 
   #hiddenCodes() {

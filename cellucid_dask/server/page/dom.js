@@ -9,6 +9,15 @@
 export const $ = (id) => document.getElementById(id);
 /** @param {number} n */
 export const formatCount = (n) => n.toLocaleString("en");
+/**
+ * "1 cell", "5,000 cells": a count with its noun.
+ *
+ * @param {number} n
+ * @param {string} noun of one
+ * @param {string} [plural]
+ */
+export const formatCountOf = (n, noun, plural = `${noun}s`) =>
+  `${formatCount(n)} ${n === 1 ? noun : plural}`;
 /** @param {number} x */
 export const formatNumber = (x) => {
   const isPlain = x === 0 || (Math.abs(x) >= 1e-4 && Math.abs(x) < 1e9);

@@ -1,6 +1,6 @@
 // What the page tells the user: the status line, the progress bar, notices and errors.
 
-import { $, formatCount } from "./dom.js";
+import { $, formatCount, formatCountOf } from "./dom.js";
 import { published } from "./state.js";
 
 const SUCCESS_MS = 4000; // how long a notice of success stays
@@ -13,7 +13,7 @@ export function showCellStatus() {
   const { drawn, nCells, dimension } = published;
   const part = drawn === nCells ? "" : `${formatCount(drawn)} of `;
   $("status").textContent =
-    `${part}${formatCount(nCells)} cells in ${dimension}D · ${HINTS[dimension]}`;
+    `${part}${formatCountOf(nCells, "cell")} in ${dimension}D · ${HINTS[dimension]}`;
 }
 
 /**

@@ -54,9 +54,9 @@ def assert_drawn(page: Page, shown: Any, colors: Any) -> None:
     found = pixels_at(page.picture(), places)
     wanted = np.where(shown[:, None], colors, page.context())
     assert (found == wanted)[apart].all()
-    part = f"{shown.sum()} of {CELLS} cells are visible"
+    part = f"{shown.sum()} of {CELLS} cells visible"
     said = page.find("#visible-count").text
-    assert said.startswith(part if shown.sum() < CELLS else f"All {CELLS} cells")
+    assert said.startswith(part if shown.sum() < CELLS else f"{CELLS} cells, all visible")
 
 
 def test_filters_stay_through_any_change(page: Page, served: Any) -> None:

@@ -211,7 +211,7 @@ def test_labels_stay_with_a_gene_and_follow_the_visible_cells(page: Page, served
 
 def test_labels_of_mixed_categories_are_left_out_with_a_note(page: Page, served: Any) -> None:
     page.open(served("uint8"), "d=2")
-    note = ["Labels are off: the categories of the group (x) overlap."]
+    note = ["Labels are off: categories overlap."]
     assert labels(page) == {}
     assert page.texts("#labels-note") == note
     page.click(".small-button[title='Hide all']")

@@ -1,7 +1,7 @@
 // The columns of a dataset to search in: obs columns, and genes by symbol and id.
 
 import { ChoiceList, searchLists } from "./choices.js";
-import { formatCount } from "../dom.js";
+import { formatCountOf } from "../dom.js";
 
 /** @typedef {import("./choices.js").Choice} Choice */
 /** @typedef {import("./choices.js").SearchResult} SearchResult */
@@ -27,7 +27,7 @@ export class ColumnIndex {
       new ChoiceList("Categories", [...categories].map(([key, count]) => ({
         value: `obs:${key}`,
         label: key,
-        detail: `${formatCount(count)} ${count === 1 ? "category" : "categories"}`,
+        detail: formatCountOf(count, "category", "categories"),
       }))),
       new ChoiceList("Values", [...values].map((key) => ({ value: `obs:${key}`, label: key }))),
     ];
@@ -45,7 +45,7 @@ export class ColumnIndex {
    * @param {number} count
    */
   setGroups(columnId, count) {
-    const detail = `${formatCount(count)} ${count === 1 ? "group" : "groups"}`;
+    const detail = formatCountOf(count, "group");
     const choice = { value: columnId, label: "Groups", detail };
     this.#byId.set(columnId, choice);
     this.groups = new ChoiceList("Groups of cells", count ? [choice] : []);
@@ -94,12 +94,10 @@ export class ColumnIndex {
     const nGenes = this.genes.choices.length;
     return {
       groups: groups.filter(({ choices }) => choices.length),
-      note: nGenes ? `Type to search ${formatCount(nGenes)} ${noun(nGenes)}` : "No genes",
+      note: nGenes ? `Type to search ${formatCountOf(nGenes, "gene")}` : "No genes",
     };
   }
 }
-
-const noun = (/** @type {number} */ n) => (n === 1 ? "gene" : "genes");
 
 /**
  * The columns and genes of a dataset.

@@ -3,7 +3,7 @@
 
 import { changeView } from "../actions.js";
 import { N_COLORS } from "../color/palette.js";
-import { createButton, createElement } from "../dom.js";
+import { createButton, createElement, formatCount, formatCountOf } from "../dom.js";
 import { loaded, subscribe, view } from "../state.js";
 import { arrangeCategories, countVisible } from "./category-order.js";
 import { createCategoryRow, fitNames, updateCategoryRow } from "./category-row.js";
@@ -22,7 +22,9 @@ import { VirtualList } from "./virtual-list.js";
  */
 
 const MIN_FOR_SEARCH = 24; // from so many categories on there is a search box
-const ORDERS = [["file", "File order"], ["name", "Name"], ["count", "Count"]];
+const ORDERS = [
+  ["file", "File order"], ["name", "Name"], ["most", "Most cells"], ["fewest", "Fewest cells"],
+];
 /** @type {Order} kept when the column changes */
 let order = "file";
 /** @type {CategoryLegend | null} the last one, which may no longer be in the document */
@@ -71,6 +73,7 @@ class CategoryLegend {
     this.list = new VirtualList(element, (category) => this.#createRow(category),
       () => this.updateRows());
     this.#listen(element);
+    this.total = createElement("span", "note");
     this.resetButton = createButton("small-button", "Undo all changes of these colors",
       () => this.#resetColors(), "Reset colors");
     container.replaceChildren(...this.#createHead(), element, this.note,
@@ -88,7 +91,7 @@ class CategoryLegend {
       createButton("small-button", "Show all", () => this.#showAll(), "All"),
       createButton("small-button", "Hide all", () => this.#hideAll(), "None"));
     const controls = createElement("div", "legend-controls",
-      ...(column.categories.length >= MIN_FOR_SEARCH ? [this.#createSearchBox()] : []),
+      column.categories.length >= MIN_FOR_SEARCH ? this.#createSearchBox() : this.total,
       this.resetButton, this.#createOrderSelect());
     return [heading, controls];
   }
@@ -176,7 +179,7 @@ class CategoryLegend {
   /** Updates the numbers, colors and marks of the rows, and the notes. */
   updateRows() {
     const { column, hidden, list } = this;
-    const { visible, nVisible } = loaded;
+    const { visible, nVisible, dataset: { nCells } } = loaded;
     if (!list.element.isConnected) return;
     if (this.#counted !== visible) {
       this.#counts = countVisible(column.codes, column.missingCode, visible);
@@ -188,6 +191,8 @@ class CategoryLegend {
         { isHidden: hidden.has(code), count: this.#counts[code], total: nVisible });
     }
     fitNames(list.rows());
+    const part = nVisible < nCells ? `${formatCount(nVisible)} of ` : "";
+    this.total.textContent = this.total.title = part + formatCountOf(nCells, "cell");
     this.resetButton.hidden = !view.colors[column.id];
     this.note.textContent = this.#noteText();
   }
@@ -196,7 +201,7 @@ class CategoryLegend {
     const { column: { categories, fileColors }, hidden } = this;
     if (!this.#matches.length) return "no category matches";
     if (categories.every(({ code }) => hidden.has(code))) {
-      return "All cells are filtered out. Click All, or a category.";
+      return "All are hidden: click All or a category.";
     }
     if (categories.length <= N_COLORS || fileColors) return "";
     return `Colors repeat after ${N_COLORS}: point at a row.`;

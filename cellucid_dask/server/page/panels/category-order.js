@@ -2,14 +2,15 @@
 
 /**
  * @typedef {{ name: string, code: number, cellCount: number }} Category
- * @typedef {"file" | "name" | "count"} Order
+ * @typedef {"file" | "name" | "most" | "fewest"} Order
  */
 
 const collator = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
 const COMPARE = {
   file: () => 0,
   name: (/** @type {Category} */ a, /** @type {Category} */ b) => collator.compare(a.name, b.name),
-  count: (/** @type {Category} */ a, /** @type {Category} */ b) => b.cellCount - a.cellCount,
+  most: (/** @type {Category} */ a, /** @type {Category} */ b) => b.cellCount - a.cellCount,
+  fewest: (/** @type {Category} */ a, /** @type {Category} */ b) => a.cellCount - b.cellCount,
 };
 
 /**

@@ -3,7 +3,7 @@
 import { changeView } from "../actions.js";
 import { categoryRgb } from "../color/palette.js";
 import { cssColor, formatHex } from "../color/rgb.js";
-import { createButton, createElement, cutMiddle, formatCount, measureText } from "../dom.js";
+import { createButton, createElement, cutMiddle, formatCount, formatCountOf, measureText } from "../dom.js";
 import { view } from "../state.js";
 import { formatShare } from "./category-order.js";
 import { createSwatch } from "./swatch.js";
@@ -52,10 +52,10 @@ export function updateCategoryRow(row, column, { name, code, cellCount }, state)
   const ofAll = cellCount <= MAX_PLAIN ? formatCount(cellCount) : compact.format(cellCount);
   number.replaceChildren(formatCount(count),
     ...(count < cellCount ? [createElement("small", "", ` of ${ofAll}`)] : []));
-  const counts = `${formatCount(count)} of ${formatCount(cellCount)} cells are visible`;
+  const counts = `${formatCount(count)} of ${formatCountOf(cellCount, "cell")} visible`;
   Object.assign(number, { title: counts });
   share.textContent = formatShare(count, total);
-  Object.assign(share, { title: `of the ${formatCount(total)} visible cells` });
+  Object.assign(share, { title: `of ${formatCountOf(total, "visible cell")}` });
   const input = row.querySelector("input");
   if (input) paint(input, column, code);
 }

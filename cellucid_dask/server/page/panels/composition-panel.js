@@ -6,7 +6,7 @@ import { categoryCssColor } from "../color/palette.js";
 import { cssColor } from "../color/rgb.js";
 import { countSharedCells, createGroupMasks, createSetMask, listCellSets } from "../data/cell-sets.js";
 import { areSourcesLoaded } from "../data/sources.js";
-import { $, formatCount, saveFile } from "../dom.js";
+import { $, formatCount, formatCountOf, saveFile } from "../dom.js";
 import { countDrawn, drawBars, heightOfBars, layoutSplits } from "../figure/composition-chart.js";
 import { createChartPng, createChartSvg } from "../figure/composition-files.js";
 import { countComposition, countSets, formatComposition, sortBars } from "../figure/composition.js";
@@ -187,8 +187,8 @@ export class CompositionPanel {
     const more = bars.length - chart.bars.length;
     $("composition-chart").ariaLabel = `${chart.barKey}, split by ${chart.splitKey}`;
     $("composition-note").textContent = [
-      `${formatCount(nCells)} cells`,
-      `${formatCount(bars.length)} bar${bars.length === 1 ? "" : "s"}`,
+      formatCountOf(nCells, "cell"),
+      formatCountOf(bars.length, "bar"),
       ...(more ? [`the last ${formatCount(more)} are only in the CSV`] : []),
       ...(this.#sharedNote ? [this.#sharedNote] : []),
     ].join(" · ");
@@ -242,6 +242,7 @@ function fillSelect(select, options) {
  */
 function describeShared(nShared, countsInEach) {
   if (!nShared) return "";
-  const where = countsInEach ? "they count in each" : "they count in the last";
-  return `${formatCount(nShared)} cells are in several groups: ${where}`;
+  const isOne = nShared === 1;
+  const where = `${isOne ? "it counts" : "they count"} in ${countsInEach ? "each" : "the last"}`;
+  return `${formatCountOf(nShared, "cell")} ${isOne ? "is" : "are"} in several groups: ${where}`;
 }

@@ -3,7 +3,7 @@
 import { changeDataset, changeView } from "../actions.js";
 import { GROUP_COLUMN } from "../ask/groups.js";
 import { canRedo, canUndo } from "../ask/history.js";
-import { $, formatCount } from "../dom.js";
+import { $, formatCount, formatCountOf } from "../dom.js";
 import { subscribe, view } from "../state.js";
 import { ColorSearch } from "./color-search.js";
 import { EmbeddingChooser } from "./embedding-chooser.js";
@@ -154,7 +154,7 @@ export class Controls {
     $("dataset-name").title = identity.description ?? "";
     const nGenes = identity.stats.n_genes;
     $("dataset-counts").textContent =
-      `${formatCount(nCells)} cells · ${formatCount(nGenes)} genes`;
+      `${formatCountOf(nCells, "cell")} · ${formatCountOf(nGenes, "gene")}`;
     this.embeddingChooser.show(embeddings);
     $("edges-control").hidden = nEdges === 0;
     $("vectors-control").hidden = !Object.keys(vectorFields).length;

@@ -9,7 +9,7 @@ import { createCellsCsv } from "../data/cells-csv.js";
 import { splitColumnId } from "../data/dataset.js";
 import { createColumnIndex } from "../data/search-columns.js";
 import { loadSources } from "../data/sources.js";
-import { $, createButton, createElement, formatCount, saveFile } from "../dom.js";
+import { $, createButton, createElement, formatCountOf, saveFile } from "../dom.js";
 import { createReader, readColumn } from "../loading.js";
 import { loaded, subscribe, view } from "../state.js";
 import { Combobox } from "./combobox.js";
@@ -97,7 +97,7 @@ export class CsvDialog {
       signal.throwIfAborted();
       const mask = createSetMask($("csv-cells").value);
       const n = mask ? countOnes(mask) : loaded.dataset.nCells;
-      $("csv-note").textContent = `${formatCount(n)} row${n === 1 ? "" : "s"}`;
+      $("csv-note").textContent = formatCountOf(n, "row");
       $("csv-save").disabled = !n;
     });
   }

@@ -5,7 +5,7 @@ import { changeView } from "../actions.js";
 import { describeFilter } from "../ask/describe.js";
 import { changeFilter, columnOfFilter, dropFilter } from "../ask/filters.js";
 import { filtersExpression } from "../ask/groups.js";
-import { $, createButton, createElement, formatCount } from "../dom.js";
+import { $, createButton, createElement, formatCount, formatCountOf } from "../dom.js";
 import { createColumnIndex } from "../data/search-columns.js";
 import { loaded, subscribe, view } from "../state.js";
 import { Combobox } from "./combobox.js";
@@ -62,8 +62,9 @@ export class FiltersPanel {
     if (!loaded.hasFields) return;
     const { nVisible, dataset: { nCells } } = loaded;
     const share = nCells ? Math.round((1000 * nVisible) / nCells) / 10 : 0;
-    this.#count.textContent = nVisible === nCells ? `All ${formatCount(nCells)} cells are visible.`
-      : `${formatCount(nVisible)} of ${formatCount(nCells)} cells are visible (${share}%).`;
+    this.#count.textContent = nVisible === nCells
+      ? `${formatCountOf(nCells, "cell")}, all visible`
+      : `${formatCount(nVisible)} of ${formatCountOf(nCells, "cell")} visible (${share}%)`;
     this.#dropAll.hidden = !view.filters.length;
     const findControls = () =>
       /** @type {HTMLElement[]} */ ([...this.#list.querySelectorAll("input, button")]);

@@ -1,7 +1,7 @@
 // The editor of a range of values: a histogram to drag over, two handles and two numbers.
 
 import { countBins } from "../data/histogram.js";
-import { createElement, formatCount, formatNumber } from "../dom.js";
+import { createElement, formatCountOf, formatNumber } from "../dom.js";
 import { loaded } from "../state.js";
 
 const [WIDTH, HEIGHT, N_BINS] = [240, 56, 60];
@@ -29,7 +29,7 @@ export class RangeEditor {
     const { zeroCount } = this.all;
     const nCells = column.codes.length;
     const zeros = zeroCount
-      ? `${formatCount(zeroCount)} cells (${Math.round((100 * zeroCount) / nCells)}%) are 0. ` : "";
+      ? `${formatCountOf(zeroCount, "cell")} (${Math.round((100 * zeroCount) / nCells)}%) at 0. ` : "";
     const note = `${zeros}Values from ${formatNumber(column.lo)} to ${formatNumber(column.hi)}. `
       + "Drag over the histogram to keep a range.";
     this.#canvas.setAttribute("role", "img");

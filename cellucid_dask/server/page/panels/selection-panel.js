@@ -1,7 +1,7 @@
 // The panel of the selection: how many cells of each category, and what to do with them.
 
 import { createSwatch } from "./swatch.js";
-import { $, createElement, formatCount } from "../dom.js";
+import { $, createElement, formatCount, formatCountOf } from "../dom.js";
 
 const MAX_COUNTS = 200; // categories in the list
 
@@ -66,7 +66,7 @@ export class SelectionPanel {
     this.#rows = [];
     for (let i = 0; i < mask.length; i++) if (mask[i] && isVisible(i)) this.#rows.push(i);
     const n = this.#rows.length;
-    $("selection-size").textContent = `${formatCount(n)} cell${n === 1 ? "" : "s"} selected`;
+    $("selection-size").textContent = `${formatCountOf(n, "cell")} selected`;
     $("download-selection").disabled = !n;
     if (key && !this.#isFieldChosen) $("count-by").value = key;
     this.#updateCounts();

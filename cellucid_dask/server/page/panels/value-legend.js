@@ -4,7 +4,7 @@
 import { COLORMAP_NAMES, colormapGradient } from "../color/colormaps.js";
 import { shownRange } from "../color/value-range.js";
 import { countPositions } from "../data/value-bins.js";
-import { createButton, createElement, formatCount, formatNumber } from "../dom.js";
+import { createButton, createElement, formatCountOf, formatNumber } from "../dom.js";
 
 /** @typedef {import("../data/columns.js").ContinuousColumn} ContinuousColumn */
 /** @typedef {{ range: [number, number] | null, log: boolean, map: string }} Scale */
@@ -115,7 +115,7 @@ function drawHistogram(histogram, { counts, nCells }) {
   });
   histogram.firstElementChild.setAttribute("d", bars.join(""));
   histogram.setAttribute("aria-label",
-    `Histogram of the values of ${formatCount(nCells)} cells, with logarithmic heights`);
+    `Histogram of the values of ${formatCountOf(nCells, "cell")}, with logarithmic heights`);
 }
 
 /**
@@ -127,7 +127,7 @@ function drawHistogram(histogram, { counts, nCells }) {
  * @param {ContinuousColumn} column
  */
 function showNotes(notes, { nZeros, nMissing, nBelow, nAbove, nCells }, bar, { lo, hi }) {
-  const cells = (/** @type {number} */ n) => `${formatCount(n)} cell${n === 1 ? "" : "s"}`;
+  const cells = (/** @type {number} */ n) => formatCountOf(n, "cell");
   const addNote = (/** @type {number} */ n, /** @type {string} */ text, swatch = "") => n
     ? [createElement("p", "note", ...(swatch ? [createElement("span", swatch)] : []), text)] : [];
   notes.replaceChildren(
