@@ -55,7 +55,8 @@ def export(
 
     Returns
     -------
-    What was written, the warnings, and the time and memory it took.
+    ExportResult
+        What was written, the warnings, and the time and memory it took.
 
     Raises
     ------

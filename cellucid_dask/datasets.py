@@ -32,7 +32,8 @@ def catalog(root: str | os.PathLike[str], *, default: str | None = None) -> dict
 
     Returns
     -------
-    The content of the file.
+    dict
+        The content of the file.
 
     Raises
     ------

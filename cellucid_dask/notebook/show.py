@@ -121,7 +121,8 @@ def show(
 
     Returns
     -------
-    The view, which shows the page as the last line of a cell.
+    View
+        Shows the page as the last line of a cell.
 
     Raises
     ------
@@ -155,7 +156,8 @@ def show_anndata(
 
     Returns
     -------
-    As `show`.
+    View
+        As of `show`.
 
     Raises
     ------

@@ -50,7 +50,8 @@ def preview(
 
     Returns
     -------
-    The file that was written.
+    pathlib.Path
+        The file that was written.
 
     Raises
     ------

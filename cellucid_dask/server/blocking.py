@@ -29,7 +29,8 @@ def serve(
 
     Returns
     -------
-    The server, which has stopped.
+    CellucidServer
+        It has stopped.
 
     Raises
     ------
@@ -63,7 +64,8 @@ def serve_anndata(
 
     Returns
     -------
-    The server, which has stopped.
+    AnnDataServer
+        It has stopped.
 
     Raises
     ------

@@ -175,7 +175,8 @@ class CellucidServer:
 
         Returns
         -------
-        Whether all running responses were sent to their end.
+        bool
+            Whether all running responses were sent to their end.
         """
         listener, self._listener = self._listener, None
         clean = True if listener is None else listener.stop()

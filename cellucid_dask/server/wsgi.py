@@ -29,8 +29,9 @@ def create_app(data: Any, **options: Any) -> App:
 
     Returns
     -------
-    The application. Its background work starts with the first request, so that a server may make
-    it before it forks.
+    App
+        The WSGI application. Its background work starts with the first request, so that a server
+        may make it before it forks.
 
     Raises
     ------
