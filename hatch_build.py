@@ -1,12 +1,14 @@
-"""The hook of the wheel build that compiles the native library, where there is a compiler.
+"""Hooks of the build: the native library in the wheel, and README.md as registries show it.
 
-Without one the wheel has no library and fits all machines; the package then uses numpy.
+The library is compiled where there is a compiler. Without one the wheel has no library and fits all
+machines; the package then uses numpy.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -14,7 +16,28 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+from hatchling.metadata.plugin.interface import MetadataHookInterface
 from packaging.tags import platform_tags
+
+LINK = re.compile(r"(\]\(|src=\")(?![a-z]+:|#)([^)\"\s]+)")
+
+
+class ReadmeMetadataHook(MetadataHookInterface):
+    """README.md as the description, which is shown where its relative links lead nowhere."""
+
+    def update(self, metadata: dict[str, Any]) -> None:
+        """Make links absolute: to the files of the tag of this version."""
+        source, tag = metadata["urls"]["Source"], f"v{metadata['version']}"
+
+        def absolute(link: re.Match[str]) -> str:
+            kind = "raw" if link[2].endswith((".png", ".svg")) else "blob"
+            return f"{link[1]}{source}/{kind}/{tag}/{link[2]}"
+
+        text = Path(self.root, "README.md").read_text("utf-8")
+        metadata["readme"] = {
+            "content-type": "text/markdown",
+            "text": LINK.sub(absolute, text),
+        }
 
 
 class NativeBuildHook(BuildHookInterface):

@@ -285,6 +285,22 @@ def headings(path: Path) -> list[str]:
     return [re.sub(r"[^\w\- ]", "", head.lower()).strip().replace(" ", "-") for head in heads]
 
 
+def test_the_package_is_installed_from_a_clone() -> None:
+    """One section says how the package is installed; a release on PyPI changes that section alone.
+
+    Messages of the program name the packages that are missing, not the package with an extra.
+    """
+    page = ROOT / "docs" / "tutorials" / "laptop.md"
+    section = re.search(r"^## Install\n.*?^##", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    assert section, "laptop.md has no section on the installation"
+    install = r"(?:(?:pip|pipx|tool|conda|mamba) install|add|uvx)"
+    named = re.compile(rf"\b{install} [^\n|;&]*?(?<![\w./-])cellucid-dask\b")
+    told = [path for path in PAGES if named.search(path.read_text("utf-8").replace(section[0], ""))]
+    sources = [p for p in PACKAGE.rglob("*") if p.suffix in {".py", ".js", ".html", ".sbatch"}]
+    told += [path for path in sources if named.search(path.read_text("utf-8"))]
+    assert not told, f"link to laptop.md#install instead: {told}"
+
+
 def command_lines(path: Path) -> list[str]:
     """Lines of code blocks, and inline code, that call the program."""
     text = path.read_text("utf-8").replace("\\\n", " ")

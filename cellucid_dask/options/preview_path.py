@@ -13,7 +13,7 @@ from cellucid_dask.errors import Problem
 from cellucid_dask.options.output_files import check_output_file
 
 FORMATS: Final = (".png", ".pdf", ".svg")
-INSTALL: Final = "pip install 'cellucid-dask[preview]'"
+INSTALL: Final = "pip install matplotlib"
 
 
 def check_preview_path(path: Path, option: str) -> Iterator[Problem]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -82,6 +83,7 @@ def test_the_source_distribution_holds_what_is_compiled(sdist: Path) -> None:
         names = {name.partition("/")[2] for name in packed.getnames()}
     sources = {f"{NATIVE}{path.name}" for path in (ROOT / NATIVE).glob("*.[ch]")}
     assert {"hatch_build.py", f"{NATIVE}build.py", *sources} <= names
+    assert {"CONTRIBUTING.md", ".ci/run", "tests/conftest.py", "docs/index.md"} <= names
     assert f"{NATIVE}{LIBRARY}" not in names
 
 
@@ -96,6 +98,11 @@ def test_a_wheel_has_the_library_where_there_is_a_compiler(
     assert tags[2].startswith(("linux_", "macosx_11_0_"))
     with zipfile.ZipFile(wheel) as packed:
         assert [n for n in packed.namelist() if n.endswith(LIBRARY)] == [NATIVE + LIBRARY]
+        (metadata,) = (n for n in packed.namelist() if n.endswith(".dist-info/METADATA"))
+        description = packed.read(metadata).decode()
+    links = re.findall(r"\]\(([^)]+)\)", description)
+    assert all(re.match("https?://|#", link) for link in links), "PyPI knows no relative links"
+    assert any(re.search(r"/raw/v[\d.]+/docs/images/.+\.svg$", link) for link in links)
     assert describe_gene_path(wheel, tmp_path / "installed").startswith("native (compiled by cc ")
 
 

@@ -379,10 +379,7 @@ def test_without_matplotlib(
 ) -> None:
     """Refused with what to do, before anything else; by export together with the rest."""
     monkeypatch.setitem(sys.modules, "matplotlib", None)  # as where there is none
-    told = (
-        "a preview needs matplotlib, which is not installed\n"
-        "    pip install 'cellucid-dask[preview]'"
-    )
+    told = "a preview needs matplotlib, which is not installed\n    pip install matplotlib"
     done = cli("preview", root / "nowhere")
     assert (done.code, done.err) == (2, f"error: {told}\n")
     files = ("-o", tmp_path / "out", "--preview", tmp_path / "a.png")

@@ -53,7 +53,7 @@ LIST_SETTINGS = (
     "job-directives-skip",
     "worker-extra-args",
 )
-INSTALL = "pip install 'cellucid-dask[slurm]'"
+INSTALL = "pip install bokeh cryptography dask-jobqueue"
 
 
 def find_slurm_problems(run: RunOptions, out: Path) -> list[Problem]:

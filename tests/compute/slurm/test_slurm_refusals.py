@@ -40,7 +40,7 @@ def test_missing_packages_are_named(data: Path, tmp_path: Path) -> None:
     (folder / "sitecustomize.py").write_text(WITHOUT.format(names={"dask_jobqueue", "bokeh"}))
     words = ["export", data, "-o", "out", "--slurm", "--job-memory", "much"]
     outcome = run_anew(*words, cwd=place, PYTHONPATH=str(folder))
-    needed = "needs bokeh and dask_jobqueue", "pip install 'cellucid-dask[slurm]'"
+    needed = "needs bokeh and dask_jobqueue", "pip install bokeh cryptography dask-jobqueue"
     assert_refused(outcome, place, *needed, "--job-memory", "--workers N")
 
 

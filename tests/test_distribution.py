@@ -1,0 +1,61 @@
+"""What the package says of itself in several files: its address, version, Pythons and extras."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+from cellucid_dask.compute.slurm.problems import INSTALL as INSTALL_SLURM
+from cellucid_dask.options.preview_path import INSTALL as INSTALL_PREVIEW
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+SOURCE: str = PROJECT["urls"]["Source"]
+OWNER, NAME = SOURCE.split("/")[-2:]
+# Files for people and for machines; what only a build leaves is not among them.
+TEXTS = {".cff", ".def", ".md", ".toml", ".yaml", ".yml"}
+FOLDERS = (".", ".github", "docs", "slurm", "recipe")
+
+
+def texts() -> list[Path]:
+    """Every text file of the top folder, and below the folders for people."""
+    here = [path for path in ROOT.iterdir() if path.is_file()]
+    below = [path for name in FOLDERS[1:] for path in (ROOT / name).rglob("*")]
+    return sorted(path for path in (*here, *below) if path.suffix in TEXTS)
+
+
+def names(requirements: list[str]) -> list[str]:
+    return [Requirement(text).name for text in requirements]
+
+
+def test_the_address_of_the_repository_is_that_of_pyproject() -> None:
+    """A page may link to other repositories; what is called like ours is ours."""
+    found = {
+        (path.name, link)
+        for path in texts()
+        for link in re.findall(r"https://github\.com/[\w.-]+/[\w.-]+", path.read_text("utf-8"))
+        if link.endswith(f"/{NAME}")
+    }
+    assert {link for _, link in found} == {SOURCE}, found
+    assert all(
+        url.startswith(SOURCE) for name, url in PROJECT["urls"].items() if name != "Documentation"
+    )
+
+
+def test_the_oldest_python_is_the_first_of_the_classifiers() -> None:
+    listed = re.findall(r"Python :: (3\.\d+)", "\n".join(PROJECT["classifiers"]))
+    assert PROJECT["requires-python"] == f">={listed[0]}"
+    minors = [int(version[2:]) for version in listed]
+    assert minors == list(range(minors[0], minors[-1] + 1))
+
+
+@pytest.mark.parametrize(
+    ("command", "extra"), [(INSTALL_SLURM, "slurm"), (INSTALL_PREVIEW, "preview")]
+)
+def test_messages_install_what_an_extra_has(command: str, extra: str) -> None:
+    """They name its packages: that works wherever the package itself came from."""
+    assert command.split() == ["pip", "install", *names(PROJECT["optional-dependencies"][extra])]
