@@ -1,20 +1,21 @@
 // Loads what the view needs and what is not loaded yet, and shows each part when it is there.
 
 import { columnOfFilter } from "./ask/filters.js";
-import { ANY_GROUP, GROUP_COLUMN } from "./ask/groups.js";
-import { forEachFilter } from "./ask/masks.js";
+import { GROUP_COLUMN } from "./ask/groups.js";
 import { Dataset, splitColumnId } from "./data/dataset.js";
 import { Reader } from "./data/reader.js";
 import { areSourcesLoaded, clearSources, loadColumn, loadSources } from "./data/sources.js";
 import { $ } from "./dom.js";
 import { removeToken } from "./link/address.js";
+import {
+  chooseEmbedding, dropUnusableColumns, dropUnusableMarks, kindOfColumn,
+} from "./link/unusable-parts.js";
 import { showNotice } from "./messages.js";
 import { showProgress } from "./progress.js";
-import { loaded, notify, published, resetLoaded, view, wantedEntry } from "./state.js";
+import { loaded, notify, problems, published, resetLoaded, view, wantedEntry } from "./state.js";
 
 const ROOT = new URL("../../", import.meta.url); // this file is at _cellucid/page/loading.js
 export const MAX_EDGES = 1_000_000; // of more, the page draws an even sample
-let problems = []; // of the link, to say all at once
 
 /** Reader of the files of a dataset. */
 export const createReader = (entry, signal, onProgress = showProgress) =>
@@ -115,37 +116,12 @@ async function loadDataset(reader, entry, ui) {
 }
 
 function showDataset({ controls }) {
-  const { identity, nCells, vectorFields } = loaded.dataset;
+  const { identity, nCells } = loaded.dataset;
   Object.assign(published, { nCells, dataset: identity.id });
-  chooseEmbedding(view);
-  view.lasso = view.lasso.filter(hasEmbedding);
-  if (!Object.hasOwn(vectorFields, view.vectors)) view.vectors = "";
+  chooseEmbedding(view, loaded.dataset, problems);
+  dropUnusableMarks(view, loaded.dataset, problems);
   controls.showDataset(loaded.dataset);
   controls.showView(view);
-}
-
-/**
- * Takes the embedding of the view, which says the dimension; else the default of the dimension.
- *
- * @param {import("./link/link.js").View} target
- */
-function chooseEmbedding(target) {
-  const { embeddings, identity } = loaded.dataset;
-  const named = embeddings.find(({ id }) => id === target.embedding);
-  if (named) {
-    Object.assign(target, { d: named.dimension, embedding: named.isDefault ? "" : named.id });
-    return;
-  }
-  const { d, embedding } = target;
-  if (!embeddings.some(({ dimension }) => dimension === d)) {
-    target.d = identity.embeddings.default_dimension;
-  }
-  if (d !== target.d || embedding) Object.assign(target, { embedding: "", at: null });
-  const wanted = embedding ? `embedding "${embedding}"` : `${d}D embedding`;
-  const shown = embedding ? `"${loaded.dataset.findEmbedding("", target.d).id}"` : `${target.d}D`;
-  if (embedding || (d && d !== target.d)) {
-    problems.push(`This dataset has no ${wanted}. The page shows ${shown}.`);
-  }
 }
 
 /** Promises: `obs` of the fields of obs, and `all` of these and the genes. */
@@ -155,7 +131,7 @@ function loadFields(reader, { controls }) {
   const all = Promise.all([obs, dataset.readGenes(reader)]).then(() => {
     reader.signal.throwIfAborted();
     chooseColumn();
-    dropUnusableFilters(view);
+    dropUnusableColumns(view, dataset, problems);
     controls.showFields(dataset);
     controls.showView(view);
     loaded.hasFields = true;
@@ -216,6 +192,12 @@ function defaultColumn() {
   return useful ? `obs:${useful[0]}` : "";
 }
 
+function describeUnknownColor(columnId) {
+  const [kind, key] = splitColumnId(columnId);
+  const noun = { obs: "obs column", gene: "gene" }[kind] ?? "obs column or gene";
+  return `This dataset has no ${noun} "${key || columnId}". Choose another one.`;
+}
+
 /** If the view has no column, or one that does not exist: takes the first useful one. */
 function chooseColumn() {
   const { dataset } = loaded;
@@ -226,69 +208,20 @@ function chooseColumn() {
   const genes = !isKnown && kind === "gene" ? dataset.geneNames.find(key) : [];
   if (genes.length === 1) view.color = `gene:${genes[0]}`; // the link has its symbol
   else if (!isKnown) {
-    const noun = { obs: "obs column", gene: "gene" }[kind] ?? "obs column or gene";
     problems.push(genes.length
       ? `${genes.length} genes have the symbol "${key}": ${genes.join(", ")}. Choose one.`
-      : `This dataset has no ${noun} "${key || view.color}". Choose another one.`);
-    view.filters = view.filters.filter((filter) => columnOfFilter(filter) !== ""); // of the unknown column
+      : describeUnknownColor(view.color));
+    const filters = view.filters.filter((filter) => columnOfFilter(filter) !== "");
+    if (filters.length < view.filters.length) problems.push(`What is hidden of "${key}" is left out.`);
+    view.filters = filters;
     Object.assign(view, { color: null, range: null, log: false });
   }
   view.color ??= defaultColumn();
-  const isCategorical = kindOfColumn(view.color) === "categories";
+  const isCategorical = kindOfColumn(view.color, dataset) === "categories";
   view.filters = view.filters.flatMap((filter) => {
     if (columnOfFilter(filter) !== "") return [filter];
     return isCategorical ? [{ ...filter, column: view.color }] : [];
   });
-}
-
-function kindOfColumn(columnId) {
-  const [kind, key] = splitColumnId(columnId);
-  const { dataset } = loaded;
-  if (kind === "obs" && dataset.categorical.has(key)) return "categories";
-  return dataset.hasColumn(columnId) && columnId ? "values" : null;
-}
-
-const NOUNS = { selection: "an outline of an embedding that it lacks", group: "a group" };
-
-/**
- * Drops filters and groups of a view that ask for what the dataset does not have, and says so.
- *
- * @param {import("./link/link.js").View} target
- */
-function dropUnusableFilters(target) {
-  const { dataset } = loaded;
-  const wantedKind = { categories: "categories", outliers: "categories", range: "values" };
-  const isUsable = (/** @type {import("./ask/filters.js").Filter} */ filter) => {
-    if (filter.kind === "group") {
-      return target.groups.some(({ id }) => [id, ANY_GROUP].includes(filter.group));
-    }
-    if (filter.kind === "selection") return filter.lassos.every(hasEmbedding);
-    if (filter.kind === "outliers" && !dataset.hasOutliers) return false;
-    return kindOfColumn(filter.column) === wantedKind[filter.kind];
-  };
-  const areAllUsable = (expressions) => {
-    let areUsable = true;
-    forEachFilter(expressions, target.groups, (filter) => { areUsable &&= isUsable(filter); });
-    return areUsable;
-  };
-  const groups = target.groups.filter(({ cells }) => areAllUsable([cells]));
-  const names = target.groups.filter((group) => !groups.includes(group)).map(({ name }) => name);
-  target.groups = groups;
-  const filters = target.filters.filter(isUsable);
-  const dropped = target.filters.filter((filter) => !filters.includes(filter));
-  target.filters = filters;
-  const unknown = target.pins.filter((columnId) => !kindOfColumn(columnId));
-  if (unknown.length) target.pins = target.pins.filter((columnId) => !unknown.includes(columnId));
-  const nouns = dropped.map((filter) => columnOfFilter(filter) ?? NOUNS[filter.kind]);
-  if (nouns.length) problems.push(`This dataset cannot filter by ${nouns.join(", ")}.`);
-  if (unknown.length) problems.push(`This dataset has no ${unknown.join(", ")} to pin.`);
-  if (names.length) problems.push(`This dataset cannot show the groups ${names.join(", ")}.`);
-}
-
-/** Whether the dataset has the embedding in which an outline was drawn. */
-function hasEmbedding({ d, embedding }) {
-  const found = loaded.dataset.findEmbedding(embedding, d);
-  return Boolean(found && (!embedding || found.id === embedding));
 }
 
 /**
@@ -298,20 +231,23 @@ function hasEmbedding({ d, embedding }) {
  */
 export function checkView(wanted) {
   const { dataset } = loaded;
-  chooseEmbedding(wanted);
-  wanted.lasso = wanted.lasso.filter(hasEmbedding);
-  if (!Object.hasOwn(dataset.vectorFields, wanted.vectors)) wanted.vectors = "";
-  dropUnusableFilters(wanted);
+  chooseEmbedding(wanted, dataset, problems);
+  dropUnusableMarks(wanted, dataset, problems);
+  dropUnusableColumns(wanted, dataset, problems);
   const { color } = wanted;
   const isKnown = color === GROUP_COLUMN ? wanted.groups.length : color && dataset.hasColumn(color);
-  if (!isKnown) Object.assign(wanted, { color: view.color, range: view.range, log: view.log });
+  if (!isKnown) {
+    if (color) problems.push(describeUnknownColor(color));
+    Object.assign(wanted, { color: view.color, range: view.range, log: view.log });
+  }
   showProblems();
 }
 
-/** Says what of the link the dataset does not have, all at once. */
+/** Says what of the link cannot be shown, all at once. */
 function showProblems() {
-  if (problems.length) showNotice(problems.join(" "));
-  problems = [];
+  const lines = new Set(problems.splice(0));
+  if (lines.size === 1) showNotice([...lines][0]);
+  else if (lines.size) showNotice("These parts cannot be shown. The page shows the rest:", { lines: [...lines] });
 }
 
 /** Loads what says which cells are visible and selected, and shows it. */

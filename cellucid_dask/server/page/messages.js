@@ -1,10 +1,11 @@
 // What the page tells the user: the status line, the progress bar, notices and errors.
 
-import { $, formatCount, formatCountOf } from "./dom.js";
+import { $, createElement, formatCount, formatCountOf } from "./dom.js";
 import { published } from "./state.js";
 
 const SUCCESS_MS = 4000; // how long a notice of success stays
 const MOVE = "drag to move, scroll to zoom";
+const MAX_LINES = 50; // of a list in a notice
 /** @type {Record<number, string>} */
 const HINTS = { 1: MOVE, 2: MOVE, 3: "drag to rotate, Shift-drag to move, scroll to zoom" };
 
@@ -39,11 +40,16 @@ let leaving = 0;
  * Shows a message that is no failure.
  *
  * @param {string} text
- * @param {{leaves?: boolean}} [options] `leaves` for a success, of which nothing has to be kept
+ * @param {{lines?: string[], leaves?: boolean}} [options] `lines` are listed below the text;
+ *   `leaves` for a success, of which nothing has to be kept
  */
-export function showNotice(text, { leaves = false } = {}) {
+export function showNotice(text, { lines = [], leaves = false } = {}) {
   clearTimeout(leaving);
-  $("notice").firstElementChild.textContent = text;
+  const more = lines.length - MAX_LINES;
+  const shown = more > 0 ? [...lines.slice(0, MAX_LINES), `and ${formatCount(more)} more`] : lines;
+  const list = createElement("ul", "", ...shown.map((line) => createElement("li", "", line)));
+  $("notice").firstElementChild.replaceChildren(
+    createElement("p", "", text), ...lines.length ? [list] : []);
   $("notice").hidden = false;
   if (leaves) leaving = setTimeout(() => { $("notice").hidden = true; }, SUCCESS_MS);
 }

@@ -42,8 +42,11 @@ const NOTHING_LOADED = {
   areCellsShown: false,
 };
 
+/** @type {string[]} Lines on what the link has and the page cannot show, until they are said. */
+export const problems = [];
+
 /** What the user wants to see; its parts are those of a link. */
-export const view = parseView(location.hash.slice(1));
+export const view = parseView(location.hash.slice(1), problems);
 
 /** What is loaded for the view. */
 export const loaded = {

@@ -148,7 +148,7 @@ def test_pins_are_shown_kept_in_the_link_and_dropped(page: Page, serve: Any, fol
     assert link.count("pin=") == 2
     page.js("location.hash = ''")
     page.open(server, link + "&pin=gene:Nope")
-    assert "gene:Nope to pin" in page.find("#notice").text
+    assert 'The pinned column "Nope" is left out' in page.find("#notice").text
     assert values(85) == expected
     page.open_display()
     assert page.texts("#pins .text") == ["score", "=A"]

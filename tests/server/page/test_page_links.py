@@ -116,8 +116,9 @@ ROUND_TRIP = """
 const [views, texts, done] = arguments;
 import(new URL("_cellucid/page/link/link.js", document.baseURI)).then((link) => {
   const { parseView, formatView, DEFAULT_VIEW } = link;
-  const read = views.map((view) => parseView(formatView({ ...DEFAULT_VIEW, ...view })));
-  done([read, texts.map(parseView), DEFAULT_VIEW]);
+  const problems = [];
+  const read = views.map((view) => parseView(formatView({ ...DEFAULT_VIEW, ...view }), problems));
+  done([read, texts.map((text) => parseView(text)), DEFAULT_VIEW, problems]);
 });
 """
 
@@ -222,7 +223,8 @@ def test_links_are_parsed_as_they_were_written(page: Page, served: Any) -> None:
         '["g1","x","%23aabbcc", ["not", "] colors= 0-ff0000 & , - 1 0 2 9e9 NaN % x = # obs: |'
     )
     texts = ["".join(rng.choices(bits.split(), k=rng.randrange(12))) for _ in range(1000)]
-    read, odd, start = page.driver.execute_async_script(ROUND_TRIP, views, texts)
+    read, odd, start, problems = page.driver.execute_async_script(ROUND_TRIP, views, texts)
+    assert problems == []
     for view, found in zip(views, read, strict=True):
         assert found == start | view
     for text, found in zip(texts, odd, strict=True):
@@ -234,19 +236,63 @@ def test_links_are_parsed_as_they_were_written(page: Page, served: Any) -> None:
         assert None not in (found["at"] or []), text
 
 
+# Parts that cannot be read or that the dataset does not have, and what the page says of them.
+DAMAGED = "is damaged and cannot be read."
+UNUSABLE = {
+    "at=x,y": 'The viewpoint must be a place and a zoom, not "x,y".',
+    "opacity=7": 'The opacity must be 0.05 to 1, not "7".',
+    "d=9": 'The number of dimensions must be 1, 2 or 3, not "9".',
+    "size=-1": 'The point size must be 0.5 to 15, not "-1".',
+    "range=2,1": 'The color scale must be two numbers, the lower one first, not "2,1".',
+    "map=nomap": 'The colormap must be one that the page lists, not "nomap".',
+    "theme=pink": 'The theme must be light or dark, not "pink".',
+    "labels=x": 'The category labels must be on (1) or off (0), not "x".',
+    "context=x": 'Filtered cells must be grey or hide, not "x".',
+    "fitler=x": 'This version of the page does not know the part "fitler".',
+    "hide=zzz": f"The list of hidden categories {DAMAGED}",
+    "outliers=9": 'The outliers must be 0 to 1, not "9".',
+    "lasso=2,0,0,1,1": f"An outline of the selection {DAMAGED}",
+    "lasso=2,0,0,0,0,1,0,1,1@X_nope": "An outline of the selection is left out: it was drawn on "
+    'the embedding "X_nope", which this dataset does not have.',
+    "filter=in:0,x:obs:quarter": f'A filter of "quarter" {DAMAGED}',
+    "filter=nonsense": f"A filter {DAMAGED}",
+    "filter=range:1,2:obs:quarter": 'The filter of "quarter" is left out: this column has no '
+    "values.",
+    "filter=group:g8": 'The filter by the group "lost" is left out: the group is left out, too.',
+    'group=["g7","T %26 B","red","in:0:obs:quarter"]': f'The group "T & B" {DAMAGED}',
+    'group=["g8","lost","%23aabbcc","in:0:obs:gone"]': 'The group "lost" is left out: this '
+    "dataset has no such column.",
+    "group=[]": f"A group {DAMAGED}",
+    "pin=score": f'The pinned column "score" {DAMAGED}',
+    "pin=gene:gone": 'The pinned column "gone" is left out: this dataset has no such gene.',
+    "colors=0-red:obs:quarter": f'A change of colors of "quarter" {DAMAGED}',
+    "colors=0-ff0000:obs:gone": 'The change of colors of "gone" is left out: this dataset has no '
+    "such column.",
+    "labelColumn=obs:gone": 'Labels of "gone" are left out: this dataset has no such categories.',
+    "vectors=none": 'This dataset has no vector field "none".',
+    "color=gene:nothing": 'This dataset has no gene "nothing". Choose another one.',
+    "edges=1": None,
+    "pin=obs:score": None,
+}
+
+
 def test_link_edited_by_hand_is_followed(page: Page, served: Any) -> None:
     """The page follows an edited address, and says which parts do not exist."""
     server = served("uint8")
-    odd = "at=x,y&opacity=7&hide=zzz&lasso=2,0,0,1,1&d=9&size=-1&range=2,1&map=nomap&theme=pink"
-    page.open(server, odd)
+    page.open(server, "&".join(UNUSABLE))
     assert page.state()["ready"]
     assert page.state()["dimension"] == 3
+    assert set(page.texts("#notice li")) == set(UNUSABLE.values()) - {None}
+    page.click("#notice button")
+    page.open_display()
+    assert page.texts("#pins .text") == ["score"], "the rest is shown"
+    assert page.find("#edges").is_selected()
     page.js("window.cellucid = null; location.hash = 'd=2&color=obs:score&map=nomap'")
     state = page.state()
     assert (state["dimension"], state["colorBy"]) == (2, "obs:score")
     assert page.is_shown(".color-bar")
 
-    page.open(server, "d=2&color=gene:nothing&vectors=none")
+    page.open(server, "d=2&color=gene:nothing")
     page.state()
     assert page.texts("#notice p") == ['This dataset has no gene "nothing". Choose another one.']
     assert page.state()["colorBy"] == f"obs:{GROUP}"

@@ -20,12 +20,17 @@ export function formatEditedColors(colors) {
  * The inverse of `formatEditedColors`; leaves out parts that cannot be used.
  *
  * @param {string[]} parts
+ * @param {(part: string) => void} onUnusable
  * @returns {Record<string, Record<string, string>>}
  */
-export function parseEditedColors(parts) {
-  const found = parts.map((part) => PART.exec(part)).filter(Boolean);
-  return Object.fromEntries(found.map(([, edits, columnId]) => {
+export function parseEditedColors(parts, onUnusable) {
+  return Object.fromEntries(parts.flatMap((part) => {
+    const [, edits, columnId] = PART.exec(part) ?? [];
+    if (!edits) {
+      onUnusable(part);
+      return [];
+    }
     const byCode = edits.split(",").map((edit) => edit.split("-"));
-    return [columnId, Object.fromEntries(byCode.map(([code, hex]) => [Number(code), `#${hex}`]))];
+    return [[columnId, Object.fromEntries(byCode.map(([code, hex]) => [Number(code), `#${hex}`]))]];
   }));
 }

@@ -67,9 +67,9 @@ function splitColumn(text) {
 
 /** @type {Parser} */
 function parseCategories(text, word) {
-  const [codes, column] = splitColumn(text);
-  if (column === undefined) return null;
-  return { kind: "categories", column, codes: parseCodes(codes), keep: word === "in" };
+  const [list, column] = splitColumn(text);
+  const codes = column === undefined ? null : parseCodes(list);
+  return codes && { kind: "categories", column, codes, keep: word === "in" };
 }
 
 /** @type {Parser} */
@@ -141,6 +141,20 @@ export function parseGroup(text) {
     return isUsable ? { id, name, color, cells } : null;
   } catch {
     return null;
+  }
+}
+
+/**
+ * What to call a group of which the text is not one.
+ *
+ * @param {string} text
+ */
+export function describeGroup(text) {
+  const [, json] = /^\["[^"]*",("(?:[^"\\]|\\.)+")/s.exec(text) ?? [];
+  try {
+    return `The group "${JSON.parse(json)}"`;
+  } catch {
+    return "A group";
   }
 }
 

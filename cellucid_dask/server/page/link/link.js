@@ -3,8 +3,9 @@
 
 import { isDescribable } from "../ask/groups.js";
 import { COLORMAP_NAMES } from "../color/colormaps.js";
+import { cutMiddle } from "../dom.js";
 import { formatEditedColors, parseEditedColors } from "./edited-colors.js";
-import { formatFilter, formatGroup, parseFilter, parseGroup } from "./expression-text.js";
+import { describeGroup, formatFilter, formatGroup, parseFilter, parseGroup } from "./expression-text.js";
 import {
   formatLasso, parseBetween, parseCodes, parseFinite, parseLasso, parseViewpoint, round6,
 } from "./parts.js";
@@ -45,8 +46,16 @@ export const DEFAULT_VIEW = Object.freeze({
   filters: [], context: "grey", groups: [], pins: [], colors: Object.freeze({}),
 });
 export const MAX_PINS = 12; // each of them is loaded
-const MAX_GROUPS = 500; // a link by hand may have any number
-const MAX_FILTERS = 200;
+/**
+ * A link by hand may have any number: [part, the most, what they are].
+ *
+ * @type {["filters" | "groups" | "pins", number, string][]}
+ */
+const LIMITS = [
+  ["filters", 200, "filters"], ["groups", 500, "groups"], ["pins", MAX_PINS, "pinned columns"],
+];
+const MAX_QUOTED = 40; // characters of a part in a message
+const UNREADABLE = "is damaged and cannot be read";
 
 /**
  * Rounds to 10 digits, so that the edges and arrows of a viewpoint fall on the same pixels.
@@ -55,45 +64,60 @@ const MAX_FILTERS = 200;
  */
 const round10 = (x) => Number(x.toPrecision(10));
 
+/** @type {(text: string) => boolean | null} */
+const parseFlag = (text) => (/^[01]$/.test(text) ? text === "1" : null);
+const FLAG_RULE = "must be on (1) or off (0)";
+
 /**
- * Parts with one value: [format, parse]; `parse` returns null for what cannot be used.
+ * Parts with one value: [format, parse, rule]; `parse` returns null for what cannot be used, which
+ * breaks the rule. A part without a rule may have any value.
  *
- * @type {Record<string, [(value: any) => string | number, (text: string) => any]>}
+ * @type {Record<string, [(value: any) => string | number, (text: string) => any, string?]>}
  */
 const PARTS = {
   dataset: [String, String],
-  d: [String, (text) => (/^[123]$/.test(text) ? Number(text) : null)],
+  d: [String, (text) => (/^[123]$/.test(text) ? Number(text) : null),
+    "The number of dimensions must be 1, 2 or 3"],
   embedding: [String, String],
   color: [String, String],
   range: [(ends) => ends.map(round6).join(), (text) => {
     const ends = parseFinite(text, 2);
     return ends && ends[0] < ends[1] ? ends : null;
-  }],
-  log: [Number, (text) => text === "1"],
-  map: [String, (text) => (COLORMAP_NAMES.includes(text) ? text : null)],
-  labels: [Number, (text) => text !== "0"],
+  }, "The color scale must be two numbers, the lower one first"],
+  log: [Number, parseFlag, `The logarithmic color scale ${FLAG_RULE}`],
+  map: [String, (text) => (COLORMAP_NAMES.includes(text) ? text : null),
+    "The colormap must be one that the page lists"],
+  labels: [Number, parseFlag, `The category labels ${FLAG_RULE}`],
   labelColumn: [String, String],
   vectors: [String, String],
-  edges: [Number, (text) => text === "1"],
-  size: [String, (text) => parseBetween(text, 0.5, 15)],
-  opacity: [String, (text) => parseBetween(text, 0.05, 1)],
-  theme: [String, (text) => (["light", "dark"].includes(text) ? text : null)],
-  at: [(viewpoint) => viewpoint.map(round10).join(), parseViewpoint],
-  context: [String, (text) => (text === "hide" ? text : null)],
+  edges: [Number, parseFlag, `The neighbor edges ${FLAG_RULE}`],
+  size: [String, (text) => parseBetween(text, 0.5, 15), "The point size must be 0.5 to 15"],
+  opacity: [String, (text) => parseBetween(text, 0.05, 1), "The opacity must be 0.05 to 1"],
+  theme: [String, (text) => (["light", "dark"].includes(text) ? text : null),
+    "The theme must be light or dark"],
+  at: [(viewpoint) => viewpoint.map(round10).join(), parseViewpoint,
+    "The viewpoint must be a place and a zoom"],
+  context: [String, (text) => (["grey", "hide"].includes(text) ? text : null),
+    "Filtered cells must be grey or hide"],
 };
 
 /**
  * Parts with any number of values, by the name in the link.
  *
  * @type {Record<string, {part: "lasso" | "filters" | "groups" | "pins",
- *   format: (value: any) => string, parse: (text: string) => any}>}
+ *   format: (value: any) => string, parse: (text: string) => any,
+ *   describe: (text: string) => string}>} `describe` says what a text is that cannot be parsed
  */
 const LISTS = {
-  lasso: { part: "lasso", format: formatLasso, parse: parseLasso },
-  filter: { part: "filters", format: formatFilter, parse: parseFilter },
-  group: { part: "groups", format: formatGroup, parse: parseGroup },
-  pin: { part: "pins", format: String, parse: (text) => (/^(obs|gene):/.test(text) ? text : null) },
+  lasso: { part: "lasso", format: formatLasso, parse: parseLasso,
+    describe: () => "An outline of the selection" },
+  filter: { part: "filters", format: formatFilter, parse: parseFilter,
+    describe: (text) => `A filter${ofColumn(text)}` },
+  group: { part: "groups", format: formatGroup, parse: parseGroup, describe: describeGroup },
+  pin: { part: "pins", format: String, describe: (text) => `The pinned column ${quote(text)}`,
+    parse: (text) => (/^(obs|gene):/.test(text) ? text : null) },
 };
+const OTHER_NAMES = ["colors", "hide", "outliers"];
 
 /**
  * The parts that differ from the default view, as "d=2&color=gene:CD3E"; without groups that are
@@ -122,25 +146,67 @@ export function formatView(view) {
  * The view of a text; parts that are absent or not valid have their default.
  *
  * @param {string} text
+ * @param {string[]} [problems] gets a line for each part that is not valid
  * @returns {View}
  */
-export function parseView(text) {
+export function parseView(text, problems = []) {
   const view = { ...DEFAULT_VIEW };
   const parameters = new URLSearchParams(text);
-  for (const [name, [, parse]] of Object.entries(PARTS)) {
-    const value = parameters.has(name) ? parse(parameters.get(name)) : null;
+  for (const [name, [, parse, rule]] of Object.entries(PARTS)) {
+    if (!parameters.has(name)) continue;
+    const value = parse(parameters.get(name));
     if (value !== null) Reflect.set(view, name, value);
+    else problems.push(`${rule}, not ${quote(parameters.get(name))}.`);
   }
-  for (const [name, { part, parse }] of Object.entries(LISTS)) {
-    view[part] = /** @type {any[]} */ (parameters.getAll(name).map(parse).filter(Boolean));
+  for (const [name, { part, parse, describe }] of Object.entries(LISTS)) {
+    view[part] = /** @type {any[]} */ (parameters.getAll(name).flatMap((/** @type {string} */ each) => {
+      const value = parse(each);
+      if (value === null) problems.push(`${describe(each)} ${UNREADABLE}.`);
+      return value === null ? [] : [value];
+    }));
   }
-  view.filters = [...parseOldFilters(parameters), ...view.filters].slice(0, MAX_FILTERS);
+  view.filters = [...parseOldFilters(parameters, problems), ...view.filters];
   if (parameters.has("hide") || parameters.has("outliers")) view.context = "hide";
-  view.groups = view.groups.slice(0, MAX_GROUPS)
+  view.groups = view.groups
     .filter(({ id }, i, groups) => groups.findIndex((group) => group.id === id) === i);
-  view.pins = [...new Set(view.pins)].slice(0, MAX_PINS);
-  view.colors = parseEditedColors(parameters.getAll("colors"));
+  view.pins = [...new Set(view.pins)];
+  cutLists(view, problems);
+  view.colors = parseEditedColors(parameters.getAll("colors"), (part) =>
+    problems.push(`A change of colors${ofColumn(part)} ${UNREADABLE}.`));
+  const isKnown = (/** @type {string} */ name) =>
+    [PARTS, LISTS].some((names) => Object.hasOwn(names, name)) || OTHER_NAMES.includes(name);
+  for (const name of new Set(parameters.keys())) {
+    if (!isKnown(name)) problems.push(`This version of the page does not know the part ${quote(name)}.`);
+  }
   return view;
+}
+
+/**
+ * " of "cell_type"", as far as the text of a filter or of colors names a column.
+ *
+ * @param {string} text
+ */
+function ofColumn(text) {
+  const [, key] = /:(?:obs|gene):(.+)$/s.exec(text) ?? [];
+  return key ? ` of ${quote(key)}` : "";
+}
+
+/** @param {string} text */
+const quote = (text) => `"${cutMiddle(text, MAX_QUOTED)}"`;
+
+/**
+ * Shortens lists that are longer than the page can show.
+ *
+ * @param {View} view changes
+ * @param {string[]} problems
+ */
+function cutLists(view, problems) {
+  for (const [part, max, nouns] of LIMITS) {
+    const { length } = view[part];
+    if (length <= max) continue;
+    problems.push(`The link has ${length} ${nouns}; the page shows the first ${max}.`);
+    view[part] = /** @type {any[]} */ (view[part].slice(0, max));
+  }
 }
 
 /**
@@ -148,14 +214,18 @@ export function parseView(text) {
  * only those, and hide what they filter out.
  *
  * @param {URLSearchParams} parameters
+ * @param {string[]} problems
  * @returns {import("../ask/filters.js").Filter[]}
  */
-function parseOldFilters(parameters) {
-  const codes = parseCodes(parameters.get("hide") ?? "");
-  const quantile = parseBetween(parameters.get("outliers") ?? "", 0, 1) ?? 1;
+function parseOldFilters(parameters, problems) {
+  const [hide, outliers] = ["hide", "outliers"].map((name) => parameters.get(name) ?? "");
+  const codes = parseCodes(hide);
+  if (codes === null) problems.push(`The list of hidden categories ${UNREADABLE}.`);
+  const quantile = outliers ? parseBetween(outliers, 0, 1) : 1;
+  if (quantile === null) problems.push(`The outliers must be 0 to 1, not ${quote(outliers)}.`);
   /** @type {import("../ask/filters.js").Filter[]} */
   const filters = [];
-  if (codes.length) filters.push({ kind: "categories", column: "", codes, keep: false, on: true });
-  if (quantile < 1) filters.push({ kind: "outliers", column: "", quantile, on: true });
+  if (codes?.length) filters.push({ kind: "categories", column: "", codes, keep: false, on: true });
+  if (quantile !== null && quantile < 1) filters.push({ kind: "outliers", column: "", quantile, on: true });
   return filters;
 }

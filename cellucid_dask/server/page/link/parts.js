@@ -26,11 +26,15 @@ export function formatCodes(codes) {
   return runs.map(([first, last]) => (first === last ? first : `${first}-${last}`)).join(",");
 }
 
-/** @param {string} text */
+/**
+ * The codes of "0-3,7"; null if a part is not a code.
+ *
+ * @param {string} text
+ */
 export function parseCodes(text) {
   const isListed = new Uint8Array(MAX_CODE + 1); // a link may name a code many times
-  for (const part of text.split(",")) {
-    if (!/^\d{1,5}(-\d{1,5})?$/.test(part)) continue;
+  for (const part of text ? text.split(",") : []) {
+    if (!/^\d{1,5}(-\d{1,5})?$/.test(part)) return null;
     const [first, last = first] = part.split("-").map(Number);
     isListed.fill(1, first, last + 1);
   }
