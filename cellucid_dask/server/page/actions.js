@@ -2,7 +2,7 @@
 
 import { recordChange } from "./ask/history.js";
 import { DEFAULT_VIEW } from "./link/link.js";
-import { columnSettings, notify, view } from "./state.js";
+import { columnSettings, notify, plotKey, view, viewpoints } from "./state.js";
 
 /** Color scale of a column that has none of its own yet. */
 const DEFAULT_SETTINGS = { range: DEFAULT_VIEW.range, log: DEFAULT_VIEW.log };
@@ -17,7 +17,8 @@ export function changeView(change) {
   const all = { ...change };
   if ("color" in change && change.color !== view.color) keepColumnSettings(all);
   const { d = view.d, embedding = view.embedding } = change;
-  if (d !== view.d || embedding !== view.embedding) all.at ??= null;
+  const isOtherPlot = d !== view.d || embedding !== view.embedding;
+  if (isOtherPlot && !("at" in change)) all.at = viewpoints.get(plotKey({ d, embedding })) ?? null;
   const isOther = (/** @type {[string, unknown]} */ [part, value]) => value !== Reflect.get(view, part);
   const parts = Object.entries(all).filter(isOther).map(([part]) => part);
   if (!parts.length) return;

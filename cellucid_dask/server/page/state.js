@@ -58,6 +58,16 @@ export const loaded = {
 /** Color scales by column id, to use them again when the user comes back to a column. */
 export const columnSettings = new Map();
 
+/** @type {Map<string, number[] | null>} Where each plot was left, by its `plotKey`. */
+export const viewpoints = new Map();
+
+/**
+ * Key of the plot of an embedding.
+ *
+ * @param {{d: number, embedding: string}} view
+ */
+export const plotKey = ({ d, embedding }) => `${d} ${embedding}`;
+
 /**
  * What tests and benchmarks read.
  *
@@ -71,6 +81,7 @@ export const published = (window.cellucid = {
 export function resetLoaded() {
   Object.assign(loaded, NOTHING_LOADED);
   columnSettings.clear();
+  viewpoints.clear();
   Object.assign(published, { nCells: 0, colorBy: null, drawn: 0, dataset: null, dimension: 0 });
 }
 

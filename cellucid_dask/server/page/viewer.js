@@ -19,7 +19,9 @@ import { addPins } from "./panels/pins.js";
 import { SelectionPanel } from "./panels/selection-panel.js";
 import { addSessionFiles } from "./panels/session-files.js";
 import { addSheet } from "./panels/sheet.js";
-import { isVisible, loaded, notify, published, subscribe, view } from "./state.js";
+import {
+  isVisible, loaded, notify, plotKey, published, subscribe, view, viewpoints,
+} from "./state.js";
 
 const DEFAULT_POINT_SIZE = 3; // until there is a display that knows the number of cells
 const LOOKS = ["labels", "size", "opacity", "range", "log", "map", "colors", "context"];
@@ -107,7 +109,9 @@ function onViewChange(parts) {
   controls.showView(view);
   if (parts.includes("theme")) applyTheme();
   if (parts.includes("vectors")) loaded.vectors = null;
-  const isSamePlot = view.d === loaded.dimension && view.embedding === loaded.embedding;
+  const plot = plotKey({ d: loaded.dimension, embedding: loaded.embedding });
+  const isSamePlot = plot === plotKey(view);
+  if (loaded.dimension && !isSamePlot) viewpoints.set(plot, readViewpoint());
   if (parts.includes("at") && isSamePlot) display.scatter.camera.viewpoint = view.at;
   const isSameDataset = loaded.entry && loaded.entry.path === view.dataset;
   if (isSameDataset && loaded.dimension) showChange(parts);

@@ -13,7 +13,8 @@ from cellucid_dask import AnnDataServer
 
 pytest.importorskip("selenium", reason="selenium, which drives the browser, is not installed")
 
-from paging import Page, far_from_others, needs_browser, pixels_at, swatches
+from paging import Page, far_from_others, near, needs_browser, pixels_at, swatches
+from selenium.webdriver.common.keys import Keys
 
 pytestmark = needs_browser
 ANGLE = np.radians(30)
@@ -75,6 +76,19 @@ def test_list_of_embeddings_switches_between_them(page: Page, live: Any) -> None
     page.choose_embedding("X_umap_2d")
     assert "embedding" not in page.hash(), "the default one"
     assert_drawn_at(page, points["X_umap_2d"])
+    # Each of them is left and found at its own place.
+    start = page.cell_pixels()
+    page.press_keys("#cells", "+", Keys.ARROW_LEFT)
+    places = page.cell_pixels()
+    page.show_dimension(3)
+    page.show_dimension(2)
+    assert near(page.cell_pixels(), places)
+    for dimension in (3, 2):
+        page.click("#undo")
+        page.wait_until(f"cellucid.ready && cellucid.dimension === {dimension}")
+    assert near(page.cell_pixels(), places)
+    page.click("#reset")
+    assert near(page.cell_pixels(), start)
 
 
 def test_selection_stays_in_another_embedding(page: Page, live: Any) -> None:

@@ -43,6 +43,14 @@ def test_keys_do_what_the_list_says(page: Page, served: Any) -> None:
     assert press(page, "[")["colorBy"] == "obs:quarter"
     assert press(page, "[", "[")["colorBy"] == "obs:score", "around the start of the list"
     page.color_by("Gene3")
+    assert focused(page) == "color-search"
+    undo(page, "z")
+    page.wait_until("cellucid.ready && cellucid.colorBy === 'obs:score'")
+    undo(page, Keys.SHIFT, "z")
+    page.wait_until("cellucid.ready && cellucid.colorBy === 'gene:Gene3'")
+    page.find("#color-search").send_keys("xy")
+    undo(page, "z")
+    assert page.state()["colorBy"] == "gene:Gene3", "what is typed is taken back first"
     page.js("document.activeElement.blur()")
     assert press(page, "[")["colorBy"] == "obs:score"
     assert press(page, "]")["colorBy"] == "gene:Gene3", "genes that were used follow the columns"
@@ -63,6 +71,10 @@ def test_keys_do_what_the_list_says(page: Page, served: Any) -> None:
     assert page.js("return Boolean(document.activeElement.closest('#legend'))")
     press(page, "f")
     assert focused(page) == "add-filter"
+    press(page, "quarter", Keys.ENTER)
+    page.wait_until("document.activeElement.matches('.filter-editor input[type=search]')")
+    press(page, Keys.TAB)
+    assert page.js("return document.activeElement.textContent") == "All"
     page.press_keys("#cells", "+", "+")
     press(page, "v")
     press(page, "/")

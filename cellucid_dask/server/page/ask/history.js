@@ -2,7 +2,7 @@
 // Back and Forward do the same.
 
 import { viewUrl } from "../link/address.js";
-import { notify, view } from "../state.js";
+import { notify, plotKey, view, viewpoints } from "../state.js";
 
 const SAME_CHANGE_MS = 1000; // changes of the same parts by the keyboard within this time are one
 const MOVE_KEYS = /^(Arrow|Page|Home|End)/; // change a slider step by step
@@ -88,10 +88,12 @@ function restore(state) {
   }
   ({ index } = state);
   lastParts = "";
-  const isSamePlot = wanted.d === view.d && wanted.embedding === view.embedding;
+  const isSamePlot = plotKey(wanted) === plotKey(view);
   const isKept = (/** @type {string} */ part) =>
     NOT_UNDONE.includes(part) && (isSamePlot || part !== "at");
-  const change = Object.fromEntries(Object.entries(wanted).filter(([part, value]) =>
+  const isLeft = wanted.dataset === view.dataset && viewpoints.has(plotKey(wanted));
+  const at = isLeft ? viewpoints.get(plotKey(wanted)) : wanted.at;
+  const change = Object.fromEntries(Object.entries({ ...wanted, at }).filter(([part, value]) =>
     !isKept(part) && value !== Reflect.get(view, part)));
   const parts = Object.keys(change);
   Object.assign(view, change);

@@ -5,15 +5,13 @@ import { createGroupColumn } from "../ask/group-column.js";
 import { GROUP_COLUMN } from "../ask/groups.js";
 import { clearMasks, forEachFilter } from "../ask/masks.js";
 import { toDrawnPoints } from "../plot/renderer.js";
-import { loaded, view } from "../state.js";
+import { loaded, plotKey, view } from "../state.js";
 import { ColumnCache } from "./column-cache.js";
 import { splitColumnId } from "./dataset.js";
 
 const columns = new ColumnCache();
 const outliersOfColumns = new Map();
-const drawnPoints = new Map(); // by pointsKey
-
-const pointsKey = ({ d, embedding }) => `${d} ${embedding}`;
+const drawnPoints = new Map(); // by plotKey
 
 /** Forgets what is loaded of the previous dataset. */
 export function clearSources() {
@@ -29,13 +27,13 @@ export const createSources = () => ({
   groups: view.groups,
   column: (id) => columns.get(id),
   outliers: (id) => outliersOfColumns.get(id),
-  points: (lasso) => drawnPoints.get(pointsKey(lasso)),
+  points: (lasso) => drawnPoints.get(plotKey(lasso)),
 });
 
 /** What the filters that are on, the groups and the selection need: of each kind, by its key. */
 function collectNeeds() {
   const needs = { columns: new Set(), outliers: new Set(), points: new Map() };
-  const addLassos = (lassos) => lassos.forEach((lasso) => needs.points.set(pointsKey(lasso), lasso));
+  const addLassos = (lassos) => lassos.forEach((lasso) => needs.points.set(plotKey(lasso), lasso));
   const expressions = [...view.filters.filter(({ on }) => on), ...view.groups.map(({ cells }) => cells)];
   forEachFilter(expressions, view.groups, (filter) => {
     if (filter.kind === "selection") addLassos(filter.lassos);

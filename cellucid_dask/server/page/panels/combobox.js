@@ -64,7 +64,13 @@ export class Combobox {
     this.value = value;
     this.#name = name;
     this.input.title = name;
-    if (!this.#isTyped) this.input.value = name;
+    if (!this.#isTyped) this.#showName();
+  }
+
+  /** Shows what is chosen in place of what was typed. */
+  #showName() {
+    this.input.defaultValue = this.#name; // so that Ctrl+Z finds nothing typed here to take back
+    this.input.value = this.#name;
   }
 
   /** Puts the cursor into the input, and opens the list. */
@@ -207,7 +213,7 @@ export class Combobox {
 
   close() {
     this.#isTyped = false;
-    this.input.value = this.#name;
+    this.#showName();
     this.input.ariaExpanded = "false";
     this.input.removeAttribute("aria-activedescendant");
     this.popup.hidePopover();

@@ -41,7 +41,19 @@ export class FilterEditor {
     else if (column.isCategorical) this.#editCategories(columnId, column);
     else this.#editRange(columnId, column);
     this.container.scrollIntoView({ block: "nearest" });
-    done.focus();
+    this.#focus(done);
+  }
+
+  /**
+   * Puts the focus on the first control of the editor; `done` is the button above it. On a phone a
+   * text box would open the keyboard, which covers the editor.
+   *
+   * @param {HTMLElement} done
+   */
+  #focus(done) {
+    const opensKeyboard = matchMedia("(pointer: coarse)").matches;
+    const first = opensKeyboard ? null : this.container.querySelector("input");
+    (first ?? done).focus();
   }
 
   close() {

@@ -47,6 +47,14 @@ function nameOfKey({ key, ctrlKey, metaKey, altKey, shiftKey }) {
   return control + (isLetter && shiftKey ? "Shift+" : "") + (isLetter ? key.toLowerCase() : key);
 }
 
+/**
+ * Whether nothing was typed into a field, so that it has nothing to undo itself.
+ *
+ * @param {Element} field
+ */
+const isUntouched = (field) => field instanceof HTMLSelectElement
+  || (field instanceof HTMLInputElement && field.value === field.defaultValue);
+
 export class Shortcuts {
   /** @param {Actions} actions */
   constructor(actions) {
@@ -78,8 +86,10 @@ export class Shortcuts {
   /** @param {KeyboardEvent} event */
   #onKeyDown(event) {
     const target = /** @type {Element} */ (event.target);
-    if (event.defaultPrevented || event.isComposing || target.closest?.(TYPED_INTO)) return;
+    if (event.defaultPrevented || event.isComposing) return;
     const name = nameOfKey(event);
+    const field = target.closest?.(TYPED_INTO);
+    if (field && !(name.startsWith("Ctrl+") && isUntouched(field))) return;
     const run = this.runByKey.get(name);
     const isOff = !this.areSingleKeysOn && !name.startsWith("Ctrl+");
     const isBehindDialog = document.querySelector("dialog:modal") !== null
