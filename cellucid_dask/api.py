@@ -50,8 +50,8 @@ def export(
         Show no progress.
     **options
         Fields of `cellucid_dask.options.ExportOptions` (what is exported) and of
-        `cellucid_dask.options.RunOptions` (how it is done); with ``slurm=True``, also of
-        `cellucid_dask.options.SlurmOptions`.
+        `cellucid_dask.options.RunOptions` (how it is done); with ``cluster`` or
+        ``slurm=True``, also of `cellucid_dask.options.JobOptions`.
 
     Returns
     -------

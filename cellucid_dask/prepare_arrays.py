@@ -14,9 +14,9 @@ from cellucid_dask.errors import InputError, Problem
 from cellucid_dask.exporter.result import ExportResult
 from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.options.formats import FOLDER, OF_READY
+from cellucid_dask.options.jobs import JobOptions
 from cellucid_dask.options.keywords import find_unknown_options, read_export_options
 from cellucid_dask.options.run import RunOptions
-from cellucid_dask.options.slurm import SlurmOptions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -236,8 +236,8 @@ def _read_options(
         "citation": given["source_citation"],
         "force": given["force"],
     }
-    every = (ExportOptions, RunOptions, SlurmOptions)
-    further = {f.name for cls in every for f in dataclasses.fields(cls)}
+    every = (ExportOptions, RunOptions, JobOptions)
+    further = {"slurm", *(f.name for cls in every for f in dataclasses.fields(cls))}
     further -= {*chosen, *_OF_ANNDATA, *OF_READY}
     known = {name: value for name, value in options.items() if name in further}
     what, how, problems = read_export_options(chosen | known)

@@ -19,9 +19,9 @@ from atlas import Outcome, tree
 from scenes import FACTS, Launcher, Started
 from slurm_local import call
 
-from cellucid_dask.compute.slurm.jobs import WorkerJobs, plan_jobs
+from cellucid_dask.compute.queues.jobs import WorkerJobs, plan_jobs
+from cellucid_dask.options.jobs import JobOptions
 from cellucid_dask.options.run import RunOptions
-from cellucid_dask.options.slurm import SlurmOptions
 
 PYTHON = shlex.quote(sys.executable)
 
@@ -36,7 +36,7 @@ def until(reached: Callable[[], Any], what: str, seconds: float = 120) -> Any:
 
 
 def jobs_for(workers: int = 2, **slurm: Any) -> WorkerJobs:
-    return plan_jobs(RunOptions(workers=workers, slurm=SlurmOptions(**slurm)))
+    return plan_jobs(RunOptions(workers=workers, jobs=JobOptions(**slurm)))
 
 
 def option(text: str, name: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from cellucid_dask.compute.slurm.problems import INSTALL as INSTALL_SLURM
+from cellucid_dask.compute.queues.problems import INSTALL as INSTALL_SLURM
 from cellucid_dask.options.preview_path import INSTALL as INSTALL_PREVIEW
 
 ROOT = Path(__file__).resolve().parents[1]

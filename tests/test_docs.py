@@ -18,9 +18,9 @@ import cellucid_dask
 from cellucid_dask import CheckResult, ExportResult, check, export, prepare
 from cellucid_dask.commands.cli import cli
 from cellucid_dask.options.export import ExportOptions
+from cellucid_dask.options.jobs import JobOptions
 from cellucid_dask.options.run import RunOptions
 from cellucid_dask.options.serve import ServeOptions
-from cellucid_dask.options.slurm import SlurmOptions
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "cellucid_dask"
@@ -76,7 +76,7 @@ def test_every_option_is_in_the_docs(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "cls", [ExportOptions, RunOptions, SlurmOptions, ServeOptions, ExportResult, CheckResult]
+    "cls", [ExportOptions, RunOptions, JobOptions, ServeOptions, ExportResult, CheckResult]
 )
 def test_every_field_is_in_the_reference(cls: type) -> None:
     text = page("reference/python.md")

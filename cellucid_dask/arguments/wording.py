@@ -19,9 +19,9 @@ from cellucid_dask.arguments.boundary import CallerNames
 from cellucid_dask.options.argument_names import NEGATIVE, option_of
 from cellucid_dask.options.argument_types import hints_of, kinds_of
 from cellucid_dask.options.export import ExportOptions
+from cellucid_dask.options.jobs import JobOptions
 from cellucid_dask.options.run import RunOptions
 from cellucid_dask.options.serve import ServeOptions
-from cellucid_dask.options.slurm import SlurmOptions
 
 # Options that are not fields of an options class: the argument, and its type.
 OTHER_ARGUMENTS: Final[Mapping[str, tuple[str, Any]]] = {
@@ -35,6 +35,7 @@ OTHER_ARGUMENTS: Final[Mapping[str, tuple[str, Any]]] = {
     "--out": ("out_dir", str),
     "--quantize": ("quantize", int | None),
     "--sample": ("sample", int | None),
+    "--slurm": ("slurm", bool),
 }
 # CallerNames that follow an option in a sentence; any other word there is its value.
 _SENTENCE: Final = (
@@ -88,7 +89,7 @@ class Argument:
     @property
     def is_switch(self) -> bool:
         """Whether the option takes no value."""
-        return bool in self.kinds or SlurmOptions in self.kinds
+        return bool in self.kinds
 
     @property
     def is_repeatable(self) -> bool:
@@ -144,7 +145,7 @@ def arguments_by_option() -> Mapping[str, Argument]:
     arguments = {
         option: Argument(name, kinds_of(hint)) for option, (name, hint) in OTHER_ARGUMENTS.items()
     }
-    for cls in (ExportOptions, RunOptions, SlurmOptions, ServeOptions):
+    for cls in (ExportOptions, RunOptions, JobOptions, ServeOptions):
         for name, hint in hints_of(cls).items():
             arguments[option_of(name)] = Argument(name, kinds_of(hint), name in NEGATIVE)
     return arguments

@@ -13,15 +13,35 @@ from cellucid_dask.commands.shared_options import (
 
 BITS = "[8|16|none]"
 
-slurm_options = combine_options(
+queue_options = combine_options(
     click.option(
-        "--slurm", is_flag=True, help="Run the workers as SLURM jobs, as many as --workers."
+        "--cluster",
+        metavar="[slurm|pbs|lsf|sge|htcondor]",
+        help="Run the workers as jobs of this batch queue, as many as --workers.",
     ),
+    click.option("--slurm", is_flag=True, help="The same as --cluster slurm."),
     job_options(
         partition=". [default: that of the site]",
         time=". [default: that of the site, else 30 minutes]",
         memory=". [default: 4 GiB for each core]",
         cores=", one worker each. [default: 1]",
+    ),
+    click.option(
+        "--setup",
+        multiple=True,
+        metavar="COMMAND",
+        help='Shell command that a job runs first, such as "module load python"; repeat for more.',
+    ),
+    click.option(
+        "--parallel-environment", metavar="PE", help="SGE: environment of jobs of several cores."
+    ),
+    click.option(
+        "--memory-resource",
+        metavar="NAME",
+        help="SGE: resource that reserves --job-memory, such as h_vmem.",
+    ),
+    click.option(
+        "--job-disk", metavar="SIZE", help="HTCondor: disk of a job on its node. [default: 1GB]"
     ),
     click.option("--max-jobs", type=int, metavar="N", help="Jobs at the same time, at most."),
     click.option(
@@ -57,7 +77,7 @@ export_options = combine_options(
         metavar="ADDR",
         help="Use a running dask scheduler: tcp://host:port or a scheduler file.",
     ),
-    slurm_options,
+    queue_options,
     click.option(
         "--compression",
         type=int,

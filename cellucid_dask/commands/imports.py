@@ -44,5 +44,7 @@ def input_modules(data: str) -> tuple[str, ...]:
 
 def cluster_modules(given: Mapping[str, Any]) -> tuple[str, ...]:
     """Name the modules of dask for a run with the options `given`; threads need none."""
-    asked = given["workers"] not in (None, 1) or given.get("scheduler") or given.get("slurm")
+    asked = given["workers"] not in (None, 1) or any(
+        map(given.get, ("scheduler", "slurm", "cluster"))
+    )
     return ("distributed",) if asked or library.load() is None else ()

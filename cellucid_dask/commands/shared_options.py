@@ -153,17 +153,24 @@ def job_options(
 ) -> Callable[[F], F]:
     """Make the options of a SLURM job; each argument completes a help text."""
     return combine_options(
-        click.option("--partition", metavar="P", help=f"Partition of a job{partition}"),
+        click.option(
+            "--partition",
+            "--queue",
+            "partition",
+            metavar="P",
+            help=f"Partition of a job{partition}",
+        ),
         click.option("--account", metavar="A", help="Account of a job."),
         click.option("--time", metavar="T", help=f"Time limit of a job, such as 2:00:00{time}"),
         click.option("--job-memory", metavar="SIZE", help=f"Memory of a job{memory}"),
         click.option("--job-cores", type=int, metavar="N", help=f"Cores of a job{cores}"),
         click.option(
+            "--directive",
             "--slurm-directive",
-            "slurm_directives",
+            "directives",
             multiple=True,
-            metavar="OPTION",
-            help='Another option of sbatch, such as "--qos=long"; repeat for more.',
+            metavar="LINE",
+            help='Another line of the job script, such as "--qos=long"; repeat for more.',
         ),
     )
 

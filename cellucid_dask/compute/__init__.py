@@ -1,1 +1,1 @@
-"""Where tasks run: threads, worker processes, SLURM jobs or a dask scheduler, and what they use."""
+"""Where tasks run: threads, worker processes, jobs of a queue, a dask scheduler; what they use."""

@@ -29,12 +29,12 @@ def find_cluster_problems(run: RunOptions, out: Path, *, in_memory: bool) -> lis
         Whether tasks need the memory of this process.
     """
     problems = find_report_problems(run.performance_report)
-    if run.slurm is not None:
-        from cellucid_dask.compute.slurm.problems import find_slurm_problems
+    if run.jobs is not None:
+        from cellucid_dask.compute.queues.problems import find_queue_problems
 
         if in_memory:
-            problems.append(Problem(DATA_IN_MEMORY, "--slurm", FIX_DATA_IN_MEMORY))
-        problems += find_slurm_problems(run, out)
+            problems.append(Problem(DATA_IN_MEMORY, run.jobs.option, FIX_DATA_IN_MEMORY))
+        problems += find_queue_problems(run, out)
     return problems
 
 
@@ -66,11 +66,11 @@ def choose_cluster(run: RunOptions, *, in_memory: bool, small: bool) -> Cluster:
 def _choose(run: RunOptions, *, in_memory: bool, small: bool) -> Cluster:
     if run.scheduler is not None:
         return ExistingCluster(run.scheduler)
-    if run.slurm is not None:
-        from cellucid_dask.compute.slurm.cluster import SlurmCluster  # imports dask_jobqueue
-        from cellucid_dask.compute.slurm.jobs import plan_jobs
+    if run.jobs is not None:
+        from cellucid_dask.compute.queues.cluster import QueueCluster  # imports dask_jobqueue
+        from cellucid_dask.compute.queues.jobs import plan_jobs
 
-        return SlurmCluster(plan_jobs(run))
+        return QueueCluster(plan_jobs(run))
     n_workers = run.workers or cores()
     if run.workers == 1:
         return Threads(cores())

@@ -1,7 +1,7 @@
 """What the engine needs of a cluster, whichever kind it is: slots, memory, start, error texts.
 
 The kinds are `threads.Threads`, `local_cluster.LocalCluster`, `existing_cluster.ExistingCluster`
-and `slurm.cluster.SlurmCluster`; `choose_cluster` is the only place that picks one.
+and `queues.cluster.QueueCluster`; `choose_cluster` is the only place that picks one.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Cluster(ABC):
     # Whether workers run on other machines, as far as this process knows: they must be checked
     # before their first task, and the memory of this machine is not theirs.
     is_remote: ClassVar[bool] = False
-    option: ClassVar[str] = ""  # the option that chooses this kind
+    option: str = ""  # the option that chooses this kind
     lost_worker_fix: ClassVar[str] = (
         "a machine out of memory kills them: give fewer --workers, or less --memory"
     )

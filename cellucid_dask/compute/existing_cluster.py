@@ -32,7 +32,7 @@ class ExistingCluster(Cluster):
     """
 
     is_remote: ClassVar[bool] = True
-    option: ClassVar[str] = "--scheduler"
+    option = "--scheduler"
     lost_connection_fix: ClassVar[str] = "start it again, then run the same command again"
 
     def __init__(self, scheduler: Any) -> None:

@@ -20,7 +20,7 @@ REPEATED: Final = {
     "embeddings": "--embedding",
     "genes": "--gene",
     "obs_keys": "--obs-key",
-    "slurm_directives": "--slurm-directive",
+    "directives": "--directive",
 }
 _OPTIONS: Final = {**NEGATIVE, **REPEATED}
 

@@ -8,12 +8,12 @@ from typing import Any, Final, Literal
 
 from cellucid_dask.errors import InputError, Problem, suggest
 from cellucid_dask.options.argument_names import option_of
-from cellucid_dask.options.argument_types import convert
+from cellucid_dask.options.argument_types import convert, type_problem
 from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.options.formats import OF_READY, find_useless_options
+from cellucid_dask.options.jobs import JobOptions
 from cellucid_dask.options.run import RunOptions
 from cellucid_dask.options.serve import ServeOptions
-from cellucid_dask.options.slurm import SlurmOptions
 
 SERVER_OPTIONS: Final = (ExportOptions, ServeOptions)
 # Arguments of the servers of the reference that have another name here, or none.
@@ -31,22 +31,40 @@ def read_export_options(
     Parameters
     ----------
     given
-        Fields of both classes, and with ``slurm=True`` of `SlurmOptions`.
+        Fields of both classes, and of `JobOptions` with ``cluster`` or ``slurm=True``, which is
+        ``cluster="slurm"``.
     """
-    names = {f.name for f in fields(SlurmOptions)}
+    names = {f.name for f in fields(JobOptions)}
+    given, problems = _choose_queue(given)
     jobs = {name: value for name, value in given.items() if name in names}
     rest: dict[str, Any] = {key: value for key, value in given.items() if key not in names}
-    problems: list[Problem] = []
-    if type(rest.get("slurm")) is bool and rest.pop("slurm"):
-        rest["slurm"], problems = SlurmOptions.from_keywords(jobs)
-        jobs = {}
+    if "cluster" in jobs:
+        rest["jobs"], of_jobs = JobOptions.from_keywords(jobs)
+        problems, jobs = [*problems, *of_jobs], {}
     (export, run), more = make_options((ExportOptions, RunOptions), rest)
     useless = find_useless_options(rest, export.formats)
     problems = list(dict.fromkeys([*problems, *more, *useless]))
     without = ", ".join(option_of(name) for name, value in jobs.items() if value)
     if without:
-        problems.append(Problem("only together with --slurm", without, "add --slurm"))
+        fix = "add --slurm, or --cluster with the name of another queue"
+        problems.append(Problem("only together with --slurm or --cluster", without, fix))
     return export, run, problems
+
+
+def _choose_queue(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
+    """Return the arguments with ``cluster`` for ``slurm=True``, and without it for no queue."""
+    given = dict(given)
+    slurm = given.pop("slurm", False)
+    if given.get("cluster") is None:
+        given.pop("cluster", None)
+        if slurm is True:
+            given["cluster"] = "slurm"
+    elif slurm is True and given["cluster"] != "slurm":
+        what = f"--slurm and --cluster {given['cluster']} cannot both be given"
+        return given, [Problem(what, fix="leave one of them out")]
+    if slurm not in (None, False, True):
+        return given, [type_problem(slurm, bool, "--slurm")]
+    return given, []
 
 
 def read_serve_options(

@@ -1,4 +1,4 @@
-"""Options of a run: workers, memory, files beside the export, SLURM jobs."""
+"""Options of a run: workers, memory, files beside the export, worker jobs."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 
 from cellucid_dask.errors import Problem
 from cellucid_dask.options.base import Options
+from cellucid_dask.options.jobs import JobOptions
 from cellucid_dask.options.output_files import check_output_file, is_writable
 from cellucid_dask.options.preview_path import check_preview_path
 from cellucid_dask.options.sizes import parse_size
-from cellucid_dask.options.slurm import SlurmOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +23,7 @@ class RunOptions(Options):
     Parameters
     ----------
     workers
-        Number of worker processes; with `slurm`, in all its jobs together. 1 runs threads in this
+        Number of worker processes; with `jobs`, in all of them together. 1 runs threads in this
         process. None runs threads as well; without the native library, it starts one process for
         each core if the export is large.
     memory
@@ -34,8 +34,8 @@ class RunOptions(Options):
     scheduler
         A running dask scheduler: ``tcp://host:port``, a scheduler file, or a
         ``distributed.Client``.
-    slurm
-        Worker jobs to submit to SLURM; None submits none.
+    jobs
+        Worker jobs to submit to a batch queue; None submits none.
     force
         Replace an existing export once the new one is complete.
     report
@@ -60,7 +60,7 @@ class RunOptions(Options):
     memory: float | str | None = None
     scratch: str | os.PathLike[str] | None = None
     scheduler: Any = None
-    slurm: SlurmOptions | None = None
+    jobs: JobOptions | None = None
     force: bool = False
     report: str | os.PathLike[str] | None = None
     performance_report: str | os.PathLike[str] | None = None
@@ -88,8 +88,8 @@ class RunOptions(Options):
             what = f"is of type {kind}, not an address, a scheduler file or a Client"
             yield Problem(what, "--scheduler", "write an address as tcp://host:8786")
         yield from self._check_output_files()
-        if self.slurm is not None:
-            yield from self._check_slurm(self.slurm)
+        if self.jobs is not None:
+            yield from self._check_jobs(self.jobs)
 
     def _check_output_files(self) -> Iterator[Problem]:
         files = {"--report": self.report, "--performance-report": self.performance_report}
@@ -105,14 +105,14 @@ class RunOptions(Options):
             if other != option:
                 yield Problem(f"is the file of {other} as well", option, "name two files")
 
-    def _check_slurm(self, slurm: SlurmOptions) -> Iterator[Problem]:
-        yield from slurm.find_problems()
+    def _check_jobs(self, jobs: JobOptions) -> Iterator[Problem]:
+        yield from jobs.find_problems()
         if self.scheduler is not None:
             fix = "leave one of them out"
-            yield Problem("--slurm and --scheduler cannot both be given", fix=fix)
+            yield Problem(f"{jobs.option} and --scheduler cannot both be given", fix=fix)
         if self.workers is None:
             fix = "add --workers N: how many of them may work at the same time"
-            yield Problem("does not say how many workers are wanted", "--slurm", fix)
+            yield Problem("does not say how many workers are wanted", jobs.option, fix)
 
     def memory_bytes(self) -> int | None:
         """Return `memory` in bytes; None when it was not given."""

@@ -1,1 +1,1 @@
-"""SLURM: workers that run as jobs, and batch scripts."""
+"""SLURM: its programs, the watch of its queue, and batch scripts."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
 from collections.abc import Iterator
@@ -11,8 +10,8 @@ from pathlib import Path
 
 from cellucid_dask.compute.slurm.sbatch import BAD_CHARACTERS, fits_in_script, long_name
 from cellucid_dask.errors import Problem, suggest
+from cellucid_dask.options.jobs import JobOptions, parse_minutes
 from cellucid_dask.options.sizes import parse_size
-from cellucid_dask.options.slurm import SlurmOptions
 
 NODE_OPTIONS = ("nodes", "workers", "interface")  # only for a script with several nodes
 KINDS = {  # and the options that the script does not use
@@ -43,7 +42,7 @@ class Choices:
         Cores of a job.
     nodes, workers
         Nodes, and workers on each of them.
-    slurm_directives
+    directives
         Other options of ``sbatch``.
     interface
         Network interface between the nodes.
@@ -64,7 +63,7 @@ class Choices:
     job_cores: int | None = None
     nodes: int | None = None
     workers: int | None = None
-    slurm_directives: tuple[str, ...] = ()
+    directives: tuple[str, ...] = ()
     interface: str | None = None
     setup: tuple[str, ...] = ()
     log_dir: str | None = None
@@ -85,10 +84,10 @@ def find_choice_problems(kind: str, choices: Choices) -> Iterator[Problem]:
         if value is not None and value < 1:
             yield Problem(f"{value} is not positive", f"--{name}", "use 1 or more")
     yield from _job_problems(choices)
-    for option in choices.slurm_directives:
+    for option in choices.directives:
         if long_name(option) == "--array" and kind != "export-array":
             what = f"{option!r} makes many jobs of the same work"
-            yield Problem(what, "--slurm-directive", "use export-array for a list of atlases")
+            yield Problem(what, "--directive", "use export-array for a list of atlases")
     yield from _path_problems(kind, choices)
     if choices.interface is not None and not re.fullmatch(r"[\w.:@-]+", choices.interface):
         what = f"{choices.interface!r} is no name of a network interface"
@@ -100,13 +99,13 @@ def find_choice_problems(kind: str, choices: Choices) -> Iterator[Problem]:
 
 def _job_problems(choices: Choices) -> Iterator[Problem]:
     """Return what is wrong with the options of the job."""
-    names = ("partition", "account", "time", "job_memory", "job_cores", "slurm_directives")
+    names = ("partition", "account", "time", "job_memory", "job_cores", "directives")
     given = {name: getattr(choices, name) for name in names}
-    _, problems = SlurmOptions.from_keywords(given)
+    _, problems = JobOptions.from_keywords(given)
     yield from problems
     reported = {problem.where for problem in problems}
     if choices.time is not None and "--time" not in reported:
-        minutes = _minutes(choices.time)
+        minutes = parse_minutes(choices.time)
         if 0 < minutes < MIN_MINUTES:
             what = (
                 f"{choices.time!r} is too short: jobs get a signal to stop 2 minutes before the end"
@@ -116,16 +115,6 @@ def _job_problems(choices: Choices) -> Iterator[Problem]:
     if size is not None and size < MIN_JOB_BYTES:
         what = f"{choices.job_memory!r} is too little for a job: it is {size} bytes"
         yield Problem(what, "--job-memory", "use 500MB or more, and write the unit")
-
-
-def _minutes(time: str) -> int:
-    """Return the minutes of a time limit, rounded up as SLURM does; 0 is no limit."""
-    days, dash, rest = time.rpartition("-")
-    numbers = [int(number) for number in rest.split(":")]
-    if not dash and len(numbers) < 3:
-        numbers.insert(0, 0)  # it begins with minutes, not with hours
-    hours, minutes, seconds = (*numbers, 0, 0)[:3]
-    return math.ceil((int(days or 0) * 24 + hours) * 60 + minutes + seconds / 60)
 
 
 def _path_problems(kind: str, choices: Choices) -> Iterator[Problem]:

@@ -14,8 +14,9 @@ from typing import Any
 
 from cellucid_dask.compute.cluster import Failure
 from cellucid_dask.compute.progress import Reporter
-from cellucid_dask.compute.slurm.jobs import WorkerJobs
-from cellucid_dask.compute.slurm.sbatch import FIX_OPTIONS, ProgramError, Programs, SilentError
+from cellucid_dask.compute.queues.jobs import WorkerJobs
+from cellucid_dask.compute.queues.programs import ProgramError, Programs, SilentError
+from cellucid_dask.compute.slurm.sbatch import FIX_OPTIONS
 from cellucid_dask.errors import EngineError
 
 MAX_FAILED_JOBS = 3  # in a row, which end before a worker of theirs connects

@@ -124,7 +124,7 @@ def _directives(text: str, choices: Choices) -> Iterator[str]:
         yield f'--output="{escape_log_folder(choices.log_dir)}/{log[1]}"'
     if choices.data is not None and "mapfile -t lines" in text:
         yield f"--array=1-{len(read_lines(choices.data))}"
-    yield from map(quote_directive, choices.slurm_directives)
+    yield from map(quote_directive, choices.directives)
 
 
 def _set_directive(lines: list[str], option: str) -> None:

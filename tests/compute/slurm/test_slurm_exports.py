@@ -35,7 +35,7 @@ from slurm_jobs import (
 )
 from slurm_local import Slurm, call
 
-from cellucid_dask.compute.slurm.jobs import NANNY_BYTES
+from cellucid_dask.compute.queues.jobs import NANNY_BYTES
 
 GiB = 1 << 30
 
@@ -342,7 +342,7 @@ def test_unexpected_answers_of_slurm_do_not_stop_the_export(
         text = texts[kind].format(real=shutil.which(name), once=tmp_path / f"once-{kind}")
         folder = program(tmp_path / "programs" / kind / name, text).parent
         lines = setup_lines(PATH=f"{folder}{os.pathsep}{os.environ['PATH']}")
-        lines += "from cellucid_dask.compute.slurm import sbatch\nsbatch.ANSWER_SECONDS = 3\n"
+        lines += "from cellucid_dask.compute.queues import programs\nprograms.ANSWER_SECONDS = 3\n"
         delay = ("--slurm-directive", "--begin=now+4") if kind == "stale" else ()
         began[kind] = begin(launcher, make_folder(tmp_path / kind), data, *delay, first=lines)
     for kind, started in began.items():

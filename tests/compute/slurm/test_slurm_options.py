@@ -15,28 +15,25 @@ from hypothesis import strategies as st
 from slurm_jobs import jobs_for, option
 
 from cellucid_dask.compute.cluster import WORKER_BYTES
-from cellucid_dask.compute.slurm.jobs import (
-    NANNY_BYTES,
-    WorkerJobs,
-    import_jobqueue,
-    job_settings,
-    log_pattern,
-)
-from cellucid_dask.compute.slurm.problems import find_slurm_problems
-from cellucid_dask.compute.slurm.sbatch import Programs, join_lines, slurm_environment
-from cellucid_dask.compute.slurm.workers import _job_class
+from cellucid_dask.compute.queues.jobs import NANNY_BYTES, WorkerJobs, import_jobqueue
+from cellucid_dask.compute.queues.problems import find_queue_problems
+from cellucid_dask.compute.queues.programs import Programs, join_lines
+from cellucid_dask.compute.queues.settings import job_settings
+from cellucid_dask.compute.queues.workers import job_class
+from cellucid_dask.compute.slurm.sbatch import slurm_environment
 from cellucid_dask.errors import OptionError
+from cellucid_dask.options.jobs import JobOptions
 from cellucid_dask.options.keywords import read_export_options
 from cellucid_dask.options.run import RunOptions
-from cellucid_dask.options.slurm import SlurmOptions
 
 MiB, GiB = 1 << 20, 1 << 30
 
 
 def job_text(jobs: WorkerJobs, folder: str = "/spill", **more: Any) -> str:
     """Script of a job, as it is submitted."""
-    given = {**job_settings(jobs, "cellucid-dask-x", log_pattern(Path(folder))), **more}
-    text: str = _job_class(folder, Programs({}))("tls://10.0.0.1:1", "x-0", **given).job_script()
+    given = {**job_settings(jobs, "cellucid-dask-x", Path(folder)), **more}
+    made = job_class(jobs, folder, Programs({}))("tls://10.0.0.1:1", "x-0", **given)
+    text: str = made.job_script()
     return text
 
 
@@ -44,7 +41,7 @@ def job_text(jobs: WorkerJobs, folder: str = "/spill", **more: Any) -> str:
     "time", ["30", "30:00", "2:00:00", "1-0", "1-12:30", "1-12:30:15", "00:30:00"]
 )
 def test_times_of_sbatch(time: str) -> None:
-    assert SlurmOptions(time=time).time == time
+    assert JobOptions(time=time).time == time
 
 
 @pytest.mark.parametrize(
@@ -62,25 +59,25 @@ def test_times_of_sbatch(time: str) -> None:
         ({"job_memory": 0}, "--job-memory"),
         ({"job_cores": 0}, "--job-cores"),
         ({"max_jobs": -1}, "--max-jobs"),
-        ({"slurm_directives": "qos=long"}, "--slurm-directive"),
-        ({"slurm_directives": ["--a\nrm -r /"]}, "--slurm-directive"),
+        ({"directives": "qos=long"}, "--directive"),
+        ({"directives": ["--a\nrm -r /"]}, "--directive"),
         ({"interface": "nope0"}, "--interface"),
     ],
 )
 def test_an_invalid_value_is_refused(given: dict[str, Any], option: str) -> None:
     with pytest.raises(OptionError) as refused:
-        SlurmOptions(**given)
+        JobOptions(**given)
     assert [problem.where for problem in refused.value.problems] == [option]
 
 
 def test_arguments_become_options() -> None:
     _, run, problems = read_export_options(
-        {"slurm": True, "workers": 3, "slurm_directives": "--qos=long"}
+        {"slurm": True, "workers": 3, "directives": "--qos=long"}
     )
-    assert run.slurm == SlurmOptions(slurm_directives=("--qos=long",))
+    assert run.jobs == JobOptions(directives=("--qos=long",))
     assert not problems
-    made = SlurmOptions(partition="p")
-    assert read_export_options({"slurm": made, "workers": 3})[1].slurm is made
+    made = JobOptions(partition="p")
+    assert read_export_options({"jobs": made, "workers": 3})[1].jobs is made
     assert read_export_options({"slurm": False, "partition": None, "adaptive": False})[1:] == (
         RunOptions(),
         [],
@@ -97,12 +94,12 @@ def test_all_invalid_options_are_reported_together() -> None:
 
 
 def test_job_options_need_slurm() -> None:
-    options = {"partition": "p", "max_jobs": 3, "adaptive": True, "slurm_directives": ("--x",)}
+    options = {"partition": "p", "max_jobs": 3, "adaptive": True, "directives": ("--x",)}
     _, run, problems = read_export_options({**options, "workers": 2, "account": None})
-    assert run.slurm is None
+    assert run.jobs is None
     (problem,) = problems
-    assert problem.where.startswith("--partition, --max-jobs, --adaptive, --slurm-directive")
-    assert problem.fix == "add --slurm"
+    assert problem.where.startswith("--partition, --max-jobs, --adaptive, --directive")
+    assert problem.fix.startswith("add --slurm")
 
 
 @pytest.mark.parametrize(
@@ -189,12 +186,10 @@ def test_output_of_slurm_becomes_one_line() -> None:
 
 def test_memory_of_the_run_is_that_of_its_jobs_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nope")
-    slurm = SlurmOptions(job_memory="2GB")
-    enough = find_slurm_problems(RunOptions(workers=4, memory="8GB", slurm=slurm), Path("out"))
+    slurm = JobOptions(job_memory="2GB")
+    enough = find_queue_problems(RunOptions(workers=4, memory="8GB", jobs=slurm), Path("out"))
     assert [problem.where for problem in enough] == ["--slurm"]
-    much = find_slurm_problems(
-        RunOptions(workers=4, memory=8 * 10**9 + 1, slurm=slurm), Path("out")
-    )
+    much = find_queue_problems(RunOptions(workers=4, memory=8 * 10**9 + 1, jobs=slurm), Path("out"))
     assert [problem.where for problem in much] == ["--slurm", "--memory"]
     assert "4 jobs of 2.0 GB" in much[1].what
     assert "--memory 8000MB" in much[1].fix
@@ -203,12 +198,12 @@ def test_memory_of_the_run_is_that_of_its_jobs_at_most(monkeypatch: pytest.Monke
 def test_the_interface_of_the_site_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nope")
     with dask.config.set({"jobqueue.slurm.interface": "ib99"}):
-        told = find_slurm_problems(RunOptions(workers=1, slurm=SlurmOptions()), Path("out"))
+        told = find_queue_problems(RunOptions(workers=1, jobs=JobOptions()), Path("out"))
         assert "no network interface 'ib99'" in told[1].what
         assert (
             len(
-                find_slurm_problems(
-                    RunOptions(workers=1, slurm=SlurmOptions(interface="lo")), Path("out")
+                find_queue_problems(
+                    RunOptions(workers=1, jobs=JobOptions(interface="lo")), Path("out")
                 )
             )
             == 1
@@ -233,8 +228,8 @@ def test_an_invalid_setting_of_the_site_is_refused(name: str, value: object) -> 
     with dask.config.set({f"jobqueue.slurm.{name}": value}):
         (told,) = (
             problem
-            for problem in find_slurm_problems(
-                RunOptions(workers=1, slurm=SlurmOptions()), Path("out")
+            for problem in find_queue_problems(
+                RunOptions(workers=1, jobs=JobOptions()), Path("out")
             )
             if problem.where == "dask's configuration"
         )
@@ -252,29 +247,29 @@ def test_an_invalid_setting_of_the_site_is_refused(name: str, value: object) -> 
     ],
 )
 def test_directives_that_this_package_sets_are_refused(line: str, fix: str) -> None:
-    options = SlurmOptions(slurm_directives=("--qos=long", line))
-    told = find_slurm_problems(RunOptions(workers=1, slurm=options), Path("out"))
-    mine = [problem for problem in told if problem.where == "--slurm-directive"]
+    options = JobOptions(directives=("--qos=long", line))
+    told = find_queue_problems(RunOptions(workers=1, jobs=options), Path("out"))
+    mine = [problem for problem in told if problem.where == "--directive"]
     assert [(problem.what, problem.fix) for problem in mine] == [
         (f"{line!r} is set by this command", fix)
     ]
 
 
 def test_a_value_with_spaces_is_quoted_for_sbatch() -> None:
-    text = job_text(jobs_for(slurm_directives=("--comment=two words", "--qos long", "-C a")))
+    text = job_text(jobs_for(directives=("--comment=two words", "--qos long", "-C a")))
     assert '#SBATCH --comment="two words"\n#SBATCH --qos long\n#SBATCH -C a\n' in text
 
 
 @pytest.mark.parametrize("name", ["a\nb", 'a"b', "a\\b"])
 def test_paths_that_a_batch_script_cannot_contain_are_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).mkdir()
-    run = RunOptions(workers=1, slurm=SlurmOptions())
-    told = [(problem.where, problem.what) for problem in find_slurm_problems(run, tmp_path / name)]
+    run = RunOptions(workers=1, jobs=JobOptions())
+    told = [(problem.where, problem.what) for problem in find_queue_problems(run, tmp_path / name)]
     what = f"{str(tmp_path / name)!r} has a quote, a backslash or a line break"
     assert ("--out", what) in told
-    apart = RunOptions(workers=1, slurm=SlurmOptions(), scratch=tmp_path / name)
+    apart = RunOptions(workers=1, jobs=JobOptions(), scratch=tmp_path / name)
     told = [
-        (problem.where, problem.what) for problem in find_slurm_problems(apart, tmp_path / name)
+        (problem.where, problem.what) for problem in find_queue_problems(apart, tmp_path / name)
     ]
     assert ("--scratch", what) in told
     assert ("--out", what) not in told
@@ -286,7 +281,7 @@ def test_variables_of_sbatch_do_not_change_the_jobs(monkeypatch: pytest.MonkeyPa
     for name, value in given.items():
         monkeypatch.setenv(f"SBATCH_{name}", value)
     monkeypatch.setenv("SQUEUE_STATES", "RUNNING")
-    left = slurm_environment(SlurmOptions(partition="main"))
+    left = slurm_environment(JobOptions(partition="main"))
     assert {k: v for k, v in left.items() if k.startswith(("SBATCH", "SQUEUE"))} == {
         "SBATCH_ACCOUNT": "lab",
         "SBATCH_QOS": "q",
@@ -297,7 +292,7 @@ def test_variables_of_sbatch_do_not_change_the_jobs(monkeypatch: pytest.MonkeyPa
 def test_dask_jobqueue_can_be_imported_in_a_thread(tmp_path: Path) -> None:
     done = script_anew(
         "import threading\n"
-        "from cellucid_dask.compute.slurm.jobs import import_jobqueue\n"
+        "from cellucid_dask.compute.queues.jobs import import_jobqueue\n"
         "found = []\n"
         "thread = threading.Thread(target=lambda: found.append(import_jobqueue().SLURMCluster))\n"
         "thread.start(), thread.join()\n"
@@ -311,12 +306,12 @@ def test_dask_jobqueue_keeps_its_defaults_after_temporary_settings(tmp_path: Pat
     """What dask_jobqueue brought as it was imported is still there when they are over."""
     done = script_anew(
         "import dask\n"
-        "from cellucid_dask.compute.slurm.jobs import import_jobqueue, site_setting\n"
+        "from cellucid_dask.compute.queues.jobs import import_jobqueue, site_setting\n"
         "with dask.config.set({'jobqueue.slurm.cores': 7}):\n"
         "    import_jobqueue()\n"
-        "    assert site_setting('cores') == 7\n"
-        "assert site_setting('cores') is None\n"
-        "assert site_setting('job-extra-directives') == []\n",
+        "    assert site_setting('slurm', 'cores') == 7\n"
+        "assert site_setting('slurm', 'cores') is None\n"
+        "assert site_setting('slurm', 'job-extra-directives') == []\n",
         tmp_path,
     )
     assert done.code == 0, done.err
@@ -326,7 +321,7 @@ def test_dask_jobqueue_does_not_replace_the_handler_of_ctrl_c(tmp_path: Path) ->
     """Importing dask_jobqueue takes it over."""
     done = script_anew(
         "import signal\n"
-        "from cellucid_dask.compute.slurm.jobs import import_jobqueue\n"
+        "from cellucid_dask.compute.queues.jobs import import_jobqueue\n"
         "mine = lambda *_: None\n"
         "signal.signal(signal.SIGINT, mine)\n"
         "import_jobqueue(), import_jobqueue()\n"

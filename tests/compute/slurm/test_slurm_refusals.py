@@ -48,7 +48,7 @@ def test_options_without_slurm(data: Path, tmp_path: Path, capfd: Any, monkeypat
     monkeypatch.chdir(tmp_path)
     words = ["export", data, "-o", "out", "--partition", "p", "--adaptive", "--max-jobs", 2]
     outcome = here(capfd, *words, "--slurm-directive=--qos=x")
-    named = "--partition", "--adaptive", "--max-jobs", "--slurm-directive", "add --slurm"
+    named = "--partition", "--adaptive", "--max-jobs", "--directive", "add --slurm"
     assert_refused(outcome, tmp_path, *named)
 
 

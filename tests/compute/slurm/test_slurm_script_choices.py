@@ -30,7 +30,7 @@ def test_all_choices_are_filled_in(tmp_path: Path, fakes: Path) -> None:
         time="1-0",
         job_memory="16GB",
         job_cores=5,
-        slurm_directives=("--qos=long", "-J mine", "--open-mode=truncate"),
+        directives=("--qos=long", "-J mine", "--open-mode=truncate"),
         setup=("echo first", 'echo "second  one"'),
         log_dir=str(logs),
         more=("--force", "--gene", "a b"),
@@ -73,9 +73,7 @@ def test_options_without_a_choice_stay() -> None:
 
 
 def test_exclusive_options_replace_each_other() -> None:
-    choices = Choices(
-        job_memory="8GiB", slurm_directives=("--mem-per-cpu=2G", "-t 9", "--gres=a:1")
-    )
+    choices = Choices(job_memory="8GiB", directives=("--mem-per-cpu=2G", "-t 9", "--gres=a:1"))
     asked = re.findall("^#SBATCH (.*)$", write_script("export-node", choices), re.MULTILINE)
     assert [option for option in asked if option.startswith("--mem")] == ["--mem-per-cpu=2G"]
     assert [option for option in asked if option.startswith(("-t", "--time"))] == ["-t 9"]
@@ -84,9 +82,9 @@ def test_exclusive_options_replace_each_other() -> None:
 
 def test_a_value_with_spaces_is_quoted_for_sbatch() -> None:
     given = ("--comment=two words", "--qos long", "--qos=a --gres=b:1")
-    text = write_script("export-node", Choices(slurm_directives=given[:2]))
+    text = write_script("export-node", Choices(directives=given[:2]))
     assert '\n#SBATCH --comment="two words"\n#SBATCH --qos long\n' in text
-    text = write_script("export-node", Choices(slurm_directives=given[2:]))
+    text = write_script("export-node", Choices(directives=given[2:]))
     assert "\n#SBATCH --qos=a --gres=b:1\n" in text
 
 
@@ -94,7 +92,7 @@ def test_an_array_is_for_a_list_of_atlases(tmp_path: Path) -> None:
     """Of one export it would make many jobs for the same folder."""
     for line in ("--array=1-3", "-a 1-3"):
         for kind in KINDS:
-            choices = Choices(slurm_directives=(line,))
+            choices = Choices(directives=(line,))
             if kind == "export-array":
                 assert f"\n#SBATCH {line}\n" in write_script(kind, choices)
                 continue
@@ -148,7 +146,7 @@ def test_all_problems_of_choices_are_reported_together(
     for told in (
         *("--nodes: export-node has no use", "--interface: export-node has no use"),
         *("--nodes: 0 is not positive", "--time: 'soon'", "--job-memory: '0'", "--out: is missing"),
-        *("--interface: 'a b'", "--slurm-directive: 'qos'", "/no: there is no such file"),
+        *("--interface: 'a b'", "--directive: 'qos'", "/no: there is no such file"),
         *("--log-dir: the folder", "--: 'x' is no option"),
     ):
         assert told in ended.err, told

@@ -103,7 +103,7 @@ def test_sbatch_accepts_filled_in_scripts(slurm: Slurm, place: Path) -> None:
             data=str(listed),
             out=None if kind == "serve-node" else "out",
             time="0-1:30",
-            slurm_directives=("--mem-per-cpu=100M", '--comment="two words"', "-J mine"),
+            directives=("--mem-per-cpu=100M", '--comment="two words"', "-J mine"),
             log_dir=str(place),
             nodes=1 if kind == "export-nodes" else None,
             workers=2 if kind == "export-nodes" else None,

@@ -28,8 +28,8 @@ from slurm_local import Slurm, call
 
 from cellucid_dask.compute.cluster import StartContext
 from cellucid_dask.compute.progress import Reporter
-from cellucid_dask.compute.slurm.jobs import WorkerJobs, import_jobqueue
-from cellucid_dask.compute.slurm.workers import submit_workers
+from cellucid_dask.compute.queues.jobs import WorkerJobs, import_jobqueue
+from cellucid_dask.compute.queues.workers import submit_workers
 from cellucid_dask.compute.tasks import submit
 
 

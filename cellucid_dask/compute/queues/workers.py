@@ -1,8 +1,8 @@
-"""Workers as SLURM jobs: submitted, watched, replaced, and cancelled on any exit.
+"""Workers as jobs of a batch queue: submitted, watched, replaced, and cancelled on any exit.
 
 dask-jobqueue submits the jobs, and the cluster of dask keeps a list of them. Neither sees a job
-that dies before its worker connects, or a job that ``sbatch`` refuses: `QueueWatch` compares the
-list with the queue.
+that dies before its worker connects, or a job that the queue refuses. For SLURM, `QueueWatch`
+compares the list with the queue. For the others, `RefusalWatch` tells of refused jobs.
 """
 
 from __future__ import annotations
@@ -20,21 +20,12 @@ from typing import Any
 from cellucid_dask.compute.cluster import Failure, StartContext
 from cellucid_dask.compute.local_cluster import closing_cluster
 from cellucid_dask.compute.machine import MiB
-from cellucid_dask.compute.slurm.jobs import (
-    WorkerJobs,
-    import_jobqueue,
-    job_settings,
-    log_pattern,
-    site_setting,
-)
+from cellucid_dask.compute.queues.jobs import WorkerJobs, import_jobqueue, site_setting
+from cellucid_dask.compute.queues.programs import ProgramError, Programs, join_lines, run_program
+from cellucid_dask.compute.queues.refusal_watch import RefusalWatch
+from cellucid_dask.compute.queues.settings import job_settings, log_pattern
 from cellucid_dask.compute.slurm.queue_watch import QueueWatch
-from cellucid_dask.compute.slurm.sbatch import (
-    ProgramError,
-    Programs,
-    join_lines,
-    run_program,
-    slurm_environment,
-)
+from cellucid_dask.compute.slurm.sbatch import slurm_environment
 from cellucid_dask.errors import EngineError
 
 LOST_WORKER_TIMEOUT = "120s"  # to wait for a lost worker whose job still runs
@@ -62,26 +53,29 @@ def submit_workers(jobs: WorkerJobs, context: StartContext) -> Any:
     from distributed import Client
 
     folder, stack, reporter = context.folder, context.stack, context.reporter
-    name = f"cellucid-dask-{folder.name.rpartition('-')[2]}"
+    name = name_jobs(jobs, folder)
     dask_settings = {
         "distributed.deploy.lost-worker-timeout": LOST_WORKER_TIMEOUT,
         "distributed.scheduler.allowed-failures": ALLOWED_DEATHS,
         "distributed.comm.timeouts.connect": "30s",
     }
     stack.enter_context(dask.config.set(dask_settings))
-    log, variables = log_pattern(folder), slurm_environment(jobs.options)
+    variables = slurm_environment(jobs.options)
     programs = Programs(variables)
-    stack.enter_context(_cancel_jobs(name, variables))
+    stack.enter_context(_cancel_jobs(jobs.options.queue.cancel.format(name=name), variables))
     _raise_file_limit()
-    cluster = _start_scheduler(jobs, folder, name, log, programs)
+    cluster = _start_scheduler(jobs, folder, name, programs)
     stack.enter_context(closing_cluster(cluster))
     client = stack.enter_context(Client(cluster, set_as_default=False))
-    has_dashboard = (site_setting("scheduler-options") or {}).get("dashboard", True)
+    has_dashboard = _scheduler_options(jobs).get("dashboard", True)
     link = f"; dashboard: {cluster.dashboard_link}" if has_dashboard else ""
     reporter.say(f"asks for {jobs}{link}")
     _submit_jobs(cluster, jobs)
-    watch = QueueWatch(
-        cluster, jobs, name, log, programs=programs, reporter=reporter, failure=context.failure
+    given: dict[str, Any] = {"reporter": reporter, "failure": context.failure}
+    watch = (
+        QueueWatch(cluster, jobs, name, log_pattern(folder), programs=programs, **given)
+        if jobs.options.cluster == "slurm"
+        else RefusalWatch(cluster, jobs, **given)
     )
     stack.callback(watch.stop)
     cluster.loop.add_callback(watch.run)
@@ -89,33 +83,39 @@ def submit_workers(jobs: WorkerJobs, context: StartContext) -> Any:
     return client
 
 
-def _start_scheduler(
-    jobs: WorkerJobs, folder: Path, name: str, log: str, programs: Programs
-) -> Any:
+def name_jobs(jobs: WorkerJobs, folder: Path) -> str:
+    """Return the name of all jobs of a run; those of PBS may be 15 characters long."""
+    start = "cellu" if jobs.options.cluster == "pbs" else "cellucid-dask"
+    return f"{start}-{folder.name.rpartition('-')[2]}"
+
+
+def _scheduler_options(jobs: WorkerJobs) -> dict[str, Any]:
+    return site_setting(jobs.options.cluster, "scheduler-options") or {}
+
+
+def _start_scheduler(jobs: WorkerJobs, folder: Path, name: str, programs: Programs) -> Any:
     """Start the scheduler without jobs; parameters as of `job_settings`."""
     try:
-        return import_jobqueue().SLURMCluster(
-            job_cls=_job_class(str(folder), programs),
-            scheduler_options={
-                "dashboard_address": ":0",
-                **(site_setting("scheduler-options") or {}),
-            },
+        return import_jobqueue().JobQueueCluster(
+            job_cls=job_class(jobs, str(folder), programs),
+            scheduler_options={"dashboard_address": ":0", **_scheduler_options(jobs)},
             security=_make_certificates(folder),
             silence_logs=logging.CRITICAL,
             name=name,
-            **job_settings(jobs, name, log),
+            **job_settings(jobs, name, folder),
         )
     except (RuntimeError, ValueError, OSError) as error:
         fix = "see --interface, and scheduler-options in dask's configuration"
         raise EngineError(
-            f"the scheduler cannot be started here ({error})", where="--slurm", fix=fix
+            f"the scheduler cannot be started here ({error})", where=jobs.options.option, fix=fix
         ) from error
 
 
 def _submit_jobs(cluster: Any, jobs: WorkerJobs) -> None:
-    if jobs.options.adaptive:
+    # Without a watch that compares the list with the queue, dask's own replaces lost jobs.
+    if jobs.options.adaptive or jobs.options.cluster != "slurm":
         cluster.adapt(
-            minimum_jobs=1,
+            minimum_jobs=1 if jobs.options.adaptive else jobs.number,
             maximum_jobs=jobs.number,
             interval="2s",
             worker_key=jobs.job_of if jobs.workers > 1 else None,
@@ -164,16 +164,20 @@ def _open_private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def _job_class(folder: str, programs: Programs) -> type[Any]:
+def job_class(jobs: WorkerJobs, folder: str, programs: Programs) -> type[Any]:
     """Return the class of the jobs; their command contains paths in `folder`."""
-    from dask_jobqueue.slurm import SLURMJob
     from distributed.core import Status
 
-    class Job(SLURMJob):  # type: ignore[misc]
-        """A job that keeps the message with which sbatch refused it; its base only logs it."""
+    cluster = jobs.options.cluster
+    base = getattr(import_jobqueue(), f"{jobs.options.queue.title}Cluster").job_cls
+
+    class Job(base):  # type: ignore[misc, valid-type]
+        """A job that keeps the message with which the queue refused it; its base only logs it."""
 
         refused = ""
-        job_id_regexp = r"Submitted batch job (?P<job_id>\d+)"
+        job_id_regexp = (
+            r"Submitted batch job (?P<job_id>\d+)" if cluster == "slurm" else base.job_id_regexp
+        )
         _command_template: str
 
         def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -197,6 +201,12 @@ def _job_class(folder: str, programs: Programs) -> type[Any]:
                 await super().close()
             self.status = Status.closed
 
+        async def _submit_job(self, script_filename: str) -> str:
+            if getattr(self, "use_stdin", False):  # of LSF; its base hides the messages of bsub
+                shell = ("/bin/sh", "-c", 'exec "$0" <"$1"', self.submit_command, script_filename)
+                return await programs.ask(*shell)
+            return await super()._submit_job(script_filename)
+
         @staticmethod
         async def _call(cmd: list[str], **_: Any) -> str:
             return await programs.ask(*cmd)
@@ -208,18 +218,19 @@ def _job_class(folder: str, programs: Programs) -> type[Any]:
 
 
 @contextmanager
-def _cancel_jobs(name: str, variables: dict[str, str]) -> Iterator[None]:
-    """Cancel the jobs of this name when the block ends, also when this process is killed.
+def _cancel_jobs(cancel: str, variables: dict[str, str]) -> Iterator[None]:
+    """Cancel the jobs of a run when the block ends, also when this process is killed.
 
     Parameters
     ----------
+    cancel
+        Shell command that cancels them.
     variables
-        Environment of scancel.
+        Its environment.
     """
-    cancel = ["scancel", "--quiet", f"--name={name}", f"--user={os.getuid()}"]
     # A shell waits for the end of this process, which closes its input. It cancels several times:
-    # a submission may be on its way, or SLURM may not answer.
-    retries = f"for i in 0 1 2 5 10 20 30 60; do sleep $i; {' '.join(cancel)}; done"
+    # a submission may be on its way, or the queue may not answer.
+    retries = f"for i in 0 1 2 5 10 20 30 60; do sleep $i; {cancel}; done"
     shell = subprocess.Popen(
         ["/bin/sh", "-c", f'trap "" INT TERM HUP; read -r line || {{ {retries}; }}'],
         stdin=subprocess.PIPE,
@@ -234,7 +245,7 @@ def _cancel_jobs(name: str, variables: dict[str, str]) -> Iterator[None]:
         yield
     finally:
         with suppress(ProgramError, OSError):  # then the shell retries
-            run_program(*cancel, env=variables)
+            run_program("/bin/sh", "-c", cancel, env=variables)
             shell.stdin.write(b"done\n")
         shell.stdin.close()
         with suppress(subprocess.TimeoutExpired):

@@ -1,4 +1,4 @@
-"""The cluster of a run with ``--slurm``: workers as SLURM jobs."""
+"""The cluster of a run with ``--cluster`` or ``--slurm``: workers as jobs of a batch queue."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from typing import Any, ClassVar
 from rich.filesize import decimal
 
 from cellucid_dask.compute.cluster import WORKER_BYTES, Cluster, StartContext, megabytes
-from cellucid_dask.compute.slurm.jobs import NANNY_BYTES, WorkerJobs
-from cellucid_dask.compute.slurm.workers import submit_workers
+from cellucid_dask.compute.queues.jobs import NANNY_BYTES, WorkerJobs
+from cellucid_dask.compute.queues.workers import submit_workers
 from cellucid_dask.errors import PlanError
 
 
-class SlurmCluster(Cluster):
-    """Tasks run in worker processes, one or more in each SLURM job."""
+class QueueCluster(Cluster):
+    """Tasks run in worker processes, one or more in each job."""
 
     is_remote: ClassVar[bool] = True
-    option: ClassVar[str] = "--slurm"
     lost_worker_fix: ClassVar[str] = (
         "jobs out of memory are killed: give more --job-memory, or less --memory"
     )
@@ -25,6 +24,7 @@ class SlurmCluster(Cluster):
     def __init__(self, jobs: WorkerJobs) -> None:
         super().__init__(jobs.slots)
         self._jobs = jobs
+        self.option = jobs.options.option
 
     def __str__(self) -> str:
         return str(self._jobs)

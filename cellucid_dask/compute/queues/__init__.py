@@ -1,0 +1,1 @@
+"""Workers that run as jobs of a batch queue: SLURM, PBS, LSF, SGE or HTCondor."""
