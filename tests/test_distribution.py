@@ -7,8 +7,10 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 
+import cellucid_dask
 from cellucid_dask.compute.queues.problems import INSTALL as INSTALL_SLURM
 from cellucid_dask.options.preview_path import INSTALL as INSTALL_PREVIEW
 
@@ -59,3 +61,15 @@ def test_the_oldest_python_is_the_first_of_the_classifiers() -> None:
 def test_messages_install_what_an_extra_has(command: str, extra: str) -> None:
     """They name its packages: that works wherever the package itself came from."""
     assert command.split() == ["pip", "install", *names(PROJECT["optional-dependencies"][extra])]
+
+
+def test_the_version_is_that_of_pyproject() -> None:
+    """The installed package says it from its metadata; some files repeat it, with one date."""
+    version = PROJECT["version"]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    changes = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    newest = re.search(r"^## \[(\d[^]]*)\] - (\d{4}-\d\d-\d\d)$", changes, re.MULTILINE)
+    assert newest, "CHANGELOG.md has no release with a date"
+    assert newest.groups() == (version, citation["date-released"])
+    assert citation["version"] == cellucid_dask.__version__ == version
+    assert f"[{version}]: {SOURCE}/releases/tag/v{version}" in changes

@@ -1,3 +1,3 @@
 """Fixtures of tests that compare ready files with those of the public packages."""
 
-from ready_oracle import ready_oracle, shared_folder  # noqa: F401
+from ready_oracle import ready_oracle  # noqa: F401

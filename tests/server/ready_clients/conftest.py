@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
-from javascript import packages  # noqa: F401
 from node_client import node_client  # noqa: F401
 from public_reader import public_reader  # noqa: F401
-from ready_oracle import ready_oracle, shared_folder  # noqa: F401
+from ready_oracle import ready_oracle  # noqa: F401
 from served_cases import Lineup
 
 with suppress(ImportError):  # the tests that drive a browser skip where there is no selenium
