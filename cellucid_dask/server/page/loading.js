@@ -1,8 +1,9 @@
 // Loads what the view needs and what is not loaded yet, and shows each part when it is there.
 
 import { columnOfFilter } from "./ask/filters.js";
-import { GROUP_COLUMN } from "./ask/groups.js";
+import { GROUP_COLUMN, listRows } from "./ask/groups.js";
 import { Dataset, splitColumnId } from "./data/dataset.js";
+import { fingerprintOfCells } from "./data/fingerprint.js";
 import { Reader } from "./data/reader.js";
 import { areSourcesLoaded, clearSources, loadColumn, loadSources } from "./data/sources.js";
 import { $ } from "./dom.js";
@@ -128,10 +129,13 @@ function showDataset({ controls }) {
 function loadFields(reader, { controls }) {
   const { dataset } = loaded;
   const obs = dataset.readFields(reader);
-  const all = Promise.all([obs, dataset.readGenes(reader)]).then(() => {
+  const all = Promise.all([obs, dataset.readGenes(reader)]).then(async () => {
+    const hasRows = view.groups.some(({ cells }) => listRows(cells).length);
+    const hash = hasRows ? await fingerprintOfCells(dataset, reader).catch(() => "") : "";
     reader.signal.throwIfAborted();
     chooseColumn();
-    dropUnusableColumns(view, dataset, problems);
+    dropUnusableColumns(view, dataset, problems, hash);
+    if (view.color === GROUP_COLUMN && !view.groups.length) view.color = defaultColumn();
     controls.showFields(dataset);
     controls.showView(view);
     loaded.hasFields = true;
@@ -152,10 +156,10 @@ async function loadPoints(reader, { display }) {
   display.showPoints(points, d); // before the fields, which may take a while with live data
 }
 
-/** Runs while the points load; waits for the list of genes only if the column is a gene. */
+/** Runs while the points load; waits for the list of genes only for a gene, or for groups. */
 async function loadShownColumn(reader, fields, ui) {
-  const isGene = splitColumnId(view.color ?? "")[0] === "gene";
-  await (isGene ? fields?.all : fields?.obs);
+  const needsAll = ["gene", "groups"].includes(splitColumnId(view.color ?? "")[0]);
+  await (needsAll ? fields?.all : fields?.obs);
   reader.signal.throwIfAborted();
   chooseColumn();
   const isShown = isColumnShown();
@@ -228,12 +232,13 @@ function chooseColumn() {
  * Makes a view that a file holds one that the dataset can show, and says what it lacks.
  *
  * @param {import("./link/link.js").View} wanted
+ * @param {string} hash of the cells
  */
-export function checkView(wanted) {
+export function checkView(wanted, hash) {
   const { dataset } = loaded;
   chooseEmbedding(wanted, dataset, problems);
   dropUnusableMarks(wanted, dataset, problems);
-  dropUnusableColumns(wanted, dataset, problems);
+  dropUnusableColumns(wanted, dataset, problems, hash);
   const { color } = wanted;
   const isKnown = color === GROUP_COLUMN ? wanted.groups.length : color && dataset.hasColumn(color);
   if (!isKnown) {

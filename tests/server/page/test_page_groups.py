@@ -182,8 +182,24 @@ def test_session_holds_the_groups_as_rows(page: Page, served: Any, tmp_path: Pat
     is_apart = far_from_others(places)
     assert (found[odd & is_apart] == rgb("170, 187, 0")).all()
     assert (found[~odd & is_apart] == page.context()).all()
-    page.click("#undo")
-    page.wait_until("cellucid.colorBy === 'obs:quarter'")
+
+    # The tab keeps the rows through a reload, and through Back after it; a link has their name.
+    kept = groups(page), page.reload()["drawn"], page.state()["colorBy"]
+    assert kept == ({**shown, "odd": 49}, odd.sum(), "groups:")
+    page.driver.back()
+    page.wait_until("window.cellucid?.ready && cellucid.colorBy === 'obs:quarter'")
+    assert groups(page) == kept[0]
+    link = page.hash()
+    page.js("sessionStorage.clear()")
+    page.open(served("uint8"), f"{link}&color=groups:")
+    missing = "is left out: a link does not hold its list of cells"
+    for name in kept[0]:
+        assert f'The group "{name}" {missing}' in page.find("#notice").text
+    assert 'The filter by the group "odd"' in page.find("#notice").text
+    assert groups(page) == {}
+    path.write_text(json.dumps(session))
+    page.find("#groups input[type='file']").send_keys(str(path))
+    page.wait_until("document.querySelectorAll('.group-list li').length === 3")
 
     # What is no session of these cells changes nothing, and says why.
     before = groups(page)

@@ -167,14 +167,14 @@ export const subtract = (a, b) => intersect(a, { not: b });
 export const invert = (a) => ("not" in a ? a.not : { not: a });
 
 /**
- * Whether a link can hold the cells: there is no list of rows among them.
+ * The lists of rows in an expression, which a link cannot hold.
  *
  * @param {Expression} expression
- * @returns {boolean}
+ * @returns {{rows: [number, number][]}[]}
  */
-export function isDescribable(expression) {
-  if ("rows" in expression) return false;
-  if ("not" in expression) return isDescribable(expression.not);
-  if ("all" in expression) return expression.all.every(isDescribable);
-  return "any" in expression ? expression.any.every(isDescribable) : true;
+export function listRows(expression) {
+  if ("rows" in expression) return [expression];
+  if ("not" in expression) return listRows(expression.not);
+  if ("all" in expression) return expression.all.flatMap(listRows);
+  return "any" in expression ? expression.any.flatMap(listRows) : [];
 }

@@ -1,6 +1,6 @@
 // Keeps the view in the address of the page, so that it can be copied as a link.
 
-import { isDescribable } from "../ask/groups.js";
+import { listRows } from "../ask/groups.js";
 import { formatView } from "./link.js";
 import { showNotice } from "../messages.js";
 import { loaded, view, wantedEntry } from "../state.js";
@@ -44,9 +44,9 @@ export function removeToken() {
 
 export async function copyLink() {
   const copied = navigator.clipboard?.writeText(location.href) ?? Promise.reject();
-  const rows = view.groups.filter(({ cells }) => !isDescribable(cells)).map(({ name }) => name);
+  const rows = view.groups.filter(({ cells }) => listRows(cells).length).map(({ name }) => name);
   const missing = rows.length
-    ? ` It does not hold the groups ${rows.join(", ")}, which are lists of rows: save a session.` : "";
+    ? ` It does not hold the cells of the groups ${rows.join(", ")}. Send a session file with it: click Save session.` : "";
   await copied.then(
     () => showNotice(`Link copied.${missing}`, { leaves: !missing }),
     () => showNotice(`The browser did not allow copying. Copy this link: ${location.href}`));

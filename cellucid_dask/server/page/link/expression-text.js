@@ -3,8 +3,9 @@
 // "in:0-3,7:obs:cell_type", "out:...", "range:1.5,:gene:CD3E", "outliers:0.9:obs:cell_type",
 // "inside:OUTLINE|OUTLINE", "outside:...", "group:g1", "not-group:g1"; "-" before a filter that is
 // off. A group is a JSON array of id, name, color and cells; the cells are the text of a filter, or
-// an array of "all", "any" or "not" and such.
+// an array of "all", "any" or "not" and such, or of "rows" and the name of a list.
 
+import { findRows, nameOfRows } from "./kept-rows.js";
 import { formatCodes, formatLasso, parseBetween, parseCodes, parseLasso } from "./parts.js";
 
 /** @typedef {import("../ask/filters.js").Filter} Filter */
@@ -122,7 +123,7 @@ function toJson(cells) {
   if ("not" in cells) return ["not", toJson(cells.not)];
   if ("all" in cells) return ["all", ...cells.all.map(toJson)];
   if ("any" in cells) return ["any", ...cells.any.map(toJson)];
-  if ("rows" in cells) throw new Error("A link cannot hold rows.");
+  if ("rows" in cells) return ["rows", nameOfRows(cells)];
   return formatFilter(cells);
 }
 
@@ -172,6 +173,7 @@ function fromJson(json, depth) {
   }
   if (!Array.isArray(json) || depth > MAX_DEPTH) return null;
   const [word, ...parts] = json;
+  if (word === "rows") return /^\w*$/.test(parts.join(" ")) ? findRows(parts[0]) : null;
   const cells = parts.map((part) => fromJson(part, depth + 1));
   if (cells.includes(null)) return null;
   if (word === "not") return cells.length === 1 ? { not: cells[0] } : null;

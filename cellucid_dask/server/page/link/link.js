@@ -1,7 +1,6 @@
 // The whole view as text for the end of a link, and back. Links are shared and kept: the names of
 // the parts never change.
 
-import { isDescribable } from "../ask/groups.js";
 import { COLORMAP_NAMES } from "../color/colormaps.js";
 import { cutMiddle } from "../dom.js";
 import { formatEditedColors, parseEditedColors } from "./edited-colors.js";
@@ -120,8 +119,8 @@ const LISTS = {
 const OTHER_NAMES = ["colors", "hide", "outliers"];
 
 /**
- * The parts that differ from the default view, as "d=2&color=gene:CD3E"; without groups that are
- * lists of rows.
+ * The parts that differ from the default view, as "d=2&color=gene:CD3E"; lists of rows are
+ * only named.
  *
  * @param {View} view
  * @returns {string}
@@ -134,9 +133,7 @@ export function formatView(view) {
     parameters.set(name, String(format(value)));
   }
   for (const [name, { part, format }] of Object.entries(LISTS)) {
-    const values = part === "groups"
-      ? view.groups.filter(({ cells }) => isDescribable(cells)) : view[part];
-    for (const value of values) parameters.append(name, format(value));
+    for (const value of view[part]) parameters.append(name, format(value));
   }
   for (const part of formatEditedColors(view.colors)) parameters.append("colors", part);
   return String(parameters).replaceAll("%3A", ":").replaceAll("%2C", ",");

@@ -1,14 +1,17 @@
 // Takes out of a view what the dataset does not have, and says what, in words.
 
 import { columnOfFilter } from "../ask/filters.js";
-import { ANY_GROUP } from "../ask/groups.js";
+import { ANY_GROUP, listRows } from "../ask/groups.js";
 import { forEachFilter } from "../ask/masks.js";
 import { splitColumnId } from "../data/dataset.js";
+import { areOfCells } from "./kept-rows.js";
 
 /** @typedef {import("../ask/filters.js").Filter} Filter */
 /** @typedef {import("../ask/filters.js").Lasso} Lasso */
 /** @typedef {import("../data/dataset.js").Dataset} Dataset */
 /** @typedef {import("./link.js").View} View */
+
+const NOT_KEPT = "a link does not hold its list of cells. Open the session file that has it";
 
 /**
  * Takes the embedding of the view, which says the dimension; else the default of the dimension.
@@ -65,9 +68,10 @@ export function dropUnusableMarks(view, dataset, problems) {
  * @param {View} view changes
  * @param {Dataset} dataset whose fields and genes are known
  * @param {string[]} problems gets a line for each part
+ * @param {string} hash of the cells, if there are lists of rows
  */
-export function dropUnusableColumns(view, dataset, problems) {
-  const namesOfLostGroups = dropUnusableGroups(view, dataset, problems);
+export function dropUnusableColumns(view, dataset, problems, hash) {
+  const namesOfLostGroups = dropUnusableGroups(view, dataset, problems, hash);
   view.filters = view.filters.filter((filter) => {
     const name = filter.kind === "group" ? namesOfLostGroups.get(filter.group) : undefined;
     const why = name === undefined ? whyUnusable(filter, view, dataset) : "the group is left out, too";
@@ -98,12 +102,13 @@ export function dropUnusableColumns(view, dataset, problems) {
  * @param {View} view changes
  * @param {Dataset} dataset
  * @param {string[]} problems
+ * @param {string} hash
  * @returns {Map<string, string>} their names by id
  */
-function dropUnusableGroups(view, dataset, problems) {
+function dropUnusableGroups(view, dataset, problems, hash) {
   const lost = new Map();
   for (const { id, name, cells } of view.groups) {
-    let why = "";
+    let why = listRows(cells).every((list) => areOfCells(list, hash)) ? "" : NOT_KEPT;
     forEachFilter([cells], view.groups, (filter) => { why ||= whyUnusable(filter, view, dataset); });
     if (!why) continue;
     problems.push(`The group "${name}" is left out: ${why}.`);

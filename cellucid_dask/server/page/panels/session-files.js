@@ -1,10 +1,12 @@
 // Saves a session as a file, and opens one that the user chooses or drops on the page.
 
 import { changeView } from "../actions.js";
+import { listRows } from "../ask/groups.js";
 import { createSession, openSession } from "../ask/session.js";
 import { fingerprintOfCells } from "../data/fingerprint.js";
 import { createSources, loadSources } from "../data/sources.js";
 import { $, createButton, createElement, saveFile } from "../dom.js";
+import { keepRows } from "../link/kept-rows.js";
 import { checkView, createReader } from "../loading.js";
 import { showNotice } from "../messages.js";
 import { loaded, view } from "../state.js";
@@ -66,7 +68,8 @@ async function open(file) {
     const hash = await fingerprintOfCells(dataset, createFreeReader());
     const { nCells, identity: { id } } = dataset;
     const wanted = openSession(text, { nCells, hash, id, names: namesOf(dataset) });
-    checkView(wanted);
+    keepRows(wanted.groups.flatMap(({ cells }) => listRows(cells)), hash);
+    checkView(wanted, hash);
     changeView({ ...wanted, dataset: view.dataset, theme: view.theme });
   } catch (error) {
     showNotice(`${file.name}: ${error.message}`);
