@@ -33,6 +33,7 @@ LAYERS: dict[str, str] = {
     "format": "",
     "errors": "",
     "versions": "",
+    "hdf5_filters": "errors",
     "native": "",
     "encode": "format native",
     "files": "encode format",
@@ -42,16 +43,17 @@ LAYERS: dict[str, str] = {
     "arguments": "errors options",
     "synthetic": "errors",
     "source.zarr_chunks": "",
-    "source.storage": "errors native source.zarr_chunks versions",
+    "source.storage": "errors hdf5_filters native source.zarr_chunks versions",
     "source.arrays": "errors source.storage",
     "source.rows": "errors source.arrays source.storage",
     "source.model": "errors source.arrays source.rows",
-    "source.inputs": "errors source.arrays source.model source.rows source.storage versions",
+    "source.inputs": "errors hdf5_filters source.arrays source.model source.rows "
+    "source.storage versions",
     "source.chunks": "errors source.arrays source.inputs source.rows source.storage "
     "source.zarr_chunks",
     "source": "errors format source.inputs source.model source.rows source.storage",
-    "compute": "arguments errors files native options",
-    "verify": "arguments errors format versions",
+    "compute": "arguments errors files hdf5_filters native options",
+    "verify": "arguments errors format hdf5_filters versions",
     "previewer": "arguments errors files format options verify",
     "datasets": "arguments errors files format",
     "exporter.checks": "encode errors format options ready source source.arrays source.chunks "
@@ -213,7 +215,7 @@ def test_the_places_of_common_changes_exist() -> None:
 def test_verify_shares_nothing_with_what_it_checks(name: str) -> None:
     """A bug in an encoder must not hide itself."""
     ours = {name for name in MODULES if _room(name) == "verify"}
-    assert _used(name) <= {"format", "errors", "versions"} | WORDING | ours
+    assert _used(name) <= {"format", "errors", "hdf5_filters", "versions"} | WORDING | ours
 
 
 @pytest.mark.parametrize("stage", sorted(STAGES))

@@ -7,6 +7,7 @@ import dataclasses
 import inspect
 import re
 import shlex
+import tomllib
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -325,3 +326,20 @@ def test_commands_use_options_that_exist(path: Path) -> None:
         given = [token.partition("=")[0] for token in tokens if re.match(r"--?[a-zA-Z]", token)]
         wrong += [f"{line}: {option}" for option in given if option not in known]
     assert not wrong, f"{path.name} has commands that do not exist: {wrong}"
+
+
+def test_what_each_dependency_is_for() -> None:
+    """The tables name those of pyproject.toml, and the extras that users install."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    text = (ROOT / "docs" / "reference" / "dependencies.md").read_text("utf-8")
+    rows = re.findall(r"^\| ([^|]+?) \| ([^|]+?) \|", text, re.MULTILINE)
+
+    def names(requirements: Iterable[str]) -> list[str]:
+        return [re.split(r"[^\w-]", requirement)[0] for requirement in requirements]
+
+    required = names(project["dependencies"])
+    extras = project["optional-dependencies"]
+    own = {"docs", "test"}  # for work on the package itself
+    assert [name for name, _ in rows if name in required] == required
+    found = {name.strip("`"): set(used.split(", ")) for name, used in rows if name[0] == "`"}
+    assert found == {name: set(names(of)) for name, of in extras.items() if name not in own}

@@ -6,6 +6,7 @@ import gc
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,8 @@ def input_modules(data: str) -> tuple[str, ...]:
         if path.is_file():
             with path.open("rb") as file:
                 head = file.read(len(ZIP))
-    libraries = ("zarr",) if head == ZIP or not head else ("hdf5plugin",)
+    library = "zarr" if head == ZIP or not head else "hdf5plugin"
+    libraries = (library,) if find_spec(library) else ()  # hdf5plugin is an extra
     return (*libraries, "cellucid_dask.source.open")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cellucid_dask.errors import CellucidDaskError, InputError, ReadError, refuse_fault
+from cellucid_dask.hdf5_filters import refuse_missing_filters
 from cellucid_dask.source.arrays.column_encodings import open_column
 from cellucid_dask.source.arrays.columns import Column
 from cellucid_dask.source.arrays.matrix import open_matrix
@@ -49,6 +50,7 @@ def open_anndata_file(path: Any, modality: str | None = None) -> Source:
     store = locate_store(path)
     try:
         with store.open() as root:
+            refuse_missing_filters(root, store.path)
             if is_mudata(root):
                 return _modality(store, root, modality)
             if modality is not None:

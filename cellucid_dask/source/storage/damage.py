@@ -11,6 +11,7 @@ from typing import Any
 from zlib_ng import zlib_ng
 
 from cellucid_dask.errors import CellucidDaskError, InputError, MachineError, refuse_fault
+from cellucid_dask.hdf5_filters import INSTALL_FILTERS
 
 # What h5py, zarr and the codecs raise on bytes that are not what they should be.
 _ZLIB_NG: Any = zlib_ng.error  # its stub takes the class for an instance
@@ -40,6 +41,7 @@ _UNKNOWN = (  # what zarr says of data types, codecs and extensions that it does
     "disallowed extra fields",
     "Invalid zarr_format",
 )
+_NO_FILTER = ("required filter", "can't open directory")  # HDF5, which looks for it in a folder
 
 
 def describe_damage(error: Exception, action: str = "read") -> tuple[str, str]:
@@ -47,6 +49,8 @@ def describe_damage(error: Exception, action: str = "read") -> tuple[str, str]:
     what = " ".join(str(error).split())
     if any(piece in what for piece in _UNKNOWN):
         return f"needs a newer zarr than the installed {version('zarr')} ({what})", NEWER_ZARR
+    if any(piece in what for piece in _NO_FILTER):  # on another machine than the one that looked
+        return "needs a filter of HDF5 that is not installed", INSTALL_FILTERS
     if isinstance(error, FileNotFoundError) and error.errno is not None:
         return f"cannot be {action} ({error.strerror})", "put back what was there before"
     return f"cannot be {action} ({what})", COPY_AGAIN

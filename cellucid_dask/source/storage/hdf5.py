@@ -7,6 +7,8 @@ from typing import Any
 
 import h5py
 
+from cellucid_dask.hdf5_filters import register_filters
+
 
 def open_file(path: str) -> AbstractContextManager[Any]:
     """Open a file for reading; without a lock, as many NFS and Lustre mounts refuse them.
@@ -14,8 +16,7 @@ def open_file(path: str) -> AbstractContextManager[Any]:
     HDF5 wants one way of locking per file and process: one that is open already, as behind a
     backed AnnData, decides.
     """
-    import hdf5plugin  # noqa: F401  registers its filters (blosc, zstd, lz4); zarr needs none
-
+    register_filters()
     try:
         file: AbstractContextManager[Any] = h5py.File(path, "r", locking=False)
     except OSError as error:

@@ -16,9 +16,9 @@ from typing import Any, Final
 
 import anndata
 import h5py
-import hdf5plugin  # noqa: F401  registers its filters with h5py
 
 from cellucid_dask.errors import InputError, ReadError
+from cellucid_dask.hdf5_filters import refuse_missing_filters
 from cellucid_dask.verify.source_data.attributes import text_attribute
 from cellucid_dask.verify.source_data.foreign import open_foreign_sparse
 from cellucid_dask.verify.source_data.mudata import (
@@ -133,6 +133,7 @@ def open_source_data(
         warnings.simplefilter("ignore")  # names and old encodings do not matter here
         try:
             root = _open_root(where, stack)
+            refuse_missing_filters(root, str(where))
             if is_mudata(root):
                 data = _open_modality(where, root, modality, stack)
             elif modality is None:
