@@ -53,6 +53,23 @@ def assert_apart(boxes: list[tuple[float, ...]]) -> None:
             assert a[0] >= b[2] or a[2] <= b[0] or a[1] >= b[3] or a[3] <= b[1], (a, b)
 
 
+def passes(line: tuple[float, ...], box: tuple[float, ...]) -> bool:
+    """Whether a line that starts outside of a box goes through it."""
+    at = np.linspace(line[:2], line[2:], 200)
+    inside = ((at > box[:2]) & (at < box[2:])).all(axis=1)
+    return bool(inside.any() and not inside[0])
+
+
+def leaders_of(placed: list[dict[str, Any]], labels: list[dict[str, Any]]) -> dict[int, Any]:
+    """By label: the line from its center to the nearest point of its box."""
+    centers = {p["index"]: [labels[p["index"]][axis] for axis in "xy"] for p in placed}
+    return {
+        p["index"]: (*centers[p["index"]], *np.clip(centers[p["index"]], p["box"][:2], p["box"][2:]))
+        for p in placed
+        if p["hasLeader"]
+    }
+
+
 def test_labels_find_room(page: Page, served: Any) -> None:
     """In two lines, or beside their cells with a leader line; none covers another."""
     page.open(served("uint8"), BARE)
@@ -62,15 +79,27 @@ def test_labels_find_room(page: Page, served: Any) -> None:
     assert np.mean([found["box"][:2], found["box"][2:]], axis=0).tolist() == [200, 100]
     at_the_rim = {"text": "Plasma", "x": 2, "y": 299}
     (found,) = run(page, PLACE, [at_the_rim], [400, 300])
-    assert found["box"][0] >= 0
-    assert found["box"][3] <= 300
+    assert (found["box"][0], found["box"][3]) == (6, 294), "not at the edge"
     assert run(page, PLACE, [{"text": "Plasma", "x": -1, "y": 9}], [400, 300]) == []
 
     same = [{"text": "CD4 memory T cell", "x": 200, "y": 100} for _ in range(12)]
     found = run(page, PLACE, same, [400, 300])
-    assert len(found) == 12
-    assert [label["hasLeader"] for label in found] == [False] + [True] * 11
+    assert len(found) >= 5, "no more without a line through another label"
+    assert [label["hasLeader"] for label in found] == [False] + [True] * (len(found) - 1)
     assert_apart(boxes_of(found))
+    # The first is nudged off the center of the second, and both still lie over their centers.
+    close = [{"text": "CD4 memory", "x": x, "y": y} for x, y in ((200, 100), (210, 106))]
+    found = run(page, PLACE, close, [400, 300])
+    for label, place in zip(close, found, strict=True):
+        assert not place["hasLeader"]
+        left, top, right, bottom = place["box"]
+        assert left < label["x"] < right
+        assert top < label["y"] < bottom
+    assert_apart(boxes_of(found))
+    # Away from their neighbors.
+    row = [{"text": "CD4 memory", "x": x, "y": 100} for x in (200, 204, 196)]
+    found = run(page, PLACE, row, [400, 300])
+    assert [np.sign(box[0] + box[2] - 400) for box in boxes_of(found)] == [0, 1, -1]
     side_by_side = [{"text": "naive B cell", "x": x, "y": 100} for x in (100, 170)]
     found = run(page, PLACE, side_by_side, [400, 300])
     assert found[1]["lines"] == ["naive", "B cell"], "for which one line has no room"
@@ -84,6 +113,10 @@ def test_labels_find_room(page: Page, served: Any) -> None:
     assert len(found) > 0.9 * inside
     assert_apart(boxes_of(found))
     assert found == run(page, PLACE, crowd, [800, 600])
+    leaders = leaders_of(found, crowd)
+    assert len(leaders) > 10
+    boxes = boxes_of(found)
+    assert not any(passes(leader, box) for leader in leaders.values() for box in boxes)
 
 
 def test_labels_keep_their_places_while_zooming(page: Page, served: Any) -> None:
