@@ -60,14 +60,14 @@ def passes(line: tuple[float, ...], box: tuple[float, ...]) -> bool:
     return bool(inside.any() and not inside[0])
 
 
-def leaders_of(placed: list[dict[str, Any]], labels: list[dict[str, Any]]) -> dict[int, Any]:
-    """By label: the line from its center to the nearest point of its box."""
-    centers = {p["index"]: [labels[p["index"]][axis] for axis in "xy"] for p in placed}
-    return {
-        p["index"]: (*centers[p["index"]], *np.clip(centers[p["index"]], p["box"][:2], p["box"][2:]))
-        for p in placed
-        if p["hasLeader"]
-    }
+def leaders_of(placed: list[dict[str, Any]], labels: list[dict[str, Any]]) -> list[Any]:
+    """Lines from the centers of labels to the nearest points of their boxes."""
+    found = []
+    for place in placed:
+        if place["hasLeader"]:
+            center = [labels[place["index"]][axis] for axis in "xy"]
+            found.append((*center, *np.clip(center, place["box"][:2], place["box"][2:])))
+    return found
 
 
 def test_labels_find_room(page: Page, served: Any) -> None:
@@ -116,7 +116,7 @@ def test_labels_find_room(page: Page, served: Any) -> None:
     leaders = leaders_of(found, crowd)
     assert len(leaders) > 10
     boxes = boxes_of(found)
-    assert not any(passes(leader, box) for leader in leaders.values() for box in boxes)
+    assert not any(passes(leader, box) for leader in leaders for box in boxes)
 
 
 def test_labels_keep_their_places_while_zooming(page: Page, served: Any) -> None:
