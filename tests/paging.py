@@ -66,7 +66,7 @@ const check = () => {
 };
 check();
 """
-COVERING_IDS = ("tools", "display", "tooltip", "error", "notice")
+COVERING_IDS = ("tools", "display", "tooltip", "error", "notice", "no-cells")
 SET_VISIBILITY = (
     "for (const id of arguments[0]) document.getElementById(id).style.visibility = arguments[1]"
 )

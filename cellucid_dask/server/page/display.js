@@ -184,7 +184,7 @@ export class Display {
     if (pairs) scatter.appearance.edge = edgeColor(pairs.length / 2, this.colors);
     this.updateAppearance();
     this.actions.onCellsUpdated(pairs && pairs.length / 2);
-    $("fit-visible").disabled = !loaded.visible;
+    $("fit-visible").disabled = !loaded.visible || !loaded.nVisible;
     $("zoom-selection").disabled = !loaded.selectionMask;
     this.#showVisibleValues?.(loaded.visible);
     notify("cells");

@@ -159,10 +159,10 @@ def test_every_control_has_a_name_and_a_tab_stop(page: Page, served: Any) -> Non
         expected += ["add-filter"]
         if "lasso" in link:
             expected += [
-                "download-selection",
                 "clear-selection",
                 "keep-selection",
                 "hide-selection",
+                "download-selection",
             ]
             expected += ["count-by", "category-counts", "Make a group of the visible cells"]
             expected += ["Make a group of the selected cells"]

@@ -129,6 +129,11 @@ def test_bars_are_the_counts_of_what_is_visible_selected_or_in_a_group(
     visible &= names("quarter") != "north east"
     show(page, int(visible.sum()))
     assert "north east" not in table(), "the picture and the bars have the same filters"
+    page.click(".small-button[title='Hide all']")
+    said = "document.querySelector('#composition-note').textContent"
+    page.wait_until(f"{said} === 'No cell passes all filters.'")
+    assert page.js(DRAWN) == []
+    assert not page.find("#composition-csv").is_enabled()
 
     page.press_keys("#composition-show", ESCAPE)
     assert not page.is_shown("#composition")

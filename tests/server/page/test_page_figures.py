@@ -153,13 +153,13 @@ def test_svg_has_the_cells_as_an_image_and_all_else_as_shapes_and_text(
     svg = ET.fromstring(save("uint16-score.svg"))
     stops = [stop.get("stop-color") for stop in svg.iter(f"{SVG}stop")]
     assert (stops[0], stops[-1]) == ("#000004", "#fcfdbf")
-    assert {"score", "≤ 2", "≥ 500", "log", "without a value", "40"} == {*texts(svg)}
+    assert {"score", "≤ 2", "≥ 500", "log", "cells without a value", "40"} == {*texts(svg)}
     [gradient] = svg.iter(f"{SVG}linearGradient")
     assert f"url(#{gradient.get('id')})" in fills(svg, "rect")
     page.open(served("float32"), f"{BARE}&color=gene:Gene3&range=0,500")
     svg = ET.fromstring(save("float32-Gene3.svg"))
     zeros = CELLS - atlas()[:, "Gene3"].X.count_nonzero()
-    assert [*texts(svg)] == ["Gene3", "0", "500", "0", str(zeros)]
+    assert [*texts(svg)] == ["Gene3", "0", "500", "cells at 0", str(zeros)]
 
 
 def test_figure_counts_what_is_visible_and_any_name_is_valid_xml(
@@ -187,7 +187,7 @@ def test_figure_counts_what_is_visible_and_any_name_is_valid_xml(
     shown = {text.replace("\n", " "): str(rows[code]) for code, text in enumerate(odd[:5])}
     found = [text.replace("\n", " ") for text in texts(svg)]
     legend = dict(zip(found[1::2], found[2::2], strict=True))
-    filtered = legend.pop("filtered out")
+    filtered = legend.pop("cells filtered out")
     assert legend == {re.sub("[\x00-\x1f]", "\ufffd", name): n for name, n in shown.items()}
     assert filtered == str((side == 1).sum()), "but no row of a category that no visible cell has"
 

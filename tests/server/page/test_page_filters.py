@@ -86,7 +86,7 @@ def test_filters_stay_through_any_change(page: Page, served: Any) -> None:
     assert_drawn(page, values >= limit, swatches(page, "quarter"))
     page.click(".filter-chip:nth-child(1) input")
     assert_drawn(page, both, swatches(page, "quarter"))
-    page.click(".filter-chip:nth-child(2) button[title^='Drop']")
+    page.click(".filter-chip:nth-child(2) button[title^='Remove']")
     assert chips(page) == [f"{GROUP}: not b"]
     assert_drawn(page, group != "b", swatches(page, "quarter"))
     page.click("#undo")
@@ -98,7 +98,7 @@ def test_filters_stay_through_any_change(page: Page, served: Any) -> None:
     page.driver.back()  # the button of the browser does the same
     page.wait_until("document.querySelectorAll('.filter-chip').length === 2")
     assert_drawn(page, both, swatches(page, "quarter"))
-    press(page, "Drop all")
+    press(page, "Remove all")
     assert_drawn(page, np.ones(CELLS, bool), swatches(page, "quarter"))
     assert set(quarter) <= set(page.texts(".entry .text"))
 
@@ -132,8 +132,13 @@ def test_editor_of_a_filter(page: Page, served: Any) -> None:
     assert [box.is_selected() for box in boxes] == [True, False, True, True]
     boxes[0].click()
     assert_drawn(page, ~np.isin(group, ["ä/1", "b"]) & (values >= 0.5), colors)
+    visible = ((group == "c") & (values >= 0.5)).sum()
+    said = page.texts(".check-list li")[2].split()
+    assert said == ["c", str(visible), "of", str((group == "c").sum())]
+    only = page.find(".filter-editor [title^='Show only']")
+    assert not only.is_enabled(), "nothing to find"
     page.find(".filter-editor input[type='search']").send_keys("b")
-    press(page, "Only these")
+    press(page, "Show only")
     assert_drawn(page, (group == "b") & (values >= 0.5), colors)
     page.click(".filter-chip:nth-child(2) .chip-text")
     page.wait_until("document.querySelector('.histogram')")

@@ -55,13 +55,13 @@ def make_groups(page: Page) -> None:
     page.entry("b").find_element(By.XPATH, "..").find_element(By.CSS_SELECTOR, ".only").click()
     press(page, "New from visible")
     name_group(page, "all b")
-    press(page, "Drop all", "#filters")
+    press(page, "Remove all", "#filters")
     page.color_by("quarter")
     for name in ("south east", "north east"):
         page.entry(name).click()
     press(page, "New from visible")
     name_group(page, "west")
-    press(page, "Drop all", "#filters")
+    press(page, "Remove all", "#filters")
 
 
 def test_groups_are_made_combined_and_shown(page: Page, served: Any) -> None:
@@ -82,7 +82,7 @@ def test_groups_are_made_combined_and_shown(page: Page, served: Any) -> None:
     assert page.state()["drawn"] == CELLS - (b & ~west).sum()
     press(page, "Hide")
     assert page.state()["drawn"] == (b & ~west).sum()
-    press(page, "Drop")
+    press(page, "Remove")
     assert page.state()["drawn"] == CELLS, "its filter goes with it"
     assert "all b but not west" not in groups(page)
 
@@ -90,13 +90,13 @@ def test_groups_are_made_combined_and_shown(page: Page, served: Any) -> None:
     page.press_keys("#cells", Keys.CONTROL, "z", Keys.NULL)
     page.wait_until("cellucid.drawn !== cellucid.nCells")
     assert page.state()["drawn"] == (b & ~west).sum()
-    press(page, "Drop all", "#filters")
+    press(page, "Remove all", "#filters")
     press(page, "Invert")
 
     # Cells in several groups have the color of the last one.
     press(page, "Color by groups")
     press(page, "all b or west")
-    press(page, "Drop")
+    press(page, "Remove")
     assert page.texts(".entry .text")[-1] == "in no group"
     colors = {name: page.swatch(name) for name in page.texts(".entry .text")}
     wanted = [colors["in no group"]] * CELLS

@@ -39,7 +39,8 @@ def long_legend(serve: Any) -> Any:
     clone = pd.Categorical.from_codes(np.r_[np.arange(N_MANY), np.zeros(500, int)], MANY)
     points = np.random.default_rng(1).uniform(-1, 1, (len(clone), 2)).astype("f4")
     obs = pd.DataFrame({"clone": clone}, index=[f"c{i}" for i in range(len(clone))])
-    return serve(anndata.AnnData(obs=obs, obsm={"X_umap": points}))
+    obsm = {"X_umap": points, "X_tsne": -points, "X_pca": np.c_[points, points]}
+    return serve(anndata.AnnData(obs=obs, obsm=obsm))
 
 
 def names(page: Page) -> list[str]:
@@ -53,7 +54,7 @@ def order_by(page: Page, text: str) -> None:
 def test_a_long_legend_is_ordered_and_scrolled(page: Page, long_legend: Any) -> None:
     """All categories can be reached; few of them are in the document; one element scrolls."""
     page.resize(1280, 720)
-    page.open(long_legend, "d=2&labels=0&color=obs:clone")
+    page.open(long_legend, "d=2&labels=0&color=obs:clone&filter=outliers:0.5:obs:clone")
     of_file = names(page)
     assert len(of_file) < 200
     scrolled = """return [...document.querySelectorAll("#controls, #controls *")]
@@ -65,6 +66,7 @@ def test_a_long_legend_is_ordered_and_scrolled(page: Page, long_legend: Any) -> 
     assert cut.startswith("a name")
     assert cut.endswith("alpha")
     assert "…" in cut
+    assert len(cut) > 12, "beside the number of visible cells and the total"
 
     # To the end with the keyboard, and back.
     page.find(".entry").send_keys(Keys.END)
@@ -94,6 +96,12 @@ def test_a_long_legend_is_ordered_and_scrolled(page: Page, long_legend: Any) -> 
     page.click(".small-button[title='Hide all']")
     assert page.state()["drawn"] == 0
     assert page.texts("#legend [role='status']") == ["All are hidden: click All or a category."]
+    assert not page.find("#fit-visible").is_enabled()
+    page.click("#no-cells button")
+    assert page.state()["drawn"] == len(MANY) + 500, "the filters are off"
+    assert not page.is_shown("#no-cells")
+    page.driver.back()
+    page.wait_until("cellucid.ready && cellucid.drawn === 0")
     page.find("#legend input[type='search']").send_keys("clone 0001")
     assert len(names(page)) == 10
     page.click(".small-button[title='Show all']")

@@ -44,7 +44,7 @@ def test_plot_is_first_and_panels_come_in_a_sheet(page: Page, served: Any) -> No
     page.click("#sheet-cells")
     assert not page.is_shown("#controls")
     assert page.texts("#cells-panel .chip-text")[0].endswith("not b")
-    page.click(".filter-chip button[title^='Drop']")
+    page.click(".filter-chip button[title^='Remove']")
     assert page.state()["drawn"] == CELLS
     page.find("#add-filter").send_keys(Keys.ESCAPE, Keys.ESCAPE)
     page.wait_until("!document.getElementById('cells-panel').checkVisibility()")

@@ -61,7 +61,7 @@ def test_list_shows_all_columns_and_filters_while_typing(
     assert page.texts(ACTIVE)[0].startswith(GROUP), "the list opens at the current column"
     box = page.find("#color-search")
     box.send_keys("cd3")  # replaces the name, which is selected
-    assert listed(page) == ["Genes", f"CD3E · {gene_id(0)}", f"CD3D · {gene_id(1)}"]
+    assert listed(page) == ["Genes", f"CD3D · {gene_id(1)}", f"CD3E · {gene_id(0)}"]
     box.send_keys(Keys.ESCAPE)
     assert not page.is_shown("#color-search-list")
     assert box_text(page) == GROUP, "nothing was chosen"
@@ -182,7 +182,7 @@ Promise.all([part("search-columns"), part("gene-names")]).then(([search, names])
   const genes = Array.from({ length: n }, (_, i) => `ENSG${String(i).padStart(11, "0")}`);
   const symbols = genes.map((_, i) => (i % 10 ? `SYM${i}` : null));
   const given = { 7: "CD3E", 8: "CD3EAP", 9: "NCD3E", 11: "AS-CD3E", 12: "cd3e", 13: "ACTB",
-    14: "SAME", 15: "SAME", 17: "HLA-DRA" };
+    14: "SAME", 15: "SAME", 17: "HLA-DRA", 18: "CD14", 19: "CD4", 21: "CD40" };
   Object.assign(symbols, given);
   const index = new search.ColumnIndex({
     categories: [["cell_type", 12], ["ACTB", 2], ["one", 1]], values: ["cell.size", "size"],
@@ -237,7 +237,7 @@ def test_touch_opens_the_list_and_chooses(page: Page, served: Any) -> None:
 
 
 def test_search_ranks_matches_of_30000_genes(page: Page, served: Any) -> None:
-    """Same text, equal but for case, prefix, start of a word, inside; symbols before ids."""
+    """Same text, equal but for case, prefix, start of a word, inside; then by name."""
     page.open(served("uint8"))
 
     def genes(*numbers: int) -> list[Any]:
@@ -253,6 +253,7 @@ def test_search_ranks_matches_of_30000_genes(page: Page, served: Any) -> None:
         " CD3EA ": ([genes(8)], ""),
         "SAME": ([genes(14, 15)], ""),
         "hla dr": ([genes(17)], ""),
+        "cd": ([genes(12, 7, 8, 19, 18, 21, 11, 9)], ""),  # CD4 before CD14
         gene_id(20001): ([genes(20001)], ""),
         "00000000009": ([genes(9)], ""),
         "ACTB": ([["Categories", ["obs:ACTB"]], genes(13)], ""),
@@ -275,8 +276,8 @@ def test_search_ranks_matches_of_30000_genes(page: Page, served: Any) -> None:
         "CD4",
     ]
     [[_, symbols]], note = found["SYM"]
-    given = 9  # of the genes with a symbol, so many have another one
-    assert symbols[:3] == [f"gene:{gene_id(i)}" for i in (1, 2, 3)], "short symbols first"
+    given = 12  # of the genes with a symbol, so many have another one
+    assert symbols[:3] == [f"gene:{gene_id(i)}" for i in (1, 2, 3)], "in natural order"
     assert (len(symbols), note) == (30, f"{27_000 - given - 30:,} more in Genes")
     [[_, ids]], note = found["ENSG"]
     assert ids[:2] == [f"gene:{gene_id(i)}" for i in (0, 10)], "of genes without a symbol first"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
+from anndata import AnnData
 from page_data import GROUP
 
 pytest.importorskip("selenium", reason="selenium, which drives the browser, is not installed")
@@ -88,7 +90,7 @@ def test_keys_do_what_the_list_says(page: Page, served: Any) -> None:
     assert not page.js("return document.getElementById('shortcuts').open")
 
 
-def test_dialog_lists_the_keys_and_turns_them_off(page: Page, served: Any) -> None:
+def test_dialog_lists_the_keys_and_turns_them_off(page: Page, served: Any, serve: Any) -> None:
     page.open(served("uint8"), "d=2&labels=0")
     press(page, "?")
     assert page.is_shown("#shortcuts")
@@ -110,3 +112,6 @@ def test_dialog_lists_the_keys_and_turns_them_off(page: Page, served: Any) -> No
     page.click("#single-keys")
     press(page, Keys.ESCAPE)
     assert press(page, "]")["colorBy"] == "obs:quarter"
+    page.open(serve(AnnData(obsm={"X_umap": np.eye(9, 2, dtype="f4")})))
+    assert press(page, "1")["dimension"] == 2
+    assert page.texts("#notice .text") == ["This dataset has no embedding in 1D."]

@@ -16,7 +16,7 @@ import { formatCount } from "../dom.js";
 /** @typedef {{groups: ChoiceGroup[], note: string}} SearchResult */
 
 const MAX_MATCHES = 30; // of each group
-const MAX_LENGTH = 64; // longer names are equally long
+const collator = new Intl.Collator("en", { numeric: true });
 const [SAME, EQUAL, PREFIX, WORD_START, INSIDE, NO_MATCH] = [0, 1, 2, 3, 4, 5]; // ranks
 
 /** In lower case; spaces stand for what separates words, so "cell type" finds "cell_type". */
@@ -40,6 +40,28 @@ function rankMatch(name, text) {
     if (isSeparator(name.charCodeAt(at - 1))) return WORD_START;
   }
   return INSIDE;
+}
+
+/**
+ * Puts a choice where its name belongs among the first ones: "CD4" before "CD14". To keep only so
+ * many is much faster than to sort all.
+ *
+ * @param {Choice[]} first
+ * @param {Choice} choice
+ */
+function insertByName(first, choice) {
+  const isBefore = (/** @type {Choice} */ other) => collator.compare(choice.label, other.label) < 0;
+  if (first.length === MAX_MATCHES) {
+    if (!isBefore(first.at(-1))) return;
+    first.pop();
+  }
+  let [low, high] = [0, first.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (isBefore(first[middle])) high = middle;
+    else low = middle + 1;
+  }
+  first.splice(low, 0, choice);
 }
 
 /** The choices of one group, with normalized names to search in. */
@@ -68,18 +90,16 @@ export class ChoiceList {
   search(text) {
     const wanted = normalize(text);
     /** @type {Choice[][]} */
-    const buckets = []; // by rank and length, so that no sort is needed
+    const byScore = [];
     let count = 0;
     this.choices.forEach((choice, i) => {
       const score = this.#score(i, text, wanted);
       if (score >= 2 * NO_MATCH) return;
       count++;
-      const length = Math.min(choice.label.length, MAX_LENGTH - 1);
-      const bucket = (buckets[score * MAX_LENGTH + length] ??= []);
-      if (bucket.length < MAX_MATCHES) bucket.push(choice);
+      insertByName((byScore[score] ??= []), choice);
     });
-    const choices = buckets.flat().slice(0, MAX_MATCHES);
-    const rank = Math.max(EQUAL, Math.floor(buckets.findIndex(Boolean) / MAX_LENGTH / 2));
+    const choices = byScore.flat().slice(0, MAX_MATCHES);
+    const rank = Math.max(EQUAL, Math.floor(byScore.findIndex(Boolean) / 2));
     return { label: this.label, choices, rank, count };
   }
 

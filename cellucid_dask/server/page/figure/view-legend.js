@@ -18,7 +18,7 @@ import { formatCount, formatNumber } from "../dom.js";
 export function createViewLegend({ column, hidden, visible, appearance, view, colors }) {
   const counts = countCodes(column, visible);
   const nContext = visible && appearance.showsContext ? visible.length - countOnes(visible) : 0;
-  const context = createRow("filtered out", nContext, colors.context);
+  const context = createRow("cells filtered out", nContext, colors.context);
   if (column.isCategorical) {
     /** @type {{name: string, code: number}[]} */
     const categories = column.categories;
@@ -34,8 +34,8 @@ export function createViewLegend({ column, hidden, visible, appearance, view, co
     title: column.key,
     bar: column.isEmpty ? null : createColorBar(column, view, appearance),
     rows: [
-      ...createRow("0", counts.nZeros, colors.zero),
-      ...createRow("without a value", counts.nMissing, colors.missing),
+      ...createRow("cells at 0", counts.nZeros, colors.zero),
+      ...createRow("cells without a value", counts.nMissing, colors.missing),
       ...context,
     ],
   };

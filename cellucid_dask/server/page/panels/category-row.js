@@ -49,15 +49,26 @@ export function updateCategoryRow(row, column, { name, code, cellCount }, state)
   const entry = row.querySelector(".entry");
   entry.ariaPressed = String(!isHidden);
   const [text, number, share] = entry.children;
-  const ofAll = cellCount <= MAX_PLAIN ? formatCount(cellCount) : compact.format(cellCount);
-  number.replaceChildren(formatCount(count),
-    ...(count < cellCount ? [createElement("small", "", ` of ${ofAll}`)] : []));
-  const counts = `${formatCount(count)} of ${formatCountOf(cellCount, "cell")} visible`;
-  Object.assign(number, { title: counts });
+  showCount(number, count, cellCount);
   share.textContent = formatShare(count, total);
   Object.assign(share, { title: `of ${formatCountOf(total, "visible cell")}` });
   const input = row.querySelector("input");
   if (input) paint(input, column, code);
+}
+
+/**
+ * Writes how many cells of a category are visible: "395 of 609", or "609" if all are.
+ *
+ * @param {Element} element
+ * @param {number} count
+ * @param {number} total
+ */
+export function showCount(element, count, total) {
+  const ofAll = total <= MAX_PLAIN ? formatCount(total) : compact.format(total);
+  element.replaceChildren(formatCount(count),
+    ...(count < total ? [createElement("small", "", ` of ${ofAll}`)] : []));
+  const title = `${formatCount(count)} of ${formatCountOf(total, "cell")} visible`;
+  Object.assign(element, { title });
 }
 
 /**

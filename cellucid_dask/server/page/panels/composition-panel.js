@@ -1,6 +1,7 @@
 // The panel of the composition: bars of one column split by another, over the plot.
 
 import { GROUP_COLUMN } from "../ask/groups.js";
+import { countOnes } from "../ask/masks.js";
 import { readThemeColors } from "../color/appearance.js";
 import { categoryCssColor } from "../color/palette.js";
 import { cssColor } from "../color/rgb.js";
@@ -17,9 +18,11 @@ import { loaded, subscribe, view } from "../state.js";
 
 /** @typedef {import("../data/columns.js").CategoricalColumn} CategoricalColumn */
 /** @typedef {import("../figure/composition.js").Composition} Composition */
+/** @typedef {{columns: CategoricalColumn[], composition: Composition}} Shown */
 
 const SCREEN_COLORS = { text: "var(--text)", muted: "var(--muted)", line: "var(--border)" };
 const SELECT_IDS = ["bars", "split", "cells", "show", "order"];
+const FILE_IDS = ["csv", "svg", "png"]; // of the buttons that save what is shown
 const MAX_GOOD_BARS = 60; // of the column that the bars are of at first
 
 export class CompositionPanel {
@@ -27,7 +30,7 @@ export class CompositionPanel {
   #frameRequest = 0;
   /** @type {import("../data/dataset.js").Dataset | null} whose columns the lists have */
   #dataset = null;
-  /** @type {{columns: CategoricalColumn[], composition: Composition} | null} as it is shown */
+  /** @type {Shown | null} */
   #shown = null;
   #sharedNote = ""; // on cells that are in several groups
 
@@ -98,16 +101,27 @@ export class CompositionPanel {
     const isOfGroups = $("composition-bars").value === GROUP_COLUMN;
     const composition = isOfGroups ? countSets(createGroupMasks(), split, mask)
       : countComposition(bars, split, mask);
+    if (!composition.nCells) {
+      this.#showNothing(explainNoCells($("composition-cells").value, mask));
+      return;
+    }
     const hasGroups = isOfGroups || $("composition-split").value === GROUP_COLUMN;
     this.#sharedNote = hasGroups ? describeShared(countSharedCells(), isOfGroups) : "";
-    this.#shown = { columns, composition };
-    this.#listOrders();
+    this.#show({ columns, composition });
+    this.#listOrders(composition.splits);
     this.#draw();
+  }
+
+  /** @param {Shown | null} shown */
+  #show(shown) {
+    this.#shown = shown;
+    for (const id of FILE_IDS) $(`composition-${id}`).disabled = !shown;
   }
 
   /** @param {string} message */
   #showNothing(message) {
-    this.#shown = null;
+    this.#show(null);
+    if (!$("composition-order").length) this.#listOrders([]);
     $("composition-note").textContent = message;
     $("composition-chart").replaceChildren();
     $("composition-legend").replaceChildren();
@@ -141,8 +155,8 @@ export class CompositionPanel {
     $("composition-bars").value = good ?? others[0] ?? split;
   }
 
-  #listOrders() {
-    const { splits } = this.#shown.composition;
+  /** @param {Composition["splits"]} splits */
+  #listOrders(splits) {
     const shares = splits.filter(({ code }) => code !== null)
       .map(({ name, code }) => [`Share of ${name}`, `share:${code}`]);
     fillSelect($("composition-order"), [
@@ -201,7 +215,6 @@ export class CompositionPanel {
   }
 
   #saveTable() {
-    if (!this.#shown) return;
     const { composition } = this.#shown;
     const bars = sortBars(composition, $("composition-order").value);
     const text = formatComposition({ ...composition, bars });
@@ -210,7 +223,6 @@ export class CompositionPanel {
 
   /** @param {"svg" | "png"} format */
   async #savePicture(format) {
-    if (!this.#shown) return;
     const name = this.#fileName(format);
     const colors = readThemeColors("light"); // whatever theme the page has
     const [text, muted, missing, line, ground] =
@@ -234,6 +246,18 @@ function fillSelect(select, options) {
   if (isSame) return;
   select.replaceChildren(...options.map(([text, each]) => new Option(text, each)));
   if (options.some(([, each]) => each === value)) select.value = value;
+}
+
+/**
+ * Why there are no bars.
+ *
+ * @param {string} cells the set of cells that is chosen
+ * @param {Uint8Array | null} mask of it
+ */
+function explainNoCells(cells, mask) {
+  if (!mask || countOnes(mask)) return "None of these cells is in a group.";
+  if (cells.startsWith("group:")) return "This group has no cells.";
+  return loaded.nVisible ? "No selected cell is visible." : "No cell passes all filters.";
 }
 
 /**

@@ -4,6 +4,7 @@ import { changeDataset, changeView } from "../actions.js";
 import { GROUP_COLUMN } from "../ask/groups.js";
 import { canRedo, canUndo } from "../ask/history.js";
 import { $, formatCount, formatCountOf } from "../dom.js";
+import { showNotice } from "../messages.js";
 import { subscribe, view } from "../state.js";
 import { ColorSearch } from "./color-search.js";
 import { EmbeddingChooser } from "./embedding-chooser.js";
@@ -57,7 +58,10 @@ export class Controls {
       fit: () => $($("fit-visible").disabled ? "reset" : "fit-visible").click(),
       undo: click("undo"),
       redo: click("redo"),
-      dimension: (d) => this.embeddingChooser.chooseDimension(d),
+      dimension: (d) => {
+        if (this.embeddingChooser.chooseDimension(d)) return;
+        showNotice(`This dataset has no embedding in ${d}D.`, { leaves: true });
+      },
       theme: () => {
         const isDark = view.theme ? view.theme === "dark" : PREFERS_DARK.matches;
         changeView({ theme: isDark ? "light" : "dark" });

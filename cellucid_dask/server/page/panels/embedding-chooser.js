@@ -85,14 +85,15 @@ export class EmbeddingChooser {
   }
 
   /**
-   * Chooses the embedding of a dimension that was shown last, else its default; nothing if there is
+   * Chooses the embedding of a dimension that was shown last, else its default; false if there is
    * none.
    *
    * @param {number} d
    */
   chooseDimension(d) {
-    if (!this.#embeddings.some(({ dimension }) => dimension === d)) return;
+    if (!this.#embeddings.some(({ dimension }) => dimension === d)) return false;
     this.onChoose({ d, embedding: this.#lastByDimension.get(d) ?? "" });
+    return true;
   }
 
   /** @param {string} text */

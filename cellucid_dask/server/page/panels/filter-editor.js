@@ -6,6 +6,8 @@ import { hiddenCodes, rangeOf, setHiddenCodes, setRange } from "../ask/filters.j
 import { createButton, createElement, formatCount } from "../dom.js";
 import { readColumn } from "../loading.js";
 import { loaded, view } from "../state.js";
+import { countVisible } from "./category-order.js";
+import { showCount } from "./category-row.js";
 import { RangeEditor } from "./range-editor.js";
 
 const MAX_ROWS = 200; // of categories; the search finds the others
@@ -84,8 +86,7 @@ export class FilterEditor {
    * @param {import("../data/columns.js").CategoricalColumn} column
    */
   #editCategories(columnId, column) {
-    /** @type {{name: string, code: number}[]} */
-    const categories = column.categories;
+    const { categories } = column;
     const codes = categories.map(({ code }) => code);
     const list = createElement("ul", "check-list");
     const note = createElement("p", "note");
@@ -93,7 +94,7 @@ export class FilterEditor {
       type: "search", placeholder: "Find a category", ariaLabel: "Find a category to filter by",
       autocomplete: "off",
     });
-    /** @type {{name: string, code: number}[]} */
+    /** @type {import("./category-order.js").Category[]} */
     let listed = [];
     const hidden = () => hiddenCodes(view.filters, columnId, codes);
     const hide = (/** @type {number[]} */ codesToHide) => changeView({
@@ -110,15 +111,21 @@ export class FilterEditor {
           const rest = [...hidden()].filter((other) => other !== code);
           hide(box.checked ? rest : [...rest, code]);
         });
-        const label = createElement("span", "text", name);
-        return createElement("li", "", createElement("label", "checkbox", box, label));
+        const label = Object.assign(createElement("span", "text", name), { title: name });
+        const count = createElement("span", "number");
+        return createElement("li", "", createElement("label", "checkbox", box, label, count));
       }));
+      all.disabled = none.disabled = !listed.length;
+      only.disabled = !listed.length || listed.length === categories.length;
       this.#show();
     };
     this.#show = () => {
       const isHidden = hidden();
-      [...list.querySelectorAll("input")].forEach((box, i) => {
-        box.checked = !isHidden.has(listed[i].code);
+      const counts = countVisible(column.codes, column.missingCode, loaded.visible);
+      [...list.children].forEach((item, i) => {
+        const { code, cellCount } = listed[i];
+        item.querySelector("input").checked = !isHidden.has(code);
+        showCount(item.querySelector(".number"), counts[code], cellCount);
       });
     };
     const matching = () => {
@@ -127,17 +134,17 @@ export class FilterEditor {
     };
     const matchingCodes = () => matching().map(({ code }) => code);
     search.addEventListener("input", listMatches);
-    this.container.append(search, createElement("div", "row",
-      createButton("small-button", "Keep all that are found", () => {
-        const found = new Set(matchingCodes());
-        hide([...hidden()].filter((code) => !found.has(code)));
-      }, "All"),
-      createButton("small-button", "Filter out all that are found",
-        () => hide([...hidden(), ...matchingCodes()]), "None"),
-      createButton("small-button", "Keep only what is found", () => {
-        const found = new Set(matchingCodes());
-        hide(codes.filter((code) => !found.has(code)));
-      }, "Only these")), list, note);
+    const all = createButton("small-button", "Show all that are found", () => {
+      const found = new Set(matchingCodes());
+      hide([...hidden()].filter((code) => !found.has(code)));
+    }, "All");
+    const none = createButton("small-button", "Hide all that are found",
+      () => hide([...hidden(), ...matchingCodes()]), "None");
+    const only = createButton("small-button", "Show only what is found; hide all others", () => {
+      const found = new Set(matchingCodes());
+      hide(codes.filter((code) => !found.has(code)));
+    }, "Show only");
+    this.container.append(search, createElement("div", "button-row", all, none, only), list, note);
     listMatches();
   }
 }

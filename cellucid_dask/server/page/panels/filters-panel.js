@@ -1,4 +1,4 @@
-// The panel of the filters: a chip for each, to switch it off, edit it, drop it, or make a group of
+// The panel of the filters: a chip for each, to switch it off, edit it, remove it, or make a group of
 // its cells.
 
 import { changeView } from "../actions.js";
@@ -17,8 +17,8 @@ export class FiltersPanel {
   #index = null;
   #list = createElement("ul", "chips");
   #count = createElement("p", "note");
-  #dropAll = createButton("small-button", "Drop all filters",
-    () => changeView({ filters: [] }), "Drop all");
+  #dropAll = createButton("small-button", "Remove all filters",
+    () => changeView({ filters: [] }), "Remove all");
 
   /**
    * @param {{onNewGroup: (cells: import("../ask/groups.js").Expression, name: string) => void}}
@@ -40,6 +40,8 @@ export class FiltersPanel {
     $("filters").append(
       createElement("div", "heading", createElement("h2", "", "Filters"), this.#dropAll),
       this.#count, this.#list, this.editor.container, search);
+    $("no-cells").lastElementChild.addEventListener("click", () =>
+      changeView({ filters: view.filters.map((filter) => ({ ...filter, on: false })) }));
     subscribe("dataset", () => {
       this.editor.close();
       this.#index = createColumnIndex(loaded.dataset);
@@ -59,6 +61,7 @@ export class FiltersPanel {
   }
 
   #update() {
+    $("no-cells").hidden = !loaded.visible || loaded.nVisible > 0;
     if (!loaded.hasFields) return;
     const { nVisible, dataset: { nCells } } = loaded;
     const share = nCells ? Math.round((1000 * nVisible) / nCells) / 10 : 0;
@@ -90,7 +93,7 @@ export class FiltersPanel {
       const cells = filtersExpression([{ ...filter, on: true }], view.groups);
       this.onNewGroup(cells, text);
     }, "Group");
-    const drop = createButton("small-button", `Drop: ${text}`,
+    const drop = createButton("small-button", `Remove: ${text}`,
       () => changeView({ filters: dropFilter(view.filters, index) }), "×");
     return createElement("li", filter.on ? "filter-chip" : "filter-chip off", on, edit, group, drop);
   }

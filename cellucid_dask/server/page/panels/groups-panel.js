@@ -66,6 +66,7 @@ export class GroupsPanel {
     if (!loaded.hasFields) return;
     this.#hint.hidden = view.groups.length > 0;
     this.#color.hidden = !view.groups.length;
+    this.#fromVisible.disabled = !loaded.nVisible;
     this.#fromSelection.disabled = !view.lasso.length;
     if (this.#list.querySelector("input[type='text']") === document.activeElement
       && document.activeElement) return; // the user gives a name
@@ -112,7 +113,7 @@ export class GroupsPanel {
       createButton("small-button", `${what}: ${name}`, action, text), { disabled });
     const noSelection = !view.lasso.length;
     return createElement("div", "button-row",
-      button("Show only", "Filter out all cells but those of this group", () => filter(true)),
+      button("Show only", "Show only the cells of this group; filter out all others", () => filter(true)),
       button("Hide", "Filter out the cells of this group", () => filter(false)),
       button("Add selection", "Add the selected cells to this group",
         () => change({ cells: unite(cells, selectedCells()) }), noSelection),
@@ -123,7 +124,7 @@ export class GroupsPanel {
       button("Download CSV", "Rows, ids and values of the cells, as a table",
         () => this.onDownload(id)),
       button("Rename", "Give another name to this group", () => this.#rename(id)),
-      button("Drop", "Drop this group", () => {
+      button("Remove", "Remove this group", () => {
         const filters = view.filters.filter((each) => each.kind !== "group" || each.group !== id);
         changeView({ groups: dropGroup(view.groups, id), filters });
       }));
@@ -173,8 +174,9 @@ export class GroupsPanel {
     input.select();
   }
 
-  /** The row that makes a new group of two: "A", "but not", "B". */
+  /** What makes a new group of two: "A", "but not", "B". What was chosen stays. */
   #updateCombine() {
+    const chosen = [...this.#combine.querySelectorAll("select")].map(({ value }) => value);
     this.#combine.replaceChildren();
     if (view.groups.length < 2) return;
     const options = () => view.groups.map(({ id, name }) => new Option(name, id));
@@ -192,7 +194,10 @@ export class GroupsPanel {
       const name = `${a.name} ${operation.value} ${b.name}`;
       changeView({ groups: addGroup(view.groups, cells, { name }) });
     };
-    this.#combine.append(first, operation, second,
+    [first, operation, second].forEach((select, i) => {
+      if ([...select.options].some(({ value }) => value === chosen[i])) select.value = chosen[i];
+    });
+    this.#combine.append(createElement("span", "label", "New group of two"), first, operation, second,
       createButton("small-button", "Make a group of the two", combine, "Make"));
   }
 }

@@ -1,4 +1,5 @@
-// Pinned columns: the button that pins the shown one, and the list of all, to drop them.
+// Pinned columns, whose values the tooltip shows: the button that pins the one that colors the cells,
+// and the list of all, to remove them.
 
 import { changeView } from "../actions.js";
 import { columnName } from "../ask/describe.js";

@@ -74,11 +74,10 @@ export class Shortcuts {
       [["Ctrl+Shift+z", "Ctrl+y"], "Redo", actions.redo],
       [["?"], "Show or hide this list", () => this.toggleDialog()],
     ];
-    this.sections = [{ title: "Anywhere", shortcuts }, ...OTHER_SECTIONS];
     this.runByKey = new Map(
       shortcuts.flatMap(([keys, , run]) => keys.map((key) => [key, run])));
     this.areSingleKeysOn = readSetting();
-    this.dialog = this.#createDialog();
+    this.dialog = this.#createDialog(shortcuts);
     document.body.append(this.dialog);
     addEventListener("keydown", (event) => this.#onKeyDown(event));
   }
@@ -104,7 +103,8 @@ export class Shortcuts {
     else this.dialog.showModal();
   }
 
-  #createDialog() {
+  /** @param {Shortcut[]} shortcuts those that work anywhere */
+  #createDialog(shortcuts) {
     const dialog = createElement("dialog", "shortcuts");
     dialog.id = "shortcuts";
     dialog.setAttribute("aria-labelledby", "shortcuts-title");
@@ -119,7 +119,8 @@ export class Shortcuts {
     });
     dialog.append(
       createElement("div", "heading", title, close),
-      createElement("div", "shortcut-sections", ...this.sections.map(createSection)),
+      createElement("div", "shortcut-sections", createSection({ title: "Anywhere", shortcuts }),
+        createElement("div", "", ...OTHER_SECTIONS.map(createSection))),
       createElement("label", "checkbox", checkbox, "Keys without Ctrl are shortcuts"));
     return dialog;
   }
