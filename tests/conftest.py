@@ -107,7 +107,13 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-# ------------------------------------------------------------------- SLURM
+# ------------------------------------------------------------------- pages and SLURM
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The option for the tests of pages of the docs."""
+    told = "put what pages of the docs run prints now into these pages, in place of comparing"
+    parser.addoption("--rewrite-pages", action="store_true", help=told)
 
 
 def pytest_configure(config: pytest.Config) -> None:

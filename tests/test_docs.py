@@ -291,15 +291,15 @@ def test_the_package_is_installed_from_a_clone() -> None:
 
     Messages of the program name the packages that are missing, not the package with an extra.
     """
-    page = ROOT / "docs" / "tutorials" / "laptop.md"
+    page = ROOT / "docs" / "how-to" / "install.md"
     section = re.search(r"^## Install\n.*?^##", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
-    assert section, "laptop.md has no section on the installation"
+    assert section, "install.md has no section on the installation"
     install = r"(?:(?:pip|pipx|tool|conda|mamba) install|add|uvx)"
     named = re.compile(rf"\b{install} [^\n|;&]*?(?<![\w./-])cellucid-dask\b")
     told = [path for path in PAGES if named.search(path.read_text("utf-8").replace(section[0], ""))]
     sources = [p for p in PACKAGE.rglob("*") if p.suffix in {".py", ".js", ".html", ".sbatch"}]
     told += [path for path in sources if named.search(path.read_text("utf-8"))]
-    assert not told, f"link to laptop.md#install instead: {told}"
+    assert not told, f"link to install.md#install instead: {told}"
 
 
 def command_lines(path: Path) -> list[str]:

@@ -1,0 +1,206 @@
+"""Pages of the docs as sessions: what they run, and what they say is printed.
+
+Read are blocks of ``console``, where lines with ``$`` are commands and the others what they print,
+and blocks of ``python``, each a script, which prints the block of ``text`` that follows. A comment
+``<!-- run: ... -->`` is a line of shell that the page does not show, and ``<!-- not run -->``
+leaves out the next block. Blocks of ``bash`` are for the reader alone: they install, or do not end.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from forks import fork
+
+REWRITE = "(pytest --rewrite-pages puts that into the page)"
+DOCS = Path(__file__).parents[1] / "docs"
+HOME = "/home/ada"  # what pages call the folder they are run in
+
+FENCE = re.compile(
+    r"^```(?P<language>\w+)\n(?P<body>.*?)^```$"
+    r"|^<!-- run: (?P<shell>.*?) -->$"
+    r"|^<!-- (?P<skip>not run)\b.*?-->$",
+    re.MULTILINE | re.DOTALL,
+)
+
+# A stage is said when it took long, so on a busy machine more of them are.
+STAGE = re.compile(r"[\w/. ]+: [\d,]+ of [\d,]+ [a-z ]+(, .* left| in .*)")
+
+CHANGING = (
+    (re.compile(r"^seconds: .*"), "seconds: ..."),
+    (re.compile(r"\d+(\.\d+)? (B|kB|MB|GB|kiB|MiB|GiB)\b"), "SIZE"),
+    (re.compile(r"\d+\.\d s\b"), "N s"),
+    (re.compile(r"\b\d+ threads\b"), "N threads"),
+    (re.compile(r"\b\d+(\.\d+){1,2}([ab.]\w+)*\b"), "VERSION"),
+    (re.compile(r"(compiled by )\w+"), r"\1cc"),
+    (re.compile(r"(Python VERSION on ).*"), r"\1SYSTEM"),
+    (re.compile(r"\bport \d+|(?<=[a-z\d]):\d{4,5}\b"), ":PORT"),
+    (re.compile(r"token=\w+"), "token=TOKEN"),
+    (re.compile(r"\b(job|jobs) \d+"), r"\1 N"),
+    (re.compile(r"[\w-]+@[\w.-]+"), "USER@NODE"),
+    (re.compile(r"process \d+ on [\w.-]+"), "process N on NODE"),
+)
+
+
+@dataclass
+class Step:
+    """Something that a page runs, and what is printed then.
+
+    Parameters
+    ----------
+    kind
+        ``console``, ``python`` or ``shell``.
+    code
+        The command, or lines of Python.
+    printed
+        Lines that the page shows for it; None where it shows none.
+    span
+        Place of these lines in the text of the page.
+    """
+
+    kind: str
+    code: str
+    printed: list[str] | None = None
+    span: tuple[int, int] = field(default=(0, 0))
+
+
+def read_steps(text: str) -> list[Step]:
+    """All steps of a page, in order."""
+    steps: list[Step] = []
+    skip, end = False, 0
+    for block in FENCE.finditer(text):
+        language, body, start = block["language"], block["body"], block.start("body")
+        follows = not text[end : block.start()].strip() and bool(steps)
+        if block["shell"]:
+            steps.append(Step("shell", block["shell"]))
+        elif block["skip"]:
+            skip = True
+            continue
+        elif skip:
+            skip = False
+        elif language == "console":
+            steps += _read_session(body, start)
+        elif language == "python":
+            steps.append(Step("python", body))
+        elif language == "text" and follows and steps[-1].kind == "python":
+            steps[-1].printed = body.splitlines()
+            steps[-1].span = (start, start + len(body))
+        end = block.end()
+    return steps
+
+
+def _read_session(body: str, start: int) -> Iterator[Step]:
+    """Commands of a block of ``console``."""
+    for entry in re.finditer(
+        r"^\$ (?P<code>(?:.*\\\n)*.*)\n(?P<printed>(?:(?!\$ ).*\n)*)", body, re.MULTILINE
+    ):
+        span = (start + entry.start("printed"), start + entry.end("printed"))
+        yield Step("console", entry["code"], entry["printed"].splitlines(), span)
+
+
+def normalize(line: str) -> str:
+    """A line without what differs from run to run."""
+    for pattern, same in CHANGING:
+        line = pattern.sub(same, line)
+    return re.sub(r"\s+", " ", line).rstrip()
+
+
+def agree(shown: Sequence[str], printed: Sequence[str]) -> bool:
+    """Whether a page shows what is printed; ``...`` stands for any lines."""
+    expected = [normalize(line) for line in shown]
+    found = [normalize(line) for line in printed]
+    found = [line for line in found if line in expected or not STAGE.fullmatch(line)]
+    pattern = "".join(r"(?:.*\n)*" if e == "..." else re.escape(e) + r"\n" for e in expected)
+    return re.fullmatch(pattern, "".join(f"{line}\n" for line in found)) is not None
+
+
+def rewritten(text: str, answers: Sequence[tuple[Step, Sequence[str]]]) -> str:
+    """The page with what is printed now, where that is something else than it shows.
+
+    Raises
+    ------
+    ValueError
+        Where a page shows a part: only a person knows which part matters.
+    """
+    for step, printed in sorted(answers, key=lambda answer: answer[0].span, reverse=True):
+        if step.printed is None or agree(step.printed, printed):
+            continue
+        if "..." in step.printed:
+            raise ValueError(f"write this one yourself: {step.code!r} prints {printed}")
+        start, end = step.span
+        lines = [line for line in printed if not STAGE.fullmatch(normalize(line))]
+        text = text[:start] + "".join(f"{line.rstrip()}\n" for line in lines) + text[end:]
+    return text
+
+
+class Session:
+    """A folder in which the steps of a page are run, one after the other."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        self.environment = {**os.environ, "PATH": path, "COLUMNS": "80"}
+        for name in [n for n in self.environment if n.startswith(("SSH_", "SLURM_JOB"))]:
+            del self.environment[name]
+
+    def run(self, step: Step) -> list[str]:
+        """Lines that a step prints."""
+        code = step.code.replace("\\\n", " ")
+        if step.kind == "python":
+            script = self.folder / "page.py"
+            script.write_text(step.code)
+            out, ended = self.forked(script=str(script))
+            assert ended == 0, f"{step.code}\n{out}"
+            script.unlink()
+        elif re.fullmatch(r"cellucid-dask [^|&;<>$()*]*", code):
+            out, _ = self.forked(*shlex.split(code, comments=True)[1:])
+        else:
+            out = subprocess.run(
+                ["bash", "-c", code],
+                cwd=self.folder,
+                env=self.environment,
+                text=True,
+                check=False,
+                timeout=120,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+            ).stdout
+        return out.replace(str(self.folder), HOME).splitlines()
+
+    def forked(self, *words: str, script: str = "") -> tuple[str, int]:
+        """What a command prints, of both streams in their order, and its exit code."""
+        log = self.folder.parent / "printed"
+        log.unlink(missing_ok=True)
+        files = {"out": log, "err": log}
+        started = fork(
+            *words, cwd=self.folder, environment=self.environment, script=script, **files
+        )
+        code = started.wait(120)
+        return log.read_text(), code
+
+
+def compare(page: str, folder: Path, config: pytest.Config) -> None:
+    """Run a page in a new folder, and fail where it shows something else than is printed.
+
+    With ``--rewrite-pages`` it is rewritten in place of that.
+    """
+    folder.mkdir()
+    session, path = Session(folder), DOCS / page
+    text = path.read_text("utf-8")
+    answers = [(step, session.run(step)) for step in read_steps(text)]
+    if config.getoption("rewrite_pages"):
+        path.write_text(rewritten(text, answers), "utf-8")
+        return
+    for step, printed in answers:
+        shown = step.printed or []
+        assert step.kind == "shell" or agree(shown, printed), "\n".join(
+            (f"{page} shows for {step.code!r}:", *shown, "now it prints:", *printed, REWRITE)
+        )
