@@ -164,5 +164,5 @@ export_options = combine_options(
         metavar="FILE.png",
         help="Draw a sheet of thumbnails of the export to this file, as the command preview does.",
     ),
-    click.option("--quiet", is_flag=True, help="Print nothing but errors."),
+    click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors."),
 )

@@ -77,10 +77,7 @@ def _format_written(result: ExportResult, outputs: str) -> Iterator[str]:
     )
     yield f"seconds: {slow or 'none of note'}; {result.total_seconds:.1f} in all"
     yield f"peak memory of {result.peak_memory_of}: {decimal(result.peak_memory_bytes)}"
-    if "folder" in result.outputs:
-        yield f"next: cellucid-dask catalog {_short(Path(result.out).parent)}"
-    else:
-        yield f"next: cellucid-dask serve {_short(Path(result.out))}"
+    yield f"next: cellucid-dask serve {_short(Path(result.out))}"
 
 
 def _short(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Progress of a run: bars on a terminal, a line every few seconds in a log file."""
+"""Progress of a run: a bar on a terminal, a line every few seconds in a log file."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from rich.text import Text
 from cellucid_dask.arguments.boundary import reword
 
 LOG_SECONDS = 10.0
+SHORT_SECONDS = 1.0  # of a stage that leaves no line behind
 
 
 class _Console(Console):
@@ -76,7 +77,7 @@ class Reporter:
         began = time.perf_counter() if began is None else began
         try:
             if self.live:
-                yield from self._bar(name, total, unit)
+                yield from self._bar(name, total, unit, began)
             else:
                 yield from self._lines(name, total, unit, began)
         finally:
@@ -93,7 +94,7 @@ class Reporter:
             until = max(until, ended)
         return busy
 
-    def _bar(self, name: str, total: int, unit: str) -> Iterator[Any]:
+    def _bar(self, name: str, total: int, unit: str, began: float) -> Iterator[Any]:
         columns = (
             TextColumn("{task.description:<18}"),
             BarColumn(bar_width=32),
@@ -101,9 +102,14 @@ class Reporter:
             _Rate(unit),
             TimeRemainingColumn(elapsed_when_finished=True),
         )
-        with Progress(*columns, console=self.console, transient=False) as progress:
-            task = progress.add_task(name, total=total)
-            yield lambda steps=1: progress.advance(task, steps)
+        progress = Progress(*columns, console=self.console, transient=True)
+        task = progress.add_task(name, total=total)
+        try:
+            with progress:
+                yield lambda steps=1: progress.advance(task, steps)
+        finally:
+            if time.perf_counter() - began >= SHORT_SECONDS:
+                self.console.print(progress)
 
     def _lines(self, name: str, total: int, unit: str, began: float) -> Iterator[Any]:
         printed = time.perf_counter()
@@ -120,7 +126,9 @@ class Reporter:
                 self.say(f"{name}: {done} of {total} {unit}, {rate:.1f}/s, {left:.0f} s left")
 
         yield advance
-        self.say(f"{name}: {done} of {total} {unit} in {time.perf_counter() - began:.1f} s")
+        seconds = time.perf_counter() - began
+        if seconds >= SHORT_SECONDS:
+            self.say(f"{name}: {done} of {total} {unit} in {seconds:.1f} s")
 
 
 class _Rate(ProgressColumn):

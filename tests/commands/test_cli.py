@@ -7,8 +7,8 @@ import os
 import pty
 import re
 import select
+import shlex
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -190,9 +190,7 @@ def test_the_next_command_can_be_typed(data: Path, tmp_path: Path) -> None:
     ended = _ok(run("export", data, "-o", "my exports/a b", cwd=tmp_path))
     following = re.search(r"^next: cellucid-dask (.*)$", ended.out, re.MULTILINE)
     assert following, ended.out
-    line = f"{sys.executable} -m cellucid_dask {following[1]}"
-    done = subprocess.run(line, shell=True, check=False, capture_output=True, timeout=60)
-    assert done.returncode == 0, done.stderr
+    assert shlex.split(following[1]) == ["serve", "my exports/a b"]
 
 
 def test_quiet_prints_nothing(data: Path, tmp_path: Path) -> None:
@@ -243,7 +241,23 @@ def _on_a_terminal(words: list[str], cwd: Path, **environment: str) -> tuple[int
     return process.wait(30), shown.decode()
 
 
-def test_a_terminal_has_a_bar_per_stage(larger: Path, tmp_path: Path) -> None:
+def _left_on_screen(shown: str) -> str:
+    """What a terminal shows in the end: lines that were erased are gone."""
+    lines, row = [""], 0
+    for piece in re.split(r"(\r?\n|\r|\x1b\[[0-9;?]*[A-Za-z])", shown):
+        if piece.endswith("\n"):
+            row += 1
+            lines += [""] * (row == len(lines))
+        elif piece == "\x1b[1A":
+            row -= 1
+        elif piece == "\x1b[2K":
+            lines[row] = ""
+        elif not piece.startswith(("\x1b", "\r")):
+            lines[row] += piece
+    return "\n".join(lines)
+
+
+def test_a_terminal_has_one_bar(larger: Path, tmp_path: Path) -> None:
     code, shown = _on_a_terminal(command("export", larger, "-o", "out", "--workers", 1), tmp_path)
     assert code == 0, shown
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
@@ -252,6 +266,14 @@ def test_a_terminal_has_a_bar_per_stage(larger: Path, tmp_path: Path) -> None:
     assert "500/500" in plain
     assert re.search(r"[\d.]+ genes/s", plain)
     assert re.search(r"\d:\d\d:\d\d", plain)
+    left = _left_on_screen(shown)
+    assert "wrote " in left
+    slow = re.search(r"^seconds: (.*?);", left, re.MULTILINE)
+    assert slow, left
+    took = dict(re.findall(r"([a-z ]+) ([\d.]+)(?:, |$)", slow[1]))
+    bars = re.findall(r"^([a-z ]+?) +━", left, re.MULTILINE)
+    assert "points" not in bars or float(took["points"]) >= 1
+    assert {name for name in bars if float(took[name]) < 0.9} == set()
 
 
 def test_quiet_on_a_terminal(data: Path, tmp_path: Path) -> None:
