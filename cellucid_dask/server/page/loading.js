@@ -9,7 +9,7 @@ import { areSourcesLoaded, clearSources, loadColumn, loadSources } from "./data/
 import { $ } from "./dom.js";
 import { removeToken } from "./link/address.js";
 import {
-  chooseEmbedding, dropUnusableColumns, dropUnusableMarks, kindOfColumn,
+  chooseDefaultEmbedding, chooseEmbedding, dropUnusableColumns, dropUnusableMarks, kindOfColumn,
 } from "./link/unusable-parts.js";
 import { showNotice } from "./messages.js";
 import { showProgress } from "./progress.js";
@@ -145,12 +145,30 @@ function loadFields(reader, { controls }) {
   return { obs, all };
 }
 
-async function loadPoints(reader, { display }) {
-  if (loaded.dimension === view.d && loaded.embedding === view.embedding) return;
-  const { d, embedding } = view;
+/** Points of the embedding of the view; if nothing is shown yet, else of one that can be shown. */
+async function readPoints(reader, controls) {
   const { dataset } = loaded;
-  const points = await dataset.readPoints(reader, dataset.findEmbedding(embedding, d));
+  const embedding = dataset.findEmbedding(view.embedding, view.d);
+  try {
+    return await dataset.readPoints(reader, embedding);
+  } catch (error) {
+    reader.signal.throwIfAborted();
+    const [subject, why] = error.reason?.split(/: (.*)/s) ?? [];
+    if (subject !== `obsm/${embedding.id}`) throw error;
+    dataset.noteProblems({ [embedding.id]: why });
+    const problem = `The embedding "${embedding.id}" cannot be shown: ${why}.`;
+    if (loaded.dimension) throw new Error(problem);
+    chooseDefaultEmbedding(view, dataset, problem, problems);
+    controls.showView(view);
+    return dataset.readPoints(reader, dataset.findEmbedding("", view.d));
+  }
+}
+
+async function loadPoints(reader, { display, controls }) {
+  if (loaded.dimension === view.d && loaded.embedding === view.embedding) return;
+  const points = await readPoints(reader, controls);
   reader.signal.throwIfAborted();
+  const { d, embedding } = view;
   published.dimension = d;
   Object.assign(loaded, { dimension: d, embedding, vectors: null });
   display.showPoints(points, d); // before the fields, which may take a while with live data

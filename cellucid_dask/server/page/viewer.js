@@ -53,7 +53,7 @@ async function refresh({ isRetry = false } = {}) {
     published.ready = true;
     showCellStatus();
     updateLink();
-    explainMissingIndex(signal);
+    readServerInfo(signal);
   } catch (error) {
     if (signal.aborted) return;
     goBackToShownView();
@@ -82,11 +82,15 @@ function retry() {
   refresh({ isRetry: true });
 }
 
-/** Says why genes are slow, once the server knows that it cannot have a gene index. */
-async function explainMissingIndex(signal) {
+/**
+ * Says why genes are slow, once the server knows that it cannot have a gene index; and notes which
+ * embeddings it knows that it cannot show.
+ */
+async function readServerInfo(signal) {
   if (isIndexSettled) return;
   const info = createServerReader(signal, () => {}).readJson("_cellucid/info");
-  const { index } = await info.catch(() => ({ index: {} })); // unknown; asks again next time
+  const { index, embeddings } = await info.catch(() => ({ index: {} })); // unknown; asks again next time
+  loaded.dataset?.noteProblems(embeddings?.refused ?? {});
   isIndexSettled = !["waiting", "building", undefined].includes(index ? index.state : "none");
   if (index?.state !== "failed") return;
   $("index-note").textContent = `No gene index (${index.reason}): ${index.cost}.`;

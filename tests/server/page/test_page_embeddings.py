@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.typing import NDArray
 from page_data import CELLS, atlas
@@ -28,9 +29,13 @@ def embeddings() -> dict[str, NDArray[np.float32]]:
 
 @pytest.fixture
 def live(serve: Any) -> Any:
+    """A server of these, and of arrays that cannot be shown or are none of the kind."""
     adata = atlas()
     for key, points in embeddings().items():
         adata.obsm[key] = points
+    adata.obsm["X_gaps"] = np.where(np.arange(CELLS)[:, None] == [7, 9], [np.nan, np.inf], 1)
+    adata.obsm["X_empty"] = np.full((CELLS, 3), np.nan)
+    adata.obsm["names"] = pd.DataFrame({"site": ["a"] * CELLS}, adata.obs_names)
     return serve(adata, AnnDataServer)
 
 
@@ -115,6 +120,28 @@ def test_link_names_an_embedding(page: Page, live: Any) -> None:
     assert page.texts("#notice p") == [
         'This dataset has no embedding "X_gone". The page shows "X_umap_3d".'
     ]
+
+
+def test_embeddings_with_missing_values_are_not_shown(page: Page, live: Any) -> None:
+    """A link to one opens another; the list says why it cannot be chosen, once that is known."""
+    page.expected_errors = ("/points/",)
+    assert page.open(live, "embedding=X_gaps&labels=0&size=4")["dimension"] == 2
+    said = "cannot be shown: 2 of 400 cells have NaN or Inf (rows 7, 9)"
+    assert page.texts("#notice p") == [
+        f'The embedding "X_gaps" {said}. The page shows "X_umap_2d".'
+    ]
+    assert_drawn_at(page, embeddings()["X_umap_2d"])
+    assert page.choose_embedding("gaps")["dimension"] == 2
+    assert page.texts("#embedding-list [aria-disabled='true']") == [f"X_gaps\n{said}"]
+    page.press_keys("#embedding", Keys.ESCAPE)
+    page.choose_embedding("X_empty")
+    assert page.find("#error-message").text.startswith('The embedding "X_empty" cannot be shown')
+    page.click("#close-error")
+    assert_drawn_at(page, embeddings()["X_umap_2d"])
+    page.open(live, "d=2")
+    page.click("#embedding")
+    assert len(page.texts("#embedding-list [aria-disabled='true']")) == 2, "the server knows them"
+    assert not [text for text in page.texts("#embedding-list .choice") if "names" in text]
 
 
 def test_one_embedding_of_each_dimension_needs_no_list(page: Page, served: Any) -> None:

@@ -10,6 +10,7 @@ import { formatCount } from "../dom.js";
  * @property {string} value
  * @property {string} label
  * @property {string} [detail] What tells it apart from others with the same label.
+ * @property {boolean} [isDisabled] Whether it cannot be chosen; the detail says why.
  */
 
 /** @typedef {{label: string, choices: Choice[]}} ChoiceGroup */

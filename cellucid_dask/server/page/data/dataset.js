@@ -26,6 +26,7 @@ function fileNameOfKey(key) {
  * @property {string} path
  * @property {boolean} isDefault whether it is the default of its dimension
  * @property {boolean} yDown whether y points down in the file, as in an image
+ * @property {string} problem why it cannot be shown, as far as that is known; "" if it can
  */
 
 /**
@@ -41,7 +42,7 @@ function listEmbeddings({ available_dimensions: dimensions, files, sources }) {
   /** @type {Record<string, any>[]} */
   const listed = sources ?? unnamed;
   return listed.map(({ id, dimension, path, y_down: yDown = false }) => {
-    return { id, dimension, path, yDown, isDefault: path === files[`${dimension}d`] };
+    return { id, dimension, path, yDown, isDefault: path === files[`${dimension}d`], problem: "" };
   });
 }
 
@@ -114,6 +115,15 @@ export class Dataset {
     const ofDimension = this.embeddings.filter(({ dimension }) => dimension === d);
     return ofDimension.find((embedding) => embedding.id === id)
       ?? ofDimension.find(({ isDefault }) => isDefault) ?? ofDimension[0];
+  }
+
+  /**
+   * Notes that embeddings cannot be shown: the server knows when it has read them.
+   *
+   * @param {Record<string, string>} problems by id
+   */
+  noteProblems(problems) {
+    for (const embedding of this.embeddings) embedding.problem ||= problems[embedding.id] ?? "";
   }
 
   /**

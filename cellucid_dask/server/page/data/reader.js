@@ -40,6 +40,7 @@ export class LoadError extends Error {
     super(`${path}: ${[status, reason].filter(Boolean).join(" ")}`);
     this.path = path;
     this.status = status;
+    this.reason = reason;
   }
 }
 

@@ -40,6 +40,22 @@ export function chooseEmbedding(view, { embeddings, identity }, problems) {
 }
 
 /**
+ * Takes a default embedding in place of the one of the view, which cannot be shown.
+ *
+ * @param {View} view changes
+ * @param {Dataset} dataset
+ * @param {string} problem
+ * @param {string[]} problems gets a line
+ */
+export function chooseDefaultEmbedding(view, { embeddings, identity }, problem, problems) {
+  const defaults = embeddings.filter(({ isDefault }) => isDefault);
+  const shown = defaults.find(({ dimension }) => dimension === view.d)
+    ?? defaults.find(({ dimension }) => dimension === identity.embeddings.default_dimension);
+  Object.assign(view, { d: shown.dimension, embedding: "", at: null });
+  problems.push(`${problem} The page shows "${shown.id}".`);
+}
+
+/**
  * Drops outlines, vectors and edges that the dataset does not have.
  *
  * @param {View} view changes

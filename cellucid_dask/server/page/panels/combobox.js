@@ -174,7 +174,7 @@ export class Combobox {
 
   /** @param {Choice} choice */
   #createOption(choice) {
-    const { value, label, detail } = choice;
+    const { value, label, detail, isDisabled = false } = choice;
     const parts = detail ? [" ", createElement("small", "", detail)] : [];
     const option = createElement("div", "choice", createElement("span", "text", label), ...parts);
     option.classList.toggle("current", value === this.value);
@@ -183,7 +183,7 @@ export class Combobox {
     this.#choices.push(choice);
     const title = detail ? `${label} · ${detail}` : label;
     this.#options.push(option);
-    return Object.assign(option, { id, role: "option", title, ariaSelected: "false" });
+    return Object.assign(option, { id, role: "option", title, ariaSelected: "false", ariaDisabled: String(isDisabled) });
   }
 
   /** @param {number} index */
@@ -205,7 +205,7 @@ export class Combobox {
   /** @param {number} index */
   #choose(index) {
     const choice = this.#choices[index];
-    if (!choice) return;
+    if (!choice || choice.isDisabled) return;
     this.close();
     this.onChoose(choice.value);
     this.input.select(); // the next key begins another name

@@ -10,6 +10,7 @@ import { createButton, createElement } from "../dom.js";
  * @property {string} id
  * @property {number} dimension
  * @property {boolean} isDefault Of its dimension.
+ * @property {string} problem Why it cannot be shown; "" if it can.
  */
 
 /**
@@ -21,8 +22,6 @@ import { createButton, createElement } from "../dom.js";
 export class EmbeddingChooser {
   /** @type {Embedding[]} */
   #embeddings = [];
-  /** @type {ChoiceList[]} */
-  #lists = [];
   /** @type {Map<number, string>} */
   #lastByDimension = new Map(); // for the buttons
 
@@ -60,16 +59,29 @@ export class EmbeddingChooser {
   show(embeddings) {
     this.#embeddings = embeddings;
     this.#lastByDimension.clear();
-    const dimensions = [...new Set(embeddings.map(({ dimension }) => dimension))].sort();
-    this.#lists = dimensions.map((d) => new ChoiceList(`${d}D`, embeddings
-      .filter(({ dimension }) => dimension === d)
-      .map(({ id, isDefault }) => ({ value: id, label: id, detail: isDefault ? "default" : "" }))));
+    const dimensions = this.#dimensions;
     this.buttons.replaceChildren(...dimensions.map((d) => {
       const button = createButton("", "", () => this.chooseDimension(d), `${d}D`);
       return Object.assign(button, { value: d });
     }));
     this.combobox.close();
     this.listBox.hidden = embeddings.length === dimensions.length;
+  }
+
+  get #dimensions() {
+    return [...new Set(this.#embeddings.map(({ dimension }) => dimension))].sort();
+  }
+
+  /** A list of the embeddings of each dimension, with what is known of them now. */
+  #createLists() {
+    return this.#dimensions.map((d) => new ChoiceList(`${d}D`, this.#embeddings
+      .filter(({ dimension }) => dimension === d)
+      .map(({ id, isDefault, problem }) => ({
+        value: id,
+        label: id,
+        detail: problem ? `cannot be shown: ${problem}` : isDefault ? "default" : "",
+        isDisabled: problem !== "",
+      }))));
   }
 
   /** Shows which embedding the view has. */
@@ -98,8 +110,8 @@ export class EmbeddingChooser {
 
   /** @param {string} text */
   #search(text) {
-    if (text) return searchLists(this.#lists, text);
-    return { groups: this.#lists, note: "" };
+    const lists = this.#createLists();
+    return text ? searchLists(lists, text) : { groups: lists, note: "" };
   }
 
   /** @param {string} chosen */
