@@ -1,5 +1,6 @@
 // Sessions: the view and its groups as a file, for what a link cannot hold.
 
+import { formatCountOf } from "../dom.js";
 import { formatView, parseView } from "../link/link.js";
 import { columnOfFilter } from "./filters.js";
 import { createMask } from "./masks.js";
@@ -73,8 +74,9 @@ export function createSession(view, { id, hash, names }, sources) {
 export function openSession(text, { nCells, hash, id, names }) {
   const session = parseSession(text);
   if (session.dataset.n_cells !== nCells || session.dataset.hash !== hash) {
-    throw new Error(`This session is of other cells: of ${session.dataset.n_cells} cells of the `
-      + `dataset "${session.dataset.id}". This page shows ${nCells} cells of "${id}".`);
+    const theirs = `${formatCountOf(session.dataset.n_cells, "cell")} of "${session.dataset.id}"`;
+    throw new Error(`This session is of other cells: of ${theirs}. `
+      + `This page shows ${formatCountOf(nCells, "cell")} of "${id}".`);
   }
   const view = parseView(session.view);
   view.groups = session.groups.map(({ id: group, name, color, rows }) =>

@@ -76,7 +76,8 @@ class CategoryLegend {
     this.total = createElement("span", "note");
     this.resetButton = createButton("small-button", "Undo all changes of these colors",
       () => this.#resetColors(), "Reset colors");
-    container.replaceChildren(...this.#createHead(), element, this.note,
+    container.replaceChildren(...this.#createHead(), element,
+      createElement("div", "row", this.note, this.resetButton),
       Object.assign(createElement("p", "note"), { id: "labels-note", hidden: true }));
     const { quantile, onQuantileChange } = options;
     if (onQuantileChange) container.append(createOutlierSlider(quantile, onQuantileChange));
@@ -92,7 +93,7 @@ class CategoryLegend {
       createButton("small-button", "Hide all", () => this.#hideAll(), "None"));
     const controls = createElement("div", "legend-controls",
       column.categories.length >= MIN_FOR_SEARCH ? this.#createSearchBox() : this.total,
-      this.resetButton, this.#createOrderSelect());
+      this.#createOrderSelect());
     return [heading, controls];
   }
 
