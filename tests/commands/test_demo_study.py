@@ -9,12 +9,14 @@ import anndata
 import numpy as np
 import pandas as pd
 import pytest
+from color_difference import ciede2000, contrast, lab, linear
 
 from cellucid_dask.synthetic import write_study
 from cellucid_dask.synthetic.cell_types import OUTLIER
 from cellucid_dask.synthetic.study_file import OUTLYING
 
 CELLS = 3000
+GROUNDS = ((0xFF, 0xFF, 0xFF), (0x10, 0x13, 0x17))  # of the light and the dark page
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +73,16 @@ def test_names_colors_and_embeddings(study: anndata.AnnData, tmp_path: Path) -> 
     study.write_h5ad(tmp_path / "again.h5ad")
     again = anndata.read_h5ad(tmp_path / "again.h5ad").obs["cell_type"].cat.categories
     assert list(again) == sorted(again, key=str.lower)
+
+
+@pytest.mark.parametrize("key", ["cell_type", "lineage", "condition"])
+def test_colors_can_be_told_apart_on_both_grounds(study: anndata.AnnData, key: str) -> None:
+    colors = np.array([[*bytes.fromhex(color[1:])] for color in study.uns[f"{key}_colors"]])
+    first, second = np.triu_indices(len(colors), 1)
+    seen = lab(linear(colors))
+    assert ciede2000(seen[first], seen[second]).min() >= 10
+    for ground in GROUNDS:
+        assert contrast(colors, ground).min() >= 3
 
 
 def test_equal_studies_have_equal_bytes_and_the_smallest_has_all_columns(tmp_path: Path) -> None:

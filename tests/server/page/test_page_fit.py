@@ -161,6 +161,17 @@ def test_view_fits_visible_and_selected_cells(page: Page, served: Any) -> None:
     page.click("#fit-visible")
     page.click("#reset")
     assert near(page.cell_pixels(), start)
+    # One cell alone does not fill the view: it shows 15% of the extent of all cells.
+    page.click(".small-button[title='Show all']")
+    x, y = start[7]
+    page.click("#lasso")
+    page.drag((x - 2, y - 2), (x + 2, y - 2), (x + 2, y + 2), (x - 2, y + 2))
+    page.click("#lasso")
+    page.click("#zoom-selection")
+    close = page.cell_pixels()
+    assert is_free(page, close)[7]
+    extents = np.ptp(close, axis=0) / np.ptp(start, axis=0)
+    assert extents == pytest.approx([1 / 0.15] * 2, rel=0.01)
     page.open(served("uint8"), "d=2&labels=0&lasso=2,0,0,-0.2,-0.2,0.2,-0.2,0.2,0.2,-0.2,0.2")
     before = page.cell_pixels()
     page.click("#zoom-selection")
@@ -177,7 +188,7 @@ PURE = """
 const [points, done] = arguments;
 (async () => {
   const url = new URL("_cellucid/page/plot/fit.js", document.baseURI);
-  const { findBounds, fitBounds, largestFreeArea } = await import(url);
+  const { closestZoom, findBounds, fitBounds, largestFreeArea } = await import(url);
   const rotation = { yaw: 0, pitch: 0 };
   const find = (flat, width, which) => findBounds(Float32Array.from(flat), width, rotation, which);
   const flags = Uint8Array.from(points, (_, i) => (i % 3 ? 0 : 1));
@@ -195,6 +206,7 @@ const [points, done] = arguments;
     fit: fitBounds([0, 0, 0.5, 0.5], 2, [100, 0, 500, 300], [500, 500]),
     line: fitBounds([-0.001, -1, 0.001, 1], 1, [0, 100, 800, 300], [800, 300]),
     point: fitBounds([0, 0, 0, 0], 2, [0, 0, 500, 500], [500, 500]),
+    closest: [1, 25, 100, 2500].map((count) => closestZoom(count, 3)),
     areas: [
       largestFreeArea([0, 0, 100, 50], []),
       largestFreeArea([0, 0, 100, 50], [[60, 0, 100, 10]]),
@@ -216,13 +228,14 @@ def test_bounds_and_viewpoints_are_right(page: Page, served: Any) -> None:
     lowest, highest = points[12:].min(axis=0).tolist(), points[:3].max(axis=0).tolist()
     assert found["all"]["strayCount"] == 9
     assert found["all"]["bounds"] == [*lowest, *highest]
-    assert found["kept"] == {"strayCount": 0, "bounds": [lowest[0], -4, 7, highest[1]]}
+    kept = {"count": len(points), "strayCount": 0, "bounds": [lowest[0], -4, 7, highest[1]]}
+    assert found["kept"] == kept
     index = np.arange(len(points))
     some = points[(index % 3 > 0) & ((index < 3) | (index > 11))]
     assert found["some"]["bounds"] == [*some.min(axis=0).tolist(), *some.max(axis=0).tolist()]
-    assert found["some"]["strayCount"] == 6
+    assert (found["some"]["count"], found["some"]["strayCount"]) == (len(some), 6)
     assert found["none"] is None
-    assert found["one"] == {"bounds": [0.5, 0.25, 0.5, 0.25], "strayCount": 0}
+    assert found["one"] == {"bounds": [0.5, 0.25, 0.5, 0.25], "count": 1, "strayCount": 0}
     assert found["two"]["strayCount"] == 0
     assert found["same"]["bounds"] == pytest.approx([0.5, 0.5, 0.9, 0.9])
     closer, farther = 3.5 / 2.5, 3.5 / 4.5
@@ -238,4 +251,5 @@ def test_bounds_and_viewpoints_are_right(page: Page, served: Any) -> None:
     assert 100 < 0.47 * 800 * line["zoom"] * line["bandScale"] * 0.35 < 200
     assert line["center"][1] == pytest.approx(50 / (0.47 * 800 * line["zoom"] * line["bandScale"]))
     assert (point["center"], point["zoom"] <= 2000) == ([0, 0], True)
+    assert found["closest"] == pytest.approx([20, 20, 40, 200])
     assert found["areas"] == [[0, 0, 100, 50], [0, 10, 100, 50], [0, 10, 80, 50], [0, 0, 0, 0]]

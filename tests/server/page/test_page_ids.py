@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,16 @@ ID_REQUESTS = """
 """
 
 
+ONE_LINE = """
+  const line = document.querySelector('#tooltip span');
+  const [box, area] = ['tooltip', 'cells'].map((id) =>
+    document.getElementById(id).getBoundingClientRect());
+  const isInside = box.left >= area.left && box.right <= area.right && box.bottom <= area.bottom;
+  return [line.textContent, isInside && line.scrollWidth <= line.clientWidth
+    && line.offsetHeight < 25];
+"""
+
+
 def grid() -> AnnData:
     """Cells on a grid, with ids and categories that a CSV file must quote."""
     rng = np.random.default_rng(0)
@@ -39,6 +50,7 @@ def grid() -> AnnData:
     score = rng.normal(size=CELLS).astype("f4")
     score[::7] = np.nan
     ids = [f"{ODD[i % len(ODD)]}{i}" for i in range(CELLS)]
+    ids[-1] = f"sample-1_{'ACGT' * 20}-2"
     obs = {"kind, of cell": kinds, "score": score, "n": np.arange(CELLS, dtype="f4") + 1e6}
     places = np.column_stack([np.arange(CELLS) % ACROSS, np.arange(CELLS) // ACROSS])
     return AnnData(
@@ -95,6 +107,11 @@ def test_tooltip_has_the_id_and_pinned_values(page: Page, serve: Any, folder: Pa
             kind = adata.obs["kind, of cell"].iloc[cell]
             assert second == plain(f"kind, of cell: {'missing' if pd.isna(kind) else kind}")
             assert len(page.js(ID_REQUESTS)) == n_requests, "one block for each"
+        hover(page, CELLS - 1)
+        page.wait_until(f"{TOOLTIP}.innerText.includes(' · ')")
+        first, inside = page.js(ONE_LINE)
+        assert re.fullmatch(f"cell {CELLS - 1:,} · sample-1.*…[ACGT]+-2", first), first
+        assert inside, "in one line, on the canvas"
     page.open(exports, f"{BARE}&dataset=without")
     hover(page, 85)
     page.state()

@@ -14,6 +14,9 @@ const MARGIN_SHARE = 0.03; // of the smaller side of the area, around the cells
 const MIN_MARGIN = 10; // CSS pixels
 const MIN_EXTENT = 1e-3; // of bounds, in plane units: a cell alone has no size
 const BAND = 0.35; // height in 1D of the cells, and the labels and arrows above them
+// Of a few cells close together, the view shows this share of the extent of all cells at least, so
+// that one sees where they are. Of many cells it may be less: each has the same area then.
+const [MIN_SHARE, FEW_CELLS] = [0.15, 25];
 const [MIN_ZOOM, MAX_ZOOM] = ZOOM_LIMITS;
 
 /** @typedef {{ yaw: number, pitch: number }} Rotation */
@@ -26,13 +29,14 @@ const [MIN_ZOOM, MAX_ZOOM] = ZOOM_LIMITS;
 /** @typedef {[left: number, bottom: number, right: number, top: number]} Bounds plane units */
 
 /**
- * Projected bounds of cells, and how many stray cells are outside; null without cells.
+ * Projected bounds of cells, how many are inside, and how many stray cells are outside; null without
+ * cells.
  *
  * @param {Float32Array} points (n, width) as drawn
  * @param {number} width
  * @param {Rotation} rotation
  * @param {Which} which
- * @returns {{ bounds: Bounds, strayCount: number }}
+ * @returns {{ bounds: Bounds, count: number, strayCount: number }}
  */
 export function findBounds(points, width, rotation, { flags, excludedBits = 0, keepsStrays }) {
   const bytes = flags && excludedBits ? flags : new Uint8Array(points.length / width);
@@ -41,19 +45,20 @@ export function findBounds(points, width, rotation, { flags, excludedBits = 0, k
     : findStrayLimits(points, width, rotation, bytes, excludedBits);
   const [minX, minY, maxX, maxY] = limits;
   let [left, bottom, right, top] = [Infinity, Infinity, -Infinity, -Infinity];
-  let strayCount = 0;
+  let [count, strayCount] = [0, 0];
   forEachProjected(points, width, rotation, (i, x, y) => {
     if (bytes[i] & excludedBits) return;
     if (x < minX || x > maxX || y < minY || y > maxY) {
       strayCount++;
       return;
     }
+    count++;
     if (x < left) left = x;
     if (x > right) right = x;
     if (y < bottom) bottom = y;
     if (y > top) top = y;
   });
-  return left > right ? null : { bounds: [left, bottom, right, top], strayCount };
+  return count ? { bounds: [left, bottom, right, top], count, strayCount } : null;
 }
 
 /**
@@ -131,6 +136,15 @@ function samplePoints(points, width, flags, excludedBits, maxCells) {
 }
 
 /**
+ * The closest zoom at which to look at so many cells.
+ *
+ * @param {number} count
+ * @param {number} usualZoom at which all cells fit
+ */
+export const closestZoom = (count, usualZoom) =>
+  usualZoom / MIN_SHARE / Math.sqrt(Math.min(1, FEW_CELLS / count));
+
+/**
  * Center and zoom with which bounds fill an area of the canvas.
  *
  * bandScale: how much lower the band of cells is in 1D, so that it stays in the area.
@@ -139,8 +153,9 @@ function samplePoints(points, width, flags, excludedBits, maxCells) {
  * @param {number} dimension
  * @param {Area} area
  * @param {[width: number, height: number]} canvasSize in CSS pixels
+ * @param {number} [maxZoom]
  */
-export function fitBounds([left, bottom, right, top], dimension, area, canvasSize) {
+export function fitBounds([left, bottom, right, top], dimension, area, canvasSize, maxZoom = MAX_ZOOM) {
   const is1D = dimension === 1;
   const size = [area[2] - area[0], area[3] - area[1]];
   const margin = Math.max(MIN_MARGIN, MARGIN_SHARE * Math.min(...size));
@@ -148,7 +163,7 @@ export function fitBounds([left, bottom, right, top], dimension, area, canvasSiz
   const unit = pixelsPerUnit(dimension, canvasSize);
   const byWidth = room[0] / (unit * Math.max(right - left, MIN_EXTENT));
   const byHeight = is1D ? Infinity : room[1] / (unit * Math.max(top - bottom, MIN_EXTENT));
-  const zoom = Math.min(MAX_ZOOM, Math.max(MIN_ZOOM, Math.min(byWidth, byHeight)));
+  const zoom = Math.min(MAX_ZOOM, Math.max(MIN_ZOOM, Math.min(byWidth, byHeight, maxZoom)));
   const bandScale = is1D ? Math.min(1, room[1] / (unit * zoom * BAND)) : 1;
   const middle = [(left + right) / 2, is1D ? 0 : (bottom + top) / 2];
   const shift = [ // of the middle of the area from that of the canvas, in plane units

@@ -1,7 +1,7 @@
 // Fits the view to cells: at the start, to the visible ones, to the selected ones.
 
 import { START_ROTATION } from "./camera.js";
-import { findBounds, findMiddle, fitBounds, largestFreeArea } from "./fit.js";
+import { closestZoom, findBounds, findMiddle, fitBounds, largestFreeArea } from "./fit.js";
 import { FADED_BIT, FILTERED_OUT_BIT } from "./heights.js";
 
 const MIN_FREE_SHARE = 0.2; // of the canvas; if less is free, what covers it is ignored
@@ -74,7 +74,7 @@ export class Fitting {
   /** Cells have their usual size at the zoom that fits all. */
   #updateScale() {
     const { camera } = this.scatter;
-    const { zoom, bandScale } = this.#viewOf({}, START_ROTATION) ?? NO_CELLS;
+    const { zoom, bandScale } = this.#viewOf({}, START_ROTATION, Infinity) ?? NO_CELLS;
     camera.usualZoom = zoom;
     camera.bandScale = bandScale;
   }
@@ -120,9 +120,10 @@ export class Fitting {
   /**
    * @param {Which} which
    * @param {import("./fit.js").Rotation} rotation
+   * @param {number} [usualZoom] at which all cells fit
    * @returns {FittedView} null if there are no such cells
    */
-  #viewOf(which, { yaw, pitch }) {
+  #viewOf(which, { yaw, pitch }, usualZoom = this.scatter.camera.usualZoom) {
     const { points, width, camera, arrays: { flags } } = this.scatter;
     if (this.#arrays[0] !== points || this.#arrays[1] !== flags) this.#boundsByKey.clear();
     this.#arrays = [points, flags];
@@ -133,13 +134,14 @@ export class Fitting {
     }
     const found = this.#boundsByKey.get(key);
     if (!found) return null;
-    const { strayCount } = found;
+    const { bounds, count, strayCount } = found;
     const wasHidden = this.strayNote.hidden;
     this.strayNote.hidden = !strayCount;
     const area = findFreeArea(this.scatter.canvas);
     this.strayNote.hidden = wasHidden;
+    const maxZoom = closestZoom(count, usualZoom);
     return {
-      ...fitBounds(found.bounds, camera.dimension, area, camera.canvasSize), yaw, pitch, strayCount,
+      ...fitBounds(bounds, camera.dimension, area, camera.canvasSize, maxZoom), yaw, pitch, strayCount,
     };
   }
 }

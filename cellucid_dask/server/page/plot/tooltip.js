@@ -1,6 +1,6 @@
 // The tooltip that says which cell is under the pointer, and its values.
 
-import { $, createElement } from "../dom.js";
+import { $, createElement, cutMiddle } from "../dom.js";
 import { cellAt, EYE_DISTANCE } from "./projection.js";
 
 const REST_MS = 30; // how long the pointer must rest before the page searches the cells
@@ -11,7 +11,7 @@ const REACH = 4; // CSS pixels from the pointer to a cell that it does not touch
  * same cell again, for when more is known about it.
  *
  * @param {import("./scatter.js").Scatter} scatter
- * @param {(i: number) => string[]} describeCell lines of text
+ * @param {(i: number) => string[]} describeCell lines of text, the first of which is not wrapped
  * @returns {() => void}
  */
 export function addTooltip(scatter, describeCell) {
@@ -28,6 +28,7 @@ export function addTooltip(scatter, describeCell) {
     if (cell < 0) return;
     box.replaceChildren(...describeCell(cell).map((line) => createElement("span", "", line)));
     box.hidden = false;
+    cutToWidth(box.firstElementChild);
     const [width, height] = camera.canvasSize;
     box.style.left = `${Math.max(4, Math.min(x + 14, width - box.offsetWidth - 4))}px`;
     const isTooLow = y + 18 + box.offsetHeight > height;
@@ -52,4 +53,18 @@ export function addTooltip(scatter, describeCell) {
   });
   for (const type of ["pointerleave", "pointerdown", "wheel"]) canvas.addEventListener(type, hide);
   return update;
+}
+
+/**
+ * Leaves out the middle of a line that is too long: the two ends of an id tell cells apart.
+ *
+ * @param {HTMLElement} line
+ */
+function cutToWidth(line) {
+  const text = line.textContent;
+  let length = text.length;
+  while (line.scrollWidth > line.clientWidth && length > 8) {
+    length = Math.min(length - 1, Math.ceil((length * line.clientWidth) / line.scrollWidth));
+    line.textContent = cutMiddle(text, length);
+  }
 }
