@@ -2,7 +2,7 @@
 
 import { recordChange } from "./ask/history.js";
 import { DEFAULT_VIEW } from "./link/link.js";
-import { columnSettings, notify, plotKey, view, viewpoints } from "./state.js";
+import { loaded, notify, plotKey, view } from "./state.js";
 
 /** Color scale of a column that has none of its own yet. */
 const DEFAULT_SETTINGS = { range: DEFAULT_VIEW.range, log: DEFAULT_VIEW.log };
@@ -18,7 +18,7 @@ export function changeView(change) {
   if ("color" in change && change.color !== view.color) keepColumnSettings(all);
   const { d = view.d, embedding = view.embedding } = change;
   const isOtherPlot = d !== view.d || embedding !== view.embedding;
-  if (isOtherPlot && !("at" in change)) all.at = viewpoints.get(plotKey({ d, embedding })) ?? null;
+  if (isOtherPlot && !("at" in change)) all.at = loaded.viewpoints.get(plotKey({ d, embedding })) ?? null;
   const isOther = (/** @type {[string, unknown]} */ [part, value]) => value !== Reflect.get(view, part);
   const parts = Object.entries(all).filter(isOther).map(([part]) => part);
   if (!parts.length) return;
@@ -34,8 +34,8 @@ export function changeView(change) {
  */
 function keepColumnSettings(change) {
   const { range, log } = view;
-  columnSettings.set(view.color, { range, log });
-  Object.assign(change, { ...DEFAULT_SETTINGS, ...columnSettings.get(change.color) });
+  loaded.columnSettings.set(view.color, { range, log });
+  Object.assign(change, { ...DEFAULT_SETTINGS, ...loaded.columnSettings.get(change.color) });
 }
 
 /**

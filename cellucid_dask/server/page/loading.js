@@ -5,7 +5,7 @@ import { GROUP_COLUMN, listRows } from "./ask/groups.js";
 import { Dataset, splitColumnId } from "./data/dataset.js";
 import { fingerprintOfCells } from "./data/fingerprint.js";
 import { Reader } from "./data/reader.js";
-import { areSourcesLoaded, clearSources, loadColumn, loadSources } from "./data/sources.js";
+import { areSourcesLoaded, loadColumn, loadSources } from "./data/sources.js";
 import { $ } from "./dom.js";
 import { removeToken } from "./link/address.js";
 import {
@@ -107,26 +107,25 @@ async function loadEntries(signal, { controls }) {
 
 async function loadDataset(reader, entry, ui) {
   resetLoaded();
-  clearSources();
   ui.display.clear();
   ui.controls.clear(entry.name);
   const dataset = await Dataset.open(reader);
   reader.signal.throwIfAborted();
   Object.assign(loaded, { dataset, entry, nVisible: dataset.nCells });
+  chooseEmbedding(view, dataset, problems);
+  dropUnusableMarks(view, dataset, problems);
   showDataset(ui);
 }
 
 function showDataset({ controls }) {
   const { identity, nCells } = loaded.dataset;
   Object.assign(published, { nCells, dataset: identity.id });
-  chooseEmbedding(view, loaded.dataset, problems);
-  dropUnusableMarks(view, loaded.dataset, problems);
   controls.showDataset(loaded.dataset);
   controls.showView(view);
 }
 
 /** Promises: `obs` of the fields of obs, and `all` of these and the genes. */
-function loadFields(reader, { controls }) {
+function loadFields(reader, ui) {
   const { dataset } = loaded;
   const obs = dataset.readFields(reader);
   const all = Promise.all([obs, dataset.readGenes(reader)]).then(async () => {
@@ -136,17 +135,21 @@ function loadFields(reader, { controls }) {
     chooseColumn();
     dropUnusableColumns(view, dataset, problems, hash);
     if (view.color === GROUP_COLUMN && !view.groups.length) view.color = defaultColumn();
-    controls.showFields(dataset);
-    controls.showView(view);
     loaded.hasFields = true;
-    notify("dataset");
+    showFields(ui);
   });
   for (const promise of [obs, all]) promise.catch(() => {}); // whoever awaits them shows the error
   return { obs, all };
 }
 
+function showFields({ controls }) {
+  controls.showFields(loaded.dataset);
+  controls.showView(view);
+  notify("dataset");
+}
+
 /** Points of the embedding of the view; if nothing is shown yet, else of one that can be shown. */
-async function readPoints(reader, controls) {
+async function readPoints(reader, { controls }) {
   const { dataset } = loaded;
   const embedding = dataset.findEmbedding(view.embedding, view.d);
   try {
@@ -164,14 +167,18 @@ async function readPoints(reader, controls) {
   }
 }
 
-async function loadPoints(reader, { display, controls }) {
+async function loadPoints(reader, ui) {
   if (loaded.dimension === view.d && loaded.embedding === view.embedding) return;
-  const points = await readPoints(reader, controls);
+  const points = await readPoints(reader, ui);
   reader.signal.throwIfAborted();
   const { d, embedding } = view;
-  published.dimension = d;
-  Object.assign(loaded, { dimension: d, embedding, vectors: null });
-  display.showPoints(points, d); // before the fields, which may take a while with live data
+  Object.assign(loaded, { dimension: d, embedding, points, vectors: null });
+  showPoints(ui); // before the fields, which may take a while with live data
+}
+
+function showPoints({ display }) {
+  published.dimension = loaded.dimension;
+  display.showPoints(loaded.points, loaded.dimension);
 }
 
 /** Runs while the points load; waits for the list of genes only for a gene, or for groups. */
@@ -187,8 +194,30 @@ async function loadShownColumn(reader, fields, ui) {
   const column = view.color ? await loadColumn(reader, view.color) : null;
   reader.signal.throwIfAborted();
   Object.assign(loaded, { columnId: view.color, column, groupsInColumn: view.groups });
-  ui.display.updateColumn();
+  showColumn(ui);
+}
+
+function showColumn({ display }) {
+  display.updateColumn();
   notify("column");
+}
+
+/**
+ * Shows what is loaded again, after another view failed, maybe one of another dataset.
+ *
+ * @param {typeof loaded} failed what was loaded for that one
+ */
+export function showAgain({ dataset, points, column }, ui) {
+  if (dataset !== loaded.dataset) {
+    showDataset(ui);
+    showFields(ui);
+  }
+  if (points !== loaded.points) showPoints(ui);
+  if (column !== loaded.column) showColumn(ui);
+  $("legend").inert = false;
+  ui.display.showFilters();
+  ui.display.updateCells();
+  ui.display.finishOpening();
 }
 
 /**

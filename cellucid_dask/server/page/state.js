@@ -16,6 +16,10 @@ const NOTHING_LOADED = {
   dataset: null,
   /** Whether the fields of obs and the genes are known. */
   hasFields: false,
+  /** Whether a view of the dataset was shown: from then on, a view that fails is taken back. */
+  wasShown: false,
+  /** @type {Float32Array | null} The points of the embedding, as they were read. */
+  points: null,
   dimension: 0,
   /** Which embedding the points are of; "" for the default one of the dimension. */
   embedding: "",
@@ -40,6 +44,14 @@ const NOTHING_LOADED = {
   nVisible: 0,
   /** Whether the masks are those of the view. */
   areCellsShown: false,
+  /**
+   * Color scales by column id, to use them again when the user comes back to a column.
+   *
+   * @type {Map<string, {range: [number, number] | null, log: boolean}>}
+   */
+  columnSettings: new Map(),
+  /** @type {Map<string, number[] | null>} Where each plot was left, by its `plotKey`. */
+  viewpoints: new Map(),
 };
 
 /** @type {string[]} Lines on what the link has and the page cannot show, until they are said. */
@@ -54,12 +66,6 @@ export const loaded = {
   entries: null,
   ...NOTHING_LOADED,
 };
-
-/** Color scales by column id, to use them again when the user comes back to a column. */
-export const columnSettings = new Map();
-
-/** @type {Map<string, number[] | null>} Where each plot was left, by its `plotKey`. */
-export const viewpoints = new Map();
 
 /**
  * Key of the plot of an embedding.
@@ -79,9 +85,8 @@ export const published = (window.cellucid = {
 
 /** Forgets everything about a dataset. */
 export function resetLoaded() {
-  Object.assign(loaded, NOTHING_LOADED);
-  columnSettings.clear();
-  viewpoints.clear();
+  const settings = { columnSettings: new Map(), viewpoints: new Map() };
+  Object.assign(loaded, NOTHING_LOADED, settings);
   Object.assign(published, { nCells: 0, colorBy: null, drawn: 0, dataset: null, dimension: 0 });
 }
 

@@ -1,12 +1,14 @@
 // The start of the page: connects the view, what is loaded for it, and what shows it.
 
 import { changeView } from "./actions.js";
-import { discardLastChange, keepLastChange, keepLoadedView, redo, startHistory, undo } from "./ask/history.js";
+import {
+  recordChange, recordShownView, redo, startHistory, takeBackChange, undo,
+} from "./ask/history.js";
 import { Display } from "./display.js";
 import { $ } from "./dom.js";
 import { copyLink, updateAddress, updateAddressSoon } from "./link/address.js";
 import {
-  createServerReader, discardOldDataset, isViewLoaded, loadView, MAX_EDGES, readColumn,
+  createServerReader, discardOldDataset, isViewLoaded, loadView, MAX_EDGES, readColumn, showAgain,
 } from "./loading.js";
 import { hideError, showCellStatus, showError, showNotice } from "./messages.js";
 import { CompositionPanel } from "./panels/composition-panel.js";
@@ -19,9 +21,7 @@ import { addPins } from "./panels/pins.js";
 import { SelectionPanel } from "./panels/selection-panel.js";
 import { addSessionFiles } from "./panels/session-files.js";
 import { addSheet } from "./panels/sheet.js";
-import {
-  isVisible, loaded, notify, plotKey, published, subscribe, view, viewpoints,
-} from "./state.js";
+import { isVisible, loaded, notify, plotKey, published, subscribe, view } from "./state.js";
 
 const DEFAULT_POINT_SIZE = 3; // until there is a display that knows the number of cells
 const LOOKS = ["labels", "size", "opacity", "range", "log", "map", "colors", "context"];
@@ -29,11 +29,12 @@ const SILENT = ["at", "theme", "pins"]; // parts for which nothing is drawn agai
 let display;
 let loading = new AbortController();
 let isIndexSettled = false; // whether the server has a gene index, or cannot have one
-let shownView = null; // the last view that was loaded, to go back to when another one fails
+let shown = null; // what was loaded for the view that is shown, to go back to if another one fails
 let failedView = null; // what Retry asks for
+let [isRetry, isGoingBack] = [false, false];
 
 /** Loads and shows the view; aborts an earlier call that still loads. */
-async function refresh({ isRetry = false } = {}) {
+async function refresh() {
   loading.abort();
   loading = new AbortController();
   const { signal } = loading;
@@ -43,43 +44,53 @@ async function refresh({ isRetry = false } = {}) {
   try {
     display ??= new Display({ addLasso, onCellsUpdated, onPictureStart: updateLinkSoon });
     if (isRetry) await discardOldDataset(signal);
+    isRetry = false;
     await loadView(signal, { display, controls });
     await display.scatter.draw();
     if (signal.aborted) return;
-    shownView = { ...view };
-    failedView = null;
-    keepLoadedView();
     display.finishOpening();
     published.ready = true;
+    keepShown();
     showCellStatus();
     updateLink();
     readServerInfo(signal);
   } catch (error) {
     if (signal.aborted) return;
-    goBackToShownView();
     showError(error);
+    goBackToShownView();
   }
   $("progress").hidden = true;
 }
 
-/** After a failure: the picture, the legend and the controls stay as they were. */
+function keepShown() {
+  loaded.wasShown = true;
+  shown = { ...loaded };
+  failedView = null;
+  recordShownView();
+}
+
+/** After a failure: the picture, the legend and the controls are as they were. */
 function goBackToShownView() {
   failedView = { ...view };
-  if (!shownView || shownView.dataset !== view.dataset || !loaded.hasFields) return;
-  Object.assign(view, shownView, { at: view.at });
-  discardLastChange();
-  controls.showView(view);
-  $("legend").inert = false;
-  display.showFilters();
-  display.updateCells();
+  if (!shown) return;
+  isGoingBack = true;
+  const failed = { ...loaded };
+  Object.assign(loaded, shown);
+  const parts = takeBackChange();
+  showAgain(failed, { display, controls });
+  notify("view", parts);
+  isGoingBack = false;
   updateLink();
 }
 
 function retry() {
-  keepLastChange();
+  const isOther = ([part, value]) => value !== view[part];
+  const parts = Object.entries(failedView).filter(isOther).map(([part]) => part);
   Object.assign(view, failedView);
-  controls.showView(view);
-  refresh({ isRetry: true });
+  recordChange(parts);
+  published.ready = false; // also loads what was loaded, if there is a new export
+  isRetry = true;
+  notify("view", parts);
 }
 
 /**
@@ -111,13 +122,14 @@ function onCellsUpdated(nEdgesDrawn) {
 
 function onViewChange(parts) {
   controls.showView(view);
+  if (isGoingBack) return;
   if (parts.includes("theme")) applyTheme();
   if (parts.includes("vectors")) loaded.vectors = null;
   const plot = plotKey({ d: loaded.dimension, embedding: loaded.embedding });
-  const isSamePlot = plot === plotKey(view);
-  if (loaded.dimension && !isSamePlot) viewpoints.set(plot, readViewpoint());
-  if (parts.includes("at") && isSamePlot) display.scatter.camera.viewpoint = view.at;
   const isSameDataset = loaded.entry && loaded.entry.path === view.dataset;
+  const isSamePlot = isSameDataset && plot === plotKey(view);
+  if (loaded.dimension && !isSamePlot) loaded.viewpoints.set(plot, readViewpoint());
+  if (parts.includes("at") && isSamePlot) display.scatter.camera.viewpoint = view.at;
   if (isSameDataset && loaded.dimension) showChange(parts);
   if (isViewLoaded()) finishChange();
   else refresh();
@@ -139,7 +151,7 @@ function finishChange() {
     refresh();
     return;
   }
-  shownView = { ...view };
+  keepShown();
   showCellStatus();
   updateLinkSoon();
 }

@@ -17,7 +17,7 @@ from cellucid_dask.synthetic import AtlasSpec, make_anndata
 
 pytest.importorskip("selenium", reason="selenium, which drives the browser, is not installed")
 
-from paging import FAILED_REQUEST, Page, count_colors, decode_png, needs_browser
+from paging import BARE, FAILED_REQUEST, Page, count_colors, decode_png, needs_browser
 
 pytestmark = needs_browser
 
@@ -113,6 +113,69 @@ def retry_until_loaded(page: Page) -> None:
     )
     page.state()
     assert not page.is_shown("#error")
+
+
+def test_undo_and_redo_know_nothing_of_a_change_that_failed(
+    page: Page, serve: Any, exports: Path
+) -> None:
+    """One press takes back the last change that was shown, and what could be redone stays."""
+    page.expected_errors = (FAILED_REQUEST,)
+    next((exports / "uint8").glob("obs/score.*")).unlink()
+
+    def go(press: str, color: str, *, undo: bool, redo: bool) -> None:
+        page.driver.back() if press == "back" else page.click(press)
+        page.wait_until(f"cellucid.ready && cellucid.colorBy === 'obs:{color}'")
+        assert page.state()["error"] is None
+        can_undo_redo = [page.find(button).is_enabled() for button in ("#undo", "#redo")]
+        assert can_undo_redo == [undo, redo]
+
+    page.open(serve(exports / "uint8"), BARE)
+    page.color_by("quarter")
+    assert page.color_by("score")["error"]
+    assert page.hash() == "d=2&color=obs:quarter&labels=0"
+    go("#undo", GROUP, undo=False, redo=True)
+    go("#redo", "quarter", undo=True, redo=False)
+    go("back", GROUP, undo=False, redo=True)
+    assert page.color_by("score")["error"]
+    go("#redo", "quarter", undo=True, redo=False)
+    page.color_by("many")
+    go("#undo", "quarter", undo=True, redo=True)
+    delay_responses(page, "Gene3")
+    page.type_color("Gene3")  # takes back what still loads
+    go("#undo", "quarter", undo=True, redo=True)
+    go("#redo", "many", undo=True, redo=False)
+
+
+def test_dataset_stays_if_another_one_is_broken(page: Page, serve: Any, exports: Path) -> None:
+    """With its picture, legend and controls, which all work; also if Back fails."""
+    page.expected_errors = (FAILED_REQUEST,)
+    page.open(serve(exports), f"{BARE}&dataset=uint8&filter=out:0:obs:{GROUP}")
+    page.drag((300, 300), (260, 280))
+    page.find("#datasets").send_keys("")  # the outline of what has the focus is in the picture
+    shown = "h1, h2, #legend .entry, #filters, #dataset-counts"
+    page.wait_until("location.hash.includes('&at=')")
+    before = page.picture(), page.texts(shown), page.hash()
+    for name, file in (("uint16", "dataset_identity.json"), ("float32", "points_3d.bin")):
+        path = exports / name / file
+        path.rename(exports / file)
+        page.choose("#datasets", f"Atlas {name}")
+        assert file in page.find("#error-message").text
+        assert np.array_equal(page.picture(), before[0])
+        assert (page.texts(shown), page.hash()) == before[1:]
+        assert page.js("return document.getElementById('datasets').value") == "/uint8/"
+        (exports / file).rename(path)
+    retry_until_loaded(page)
+    assert page.state()["dataset"] == "float32"
+    path = exports / "uint8" / "points_2d.bin.gz"
+    path.rename(exports / path.name)
+    page.driver.back()
+    page.wait_until("cellucid.error && history.state.index === 1")
+    assert page.state()["dataset"] == "float32"
+    assert len(page.texts(".entry")) == 4
+    (exports / path.name).rename(path)
+    touch_identity(exports / "uint8")
+    retry_until_loaded(page)
+    assert page.texts(shown) == before[1]
 
 
 def test_cells_stay_if_outliers_vectors_or_edges_are_broken(

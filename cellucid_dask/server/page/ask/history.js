@@ -1,30 +1,32 @@
-// Undo and redo: each change of the view is an entry of the browser's history, so that its buttons
-// Back and Forward do the same.
+// Undo and redo: each view that was shown is an entry of the browser's history, so that its buttons
+// Back and Forward do the same. As in a browser, a change gets its entry when it is loaded, not
+// when the user asks for it: one that fails leaves no entry, and what could be redone stays.
 
 import { viewUrl } from "../link/address.js";
-import { notify, plotKey, view, viewpoints } from "../state.js";
+import { loaded, notify, plotKey, view } from "../state.js";
+
+/** @typedef {import("../link/link.js").View} View */
 
 const SAME_CHANGE_MS = 1000; // changes of the same parts by the keyboard within this time are one
 const MOVE_KEYS = /^(Arrow|Page|Home|End)/; // change a slider step by step
 const NOT_UNDONE = ["at", "theme", "size", "opacity"];
 const PAGE_LOAD = `${Date.now()}-${Math.random()}`; // entries of an earlier load have no snapshot
 
-/** @type {import("../link/link.js").View[]} */
+/** @type {View[]} The view of each entry, as it was shown. */
 let snapshots = [];
-let index = 0; // of the current entry
+let index = 0; // of the browser's entry
+let shownIndex = -1; // of the entry that is shown: another one while Back or Forward loads
+let isNew = false; // whether the view has a change that loads and has no entry yet
 let lastParts = "";
 let lastTime = 0;
 let gesture = 0; // a drag is one change, however many parts of it the page shows
 let lastGesture = -1;
 let isPointerGesture = false;
-let isLastDiscarded = false;
 
-/** Begins the history with the view as it is. */
+/** Begins the history; its first entry is the first view that is shown. */
 export function startHistory() {
-  snapshots = [{ ...view }];
-  index = 0;
   history.replaceState({ load: PAGE_LOAD, index }, "");
-  addEventListener("popstate", (event) => restore(event.state));
+  addEventListener("popstate", (event) => goTo(event.state));
   const beginGesture = (/** @type {boolean} */ isPointer) => {
     gesture++;
     isPointerGesture = isPointer;
@@ -36,67 +38,87 @@ export function startHistory() {
 }
 
 /**
- * Records that the user changed these parts of the view, after the change.
+ * Records that the user changed these parts of the view, after the change and before it is shown.
  *
  * @param {string[]} parts
  */
 export function recordChange(parts) {
   const undone = parts.filter((part) => !NOT_UNDONE.includes(part));
-  if (!undone.length || !snapshots.length) return;
+  if (!undone.length || shownIndex < 0) return;
   const now = performance.now();
   const isSame = undone.join() === lastParts && gesture === lastGesture && index > 0
     && (isPointerGesture || now - lastTime < SAME_CHANGE_MS);
-  const mayReplace = isSame || isLastDiscarded;
-  [lastParts, lastTime, lastGesture, isLastDiscarded] = [undone.join(), now, gesture, false];
-  if (!mayReplace) {
+  [lastParts, lastTime, lastGesture] = [undone.join(), now, gesture];
+  isNew ||= !isSame;
+  notify("history");
+}
+
+/** Records that the view is shown, with all that loading added to it. */
+export function recordShownView() {
+  if (isNew) {
     index++;
     snapshots.length = index;
     history.pushState({ load: PAGE_LOAD, index }, "", viewUrl());
   }
   snapshots[index] = { ...view };
+  shownIndex = index;
+  isNew = false;
   notify("history");
 }
 
-/** Keeps what loading added to the view, such as the dataset, so that an undo does not lose it. */
-export function keepLoadedView() {
-  if (snapshots.length) snapshots[index] = { ...view };
+/**
+ * Takes back a change that failed: the view is again what is shown, and so is the browser's entry.
+ *
+ * @returns {string[]} the parts of the view that this changed
+ */
+export function takeBackChange() {
+  const parts = restore(snapshots[shownIndex]);
+  if (index !== shownIndex) history.go(shownIndex - index); // Back or Forward failed
+  index = shownIndex;
+  return parts;
 }
 
-/** Keeps the view as it is now in place of the last change, which failed. */
-export function discardLastChange() {
-  keepLoadedView();
-  isLastDiscarded = index > 0;
-}
-
-/** The last change, which failed, is asked for again: the next one does not replace it. */
-export function keepLastChange() {
-  isLastDiscarded = false;
-}
-
-export const canUndo = () => index > 0;
+export const canUndo = () => index > 0 || isNew;
 export const canRedo = () => index < snapshots.length - 1;
-export const undo = () => canUndo() && history.back();
+
+/** Takes back the last change; one that still loads has no entry yet. */
+export function undo() {
+  if (isNew) notify("view", restore(snapshots[index]));
+  else if (canUndo()) history.back();
+}
+
 export const redo = () => canRedo() && history.forward();
 
-/** @param {{load: string, index: number} | null} state */
-function restore(state) {
+/** @param {{load: string, index: number} | null} state of the entry that the browser went to */
+function goTo(state) {
   if (!state) return; // the user edited the address
   const wanted = state.load === PAGE_LOAD && snapshots[state.index];
   if (!wanted) {
     location.reload();
     return;
   }
+  if (state.index === index) return; // where a change was taken back to
   ({ index } = state);
+  notify("view", restore(wanted));
+}
+
+/**
+ * Makes the view a recorded one; without the parts that are not undone, if the plot is the same.
+ *
+ * @param {View} wanted
+ * @returns {string[]} the parts that this changed
+ */
+function restore(wanted) {
+  isNew = false;
   lastParts = "";
-  const isSamePlot = plotKey(wanted) === plotKey(view);
+  const isSamePlot = wanted.dataset === view.dataset && plotKey(wanted) === plotKey(view);
   const isKept = (/** @type {string} */ part) =>
     NOT_UNDONE.includes(part) && (isSamePlot || part !== "at");
-  const isLeft = wanted.dataset === view.dataset && viewpoints.has(plotKey(wanted));
-  const at = isLeft ? viewpoints.get(plotKey(wanted)) : wanted.at;
+  const isLeft = wanted.dataset === loaded.entry?.path && loaded.viewpoints.has(plotKey(wanted));
+  const at = isLeft ? loaded.viewpoints.get(plotKey(wanted)) : wanted.at;
   const change = Object.fromEntries(Object.entries({ ...wanted, at }).filter(([part, value]) =>
     !isKept(part) && value !== Reflect.get(view, part)));
-  const parts = Object.keys(change);
   Object.assign(view, change);
   notify("history");
-  notify("view", parts);
+  return Object.keys(change);
 }

@@ -15,14 +15,9 @@ import { maskInside } from "../plot/projection.js";
  * @property {(columnId: string) => any} column
  * @property {(columnId: string) => any} outliers
  * @property {(lasso: {d: number, embedding: string}) => Float32Array} points as drawn
+ * @property {WeakMap<import("./filters.js").Lasso[], Uint8Array>} lassoMasks the cells inside
+ *   outlines: these take long to test, and never change
  */
-
-let masksOfLassos = new WeakMap(); // an outline takes long to test, and never changes
-
-/** Forgets which cells of the previous dataset were inside outlines. */
-export function clearMasks() {
-  masksOfLassos = new WeakMap();
-}
 
 /**
  * Calls `visit` for every filter in the expressions, also in those of groups that filters name.
@@ -145,14 +140,14 @@ const RESTRICT = {
  * @returns {Uint8Array}
  */
 export function createLassoMask(lassos, sources) {
-  let mask = masksOfLassos.get(lassos);
-  if (mask?.length === sources.nCells) return mask;
-  mask = new Uint8Array(sources.nCells);
+  const known = sources.lassoMasks.get(lassos);
+  if (known) return known;
+  const mask = new Uint8Array(sources.nCells);
   for (const lasso of lassos) {
     const width = Math.max(2, lasso.d);
     maskInside(sources.points(lasso), width, lasso, lasso.outline, mask);
   }
-  masksOfLassos.set(lassos, mask);
+  sources.lassoMasks.set(lassos, mask);
   return mask;
 }
 

@@ -37,17 +37,4 @@ export class ColumnCache {
       bytes -= codes.byteLength;
     }
   }
-
-  /**
-   * Forgets a column.
-   *
-   * @param {string} columnId
-   */
-  delete(columnId) {
-    this.#columns.delete(columnId);
-  }
-
-  clear() {
-    this.#columns.clear();
-  }
 }

@@ -3,32 +3,40 @@
 
 import { createGroupColumn } from "../ask/group-column.js";
 import { GROUP_COLUMN } from "../ask/groups.js";
-import { clearMasks, forEachFilter } from "../ask/masks.js";
+import { forEachFilter } from "../ask/masks.js";
 import { toDrawnPoints } from "../plot/renderer.js";
 import { loaded, plotKey, view } from "../state.js";
 import { ColumnCache } from "./column-cache.js";
 import { splitColumnId } from "./dataset.js";
 
-const columns = new ColumnCache();
-const outliersOfColumns = new Map();
-const drawnPoints = new Map(); // by plotKey
+const cachesOfDatasets = new WeakMap();
 
-/** Forgets what is loaded of the previous dataset. */
-export function clearSources() {
-  columns.clear();
-  outliersOfColumns.clear();
-  drawnPoints.clear();
-  clearMasks();
+/** What is loaded of the dataset; that of another one goes with it. */
+function getCaches() {
+  const { dataset } = loaded;
+  if (!cachesOfDatasets.has(dataset)) {
+    cachesOfDatasets.set(dataset, {
+      columns: new ColumnCache(),
+      outliers: new Map(), // by column id
+      points: new Map(), // by plotKey, as drawn
+      lassoMasks: new WeakMap(),
+    });
+  }
+  return cachesOfDatasets.get(dataset);
 }
 
 /** @returns {import("../ask/masks.js").Sources} */
-export const createSources = () => ({
-  nCells: loaded.dataset.nCells,
-  groups: view.groups,
-  column: (id) => columns.get(id),
-  outliers: (id) => outliersOfColumns.get(id),
-  points: (lasso) => drawnPoints.get(plotKey(lasso)),
-});
+export function createSources() {
+  const { columns, outliers, points, lassoMasks } = getCaches();
+  return {
+    nCells: loaded.dataset.nCells,
+    groups: view.groups,
+    column: (id) => columns.get(id),
+    outliers: (id) => outliers.get(id),
+    points: (lasso) => points.get(plotKey(lasso)),
+    lassoMasks,
+  };
+}
 
 /** What the filters that are on, the groups and the selection need: of each kind, by its key. */
 function collectNeeds() {
@@ -46,26 +54,24 @@ function collectNeeds() {
 
 /** Whether all is loaded that the filters, the groups and the selection of the view need. */
 export function areSourcesLoaded() {
-  const needs = collectNeeds();
+  const [needs, { columns, outliers, points }] = [collectNeeds(), getCaches()];
   return [...needs.columns].every((id) => columns.get(id))
-    && [...needs.outliers].every((id) => outliersOfColumns.has(id))
-    && [...needs.points.keys()].every((key) => drawnPoints.has(key));
+    && [...needs.outliers].every((id) => outliers.has(id))
+    && [...needs.points.keys()].every((key) => points.has(key));
 }
 
 /** Loads what is not loaded yet of what the filters, the groups and the selection need. */
 export async function loadSources(reader) {
   const { dataset } = loaded;
-  const needs = collectNeeds();
+  const [needs, { outliers, points }] = [collectNeeds(), getCaches()];
   await Promise.all([
     ...[...needs.columns].map((id) => loadColumn(reader, id)),
-    ...[...needs.outliers].filter((id) => !outliersOfColumns.has(id)).map(async (id) => {
-      const outliers = await dataset.readOutliers(reader, splitColumnId(id)[1]);
-      if (loaded.dataset === dataset) outliersOfColumns.set(id, outliers);
+    ...[...needs.outliers].filter((id) => !outliers.has(id)).map(async (id) => {
+      outliers.set(id, await dataset.readOutliers(reader, splitColumnId(id)[1]));
     }),
-    ...[...needs.points].filter(([key]) => !drawnPoints.has(key)).map(async ([key, lasso]) => {
+    ...[...needs.points].filter(([key]) => !points.has(key)).map(async ([key, lasso]) => {
       const embedding = dataset.findEmbedding(lasso.embedding, lasso.d);
-      const points = await dataset.readPoints(reader, embedding);
-      if (loaded.dataset === dataset) drawnPoints.set(key, toDrawnPoints(points, lasso.d));
+      points.set(key, toDrawnPoints(await dataset.readPoints(reader, embedding), lasso.d));
     }),
   ]);
 }
@@ -78,11 +84,11 @@ export async function loadSources(reader) {
  */
 export async function loadColumn(reader, columnId) {
   if (columnId === GROUP_COLUMN) return createGroupColumn(createSources());
+  const { columns } = getCaches();
   const known = columns.get(columnId);
   if (known) return known;
-  const { dataset } = loaded;
-  const column = await dataset.readColumn(reader, columnId);
+  const column = await loaded.dataset.readColumn(reader, columnId);
   const isNeeded = (id) => id === view.color || view.pins.includes(id) || collectNeeds().columns.has(id);
-  if (loaded.dataset === dataset) columns.set(columnId, column, isNeeded);
+  columns.set(columnId, column, isNeeded);
   return column;
 }

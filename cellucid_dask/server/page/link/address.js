@@ -3,7 +3,7 @@
 import { listRows } from "../ask/groups.js";
 import { formatView } from "./link.js";
 import { showNotice } from "../messages.js";
-import { loaded, view, wantedEntry } from "../state.js";
+import { loaded, published, view, wantedEntry } from "../state.js";
 
 const DELAY_MS = 250; // browsers limit how often the address may change
 let timer = 0;
@@ -21,7 +21,8 @@ export function updateAddressSoon(readViewpoint) {
 /** @param {() => number[] | null} readViewpoint */
 export function updateAddress(readViewpoint) {
   clearTimeout(timer);
-  if (!loaded.dimension || loaded.dimension !== view.d
+  const isLoading = !published.ready && !published.error; // the address is still of another view
+  if (isLoading || !loaded.dimension || loaded.dimension !== view.d
     || loaded.embedding !== view.embedding) return;
   view.at = readViewpoint();
   replaceAddress(viewUrl());

@@ -180,8 +180,8 @@ class CategoryLegend {
   /** Updates the numbers, colors and marks of the rows, and the notes. */
   updateRows() {
     const { column, hidden, list } = this;
+    if (!list.element.isConnected) return; // also of a dataset that is no longer loaded
     const { visible, nVisible, dataset: { nCells } } = loaded;
-    if (!list.element.isConnected) return;
     if (this.#counted !== visible) {
       this.#counts = countVisible(column.codes, column.missingCode, visible);
       this.#counted = visible;
