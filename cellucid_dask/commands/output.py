@@ -77,7 +77,20 @@ def _format_written(result: ExportResult, outputs: str) -> Iterator[str]:
     )
     yield f"seconds: {slow or 'none of note'}; {result.total_seconds:.1f} in all"
     yield f"peak memory of {result.peak_memory_of}: {decimal(result.peak_memory_bytes)}"
+    yield from _format_worker_peaks(result)
     yield f"next: cellucid-dask serve {_short(Path(result.out))}"
+
+
+def _format_worker_peaks(result: ExportResult) -> Iterator[str]:
+    from rich.filesize import decimal
+
+    peaks = result.worker_peaks.values()
+    if not peaks:
+        return
+    workers = "the worker" if len(peaks) == 1 else f"each of {len(peaks)} workers"
+    least = f"{decimal(min(peaks))} to " if len(peaks) > 1 else ""
+    advice = f"; next time {result.memory_advice} is enough" if result.memory_advice else ""
+    yield f"peak memory of {workers}: {least}{decimal(max(peaks))}{advice}"
 
 
 def _short(path: Path) -> str:

@@ -137,6 +137,18 @@ class Cluster(ABC):
         """Bytes for the run with which `task_memory` gives `task_bytes`, by its own limit."""
         return task_bytes * 10 // 9 * self.slots + self.overhead()
 
+    def advise_memory(self, peak: int, task_bytes: int) -> str:  # noqa: ARG002
+        """Return the option for the memory to ask for next time; empty if there is none.
+
+        Parameters
+        ----------
+        peak
+            Largest memory of a worker in bytes.
+        task_bytes
+            What the plan projects for its largest task.
+        """
+        return ""
+
     def memory_error(self, task_bytes: int, total: int | None, other_fix: str = "") -> PlanError:
         """Make the error for tasks that need more memory than they may take.
 

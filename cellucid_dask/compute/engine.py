@@ -7,6 +7,7 @@ the standard library on every cluster, so a stage does not know where its tasks 
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
@@ -27,6 +28,7 @@ from cellucid_dask.compute.worker_check import (
     run_on_checked_worker,
 )
 from cellucid_dask.compute.worker_logs import silence_logger
+from cellucid_dask.compute.worker_memory import read_peaks
 
 R = TypeVar("R")
 
@@ -57,6 +59,8 @@ class Engine:
         self._requirements: Requirements | None = None
         self._inline = False
         self._logs = Path()
+        self._run = f"cellucid-dask-{secrets.token_hex(4)}"
+        self.worker_peaks: dict[str, int] = {}  # of workers on other machines, at the end
 
     @property
     def slots(self) -> int:
@@ -109,6 +113,8 @@ class Engine:
                     save_performance_report(self._client, self._performance_report, self.reporter)
                 )
             yield
+            if self._requirements is not None:
+                self.worker_peaks = read_peaks(self._client, self._run)
 
     def check_workers(self, paths: Sequence[str], *, native: bool) -> None:
         """Refuse remote workers without this package, with another version, or without `paths`.
@@ -168,7 +174,7 @@ class Engine:
             return [self._threads.submit(work, *task) for task in tasks]
         if self._requirements is None:
             return submit(self._client, work, tasks)
-        checked_tasks = ((self._requirements, work, *task) for task in tasks)
+        checked_tasks = ((self._requirements, self._run, work, *task) for task in tasks)
         return submit(self._client, run_on_checked_worker, checked_tasks)
 
     @contextmanager

@@ -15,6 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeVar
 
+from cellucid_dask.compute.worker_memory import tell_peak
 from cellucid_dask.errors import EngineError
 from cellucid_dask.native.library import COMPILE, SWITCH, find_library
 
@@ -157,7 +158,18 @@ def _check_this_worker(requirements: Requirements) -> None:
     refuse_differences(str(get_worker().address), find_differences(requirements))
 
 
-def run_on_checked_worker(requirements: Requirements, work: Callable[..., R], *task: Any) -> R:
-    """Run a task on a worker, which is checked once for all its tasks."""
+def run_on_checked_worker(
+    requirements: Requirements, run: str, work: Callable[..., R], *task: Any
+) -> R:
+    """Run a task on a worker, which is checked once for all its tasks, and tells its memory.
+
+    Parameters
+    ----------
+    run
+        Name of the run.
+    """
     _check_this_worker(requirements)
-    return work(*task)
+    try:
+        return work(*task)
+    finally:
+        tell_peak(run)

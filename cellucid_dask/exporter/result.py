@@ -32,6 +32,10 @@ class ExportResult:
         Of the whole run; memory is the summed resident memory of all its processes.
     peak_memory_of
         Whose peak it is: that of workers of a joined scheduler is not known here.
+    worker_peaks
+        Largest memory of each worker on another machine in bytes, by the name of the worker.
+    memory_advice
+        Option for the memory of the jobs that would have been enough; empty without jobs.
     resumed
         What an earlier run had done already; empty when there was nothing.
     gene_path, gene_path_reason
@@ -63,6 +67,8 @@ class ExportResult:
     total_seconds: float = 0.0
     peak_memory_bytes: int = 0
     peak_memory_of: str = "all processes"
+    worker_peaks: dict[str, int] = field(default_factory=dict)
+    memory_advice: str = ""
     resumed: str = ""
     gene_path: str = ""
     gene_path_reason: str = ""

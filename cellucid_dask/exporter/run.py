@@ -17,7 +17,7 @@ from cellucid_dask.exporter.preflight import check_before_run, check_outputs
 from cellucid_dask.exporter.recovery.outputs import Sums, first_output
 from cellucid_dask.exporter.recovery.provenance import Provenance, refuse_changed_input
 from cellucid_dask.exporter.recovery.staging import Workspace
-from cellucid_dask.exporter.resources import plan_export
+from cellucid_dask.exporter.resources import plan_export, record_worker_peaks
 from cellucid_dask.exporter.result import ExportResult
 from cellucid_dask.exporter.stages.cell_ids import make_cell_ids
 from cellucid_dask.exporter.stages.final import finish, finish_earlier, settle, verified
@@ -96,6 +96,7 @@ def run_export(
                 native = checked.library.library is not None
                 job = Job(catalog.source, catalog, options, engine, plan, folders, native, journal)
                 write_export(job, workspace, run, result, checked.provenance, latent_name)
+            record_worker_peaks(result, engine, plan)
     return result
 
 

@@ -92,12 +92,14 @@ def test_results_of_a_lost_worker_are_not_computed_again(client: Any, tmp_path: 
 
 def test_a_worker_is_checked_with_its_first_task(client: Any, tmp_path: Path) -> None:
     good = describe_requirements([str(tmp_path)])
-    assert results_of(submit(client, run_on_checked_worker, [(good, divmod, 7, 2)])) == [(3, 1)]
+    assert results_of(submit(client, run_on_checked_worker, [(good, "run", divmod, 7, 2)])) == [
+        (3, 1)
+    ]
     there = tmp_path / "there"
     there.touch()
     bad = describe_requirements([str(there)])
     there.unlink()
-    (future,) = submit(client, run_on_checked_worker, [(bad, divmod, 7, 2)])
+    (future,) = submit(client, run_on_checked_worker, [(bad, "run", divmod, 7, 2)])
     wait([future], timeout=120)
     with pytest.raises(Exception, match="does not see") as told:
         future.result()

@@ -41,11 +41,21 @@ class QueueCluster(Cluster):
         """Bytes for the task of a worker."""
         return [max(self._jobs.worker_bytes - WORKER_BYTES, 0)]
 
+    def advise_memory(self, peak: int, task_bytes: int) -> str:
+        """Return the least --job-memory that leaves the plan as it is, and dask's limits unmet.
+
+        dask halts a worker at 80 % of its limit.
+        """
+        return self._spell_memory(max(peak * 4 // 3, task_bytes * 10 // 6 + WORKER_BYTES))
+
+    def _spell_memory(self, worker_bytes: int) -> str:
+        """Return the option for jobs whose workers have a limit of so many bytes each."""
+        job_bytes = self._jobs.workers * worker_bytes + NANNY_BYTES
+        return f"--job-memory {megabytes(job_bytes)}"
+
     def memory_error(self, task_bytes: int, total: int | None, other_fix: str = "") -> PlanError:
         """Make the error for tasks that need more memory than a job gives them."""
-        worker_bytes = task_bytes * 10 // 6 + WORKER_BYTES
-        job_bytes = self._jobs.workers * worker_bytes + NANNY_BYTES
-        fix = f"use --job-memory {megabytes(job_bytes)}"
+        fix = f"use {self._spell_memory(task_bytes * 10 // 6 + WORKER_BYTES)}"
         if total is not None:
             fix += f", and --memory {megabytes(self.run_memory(task_bytes))} or none"
         return PlanError(

@@ -6,6 +6,7 @@ the script of a job as the queue would, so that workers come, work and are cance
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 from pathlib import Path
@@ -231,10 +232,24 @@ def test_an_export_by_jobs_makes_the_same_bytes(
     export(data, tmp_path / "plain/out", quiet=True, workers=1, **NAMES)
     place = tmp_path / "place"
     place.mkdir()
-    outcome = run_on(cluster, data, place, capfd, monkeypatch)
+    outcome = run_on(cluster, data, place, capfd, monkeypatch, "--report", "report.json")
     assert outcome.code == 0, outcome.err
     assert f"2 workers in 2 {QUEUES[cluster].title} jobs" in outcome.err
     assert tree(place / "out") == tree(tmp_path / "plain/out")
+    # Each worker that did something told its memory; jobs of the size that it suggests make the
+    # same plan.
+    report = json.loads((place / "report.json").read_text())
+    peaks, advice = report["worker_peaks"], report["memory_advice"]
+    assert {name.rpartition("-")[2] for name in peaks} <= {"0", "1"}
+    assert all(10**8 < peak < 10**9 for peak in peaks.values()), peaks
+    assert f"; next time {advice} is enough\n" in outcome.out
+    again = run_on(
+        cluster, data, place, capfd, monkeypatch, "--force", "--dry-run", *advice.split()
+    )
+    parts = ("row chunks", "gene blocks", "tasks")
+    assert all(
+        f"{part}  {report['plan'][part]}" in again.out for part in parts if part in report["plan"]
+    )
     until(lambda: not find_processes(str(place)), "all workers have ended", 30)
 
 
