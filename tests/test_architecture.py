@@ -52,7 +52,7 @@ LAYERS: dict[str, str] = {
     "source.chunks": "errors source.arrays source.inputs source.rows source.storage "
     "source.zarr_chunks",
     "source": "errors format source.inputs source.model source.rows source.storage",
-    "compute": "arguments errors files hdf5_filters native options",
+    "compute": "arguments errors files format hdf5_filters native options",
     "verify": "arguments errors format hdf5_filters versions",
     "previewer": "arguments errors files format options verify",
     "datasets": "arguments errors files format",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from cellucid_dask import format as fmt
 from cellucid_dask.compute.slurm.sbatch import BAD_CHARACTERS, fits_in_script, long_name
 from cellucid_dask.errors import Problem, suggest
 from cellucid_dask.options.jobs import JobOptions, parse_minutes
@@ -149,13 +150,37 @@ def _data_problems(kind: str, data: str) -> Iterator[Problem]:
         yield Problem("cannot be read", data, "check its permissions")
     elif any(b"\0" in line for line in read_lines(data)[:100]):
         yield Problem("is no list of atlases, but a binary file", data, "use export-node for it")
-    elif not any(line.strip() and not line.strip().startswith(b"#") for line in read_lines(data)):
+    elif not (atlases := read_atlases(data)):
         yield Problem("the list names no atlas", data, "write one atlas a line")
+    else:
+        yield from _find_clashes(atlases, data)
+
+
+def _find_clashes(atlases: Mapping[int, str], data: str) -> Iterator[Problem]:
+    """Find atlases of a list whose exports would have the same id, and perhaps the same folder."""
+    lines_by_id: dict[str, list[int]] = {}
+    for line, path in atlases.items():
+        name = path.rstrip("/").rpartition("/")[2]
+        for suffix in (".zip", ".zarr", ".h5ad"):
+            name = name.removesuffix(suffix)
+        lines_by_id.setdefault(fmt.safe(name).casefold(), []).append(line)
+    for own_id, lines in lines_by_id.items():
+        if len(lines) > 1:
+            what = f"lines {', '.join(map(str, lines))} would all get the id {own_id!r}"
+            yield Problem(what, data, "give the files, or links to them, other names")
 
 
 def read_lines(path: str) -> list[bytes]:
     """Return the lines of a file as bash reads them; the last may lack its line end."""
     return Path(path).read_bytes().removesuffix(b"\n").split(b"\n")
+
+
+def read_atlases(path: str) -> dict[int, str]:
+    """Return the paths in a list of atlases, by their line; others are blank or comments."""
+    stripped = (os.fsdecode(line).strip() for line in read_lines(path))
+    return {
+        number: line for number, line in enumerate(stripped, 1) if line and not line.startswith("#")
+    }
 
 
 def absolute_path(path: str) -> str:

@@ -57,9 +57,10 @@ def test_missing_arguments_and_programs_are_reported_in_one_line(kind: str, tmp_
     assert (missing.code, missing.err.count("\n")) == (2, 1)
     assert "/no/program is not there" in missing.err
     assert "set CELLUCID_DASK" in missing.err
-    outside = bash(script(kind), "a b", "c", cwd=tmp_path, SLURM_JOB_ID="")
-    assert (outside.code, outside.err.count("\n")) == (2, 1)
-    assert "sbatch" in outside.err
+    if kind != "export-array":  # which checks its list
+        outside = bash(script(kind), "a b", "c", cwd=tmp_path, SLURM_JOB_ID="")
+        assert (outside.code, outside.err.count("\n")) == (2, 1)
+        assert "sbatch" in outside.err
 
 
 @pytest.mark.parametrize(
@@ -101,6 +102,29 @@ def test_only_a_job_at_its_time_limit_is_requeued(
     )
     assert job.code == code, job
     assert ("scontrol|requeue|7|" in job.out) == again, job
+
+
+@pytest.mark.parametrize("kind", ["export-node", "export-array"])
+def test_two_tries_that_finish_nothing_end_the_job(kind: str, tmp_path: Path) -> None:
+    """Each try finishes as many pieces as its number in `made` says, until its time is over."""
+    staging = tmp_path / "o u t" / ".a.cellucid-staging"
+    staging.mkdir(parents=True)
+    (staging / "journal.jsonl").write_text("\nof an earlier job\n")  # which is no progress of this
+    ours = """trap 'exit 143' TERM; journal="$(dirname "$4")/.a.cellucid-staging/journal.jsonl"
+        for ((i = 0; i < MADE; i++)); do printf '\\nanother\\n' >>"$journal"; done
+        kill -USR1 $PPID; sleep 9 >/dev/null 2>&1 & wait $!"""
+    fakes = programs(tmp_path / "fakes", cellucid_dask=ours, sbatch=SAY, scontrol=SAY)
+    (tmp_path / "list").write_text("a\n")
+    words = ("list", "o u t") if kind == "export-array" else ("a", "o u t/a")
+    again = []
+    for restarts, made in enumerate((0, 2, 0, 1, 0, 0)):
+        before = (tmp_path / "job.log").stat().st_size if restarts else 0
+        env = {**TASK, "SLURM_ARRAY_TASK_ID": "1", "SLURM_RESTART_COUNT": str(restarts)}
+        job = bash(script(kind), *words, cwd=tmp_path, fakes=fakes, MADE=str(made), **env)
+        assert job.code == 143, job
+        again.append("scontrol|requeue|" in job.out[before:])
+    assert again == [True] * 5 + [False]
+    assert job.out.splitlines()[-1].startswith("two tries finished nothing")
 
 
 def test_a_refused_requeue_is_reported(tmp_path: Path) -> None:
@@ -171,7 +195,7 @@ def test_each_task_exports_its_line(tmp_path: Path, fakes: Path) -> None:
     for number, other in ((5, 6), (6, 5)):
         done = task(number, tmp_path, fakes)
         assert (done.code, done.err.count("\n")) == (2, 1)
-        assert f"lines {number} and {other} of my list would both become out/three" in done.err
+        assert f"lines {number} and {other} of my list would both get the id three" in done.err
     done = task(8, tmp_path, fakes)
     assert (done.code, done.err) == (2, "error: task 8 has no line: my list has 7 lines\n")
 

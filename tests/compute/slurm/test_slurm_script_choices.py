@@ -115,7 +115,7 @@ def test_nodes_and_network_and_array(tmp_path: Path) -> None:
         assert f"\n{line}" in text
     assert "\nINTERFACE=ib0 #" in text
     listed = tmp_path / "list"
-    listed.write_text(LIST)
+    listed.write_text(LIST.replace("y/three", "y/four"))
     given = Choices(data=str(listed), out="out", log_dir=str(tmp_path))
     text = write_script("export-array", given)
     assert "\n#SBATCH --array=1-7\n" in text
@@ -156,6 +156,34 @@ def test_all_problems_of_choices_are_reported_together(
     assert "it is 16 bytes" in ended.err
     ended = here(capfd, "slurm-script", "export-nodes", "--job-cores", 2)
     assert "use --workers" in ended.err
+
+
+def test_lines_with_one_id_are_found_before_the_array_is_submitted(
+    tmp_path: Path, fakes: Path
+) -> None:
+    """By slurm-script, and by the script itself when it is no job; both know the same ids."""
+    names = ["a b.h5ad", "# none", "x/a_b.zarr", "", "\u00e9.h5ad", "\u00e8.zarr.zip", "c.h5ad"]
+    names += ["_C.", "d__e.h5ad", "d_e.zarr/", "f.h5ad\r", "  g.h5ad  ", "y/A b", "dir/f.zarr"]
+    listed = tmp_path / "list"
+    listed.write_bytes("\n".join(names).encode())
+    with pytest.raises(OptionError) as refused:
+        write_script("export-array", Choices(data=str(listed), out="out"))
+    assert [problem.what for problem in refused.value.problems] == [
+        "lines 1, 3, 13 would all get the id 'a_b'",
+        "lines 5, 6 would all get the id 'field'",
+        "lines 7, 8 would all get the id 'c'",
+        "lines 11, 14 would all get the id 'f'",
+    ]
+    outside = {"cwd": tmp_path, "fakes": fakes, "SLURM_JOB_ID": ""}
+    ended = bash(script("export-array"), "list", "out", **outside)
+    assert (ended.code, ended.out) == (2, "")
+    told = [line.split()[2:5:2] for line in ended.err.splitlines()]
+    assert {int(line) for pair in told for line in pair} == {1, 3, 13, 5, 6, 7, 8, 11, 14}
+    assert "error: lines 11 and 14 of list would both get the id f\n" in ended.err
+    listed.write_text("a.h5ad\n# a.h5ad\nb.h5ad\n")
+    ended = bash(script("export-array"), "list", "out", **outside)
+    assert ended.code == 0
+    assert ended.out == "no lines of list clash: sbatch --array=1-3 export-array.sbatch list out\n"
 
 
 @pytest.mark.parametrize("text", ["", "\n# a\n  \n"])
