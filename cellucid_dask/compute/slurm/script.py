@@ -59,8 +59,9 @@ def fill_script(text: str, choices: Choices, *, program: str, python: str) -> st
     lines = _name_submission(text, with_paths=choices.data is not None).splitlines()
     for option in _directives(text, choices):
         _set_directive(lines, option)
-    start = next(i for i, line in enumerate(lines) if line.startswith("# Lines such as"))
-    lines[start + 1 : start + 1] = [*choices.setup, *_arguments(choices)]
+    # After the variables, so that a line can name another program; an image, for example.
+    start = lines.index("set -euo pipefail")
+    lines[start:start] = [*choices.setup, *_arguments(choices)]
     variables = {"CELLUCID_DASK": program, "PYTHON": python, "INTERFACE": choices.interface}
     if choices.log_dir is not None:
         variables["CATALOG_LOG"] = f"{escape_log_folder(choices.log_dir)}/cellucid-catalog-%j.log"

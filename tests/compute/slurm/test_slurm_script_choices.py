@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from atlas import here
-from slurm_scripts import LIST, bash, script
+from slurm_scripts import LIST, SAY, bash, programs, script
 
 from cellucid_dask.compute.slurm.choices import KINDS, Choices
 from cellucid_dask.compute.slurm.script import write_script
@@ -192,3 +192,17 @@ def test_lists_without_an_atlas_are_refused(tmp_path: Path, text: str) -> None:
     for data in ("list", "none"):
         with pytest.raises(OptionError, match=r"no atlas|no such list"):
             write_script("export-array", Choices(data=str(tmp_path / data), out="out"))
+
+
+def test_setup_may_name_another_program(tmp_path: Path, fakes: Path) -> None:
+    """As an image of Apptainer, which is one file, and not where slurm-script ran."""
+    image = programs(tmp_path / "images", image=SAY) / "image"
+    data = tmp_path / "x.h5ad"
+    data.touch()
+    setup = ("set_by_a_module=yes", f"CELLUCID_DASK={image}")
+    choices = Choices(data=str(data), out=str(tmp_path / "out"), setup=setup)
+    path = tmp_path / "filled.sbatch"
+    path.write_text(write_script("export-node", choices))
+    done = bash(path, cwd=tmp_path, fakes=fakes)
+    assert done.code == 0, done
+    assert f"image|export|{data}|-o|{tmp_path / 'out'}|--workers|3|\n" in done.out
