@@ -64,6 +64,7 @@ if "READTHEDOCS" in os.environ:
 
 html_theme = "sphinx_book_theme"
 html_title = project
+html_use_index = False  # search finds more
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 smartquotes = False  # would turn --help into a dash and a word
