@@ -15,6 +15,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from difflib import SequenceMatcher
 from pathlib import Path
 
 import pytest
@@ -43,7 +44,7 @@ CHANGING = (
     (re.compile(r"(compiled by )\w+"), r"\1cc"),
     (re.compile(r"(Python VERSION on ).*"), r"\1SYSTEM"),
     (re.compile(r"\bport \d+|(?<=[a-z\d]):\d{4,5}\b"), ":PORT"),
-    (re.compile(r"token=\w+"), "token=TOKEN"),
+    (re.compile(r"token=[\w~.-]+"), "token=TOKEN"),
     (re.compile(r"\b(job|jobs) \d+"), r"\1 N"),
     (re.compile(r"[\w-]+@[\w.-]+"), "USER@NODE"),
     (re.compile(r"process \d+ on [\w.-]+"), "process N on NODE"),
@@ -125,6 +126,8 @@ def agree(shown: Sequence[str], printed: Sequence[str]) -> bool:
 def rewritten(text: str, answers: Sequence[tuple[Step, Sequence[str]]]) -> str:
     """The page with what is printed now, where that is something else than it shows.
 
+    Lines that only differ in times and the like stay as they are.
+
     Raises
     ------
     ValueError
@@ -136,8 +139,14 @@ def rewritten(text: str, answers: Sequence[tuple[Step, Sequence[str]]]) -> str:
         if "..." in step.printed:
             raise ValueError(f"write this one yourself: {step.code!r} prints {printed}")
         start, end = step.span
-        lines = [line for line in printed if not STAGE.fullmatch(normalize(line))]
-        text = text[:start] + "".join(f"{line.rstrip()}\n" for line in lines) + text[end:]
+        now = [line.rstrip() for line in printed if not STAGE.fullmatch(normalize(line))]
+        before = [normalize(line) for line in step.printed]
+        lines: list[str] = []
+        for how, i, j, k, m in SequenceMatcher(
+            None, before, [normalize(line) for line in now], autojunk=False
+        ).get_opcodes():
+            lines += step.printed[i:j] if how == "equal" else now[k:m]
+        text = text[:start] + "".join(f"{line}\n" for line in lines) + text[end:]
     return text
 
 

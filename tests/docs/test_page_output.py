@@ -78,11 +78,10 @@ def test_what_differs_from_run_to_run_is_no_difference() -> None:
 
 def test_a_page_gets_what_is_printed_now() -> None:
     steps = read_steps(SHOWN)
-    answers = [(steps[0], ["wrote nothing"]), (steps[1], ["a", "b"]), (steps[3], ["1"])]
-    expected = SHOWN.replace(
-        "wrote /home/ada/out: 3 cells, 2 genes; 12 files, 1.2 kB\nnext: cellucid-dask serve out",
-        "wrote nothing",
-    )
+    wrote = "wrote /home/ada/out: 3 cells, 2 genes; 12 files, "
+    now = ["genes: 2 of 2 genes in 12.0 s", f"{wrote}3 MB", "next: nothing"]
+    answers = [(steps[0], now), (steps[1], ["a", "b"]), (steps[3], ["1"])]
+    expected = SHOWN.replace("next: cellucid-dask serve out", "next: nothing")
     assert rewritten(SHOWN, answers) == expected
     with pytest.raises(ValueError, match="write this one yourself"):
         rewritten(SHOWN, [(steps[1], ["b", "a"])])
