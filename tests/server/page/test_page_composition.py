@@ -134,6 +134,8 @@ def test_bars_are_the_counts_of_what_is_visible_selected_or_in_a_group(
     page.wait_until(f"{said} === 'No cell passes all filters.'")
     assert page.js(DRAWN) == []
     assert not page.find("#composition-csv").is_enabled()
+    assert "quarter: none of 4 categories" in page.texts(".chip-text")
+    assert_accessible(page, packages, "no cell is visible")
 
     page.press_keys("#composition-show", ESCAPE)
     assert not page.is_shown("#composition")

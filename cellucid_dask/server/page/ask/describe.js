@@ -1,6 +1,7 @@
 // What a filter says, in words.
 
 import { splitColumnId } from "../data/dataset.js";
+import { formatCount } from "../dom.js";
 import { ANY_GROUP, GROUP_COLUMN } from "./groups.js";
 
 const MAX_NAMES = 3; // of categories in the text of a filter
@@ -38,7 +39,7 @@ export function describeFilter(filter, dataset, groups) {
     return `${name}: without the farthest ${Math.round(100 - 100 * filter.quantile)}%`;
   }
   if (filter.kind === "range") return `${name} ${describeRange(filter)}`;
-  return `${name}: ${filter.keep ? "" : "not "}${listCategories(filter, dataset)}`;
+  return `${name}: ${listCategories(filter, dataset)}`;
 }
 
 /** @param {{from: number | null, to: number | null}} range */
@@ -51,11 +52,14 @@ function describeRange({ from, to }) {
  * @param {import("./filters.js").CategoriesFilter} filter
  * @param {import("../data/dataset.js").Dataset} dataset
  */
-function listCategories({ column, codes }, dataset) {
+function listCategories({ column, codes, keep }, dataset) {
   /** @type {string[]} */
   const names = dataset.categorical.get(splitColumnId(column)[1])?.[1] ?? [];
+  if (!keep && names.length > MAX_NAMES && codes.length >= names.length) {
+    return `none of ${formatCount(names.length)} categories`;
+  }
   const some = codes.slice(0, MAX_NAMES).map((code) => names[code] ?? "missing");
   const more = codes.length - some.length;
-  if (!codes.length) return "none";
-  return `${some.map((name) => name || '""').join(", ")}${more ? ` and ${more} more` : ""}`;
+  if (!codes.length) return keep ? "none" : "all";
+  return `${keep ? "" : "not "}${some.map((name) => name || '""').join(", ")}${more ? ` and ${more} more` : ""}`;
 }
