@@ -25,7 +25,7 @@ from selenium.webdriver.common.keys import Keys
 pytestmark = needs_browser
 ACROSS, DOWN = 80, 32
 CELLS = ACROSS * DOWN  # two blocks of ids
-ODD = ['a,"b"', "=1+1", "two\nlines", "ünï 数😀", " x ", "cr\rlf\r\n"]
+ODD = ["", 'a,"b"', "=1+1", "two\nlines", "ünï 数😀", " x ", "cr\rlf\r\n"]
 TOOLTIP = "document.getElementById('tooltip')"
 ID_REQUESTS = """
   return performance.getEntriesByType('resource').map(({ name }) => new URL(name).pathname)
@@ -192,11 +192,14 @@ def test_csv_is_what_pandas_has(page: Page, serve: Any, folder: Path, tmp_path: 
     adata = grid()
     arrived = page.downloads(tmp_path / "tables")
     kind, score = adata.obs["kind, of cell"].astype(object), adata.obs["score"]
+    plain_ids = np.flatnonzero(adata.obs_names.str.startswith("=1+1"))
+    contents = []
 
     def table(name: str) -> pd.DataFrame:
         content = arrived(name)
         (tmp_path / "tables" / name).unlink()
         assert b"nan" not in content
+        contents.append(content.decode().split("\n"))
         return pd.read_csv(io.BytesIO(content), keep_default_na=False, na_values=[""])
 
     def check(found: pd.DataFrame, expected: pd.DataFrame, *, exact: bool = True) -> None:
@@ -220,7 +223,14 @@ def test_csv_is_what_pandas_has(page: Page, serve: Any, folder: Path, tmp_path: 
     page.save_csv()
     columns = {"id": adata.obs_names, "kind, of cell": kind, "score": adata.X[:, 1]}
     columns |= {"obs:score": score, "=A": adata.X[:, 0]}
+    empty, kind = kind == "", kind.replace("", np.nan)  # pandas does not tell them apart
+    columns["kind, of cell"] = kind
     check(table("plain-selected.csv"), expected_csv(selected, columns))
+    for rows, field in ((np.flatnonzero(empty), '""'), (np.flatnonzero(kind.isna() & ~empty), "")):
+        known = np.intersect1d(np.intersect1d(rows, selected), plain_ids)
+        assert len(known) > 5
+        for i in known:
+            assert any(line.startswith(f"{i},=1+1{i},{field},") for line in contents[0])
 
     # A group; the values are quantized.
     code = list(adata.obs["kind, of cell"].cat.categories).index(ODD[1])

@@ -15,13 +15,14 @@
 const PART = 1 << 13; // cells of the dataset that are written at a time, within about 20 ms
 
 /**
- * A field of a CSV file, as RFC 4180 has it. Text that a spreadsheet takes for a formula, such as
+ * A field of a CSV file, as RFC 4180 has it. Text that is empty is quoted, as a field with nothing
+ * in it is a missing value. Text that a spreadsheet takes for a formula, such as
  * "=1+1", stays as it is: other programs must read the same ids that the dataset has.
  *
  * @param {string} text
  */
 export const quoteField = (text) =>
-  (/[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+  (text === "" || /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
 
 /**
  * A CSV file with a line for each cell: its row, counted from 0, its id, and its values; a missing
@@ -86,9 +87,12 @@ function createFormatter(column) {
   const fields = []; // by code
   const formatCell = "value" in column
     ? (/** @type {number} */ row) => formatNumber(column.value(row), 6)
-    : (/** @type {number} */ row) => quoteField(column.names[codes[row]] ?? "");
+    : (/** @type {number} */ row) => formatCategory(column.names[codes[row]]);
   return (row) => (fields[codes[row]] ??= formatCell(row));
 }
+
+/** @param {string | undefined} name undefined if it is missing */
+const formatCategory = (name) => (name === undefined ? "" : quoteField(name));
 
 /**
  * @param {number} value
