@@ -380,12 +380,14 @@ def is_listening(pid: int) -> bool:
 
 
 class Served:
-    """``cellucid-dask serve`` in a new process.
+    """``cellucid-dask serve``, or another command that serves, in a new process.
 
     Parameters
     ----------
     *arguments
-        Arguments of ``serve``; ``--no-browser`` is added without a `browser`.
+        Arguments of the command; ``--no-browser`` is added without a `browser`.
+    by
+        Name of the command.
     folder
         Working folder; the output is written here.
     browser
@@ -405,6 +407,7 @@ class Served:
         browser: str = "",
         through: Sequence[str] = (),
         anew: bool = False,
+        by: str = "serve",
         **environment: str,
     ) -> None:
         self.out, self.err = (
@@ -421,11 +424,11 @@ class Served:
         self.process: Forked | subprocess.Popen[bytes]
         if not (anew or through or any(name.startswith("PYTHON") for name in environment)):
             how = {"out": self.out, "err": self.err, "environment": kept}
-            self.process = fork("serve", *words, cwd=folder, **how)
+            self.process = fork(by, *words, cwd=folder, **how)
             return
         with self.out.open("wb") as out, self.err.open("wb") as err:
             self.process = subprocess.Popen(
-                [*through, *command("serve", *words)],
+                [*through, *command(by, *words)],
                 cwd=folder,
                 env=kept,
                 stdin=subprocess.DEVNULL,

@@ -14,11 +14,13 @@ import click
 
 from cellucid_dask import format as fmt
 from cellucid_dask.commands.export_options import export_options
+from cellucid_dask.commands.help_pages import SectionedGroup
 from cellucid_dask.commands.imports import cluster_modules, import_modules, input_modules
 from cellucid_dask.commands.installation import version_options
 from cellucid_dask.commands.output import format_result, format_verification, print_lines
-from cellucid_dask.commands.serve_options import serve_options
+from cellucid_dask.commands.serve_options import no_browser, port, serve_options
 from cellucid_dask.commands.shared_options import (
+    Suggestions,
     accept_missing_chunks,
     cache_dir,
     debug,
@@ -33,11 +35,16 @@ from cellucid_dask.commands.values import keep_given, parse_arguments, parse_emb
 from cellucid_dask.commands.viewer import viewer
 from cellucid_dask.errors import CellucidDaskError, Problem
 
+COMPLETION_VARIABLE = "_CELLUCID_DASK_COMPLETE"  # that click reads
+
 if TYPE_CHECKING:
     from cellucid_dask.server.lifetime import CellucidServer
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=SectionedGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @version_options
 def cli(*, verbose: bool) -> None:
     """Export single-cell atlases to the Cellucid viewer, out of core and in parallel."""
@@ -48,7 +55,7 @@ def cli(*, verbose: bool) -> None:
 cli.add_command(viewer)
 
 
-@cli.command()
+@cli.command(short_help="Write an atlas for the viewer")
 @click.argument("data", type=click.Path())
 @export_options
 @input_options
@@ -70,7 +77,7 @@ def export(data: str, out: str | None, **given: Any) -> None:
         print_lines(format_result(result))
 
 
-@cli.command()
+@cli.command(short_help="Find all problems of a file")
 @click.argument("data", type=click.Path())
 @format_options
 @input_options
@@ -90,7 +97,7 @@ def check(data: str, **given: Any) -> None:
     click.echo(f"{data} can be exported (warnings: {len(result.warnings)})")
 
 
-@cli.command()
+@cli.command(short_help="Make, export and verify an example")
 @click.option(
     "--cells", type=click.IntRange(50), default=5000, show_default=True, help="Number of cells."
 )
@@ -106,18 +113,28 @@ def check(data: str, **given: Any) -> None:
     metavar="DIR",
     help="Folder to work in.",
 )
+@click.option("--serve", "serves", is_flag=True, help="Then serve the export, and open the page.")
+@port
+@no_browser
 @debug
-def demo(cells: int, genes: int, out: str) -> None:
-    """Make a synthetic atlas, export it, and verify what was written."""
+def demo(*, cells: int, genes: int, out: str, serves: bool, port: int, no_browser: bool) -> None:
+    """Make a synthetic atlas, export it, and verify what was written.
+
+    --port and --no-browser are of --serve.
+    """
     import_modules("anndata", "cellucid_dask.exporter.run")
     from cellucid_dask.commands.demo import run_demo
 
     result, checked = run_demo(Path(out), cells, genes, click.echo)
     print_lines(format_result(result))
     click.echo(checked)
+    if serves:
+        from cellucid_dask import CellucidServer
+
+        _serve_until_signal(CellucidServer(result.out, port=port, open_browser=not no_browser))
 
 
-@cli.command()
+@cli.command(short_help="Remove what an interrupted run left")
 @click.argument("out", type=click.Path())
 @debug
 def clean(out: str) -> None:
@@ -135,7 +152,7 @@ def clean(out: str) -> None:
         )
 
 
-@cli.command()
+@cli.command(short_help="List exports in datasets.json")
 @click.argument("root", type=click.Path())
 @click.option("--default", metavar="ID", help="Dataset that is shown first. [default: the first]")
 @debug
@@ -155,7 +172,7 @@ def catalog(root: str, default: str | None) -> None:
     click.echo(f"wrote {Path(root) / 'datasets.json'} (datasets: {len(payload['datasets'])})")
 
 
-@cli.command()
+@cli.command(short_help="Show a file or an export in the browser")
 @click.argument("path", type=click.Path())
 @serve_options
 @input_options
@@ -179,7 +196,7 @@ def serve(path: str, **given: Any) -> None:
     _serve_until_signal(server)
 
 
-@cli.command()
+@cli.command(short_help="Build the gene index that serve uses")
 @click.argument("data", type=click.Path())
 @worker_options
 @cache_dir
@@ -212,7 +229,7 @@ def index(data: str, workers: int | None, memory: str | None, **given: Any) -> N
         click.echo(f"{'wrote' if result.made else 'exists already:'} {result.folder}")
 
 
-@cli.command()
+@cli.command(short_help="Check an export, or compare it with a file")
 @click.argument("export", type=click.Path())
 @verify_options
 @debug
@@ -248,7 +265,7 @@ def verify(export: str, against: str | None, **given: Any) -> int:
     return 0 if report.ok else 1
 
 
-@cli.command()
+@cli.command(short_help="Draw an export as a picture")
 @click.argument("export", type=click.Path())
 @preview_options
 @debug
@@ -266,8 +283,10 @@ def preview(export: str, **given: Any) -> None:
     print_lines([f"wrote {written}: {decimal(written.stat().st_size)}"])
 
 
-@cli.command("slurm-script")
-@click.argument("kind")
+@cli.command("slurm-script", short_help="Print a batch script for SLURM")
+@click.argument(
+    "kind", type=Suggestions("export-node", "export-nodes", "export-array", "serve-node")
+)
 @script_options
 @click.argument("more", nargs=-1, metavar="[-- OPTIONS]")
 @debug
@@ -280,6 +299,22 @@ def slurm_script(kind: str, **given: Any) -> None:
     from cellucid_dask.compute.slurm.script import write_script
 
     click.echo(write_script(kind, Choices(**given)), nl=False)
+
+
+@cli.command(short_help="Print what completes words in a shell")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@debug
+def completion(shell: str) -> None:
+    """Print a script that makes SHELL complete commands, options and paths.
+
+    Put this into ~/.bashrc: eval "$(cellucid-dask completion bash)"; into ~/.zshrc the same with
+    zsh; and into ~/.config/fish/config.fish: cellucid-dask completion fish | source
+    """
+    from click.shell_completion import get_completion_class
+
+    made = get_completion_class(shell)
+    assert made is not None, "click has these shells"
+    click.echo(made(cli, {}, "cellucid-dask", COMPLETION_VARIABLE).source())
 
 
 def _serve_until_signal(server: CellucidServer) -> None:

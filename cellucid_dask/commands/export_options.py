@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from cellucid_dask.commands.shared_options import (
+    Suggestions,
     combine_options,
     format_options,
     job_options,
@@ -16,6 +17,7 @@ BITS = "[8|16|none]"
 queue_options = combine_options(
     click.option(
         "--cluster",
+        type=Suggestions("slurm", "pbs", "lsf", "sge", "htcondor"),
         metavar="[slurm|pbs|lsf|sge|htcondor]",
         help="Run the workers as jobs of this batch queue, as many as --workers.",
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cellucid_dask.commands.shared_options import cache_dir, combine_options
+from cellucid_dask.commands.shared_options import Suggestions, cache_dir, combine_options
 
 viewer_site = click.option(
     "--viewer-url", metavar="URL", help="Site of the hosted page. [default: that of Cellucid]"
@@ -16,19 +16,22 @@ viewer_cache = click.option(
     help="Cache folder of the hosted page. [default: cellucid-dask in your cache folder]",
 )
 
+port = click.option(
+    "-p",
+    "--port",
+    type=int,
+    default=8765,
+    show_default=True,
+    help="Port to listen on; the next free one if it is taken.",
+)
+no_browser = click.option("--no-browser", is_flag=True, help="Do not open a browser.")
+
 serve_options = combine_options(
-    click.option(
-        "-p",
-        "--port",
-        type=int,
-        default=8765,
-        show_default=True,
-        help="Port to listen on; the next free one if it is taken.",
-    ),
+    port,
     click.option(
         "-H", "--host", default="127.0.0.1", show_default=True, help="Address to listen on."
     ),
-    click.option("--no-browser", is_flag=True, help="Do not open a browser."),
+    no_browser,
     click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors."),
     click.option("-v", "--verbose", is_flag=True, help="Print a line for every request."),
     click.option(
@@ -65,6 +68,7 @@ serve_options = combine_options(
     ),
     click.option(
         "--viewer",
+        type=Suggestions("builtin", "hosted", "none"),
         metavar="[builtin|hosted|none]",
         default="builtin",
         show_default=True,
@@ -72,6 +76,7 @@ serve_options = combine_options(
     ),
     click.option(
         "--protocol",
+        type=Suggestions("folder", "ready"),
         metavar="[folder|ready]",
         help="What the server speaks: that of the built-in page, or of today's public app. "
         "[default: ready with --viewer hosted]",

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -19,6 +22,22 @@ def combine_options(*options: Callable[[F], F]) -> Callable[[F], F]:
         return function
 
     return decorate
+
+
+class Suggestions(click.types.StringParamType):
+    """Text for which a shell suggests `words`; what is given is checked with everything else."""
+
+    def __init__(self, *words: str) -> None:
+        self.words = words
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Suggest the words that begin as what is typed."""
+        from click.shell_completion import CompletionItem
+
+        del ctx, param
+        return [CompletionItem(word) for word in self.words if word.startswith(incomplete)]
 
 
 modality = click.option("--modality", metavar="NAME", help="Take this modality of a MuData.")
@@ -66,6 +85,7 @@ drop_cells = click.option(
 format_options = combine_options(
     click.option(
         "--format",
+        type=Suggestions("folder", "zarr", "zarr.zip", "h5ad"),
         default="folder",
         show_default=True,
         metavar="[folder|zarr|zarr.zip|h5ad]",
@@ -123,6 +143,7 @@ input_options = combine_options(
     click.option("--no-cell-ids", is_flag=True, help="Take no ids of cells, such as barcodes."),
     click.option(
         "--categorical-dtype",
+        type=Suggestions("auto", "uint8", "uint16"),
         metavar="[auto|uint8|uint16]",
         default="auto",
         show_default=True,

@@ -25,7 +25,7 @@ one_site = click.option(
 )
 
 
-@click.group()
+@click.group(short_help="Keep the hosted page, for use offline")
 def viewer() -> None:
     """Keep the hosted page of `serve --viewer hosted`, for use without the internet."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -100,19 +101,40 @@ def test_malformed_ssh_connection_variable(start_in: Any, broken: str) -> None:
     assert f"{USER}@{socket.gethostname()}" in line
 
 
-def test_browser_opens_where_one_exists(atlas_export: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def browser(tmp_path: Path) -> tuple[str, Path]:
+    """A browser that writes addresses to a file; its command, and that file."""
     seen = tmp_path / "seen.txt"
     script = tmp_path / "browser.sh"
     script.write_text(f'#!/bin/sh\necho "$1" >> {shlex.quote(str(seen))}\n')
     script.chmod(0o755)
-    browser = f"{script} %s"
+    return f"{script} %s", seen
+
+
+def test_browser_opens_where_one_exists(
+    atlas_export: Path, tmp_path: Path, browser: tuple[str, Path]
+) -> None:
+    program, seen = browser
     arguments = (atlas_export, "--port", 0, "--token", TOKEN)
-    with Served(*arguments, folder=tmp_path, browser=browser) as served:
+    with Served(*arguments, folder=tmp_path, browser=program) as served:
         served.url()
         wait_until(lambda: seen.exists() and seen.read_text().endswith("\n"), "it did not open")
         assert seen.read_text().strip() == served.url()
     seen.unlink()
     for more, told in (([], SSH), (["--no-browser"], {})):
-        with Served(*arguments, *more, folder=tmp_path, browser=browser, **told) as served:
+        with Served(*arguments, *more, folder=tmp_path, browser=program, **told) as served:
             assert ask(served.port, "/_cellucid/health").status == 200
     assert not seen.exists()
+
+
+def test_the_demo_opens_its_page(tmp_path: Path, browser: tuple[str, Path]) -> None:
+    program, seen = browser
+    arguments = ("--cells", 300, "--genes", 40, "-o", "d", "--serve", "--port", 0)
+    with Served(*arguments, folder=tmp_path, browser=program, by="demo") as served:
+        wait_until(lambda: "open http" in served.printed, "the demo is not served", 120)
+        assert ask(served.port, "/dataset_identity.json").status == 200
+        assert "verified: " in served.printed
+        wait_until(lambda: seen.exists() and seen.read_text().endswith("\n"), "it did not open")
+        assert seen.read_text().strip() == served.url()
+        served.process.send_signal(signal.SIGINT)
+        assert served.process.wait() == 0
