@@ -11,7 +11,9 @@ const VERSION = 1;
 /** @typedef {Map<string, string[]>} CategoryNames names of the categories by column id */
 
 /**
- * @typedef {{format: string, version: number, dataset: {id: string, n_cells: number, hash: string},
+ * @typedef {{id: string, n_cells: number, hash: string, ids_hash?: string}} SessionDataset `hash` is of
+ *   some ids, `ids_hash` of all: older sessions do not have it, and datasets without ids
+ * @typedef {{format: string, version: number, dataset: SessionDataset,
  *   view: string, categories: Record<string, Record<string, string>>,
  *   groups: {id: string, name: string, color: string, rows: [number, number][]}[]}} Session
  *   `view` is the text of a link, `categories` has the names of the codes that its filters list,
@@ -38,11 +40,11 @@ export function rowsOfMask(mask) {
 
 /**
  * @param {import("../link/link.js").View} view
- * @param {{id: string, hash: string, names: CategoryNames}} dataset
+ * @param {{id: string, hash: string, idsHash: string | null, names: CategoryNames}} dataset
  * @param {import("./masks.js").Sources} sources
  * @returns {Session}
  */
-export function createSession(view, { id, hash, names }, sources) {
+export function createSession(view, { id, hash, idsHash, names }, sources) {
   /** @type {Session["categories"]} */
   const categories = {};
   for (const filter of view.filters) {
@@ -54,7 +56,7 @@ export function createSession(view, { id, hash, names }, sources) {
   return {
     format: FORMAT,
     version: VERSION,
-    dataset: { id, n_cells: sources.nCells, hash },
+    dataset: { id, n_cells: sources.nCells, hash, ...idsHash && { ids_hash: idsHash } },
     view: formatView({ ...view, dataset: null, groups: [] }),
     categories,
     groups: view.groups.map(({ id: group, name, color, cells }) =>
@@ -67,16 +69,25 @@ export function createSession(view, { id, hash, names }, sources) {
  * another version of the dataset may have other codes, or other places of cells.
  *
  * @param {string} text of the file
- * @param {{nCells: number, hash: string, id: string, names: CategoryNames}} dataset that is shown
- * @returns {import("../link/link.js").View}
+ * @param {object} dataset that is shown
+ * @param {number} dataset.nCells
+ * @param {string} dataset.hash
+ * @param {() => Promise<string | null>} dataset.hashAllIds takes a while
+ * @param {string} dataset.id
+ * @param {CategoryNames} dataset.names
+ * @returns {Promise<import("../link/link.js").View>}
  * @throws {Error} that says what is wrong with the file
  */
-export function openSession(text, { nCells, hash, id, names }) {
+export async function openSession(text, { nCells, hash, hashAllIds, id, names }) {
   const session = parseSession(text);
-  if (session.dataset.n_cells !== nCells || session.dataset.hash !== hash) {
-    const theirs = `${formatCountOf(session.dataset.n_cells, "cell")} of "${session.dataset.id}"`;
-    throw new Error(`This session is of other cells: of ${theirs}. `
-      + `This page shows ${formatCountOf(nCells, "cell")} of "${id}".`);
+  const { id: wantedId, n_cells: n, hash: wantedHash, ids_hash: idsHash } = session.dataset;
+  const wrong = "This session is of other cells:";
+  if (n !== nCells) {
+    throw new Error(`${wrong} of ${n} cells of the dataset "${wantedId}". `
+      + `This page shows ${nCells} cells of "${id}".`);
+  }
+  if (wantedHash !== hash || (idsHash && ![idsHash, null].includes(await hashAllIds()))) {
+    throw new Error(`${wrong} those of the dataset "${wantedId}" have other ids than those of "${id}".`);
   }
   const view = parseView(session.view);
   view.groups = session.groups.map(({ id: group, name, color, rows }) =>

@@ -3,12 +3,12 @@
 import { changeView } from "../actions.js";
 import { listRows } from "../ask/groups.js";
 import { createSession, openSession } from "../ask/session.js";
-import { fingerprintOfCells } from "../data/fingerprint.js";
+import { fingerprintOfCells, hashAllIds } from "../data/fingerprint.js";
 import { createSources, loadSources } from "../data/sources.js";
 import { $, createButton, createElement, saveFile } from "../dom.js";
 import { keepRows } from "../link/kept-rows.js";
 import { checkView, createReader } from "../loading.js";
-import { showNotice } from "../messages.js";
+import { showCellStatus, showNotice } from "../messages.js";
 import { loaded, view } from "../state.js";
 
 const MAX_BYTES = 500e6; // of a session; larger files are something else
@@ -40,7 +40,7 @@ const namesOf = ({ categorical }) =>
   new Map([...categorical].map(([key, [, names]]) => [`obs:${key}`, names]));
 
 /** A reader that no later change of the view aborts. */
-const createFreeReader = () => createReader(loaded.entry, new AbortController().signal, () => {});
+const createFreeReader = () => createReader(loaded.entry, new AbortController().signal);
 
 async function save() {
   const { dataset } = loaded;
@@ -49,13 +49,15 @@ async function save() {
     const reader = createFreeReader();
     await loadSources(reader);
     const hash = await fingerprintOfCells(dataset, reader);
-    const described = { id: dataset.identity.id, hash, names: namesOf(dataset) };
+    const idsHash = await hashAllIds(dataset, reader);
+    const described = { id: dataset.identity.id, hash, idsHash, names: namesOf(dataset) };
     const session = createSession(view, described, createSources());
     const text = JSON.stringify(session, null, 1);
     saveFile(new Blob([text], { type: "application/json" }), `${dataset.identity.id}-session.json`);
   } catch (error) {
     showNotice(`The session could not be saved: ${error.message}`);
   }
+  showCellStatus();
 }
 
 /** @param {File} file */
@@ -65,13 +67,18 @@ async function open(file) {
   try {
     if (file.size > MAX_BYTES) throw new Error("This file is too large for a session.");
     const text = await file.text();
-    const hash = await fingerprintOfCells(dataset, createFreeReader());
+    const reader = createFreeReader();
+    const hash = await fingerprintOfCells(dataset, reader);
     const { nCells, identity: { id } } = dataset;
-    const wanted = openSession(text, { nCells, hash, id, names: namesOf(dataset) });
+    const wanted = await openSession(text, {
+      nCells, hash, id, names: namesOf(dataset), hashAllIds: () => hashAllIds(dataset, reader),
+    });
+    if (loaded.dataset !== dataset) return;
     keepRows(wanted.groups.flatMap(({ cells }) => listRows(cells)), hash);
     checkView(wanted, hash);
     changeView({ ...wanted, dataset: view.dataset, theme: view.theme });
   } catch (error) {
     showNotice(`${file.name}: ${error.message}`);
   }
+  showCellStatus(); // in place of the progress of what was read
 }
