@@ -4,17 +4,20 @@ import { $, createElement, formatCount, formatCountOf } from "./dom.js";
 import { published } from "./state.js";
 
 const SUCCESS_MS = 4000; // how long a notice of success stays
-const MOVE = "drag to move, scroll to zoom";
 const MAX_LINES = 50; // of a list in a notice
-/** @type {Record<number, string>} */
-const HINTS = { 1: MOVE, 2: MOVE, 3: "drag to rotate, Shift-drag to move, scroll to zoom" };
+const HAS_FINGERS = matchMedia("(pointer: coarse)");
+const HINTS = { flat: "drag to move, scroll to zoom",
+  deep: "drag to rotate, Shift-drag to move, scroll to zoom" };
+const FINGER_HINTS = { flat: "drag to move, pinch to zoom",
+  deep: "drag to rotate, pinch to zoom and move" };
 
 /** Says how many cells are visible, and how to move them. */
 export function showCellStatus() {
   const { drawn, nCells, dimension } = published;
   const part = drawn === nCells ? "" : `${formatCount(drawn)} of `;
-  $("status").textContent =
-    `${part}${formatCountOf(nCells, "cell")} in ${dimension}D · ${HINTS[dimension]}`;
+  const hint = (HAS_FINGERS.matches ? FINGER_HINTS : HINTS)[dimension === 3 ? "deep" : "flat"];
+  $("status").replaceChildren(`${part}${formatCountOf(nCells, "cell")} in ${dimension}D`,
+    createElement("span", "hint", ` · ${hint}`));
 }
 
 /**

@@ -20,7 +20,7 @@ import { GroupsPanel } from "./panels/groups-panel.js";
 import { addPins } from "./panels/pins.js";
 import { SelectionPanel } from "./panels/selection-panel.js";
 import { addSessionFiles } from "./panels/session-files.js";
-import { addSheet } from "./panels/sheet.js";
+import { addPanels } from "./panels/sheet.js";
 import { isVisible, loaded, notify, plotKey, published, subscribe, view } from "./state.js";
 
 const DEFAULT_POINT_SIZE = 3; // until there is a display that knows the number of cells
@@ -211,7 +211,7 @@ const groupsPanel = new GroupsPanel((id) => csvDialog.open(`group:${id}`));
 new FiltersPanel({ onNewGroup: (cells, name) => groupsPanel.add(cells, name) });
 addPins();
 addSessionFiles();
-addSheet();
+addPanels();
 subscribe("dataset", () => selectionPanel.showFields([...loaded.dataset.categorical.keys()]));
 subscribe("view", onViewChange);
 startHistory();

@@ -60,6 +60,8 @@ def test_pan_and_zoom(page: Page, served: Any) -> None:
     assert near(page.cell_pixels(), start)
 
     page.cdp("Emulation.setTouchEmulationEnabled", enabled=True, maxTouchPoints=2)
+    page.state()
+    start = page.cell_pixels()  # the controls are larger now
     left, top = page.js(
         "const b = document.getElementById('cells').getBoundingClientRect();return [b.left, b.top]"
     )
@@ -75,8 +77,8 @@ def test_pan_and_zoom(page: Page, served: Any) -> None:
         )
         page.cdp("Input.dispatchTouchEvent", type=kind, touchPoints=fingers)
     page.state()
-    page.cdp("Emulation.setTouchEmulationEnabled", enabled=False)
     assert near(page.cell_pixels(), 2 * (start - (300, 200)) + (300, 200), pixels=1)
+    page.cdp("Emulation.setTouchEmulationEnabled", enabled=False)
 
 
 def test_dimensions_and_rotation(page: Page, served: Any) -> None:

@@ -1,7 +1,10 @@
-"""The page on a phone: the plot first, and the panels in a sheet."""
+"""The page in small windows and with fingers: the plot first, the panels below or beside it."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,35 +13,106 @@ from page_data import CELLS, names
 
 pytest.importorskip("selenium", reason="selenium, which drives the browser, is not installed")
 
-from paging import Page, needs_browser, pixels_at, swatches
+from axe import assert_accessible
+from paging import Page, near, needs_browser, pixels_at, swatches
 from selenium.webdriver.common.keys import Keys
+
+from cellucid_dask import CellucidServer
 
 pytestmark = needs_browser
 
-WIDTH, HEIGHT = 390, 844
+WIDTH, HEIGHT = PHONE = (390, 844)
+LANDSCAPE, TABLET, SMALL_WINDOW = (844, 390), (820, 1180), (999, 700)
+LASSO = "lasso=2,0,0,-1,-1,1,-1,1,1"
+FILTERS = "filter=in:0-1:obs:quarter&filter=-range:0,:obs:score"
+
+
+@pytest.fixture
+def touch(page: Page) -> Iterator[Touch]:
+    """Fingers instead of a mouse."""
+    page.cdp("Emulation.setTouchEmulationEnabled", enabled=True, maxTouchPoints=2)
+    yield Touch(page)
+    page.cdp("Emulation.setTouchEmulationEnabled", enabled=False)
+
+
+class Touch:
+    """Fingers on the screen."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+
+    def open(self, size: tuple[int, int], server: CellucidServer, link: str) -> dict[str, Any]:
+        """Open the page on a phone or a tablet."""
+        metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": True}
+        self.page.cdp("Emulation.setDeviceMetricsOverride", **metrics)
+        return self.page.open(server, link)
+
+    def move(self, *steps: Sequence[Sequence[float]]) -> dict[str, Any]:
+        """Put fingers on the plot, move them, and lift them; a step has a pixel of each finger."""
+        box = self.page.find("#cells").rect
+        self._notice("pointerup")
+        kinds = ["touchStart", *["touchMove"] * (len(steps) - 1), "touchEnd"]
+        for kind, step in zip(kinds, [*steps, []], strict=True):
+            if kind == "touchEnd":
+                time.sleep(0.05)  # else it is a fling, and Chromium takes the next tap to stop it
+            fingers = [
+                {"x": box["x"] + x, "y": box["y"] + y, "id": i} for i, (x, y) in enumerate(step)
+            ]
+            self.page.cdp("Input.dispatchTouchEvent", type=kind, touchPoints=fingers)
+        self.page.wait_until("isNoticed")
+        return self.page.state()
+
+    def tap_plot(self, place: Sequence[float]) -> dict[str, Any]:
+        box = self.page.find("#cells").rect
+        return self._tap(box["x"] + place[0], box["y"] + place[1])
+
+    def tap(self, selector: str) -> dict[str, Any]:
+        """Tap an element, which must be large enough for a finger."""
+        element = self.page.find(selector)
+        self.page.js("arguments[0].scrollIntoView({ block: 'nearest' })", element)
+        box = element.rect
+        assert box["height"] >= 40, selector
+        assert box["width"] >= 40, selector
+        return self._tap(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+
+    def _tap(self, x: float, y: float) -> dict[str, Any]:
+        self._notice("click")
+        # In one step: a finger that stays is no tap.
+        self.page.cdp("Input.synthesizeTapGesture", x=x, y=y, gestureSourceType="touch")
+        self.page.wait_until("isNoticed")
+        return self.page.state()
+
+    def _notice(self, event: str) -> None:
+        """From now on, `isNoticed` says whether an event came."""
+        script = (
+            "window.isNoticed = false;"
+            "addEventListener(arguments[0], () => { isNoticed = true; }, { once: true })"
+        )
+        self.page.js(script, event)
 
 
 def test_plot_is_first_and_panels_come_in_a_sheet(page: Page, served: Any) -> None:
-    page.resize(WIDTH, HEIGHT)
+    page.resize(*PHONE)
     page.open(served("uint8"), "d=2&labels=0")
     stage = page.find("#stage").rect
-    assert stage["height"] > 0.6 * HEIGHT
+    assert stage["height"] > 0.75 * HEIGHT
     assert stage["width"] == WIDTH
     assert not page.is_shown("#controls")
     assert not page.is_shown("#cells-panel")
-    places, colors = page.cell_pixels(), swatches(page)
-    assert (places > 0).all()
-    assert (places < (stage["width"], stage["height"])).all(), "all cells are in view"
-    found = pixels_at(page.picture(), places)
-    assert (found == colors).all(axis=1).mean() > 0.9
+    colors = swatches(page)
 
+    def assert_all_in_view() -> None:
+        stage, places = page.find("#stage").rect, page.cell_pixels()
+        assert (places > 0).all()
+        assert (places < (stage["width"], stage["height"])).all()
+        found = pixels_at(page.picture(), places)
+        assert (found == colors).all(axis=1).mean() > 0.8
+
+    assert_all_in_view()
     page.click("#sheet-color")
     assert page.find("#controls").rect["width"] == WIDTH
-    top = page.find("#controls").rect["y"]
-    assert top > 0.3 * HEIGHT, "the plot stays in view"
-    above = places[:, 1] + stage["y"] < top - 30
-    found = pixels_at(page.picture(), places[above])
-    assert (found == colors[above]).all(axis=1).mean() > 0.9
+    assert page.find("#stage").rect["height"] > 0.4 * HEIGHT
+    assert_all_in_view()
     page.entry("b").click()
     assert page.state()["drawn"] == (names() != "b").sum()
     page.click("#sheet-cells")
@@ -48,5 +122,93 @@ def test_plot_is_first_and_panels_come_in_a_sheet(page: Page, served: Any) -> No
     assert page.state()["drawn"] == CELLS
     page.find("#add-filter").send_keys(Keys.ESCAPE, Keys.ESCAPE)
     page.wait_until("!document.getElementById('cells-panel').checkVisibility()")
-    assert page.js("return document.documentElement.scrollWidth") == WIDTH
-    assert np.array_equal(page.cell_pixels(), places), "the sheet does not move the plot"
+    assert page.find("#stage").rect == stage
+    assert_all_in_view()
+
+
+def test_fingers_move_the_plot_ask_for_cells_and_select(
+    page: Page, touch: Touch, served: Any
+) -> None:
+    touch.open(PHONE, served("uint8"), "d=2&labels=0")
+    assert "pinch" in page.find("#status").text
+    start = page.cell_pixels()
+    touch.move([(100, 300)], [(110, 290)], [(130, 280)])
+    assert near(page.cell_pixels(), start + (30, -20), pixels=1)
+    assert not page.is_shown("#tooltip"), "a drag is no tap"
+    start = page.cell_pixels()
+    touch.move(*[[(200 - half, 300), (200 + half, 300)] for half in (50, 75, 100)])
+    assert near(page.cell_pixels(), 2 * (start - (200, 300)) + (200, 300), pixels=1)
+
+    touch.tap("#reset")
+    at = page.cell_pixels()[7]
+    touch.tap_plot(at)
+    assert page.find("#tooltip").text.startswith("cell ")
+    touch.tap_plot((4, 4))
+    assert not page.is_shown("#tooltip"), "a tap beside the cells hides it"
+    touch.tap_plot(at)
+    assert page.is_shown("#tooltip")
+    touch.tap("#lasso")
+    assert not page.is_shown("#tooltip"), "as any touch of something else"
+
+    corners = [(10, 200), (380, 200), (380, 450), (10, 450)]
+    touch.move(*[[corner] for corner in corners])
+    x, y = page.cell_pixels().T
+    n = ((x > 10) & (x < 380) & (y > 200) & (y < 450)).sum()
+    touch.tap("#sheet-cells")
+    assert page.find("#selection-size").text == f"{n:,} cells selected"
+    touch.tap("#sheet-color")
+    touch.tap("li:has([title='b']) .only")
+    assert page.state()["drawn"] == (names() == "b").sum()
+
+
+# Whether a panel is open at first, and the least part of the window that the plot has beside one.
+WINDOWS = {PHONE: (False, 0.4), LANDSCAPE: (False, 0.5), TABLET: (True, 0.6), SMALL_WINDOW: (True, 0.6)}
+FOUND = """
+  const shown = [...document.querySelectorAll("body *")].filter((each) => each.checkVisibility());
+  const box = (each) => each.getBoundingClientRect();
+  const nameOf = (each) => each.id || each.className || each.innerText;
+  const panel = shown.find((each) => each.matches("#controls, #cells-panel"));
+  const tools = shown.filter((each) => each.matches("#tools button, #stray-cells"));
+  const overlaps = (a, b) => a.left < b.right - 1 && b.left < a.right - 1
+    && a.top < b.bottom - 1 && b.top < a.bottom - 1;
+  return {
+    panel: panel?.id ?? null,
+    plot: box(document.getElementById("stage")).width * box(document.getElementById("stage")).height
+      / innerWidth / innerHeight,
+    header: box(document.querySelector("header")).height,
+    outside: shown.filter((each) => box(each).right > innerWidth + 1).map(nameOf),
+    scrollers: panel ? [panel, ...panel.querySelectorAll("*")].filter((each) =>
+      /auto|scroll/.test(getComputedStyle(each).overflowY) && each.scrollHeight > each.clientHeight + 1)
+      .map(nameOf) : [],
+    low: shown.filter((each) => each.matches("button, select, input:not([type=color], [type=checkbox],"
+      + " [type=range])") && box(each).height < 40).map(nameOf),
+    overlapping: tools.filter((each) => tools.some((other) => other !== each
+      && overlaps(box(each), box(other)))).map(nameOf),
+    status: document.getElementById("status").scrollWidth
+      - document.getElementById("status").clientWidth,
+  };
+"""
+
+
+def test_small_windows_cut_nothing_and_have_no_barriers(
+    page: Page, touch: Touch, served: Any, packages: Path
+) -> None:
+    for size, (is_open, least) in WINDOWS.items():
+        theme = "dark" if size == LANDSCAPE else "light"
+        touch.open(size, served("uint8"), f"d=2&theme={theme}&{LASSO}&{FILTERS}")
+        first = page.js(FOUND)
+        assert first["panel"] == ("controls" if is_open else None)
+        for panel, button in (("cells-panel", "#sheet-cells"), ("controls", "#sheet-color")):
+            touch.tap(button)
+            found = page.js(FOUND)
+            assert found["panel"] == panel, size
+            assert found["plot"] > least, size
+            assert found["header"] < 60, size
+            assert found["status"] <= 0, size
+            assert set(found["scrollers"]) <= {panel}, size
+            assert (found["outside"], found["low"], found["overlapping"]) == ([], [], []), size
+            assert page.js("return document.documentElement.scrollWidth") == size[0]
+            if size in (PHONE, LANDSCAPE):
+                assert_accessible(page, packages, f"{panel} at {size}")
+        touch.tap("#sheet-color")
+        assert page.js(FOUND)["panel"] is None

@@ -31,6 +31,8 @@ let order = "file";
 let current = null;
 
 subscribe("cells", () => current?.updateRows());
+// Whichever panel scrolls; the event does not bubble.
+addEventListener("scroll", () => current?.followScroll(), { capture: true, passive: true });
 subscribe("view", (parts) => {
   if (parts.includes("colors")) current?.updateRows();
 });
@@ -82,6 +84,10 @@ class CategoryLegend {
     const { quantile, onQuantileChange } = options;
     if (onQuantileChange) container.append(createOutlierSlider(quantile, onQuantileChange));
     this.#arrange();
+  }
+
+  followScroll() {
+    if (this.list.element.isConnected) this.list.followScroll();
   }
 
   /** The title, and the controls above the list. */

@@ -105,7 +105,9 @@ export class Combobox {
       this.#choose(this.#options.indexOf(/** @type {HTMLElement} */ (option)));
     });
     const place = () => this.isOpen && this.#place();
-    visualViewport.addEventListener("resize", place); // also when a keyboard covers a part
+    for (const type of ["resize", "scroll"]) { // also when a keyboard covers a part
+      visualViewport.addEventListener(type, place);
+    }
     addEventListener("scroll", place, { capture: true, passive: true });
   }
 
@@ -223,12 +225,12 @@ export class Combobox {
   #place() {
     const { left, top, bottom, width } = this.input.getBoundingClientRect();
     const { height, offsetTop } = visualViewport;
-    const below = offsetTop + height - bottom;
-    const isBelow = below >= LEAST_HEIGHT || below >= top;
+    const [above, below] = [top - offsetTop, offsetTop + height - bottom];
+    const isBelow = below >= LEAST_HEIGHT || below >= above;
     const { style } = this.popup;
     style.minWidth = `${width}px`;
     style.maxWidth = `${Math.max(width, innerWidth - left - MARGIN)}px`;
-    style.maxHeight = `${(isBelow ? below : top) - MARGIN}px`;
+    style.maxHeight = `${(isBelow ? below : above) - MARGIN}px`;
     style.left = `${left}px`;
     style.top = isBelow ? `${bottom + 2}px` : "auto";
     style.bottom = isBelow ? "auto" : `${innerHeight - top + 2}px`;

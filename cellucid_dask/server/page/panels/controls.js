@@ -8,6 +8,7 @@ import { showNotice } from "../messages.js";
 import { subscribe, view } from "../state.js";
 import { ColorSearch } from "./color-search.js";
 import { EmbeddingChooser } from "./embedding-chooser.js";
+import { openPanel } from "./sheet.js";
 import { Shortcuts } from "./shortcuts.js";
 
 const PREFERS_DARK = matchMedia("(prefers-color-scheme: dark)");
@@ -39,16 +40,20 @@ export class Controls {
   #listenToKeys() {
     const click = (/** @type {string} */ id) => () => $(id).click();
     const shortcuts = new Shortcuts({
-      search: () => this.colorSearch.focus(),
+      search: () => {
+        openPanel("color");
+        this.colorSearch.focus();
+      },
       previousColor: () => this.colorSearch.step(-1),
       nextColor: () => this.colorSearch.step(1),
       legend: () => {
+        openPanel("color");
         const row = document.querySelector("#legend .entry[tabindex='0']")
           ?? document.querySelector("#legend :is(input, button)");
         /** @type {HTMLElement} */ (row)?.focus();
       },
       filters: () => {
-        if ("closed" in $("cells-panel").dataset) $("cells-button").click();
+        openPanel("cells");
         $("add-filter").focus();
       },
       lasso: () => {
@@ -108,7 +113,7 @@ export class Controls {
       $("undo").disabled = !canUndo();
       $("redo").disabled = !canRedo();
     });
-    this.#listenToPanels();
+    this.#placeDisplaySettings();
     onClick($("retry"), actions.retry);
     onClick($("close-error"), () => {
       $("error").hidden = true;
@@ -118,20 +123,14 @@ export class Controls {
     });
   }
 
-  #listenToPanels() {
-    const panel = $("cells-panel");
-    const showPanel = (isOpen) => {
-      panel.toggleAttribute("data-closed", !isOpen);
-      $("cells-button").ariaExpanded = String(isOpen);
-    };
-    $("cells-button").addEventListener("click", () => showPanel("closed" in panel.dataset));
-    const wide = matchMedia("(min-width: 1000px)");
-    wide.addEventListener("change", () => showPanel(wide.matches));
-    showPanel(wide.matches);
+  #placeDisplaySettings() {
     $("display").addEventListener("beforetoggle", () => {
       const { bottom, right } = $("display-button").getBoundingClientRect();
-      $("display").style.top = `${bottom + 4}px`;
-      $("display").style.left = `${Math.max(4, right - 250)}px`;
+      Object.assign($("display").style, {
+        top: `${bottom + 4}px`,
+        left: `${Math.max(4, right - 250)}px`,
+        maxHeight: `${innerHeight - bottom - 8}px`,
+      });
     });
   }
 

@@ -1,11 +1,12 @@
 // A list of many rows of the same height: only those near the visible ones are in the document.
 
-const ROW_HEIGHT = 26; // CSS pixels, as in legend.css
 const MARGIN = 100; // rows in the document above and below the visible ones
 
 /**
  * Rows of items. The list is one stop of the Tab key: up and down go from row to row, left and right
  * from control to control of a row.
+ *
+ * The list scrolls, or a panel that it is in. Its style has the height of a row: `--row-height`.
  *
  * @template Item
  */
@@ -18,7 +19,7 @@ export class VirtualList {
   #width = 0; // of the list when its rows were created
 
   /**
-   * @param {HTMLElement} element the list, which scrolls
+   * @param {HTMLElement} element the list
    * @param {(item: Item) => HTMLElement} createRow a row whose controls include an ".entry"
    * @param {() => void} onRender called when there are other rows in the document
    */
@@ -26,13 +27,12 @@ export class VirtualList {
     this.element = element;
     this.createRow = createRow;
     this.onRender = onRender;
-    element.addEventListener("scroll", () => this.#followScroll());
     element.addEventListener("keydown", (event) => this.#onKeyDown(event));
     element.addEventListener("focusin", ({ target }) => {
       this.#setActive(this.#indexOf(/** @type {Element} */ (target)));
     });
     new ResizeObserver(() => {
-      if (element.clientWidth === this.#width) this.#followScroll();
+      if (element.clientWidth === this.#width) this.followScroll();
       else this.render();
     }).observe(element);
   }
@@ -43,6 +43,23 @@ export class VirtualList {
     this.#active = 0;
     this.element.scrollTop = 0;
     this.render();
+  }
+
+  /** In CSS pixels: the height of a row, what scrolls, and how far it is below the first row. */
+  #measure() {
+    const { element } = this;
+    const rowHeight = parseFloat(getComputedStyle(element).getPropertyValue("--row-height"));
+    const scroller = findScroller(element);
+    const start = element.getBoundingClientRect().top - element.scrollTop;
+    return { rowHeight, scroller, scrolled: scroller.getBoundingClientRect().top - start };
+  }
+
+  /** The first row in view, the one after the last, and the height of a row. */
+  #findVisible() {
+    const { rowHeight, scroller, scrolled } = this.#measure();
+    const first = Math.max(0, Math.floor(scrolled / rowHeight));
+    const end = Math.ceil((scrolled + scroller.clientHeight) / rowHeight);
+    return { first, end, rowHeight };
   }
 
   /**
@@ -70,9 +87,9 @@ export class VirtualList {
     const focused = element.contains(document.activeElement) ? document.activeElement : null;
     const place = focused && [this.#indexOf(focused), controlsOf(focused).indexOf(focused)];
     const n = this.#items.length;
-    const firstVisible = Math.floor(element.scrollTop / ROW_HEIGHT);
-    this.#first = Math.max(0, Math.min(n, firstVisible) - MARGIN);
-    this.#end = Math.min(n, firstVisible + Math.ceil(element.clientHeight / ROW_HEIGHT) + MARGIN);
+    const { first, end, rowHeight } = this.#findVisible();
+    this.#first = Math.max(0, Math.min(n, first) - MARGIN);
+    this.#end = Math.min(n, Math.max(0, end) + MARGIN);
     const rows = this.#items.slice(this.#first, this.#end).map((item, i) => {
       const row = this.createRow(item);
       row.setAttribute("aria-setsize", String(n));
@@ -81,8 +98,8 @@ export class VirtualList {
     });
     this.#width = element.clientWidth;
     if (rows.length) { // margins stand for the rows that are not there
-      rows[0].style.marginTop = `${this.#first * ROW_HEIGHT}px`;
-      rows.at(-1).style.marginBottom = `${(n - this.#end) * ROW_HEIGHT}px`;
+      rows[0].style.marginTop = `${this.#first * rowHeight}px`;
+      rows.at(-1).style.marginBottom = `${(n - this.#end) * rowHeight}px`;
     }
     element.replaceChildren(...rows);
     this.#setActive(this.#active);
@@ -90,11 +107,11 @@ export class VirtualList {
     if (place && this.#isThere(place[0])) this.#focus(place[0], place[1]);
   }
 
-  #followScroll() {
-    const firstVisible = Math.floor(this.element.scrollTop / ROW_HEIGHT);
-    const lastVisible = firstVisible + Math.ceil(this.element.clientHeight / ROW_HEIGHT);
-    const isNearStart = this.#first > 0 && firstVisible < this.#first + MARGIN / 2;
-    const isNearEnd = this.#end < this.#items.length && lastVisible > this.#end - MARGIN / 2;
+  /** Puts other rows into the document if these are soon out of view. */
+  followScroll() {
+    const { first, end } = this.#findVisible();
+    const isNearStart = this.#first > 0 && first < this.#first + MARGIN / 2;
+    const isNearEnd = this.#end < this.#items.length && end > this.#end - MARGIN / 2;
     if (isNearStart || isNearEnd) this.render();
   }
 
@@ -124,7 +141,8 @@ export class VirtualList {
   #focus(row, control) {
     if (row < 0 || row >= this.#items.length) return;
     if (!this.#isThere(row)) {
-      this.element.scrollTop = row * ROW_HEIGHT;
+      const { rowHeight, scroller, scrolled } = this.#measure();
+      scroller.scrollTop += row * rowHeight - scrolled;
       this.render();
     }
     const element = this.element.children[row - this.#first];
@@ -153,6 +171,17 @@ export class VirtualList {
     const at = row ? [...this.element.children].indexOf(row) : -1;
     return at < 0 ? -1 : this.#first + at;
   }
+}
+
+/**
+ * The element with whose content another one scrolls: itself, or one that it is in.
+ *
+ * @param {Element} element
+ * @returns {Element}
+ */
+function findScroller(element) {
+  const isScroller = getComputedStyle(element).overflowY !== "visible";
+  return isScroller || !element.parentElement ? element : findScroller(element.parentElement);
 }
 
 /**

@@ -5,6 +5,8 @@ import { cellAt, EYE_DISTANCE } from "./projection.js";
 
 const REST_MS = 30; // how long the pointer must rest before the page searches the cells
 const REACH = 4; // CSS pixels from the pointer to a cell that it does not touch
+const FINGER_REACH = 14; // the same for a finger
+const MAX_TAP = 10; // CSS pixels by which a finger moves in a tap
 
 /**
  * Shows the tooltip for the cells of a scatter plot. Returns a function that shows the lines of the
@@ -36,22 +38,32 @@ export function addTooltip(scatter, describeCell) {
   };
   const show = (/** @type {PointerEvent} */ event) => {
     [x, y] = [event.offsetX, event.offsetY];
+    const reach = event.pointerType === "touch" ? FINGER_REACH : REACH;
     const pixel = 2 / (camera.canvasSize[0] * camera.scale[0]); // in plane units
     const perspective = (/** @type {number} */ depth) =>
       camera.eyeDistance ? EYE_DISTANCE / (EYE_DISTANCE - depth) : 1;
     const radius = (/** @type {number} */ depth) => scatter.radius * pixel * perspective(depth);
     cell = cellAt(scatter.points, scatter.width, camera, camera.toPlane(x, y),
-      { radius, reach: radius(0) + REACH * pixel, heightOf: scatter.createHeightOf() });
+      { radius, reach: radius(0) + reach * pixel, heightOf: scatter.createHeightOf() });
     update();
   };
   canvas.addEventListener("pointermove", (event) => {
     hide();
     if (!event.buttons) timer = setTimeout(show, REST_MS, event);
   });
-  canvas.addEventListener("pointerup", (event) => {
-    if (event.pointerType !== "mouse") timer = setTimeout(show, REST_MS, event); // a tap
+  // A finger shows the tooltip with a tap, and hides it with the next touch of anything.
+  /** @type {PointerEvent | null} */
+  let down = null; // where the only finger touched
+  document.addEventListener("pointerdown", (event) => {
+    hide();
+    down = event.isPrimary && event.target === canvas ? event : null;
   });
-  for (const type of ["pointerleave", "pointerdown", "wheel"]) canvas.addEventListener(type, hide);
+  canvas.addEventListener("pointerup", (event) => {
+    if (event.pointerType === "mouse" || !down) return;
+    if (Math.hypot(event.x - down.x, event.y - down.y) <= MAX_TAP) show(event);
+  });
+  canvas.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && hide());
+  canvas.addEventListener("wheel", hide);
   return update;
 }
 
