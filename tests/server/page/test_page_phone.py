@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -50,45 +49,18 @@ class Touch:
     def move(self, *steps: Sequence[Sequence[float]]) -> dict[str, Any]:
         """Put fingers on the plot, move them, and lift them; a step has a pixel of each finger."""
         box = self.page.find("#cells").rect
-        self._notice("pointerup")
+        self.page.js(
+            "window.isLifted = false;"
+            "addEventListener('pointerup', () => { isLifted = true; }, { once: true })"
+        )
         kinds = ["touchStart", *["touchMove"] * (len(steps) - 1), "touchEnd"]
         for kind, step in zip(kinds, [*steps, []], strict=True):
-            if kind == "touchEnd":
-                time.sleep(0.05)  # else it is a fling, and Chromium takes the next tap to stop it
             fingers = [
                 {"x": box["x"] + x, "y": box["y"] + y, "id": i} for i, (x, y) in enumerate(step)
             ]
             self.page.cdp("Input.dispatchTouchEvent", type=kind, touchPoints=fingers)
-        self.page.wait_until("isNoticed")
+        self.page.wait_until("isLifted")
         return self.page.state()
-
-    def tap_plot(self, place: Sequence[float]) -> dict[str, Any]:
-        box = self.page.find("#cells").rect
-        return self._tap(box["x"] + place[0], box["y"] + place[1])
-
-    def tap(self, selector: str) -> dict[str, Any]:
-        """Tap an element, which must be large enough for a finger."""
-        element = self.page.find(selector)
-        self.page.js("arguments[0].scrollIntoView({ block: 'nearest' })", element)
-        box = element.rect
-        assert box["height"] >= 40, selector
-        assert box["width"] >= 40, selector
-        return self._tap(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-
-    def _tap(self, x: float, y: float) -> dict[str, Any]:
-        self._notice("click")
-        # In one step: a finger that stays is no tap.
-        self.page.cdp("Input.synthesizeTapGesture", x=x, y=y, gestureSourceType="touch")
-        self.page.wait_until("isNoticed")
-        return self.page.state()
-
-    def _notice(self, event: str) -> None:
-        """From now on, `isNoticed` says whether an event came."""
-        script = (
-            "window.isNoticed = false;"
-            "addEventListener(arguments[0], () => { isNoticed = true; }, { once: true })"
-        )
-        self.page.js(script, event)
 
 
 def test_plot_is_first_and_panels_come_in_a_sheet(page: Page, served: Any) -> None:
@@ -139,30 +111,35 @@ def test_fingers_move_the_plot_ask_for_cells_and_select(
     touch.move(*[[(200 - half, 300), (200 + half, 300)] for half in (50, 75, 100)])
     assert near(page.cell_pixels(), 2 * (start - (200, 300)) + (200, 300), pixels=1)
 
-    touch.tap("#reset")
+    page.click("#reset")
     at = page.cell_pixels()[7]
-    touch.tap_plot(at)
+    touch.move([at])
     assert page.find("#tooltip").text.startswith("cell ")
-    touch.tap_plot((4, 4))
+    touch.move([(4, 4)])
     assert not page.is_shown("#tooltip"), "a tap beside the cells hides it"
-    touch.tap_plot(at)
+    touch.move([at])
     assert page.is_shown("#tooltip")
-    touch.tap("#lasso")
+    page.click("#lasso")
     assert not page.is_shown("#tooltip"), "as any touch of something else"
 
     corners = [(10, 200), (380, 200), (380, 450), (10, 450)]
     touch.move(*[[corner] for corner in corners])
     x, y = page.cell_pixels().T
     n = ((x > 10) & (x < 380) & (y > 200) & (y < 450)).sum()
-    touch.tap("#sheet-cells")
+    page.click("#sheet-cells")
     assert page.find("#selection-size").text == f"{n:,} cells selected"
-    touch.tap("#sheet-color")
-    touch.tap("li:has([title='b']) .only")
+    page.click("#sheet-color")
+    page.click("li:has([title='b']) .only")
     assert page.state()["drawn"] == (names() == "b").sum()
 
 
 # Whether a panel is open at first, and the least part of the window that the plot has beside one.
-WINDOWS = {PHONE: (False, 0.4), LANDSCAPE: (False, 0.5), TABLET: (True, 0.6), SMALL_WINDOW: (True, 0.6)}
+WINDOWS = {
+    PHONE: (False, 0.4),
+    LANDSCAPE: (False, 0.5),
+    TABLET: (True, 0.6),
+    SMALL_WINDOW: (True, 0.6),
+}
 FOUND = """
   const shown = [...document.querySelectorAll("body *")].filter((each) => each.checkVisibility());
   const box = (each) => each.getBoundingClientRect();
@@ -199,7 +176,7 @@ def test_small_windows_cut_nothing_and_have_no_barriers(
         first = page.js(FOUND)
         assert first["panel"] == ("controls" if is_open else None)
         for panel, button in (("cells-panel", "#sheet-cells"), ("controls", "#sheet-color")):
-            touch.tap(button)
+            page.click(button)
             found = page.js(FOUND)
             assert found["panel"] == panel, size
             assert found["plot"] > least, size
@@ -210,5 +187,5 @@ def test_small_windows_cut_nothing_and_have_no_barriers(
             assert page.js("return document.documentElement.scrollWidth") == size[0]
             if size in (PHONE, LANDSCAPE):
                 assert_accessible(page, packages, f"{panel} at {size}")
-        touch.tap("#sheet-color")
+        page.click("#sheet-color")
         assert page.js(FOUND)["panel"] is None
