@@ -143,26 +143,26 @@ WINDOWS = {
 FOUND = """
   const shown = [...document.querySelectorAll("body *")].filter((each) => each.checkVisibility());
   const box = (each) => each.getBoundingClientRect();
-  const nameOf = (each) => each.id || each.className || each.innerText;
+  const names = (elements) => elements.map((each) => each.id || each.className || each.innerText);
+  const { width, height } = box(document.getElementById("stage"));
   const panel = shown.find((each) => each.matches("#controls, #cells-panel"));
+  const scrolls = (each) => /auto|scroll/.test(getComputedStyle(each).overflowY)
+    && each.scrollHeight > each.clientHeight + 1;
+  const controls = "button, select, input:is([type=text], [type=search], [type=number])";
   const tools = shown.filter((each) => each.matches("#tools button, #stray-cells"));
   const overlaps = (a, b) => a.left < b.right - 1 && b.left < a.right - 1
     && a.top < b.bottom - 1 && b.top < a.bottom - 1;
+  const status = document.getElementById("status");
   return {
     panel: panel?.id ?? null,
-    plot: box(document.getElementById("stage")).width * box(document.getElementById("stage")).height
-      / innerWidth / innerHeight,
+    plot: (width * height) / innerWidth / innerHeight,
     header: box(document.querySelector("header")).height,
-    outside: shown.filter((each) => box(each).right > innerWidth + 1).map(nameOf),
-    scrollers: panel ? [panel, ...panel.querySelectorAll("*")].filter((each) =>
-      /auto|scroll/.test(getComputedStyle(each).overflowY) && each.scrollHeight > each.clientHeight + 1)
-      .map(nameOf) : [],
-    low: shown.filter((each) => each.matches("button, select, input:not([type=color], [type=checkbox],"
-      + " [type=range])") && box(each).height < 40).map(nameOf),
-    overlapping: tools.filter((each) => tools.some((other) => other !== each
-      && overlaps(box(each), box(other)))).map(nameOf),
-    status: document.getElementById("status").scrollWidth
-      - document.getElementById("status").clientWidth,
+    outside: names(shown.filter((each) => box(each).right > innerWidth + 1)),
+    scrollers: panel ? names([panel, ...panel.querySelectorAll("*")].filter(scrolls)) : [],
+    low: names(shown.filter((each) => each.matches(controls) && box(each).height < 40)),
+    overlapping: names(tools.filter((each) =>
+      tools.some((other) => other !== each && overlaps(box(each), box(other))))),
+    status: status.scrollWidth - status.clientWidth,
   };
 """
 
