@@ -6,14 +6,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from page_data import CELLS, names
 
 pytest.importorskip("selenium", reason="selenium, which drives the browser, is not installed")
 
 from axe import assert_accessible
-from paging import Page, near, needs_browser, pixels_at, swatches
+from paging import Page, moved_by, near, needs_browser, pixels_at, swatches
 from selenium.webdriver.common.keys import Keys
 
 from cellucid_dask import CellucidServer
@@ -105,7 +104,7 @@ def test_fingers_move_the_plot_ask_for_cells_and_select(
     assert "pinch" in page.find("#status").text
     start = page.cell_pixels()
     touch.move([(100, 300)], [(110, 290)], [(130, 280)])
-    assert near(page.cell_pixels(), start + (30, -20), pixels=1)
+    assert near(page.cell_pixels(), moved_by(start, 30, -20), pixels=1)
     assert not page.is_shown("#tooltip"), "a drag is no tap"
     start = page.cell_pixels()
     touch.move(*[[(200 - half, 300), (200 + half, 300)] for half in (50, 75, 100)])
