@@ -2,7 +2,7 @@
 #
 #     docker build -t cellucid-dask .
 #     docker run --rm --user "$(id -u):$(id -g)" -v "$PWD:/data" cellucid-dask export atlas.h5ad
-#     docker run --rm -v "$PWD:/data:ro" -p 127.0.0.1:8765:8765 cellucid-dask serve exports --host 0.0.0.0
+#     docker run --rm -v "$PWD:/data:ro" -p 127.0.0.1:8765:8765 cellucid-dask serve exports --host 0.0.0.0 --token auto
 ARG PYTHON=3.13-slim-trixie
 
 FROM docker.io/library/python:${PYTHON} AS build
@@ -19,7 +19,7 @@ FROM docker.io/library/python:${PYTHON}
 COPY --from=build /opt/cellucid-dask /opt/cellucid-dask
 # Whoever runs it has a home that can be written, for caches: --user may name anyone.
 RUN useradd --uid 1000 --no-create-home --home-dir /home/cellucid cellucid \
-    && mkdir --mode 1777 /home/cellucid
+    && mkdir --mode 1777 /home/cellucid /data
 ENV HOME=/home/cellucid PATH=/opt/cellucid-dask/bin:$PATH
 USER 1000
 WORKDIR /data
