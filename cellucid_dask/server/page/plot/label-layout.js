@@ -31,6 +31,7 @@ const NUDGES = [[0, 0], [0, -0.8], [0, 0.8], [0.6, 0], [-0.6, 0]];
 const N_DIRECTIONS = 16; // around a center
 const DISTANCES = [9, 28, 52, 84, 120]; // pixels from a center to a label beside it
 const DETOUR = 25; // pixels that a label may be farther away to lie away from its neighbors, not across
+const RISE = 6; // pixels that it may be farther away to lie above and not beside: in 1D cells are below
 const TURN = (2 * Math.PI) / N_DIRECTIONS;
 /** @type {WeakMap<(line: string) => number, Map<string, Shape[]>>} shapes of texts, by `measure` */
 const knownShapes = new WeakMap();
@@ -39,7 +40,7 @@ const knownShapes = new WeakMap();
 const PLACES_BESIDE = Array.from({ length: N_DIRECTIONS }, (_, away) =>
   DISTANCES.flatMap((distance) => Array.from({ length: N_DIRECTIONS }, (_direction, k) => {
     const [dx, dy] = [Math.cos(TURN * k), Math.sin(TURN * k)];
-    const cost = distance + DETOUR * (1 - Math.cos(TURN * (k - away)));
+    const cost = distance + DETOUR * (1 - Math.cos(TURN * (k - away))) + RISE * (1 + dy);
     // Beside the center a label begins there; above and below it is centered.
     const sides = [dx, dy].map((part) => Math.max(-1, Math.min(1, 2 * part)));
     return { right: distance * dx, down: distance * dy, sideways: sides[0], upright: sides[1], cost };
