@@ -1,9 +1,12 @@
 """Pages of the docs as sessions: what they run, and what they say is printed.
 
 Read are blocks of ``console``, where lines with ``$`` are commands and the others what they print,
-and blocks of ``python``, each a script, which prints the block of ``text`` that follows. A comment
-``<!-- run: ... -->`` is a line of shell that the page does not show, and ``<!-- not run -->``
-leaves out the next block. Blocks of ``bash`` are for the reader alone: they install, or do not end.
+and blocks of ``python``, each a script, which prints the block of ``text`` that follows. Blocks of
+``bash`` are for the reader alone: they install, or do not end. Comments are for this module:
+
+- ``<!-- run: ... -->`` is a line of shell that the page does not show;
+- ``<!-- not run: ... -->`` leaves out the next block, and says why;
+- ``<!-- nothing here is run: ... -->`` leaves out the page.
 """
 
 from __future__ import annotations
@@ -28,16 +31,20 @@ HOME = "/home/ada"  # what pages call the folder they are run in
 FENCE = re.compile(
     r"^```(?P<language>\w+)\n(?P<body>.*?)^```$"
     r"|^<!-- run: (?P<shell>.*?) -->$"
-    r"|^<!-- (?P<skip>not run)\b.*?-->$",
+    r"|^<!-- (?P<skip>not run): .*?-->$",
     re.MULTILINE | re.DOTALL,
 )
+
+NOTHING = re.compile(r"^<!-- nothing here is run: .*? -->$", re.MULTILINE | re.DOTALL)
 
 # A stage is said when it took long, so on a busy machine more of them are.
 STAGE = re.compile(r"[\w/. ]+: [\d,]+ of [\d,]+ [a-z ]+(, .* left| in .*)")
 
 CHANGING = (
     (re.compile(r"^seconds: .*"), "seconds: ..."),
-    (re.compile(r"\d+(\.\d+)? (B|kB|MB|GB|kiB|MiB|GiB)\b"), "SIZE"),
+    (re.compile(r"(?<=has )\d+ bytes, not \d+"), "SIZE, not SIZE"),
+    (re.compile(r'(?<="bytes": )\d+|(?<="largest_error": )[\d.]+'), "N"),
+    (re.compile(r"\d+(\.\d+)? ?(B|kB|MB|GB|kiB|MiB|GiB)\b"), "SIZE"),
     (re.compile(r"\d+\.\d s\b"), "N s"),
     (re.compile(r"\b\d+ threads\b"), "N threads"),
     (re.compile(r"\b\d+(\.\d+){1,2}([ab.]\w+)*\b"), "VERSION"),
@@ -76,25 +83,23 @@ class Step:
 def read_steps(text: str) -> list[Step]:
     """All steps of a page, in order."""
     steps: list[Step] = []
-    skip, end = False, 0
+    if NOTHING.search(text):
+        return steps
+    skip, script, end = False, False, 0  # of the block before: left out, run as Python, its end
     for block in FENCE.finditer(text):
         language, body, start = block["language"], block["body"], block.start("body")
-        follows = not text[end : block.start()].strip() and bool(steps)
+        follows = script and not text[end : block.start()].strip()
+        run, skip, script, end = not skip, bool(block["skip"]), False, block.end()
         if block["shell"]:
             steps.append(Step("shell", block["shell"]))
-        elif block["skip"]:
-            skip = True
-            continue
-        elif skip:
-            skip = False
-        elif language == "console":
+        elif run and language == "console":
             steps += _read_session(body, start)
-        elif language == "python":
+        elif run and language == "python":
             steps.append(Step("python", body))
-        elif language == "text" and follows and steps[-1].kind == "python":
+            script = True
+        elif follows and language == "text":
             steps[-1].printed = body.splitlines()
             steps[-1].span = (start, start + len(body))
-        end = block.end()
     return steps
 
 
