@@ -22,7 +22,6 @@ PAGE = ROOT / "cellucid_dask" / "server" / "page"
 # Modules with functions whose parameters have no types yet; what has types is checked there too.
 # Every other module, and so every new one, must say the types of all parameters.
 UNTYPED = {
-    "data/sources.js",
     "display.js",
     "loading.js",
     "panels/controls.js",

@@ -1,12 +1,16 @@
 // Loads what the view needs and what is not loaded yet, and shows each part when it is there.
 
+import { describeFilter } from "./ask/describe.js";
 import { columnOfFilter } from "./ask/filters.js";
-import { GROUP_COLUMN, listRows } from "./ask/groups.js";
+import { GROUP_COLUMN, listRows, selectionExpression } from "./ask/groups.js";
 import { Dataset, splitColumnId } from "./data/dataset.js";
 import { fingerprintOfCells } from "./data/fingerprint.js";
 import { Reader } from "./data/reader.js";
-import { areSourcesLoaded, loadColumn, loadSources } from "./data/sources.js";
+import {
+  areSourcesLoaded, lacksSources, loadColumn, loadSources, markMissing, SourcesError,
+} from "./data/sources.js";
 import { $ } from "./dom.js";
+import { doWithout, noteFailure, takeFailure } from "./failed-parts.js";
 import { removeToken } from "./link/address.js";
 import {
   chooseDefaultEmbedding, chooseEmbedding, dropUnusableColumns, dropUnusableMarks, kindOfColumn,
@@ -74,6 +78,7 @@ export async function loadView(signal, ui) {
   await loadVectors(reader, ui);
   await loadEdges(reader, ui);
   await loadLabelColumn(reader, ui);
+  ui.controls.showView(view);
 }
 
 /** Loads everything of the dataset again if there is a new export since the page was opened. */
@@ -107,6 +112,7 @@ async function loadEntries(signal, { controls }) {
 
 async function loadDataset(reader, entry, ui) {
   resetLoaded();
+  takeFailure(); // of a dataset that was left while it opened
   ui.display.clear();
   ui.controls.clear(entry.name);
   const dataset = await Dataset.open(reader);
@@ -190,8 +196,9 @@ async function loadShownColumn(reader, fields, ui) {
   const isShown = isColumnShown();
   $("legend").inert = !isShown; // until then it is the legend of the previous column
   if (isShown) return;
-  if (view.color === GROUP_COLUMN) await loadSources(reader);
-  const column = view.color ? await loadColumn(reader, view.color) : null;
+  if (view.color === GROUP_COLUMN) await loadNeeds(reader);
+  const column = view.color ? await loadOptional(reader, loadColumn(reader, view.color),
+    { color: "", range: null, log: false }, "The cells have no colors.") : null;
   reader.signal.throwIfAborted();
   Object.assign(loaded, { columnId: view.color, column, groupsInColumn: view.groups });
   showColumn(ui);
@@ -229,9 +236,14 @@ async function loadLabelColumn(reader, { display }) {
   const { dataset, column, labelColumn } = loaded;
   const wanted = view.labelColumn || defaultColumn();
   if (!wanted || labelColumn || !column || column.isCategorical) return;
-  if (!dataset.categorical.has(splitColumnId(wanted)[1])) return;
-  const found = await loadColumn(reader, wanted);
+  if (!dataset.categorical.has(splitColumnId(wanted)[1]) || wanted === loaded.lostLabels) return;
+  const found = await loadColumn(reader, wanted).catch((error) => ({ error }));
   reader.signal.throwIfAborted();
+  if ("error" in found) {
+    loaded.lostLabels = wanted;
+    noteFailure(found.error, ["There are no labels."]);
+    return;
+  }
   loaded.labelColumn = found;
   display.updateAppearance();
 }
@@ -305,15 +317,60 @@ function showProblems() {
 /** Loads what says which cells are visible and selected, and shows it. */
 async function loadCells(reader, { display }) {
   if (loaded.areCellsShown && areSourcesLoaded()) return;
-  await loadSources(reader);
+  await loadNeeds(reader);
   reader.signal.throwIfAborted();
   loaded.areCellsShown = true;
+  display.showFilters();
   display.updateCells();
+}
+
+/** Loads what filters, groups and the selection need; those that fail at first are switched off. */
+async function loadNeeds(reader) {
+  try {
+    await loadSources(reader);
+  } catch (error) {
+    if (!loaded.wasShown && error instanceof SourcesError) markMissing(error.keys);
+    const { change, lines } = describeLack();
+    doWithout(error, reader.signal, change, lines);
+  }
+}
+
+/** What the view is without the filters and outlines that lack something; and that in words. */
+function describeLack() {
+  const { dataset } = loaded;
+  const { filters, groups, lasso } = view;
+  const lost = filters.filter((filter) => filter.on && lacksSources(filter));
+  const outlines = lasso.filter((outline) => !lacksSources(selectionExpression([outline])));
+  const hasAllOutlines = outlines.length === lasso.length;
+  return {
+    change: {
+      ...lost.length && { filters: filters.map((filter) =>
+        (lost.includes(filter) ? { ...filter, on: false } : filter)) },
+      ...!hasAllOutlines && { lasso: outlines },
+    },
+    lines: [
+      ...lost.map((filter) => `The filter "${describeFilter(filter, dataset, groups)}" is off.`),
+      ...groups.filter(({ cells }) => lacksSources(cells)).map(({ name }) =>
+        `The cells of the group "${name}" are not known.`),
+      ...hasAllOutlines ? [] : ["An outline of the selection is left out."],
+    ],
+  };
+}
+
+/** What a promise has; null if the page does without it, as `change` and `line` say. */
+async function loadOptional(reader, promise, change, line) {
+  try {
+    return await promise;
+  } catch (error) {
+    doWithout(error, reader.signal, change, [line]);
+    return null;
+  }
 }
 
 async function loadVectors(reader, { display }) {
   if (!vectorField() || loaded.vectors) return;
-  const vectors = await loaded.dataset.readVectors(reader, view.vectors, loaded.dimension);
+  const reading = loaded.dataset.readVectors(reader, view.vectors, loaded.dimension);
+  const vectors = await loadOptional(reader, reading, { vectors: "" }, "Vectors are off.");
   reader.signal.throwIfAborted();
   loaded.vectors = vectors;
   display.updateCells();
@@ -322,7 +379,8 @@ async function loadVectors(reader, { display }) {
 async function loadEdges(reader, { display }) {
   const { dataset } = loaded;
   if (!view.edges || loaded.edges || dataset.nEdges === 0) return;
-  const edges = await dataset.readEdges(reader, MAX_EDGES);
+  const reading = dataset.readEdges(reader, MAX_EDGES);
+  const edges = await loadOptional(reader, reading, { edges: false }, "Edges are off.");
   reader.signal.throwIfAborted();
   loaded.edges = edges;
   display.updateCells();

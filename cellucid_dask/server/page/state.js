@@ -18,6 +18,8 @@ const NOTHING_LOADED = {
   hasFields: false,
   /** Whether a view of the dataset was shown: from then on, a view that fails is taken back. */
   wasShown: false,
+  /** @type {Partial<View>} Parts that could not be loaded when the dataset opened, as wanted. */
+  wanted: {},
   /** @type {Float32Array | null} The points of the embedding, as they were read. */
   points: null,
   dimension: 0,
@@ -31,6 +33,8 @@ const NOTHING_LOADED = {
   column: null,
   /** @type {any} The last column that had categories: labels are of it. */
   labelColumn: null,
+  /** Id of a column that could not be loaded for the labels. */
+  lostLabels: "",
   /** @type {Float32Array | null} */
   vectors: null,
   /** @type {Uint32Array | null} */

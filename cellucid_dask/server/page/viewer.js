@@ -5,7 +5,9 @@ import {
   recordChange, recordShownView, redo, startHistory, takeBackChange, undo,
 } from "./ask/history.js";
 import { Display } from "./display.js";
+import { forgetMissing } from "./data/sources.js";
 import { $ } from "./dom.js";
+import { takeFailure } from "./failed-parts.js";
 import { copyLink, updateAddress, updateAddressSoon } from "./link/address.js";
 import {
   createServerReader, discardOldDataset, isViewLoaded, loadView, MAX_EDGES, readColumn, showAgain,
@@ -50,7 +52,9 @@ async function refresh() {
     if (signal.aborted) return;
     display.finishOpening();
     published.ready = true;
+    const failure = takeFailure();
     keepShown();
+    if (failure) showError(failure);
     showCellStatus();
     updateLink();
     readServerInfo(signal);
@@ -83,11 +87,17 @@ function goBackToShownView() {
   updateLink();
 }
 
+/** Asks again for the view that failed, or for what the page does without since it was opened. */
 function retry() {
+  const wanted = failedView ?? loaded.wanted;
   const isOther = ([part, value]) => value !== view[part];
-  const parts = Object.entries(failedView).filter(isOther).map(([part]) => part);
-  Object.assign(view, failedView);
-  recordChange(parts);
+  const parts = Object.entries(wanted).filter(isOther).map(([part]) => part);
+  Object.assign(view, wanted);
+  if (failedView) recordChange(parts);
+  else {
+    forgetMissing();
+    Object.assign(loaded, { wasShown: false, groupsInColumn: null, areCellsShown: false, lostLabels: "" });
+  }
   published.ready = false; // also loads what was loaded, if there is a new export
   isRetry = true;
   notify("view", parts);
@@ -123,6 +133,8 @@ function onCellsUpdated(nEdgesDrawn) {
 function onViewChange(parts) {
   controls.showView(view);
   if (isGoingBack) return;
+  loaded.wanted = { ...loaded.wanted };
+  for (const part of parts) delete loaded.wanted[part];
   if (parts.includes("theme")) applyTheme();
   if (parts.includes("vectors")) loaded.vectors = null;
   const plot = plotKey({ d: loaded.dimension, embedding: loaded.embedding });

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import base64
 import gzip
+import json
 import shutil
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pytest
-from page_data import CELLS, GROUP
+from page_data import CELLS, GROUP, atlas, names, outlier_quantiles
 
 from cellucid_dask import export
 from cellucid_dask.synthetic import AtlasSpec, make_anndata
@@ -109,10 +111,57 @@ def touch_identity(folder: Path) -> None:
 def retry_until_loaded(page: Page) -> None:
     """Click Retry until it helps: the server looks for a new export once a second."""
     page.wait_until(
-        "cellucid.ready || (cellucid.error && !document.getElementById('retry').click() && false)"
+        "(cellucid.ready && !cellucid.error)"
+        " || (cellucid.error && !document.getElementById('retry').click() && false)"
     )
     page.state()
     assert not page.is_shown("#error")
+
+
+def test_filters_that_cannot_be_loaded_are_off_and_the_others_apply(
+    page: Page, serve: Any, exports: Path
+) -> None:
+    """Also a group whose column is missing; Retry or a reload applies them, once they are there."""
+    page.expected_errors = (FAILED_REQUEST,)
+    folder, gene = exports / "uint8", np.asarray(atlas()[:, "Gene3"].X.todense()).ravel()
+    paths = [next(folder.glob(f"obs/{name}*")) for name in ("quarter.codes", "the_group*outliers")]
+    good = [path.read_bytes() for path in paths]
+    paths[0].unlink()
+    paths[1].write_bytes(b"no gzip")
+    cells = quote(json.dumps(["g1", "North", "#d55e00", "in:0,1:obs:quarter"]))
+    link = f"{BARE}&filter=out:0:obs:quarter&filter=range:1,:gene:Gene3"
+    link += f"&filter=outliers:0.5:obs:{quote(GROUP)}&filter=group:g1&group={cells}"
+    state = page.open(serve(folder), link)
+    texts = [f"{GROUP}: without the farthest 50%", "quarter: not north east", "in North"]
+
+    def assert_off(state: dict[str, Any]) -> None:
+        assert state["ready"]
+        assert state["drawn"] == (gene >= 1).sum()
+        assert sorted(page.texts(".filter-chip.off .chip-text")) == sorted(texts)
+        assert page.texts(".filter-chip.off .note") == ["could not be loaded"] * 3
+        assert page.texts(".group-list .number") == ["not loaded"]
+        said = page.find("#error-message").text
+        files = [path.relative_to(folder).as_posix() for path in paths]
+        assert [said.count(part) for part in (*files, *texts)] == [1] * 5
+        assert 'group "North"' in said
+
+    assert_off(state)
+    assert_off(page.reload())
+    before = page.picture()
+    page.click(".filter-chip.off input")
+    assert page.texts(".filter-chip.off .note") == ["could not be loaded"] * 3
+    assert np.array_equal(page.picture(), before), "and the picture stays"
+    assert not page.find("#undo").is_enabled()
+    assert_off(page.reload())
+    for path, contents in zip(paths, good, strict=True):
+        path.write_bytes(contents)
+    touch_identity(folder)
+    retry_until_loaded(page)
+    quantiles, quarter = outlier_quantiles(atlas(), GROUP), names("quarter")
+    kept = (gene >= 1) & ~(quantiles > 0.5) & (quarter == "north west")
+    assert page.state()["drawn"] == kept.sum() > 0
+    assert page.texts(".group-list .number") == [str((quarter < "o").sum())]
+    assert not page.find("#undo").is_enabled()
 
 
 def test_undo_and_redo_know_nothing_of_a_change_that_failed(

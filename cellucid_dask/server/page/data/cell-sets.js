@@ -23,7 +23,7 @@ export const listCellSets = () => [
  */
 export function createGroupMasks() {
   const sources = createSources();
-  return view.groups.map(({ name, cells }) => ({ name, mask: createMask(cells, sources) }));
+  return sources.groups.map(({ name, cells }) => ({ name, mask: createMask(cells, sources) }));
 }
 
 /** Number of cells that are in more than one group. */
@@ -42,8 +42,9 @@ export function countSharedCells() {
  */
 export function createSetMask(value) {
   const { visible, selectionMask } = loaded;
-  const group = view.groups.find(({ id }) => value === `group:${id}`);
-  if (group) return createMask(group.cells, createSources());
+  const sources = createSources();
+  const group = sources.groups.find(({ id }) => value === `group:${id}`);
+  if (group) return createMask(group.cells, sources);
   if (value !== "selected" || !selectionMask) return visible;
   return visible ? selectionMask.map((isSelected, i) => isSelected & visible[i]) : selectionMask;
 }

@@ -9,6 +9,21 @@ import { loaded, plotKey, view } from "../state.js";
 import { ColumnCache } from "./column-cache.js";
 import { splitColumnId } from "./dataset.js";
 
+/** @typedef {import("../ask/filters.js").Lasso} Lasso */
+/** @typedef {import("../ask/groups.js").Expression} Expression */
+/** @typedef {import("./reader.js").LoadError} LoadError */
+/** @typedef {import("./reader.js").Reader} Reader */
+/** @typedef {{isLoaded: () => boolean, load: (reader: Reader) => Promise<unknown>}} Source */
+/**
+ * @typedef {object} Caches
+ * @property {ColumnCache} columns
+ * @property {Map<string, any>} outliers by column id
+ * @property {Map<string, Float32Array>} points by `plotKey`, as drawn
+ * @property {WeakMap<Lasso[], Uint8Array>} lassoMasks
+ * @property {Set<string>} missing keys of sources that could not be loaded
+ */
+
+/** @type {WeakMap<object, Caches>} */
 const cachesOfDatasets = new WeakMap();
 
 /** What is loaded of the dataset; that of another one goes with it. */
@@ -17,20 +32,39 @@ function getCaches() {
   if (!cachesOfDatasets.has(dataset)) {
     cachesOfDatasets.set(dataset, {
       columns: new ColumnCache(),
-      outliers: new Map(), // by column id
-      points: new Map(), // by plotKey, as drawn
+      outliers: new Map(),
+      points: new Map(),
       lassoMasks: new WeakMap(),
+      missing: new Set(),
     });
   }
   return cachesOfDatasets.get(dataset);
 }
 
-/** @returns {import("../ask/masks.js").Sources} */
+/** Sources that could not be loaded: by their keys. */
+export class SourcesError extends Error {
+  /** @param {Map<string, LoadError>} errors */
+  constructor(errors) {
+    const each = [...errors.values()];
+    super(each.map(({ message }) => message).join("; "));
+    this.keys = [...errors.keys()];
+    this.errors = each;
+    this.path = each[0].path;
+    this.status = each[0].status;
+  }
+}
+
+/**
+ * The groups have no cells if a source that they need could not be loaded.
+ *
+ * @returns {import("../ask/masks.js").Sources}
+ */
 export function createSources() {
   const { columns, outliers, points, lassoMasks } = getCaches();
   return {
     nCells: loaded.dataset.nCells,
-    groups: view.groups,
+    groups: view.groups.map((group) =>
+      (lacksSources(group.cells) ? { ...group, cells: { any: [] } } : group)),
     column: (id) => columns.get(id),
     outliers: (id) => outliers.get(id),
     points: (lasso) => points.get(plotKey(lasso)),
@@ -38,57 +72,119 @@ export function createSources() {
   };
 }
 
-/** What the filters that are on, the groups and the selection need: of each kind, by its key. */
-function collectNeeds() {
-  const needs = { columns: new Set(), outliers: new Set(), points: new Map() };
-  const addLassos = (lassos) => lassos.forEach((lasso) => needs.points.set(plotKey(lasso), lasso));
-  const expressions = [...view.filters.filter(({ on }) => on), ...view.groups.map(({ cells }) => cells)];
+const columnKey = (/** @type {string} */ columnId) => `column ${columnId}`;
+
+/**
+ * The sources that expressions and outlines need, by their keys.
+ *
+ * @param {Expression[]} expressions
+ * @param {Lasso[]} [lassos]
+ * @returns {Map<string, Source>}
+ */
+function findSources(expressions, lassos = []) {
+  const [{ dataset }, { columns, outliers, points }] = [loaded, getCaches()];
+  /** @type {Map<string, Source>} */
+  const sources = new Map();
+  const addLasso = (/** @type {Lasso} */ lasso) => {
+    const key = plotKey(lasso);
+    const embedding = dataset.findEmbedding(lasso.embedding, lasso.d);
+    sources.set(`points ${key}`, {
+      isLoaded: () => points.has(key),
+      load: async (reader) =>
+        points.set(key, toDrawnPoints(await dataset.readPoints(reader, embedding), lasso.d)),
+    });
+  };
   forEachFilter(expressions, view.groups, (filter) => {
-    if (filter.kind === "selection") addLassos(filter.lassos);
-    else if (filter.kind === "outliers") needs.outliers.add(filter.column);
-    else if (filter.kind !== "group") needs.columns.add(filter.column);
+    if (filter.kind === "selection") filter.lassos.forEach(addLasso);
+    else if (filter.kind === "outliers") {
+      const { column } = filter;
+      sources.set(`outliers ${column}`, {
+        isLoaded: () => outliers.has(column),
+        load: async (reader) =>
+          outliers.set(column, await dataset.readOutliers(reader, splitColumnId(column)[1])),
+      });
+    } else if (filter.kind !== "group") {
+      const { column } = filter;
+      sources.set(columnKey(column), {
+        isLoaded: () => Boolean(columns.get(column)),
+        load: (reader) => loadColumn(reader, column),
+      });
+    }
   });
-  addLassos(view.lasso);
-  return needs;
+  lassos.forEach(addLasso);
+  return sources;
+}
+
+/**
+ * What the view needs: for the filters that are on, the groups whose cells are known, and the
+ * selection.
+ *
+ * @param {Expression[]} [others] that are needed, too
+ */
+function findNeeds(others = []) {
+  const groups = view.groups.map(({ cells }) => cells).filter((cells) => !lacksSources(cells));
+  return findSources([...view.filters.filter(({ on }) => on), ...groups, ...others], view.lasso);
 }
 
 /** Whether all is loaded that the filters, the groups and the selection of the view need. */
-export function areSourcesLoaded() {
-  const [needs, { columns, outliers, points }] = [collectNeeds(), getCaches()];
-  return [...needs.columns].every((id) => columns.get(id))
-    && [...needs.outliers].every((id) => outliers.has(id))
-    && [...needs.points.keys()].every((key) => points.has(key));
+export const areSourcesLoaded = () => [...findNeeds().values()].every(({ isLoaded }) => isLoaded());
+
+/**
+ * Whether something that the expression needs could not be loaded.
+ *
+ * @param {Expression} expression
+ */
+export function lacksSources(expression) {
+  const { missing } = getCaches();
+  return missing.size > 0 && [...findSources([expression]).keys()].some((key) => missing.has(key));
 }
 
-/** Loads what is not loaded yet of what the filters, the groups and the selection need. */
-export async function loadSources(reader) {
-  const { dataset } = loaded;
-  const [needs, { outliers, points }] = [collectNeeds(), getCaches()];
-  await Promise.all([
-    ...[...needs.columns].map((id) => loadColumn(reader, id)),
-    ...[...needs.outliers].filter((id) => !outliers.has(id)).map(async (id) => {
-      outliers.set(id, await dataset.readOutliers(reader, splitColumnId(id)[1]));
-    }),
-    ...[...needs.points].filter(([key]) => !points.has(key)).map(async ([key, lasso]) => {
-      const embedding = dataset.findEmbedding(lasso.embedding, lasso.d);
-      points.set(key, toDrawnPoints(await dataset.readPoints(reader, embedding), lasso.d));
-    }),
-  ]);
+/**
+ * Loads what is not loaded yet of what the filters, the groups and the selection need.
+ *
+ * @param {Reader} reader
+ * @param {Expression[]} [others] that are needed, too
+ * @throws {SourcesError} about all that could not be loaded
+ */
+export async function loadSources(reader, others = []) {
+  const { missing } = getCaches();
+  /** @type {Map<string, LoadError>} */
+  const errors = new Map();
+  await Promise.all([...findNeeds(others)].map(async ([key, { isLoaded, load }]) => {
+    if (isLoaded()) return;
+    await load(reader).then(() => missing.delete(key), (error) => errors.set(key, error));
+  }));
+  reader.signal.throwIfAborted();
+  if (errors.size) throw new SourcesError(errors);
 }
+
+/**
+ * The page does without these sources, until it asks for them again.
+ *
+ * @param {string[]} keys
+ */
+export function markMissing(keys) {
+  for (const key of keys) getCaches().missing.add(key);
+}
+
+/** Asks again for what could not be loaded. */
+export const forgetMissing = () => getCaches().missing.clear();
 
 /**
  * The column of an id: of the dataset, or that of the groups.
  *
- * @param {import("./reader.js").Reader} reader
+ * @param {Reader} reader
  * @param {string} columnId
  */
 export async function loadColumn(reader, columnId) {
   if (columnId === GROUP_COLUMN) return createGroupColumn(createSources());
-  const { columns } = getCaches();
+  const { columns, missing } = getCaches();
   const known = columns.get(columnId);
   if (known) return known;
   const column = await loaded.dataset.readColumn(reader, columnId);
-  const isNeeded = (id) => id === view.color || view.pins.includes(id) || collectNeeds().columns.has(id);
+  const isNeeded = (/** @type {string} */ id) =>
+    id === view.color || view.pins.includes(id) || findNeeds().has(columnKey(id));
   columns.set(columnId, column, isNeeded);
+  missing.delete(columnKey(columnId));
   return column;
 }

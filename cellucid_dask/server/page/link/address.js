@@ -32,7 +32,7 @@ export function updateAddress(readViewpoint) {
 export function viewUrl() {
   const dataset = loaded.entries?.length > 1 ? nameInLink(wantedEntry()) : null;
   const url = new URL(location.href);
-  url.hash = formatView({ ...view, dataset });
+  url.hash = formatView({ ...view, ...loaded.wanted, dataset });
   return url;
 }
 

@@ -93,7 +93,8 @@ export class CsvDialog {
     const { signal } = this.#work;
     $("csv-save").disabled = true;
     await this.#attempt(signal, async () => {
-      await loadSources(this.#createReader());
+      const group = view.groups.find(({ id }) => $("csv-cells").value === `group:${id}`);
+      await loadSources(this.#createReader(), group ? [group.cells] : []);
       signal.throwIfAborted();
       const mask = createSetMask($("csv-cells").value);
       const n = mask ? countOnes(mask) : loaded.dataset.nCells;

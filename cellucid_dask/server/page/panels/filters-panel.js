@@ -7,6 +7,7 @@ import { changeFilter, columnOfFilter, dropFilter } from "../ask/filters.js";
 import { filtersExpression } from "../ask/groups.js";
 import { $, createButton, createElement, formatCount, formatCountOf } from "../dom.js";
 import { createColumnIndex } from "../data/search-columns.js";
+import { lacksSources } from "../data/sources.js";
 import { loaded, subscribe, view } from "../state.js";
 import { Combobox } from "./combobox.js";
 import { FilterEditor } from "./filter-editor.js";
@@ -95,7 +96,9 @@ export class FiltersPanel {
     }, "Group");
     const drop = createButton("small-button", `Remove: ${text}`,
       () => changeView({ filters: dropFilter(view.filters, index) }), "×");
-    return createElement("li", filter.on ? "filter-chip" : "filter-chip off", on, edit, group, drop);
+    const chip = createElement("li", filter.on ? "filter-chip" : "filter-chip off", on, edit, group, drop);
+    if (lacksSources(filter)) chip.append(createElement("span", "note", "could not be loaded"));
+    return chip;
   }
 
   /**

@@ -7,7 +7,7 @@ import {
   selectionExpression, subtract, unite,
 } from "../ask/groups.js";
 import { countOnes, createMask } from "../ask/masks.js";
-import { areSourcesLoaded, createSources } from "../data/sources.js";
+import { areSourcesLoaded, createSources, lacksSources } from "../data/sources.js";
 import { $, createButton, createElement, formatCount } from "../dom.js";
 import { loaded, subscribe, view } from "../state.js";
 
@@ -218,6 +218,7 @@ function selectedCells() {
 /** @param {Expression} cells */
 function formatGroupCount(cells) {
   const { dataset } = loaded;
+  if (lacksSources(cells)) return "not loaded";
   if (counts.get(cells)?.dataset !== dataset) {
     if (!areSourcesLoaded()) return "…";
     counts.set(cells, { dataset, count: countOnes(createMask(cells, createSources())) });

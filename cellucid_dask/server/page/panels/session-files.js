@@ -47,7 +47,7 @@ async function save() {
   if (!dataset) return;
   try {
     const reader = createFreeReader();
-    await loadSources(reader);
+    await loadSources(reader, view.groups.map(({ cells }) => cells));
     const hash = await fingerprintOfCells(dataset, reader);
     const idsHash = await hashAllIds(dataset, reader);
     const described = { id: dataset.identity.id, hash, idsHash, names: namesOf(dataset) };
