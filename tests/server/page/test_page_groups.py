@@ -193,7 +193,7 @@ def test_session_holds_the_groups_as_rows(page: Page, served: Any, tmp_path: Pat
     link = page.hash()
     page.js("sessionStorage.clear()")
     page.open(served("uint8"), f"{link}&color=groups:")
-    missing = "is left out: a link does not hold its list of cells"
+    missing = "is left out: its cells are listed in a session file"
     for name in kept[0]:
         assert f'The group "{name}" {missing}' in page.find("#notice").text
     assert 'The filter by the group "odd"' in page.find("#notice").text

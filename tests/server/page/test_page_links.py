@@ -258,6 +258,8 @@ UNUSABLE = {
     "filter=nonsense": f"A filter {DAMAGED}",
     "filter=range:1,2:obs:quarter": 'The filter of "quarter" is left out: this column has no '
     "values.",
+    "filter=out:0,77:obs:many": 'The filter of "many" lists categories that this column does not '
+    "have.",
     "filter=group:g8": 'The filter by the group "lost" is left out: the group is left out, too.',
     'group=["g7","T %26 B","red","in:0:obs:quarter"]': f'The group "T & B" {DAMAGED}',
     'group=["g8","lost","%23aabbcc","in:0:obs:gone"]': 'The group "lost" is left out: this '

@@ -77,6 +77,15 @@ def test_keys_do_what_the_list_says(page: Page, served: Any) -> None:
     page.wait_until("document.activeElement.matches('.filter-editor input[type=search]')")
     press(page, Keys.TAB)
     assert page.js("return document.activeElement.textContent") == "All"
+    press(page, "f")
+    press(page, "score", Keys.ENTER)
+    page.wait_until("document.activeElement.ariaLabel === 'At least'")
+    press(page, "1", "e", "9")
+    undo(page, "z")
+    assert press(page, "1", "e", "9", Keys.ENTER)["drawn"] == 0
+    undo(page, "z")
+    page.wait_until("cellucid.drawn === cellucid.nCells")
+    assert page.js("return document.activeElement.value") == ""
     page.press_keys("#cells", "+", "+")
     press(page, "v")
     press(page, "/")

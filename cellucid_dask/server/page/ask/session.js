@@ -75,10 +75,11 @@ export function createSession(view, { id, hash, idsHash, names }, sources) {
  * @param {() => Promise<string | null>} dataset.hashAllIds takes a while
  * @param {string} dataset.id
  * @param {CategoryNames} dataset.names
+ * @param {string[]} problems gets a line for each part that cannot be shown
  * @returns {Promise<import("../link/link.js").View>}
  * @throws {Error} that says what is wrong with the file
  */
-export async function openSession(text, { nCells, hash, hashAllIds, id, names }) {
+export async function openSession(text, { nCells, hash, hashAllIds, id, names }, problems) {
   const session = parseSession(text);
   const { id: wantedId, n_cells: n, hash: wantedHash, ids_hash: idsHash } = session.dataset;
   const wrong = "This session is of other cells:";
@@ -89,14 +90,18 @@ export async function openSession(text, { nCells, hash, hashAllIds, id, names })
   if (wantedHash !== hash || (idsHash && ![idsHash, null].includes(await hashAllIds()))) {
     throw new Error(`${wrong} those of the dataset "${wantedId}" have other ids than those of "${id}".`);
   }
-  const view = parseView(session.view);
+  const view = parseView(session.view, problems);
   view.groups = session.groups.map(({ id: group, name, color, rows }) =>
     ({ id: group, name, color, cells: { rows } }));
   view.filters = view.filters.map((filter) => translate(filter, session.categories, names));
   if (session.dataset.id !== id) { // outlines of other points
+    const isOutline = (/** @type {{kind: string}} */ { kind }) => kind === "selection";
+    if (view.lasso.length || view.filters.some(isOutline)) {
+      problems.push("Outlines are left out: they were drawn on another dataset.");
+    }
     view.lasso = [];
     view.at = null;
-    view.filters = view.filters.filter(({ kind }) => kind !== "selection");
+    view.filters = view.filters.filter((filter) => !isOutline(filter));
   }
   return view;
 }

@@ -11,7 +11,10 @@ import { areOfCells } from "./kept-rows.js";
 /** @typedef {import("../data/dataset.js").Dataset} Dataset */
 /** @typedef {import("./link.js").View} View */
 
-const NOT_KEPT = "a link does not hold its list of cells. Open the session file that has it";
+const NOT_KEPT =
+  "its cells are listed in a session file, not in the link. Open that file with Open session";
+const hasCategory = (/** @type {any[]} */ [, names, , missingCode], /** @type {number} */ code) =>
+  code < names.length || code === missingCode;
 
 /**
  * Takes the embedding of the view, which says the dimension; else the default of the dimension.
@@ -88,6 +91,7 @@ export function dropUnusableMarks(view, dataset, problems) {
  */
 export function dropUnusableColumns(view, dataset, problems, hash) {
   const namesOfLostGroups = dropUnusableGroups(view, dataset, problems, hash);
+  view.filters = view.filters.map((filter) => dropUnknownCodes(filter, dataset, problems));
   view.filters = view.filters.filter((filter) => {
     const name = filter.kind === "group" ? namesOfLostGroups.get(filter.group) : undefined;
     const why = name === undefined ? whyUnusable(filter, view, dataset) : "the group is left out, too";
@@ -132,6 +136,23 @@ function dropUnusableGroups(view, dataset, problems, hash) {
   }
   if (lost.size) view.groups = view.groups.filter(({ id }) => !lost.has(id));
   return lost;
+}
+
+/**
+ * The filter without codes that its column does not have.
+ *
+ * @param {Filter} filter
+ * @param {Dataset} dataset
+ * @param {string[]} problems
+ * @returns {Filter}
+ */
+function dropUnknownCodes(filter, dataset, problems) {
+  const field = dataset.categorical.get(splitColumnId(columnOfFilter(filter) ?? "")[1]);
+  if (filter.kind !== "categories" || !field) return filter;
+  const codes = filter.codes.filter((code) => hasCategory(field, code));
+  if (codes.length === filter.codes.length) return filter;
+  problems.push(`The filter of "${nameInLink(filter.column)}" lists categories that this column does not have.`);
+  return { ...filter, codes };
 }
 
 /**

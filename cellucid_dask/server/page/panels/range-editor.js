@@ -18,6 +18,9 @@ export class RangeEditor {
     return input;
   });
 
+  /** @type {HTMLInputElement | null} The box with a number that is not applied yet. */
+  #typed = null;
+
   /**
    * @param {import("../data/columns.js").ContinuousColumn} column
    * @param {(from: number | null, to: number | null) => void} onChange
@@ -37,10 +40,12 @@ export class RangeEditor {
     this.element = createElement("div", "range-editor", this.#canvas,
       createElement("div", "row", ...this.#inputs), createElement("p", "note", note));
     this.#inputs.forEach((input, side) => input.addEventListener("change", () => {
+      this.#typed = null;
       const limit = input.value === "" ? null : Number(input.value);
       const limits = side ? [this.#limits[0], limit] : [limit, this.#limits[1]];
       this.#report(limits[0], limits[1]);
     }));
+    for (const input of this.#inputs) input.addEventListener("input", () => { this.#typed = input; });
     this.#listen();
   }
 
@@ -54,9 +59,7 @@ export class RangeEditor {
     this.#limits = [from, to];
     this.#limits.forEach((limit, side) => {
       const input = this.#inputs[side];
-      if (input !== document.activeElement) {
-        input.value = limit === null ? "" : String(limit);
-      }
+      if (input !== this.#typed) input.value = limit === null ? "" : String(limit);
     });
     this.#draw();
   }

@@ -9,7 +9,7 @@ import { $, createButton, createElement, saveFile } from "../dom.js";
 import { keepRows } from "../link/kept-rows.js";
 import { checkView, createReader } from "../loading.js";
 import { showCellStatus, showNotice } from "../messages.js";
-import { loaded, view } from "../state.js";
+import { loaded, problems, view } from "../state.js";
 
 const MAX_BYTES = 500e6; // of a session; larger files are something else
 
@@ -72,7 +72,7 @@ async function open(file) {
     const { nCells, identity: { id } } = dataset;
     const wanted = await openSession(text, {
       nCells, hash, id, names: namesOf(dataset), hashAllIds: () => hashAllIds(dataset, reader),
-    });
+    }, problems);
     if (loaded.dataset !== dataset) return;
     keepRows(wanted.groups.flatMap(({ cells }) => listRows(cells)), hash);
     checkView(wanted, hash);

@@ -47,13 +47,22 @@ function nameOfKey({ key, ctrlKey, metaKey, altKey, shiftKey }) {
   return control + (isLetter && shiftKey ? "Shift+" : "") + (isLetter ? key.toLowerCase() : key);
 }
 
+/** @type {WeakMap<EventTarget, string>} What fields had when they got the focus or were applied. */
+const applied = new WeakMap();
+
+/** @param {Event} event */
+function noteApplied({ target }) {
+  if (target instanceof HTMLInputElement) applied.set(target, target.value);
+}
+
 /**
- * Whether nothing was typed into a field, so that it has nothing to undo itself.
+ * Whether nothing was typed into a field since, so that it has nothing to undo itself.
  *
  * @param {Element} field
  */
 const isUntouched = (field) => field instanceof HTMLSelectElement
-  || (field instanceof HTMLInputElement && field.value === field.defaultValue);
+  || (field instanceof HTMLInputElement
+    && [field.defaultValue, applied.get(field)].includes(field.value));
 
 export class Shortcuts {
   /** @param {Actions} actions */
@@ -80,6 +89,7 @@ export class Shortcuts {
     this.dialog = this.#createDialog(shortcuts);
     document.body.append(this.dialog);
     addEventListener("keydown", (event) => this.#onKeyDown(event));
+    for (const type of ["focusin", "change"]) addEventListener(type, noteApplied);
   }
 
   /** @param {KeyboardEvent} event */
