@@ -45,12 +45,10 @@ def test_no_state_has_barriers(page: Page, served: Any, packages: Path) -> None:
     page.click("#shortcuts button")
     page.find("#color-search").send_keys("gene1")
     assert_accessible(page, packages, "matching columns")
-    page.resize(390, 844)
-    assert_accessible(page, packages, "phone")
 
 
 def test_no_panel_and_no_dialog_has_barriers(page: Page, served: Any, packages: Path) -> None:
-    page.open(served("uint8"), FILTERED)
+    page.open(served("uint8"), f"{FILTERED}&filter=range:0,:obs:score")
     page.click(".chip-text")
     assert page.texts("#filters .check-list li"), "the editor of a filter is open"
     page.driver.find_element(By.XPATH, "//button[text()='New from visible']").click()
@@ -68,6 +66,20 @@ def test_no_panel_and_no_dialog_has_barriers(page: Page, served: Any, packages: 
     page.js("document.getElementById('composition-button').click()")
     page.state()
     assert_accessible(page, packages, "composition")
+    page.click("#composition-close")
+    page.click("#csv-button")
+    assert page.texts("#csv-columns li")
+    assert_accessible(page, packages, "CSV")
+    page.click("#csv-cancel")
+    page.driver.find_elements(By.CSS_SELECTOR, "#filters .chip-text")[-1].click()
+    page.wait_until("document.querySelector('.histogram')")
+    page.click("#pin")
+    page.color_by("=Gene5")
+    page.move_pointer(page.cell_pixels()[7])
+    page.wait_until("!document.getElementById('tooltip').hidden")
+    page.js("document.getElementById('display').showPopover()")
+    assert page.texts("#pins li")
+    assert_accessible(page, packages, "the editor of a range, the tooltip, what is pinned")
 
 
 def test_an_error_and_a_notice_have_no_barriers(
@@ -77,6 +89,6 @@ def test_an_error_and_a_notice_have_no_barriers(
     (exports / "uint8" / "obs" / "score.values.u8.gz").unlink()
     assert page.open(serve(exports / "uint8"), "d=9&color=obs:score")["error"]
     assert_accessible(page, packages, "error")
-    page.open(serve(exports / "uint8"), "color=obs:none")
-    assert page.is_shown("#notice")
+    page.open(serve(exports / "uint8"), "color=obs:none&filter=range:0,:gene:none")
+    assert len(page.texts("#notice li")) == 2
     assert_accessible(page, packages, "notice")
