@@ -20,7 +20,11 @@ from cellucid_dask.options.formats import FOLDER
 from cellucid_dask.options.keywords import read_export_options
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from anndata import AnnData
+
+    from cellucid_dask.options.keyword_types import ExportKeywords, RunKeywords
 
     Data: TypeAlias = str | os.PathLike[str] | AnnData
 
@@ -32,7 +36,7 @@ def export(
     *,
     dry_run: bool = False,
     quiet: bool = False,
-    **options: Any,
+    **options: Unpack[RunKeywords],
 ) -> ExportResult:
     """Export an AnnData to a folder or to ready files that the Cellucid viewer loads.
 
@@ -144,7 +148,7 @@ class CheckResult:
 
 
 @with_argument_names()
-def check(data: Data, **options: Any) -> CheckResult:
+def check(data: Data, **options: Unpack[ExportKeywords]) -> CheckResult:
     """Find every problem of an input at once; writes nothing.
 
     Parameters

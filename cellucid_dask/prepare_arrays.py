@@ -19,7 +19,11 @@ from cellucid_dask.options.keywords import find_unknown_options, read_export_opt
 from cellucid_dask.options.run import RunOptions
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     import pandas as pd
+
+    from cellucid_dask.options.keyword_types import ArrayKeywords
 
 _NAMES = {
     "obs_manifest_filename": "obs_manifest.json",
@@ -102,7 +106,7 @@ def prepare(
     *,
     additional_embeddings: Mapping[str, Any] | None = None,
     quiet: bool = False,
-    **options: Any,
+    **options: Unpack[ArrayKeywords],
 ) -> ExportResult:
     """Export loose arrays, with the arguments and defaults of ``cellucid.prepare``.
 

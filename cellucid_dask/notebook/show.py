@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import webbrowser
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from html import escape
 from pathlib import Path
 from threading import RLock
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from cellucid_dask.arguments.boundary import with_argument_names
 from cellucid_dask.errors import CellucidDaskError, Problem
@@ -26,6 +26,11 @@ from cellucid_dask.options.keywords import (
 from cellucid_dask.server.announce import has_browser, write_lines
 from cellucid_dask.server.datasets.collection import looks_like_export
 from cellucid_dask.server.opening import holds_exports
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from cellucid_dask.options.keyword_types import ShowKeywords
 
 MAX_IN_MEMORY: Final = 3  # datasets in memory that are served at the same time
 MAX_HEIGHT: Final = 10_000  # px
@@ -97,7 +102,7 @@ def show(
     *,
     data_dir: str | os.PathLike[str] | None = None,
     proxy: bool | str | None = None,
-    **options: Any,
+    **options: Unpack[ShowKeywords],
 ) -> View:
     """Show an export, a folder of exports or live data in a notebook.
 
@@ -140,7 +145,11 @@ def show(
 
 @with_argument_names()
 def show_anndata(
-    data: Any, height: int = 600, *, proxy: bool | str | None = None, **options: Any
+    data: Any,
+    height: int = 600,
+    *,
+    proxy: bool | str | None = None,
+    **options: Unpack[ShowKeywords],
 ) -> View:
     """Show an AnnData in a notebook.
 
@@ -173,7 +182,7 @@ def _make_view(
     data: Any,
     height: int,
     proxy: bool | str | None,
-    options: dict[str, Any],
+    options: Mapping[str, Any],
     problems: list[Problem],
 ) -> View:
     kernel = in_kernel()

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cellucid_dask.options.serve import HOST, PORT
 from cellucid_dask.server.announce import write_lines
 from cellucid_dask.server.lifetime import AnnDataServer, CellucidServer
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from cellucid_dask.options.keyword_types import ServerKeywords
 
 S = TypeVar("S", bound=CellucidServer)
 
@@ -18,7 +23,7 @@ def serve(
     host: str = HOST,
     open_browser: bool = True,
     quiet: bool = False,
-    **options: Any,
+    **options: Unpack[ServerKeywords],
 ) -> CellucidServer:
     """Serve an export, a folder of exports or live data until Ctrl-C; opens a browser.
 
@@ -51,7 +56,7 @@ def serve_anndata(
     host: str = HOST,
     open_browser: bool = True,
     quiet: bool = False,
-    **options: Any,
+    **options: Unpack[ServerKeywords],
 ) -> AnnDataServer:
     """Serve an AnnData until Ctrl-C; opens a browser.
 

@@ -8,7 +8,7 @@ import threading
 import webbrowser
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from cellucid_dask.arguments.boundary import with_argument_names
 from cellucid_dask.errors import InputError, Problem
@@ -25,6 +25,11 @@ from cellucid_dask.server.datasets.served import ServedData
 from cellucid_dask.server.http.listener import Listener, bind
 from cellucid_dask.server.progress_lines import progress_lines
 from cellucid_dask.server.wsgi import build_app
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from cellucid_dask.options.keyword_types import ServerKeywords
 
 NO_EXPORTS: Final = (
     "warning: today's page of Cellucid reads no export, and will show no data: serve the AnnData, "
@@ -76,7 +81,7 @@ class CellucidServer:
         *,
         data_dir: str | os.PathLike[str] | None = None,
         problems: Sequence[Problem] = (),
-        **options: Any,
+        **options: Unpack[ServerKeywords],
     ) -> None:
         data, problems = choose_data(data, data_dir, problems)
         given = {"port": port, "host": host, "open_browser": open_browser, "quiet": quiet}
@@ -251,7 +256,7 @@ class AnnDataServer(CellucidServer):
     """
 
     @with_argument_names()
-    def __init__(self, data: Any = None, *args: Any, **options: Any) -> None:
+    def __init__(self, data: Any = None, *args: Any, **options: Unpack[ServerKeywords]) -> None:
         super().__init__(data, *args, **options)
         if self.opened.live is None:
             self.app.close()

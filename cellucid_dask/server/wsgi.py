@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from cellucid_dask.arguments.boundary import with_argument_names
 from cellucid_dask.errors import InputError, Problem
@@ -12,9 +12,14 @@ from cellucid_dask.server.app import App
 from cellucid_dask.server.http.guard import Token
 from cellucid_dask.server.opening import open_data
 
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from cellucid_dask.options.keyword_types import AppKeywords
+
 
 @with_argument_names()
-def create_app(data: Any, **options: Any) -> App:
+def create_app(data: Any, **options: Unpack[AppKeywords]) -> App:
     """Make the WSGI application, for a WSGI server such as gunicorn.
 
     Parameters
@@ -46,7 +51,7 @@ def create_app(data: Any, **options: Any) -> App:
     return build_app(data, options)
 
 
-def build_app(data: Any, options: dict[str, Any], problems: Sequence[Problem] = ()) -> App:
+def build_app(data: Any, options: Mapping[str, Any], problems: Sequence[Problem] = ()) -> App:
     """Make the application of `create_app`.
 
     Parameters
