@@ -23,7 +23,7 @@ class Queue:
     listing
         Command that lists the jobs of a user.
     cancel
-        Shell command that cancels all jobs of the name ``{name}``.
+        Shell command that cancels all jobs of the name ``{name}``; it succeeds if there are none.
     lacks
         Fields of `JobOptions` for which it has no setting.
     own
@@ -78,7 +78,7 @@ QUEUES: Final[Mapping[str, Queue]] = {
         title="LSF",
         submit="bsub",
         listing="bjobs",
-        cancel="bkill -J {name} 0",
+        cancel="bkill -J {name} 0 || true",
         example="-R select[type==any]",
         reserved={
             "-J": "",
@@ -95,7 +95,7 @@ QUEUES: Final[Mapping[str, Queue]] = {
         title="SGE",
         submit="qsub",
         listing="qstat",
-        cancel="qdel {name}",
+        cancel="qdel {name} || true",
         own=("parallel_environment", "memory_resource"),
         example="-l arch=lx-amd64",
         reserved={
@@ -113,7 +113,7 @@ QUEUES: Final[Mapping[str, Queue]] = {
         title="HTCondor",
         submit="condor_submit",
         listing="condor_q",
-        cancel="condor_rm -constraint 'JobBatchName == \"{name}\"'",
+        cancel="condor_rm -constraint 'JobBatchName == \"{name}\"' || true",
         lacks=("partition", "time"),
         own=("job_disk",),
         directive=r"\+?[A-Za-z][\w.]*\s*=[^\n\r]+",

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
+import signal
+from concurrent.futures import Future
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 from atlas import Outcome, atlas, here, save, tree
-from scenes import NAMES
-from slurm_jobs import assert_refused, find_processes, until
-from slurm_scripts import programs
+from scenes import FACTS, NAMES
+from slurm_jobs import assert_refused, find_processes, program, until
 
 from cellucid_dask import export
+from cellucid_dask.compute.cluster import StartContext
+from cellucid_dask.compute.progress import Reporter
+from cellucid_dask.compute.queues import workers
 from cellucid_dask.compute.queues.jobs import plan_jobs
 from cellucid_dask.compute.queues.programs import Programs
 from cellucid_dask.compute.queues.settings import job_settings
@@ -205,21 +209,20 @@ END
 KILL = 'for job; do [[ $job =~ ^[1-9] ]] && kill -- -"${job%%.*}"; done 2>/dev/null'
 
 
-def run_on(
-    cluster: str, data: Path, place: Path, capfd: Any, patch: pytest.MonkeyPatch, *more: object
-) -> Outcome:
+def install(cluster: str, place: Path, patch: pytest.MonkeyPatch) -> None:
+    """Put the programs of a queue into the PATH, and make `place` the current folder."""
+    place.mkdir()
     texts = {name: text or KILL for name, text in TAKES[cluster].items()}
-    folder = place / "programs"
     for name, text in texts.items():
-        programs(folder, x="")
-        (folder / name).write_text(f"#!/bin/bash\n{text}\n")
-        (folder / name).chmod(0o755)
-    patch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+        program(place / "programs" / name, text)
+    patch.setenv("PATH", f"{place}/programs:{os.environ['PATH']}")
     patch.setenv("TMPDIR", str(place))
     patch.chdir(place)
-    words = ["export", data, "-o", "out", "--cluster", cluster, "--workers", 2, "--job-memory"]
-    words += ["1GiB", "--interface", "lo", *more]
-    return here(capfd, *words, *(f"--{key.replace('_', '-')}={v}" for key, v in NAMES.items()))
+
+
+def run(data: Path, cluster: str, capfd: Any, *more: object) -> Outcome:
+    words = ["export", data, "-o", "out", "--cluster", cluster, "--workers", 2, *FACTS]
+    return here(capfd, *words, "--job-memory", "1GiB", "--interface", "lo", *more)
 
 
 @pytest.mark.parametrize(
@@ -231,8 +234,8 @@ def test_an_export_by_jobs_makes_the_same_bytes(
     data = save(atlas(), tmp_path / "a.h5ad")
     export(data, tmp_path / "plain/out", quiet=True, workers=1, **NAMES)
     place = tmp_path / "place"
-    place.mkdir()
-    outcome = run_on(cluster, data, place, capfd, monkeypatch, "--report", "report.json")
+    install(cluster, place, monkeypatch)
+    outcome = run(data, cluster, capfd, "--report", "report.json")
     assert outcome.code == 0, outcome.err
     assert f"2 workers in 2 {QUEUES[cluster].title} jobs" in outcome.err
     assert tree(place / "out") == tree(tmp_path / "plain/out")
@@ -243,9 +246,7 @@ def test_an_export_by_jobs_makes_the_same_bytes(
     assert {name.rpartition("-")[2] for name in peaks} <= {"0", "1"}
     assert all(10**8 < peak < 10**9 for peak in peaks.values()), peaks
     assert f"; next time {advice} is enough\n" in outcome.out
-    again = run_on(
-        cluster, data, place, capfd, monkeypatch, "--force", "--dry-run", *advice.split()
-    )
+    again = run(data, cluster, capfd, "--force", "--dry-run", *advice.split())
     parts = ("row chunks", "gene blocks", "tasks")
     assert all(
         f"{part}  {report['plan'][part]}" in again.out for part in parts if part in report["plan"]
@@ -257,13 +258,27 @@ def test_a_job_that_the_queue_refuses_ends_the_run(
     tmp_path: Path, capfd: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = save(atlas(), tmp_path / "a.h5ad")
+    monkeypatch.setitem(TAKES["lsf"], "bsub", "echo 'bsub: queue <q> is closed' >&2; exit 255")
     place = tmp_path / "place"
-    place.mkdir()
-    refuses = "echo 'bsub: queue <q> is closed' >&2; exit 255"
-    monkeypatch.setitem(TAKES["lsf"], "bsub", refuses)
-    outcome = run_on("lsf", data, place, capfd, monkeypatch, "--queue", "q")
+    install("lsf", place, monkeypatch)
+    outcome = run(data, "lsf", capfd, "--queue", "q")
     assert outcome.code == 2, outcome.err
     assert "--cluster lsf: bsub refused the job (queue <q> is closed)" in outcome.err
     assert "bjobs lists those that wait" in outcome.err
     assert not (place / "out").exists()
-    assert shlex.split(QUEUES["lsf"].cancel)[0] == "bkill"
+
+
+def test_a_lost_job_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "LOST_WORKER_TIMEOUT", "1s")
+    place = tmp_path / "place"
+    install("sge", place, monkeypatch)
+    options = JobOptions(cluster="sge", job_memory="1GiB", interface="lo")
+    jobs = plan_jobs(RunOptions(workers=1, jobs=options))
+    with ExitStack() as stack:
+        context = StartContext(place, Reporter(quiet=True), stack, Future())
+        client = workers.submit_workers(jobs, context)
+        (first,) = client.run(os.getpid).values()
+        lost = set(client.nthreads())
+        os.killpg(os.getpgid(first), signal.SIGKILL)
+        until(lambda: client.nthreads().keys() - lost, "another worker comes", 60)
+    until(lambda: not find_processes(str(place)), "all workers have ended", 30)
