@@ -29,6 +29,13 @@ export function doWithout(error, signal, change, said) {
   Object.assign(view, change);
 }
 
+/** The parts of the view with what the page does without, as a link and Retry ask for it. */
+export const wantedParts = () => ({
+  ...loaded.wanted,
+  filters: view.filters.map((filter) =>
+    (loaded.lostFilters.includes(filter) ? { ...filter, on: true } : filter)),
+});
+
 /**
  * Notes that something could not be loaded that the view does not depend on.
  *

@@ -330,31 +330,21 @@ async function loadNeeds(reader) {
     await loadSources(reader);
   } catch (error) {
     if (!loaded.wasShown && error instanceof SourcesError) markMissing(error.keys);
-    const { change, lines } = describeLack();
-    doWithout(error, reader.signal, change, lines);
-  }
-}
-
-/** What the view is without the filters and outlines that lack something; and that in words. */
-function describeLack() {
-  const { dataset } = loaded;
-  const { filters, groups, lasso } = view;
-  const lost = filters.filter((filter) => filter.on && lacksSources(filter));
-  const outlines = lasso.filter((outline) => !lacksSources(selectionExpression([outline])));
-  const hasAllOutlines = outlines.length === lasso.length;
-  return {
-    change: {
-      ...lost.length && { filters: filters.map((filter) =>
-        (lost.includes(filter) ? { ...filter, on: false } : filter)) },
-      ...!hasAllOutlines && { lasso: outlines },
-    },
-    lines: [
-      ...lost.map((filter) => `The filter "${describeFilter(filter, dataset, groups)}" is off.`),
+    const { filters, groups, lasso } = view;
+    const isLost = (filter) => filter.on && lacksSources(filter);
+    const outlines = lasso.filter((outline) => !lacksSources(selectionExpression([outline])));
+    const hasAllOutlines = outlines.length === lasso.length;
+    doWithout(error, reader.signal, hasAllOutlines ? {} : { lasso: outlines }, [
+      ...filters.filter(isLost).map((filter) =>
+        `The filter "${describeFilter(filter, loaded.dataset, groups)}" is off.`),
       ...groups.filter(({ cells }) => lacksSources(cells)).map(({ name }) =>
         `The cells of the group "${name}" are not known.`),
       ...hasAllOutlines ? [] : ["An outline of the selection is left out."],
-    ],
-  };
+    ]);
+    view.filters = filters.map((filter) => (isLost(filter) ? { ...filter, on: false } : filter));
+    const offNow = view.filters.filter((filter) => !filters.includes(filter));
+    loaded.lostFilters = [...loaded.lostFilters, ...offNow];
+  }
 }
 
 /** What a promise has; null if the page does without it, as `change` and `line` say. */

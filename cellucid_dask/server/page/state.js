@@ -20,6 +20,8 @@ const NOTHING_LOADED = {
   wasShown: false,
   /** @type {Partial<View>} Parts that could not be loaded when the dataset opened, as wanted. */
   wanted: {},
+  /** @type {Filter[]} Filters of the view that were switched off, as they could not be loaded. */
+  lostFilters: [],
   /** @type {Float32Array | null} The points of the embedding, as they were read. */
   points: null,
   dimension: 0,

@@ -7,7 +7,7 @@ import {
 import { Display } from "./display.js";
 import { forgetMissing } from "./data/sources.js";
 import { $ } from "./dom.js";
-import { takeFailure } from "./failed-parts.js";
+import { takeFailure, wantedParts } from "./failed-parts.js";
 import { copyLink, updateAddress, updateAddressSoon } from "./link/address.js";
 import {
   createServerReader, discardOldDataset, isViewLoaded, loadView, MAX_EDGES, readColumn, showAgain,
@@ -89,14 +89,16 @@ function goBackToShownView() {
 
 /** Asks again for the view that failed, or for what the page does without since it was opened. */
 function retry() {
-  const wanted = failedView ?? loaded.wanted;
+  const wanted = failedView ?? wantedParts();
   const isOther = ([part, value]) => value !== view[part];
   const parts = Object.entries(wanted).filter(isOther).map(([part]) => part);
   Object.assign(view, wanted);
   if (failedView) recordChange(parts);
   else {
     forgetMissing();
-    Object.assign(loaded, { wasShown: false, groupsInColumn: null, areCellsShown: false, lostLabels: "" });
+    Object.assign(loaded, {
+      wasShown: false, groupsInColumn: null, areCellsShown: false, lostFilters: [], lostLabels: "",
+    });
   }
   published.ready = false; // also loads what was loaded, if there is a new export
   isRetry = true;

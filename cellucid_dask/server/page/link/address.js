@@ -1,6 +1,7 @@
 // Keeps the view in the address of the page, so that it can be copied as a link.
 
 import { listRows } from "../ask/groups.js";
+import { wantedParts } from "../failed-parts.js";
 import { formatView } from "./link.js";
 import { showNotice } from "../messages.js";
 import { loaded, published, view, wantedEntry } from "../state.js";
@@ -32,7 +33,7 @@ export function updateAddress(readViewpoint) {
 export function viewUrl() {
   const dataset = loaded.entries?.length > 1 ? nameInLink(wantedEntry()) : null;
   const url = new URL(location.href);
-  url.hash = formatView({ ...view, ...loaded.wanted, dataset });
+  url.hash = formatView({ ...view, ...wantedParts(), dataset });
   return url;
 }
 
