@@ -278,6 +278,45 @@ UNUSABLE = {
 }
 
 
+ROWS_ROUND_TRIP = """
+const [lists, done] = arguments;
+const open = (query) =>
+  import(new URL("_cellucid/page/link/kept-rows.js" + query, document.baseURI));
+open("").then(async (kept) => {
+  const keep = (rows) => {
+    const list = { rows };
+    kept.keepRows([list], "hash");
+    return kept.nameOfRows(list);
+  };
+  const names = lists.map(keep);
+  const reloaded = await open("?reloaded");
+  const found = names.map((name) => reloaded.findRows(name));
+  const isOf = (hash) => found.map((list) => reloaded.areOfCells(list, hash));
+  const results = [found.map(({ rows }) => rows), isOf("hash"), isOf("other")];
+  const odd = Array.from({ length: 300_000 }, (_, i) => [2 * i, 2 * i]);
+  for (let i = 0; i < 3; i++) names.push(keep(odd));
+  const { length } = sessionStorage.getItem("cellucid-rows");
+  sessionStorage.clear();
+  done([...results, names.map((name) => kept.findRows(name).rows.length), length]);
+});
+"""
+
+
+def test_lists_of_rows_are_kept_for_the_tab(page: Page, served: Any) -> None:
+    page.open(served("uint8"))
+    rng = random.Random(1)
+    lists = []
+    for n in (0, 1, 5, 2000):
+        ends = sorted(rng.sample(range(10**6), 2 * n))
+        lists.append([list(pair) for pair in zip(ends[::2], ends[1::2], strict=True)])
+    script = page.driver.execute_async_script
+    found, are_of_cells, are_of_others, lengths, length = script(ROWS_ROUND_TRIP, lists)
+    assert found == lists
+    assert (set(are_of_cells), set(are_of_others)) == ({True}, {False})
+    assert lengths == [0] * 6 + [300_000], "the oldest make room"
+    assert length <= 2_000_000
+
+
 def test_link_edited_by_hand_is_followed(page: Page, served: Any) -> None:
     """The page follows an edited address, and says which parts do not exist."""
     server = served("uint8")
