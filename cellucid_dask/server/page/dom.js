@@ -7,6 +7,9 @@
  * @type {(id: string) => any}
  */
 export const $ = (id) => document.getElementById(id);
+/** Matches if the user has fingers for a pointer, which cannot point without touching. */
+export const HAS_FINGERS = matchMedia("(pointer: coarse)");
+
 /** @param {number} n */
 export const formatCount = (n) => n.toLocaleString("en");
 /**

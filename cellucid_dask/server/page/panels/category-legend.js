@@ -3,7 +3,7 @@
 
 import { changeView } from "../actions.js";
 import { N_COLORS } from "../color/palette.js";
-import { createButton, createElement, formatCount, formatCountOf } from "../dom.js";
+import { createButton, createElement, formatCount, formatCountOf, HAS_FINGERS } from "../dom.js";
 import { loaded, subscribe, view } from "../state.js";
 import { arrangeCategories, countVisible } from "./category-order.js";
 import { createCategoryRow, fitNames, updateCategoryRow } from "./category-row.js";
@@ -211,7 +211,7 @@ class CategoryLegend {
       return "All are hidden: click All or a category.";
     }
     if (categories.length <= N_COLORS || fileColors) return "";
-    return `Colors repeat after ${N_COLORS}: point at a row.`;
+    return `Colors repeat after ${N_COLORS}${HAS_FINGERS.matches ? "" : ": point at a row"}.`;
   }
 
   /**

@@ -5,7 +5,8 @@ import { GROUP_COLUMN } from "../ask/groups.js";
 import { canRedo, canUndo } from "../ask/history.js";
 import { $, formatCount, formatCountOf } from "../dom.js";
 import { showNotice } from "../messages.js";
-import { subscribe, view } from "../state.js";
+import { showCellStatus } from "../messages.js";
+import { published, subscribe, view } from "../state.js";
 import { ColorSearch } from "./color-search.js";
 import { EmbeddingChooser } from "./embedding-chooser.js";
 import { openPanel } from "./sheet.js";
@@ -101,6 +102,7 @@ export class Controls {
     const onClick = (element, listener) => element.addEventListener("click", listener);
     onClick($("lasso"), () => {
       $("lasso").ariaPressed = String(Boolean(actions.toggleLasso()));
+      if (published.ready) showCellStatus();
     });
     onClick($("reset"), actions.resetCamera);
     onClick($("fit-visible"), actions.fitVisible);
