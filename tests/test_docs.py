@@ -279,6 +279,14 @@ def test_relative_links_lead_somewhere(path: Path) -> None:
     assert not broken, f"{path.name} links to {broken}"
 
 
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_links_to_other_sites_are_well_formed(path: Path) -> None:
+    """Whether they lead somewhere is not tried: that would need the internet."""
+    links = re.findall(r"\]\(([a-z]+:[^)\s]*)\)", path.read_text("utf-8"))
+    wrong = [link for link in links if not re.fullmatch(r"https://[\w-]+(\.[\w-]+)+(/\S*)?", link)]
+    assert not wrong, f"{path.name} links to {wrong}"
+
+
 def headings(path: Path) -> list[str]:
     """Anchors of the headings of a page, in order, by the rule of GitHub."""
     body = re.sub(r"```.*?```", "", path.read_text("utf-8"), flags=re.DOTALL)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from doc_pages import compare
+from doc_pages import NATIVE, compare
 from slurm_local import Slurm
 
 
+@NATIVE
 def test_the_tutorial_shows_what_is_printed(
     slurm: Slurm, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
