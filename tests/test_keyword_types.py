@@ -25,7 +25,6 @@ def types_of(*classes: type) -> dict[str, str]:
 
 EXPORT = types_of(ExportOptions)
 RUN = {"slurm": "bool", **types_of(JobOptions, RunOptions)}
-RUN.pop("jobs")
 READY = ("format", "zarr_format", "shards", "citation_url")
 FIXED = (*READY, "compression", "var_quantization", "obs_quantization")
 SERVE = {

@@ -76,21 +76,22 @@ def _format_written(result: ExportResult, outputs: str) -> Iterator[str]:
         f"{name} {spent:.1f}" for name, spent in result.seconds.items() if spent >= 0.05
     )
     yield f"seconds: {slow or 'none of note'}; {result.total_seconds:.1f} in all"
-    yield f"peak memory of {result.peak_memory_of}: {decimal(result.peak_memory_bytes)}"
-    yield from _format_worker_peaks(result)
+    yield from _format_peaks(result)
     yield f"next: cellucid-dask serve {_short(Path(result.out))}"
 
 
-def _format_worker_peaks(result: ExportResult) -> Iterator[str]:
+def _format_peaks(result: ExportResult) -> Iterator[str]:
+    """Peak of this process, and of the workers elsewhere; the last line says what to ask for."""
     from rich.filesize import decimal
 
-    peaks = result.worker_peaks.values()
-    if not peaks:
-        return
-    workers = "the worker" if len(peaks) == 1 else f"each of {len(peaks)} workers"
-    least = f"{decimal(min(peaks))} to " if len(peaks) > 1 else ""
-    advice = f"; next time {result.memory_advice} is enough" if result.memory_advice else ""
-    yield f"peak memory of {workers}: {least}{decimal(max(peaks))}{advice}"
+    lines = [f"peak memory of {result.peak_memory_of}: {decimal(result.peak_memory_bytes)}"]
+    if peaks := result.worker_peaks.values():
+        workers = "the worker" if len(peaks) == 1 else f"each of {len(peaks)} workers"
+        least = f"{decimal(min(peaks))} to " if len(peaks) > 1 else ""
+        lines.append(f"peak memory of {workers}: {least}{decimal(max(peaks))}")
+    if result.memory_advice:
+        lines[-1] += f"; next time {result.memory_advice} is enough"
+    yield from lines
 
 
 def _short(path: Path) -> str:

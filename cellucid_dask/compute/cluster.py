@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import psutil
 from rich.filesize import decimal
 
-from cellucid_dask.compute.machine import MiB, available_memory
+from cellucid_dask.compute.machine import MiB, available_memory, job_memory
 from cellucid_dask.compute.progress import Reporter
 from cellucid_dask.errors import PlanError
 
@@ -140,14 +140,18 @@ class Cluster(ABC):
     def advise_memory(self, peak: int, task_bytes: int) -> str:  # noqa: ARG002
         """Return the option for the memory to ask for next time; empty if there is none.
 
+        A batch script gives nine tenths of the memory of its job to a run on its node.
+
         Parameters
         ----------
         peak
-            Largest memory of a worker in bytes.
+            Largest memory of a worker on another machine in bytes; 0 without one.
         task_bytes
             What the plan projects for its largest task.
         """
-        return ""
+        if self.is_remote or job_memory() is None:
+            return ""
+        return f"sbatch --mem={-(-self.run_memory(task_bytes) * 10 // 9 // MiB) + 1}M"
 
     def memory_error(self, task_bytes: int, total: int | None, other_fix: str = "") -> PlanError:
         """Make the error for tasks that need more memory than they may take.

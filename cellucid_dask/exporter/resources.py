@@ -58,9 +58,8 @@ def plan_export(
 def record_worker_peaks(result: ExportResult, engine: Engine, plan: Plan) -> None:
     """Record the largest memory of each worker elsewhere, and what to ask for next time."""
     result.worker_peaks = engine.worker_peaks
-    if result.worker_peaks:
-        peak = max(result.worker_peaks.values())
-        result.memory_advice = reword(engine.cluster.advise_memory(peak, plan.peak_bytes))
+    peak = max(result.worker_peaks.values(), default=0)
+    result.memory_advice = reword(engine.cluster.advise_memory(peak, plan.peak_bytes))
 
 
 def plan_within_memory(

@@ -35,7 +35,7 @@ class ExportResult:
     worker_peaks
         Largest memory of each worker on another machine in bytes, by the name of the worker.
     memory_advice
-        Option for the memory of the jobs that would have been enough; empty without jobs.
+        Option for the memory of the jobs that would have been enough; empty outside of a queue.
     resumed
         What an earlier run had done already; empty when there was nothing.
     gene_path, gene_path_reason

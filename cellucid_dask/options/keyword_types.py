@@ -10,6 +10,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypedDict
 
+from cellucid_dask.options.jobs import JobOptions
+
 
 class CellKeywords(TypedDict, total=False):
     """Fields of `ExportOptions` for which `cellucid_dask.prepare` has no argument."""
@@ -60,7 +62,7 @@ class ExportKeywords(DataKeywords, total=False):
 
 
 class JobKeywords(TypedDict, total=False):
-    """Fields of `RunOptions`, without `force`, and of `JobOptions` in place of ``jobs``."""
+    """Fields of `RunOptions`, without `force`, and those of `JobOptions` in place of an object."""
 
     workers: int | None
     memory: float | str | None
@@ -71,6 +73,7 @@ class JobKeywords(TypedDict, total=False):
     preview: str | os.PathLike[str] | None
     restart: bool
     verify: bool
+    jobs: JobOptions | None
     slurm: bool
     cluster: str
     partition: str | None

@@ -9,11 +9,12 @@ from typing import Any
 
 import dask
 import pytest
-from atlas import script_anew
+from atlas import atlas, save, script_anew
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from slurm_jobs import jobs_for, option
 
+from cellucid_dask import export
 from cellucid_dask.compute.cluster import WORKER_BYTES
 from cellucid_dask.compute.queues.jobs import NANNY_BYTES, WorkerJobs, import_jobqueue
 from cellucid_dask.compute.queues.problems import find_queue_problems
@@ -193,6 +194,22 @@ def test_memory_of_the_run_is_that_of_its_jobs_at_most(monkeypatch: pytest.Monke
     assert [problem.where for problem in much] == ["--slurm", "--memory"]
     assert "4 jobs of 2.0 GB" in much[1].what
     assert "--memory 8000MB" in much[1].fix
+
+
+def test_a_run_within_a_job_says_how_much_memory_the_job_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a batch script gives it nine tenths of that, the plan is the same."""
+    data = save(atlas(cells=3000), tmp_path / "a.h5ad")
+    assert export(data, tmp_path / "out", workers=1, quiet=True).memory_advice == ""
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setenv("SLURM_MEM_PER_NODE", "4096")
+    made = export(data, tmp_path / "in", workers=1, memory="3686MiB", quiet=True)
+    size = int(made.memory_advice.removeprefix("sbatch --mem=").removesuffix("M"))
+    assert 200 < size < 2000
+    again = {"memory": f"{size * 9 // 10}MiB", "force": True, "dry_run": True, "quiet": True}
+    less = export(data, tmp_path / "in", workers=1, **again)
+    assert {**less.plan, "memory of a task": ""} == {**made.plan, "memory of a task": ""}
 
 
 def test_the_interface_of_the_site_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
