@@ -31,7 +31,7 @@ def press(page: Page, text: str, within: str = "#groups") -> dict[str, Any]:
 def groups(page: Page) -> dict[str, int]:
     """Number of cells of each group, by name."""
     page.state()
-    counts = [int(text) for text in page.texts(".group-list .number")]
+    counts = [int(text.split()[-1]) for text in page.texts(".group-list .number")]
     return dict(zip(page.texts(".group-list .chip-text"), counts, strict=True))
 
 
@@ -82,6 +82,13 @@ def test_groups_are_made_combined_and_shown(page: Page, served: Any) -> None:
     assert page.state()["drawn"] == CELLS - (b & ~west).sum()
     press(page, "Hide")
     assert page.state()["drawn"] == (b & ~west).sum()
+    for name, n_visible in {"all b": (b & ~west).sum(), "west": 0}.items():
+        counted = f"{n_visible} of {groups(page)[name]}"
+        page.wait_until(
+            "[...document.querySelectorAll('.group-list li')].some((item) => "
+            f"item.querySelector('.chip-text').textContent === {name!r} && "
+            f"item.querySelector('.number').textContent === {counted!r})"
+        )
     press(page, "Remove")
     assert page.state()["drawn"] == CELLS, "its filter goes with it"
     assert "all b but not west" not in groups(page)

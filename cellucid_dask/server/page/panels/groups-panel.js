@@ -6,26 +6,19 @@ import {
   addGroup, changeGroup, dropGroup, filtersExpression, GROUP_COLUMN, intersect, invert,
   selectionExpression, subtract, unite,
 } from "../ask/groups.js";
-import { countOnes, createMask } from "../ask/masks.js";
-import { areSourcesLoaded, createSources, lacksSources } from "../data/sources.js";
-import { $, createButton, createElement, formatCount } from "../dom.js";
+import { $, createButton, createElement } from "../dom.js";
 import { loaded, subscribe, view } from "../state.js";
+import { GroupCounts } from "./group-counts.js";
 
 /** @typedef {import("../ask/groups.js").Group} Group */
 /** @typedef {import("../ask/groups.js").Expression} Expression */
 
 /** @type {Record<string, import("../ask/groups.js").SetOperation>} */
 const OPERATIONS = { "and": intersect, "or": unite, "but not": subtract };
-/**
- * The cells of a group never change in a dataset, so they are counted once.
- *
- * @type {WeakMap<Expression, {dataset: object, count: number}>}
- */
-const counts = new WeakMap();
-
 /** Lists the groups, with what can be done with them. */
 export class GroupsPanel {
   #list = createElement("ul", "group-list");
+  #counts = new GroupCounts(() => this.#showCounts());
   #hint = createElement("p", "note", "Name a set of cells to come back to it: the visible ones, "
     + "the selection, or the cells of a filter.");
   #combine = createElement("div", "combine-groups");
@@ -77,6 +70,13 @@ export class GroupsPanel {
     if (focused >= 0) controls()[focused]?.focus();
   }
 
+  #showCounts() {
+    for (const { id, cells } of view.groups) {
+      const count = this.#list.querySelector(`[data-group="${id}"] .number`);
+      if (count) count.textContent = this.#counts.format(cells);
+    }
+  }
+
   /** @param {Group} group */
   #createItem(group) {
     const { id, name, color, cells } = group;
@@ -91,7 +91,7 @@ export class GroupsPanel {
       this.#update();
     }, name);
     title.ariaExpanded = String(isOpen);
-    const count = createElement("span", "number", formatGroupCount(cells));
+    const count = createElement("span", "number", this.#counts.format(cells));
     const item = createElement("li", "",
       createElement("div", "filter-chip", swatch, title, count));
     item.dataset.group = id;
@@ -213,15 +213,4 @@ function selectedCells() {
   const selection = selectionExpression(view.lasso);
   const visible = filtersExpression(view.filters, view.groups);
   return "all" in visible && visible.all.length ? intersect(selection, visible) : selection;
-}
-
-/** @param {Expression} cells */
-function formatGroupCount(cells) {
-  const { dataset } = loaded;
-  if (lacksSources(cells)) return "not loaded";
-  if (counts.get(cells)?.dataset !== dataset) {
-    if (!areSourcesLoaded()) return "…";
-    counts.set(cells, { dataset, count: countOnes(createMask(cells, createSources())) });
-  }
-  return formatCount(counts.get(cells).count);
 }
