@@ -106,6 +106,11 @@ def test_bars_are_the_counts_of_what_is_visible_selected_or_in_a_group(
         assert [rgb(color) for _, color, _ in parts] == [page.swatch(name) for name, *_ in parts]
     page.js("document.activeElement.blur()")
     assert_accessible(page, packages, "composition")
+    page.click("#composition-chart rect")
+    part = page.find("#composition-note").text
+    assert part.startswith(
+        f"{ORDER[0]} · {drawn[ORDER[0]][0][0]}: {counts.loc[ORDER[0]].iloc[0]} of"
+    )
 
     show(page, int(visible.sum()), show="Counts", order="Count")
     assert [*dict(page.js(DRAWN))] == [*counts.sum(axis=1).sort_values(ascending=False).index]

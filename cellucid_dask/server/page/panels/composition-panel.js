@@ -49,6 +49,11 @@ export class CompositionPanel {
     $("composition-csv").addEventListener("click", () => this.#saveTable());
     $("composition-svg").addEventListener("click", () => this.#savePicture("svg"));
     $("composition-png").addEventListener("click", () => this.#savePicture("png"));
+    // For fingers, which cannot rest on a part to see its title.
+    $("composition-chart").addEventListener("click", (/** @type {MouseEvent} */ { target }) => {
+      const title = /** @type {Element} */ (target).closest("g:has(> title)")?.firstElementChild;
+      if (title) $("composition-note").textContent = title.textContent;
+    });
     subscribe("dataset", () => this.#updateSoon());
     subscribe("cells", () => this.#updateSoon());
     subscribe("view", (parts) => parts.includes("colors") && this.#updateSoon());
