@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
 from cellucid_dask.arguments.boundary import with_argument_names
-from cellucid_dask.notebook.show import View, in_kernel
+from cellucid_dask.display.kernel import in_kernel
+from cellucid_dask.notebook.show import View
 from cellucid_dask.notebook.show import show as show_view
 from cellucid_dask.notebook.show import show_anndata as show_anndata_view
 from cellucid_dask.options.serve import PORT as DEFAULT_PORT

@@ -34,6 +34,7 @@ LAYERS: dict[str, str] = {
     "errors": "",
     "versions": "",
     "hdf5_filters": "errors",
+    "display": "",
     "native": "",
     "encode": "format native",
     "files": "encode format",
@@ -52,7 +53,7 @@ LAYERS: dict[str, str] = {
     "source.chunks": "errors source.arrays source.inputs source.rows source.storage "
     "source.zarr_chunks",
     "source": "errors format source.inputs source.model source.rows source.storage",
-    "compute": "arguments errors files format hdf5_filters native options",
+    "compute": "arguments display errors files format hdf5_filters native options",
     "verify": "arguments errors format hdf5_filters versions",
     "previewer": "arguments errors files format options verify",
     "datasets": "arguments errors files format",
@@ -95,9 +96,9 @@ LAYERS: dict[str, str] = {
     "server": "arguments compute datasets errors exporter.planning options server.cache_folder "
     "server.datasets server.gene_index server.hosted server.http server.ready source source.arrays "
     "source.chunks source.model",
-    "notebook": "arguments errors options server server.datasets server.http",
+    "notebook": "arguments display errors options server server.datasets server.http",
     "anndata_server": "options server",
-    "jupyter": "arguments notebook options server",
+    "jupyter": "arguments display notebook options server",
     "": "api datasets errors exporter.recovery exporter.result notebook prepare_arrays previewer "
     "server",
     "commands": "api arguments compute datasets errors exporter.recovery exporter.result format "

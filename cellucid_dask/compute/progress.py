@@ -1,4 +1,4 @@
-"""Progress of a run: a bar on a terminal, a line every few seconds in a log file."""
+"""Progress of a run: a bar on a terminal or in a notebook, a line now and then in a log file."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ from rich.progress import (
 from rich.text import Text
 
 from cellucid_dask.arguments.boundary import reword
+from cellucid_dask.compute.notebook_bar import NotebookBar
+from cellucid_dask.display.kernel import in_kernel
 
 LOG_SECONDS = 10.0
 SHORT_SECONDS = 1.0  # of a stage that leaves no line behind
@@ -57,6 +59,8 @@ class Reporter:
         self.console = _Console(
             stderr=True, quiet=quiet, highlight=False, soft_wrap=True, force_terminal=self.live
         )
+        shows_bar = not quiet and in_kernel()
+        self._notebook = NotebookBar(_columns(), SHORT_SECONDS) if shows_bar else None
         self.seconds: dict[str, float] = {}
         self._spans: list[tuple[float, float]] = []  # when each stage began and ended
 
@@ -76,7 +80,9 @@ class Reporter:
         """
         began = time.perf_counter() if began is None else began
         try:
-            if self.live:
+            if self._notebook is not None:
+                yield from self._notebook.stage(name, total, unit, began)
+            elif self.live:
                 yield from self._bar(name, total, unit, began)
             else:
                 yield from self._lines(name, total, unit, began)
@@ -95,15 +101,8 @@ class Reporter:
         return busy
 
     def _bar(self, name: str, total: int, unit: str, began: float) -> Iterator[Any]:
-        columns = (
-            TextColumn("{task.description:<18}"),
-            BarColumn(bar_width=32),
-            MofNCompleteColumn(),
-            _Rate(unit),
-            TimeRemainingColumn(elapsed_when_finished=True),
-        )
-        progress = Progress(*columns, console=self.console, transient=True)
-        task = progress.add_task(name, total=total)
+        progress = Progress(*_columns(), console=self.console, transient=True)
+        task = progress.add_task(name, total=total, unit=unit)
         try:
             with progress:
                 yield lambda steps=1: progress.advance(task, steps)
@@ -131,16 +130,23 @@ class Reporter:
             self.say(f"{name}: {done} of {total} {unit} in {seconds:.1f} s")
 
 
+def _columns() -> tuple[ProgressColumn, ...]:
+    """Columns of the bar of a stage."""
+    return (
+        TextColumn("{task.description:<18}"),
+        BarColumn(bar_width=32),
+        MofNCompleteColumn(),
+        _Rate(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+    )
+
+
 class _Rate(ProgressColumn):
     """Steps per second."""
 
-    def __init__(self, unit: str) -> None:
-        super().__init__()
-        self.unit = unit
-
     def render(self, task: Task) -> Text:
         """Text of the column."""
-        speed = task.finished_speed or task.speed
+        unit, speed = task.fields["unit"], task.finished_speed or task.speed
         if not speed and task.elapsed:  # all steps came at once
             speed = task.completed / task.elapsed
-        return Text(f"{speed:.1f} {self.unit}/s" if speed else f"- {self.unit}/s")
+        return Text(f"{speed:.1f} {unit}/s" if speed else f"- {unit}/s")

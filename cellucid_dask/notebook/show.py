@@ -13,6 +13,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from cellucid_dask.arguments.boundary import with_argument_names
+from cellucid_dask.display.kernel import in_kernel
 from cellucid_dask.errors import CellucidDaskError, Problem
 from cellucid_dask.notebook.embedded_server import FIXED_OPTIONS, EmbeddedServer
 from cellucid_dask.notebook.proxy import find_proxy_prefix
@@ -210,13 +211,6 @@ def _make_view(
     if browser and prefix is None and has_browser():
         webbrowser.open(view.url)
     return view
-
-
-def in_kernel() -> bool:
-    """Whether this process is a kernel, so that a notebook shows the outputs."""
-    ipython = sys.modules.get("IPython")  # a kernel has imported it
-    shell = None if ipython is None else ipython.get_ipython()
-    return shell is not None and hasattr(shell, "kernel")
 
 
 def _view_name(server: EmbeddedServer, path: Path | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -61,6 +62,27 @@ def test_a_notebook_shows_an_export(notebook: Notebook, folder: Path) -> None:
     assert notebook.frame("show('.')").url != frame.url
     assert notebook.frame("show('atlas', cache_size='64MB')").url != frame.url
     assert listens(frame.port)
+
+
+def test_an_export_in_a_cell_shows_one_bar(notebook: Notebook, folder: Path) -> None:
+    """Which is replaced by that of the next stage: not a line or an output for each stage."""
+    notebook.run(
+        "import cellucid_dask, cellucid_dask.compute.progress as progress\n"
+        "def run(seconds, quiet=False):\n"
+        "    progress.SHORT_SECONDS = seconds  # of a stage that leaves no bar\n"
+        f"    cellucid_dask.export(adata, {str(folder / 'b')!r}, force=True, quiet=quiet)"
+    )
+    for seconds in (1000, 0):
+        outputs = notebook.run(f"run({seconds})")
+        assert [output.output_type for output in outputs] == ["display_data"], outputs
+        lines = re.sub("<[^>]+>", "", outputs[0].data["text/html"]).splitlines()
+        bars = [line.split() for line in lines if line]
+        assert all(re.fullmatch("━+", bar[-5]) for bar in bars), lines
+        stages = [bar[0] for bar in bars]
+        assert stages[-1] == "publish"
+        assert (len(stages) == 1) == (seconds == 1000)
+        assert (stages[0] == "check") == (seconds == 0)
+    assert notebook.run("run(0, quiet=True)") == []
 
 
 def test_a_changed_export_is_served_after_a_change(notebook: Notebook, folder: Path) -> None:

@@ -1,0 +1,1 @@
+"""What a notebook shows of this package, and whether there is a notebook. It imports nothing."""
