@@ -14,6 +14,7 @@ from cellucid_dask.arguments.boundary import (
     reword_problem,
     with_argument_names,
 )
+from cellucid_dask.display.results import count, html_table
 from cellucid_dask.errors import CellucidDaskError, Problem, raise_problems
 from cellucid_dask.exporter.result import ExportResult
 from cellucid_dask.options.formats import FOLDER
@@ -123,7 +124,7 @@ def run_export_command(
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class CheckResult:
     """Problems of an input, and what was found in it.
 
@@ -145,6 +146,20 @@ class CheckResult:
     def ok(self) -> bool:
         """Whether nothing stops an export."""
         return not self.problems
+
+    def __repr__(self) -> str:
+        return f"<CheckResult: {self._verdict()}, {count(len(self.warnings), 'warning')}>"
+
+    def _repr_html_(self) -> str:
+        rows = {
+            "problems": list(map(str, self.problems)),
+            "warnings": self.warnings,
+            "taken from": self.discovered,
+        }
+        return html_table(f"Check: {self._verdict()}", rows)
+
+    def _verdict(self) -> str:
+        return "can be exported" if self.ok else count(len(self.problems), "problem")
 
 
 @with_argument_names()

@@ -54,7 +54,7 @@ LAYERS: dict[str, str] = {
     "source.zarr_chunks",
     "source": "errors format source.inputs source.model source.rows source.storage",
     "compute": "arguments display errors files format hdf5_filters native options",
-    "verify": "arguments errors format hdf5_filters versions",
+    "verify": "arguments display errors format hdf5_filters versions",
     "previewer": "arguments errors files format options verify",
     "datasets": "arguments errors files format",
     "exporter.checks": "encode errors format options ready source source.arrays source.chunks "
@@ -65,7 +65,7 @@ LAYERS: dict[str, str] = {
     "source.storage",
     "exporter.recovery": "arguments encode errors exporter.checks exporter.ready_receipts "
     "exporter.receipts files format options ready source.arrays source.model source.storage",
-    "exporter.result": "",
+    "exporter.result": "display",
     "exporter.job": "compute exporter.checks exporter.planning exporter.receipts exporter.recovery "
     "files options "
     "source.arrays "
@@ -76,7 +76,8 @@ LAYERS: dict[str, str] = {
     "exporter": "arguments compute encode errors exporter.checks exporter.job exporter.planning "
     "exporter.ready_receipts exporter.receipts exporter.recovery exporter.result exporter.stages "
     "files format native options ready source.model source.storage",
-    "api": "arguments compute errors exporter exporter.checks exporter.result options source",
+    "api": "arguments compute display errors exporter exporter.checks exporter.result options "
+    "source",
     "prepare_arrays": "arguments compute errors exporter exporter.result options source.inputs",
     "server.cache_folder": "format source.storage",
     "server.precedence": "",
@@ -93,9 +94,9 @@ LAYERS: dict[str, str] = {
     "exporter.receipts exporter.stages native options ready server.cache_folder "
     "server.datasets server.gene_index server.http source source.arrays source.inputs "
     "source.model source.rows source.storage",
-    "server": "arguments compute datasets errors exporter.planning options server.cache_folder "
-    "server.datasets server.gene_index server.hosted server.http server.ready source source.arrays "
-    "source.chunks source.model",
+    "server": "arguments compute datasets display errors exporter.planning options "
+    "server.cache_folder server.datasets server.gene_index server.hosted server.http server.ready "
+    "source source.arrays source.chunks source.model",
     "notebook": "arguments display errors options server server.datasets server.http",
     "anndata_server": "options server",
     "jupyter": "arguments display notebook options server",
@@ -105,8 +106,9 @@ LAYERS: dict[str, str] = {
     "native options package previewer server server.hosted synthetic verify",
     "__main__": "commands",
 }
-# The independent decoder may know how messages name arguments, which decides no byte.
-WORDING = {"arguments.boundary"}
+# The independent decoder may know how messages name arguments and how a notebook shows its report,
+# which decides no byte.
+WORDING = {"arguments.boundary", "display.results"}
 STAGES = {
     "stages.embeddings",
     "stages.obs.columns",

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from cellucid_dask.display.results import Value, count, html_table
 
-@dataclass(slots=True)
+
+@dataclass(slots=True, repr=False)
 class ExportResult:
     """What an export did.
 
@@ -96,3 +98,47 @@ class ExportResult:
     def as_dict(self) -> dict[str, Any]:
         """Fields as plain data, as the report holds them."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+    def __repr__(self) -> str:
+        warnings = f"; {count(len(self.warnings), 'warning')}" if self.warnings else ""
+        return f"<ExportResult {self.out!r}: {self._sum_up()}{warnings}>"
+
+    def _repr_html_(self) -> str:
+        rows: dict[str, Value] = {
+            "outputs": [f"{name}: {path}" for name, path in self.outputs.items()],
+            "contents": self._sum_up(),
+        }
+        if self.written:
+            from rich.filesize import decimal
+
+            verified = "" if self.verified is None else "every file was read and is correct"
+            rows |= {
+                "verified": verified,
+                "preview": self.preview or "",
+                "time": f"{self.total_seconds:.1f} s",
+                "peak memory": f"{decimal(self.peak_memory_bytes)} of {self.peak_memory_of}",
+            }
+        else:
+            rows |= {f"plan: {name}": value for name, value in self.plan.items()}
+        rows |= {
+            "done by an earlier run": self.resumed,
+            "taken from": self.discovered,
+            "warnings": self.warnings,
+        }
+        return html_table("Export" if self.written else "Plan of an export", rows)
+
+    def _sum_up(self) -> str:
+        """What was written, in one line."""
+        if not self.written:
+            return "nothing was written"
+        from rich.filesize import decimal
+
+        numbers = (
+            count(self.n_cells, "cell"),
+            count(self.n_genes, "gene"),
+            count(self.n_obs_fields, "obs column"),
+            "no graph" if self.n_edges is None else count(self.n_edges, "edge"),
+            count(self.files, "file"),
+            decimal(self.bytes),
+        )
+        return ", ".join(numbers)

@@ -60,3 +60,6 @@ class EmbeddedServer(CellucidServer):
     def path(self) -> str:
         """Path of the page with the secret, without a slash at the start."""
         return self.viewer_url.removeprefix(f"http://{self.host}:{self.port}/")
+
+    def _has_secret(self) -> bool:
+        return True  # the path

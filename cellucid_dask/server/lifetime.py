@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from cellucid_dask.arguments.boundary import with_argument_names
+from cellucid_dask.display.results import Link, Value, count, html_table
 from cellucid_dask.errors import InputError, Problem
 from cellucid_dask.options.keywords import choose_data
 from cellucid_dask.options.serve import HOST, PORT
@@ -206,6 +207,41 @@ class CellucidServer:
         self.stop()
 
     # ------------------------------------------------------------------------------------- output
+
+    def __repr__(self) -> str:
+        # Without the URL, which may hold a secret: a saved notebook or a log would keep it.
+        return f"<{type(self).__name__} of {self._name()}: {self._state()}>"
+
+    def _repr_html_(self) -> str:
+        """A table, with a link to the page if its URL holds no secret.
+
+        The output of a cell is saved with the notebook, a token may be in use for years, and the
+        server may listen beyond this machine. So a URL with a secret is shown only on request.
+        """
+        rows: dict[str, Value] = {"data": self._name(), "state": self._state()}
+        if self.is_running():
+            rows["datasets"] = [
+                f"{entry['name']}, {count(entry['n_cells'], 'cell')}"
+                if "n_cells" in entry
+                else str(entry["name"])
+                for entry in self.opened.datasets.list()
+            ]
+            if self._has_page():
+                secret = "print(server.viewer_url) shows it: it holds the secret"  # noqa: S105
+                rows["page"] = secret if self._has_secret() else Link(self.viewer_url)
+        return html_table(type(self).__name__, rows)
+
+    def _name(self) -> str:
+        """Return what is served, in one line."""
+        is_path = isinstance(self._data, str | os.PathLike)
+        return repr(os.fspath(self._data)) if is_path else "data in memory"
+
+    def _state(self) -> str:
+        return f"running on port {self.port}" if self.is_running() else "not running"
+
+    def _has_secret(self) -> bool:
+        """Whether the URL of the page lets anyone who has it in."""
+        return self.app.token is not None
 
     def _has_page(self) -> bool:
         return self.app.serving.viewer != "none"

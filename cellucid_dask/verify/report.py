@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from cellucid_dask.arguments.boundary import reword_all
+from cellucid_dask.display.results import count, html_table
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class VerifyReport:
     """The problems of an export, and how much was checked.
 
@@ -49,6 +50,28 @@ class VerifyReport:
         """Return all fields, and `ok`, as strict JSON can hold them."""
         lines = {"problems": list(self.problems), "not_compared": list(self.not_compared)}
         return {"ok": self.ok, **asdict(self), **lines}
+
+    def __repr__(self) -> str:
+        return f"<VerifyReport: {self._verdict()}, {self._size()}>"
+
+    def _repr_html_(self) -> str:
+        compared = count(self.genes_compared, "gene") if self.genes_compared else ""
+        rows = {
+            "problems": self.problems,
+            "read": self._size(),
+            "compared with the data": compared,
+            "largest error": f"{self.largest_error:.2f} quantization steps" if compared else "",
+            "not compared": self.not_compared,
+        }
+        return html_table(f"Verification: {self._verdict()}", rows)
+
+    def _verdict(self) -> str:
+        return "intact" if self.ok else count(len(self.problems), "problem")
+
+    def _size(self) -> str:
+        from rich.filesize import decimal
+
+        return f"{count(self.files, 'file')}, {decimal(self.bytes)}"
 
 
 @dataclass(slots=True)
