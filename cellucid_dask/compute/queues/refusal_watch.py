@@ -14,10 +14,11 @@ from cellucid_dask.errors import EngineError
 POLL_SECONDS = 1.0
 SLOW_SECONDS = 30.0  # without a worker, after which the run says what it waits for
 REPEAT_SECONDS = 600.0  # after which it says so again
+RETRY_SECONDS = 30.0  # after which a refused job is asked for again, while others work
 
 
 class RefusalWatch:
-    """Ends a run whose jobs the queue refuses, and says when no worker comes.
+    """Asks again for jobs that the queue refuses, or ends the run; says when no worker comes.
 
     A job that ends before its worker connects looks like one that waits: the user is told where to
     look.
@@ -36,8 +37,8 @@ class RefusalWatch:
         self._cluster, self._jobs = cluster, jobs
         self._reporter, self._failure = reporter, failure
         self._ended = False
-        self._waited = 0.0  # seconds without a worker
         self._next_word = SLOW_SECONDS
+        self._retry_at: float | None = None
 
     def stop(self) -> None:
         """Stop watching."""
@@ -51,10 +52,13 @@ class RefusalWatch:
             if self._cluster.scheduler.workers:
                 began, self._next_word = time.monotonic(), SLOW_SECONDS
             self._drop_refused()
+            if self._retry_at is not None and time.monotonic() >= self._retry_at:
+                self._retry_at = None
+                await self._cluster  # submits the missing jobs of its list
             self._report(time.monotonic() - began)
 
     def _drop_refused(self) -> None:
-        """Take refused jobs from the list, so that others are asked for; end without any other."""
+        """Take refused jobs from the list of the cluster; end the run if there is no other job."""
         cluster, queue = self._cluster, self._jobs.options.queue
         refused = {job: entry for job, entry in dict(cluster.workers).items() if entry.refused}
         for job in refused:
@@ -63,7 +67,8 @@ class RefusalWatch:
             return
         what = f"{queue.submit} refused the job ({next(iter(refused.values())).refused})"
         if cluster.scheduler.workers or cluster.workers:
-            self._reporter.say(what)
+            self._reporter.say(f"{what}; asks again in {RETRY_SECONDS:.0f} s")
+            self._retry_at = time.monotonic() + RETRY_SECONDS
         elif not self._failure.done():
             fix = f"change the options of the job; {queue.listing} lists those that wait"
             error = EngineError(what, where=self._jobs.options.option, fix=fix)

@@ -22,7 +22,7 @@ from slurm_jobs import assert_refused, find_processes, program, until
 from cellucid_dask import export
 from cellucid_dask.compute.cluster import StartContext
 from cellucid_dask.compute.progress import Reporter
-from cellucid_dask.compute.queues import workers
+from cellucid_dask.compute.queues import refusal_watch, workers
 from cellucid_dask.compute.queues.jobs import plan_jobs
 from cellucid_dask.compute.queues.programs import Programs
 from cellucid_dask.compute.queues.settings import job_settings
@@ -268,17 +268,24 @@ def test_a_job_that_the_queue_refuses_ends_the_run(
     assert not (place / "out").exists()
 
 
-def test_a_lost_job_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refused_and_lost_jobs_are_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The queue refuses the second job once."""
     monkeypatch.setattr(workers, "LOST_WORKER_TIMEOUT", "1s")
+    monkeypatch.setattr(refusal_watch, "RETRY_SECONDS", 1)
+    once = "mkdir $0-1 2>/dev/null || { mkdir $0-2 2>/dev/null && { echo full >&2; exit 1; }; };"
+    monkeypatch.setitem(TAKES["sge"], "qsub", f"{once} {TAKES['sge']['qsub']}")
     place = tmp_path / "place"
     install("sge", place, monkeypatch)
     options = JobOptions(cluster="sge", job_memory="1GiB", interface="lo")
-    jobs = plan_jobs(RunOptions(workers=1, jobs=options))
+    jobs = plan_jobs(RunOptions(workers=2, jobs=options))
     with ExitStack() as stack:
         context = StartContext(place, Reporter(quiet=True), stack, Future())
         client = workers.submit_workers(jobs, context)
-        (first,) = client.run(os.getpid).values()
-        lost = set(client.nthreads())
-        os.killpg(os.getpgid(first), signal.SIGKILL)
-        until(lambda: client.nthreads().keys() - lost, "another worker comes", 60)
+        client.wait_for_workers(2, timeout=60)
+        first = client.run(os.getpid)
+        os.killpg(os.getpgid(next(iter(first.values()))), signal.SIGKILL)
+        until(lambda: client.nthreads().keys() - first.keys(), "another worker comes", 60)
+    assert (place / "programs/qsub-2").exists()
     until(lambda: not find_processes(str(place)), "all workers have ended", 30)
