@@ -49,7 +49,7 @@ CLASSES = (ExportOptions, RunOptions, JobOptions, ServeOptions)
 FIELDS = [(cls, f) for cls in CLASSES for f in dataclasses.fields(cls)]
 # They make no export, or print what a function returns.
 ALONE = {
-    "demo": {"--cells", "--genes"},
+    "demo": {"--cells", "--genes", "--serve"},
     "slurm-script": {"--data", "--nodes", "--setup", "--log-dir"},
 }
 PRINTED = {"--debug", "--json"}

@@ -42,7 +42,7 @@ class QueueCluster(Cluster):
         return [max(self._jobs.worker_bytes - WORKER_BYTES, 0)]
 
     def advise_memory(self, peak: int, task_bytes: int) -> str:
-        """Return the least --job-memory that leaves the plan as it is, and dask's limits unmet.
+        """Return the least ``--job-memory`` that leaves the plan as it is, and dask's limits unmet.
 
         dask halts a worker at 80 % of its limit.
         """
