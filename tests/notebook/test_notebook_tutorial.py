@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-from doc_pages import DOCS, REWRITE, Session, agree
+from doc_pages import DOCS, HOME, REWRITE, Session, agree
 from notebooks import Frame
 
 TUTORIAL = DOCS / "tutorials" / "notebook.ipynb"
@@ -14,9 +15,12 @@ FRAME = "remove-output"  # tag of a cell whose frame is dead in a site, which sh
 
 
 def printed(outputs: list[Any]) -> list[str]:
-    """Lines of the outputs of a cell."""
-    texts = [output.get("text") or output["data"]["text/plain"] for output in outputs]
-    return [line for text in texts for line in text.splitlines()]
+    """Lines of the outputs of a cell, as text and, where there is one, in its table."""
+    texts = [output["text"] for output in outputs if "text" in output]
+    for output in outputs:
+        data = output.get("data", {})
+        texts += [data.get("text/plain", ""), re.sub(r"<[^>]+>", "\n", data.get("text/html", ""))]
+    return [line for text in texts for line in text.splitlines() if line.strip()]
 
 
 def test_the_tutorial_shows_what_is_printed(tmp_path: Path, pytestconfig: pytest.Config) -> None:
@@ -28,6 +32,7 @@ def test_the_tutorial_shows_what_is_printed(tmp_path: Path, pytestconfig: pytest
     resources = {"metadata": {"path": str(tmp_path)}}
     client = nbclient.NotebookClient(notebook, resources=resources, timeout=120)
     client.execute(env=Session(tmp_path).environment)
+    notebook = nbformat.reads(nbformat.writes(notebook).replace(str(tmp_path), HOME), as_version=4)
     for cell, before in zip(notebook.cells, shown, strict=True):
         cell.metadata.pop("execution", None)
         if cell.cell_type != "code":
