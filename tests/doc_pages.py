@@ -50,6 +50,7 @@ CHANGING = (
     (re.compile(r"(?<=has )\d+ bytes, not \d+"), "SIZE, not SIZE"),
     (re.compile(r'(?<="bytes": )\d+|(?<="largest_error": )[\d.]+'), "N"),
     (re.compile(r"\d+(\.\d+)? ?(B|kB|MB|GB|kiB|MiB|GiB)\b"), "SIZE"),
+    (re.compile(r"--mem=\d+M\b"), "--mem=SIZE"),
     (re.compile(r"\d+\.\d s\b"), "N s"),
     (re.compile(r"\b\d+ threads\b"), "N threads"),
     (re.compile(r"\b\d+(\.\d+){2}([ab.]\w+)*\b"), "VERSION"),
