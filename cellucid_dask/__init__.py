@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cellucid_dask.api import CheckResult, check, export
     from cellucid_dask.datasets import catalog
-    from cellucid_dask.errors import CellucidDaskError
+    from cellucid_dask.errors import CellucidDaskError, DataWarning
     from cellucid_dask.exporter.recovery.clean import clean
     from cellucid_dask.exporter.result import ExportResult
     from cellucid_dask.notebook.show import show, show_anndata
@@ -23,6 +23,7 @@ __all__ = [
     "CellucidDaskError",
     "CellucidServer",
     "CheckResult",
+    "DataWarning",
     "ExportResult",
     "__version__",
     "catalog",
@@ -44,6 +45,7 @@ _HOMES = {
     "CellucidDaskError": "errors",
     "CellucidServer": "server.lifetime",
     "CheckResult": "api",
+    "DataWarning": "errors",
     "ExportResult": "exporter.result",
     "catalog": "datasets",
     "check": "api",

@@ -14,6 +14,7 @@ from cellucid_dask.arguments.boundary import (
     reword_problem,
     with_argument_names,
 )
+from cellucid_dask.arguments.caller_warnings import warn_caller
 from cellucid_dask.display.results import count, html_table
 from cellucid_dask.errors import CellucidDaskError, Problem, raise_problems
 from cellucid_dask.exporter.result import ExportResult
@@ -52,7 +53,7 @@ def export(
     dry_run
         Check and plan only; nothing is written.
     quiet
-        Show no progress.
+        Show no progress. Warnings are shown all the same.
     **options
         Fields of `cellucid_dask.options.ExportOptions` (what is exported) and of
         `cellucid_dask.options.RunOptions` (how it is done); with ``cluster`` or
@@ -69,6 +70,11 @@ def export(
         With every problem of the input, the options and the machine. Nothing was written, and an
         existing export is still intact.
 
+    Warns
+    -----
+    DataWarning
+        For each of the warnings of the result.
+
     Examples
     --------
     >>> from cellucid_dask import export
@@ -76,7 +82,9 @@ def export(
     """
     given: dict[str, Any] = {"out_dir": out_dir, "dry_run": dry_run, "quiet": quiet}
     problems = convert_arguments(export, given)
-    return run_export_command(data, options=options, problems=problems, **given)
+    result = run_export_command(data, options=options, problems=problems, **given)
+    warn_caller(result.warnings)
+    return result
 
 
 def run_export_command(
@@ -177,9 +185,15 @@ def check(data: Data, **options: Unpack[ExportKeywords]) -> CheckResult:
     ------
     CellucidDaskError
         When the input cannot be opened at all.
+
+    Warns
+    -----
+    DataWarning
+        For each of the warnings of the result.
     """
     found = run_check(data, options, [])
     problems = tuple(map(reword_problem, found.problems))
+    warn_caller(found.warnings)
     return CheckResult(
         problems, tuple(reword_all(found.warnings)), tuple(reword_all(found.discovered))
     )

@@ -32,6 +32,10 @@ class Problem:
         return f"{text}\n    {self.fix}" if self.fix else text
 
 
+class DataWarning(UserWarning):
+    """Something about the data that a user should know, and that stops nothing."""
+
+
 def suggest(word: object, known: Sequence[str], *, noun: str = "there are") -> str:
     """Say which of `known` names is nearest to `word`, or list them when none is near."""
     from difflib import get_close_matches  # takes a while to import, and is seldom needed

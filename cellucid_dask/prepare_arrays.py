@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from cellucid_dask.arguments.boundary import CallerNames, convert_arguments, with_argument_names
+from cellucid_dask.arguments.caller_warnings import warn_caller
 from cellucid_dask.errors import InputError, Problem
 from cellucid_dask.exporter.result import ExportResult
 from cellucid_dask.options.export import ExportOptions
@@ -151,7 +152,7 @@ def prepare(
         Further embeddings by name, such as ``{"X_tsne": array}``, each (n_cells, 1), (n_cells, 2)
         or (n_cells, 3). The first of a dimension that has no ``X_umap`` is its default.
     quiet
-        Show no progress.
+        Show no progress. Warnings are shown all the same.
     **options
         Fields of `cellucid_dask.options.RunOptions`, such as ``memory="4GB"``, and those of
         `cellucid_dask.options.ExportOptions` that no argument above stands for, such as
@@ -163,6 +164,11 @@ def prepare(
         With every problem there is; nothing was written.
     NotImplementedError
         For `X_umap_4d`, as the reference does.
+
+    Warns
+    -----
+    DataWarning
+        For each of the warnings of the result.
     """
     if X_umap_4d is not None:
         raise NotImplementedError("the viewer shows 1, 2 or 3 dimensions; X_umap_4d is reserved")
@@ -194,7 +200,7 @@ def prepare(
         "exports",
     )
     shown, ignored = _fields(source.obsm, fields, problems)
-    return run_export(
+    result = run_export(
         dataclasses.replace(source, warnings=tuple(ignored)),
         {FOLDER: Path("exports" if given["out_dir"] is None else given["out_dir"])},
         what,
@@ -204,6 +210,8 @@ def prepare(
         latent_name=LATENT,
         problems=problems,
     )
+    warn_caller(result.warnings)
+    return result
 
 
 def _read_options(

@@ -60,6 +60,7 @@ CHANGING = (
     (re.compile(r"token=[\w~.-]+"), "token=TOKEN"),
     (re.compile(r"\b(job|jobs) \d+"), r"\1 N"),
     (re.compile(r"[\w-]+@[\w.-]+"), "USER@NODE"),
+    (re.compile(r"^\S+/ipykernel_\d+/\d+\.py(?=:\d+: )"), "CELL"),
     (re.compile(r"process \d+ on [\w.-]+"), "process N on NODE"),
 )
 

@@ -54,6 +54,11 @@ def keep_option_names() -> Iterator[None]:
         _commands.pop()
 
 
+def is_command() -> bool:
+    """Whether the command line runs, and not a function that a user called from Python."""
+    return bool(_commands)
+
+
 def reword(text: str, *, place: bool = False) -> str:
     """Return a text of a message, or the `place` of a problem, in the words of the caller."""
     if _commands or not text:

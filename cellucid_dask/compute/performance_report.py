@@ -38,4 +38,4 @@ def save_performance_report(
             with client.as_current():
                 report.__exit__(None, None, None)
         except Exception as error:  # noqa: BLE001  the export matters more than the report
-            reporter.say(f"warning: dask's report {os.fspath(path)} was not saved ({error})")
+            reporter.warn(f"dask's report {os.fspath(path)} was not saved ({error})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import sys
 import time
@@ -21,9 +22,11 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from cellucid_dask.arguments.boundary import reword
+from cellucid_dask.arguments.boundary import is_command, reword
 from cellucid_dask.compute.notebook_bar import NotebookBar
 from cellucid_dask.display.kernel import in_kernel
+
+log = logging.getLogger("cellucid_dask")
 
 LOG_SECONDS = 10.0
 SHORT_SECONDS = 1.0  # of a stage that leaves no line behind
@@ -50,7 +53,7 @@ class Reporter:
     Parameters
     ----------
     quiet
-        Print nothing; the seconds are measured all the same.
+        Print nothing; the seconds are measured all the same, and a function of Python still logs.
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
@@ -64,7 +67,21 @@ class Reporter:
         self.seconds: dict[str, float] = {}
         self._spans: list[tuple[float, float]] = []  # when each stage began and ended
 
-    def say(self, line: str = "") -> None:
+    def say(self, note: str) -> None:
+        """Print a note of the command line; the note of a function of Python is logged."""
+        if is_command():
+            self._print(note)
+        else:
+            log.info("%s", reword(note))
+
+    def warn(self, text: str) -> None:
+        """Print a warning of the command line; that of a function of Python is logged."""
+        if is_command():
+            self._print(f"warning: {text}")
+        else:
+            log.warning("%s", reword(text))
+
+    def _print(self, line: str) -> None:
         """Print one line; a log that cannot be written does not end the run."""
         with suppress(OSError, ValueError):  # the stream is full or closed
             self.console.print(reword(line), markup=False)
@@ -122,12 +139,12 @@ class Reporter:
                 printed = now
                 rate = done / (now - began)
                 left = (total - done) / rate if rate else 0.0
-                self.say(f"{name}: {done} of {total} {unit}, {rate:.1f}/s, {left:.0f} s left")
+                self._print(f"{name}: {done} of {total} {unit}, {rate:.1f}/s, {left:.0f} s left")
 
         yield advance
         seconds = time.perf_counter() - began
         if seconds >= SHORT_SECONDS:
-            self.say(f"{name}: {done} of {total} {unit} in {seconds:.1f} s")
+            self._print(f"{name}: {done} of {total} {unit} in {seconds:.1f} s")
 
 
 def _columns() -> tuple[ProgressColumn, ...]:

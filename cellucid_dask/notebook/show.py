@@ -13,6 +13,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from cellucid_dask.arguments.boundary import with_argument_names
+from cellucid_dask.arguments.caller_warnings import warn_caller
 from cellucid_dask.display.kernel import in_kernel
 from cellucid_dask.errors import CellucidDaskError, Problem
 from cellucid_dask.notebook.embedded_server import FIXED_OPTIONS, EmbeddedServer
@@ -248,6 +249,7 @@ def _reopen(server: EmbeddedServer) -> None:
     except BaseException:
         server.stop()  # it would still serve the old state
         raise
+    warn_caller(server.opened.warnings())
 
 
 def _server_key(data: Any, options: dict[str, Any]) -> Key:

@@ -6,11 +6,12 @@ import os
 import sys
 import threading
 import webbrowser
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from cellucid_dask.arguments.boundary import with_argument_names
+from cellucid_dask.arguments.boundary import is_command, with_argument_names
+from cellucid_dask.arguments.caller_warnings import warn_caller
 from cellucid_dask.display.results import Link, Value, count, html_table
 from cellucid_dask.errors import InputError, Problem
 from cellucid_dask.options.keywords import choose_data
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from cellucid_dask.options.keyword_types import ServerKeywords
 
 NO_EXPORTS: Final = (
-    "warning: today's page of Cellucid reads no export, and will show no data: serve the AnnData, "
+    "today's page of Cellucid reads no export, and will show no data: serve the AnnData, "
     "or a ready file of it: export --format zarr"
 )
 MAIN_THREAD_CHECK: Final = 0.2  # seconds between two checks whether the main thread has ended
@@ -64,6 +65,11 @@ class CellucidServer:
     CellucidDaskError
         With everything that is wrong with the data and the options.
 
+    Warns
+    -----
+    DataWarning
+        For each warning about the data.
+
     Examples
     --------
     >>> from cellucid_dask import CellucidServer
@@ -91,6 +97,11 @@ class CellucidServer:
         self._data = data
         self._listener: Listener | None = None
         self._stopped = threading.Event()
+        try:
+            warn_caller([*self.opened.warnings(), *self._page_warnings()])
+        except BaseException:  # of a caller who turns warnings into errors
+            self.app.close()
+            raise
 
     # --------------------------------------------------------------------------------- addresses
 
@@ -208,6 +219,10 @@ class CellucidServer:
 
     # ------------------------------------------------------------------------------------- output
 
+    def _page_warnings(self) -> list[str]:
+        is_todays_page = self.app.hosted is not None and self.app.serving.viewer_url is None
+        return [NO_EXPORTS] if is_todays_page and self.opened.type == "exported" else []
+
     def __repr__(self) -> str:
         # Without the URL, which may hold a secret: a saved notebook or a log would keep it.
         return f"<{type(self).__name__} of {self._name()}: {self._state()}>"
@@ -263,10 +278,9 @@ class CellucidServer:
                 write_lines(sys.stdout, [self.viewer_url])
             return
         lines = self.opened.describe(str(self._data))
+        lines += _warning_lines(self.opened.warnings())
         if hosted is not None:
-            lines.append(hosted.describe())
-            if self.opened.type == "exported" and serving.viewer_url is None:
-                lines.append(NO_EXPORTS)
+            lines += [hosted.describe(), *_warning_lines(self._page_warnings())]
         if self.port != requested_port and requested_port:
             lines.append(f"port {requested_port} is in use: using {self.port}")
         local_url = f"http://localhost:{self.port}{serving.base_path}"
@@ -278,6 +292,11 @@ class CellucidServer:
             has_page=self._has_page(),
         )
         write_lines(sys.stdout, lines)
+
+
+def _warning_lines(warnings: Iterable[str]) -> list[str]:
+    """Lines of warnings for the command line; callers from Python were warned at once."""
+    return [f"warning: {text}" for text in warnings] if is_command() else []
 
 
 class AnnDataServer(CellucidServer):

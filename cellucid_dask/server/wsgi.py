@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cellucid_dask.arguments.boundary import with_argument_names
+from cellucid_dask.arguments.caller_warnings import warn_caller
 from cellucid_dask.errors import InputError, Problem
 from cellucid_dask.options.keywords import read_serve_options
 from cellucid_dask.server.app import App
@@ -43,12 +44,19 @@ def create_app(data: Any, **options: Unpack[AppKeywords]) -> App:
     CellucidDaskError
         With everything that is wrong with the data and the options.
 
+    Warns
+    -----
+    DataWarning
+        For each warning about the data.
+
     Examples
     --------
     >>> from cellucid_dask import create_app
     >>> app = create_app("exports/atlas", allowed_hosts=("viewer.lab.org",))  # doctest: +SKIP
     """
-    return build_app(data, options)
+    app = build_app(data, options)
+    warn_caller(app.data.current.warnings())
+    return app
 
 
 def build_app(data: Any, options: Mapping[str, Any], problems: Sequence[Problem] = ()) -> App:

@@ -412,7 +412,8 @@ for name in ("one", "two"):
     )
     _ok(ended)
     assert ended.out.splitlines() == ["once", *["2 worker processes"] * 2]
-    assert ended.err == ""
+    assert ended.err.count("\n") == 2, "one warning, and the line that it is about"
+    assert "user_script.py:5: DataWarning: obs columns with NaN" in ended.err
     assert tree(tmp_path / "one") == tree(tmp_path / "two")
 
 
@@ -432,7 +433,8 @@ asyncio.run(cell())
         tmp_path,
     )
     assert _ok(ended).out == "15000 2 worker processes\n"
-    assert ended.err == ""
+    assert ended.err.count("\n") == 2
+    assert "user_script.py:6: DataWarning: obs columns with NaN" in ended.err
 
 
 def test_beside_a_dask_client(larger: Path, tmp_path: Path) -> None:

@@ -50,6 +50,9 @@ class AppStore(Protocol):
     def describe(self, where: str) -> list[str]:
         """Lines that describe the data at `where`."""
 
+    def warnings(self) -> list[str]:
+        """Warnings about the data."""
+
     def progress(self) -> dict[str, Any]:
         """Progress of what is made of a store that is open, as plain data; else empty."""
 
@@ -106,8 +109,13 @@ class ServedData:
         numbers = live.facts()
         counts = ", ".join(f"{numbers[key]:,} {key[2:]}" for key in _COUNTS)
         notes = [f"  {line}" for line in live.catalog.notes]
-        warnings = [f"warning: {line}" for line in live.catalog.warnings]
-        return [f"{where}: {self.format}, {counts}", *notes, *warnings]
+        return [f"{where}: {self.format}, {counts}", *notes]
+
+    def warnings(self) -> list[str]:
+        """Warnings about the data."""
+        if self.app_store is not None and self.speaks_ready:
+            return self.app_store.warnings()
+        return self.datasets.warnings() if self.live is None else self.live.current.catalog.warnings
 
     def _describe_exports(self, where: str) -> list[str]:
         lines = []
@@ -117,7 +125,7 @@ class ServedData:
             lines.append(f"  {entry['name']}{counts}: {state}")
         head = f"{where}: {len(lines)} export{'s' * (len(lines) != 1)}"
         notes = [f"  not shown: {line}" for line in self.datasets.notes()]
-        return [head, *lines, *notes, *(f"warning: {line}" for line in self.datasets.warnings())]
+        return [head, *lines, *notes]
 
     def index_progress(self) -> dict[str, Any]:
         """State of the gene index of live data, and of the store of the app, as plain data."""

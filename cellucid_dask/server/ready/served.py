@@ -86,6 +86,10 @@ class ServedStore:
         first, *rest = self._opened().read(where, lambda store: store.describe())
         return [f"{where}: {first}", *rest]
 
+    def warnings(self) -> list[str]:
+        """Warnings about the data."""
+        return self._opened().read("warnings", lambda store: store.warnings())
+
     def progress(self) -> dict[str, Any]:
         """Progress of what is made of a store that is open."""
         with suppress(CellucidDaskError):  # requests for the data report it

@@ -39,6 +39,9 @@ class AnnDataStore(Protocol):
     def describe(self) -> list[str]:
         """Lines that describe it, but for its path."""
 
+    def warnings(self) -> list[str]:
+        """Warnings about the data."""
+
     def progress(self) -> dict[str, Any]:
         """Progress of what has to be made before X is served, as plain data."""
 

@@ -142,12 +142,11 @@ class VirtualStore:
         """Lines that describe it, but for its path."""
         n_cells, n_genes = self.shape
         notes = [f"  {line}" for line in self.catalog.notes]
-        warnings = [f"warning: {line}" for line in self.catalog.warnings]
-        return [
-            f"a zarr store made on demand, {n_cells:,} cells, {n_genes:,} genes",
-            *notes,
-            *warnings,
-        ]
+        return [f"a zarr store made on demand, {n_cells:,} cells, {n_genes:,} genes", *notes]
+
+    def warnings(self) -> list[str]:
+        """Warnings about the data."""
+        return self.catalog.warnings
 
     # ------------------------------------------------------------------------------------ content
 

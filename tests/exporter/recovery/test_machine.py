@@ -21,6 +21,7 @@ from atlas import STAMP, atlas, leftovers, run, save, tree, unfinished
 from serving import ask
 
 from cellucid_dask import CellucidDaskError, CellucidServer, export
+from cellucid_dask.arguments.boundary import keep_option_names
 from cellucid_dask.compute.local_cluster import make_worker_class
 from cellucid_dask.compute.progress import Reporter
 from cellucid_dask.errors import MachineError, machine_error, refuse_fault
@@ -93,7 +94,8 @@ def test_a_program_without_a_console(
     for name in ("stdout", "stderr"):
         monkeypatch.setattr(sys, name, given)
     export(folder / "a.h5ad", tmp_path / "out", dataset_id="d")
-    Reporter().say("nobody reads this")
+    with keep_option_names():
+        Reporter().say("nobody reads this")
     with CellucidServer(tmp_path / "out", port=0, verbose=True) as server:
         assert ask(server, "/dataset_identity.json").status == 200
     monkeypatch.undo()

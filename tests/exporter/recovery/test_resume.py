@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from importlib import import_module
 from pathlib import Path
 
@@ -54,14 +55,21 @@ def test_killed_while_ids_are_written_and_after(small: Scene, name: str) -> None
 
 
 def test_spilled_chunks_are_not_spilled_again(
-    small: Scene, monkeypatch: pytest.MonkeyPatch
+    small: Scene,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     small.left_in_transpose()
     done, made = done_at(small.out), record_calls(monkeypatch)
     assert done.spills
     rows = {row for spill in done.spills for row in range(spill.first, spill.first + spill.n_rows)}
-    result = small.make()
+    capfd.readouterr()
+    with caplog.at_level(logging.INFO, "cellucid_dask"):
+        result = small.make()
     assert f"{len(rows)} of 60 cells transposed" in result.resumed
+    assert f"resumes an earlier run; done so far: {result.resumed}" in caplog.messages
+    assert "resumes" not in "".join(capfd.readouterr()), "said by the command alone"
     again = {row for call in made["cut_chunk"] for row in range(*call[1:3])}
     assert again == set(range(60)) - rows
     small.check()

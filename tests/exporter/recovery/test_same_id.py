@@ -11,7 +11,8 @@ import pytest
 from atlas import atlas
 from serving import MANIFESTS, ask, serving
 
-from cellucid_dask import CellucidServer, export
+from cellucid_dask import CellucidServer, DataWarning, export
+from cellucid_dask.arguments.boundary import keep_option_names
 
 NAME = "Atlas of two"
 
@@ -68,14 +69,16 @@ def test_the_first_by_name_keeps_the_id(folder: Path) -> None:
         assert ask(server, f"/z/{identity}").body == (folder / "z" / identity).read_bytes()
 
 
-def test_the_terminal_warns(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with serving(folder, quiet=False):
+def test_python_and_the_terminal_warn(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.warns(DataWarning, match="have the same id, 'b'"), serving(folder, quiet=False):
+        assert "warning" not in capsys.readouterr().out
+    with keep_option_names(), serving(folder, quiet=False):
         told = capsys.readouterr().out.splitlines()
     warnings = [line for line in told if line.startswith("warning: ")]
     assert len(warnings) == 1
     assert warnings[0].startswith("warning: a b, b have the same id, 'b': it opens a b")
     shutil.rmtree(folder / "b")
-    with serving(folder, quiet=False):
+    with keep_option_names(), serving(folder, quiet=False):
         assert "warning" not in capsys.readouterr().out
 
 
