@@ -35,7 +35,8 @@ export function changeView(change) {
 function keepColumnSettings(change) {
   const { range, log } = view;
   loaded.columnSettings.set(view.color, { range, log });
-  Object.assign(change, { ...DEFAULT_SETTINGS, ...loaded.columnSettings.get(change.color) });
+  const settings = { ...DEFAULT_SETTINGS, ...loaded.columnSettings.get(change.color) };
+  Object.assign(change, { ...settings, ...change }); // a session has its own
 }
 
 /**

@@ -304,10 +304,40 @@ def test_groups_that_overlap_are_whole_bars(page: Page, served: Any) -> None:
     make_groups(page)
     page.click("#composition-button")
     page.choose("#composition-bars", "Groups")
-    note = f"{(b & west).sum()} cells are in several groups: they count in each"
-    wait = "document.getElementById('composition-note').textContent.endsWith('{}')"
-    page.wait_until(wait.format(note))
+    note = "{} cells are in several groups: they count in each"
+    wait = f"document.getElementById('composition-note').textContent.endsWith('{note}')"
+    page.wait_until(wait.format((b & west).sum()))
     texts = page.js(
         "return [...document.querySelectorAll('#composition-chart text')].map((e) => e.textContent)"
     )
     assert {str(b.sum()), str(west.sum())} <= set(texts)
+    page.entry("south west").click()
+    page.wait_until(wait.format((b & (names("quarter") == "north west")).sum()))
+
+
+DROP = """
+const transfer = new DataTransfer();
+transfer.items.add(new File([arguments[0]], "session.json", { type: "application/json" }));
+document.body.dispatchEvent(
+  new DragEvent("drop", { dataTransfer: transfer, bubbles: true, cancelable: true }));
+"""
+
+
+def test_session_brings_the_color_scale_and_is_a_step_of_its_own(
+    page: Page, served: Any, tmp_path: Path
+) -> None:
+    arrived = page.downloads(tmp_path / "sessions")
+    scale = f"{BARE}&color=obs:score&range=0.2,0.5&log=1&map=magma"
+    page.open(served("uint8"), scale)
+    press(page, "Save session")
+    session = arrived("uint8-session.json").decode()
+    page.open(served("uint8"), BARE)
+    page.js(DROP, session)
+    page.wait_until("cellucid.ready && cellucid.colorBy === 'obs:score'")
+    first = page.hash()
+    assert {"range=0.2,0.5", "log=1", "map=magma"} <= set(first.split("&"))
+    page.js(DROP, session.replace("color=obs:score", "color=gene:Gene3"))
+    page.wait_until("cellucid.ready && cellucid.colorBy === 'gene:Gene3'")
+    page.driver.back()
+    page.wait_until("cellucid.ready && cellucid.colorBy === 'obs:score'")
+    assert page.hash() == first

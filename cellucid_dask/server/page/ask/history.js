@@ -32,6 +32,7 @@ export function startHistory() {
     isPointerGesture = isPointer;
   };
   addEventListener("pointerdown", () => beginGesture(true), true);
+  addEventListener("drop", () => beginGesture(false), true); // from outside the page
   addEventListener("keydown", ({ key }) => {
     if (isPointerGesture || !MOVE_KEYS.test(key)) beginGesture(false);
   }, true);

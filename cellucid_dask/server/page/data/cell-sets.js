@@ -26,12 +26,17 @@ export function createGroupMasks() {
   return sources.groups.map(({ name, cells }) => ({ name, mask: createMask(cells, sources) }));
 }
 
-/** Number of cells that are in more than one group. */
-export function countSharedCells() {
-  const masks = createGroupMasks().map(({ mask }) => mask);
+/**
+ * Number of cells of a set that are in more than one group.
+ *
+ * @param {Uint8Array | null} mask of the set; null for all cells
+ */
+export function countSharedCells(mask) {
   const nGroups = new Uint16Array(loaded.dataset.nCells);
-  for (const mask of masks) for (let i = 0; i < mask.length; i++) nGroups[i] += mask[i];
-  return nGroups.reduce((n, count) => n + Number(count > 1), 0);
+  for (const { mask: group } of createGroupMasks()) {
+    for (let i = 0; i < group.length; i++) nGroups[i] += group[i];
+  }
+  return nGroups.reduce((n, count, i) => n + Number(count > 1 && (!mask || mask[i] > 0)), 0);
 }
 
 /**

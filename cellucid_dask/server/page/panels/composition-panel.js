@@ -111,7 +111,7 @@ export class CompositionPanel {
       return;
     }
     const hasGroups = isOfGroups || $("composition-split").value === GROUP_COLUMN;
-    this.#sharedNote = hasGroups ? describeShared(countSharedCells(), isOfGroups) : "";
+    this.#sharedNote = hasGroups ? describeShared(countSharedCells(mask), isOfGroups) : "";
     this.#show({ columns, composition });
     this.#listOrders(composition.splits);
     this.#draw();
