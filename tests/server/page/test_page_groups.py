@@ -171,6 +171,7 @@ def test_session_holds_the_groups_as_rows(page: Page, served: Any, tmp_path: Pat
 
     # Groups that only rows say, as other programs make them, which may not hash all ids.
     ids_hash = session["dataset"].pop("ids_hash")
+    session["categories"] = {"obs:quarter": {}}  # codes without names are those of the dataset
     session["groups"].append(
         {"id": "g9", "name": "odd", "color": "#aabb00", "rows": [[i, i] for i in range(1, 99, 2)]}
     )
@@ -274,27 +275,48 @@ def test_a_group_may_be_extended_many_times(page: Page, served: Any) -> None:
 def test_session_of_changed_categories_keeps_its_cells(
     page: Page, serve: Any, tmp_path: Path
 ) -> None:
-    """The same cells with the categories in another order, as after a new annotation."""
+    """The same cells with other categories, as after a new annotation: they go by their names."""
     adata = atlas()
+    adata.obs["many"] = adata.obs["many"].cat.rename_categories({"kind 00": "missing"})
     arrived = page.downloads(tmp_path / "sessions")
-    server = serve(adata, AnnDataServer)
-    page.open(server, BARE)
-    make_groups(page)
-    page.color_by(GROUP)
-    page.entry("b").click()
-    shown, drawn = groups(page), page.state()["drawn"]
+    filters = [f"out:255:obs:{GROUP}", f"out:2:obs:{GROUP}", f"-in:0,1:obs:{GROUP}"]
+    filters += ["in:0-29:obs:many", "out:1:obs:quarter", "in:0,2:obs:quarter"]
+    link = "&".join([f"color=obs:{GROUP}", *(f"filter={each}" for each in filters)])
+    link += f'&group=["g1","all b","%23ff0000","in:1:obs:{GROUP}"]'
+    colors = f"colors=0-ff0000,1-00ff00:obs:{GROUP}&colors=1-ff0000:obs:quarter"
+    page.open(serve(adata, AnnDataServer), f"{BARE}&{link}&{colors}")
+    shown = groups(page)
     press(page, "Save session")
-    name = page.js("return cellucid.dataset") + "-session.json"
-    path = tmp_path / "kept.json"
-    path.write_bytes(arrived(name))
-    other = atlas()
-    other.obs[GROUP] = other.obs[GROUP].cat.reorder_categories(list(GROUPS)[::-1])
-    page.open(serve(other, AnnDataServer), BARE)
+    path = tmp_path / "saved.json"
+    path.write_bytes(arrived(page.js("return cellucid.dataset") + "-session.json"))
+
+    # The same cells: groups in another order and more than 255, one quarter with another name.
+    categories = [f"new {i}" for i in range(300)] + list(GROUPS)[::-1]
+    adata.obs[GROUP] = adata.obs[GROUP].cat.set_categories(categories)
+    adata.obs["many"] = adata.obs["many"].cat.reorder_categories(
+        adata.obs["many"].cat.categories[::-1]
+    )
+    adata.obs["quarter"] = adata.obs["quarter"].cat.rename_categories({"north west": "nw"})
+    page.open(serve(adata, AnnDataServer), BARE)
     page.find("#groups input[type='file']").send_keys(str(path))
-    page.wait_until("document.querySelectorAll('.group-list li').length === 2")
-    assert groups(page) == shown
-    assert page.state()["drawn"] == drawn
-    assert page.texts("#filters .chip-text") == [f"{GROUP}: not b"]
+    page.wait_until("document.querySelectorAll('.group-list li').length === 1")
+    assert groups(page) == shown == {"all b": (names() == "b").sum()}
+    lost = 'this column does not have the category "north west".'
+    assert page.texts("#notice li") == [
+        f'The filter of "quarter" is left out: {lost}',
+        f'The change of colors of "quarter" is left out: {lost}',
+    ]
+    assert page.texts("#filters .chip-text") == [
+        f"{GROUP}: not missing",
+        f"{GROUP}: not c",
+        f"{GROUP}: ä/1, b",
+        "many: missing, kind 01, kind 02 and 27 more",
+        "quarter: north east, south east",
+    ]
+    many = np.arange(CELLS) % 40 < 30
+    east = np.char.endswith(names("quarter").astype(str), "east")
+    assert page.state()["drawn"] == (np.isin(names(), ("ä/1", "b")) & many & east).sum()
+    assert "colors=301-00ff00,302-ff0000" in page.hash()
 
 
 def test_groups_that_overlap_are_whole_bars(page: Page, served: Any) -> None:

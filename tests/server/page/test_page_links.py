@@ -258,6 +258,12 @@ UNUSABLE = {
     "filter=nonsense": f"A filter {DAMAGED}",
     "filter=range:1,2:obs:quarter": 'The filter of "quarter" is left out: this column has no '
     "values.",
+    "filter=in:77:obs:many": 'The filter of "many" is left out: it lists only categories that '
+    '"many" does not have.',
+    'group=["g10","none","%23ff0000",["not","in:77:obs:many"]]': 'The group "none" is left out: it '
+    'lists only categories that "many" does not have.',
+    'group=["g11","part","%23ff0000",["any","in:0,77:obs:many"]]': 'The group "part" lists '
+    'categories that "many" does not have.',
     "filter=out:0,77:obs:many": 'The filter of "many" lists categories that this column does not '
     "have.",
     "filter=group:g8": 'The filter by the group "lost" is left out: the group is left out, too.',

@@ -1,23 +1,30 @@
 // Sessions: the view and its groups as a file, for what a link cannot hold.
 
-import { formatCountOf } from "../dom.js";
+import { splitColumnId } from "../data/dataset.js";
+import { cutMiddle } from "../dom.js";
 import { formatView, parseView } from "../link/link.js";
-import { columnOfFilter } from "./filters.js";
 import { createMask } from "./masks.js";
 
 const FORMAT = "cellucid-session";
 const VERSION = 1;
+const MAX_NAMES = 3; // of categories in a message
+const MAX_LENGTH = 40; // characters of each
 
-/** @typedef {Map<string, string[]>} CategoryNames names of the categories by column id */
+/** @typedef {import("../link/link.js").View} View */
+/**
+ * @typedef {Map<string, {names: string[], missingCode: number}>} Categories of the columns, by id
+ * @typedef {Record<string, string | null>} CategoryNames names by code; null is that of missing,
+ *   because a category may have any text as its name
+ */
 
 /**
  * @typedef {{id: string, n_cells: number, hash: string, ids_hash?: string}} SessionDataset `hash` is of
  *   some ids, `ids_hash` of all: older sessions do not have it, and datasets without ids
  * @typedef {{format: string, version: number, dataset: SessionDataset,
- *   view: string, categories: Record<string, Record<string, string>>,
+ *   view: string, categories: Record<string, CategoryNames>,
  *   groups: {id: string, name: string, color: string, rows: [number, number][]}[]}} Session
- *   `view` is the text of a link, `categories` has the names of the codes that its filters list,
- *   by column id; rows are ranges, first and last, counted from 0
+ *   `view` is the text of a link, `categories` has the names of the codes in it, by column
+ *   id; rows are ranges, first and last, counted from 0
  */
 
 /**
@@ -39,19 +46,35 @@ export function rowsOfMask(mask) {
 }
 
 /**
- * @param {import("../link/link.js").View} view
- * @param {{id: string, hash: string, idsHash: string | null, names: CategoryNames}} dataset
+ * The codes of a column in each part of a view that has codes; groups of a session have rows.
+ *
+ * @param {View} view
+ * @returns {[string, number[]][]} column ids and codes; a column may be there several times
+ */
+const listCodes = ({ filters, colors }) => [
+  ...filters.flatMap((filter) =>
+    (filter.kind === "categories" ? [/** @type {[string, number[]]} */ ([filter.column, filter.codes])] : [])),
+  ...Object.entries(colors).map(([columnId, byCode]) =>
+    /** @type {[string, number[]]} */ ([columnId, Object.keys(byCode).map(Number)])),
+];
+
+/**
+ * @param {View} view
+ * @param {{id: string, hash: string, idsHash: string | null, columns: Categories}} dataset
  * @param {import("./masks.js").Sources} sources
  * @returns {Session}
  */
-export function createSession(view, { id, hash, idsHash, names }, sources) {
+export function createSession(view, { id, hash, idsHash, columns }, sources) {
   /** @type {Session["categories"]} */
   const categories = {};
-  for (const filter of view.filters) {
-    if (filter.kind !== "categories" || !names.has(filter.column)) continue;
-    const known = filter.codes.filter((code) => code in names.get(filter.column));
-    categories[filter.column] = Object.fromEntries(
-      known.map((code) => [code, names.get(filter.column)[code]]));
+  for (const [columnId, codes] of listCodes(view)) {
+    if (!columns.has(columnId)) continue;
+    const { names, missingCode } = columns.get(columnId);
+    categories[columnId] ??= {};
+    for (const code of codes) {
+      if (code < names.length) categories[columnId][code] = names[code];
+      else if (code === missingCode) categories[columnId][code] = null;
+    }
   }
   return {
     format: FORMAT,
@@ -74,12 +97,12 @@ export function createSession(view, { id, hash, idsHash, names }, sources) {
  * @param {string} dataset.hash
  * @param {() => Promise<string | null>} dataset.hashAllIds takes a while
  * @param {string} dataset.id
- * @param {CategoryNames} dataset.names
+ * @param {Categories} dataset.columns
  * @param {string[]} problems gets a line for each part that cannot be shown
  * @returns {Promise<import("../link/link.js").View>}
  * @throws {Error} that says what is wrong with the file
  */
-export async function openSession(text, { nCells, hash, hashAllIds, id, names }, problems) {
+export async function openSession(text, { nCells, hash, hashAllIds, id, columns }, problems) {
   const session = parseSession(text);
   const { id: wantedId, n_cells: n, hash: wantedHash, ids_hash: idsHash } = session.dataset;
   const wrong = "This session is of other cells:";
@@ -93,7 +116,7 @@ export async function openSession(text, { nCells, hash, hashAllIds, id, names },
   const view = parseView(session.view, problems);
   view.groups = session.groups.map(({ id: group, name, color, rows }) =>
     ({ id: group, name, color, cells: { rows } }));
-  view.filters = view.filters.map((filter) => translate(filter, session.categories, names));
+  translateCodes(view, session.categories, columns, problems);
   if (session.dataset.id !== id) { // outlines of other points
     const isOutline = (/** @type {{kind: string}} */ { kind }) => kind === "selection";
     if (view.lasso.length || view.filters.some(isOutline)) {
@@ -107,19 +130,66 @@ export async function openSession(text, { nCells, hash, hashAllIds, id, names },
 }
 
 /**
- * A filter with the codes that the categories of the same names have here.
+ * Gives all parts of a view the codes that the categories of the same names have here, and leaves
+ * out a part of which no category is here: without any, a filter would pass all cells, or none.
  *
- * @param {import("./filters.js").Filter} filter
+ * @param {View} view changes
  * @param {Session["categories"]} categories
- * @param {CategoryNames} names
- * @returns {import("./filters.js").Filter}
+ * @param {Categories} columns
+ * @param {string[]} problems
  */
-function translate(filter, categories, names) {
-  const saved = categories[columnOfFilter(filter) ?? ""];
-  const here = names.get(columnOfFilter(filter) ?? "");
-  if (filter.kind !== "categories" || !saved || !here) return filter;
-  const codes = filter.codes.map((code) => (code in saved ? here.indexOf(saved[code]) : code));
-  return { ...filter, codes: codes.filter((code) => code >= 0) };
+function translateCodes(view, categories, columns, problems) {
+  view.filters = view.filters.flatMap((filter) => {
+    if (filter.kind !== "categories") return [filter];
+    const codes = translate("The filter", filter.column, filter.codes.map((code) => [code, code]));
+    return codes ? [{ ...filter, codes: codes.map(([code]) => code) }] : [];
+  });
+  view.colors = Object.fromEntries(Object.entries(view.colors).flatMap(([columnId, byCode]) => {
+    const colors = Object.entries(byCode).map(([code, color]) =>
+      /** @type {[number, string]} */ ([Number(code), color]));
+    const here = translate("The change of colors", columnId, colors);
+    return here ? [[columnId, Object.fromEntries(here)]] : [];
+  }));
+
+  /**
+   * @template Value
+   * @param {string} part
+   * @param {string} columnId
+   * @param {[number, Value][]} byCode
+   * @returns {[number, Value][] | null} null if none is left
+   */
+  function translate(part, columnId, byCode) {
+    const [saved, here] = [categories[columnId], columns.get(columnId)];
+    if (!saved || !here) return byCode;
+    const codes = new Map(here.names.map((name, code) => [name, code]));
+    /** @type {string[]} */
+    const lost = [];
+    /** @type {[number, Value][]} */
+    const found = [];
+    for (const [code, value] of byCode) {
+      const name = saved[code];
+      // Sessions of other programs may lack names; their codes are those of the shown dataset.
+      if (name === undefined) found.push([code, value]);
+      else if (name === null) found.push([here.missingCode, value]);
+      else if (codes.has(name)) found.push([codes.get(name), value]);
+      else lost.push(name);
+    }
+    if (!lost.length) return found;
+    problems.push(`${part} of "${splitColumnId(columnId)[1]}" is ${found.length ? "kept in part" : "left out"}: `
+      + `this column does not have the ${describeNames(lost)}.`);
+    return found.length ? found : null;
+  }
+}
+
+/**
+ * "category "healthy"", "categories "a", "b", "c" and 2 more"
+ *
+ * @param {string[]} names
+ */
+function describeNames(names) {
+  const some = names.slice(0, MAX_NAMES).map((name) => `"${cutMiddle(name, MAX_LENGTH)}"`);
+  const more = names.length - some.length;
+  return `${names.length === 1 ? "category" : "categories"} ${some.join(", ")}${more ? ` and ${more} more` : ""}`;
 }
 
 /**
@@ -145,8 +215,11 @@ function parseSession(text) {
     && range[1] < session.dataset.n_cells && (!i || rows[i - 1][1] < range[0]));
   const isGroup = (/** @type {any} */ group) => /^g\d{1,6}$/.test(group?.id) && typeof group.name === "string"
     && /^#[0-9a-f]{6}$/.test(group.color) && areRows(group.rows);
+  const areNames = (/** @type {any} */ byCode) => byCode !== null && typeof byCode === "object"
+    && Object.values(byCode).every((name) => name === null || typeof name === "string");
   session.categories ??= {};
-  const isWhole = typeof session.view === "string" && typeof session.categories === "object" && isRow(session.dataset?.n_cells)
+  const isWhole = typeof session.view === "string" && typeof session.categories === "object"
+    && Object.values(session.categories).every(areNames) && isRow(session.dataset?.n_cells)
     && Array.isArray(session.groups) && session.groups.every(isGroup)
     && new Set(session.groups.map((/** @type {any} */ group) => group.id)).size === session.groups.length;
   if (!isWhole) throw new Error("This session is damaged: save it again from the page.");

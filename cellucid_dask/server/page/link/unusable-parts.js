@@ -91,12 +91,18 @@ export function dropUnusableMarks(view, dataset, problems) {
  */
 export function dropUnusableColumns(view, dataset, problems, hash) {
   const namesOfLostGroups = dropUnusableGroups(view, dataset, problems, hash);
-  view.filters = view.filters.map((filter) => dropUnknownCodes(filter, dataset, problems));
   view.filters = view.filters.filter((filter) => {
     const name = filter.kind === "group" ? namesOfLostGroups.get(filter.group) : undefined;
     const why = name === undefined ? whyUnusable(filter, view, dataset) : "the group is left out, too";
     if (why) problems.push(`The filter ${describeSubject(filter, name)} is left out: ${why}.`);
     return !why;
+  });
+  view.filters = view.filters.map((filter) => {
+    const known = dropUnknownCodes(filter, dataset);
+    if (known !== filter) {
+      problems.push(`The filter ${describeSubject(filter)} lists categories that this column does not have.`);
+    }
+    return known;
   });
   const dropMissing = (/** @type {string[]} */ columnIds, /** @type {string} */ what) =>
     columnIds.filter((columnId) => {
@@ -130,7 +136,14 @@ function dropUnusableGroups(view, dataset, problems, hash) {
   for (const { id, name, cells } of view.groups) {
     let why = listRows(cells).every((list) => areOfCells(list, hash)) ? "" : NOT_KEPT;
     forEachFilter([cells], view.groups, (filter) => { why ||= whyUnusable(filter, view, dataset); });
-    if (!why) continue;
+    if (!why) {
+      forEachFilter([cells], view.groups, (filter) => {
+        if (dropUnknownCodes(filter, dataset) === filter) return;
+        const key = nameInLink(columnOfFilter(filter));
+        problems.push(`The group "${name}" lists categories that "${key}" does not have.`);
+      });
+      continue;
+    }
     problems.push(`The group "${name}" is left out: ${why}.`);
     lost.set(id, name);
   }
@@ -139,20 +152,17 @@ function dropUnusableGroups(view, dataset, problems, hash) {
 }
 
 /**
- * The filter without codes that its column does not have.
+ * The filter without codes that its column does not have; the same if it has all of them.
  *
  * @param {Filter} filter
  * @param {Dataset} dataset
- * @param {string[]} problems
  * @returns {Filter}
  */
-function dropUnknownCodes(filter, dataset, problems) {
+function dropUnknownCodes(filter, dataset) {
   const field = dataset.categorical.get(splitColumnId(columnOfFilter(filter) ?? "")[1]);
   if (filter.kind !== "categories" || !field) return filter;
   const codes = filter.codes.filter((code) => hasCategory(field, code));
-  if (codes.length === filter.codes.length) return filter;
-  problems.push(`The filter of "${nameInLink(filter.column)}" lists categories that this column does not have.`);
-  return { ...filter, codes };
+  return codes.length === filter.codes.length ? filter : { ...filter, codes };
 }
 
 /**
@@ -175,8 +185,13 @@ function whyUnusable(filter, view, dataset) {
   if (kind === null) return whyMissing(filter.column);
   if (filter.kind === "range") return kind === "values" ? "" : "this column has no values";
   if (kind !== "categories") return "this column has no categories";
-  const needsOutliers = filter.kind === "outliers";
-  return needsOutliers && !dataset.hasOutliers ? "this dataset has no outlier quantiles" : "";
+  if (filter.kind === "outliers") {
+    return dataset.hasOutliers ? "" : "this dataset has no outlier quantiles";
+  }
+  // Without any of its categories, it would pass all cells, or none.
+  const field = dataset.categorical.get(splitColumnId(filter.column)[1]);
+  const isLost = filter.codes.length && !filter.codes.some((code) => hasCategory(field, code));
+  return isLost ? `it lists only categories that "${nameInLink(filter.column)}" does not have` : "";
 }
 
 /**

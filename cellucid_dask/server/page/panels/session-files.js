@@ -34,10 +34,12 @@ export function addSessionFiles() {
 
 /**
  * @param {import("../data/dataset.js").Dataset} dataset
- * @returns {import("../ask/session.js").CategoryNames}
+ * @returns {import("../ask/session.js").Categories}
  */
-const namesOf = ({ categorical }) =>
-  new Map([...categorical].map(([key, [, names]]) => [`obs:${key}`, names]));
+const categoriesOf = ({ categorical }) => new Map([...categorical].map(([key, field]) => {
+  const [, names, , missingCode] = field;
+  return [`obs:${key}`, { names, missingCode }];
+}));
 
 /** A reader that no later change of the view aborts. */
 const createFreeReader = () => createReader(loaded.entry, new AbortController().signal);
@@ -50,7 +52,7 @@ async function save() {
     await loadSources(reader, view.groups.map(({ cells }) => cells));
     const hash = await fingerprintOfCells(dataset, reader);
     const idsHash = await hashAllIds(dataset, reader);
-    const described = { id: dataset.identity.id, hash, idsHash, names: namesOf(dataset) };
+    const described = { id: dataset.identity.id, hash, idsHash, columns: categoriesOf(dataset) };
     const session = createSession(view, described, createSources());
     const text = JSON.stringify(session, null, 1);
     saveFile(new Blob([text], { type: "application/json" }), `${dataset.identity.id}-session.json`);
@@ -71,7 +73,7 @@ async function open(file) {
     const hash = await fingerprintOfCells(dataset, reader);
     const { nCells, identity: { id } } = dataset;
     const wanted = await openSession(text, {
-      nCells, hash, id, names: namesOf(dataset), hashAllIds: () => hashAllIds(dataset, reader),
+      nCells, hash, id, columns: categoriesOf(dataset), hashAllIds: () => hashAllIds(dataset, reader),
     }, problems);
     if (loaded.dataset !== dataset) return;
     keepRows(wanted.groups.flatMap(({ cells }) => listRows(cells)), hash);
