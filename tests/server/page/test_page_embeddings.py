@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from anndata import AnnData
 from numpy.typing import NDArray
 from page_data import CELLS, atlas
 
@@ -142,6 +143,23 @@ def test_embeddings_with_missing_values_are_not_shown(page: Page, live: Any) -> 
     page.click("#embedding")
     assert len(page.texts("#embedding-list [aria-disabled='true']")) == 2, "the server knows them"
     assert not [text for text in page.texts("#embedding-list .choice") if "names" in text]
+
+
+def test_arrays_of_a_dimension_without_a_default(page: Page, serve: Any) -> None:
+    """Then the first one is shown for the dimension, and the list says which one it is."""
+    flat = atlas().obsm["X_umap_2d"]
+    adata = AnnData(obsm={"X_umap": flat, "first": flat[:, :1], "other": -flat[:, :1]})
+    server = serve(adata, AnnDataServer)
+    assert page.open(server, "d=1")["dimension"] == 1
+    assert page.texts("#notice p") == []
+    assert shown_name(page) == "first"
+    assert page.choose_embedding("other")["dimension"] == 1
+    assert shown_name(page) == "other"
+    page.show_dimension(2)
+    assert page.open(server, "d=1&embedding=X_gone")["dimension"] == 1
+    assert page.texts("#notice p") == [
+        'This dataset has no embedding "X_gone". The page shows "first".'
+    ]
 
 
 def test_one_embedding_of_each_dimension_needs_no_list(page: Page, served: Any) -> None:

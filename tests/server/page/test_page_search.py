@@ -67,9 +67,17 @@ def test_list_shows_all_columns_and_filters_while_typing(
     assert box_text(page) == GROUP, "nothing was chosen"
     box.send_keys(Keys.CONTROL, "a", Keys.NULL, "xyz")
     assert listed(page) == []
-    assert page.texts("#color-control .choice-popup .note") == ["Nothing matches"]
+    said = "No column and none of the 30 genes matches."
+    assert page.texts("#color-control .choice-popup .note") == [said]
     assert page.find("#color-search").get_attribute("aria-activedescendant") is None
-    box.send_keys(Keys.ENTER, Keys.TAB)
+    box.send_keys(Keys.ENTER, Keys.ENTER)
+    assert box_text(page) == "xyz"
+    assert page.texts("#color-control .choice-popup .note") == [f"Nothing is chosen. {said}"]
+    assert box.get_attribute("aria-invalid") == "true"
+    box.send_keys("w")
+    assert page.texts("#color-control .choice-popup .note") == [said]
+    assert box.get_attribute("aria-invalid") is None
+    box.send_keys(Keys.TAB)
     assert not page.is_shown("#color-search-list")
     assert page.state()["colorBy"] == f"obs:{GROUP}"
     assert page.color_by("None")["colorBy"] is None
@@ -262,7 +270,7 @@ def test_search_ranks_matches_of_30000_genes(page: Page, served: Any) -> None:
         "Cell Type": ([["Categories", ["obs:cell_type"]]], ""),
         "cell": ([["Categories", ["obs:cell_type"]], ["Values", ["obs:cell.size"]]], ""),
         "none": ([["", [""]]], ""),
-        "nothing at all": ([], "Nothing matches"),
+        "nothing at all": ([], "No column and none of the 30,000 genes matches."),
     }
     texts = [*cases, "SYM", "ENSG"]
     results, other_names = page.driver.execute_async_script(SEARCH, texts)

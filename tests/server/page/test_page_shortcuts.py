@@ -124,3 +124,6 @@ def test_dialog_lists_the_keys_and_turns_them_off(page: Page, served: Any, serve
     page.open(serve(AnnData(obsm={"X_umap": np.eye(9, 2, dtype="f4")})))
     assert press(page, "1")["dimension"] == 2
     assert page.texts("#notice .text") == ["This dataset has no embedding in 1D."]
+    press(page, "?")
+    keys = [row.text for row in page.driver.find_elements("css selector", "#shortcuts dt")]
+    assert {*keys} & {"1", "2", "3"} == {"2"}

@@ -41,8 +41,11 @@ function listEmbeddings({ available_dimensions: dimensions, files, sources }) {
   });
   /** @type {Record<string, any>[]} */
   const listed = sources ?? unnamed;
+  // Live data may have arrays of a dimension without a default: then it is the first of them.
+  const defaultPath = (/** @type {number} */ d) =>
+    files[`${d}d`] ?? listed.find(({ dimension }) => dimension === d).path;
   return listed.map(({ id, dimension, path, y_down: yDown = false }) => {
-    return { id, dimension, path, yDown, isDefault: path === files[`${dimension}d`], problem: "" };
+    return { id, dimension, path, yDown, isDefault: path === defaultPath(dimension), problem: "" };
   });
 }
 
@@ -114,7 +117,7 @@ export class Dataset {
   findEmbedding(id, d) {
     const ofDimension = this.embeddings.filter(({ dimension }) => dimension === d);
     return ofDimension.find((embedding) => embedding.id === id)
-      ?? ofDimension.find(({ isDefault }) => isDefault) ?? ofDimension[0];
+      ?? ofDimension.find(({ isDefault }) => isDefault);
   }
 
   /**

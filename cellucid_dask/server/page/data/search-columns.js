@@ -88,7 +88,10 @@ export class ColumnIndex {
   search(typed, { recent = [], hasNone = false } = {}) {
     const text = typed.trim();
     const none = new ChoiceList("", hasNone ? [NO_COLUMN] : []);
-    if (text) return searchLists([...this.lists, this.genes, this.groups, none], text);
+    if (text) {
+      const found = searchLists([...this.lists, this.genes, this.groups, none], text);
+      return found.groups.length ? found : { ...found, note: this.#describeNoMatch() };
+    }
     const used = recent.map((id) => this.#byId.get(id)).filter(Boolean);
     const groups = [none, { label: "Recent", choices: used }, ...this.lists, this.groups];
     const nGenes = this.genes.choices.length;
@@ -96,6 +99,12 @@ export class ColumnIndex {
       groups: groups.filter(({ choices }) => choices.length),
       note: nGenes ? `Type to search ${formatCountOf(nGenes, "gene")}` : "No genes",
     };
+  }
+
+  #describeNoMatch() {
+    const { length } = this.genes.choices;
+    if (length < 2) return `No column${length ? " or gene" : ""} matches.`;
+    return `No column and none of the ${formatCountOf(length, "gene")} matches.`;
   }
 }
 

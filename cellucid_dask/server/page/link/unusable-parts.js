@@ -52,7 +52,7 @@ export function chooseEmbedding(view, { embeddings, identity }, problems) {
  */
 export function chooseDefaultEmbedding(view, { embeddings, identity }, problem, problems) {
   const defaults = embeddings.filter(({ isDefault }) => isDefault);
-  const shown = defaults.find(({ dimension }) => dimension === view.d)
+  const shown = defaults.find(({ dimension, problem: own }) => dimension === view.d && !own)
     ?? defaults.find(({ dimension }) => dimension === identity.embeddings.default_dimension);
   Object.assign(view, { d: shown.dimension, embedding: "", at: null });
   problems.push(`${problem} The page shows "${shown.id}".`);

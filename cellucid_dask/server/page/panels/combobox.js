@@ -116,7 +116,7 @@ export class Combobox {
     if (event.isComposing || event.ctrlKey || event.metaKey) return;
     const { key } = event;
     if (key === "Escape" && (this.isOpen || this.#isTyped)) this.close();
-    else if (key === "Enter" && this.isOpen) this.#choose(this.#activeIndex);
+    else if (key === "Enter" && this.isOpen) this.#confirm();
     else if (["ArrowDown", "ArrowUp", "Enter"].includes(key) && !this.isOpen) this.#open();
     else if (key === "ArrowUp" && event.altKey) this.close();
     else if (!this.isOpen || event.shiftKey || event.altKey || !this.#move(key)) return;
@@ -143,6 +143,7 @@ export class Combobox {
 
   #open() {
     const { groups, note } = this.search(this.#isTyped ? this.input.value : "");
+    this.input.ariaInvalid = null;
     this.#choices = [];
     this.#options = [];
     this.list.replaceChildren(...groups.flatMap((group, i) => this.#createGroup(group, i)));
@@ -204,6 +205,15 @@ export class Combobox {
     this.input.setAttribute("aria-activedescendant", active.id);
   }
 
+  /** Chooses what is active; says that nothing is chosen if nothing matches. */
+  #confirm() {
+    if (this.#choices.length) this.#choose(this.#activeIndex);
+    else if (this.input.ariaInvalid !== "true") {
+      this.input.ariaInvalid = "true";
+      this.note.textContent = `Nothing is chosen. ${this.note.textContent}`;
+    }
+  }
+
   /** @param {number} index */
   #choose(index) {
     const choice = this.#choices[index];
@@ -216,6 +226,7 @@ export class Combobox {
   close() {
     this.#isTyped = false;
     this.#showName();
+    this.input.ariaInvalid = null;
     this.input.ariaExpanded = "false";
     this.input.removeAttribute("aria-activedescendant");
     this.popup.hidePopover();

@@ -40,7 +40,7 @@ export class Controls {
 
   #listenToKeys() {
     const click = (/** @type {string} */ id) => () => $(id).click();
-    const shortcuts = new Shortcuts({
+    this.shortcuts = new Shortcuts({
       search: () => {
         openPanel("color");
         this.colorSearch.focus();
@@ -73,7 +73,7 @@ export class Controls {
         changeView({ theme: isDark ? "light" : "dark" });
       },
     });
-    $("help").addEventListener("click", () => shortcuts.toggleDialog());
+    $("help").addEventListener("click", () => this.shortcuts.toggleDialog());
   }
 
   #listenToViewControls() {
@@ -161,6 +161,7 @@ export class Controls {
     $("dataset-counts").textContent =
       `${formatCountOf(nCells, "cell")} · ${formatCountOf(nGenes, "gene")}`;
     this.embeddingChooser.show(embeddings);
+    this.shortcuts.showDimensions(embeddings.map(({ dimension }) => dimension));
     $("edges-control").hidden = nEdges === 0;
     $("vectors-control").hidden = !Object.keys(vectorFields).length;
     const options = Object.entries(vectorFields).map(([id, { label, available_dimensions }]) =>

@@ -30,6 +30,7 @@ const OTHER_SECTIONS = [
     [["Shift+Enter"], "Show only the category"],
   ] },
 ];
+const ALL_DIMENSIONS = [1, 2, 3];
 const STORAGE_KEY = "cellucid-single-keys";
 const TYPED_INTO = "input:not([type='range'], [type='checkbox'], [type='radio'], [type='color']), "
   + "textarea, select, [contenteditable]";
@@ -76,7 +77,7 @@ export class Shortcuts {
       [["f"], "Go to the filters", actions.filters],
       [["s"], "Select with the lasso, or stop", actions.lasso],
       [["v"], "Fit the view to the visible cells", actions.fit],
-      ...[1, 2, 3].map((d) => /** @type {Shortcut} */ (
+      ...ALL_DIMENSIONS.map((d) => /** @type {Shortcut} */ (
         [[String(d)], `Show ${d} dimension${d > 1 ? "s" : ""}`, () => actions.dimension(d)])),
       [["t"], "Switch between light and dark", actions.theme],
       [["Ctrl+z"], "Undo", actions.undo],
@@ -106,6 +107,18 @@ export class Shortcuts {
     if (!run || isOff || isBehindDialog) return;
     event.preventDefault(); // else "/" is typed into the search box that gets the focus
     run();
+  }
+
+  /**
+   * Lists only the keys of the dimensions that there are.
+   *
+   * @param {number[]} dimensions
+   */
+  showDimensions(dimensions) {
+    const absent = ALL_DIMENSIONS.filter((d) => !dimensions.includes(d)).map(String);
+    for (const key of this.dialog.querySelectorAll("dt")) {
+      key.parentElement.hidden = absent.includes(key.textContent);
+    }
   }
 
   toggleDialog() {
