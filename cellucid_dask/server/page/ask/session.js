@@ -139,11 +139,11 @@ export async function openSession(text, { nCells, hash, hashAllIds, id, columns 
  * @param {string[]} problems
  */
 function translateCodes(view, categories, columns, problems) {
-  view.filters = view.filters.flatMap((filter) => {
+  view.filters = view.filters.flatMap((/** @returns {View["filters"]} */ (filter) => {
     if (filter.kind !== "categories") return [filter];
     const codes = translate("The filter", filter.column, filter.codes.map((code) => [code, code]));
     return codes ? [{ ...filter, codes: codes.map(([code]) => code) }] : [];
-  });
+  }));
   view.colors = Object.fromEntries(Object.entries(view.colors).flatMap(([columnId, byCode]) => {
     const colors = Object.entries(byCode).map(([code, color]) =>
       /** @type {[number, string]} */ ([Number(code), color]));
