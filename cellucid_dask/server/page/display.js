@@ -18,7 +18,7 @@ import { createFigure } from "./figure/figure.js";
 import { measureLegendText } from "./figure/legend.js";
 import { createViewLegend } from "./figure/view-legend.js";
 import { CellDescription } from "./panels/cell-description.js";
-import { showCategoryLegend } from "./panels/category-legend.js";
+import { orderCategories, showCategoryLegend } from "./panels/category-legend.js";
 import { showValueLegend } from "./panels/value-legend.js";
 import { Fitting } from "./plot/fitting.js";
 import { createFlags } from "./plot/heights.js";
@@ -328,8 +328,9 @@ export class Display {
     const { column, visible } = loaded;
     if (!column) return null;
     const hidden = column.isCategorical ? this.#hiddenCodes() : new Set();
+    const categories = column.isCategorical ? orderCategories(column) : [];
     const { colors, scatter: { appearance } } = this;
-    return createViewLegend({ column, hidden, visible, appearance, view, colors });
+    return createViewLegend({ column, categories, hidden, visible, appearance, view, colors });
   }
 
   #takeColors(colors) {

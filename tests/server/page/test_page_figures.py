@@ -30,6 +30,7 @@ from paging import (
     needs_browser,
     pixels_at,
 )
+from selenium.webdriver.support.ui import Select
 
 pytestmark = needs_browser
 
@@ -73,6 +74,20 @@ def fills(svg: ET.Element, tag: str = "path") -> list[str]:
 
 def hex_color(color: Any) -> str:
     return "#" + bytes(int(channel) for channel in color).hex()
+
+
+def assert_fills_the_page(svg: ET.Element, width: float) -> None:
+    """The plot has the whole width; the legend, in text of 7 pt, is below it up to the end."""
+    units = [float(number) for number in svg.get("viewBox", "").split()]
+    assert units[2] == pytest.approx(width / 25.4 * 72 / 7 * 12, abs=0.01)
+    [image] = svg.iter(f"{SVG}image")
+    assert float(image.get("width", 0)) == pytest.approx(units[2], abs=1)
+    below = float(image.get("height", 0))
+    legend = [e for e in svg.iter(f"{SVG}text") if float(e.get("y", 0)) > below]
+    assert len(legend) > 8
+    assert {e.get("font-size") for e in legend} == {"12"}
+    assert units[3] - max(float(e.get("y", 0)) for e in legend) < 30, "no empty area"
+    assert max(float(e.get("x", 0)) for e in legend) > 0.6 * units[2], "columns side by side"
 
 
 def test_figure_has_the_size_the_resolution_and_the_colors_that_were_asked_for(
@@ -142,12 +157,24 @@ def test_svg_has_the_cells_as_an_image_and_all_else_as_shapes_and_text(
     arrows = [path for path in svg.iter(f"{SVG}path") if path.get("stroke")]
     assert len(arrows) == 2, "a rim, and the arrows"
     assert arrows[1].get("d", "").count("M") > 300
+    svg = ET.fromstring(save("uint16-many.svg", width=85))
+    assert set(kinds) <= {*texts(svg)}
+    assert_fills_the_page(svg, 85)
 
     page.open(served("uint16"), "d=2&color=obs:quarter&theme=dark")
     svg = ET.fromstring(save("uint16-quarter.svg"))
     bold = [e for e in svg.iter(f"{SVG}text") if e.get("font-weight") and not e.get("stroke")]
     assert sorted(e.text or "" for e in bold) == sorted([*QUARTERS, "quarter"]), "labels"
     assert {e.get("fill") for e in bold} == {"#1d2329"}, "the text of the light theme"
+    assert {e.get("font-size") for e in bold} == {"12"}, "labels are as large as the title"
+    Select(page.find("#category-order")).select_by_visible_text("Fewest cells")
+    rows = page.texts(".entry .text")
+    assert rows != [*QUARTERS]
+    svg = ET.fromstring(save("uint16-quarter.svg", width=80))
+    assert texts(svg)[-8::2] == rows, "in the order on the page"
+    assert_fills_the_page(svg, 80)
+    bold = [e for e in svg.iter(f"{SVG}text") if e.get("font-weight") and e.text in QUARTERS]
+    assert {e.get("font-size") for e in bold} == {"8.57"}, "labels of a small plot have 5 pt"
 
     page.open(served("uint16"), f"{BARE}&color=obs:score&map=magma&log=1&range=2,500")
     svg = ET.fromstring(save("uint16-score.svg"))

@@ -6,7 +6,6 @@ import { setResolution } from "./png-resolution.js";
 import { SvgContext } from "./svg-context.js";
 import { formatSvgFile } from "./svg-nodes.js";
 
-const LEGEND_TOP = 6;
 export const TOO_LARGE =
   "The figure has more pixels than a browser can draw; choose a smaller size or fewer dpi.";
 
@@ -75,7 +74,7 @@ export async function createPng(canvas, dpi) {
  * @param {FigureParts} parts
  */
 function drawFigure(context, layout, { scatter, drawOverlay, legend, colors }) {
-  const { width, height, pixelRatio, plot } = layout;
+  const { width, height, pixelRatio, plot, labelScale } = layout;
   context.fillStyle = colors.ground;
   context.fillRect(0, 0, width, height);
   const pixels = [plot.width, plot.height].map((length) => Math.round(length * pixelRatio));
@@ -87,10 +86,11 @@ function drawFigure(context, layout, { scatter, drawOverlay, legend, colors }) {
   context.rect(0, 0, plot.width, plot.height);
   context.clip();
   // Text has its own size, so what is over the cells is laid out again, for the size of the plot.
-  const canvasSize = { value: [plot.width, plot.height] };
+  context.scale(labelScale, labelScale);
+  const canvasSize = { value: [plot.width / labelScale, plot.height / labelScale] };
   drawOverlay(context, Object.create(scatter.camera, { canvasSize }));
   context.restore();
   if (!legend) return;
-  context.translate(layout.legendX, LEGEND_TOP);
+  context.translate(layout.legendAt[0], layout.legendAt[1]);
   drawLegend(context, legend, layout.legend, colors);
 }

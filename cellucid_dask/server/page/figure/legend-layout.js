@@ -23,13 +23,15 @@ const ROW_HEIGHT = 18;
 const MAX_NAME_WIDTH = 190;
 const MIN_WIDTH = 130;
 const SCALES = [1, 0.9, 0.8, 0.7, 0.6, 0.5];
+const ROUNDING = 1e-6; // of the part of a row that has room
 const MAX_MEASURED = 2000; // rows; no more fit
 
 /**
- * Lays out rows inside a box; rows become smaller, down to half, before any is left out.
+ * Lays out rows inside a box, in as few columns as have room for them, or in a wide box in as many;
+ * rows become smaller, down to half, before any is left out.
  *
  * @param {LegendRow[]} rows
- * @param {{width: number, height: number}} room
+ * @param {{width: number, height: number, isWide?: boolean}} room
  * @param {(text: string) => number} measure width of a text of the size `TEXT_SIZE`
  * @returns {LegendLayout}
  */
@@ -42,20 +44,24 @@ export function layoutLegend(rows, room, measure) {
   const rowWidth = DOT_SPACE + nameWidth + (countWidth && COUNT_GAP + countWidth);
   let best = null;
   for (const scale of SCALES) {
-    const perColumn = Math.max(1, Math.floor((room.height - TITLE_HEIGHT) / (ROW_HEIGHT * scale)));
-    const columnWidth = rowWidth * scale + COLUMN_GAP;
+    const fitting = Math.floor((room.height - TITLE_HEIGHT) / (ROW_HEIGHT * scale) + ROUNDING);
+    const perColumn = Math.max(1, Math.min(rows.length, fitting));
+    const columnWidth = Math.min(rowWidth * scale, Math.max(MIN_WIDTH, room.width)) + COLUMN_GAP;
     const maxColumns = Math.max(1, Math.floor((room.width + COLUMN_GAP) / columnWidth));
-    const nColumns = Math.max(1, Math.ceil(rows.length / perColumn));
-    best = { scale, perColumn, columnWidth, nColumns: Math.min(nColumns, maxColumns) };
-    if (nColumns <= maxColumns) break;
+    const nNeeded = Math.max(1, Math.ceil(rows.length / perColumn));
+    const nColumns = room.isWide ? maxColumns : Math.min(nNeeded, maxColumns);
+    best = { scale, perColumn, columnWidth, nColumns };
+    if (nNeeded <= maxColumns) break;
   }
   const { scale, columnWidth, nColumns } = best;
   const places = nColumns * best.perColumn;
   const nShown = rows.length > places ? places - 1 : rows.length; // the last one says how many more
   const nMore = rows.length - nShown;
-  const perColumn = Math.ceil((nShown + (nMore ? 1 : 0)) / nColumns);
+  const nPlaces = nShown + (nMore ? 1 : 0);
+  const perColumn = Math.ceil(nPlaces / nColumns);
+  const nUsed = perColumn && Math.ceil(nPlaces / perColumn);
   return {
-    width: Math.max(MIN_WIDTH, nColumns * columnWidth - COLUMN_GAP),
+    width: Math.max(MIN_WIDTH, nUsed * columnWidth - COLUMN_GAP),
     height: TITLE_HEIGHT + perColumn * ROW_HEIGHT * scale,
     scale, perColumn, columnWidth, nShown, nMore,
   };

@@ -66,8 +66,9 @@ export class SvgContext {
   /** @type {SvgNode[]} gradients and outlines to clip to */
   #definitions = [];
   #origin = [0, 0];
+  #scale = 1;
   #path = "";
-  /** @type {{state: object, group: SvgNode, origin: number[]}[]} */
+  /** @type {{state: object, group: SvgNode, origin: number[], scale: number}[]} */
   #saved = [];
 
   /**
@@ -85,14 +86,16 @@ export class SvgContext {
   }
 
   save() {
-    this.#saved.push({ state: { ...this }, group: this.#group, origin: this.#origin });
+    const [group, origin, scale] = [this.#group, this.#origin, this.#scale];
+    this.#saved.push({ state: { ...this }, group, origin, scale });
   }
 
   restore() {
-    const { state, group, origin } = this.#saved.pop();
+    const { state, group, origin, scale } = this.#saved.pop();
     Object.assign(this, state);
     this.#group = group;
     this.#origin = origin;
+    this.#scale = scale;
   }
 
   /**
@@ -100,7 +103,15 @@ export class SvgContext {
    * @param {number} y
    */
   translate(x, y) {
-    this.#origin = [this.#origin[0] + x, this.#origin[1] + y];
+    this.#origin = [this.#origin[0] + x * this.#scale, this.#origin[1] + y * this.#scale];
+  }
+
+  /**
+   * @param {number} x
+   * @param {number} _y the same: figures keep their shapes
+   */
+  scale(x, _y) {
+    this.#scale *= x;
   }
 
   /**
@@ -144,7 +155,8 @@ export class SvgContext {
    * @param {number} height
    */
   rect(x, y, width, height) {
-    this.#path += `M${this.#place(x, y)}h${round(width)}v${round(height)}h${round(-width)}Z`;
+    const [wide, high] = [width, height].map((side) => round(side * this.#scale));
+    this.#path += `M${this.#place(x, y)}h${wide}v${high}h${-wide}Z`;
   }
 
   /**
@@ -157,8 +169,8 @@ export class SvgContext {
    * @param {number} _end
    */
   arc(x, y, radius, _start, _end) {
-    const r = round(radius);
-    this.#path += `M${this.#place(x - r, y)}a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0Z`;
+    const r = round(radius * this.#scale);
+    this.#path += `M${this.#place(x - radius, y)}a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0Z`;
   }
 
   fill() {
@@ -279,7 +291,7 @@ export class SvgContext {
     this.#add("text", {
       x: left,
       y: baseline,
-      "font-size": size,
+      "font-size": round(size * this.#scale),
       ...(weight === "normal" ? {} : { "font-weight": weight }),
       "text-anchor": ANCHORS[this.textAlign],
       ...colors,
@@ -301,7 +313,7 @@ export class SvgContext {
   #strokeAttributes() {
     return {
       stroke: formatColor(this.strokeStyle),
-      "stroke-width": this.lineWidth,
+      "stroke-width": round(this.lineWidth * this.#scale),
       "stroke-linecap": this.lineCap,
       "stroke-linejoin": this.lineJoin,
       ...this.#alphaAttributes(),
@@ -323,7 +335,7 @@ export class SvgContext {
    * @param {number} y
    */
   #move(x, y) {
-    return [round(x + this.#origin[0]), round(y + this.#origin[1])];
+    return [round(x * this.#scale + this.#origin[0]), round(y * this.#scale + this.#origin[1])];
   }
 
   /**
@@ -342,6 +354,7 @@ export class SvgContext {
    */
   #box(x, y, width, height) {
     const [left, top] = this.#move(x, y);
-    return { x: left, y: top, width: round(width), height: round(height) };
+    const [wide, high] = [width, height].map((side) => round(side * this.#scale));
+    return { x: left, y: top, width: wide, height: high };
   }
 }

@@ -8,6 +8,7 @@ import { formatCount, formatNumber } from "../dom.js";
 /**
  * @param {object} shown
  * @param {any} shown.column that colors the cells
+ * @param {{name: string, code: number}[]} shown.categories of it, in the order to list them
  * @param {Set<number>} shown.hidden codes that the legend of the page hides
  * @param {Uint8Array | null} shown.visible 1 for cells that pass all filters; null if all do
  * @param {import("../plot/renderer.js").Appearance} shown.appearance
@@ -15,13 +16,11 @@ import { formatCount, formatNumber } from "../dom.js";
  * @param {Record<string, number[]>} shown.colors of the theme
  * @returns {import("./legend.js").Legend}
  */
-export function createViewLegend({ column, hidden, visible, appearance, view, colors }) {
+export function createViewLegend({ column, categories, hidden, visible, appearance, view, colors }) {
   const counts = countCodes(column, visible);
   const nContext = visible && appearance.showsContext ? visible.length - countOnes(visible) : 0;
   const context = createRow("cells filtered out", nContext, colors.context);
   if (column.isCategorical) {
-    /** @type {{name: string, code: number}[]} */
-    const categories = column.categories;
     const shown = categories.filter(({ code }) => !hidden.has(code) && counts.byCode[code]);
     const rows = shown.map(({ name, code }) => ({
       name,

@@ -50,6 +50,14 @@ export function showCategoryLegend(container, column, hidden, options) {
   current = new CategoryLegend(container, column, hidden, options, text);
 }
 
+/**
+ * The categories of a column in the order that the user chose.
+ *
+ * @param {CategoricalColumn} column
+ */
+export const orderCategories = ({ categories, missingCode }) =>
+  arrangeCategories(categories, "", order, missingCode);
+
 class CategoryLegend {
   /** @type {Category[]} what the search found, in the order that the user chose */
   #matches = [];
