@@ -17,6 +17,7 @@ import { layoutFigure, suggestHeight } from "./figure/figure-layout.js";
 import { createFigure } from "./figure/figure.js";
 import { measureLegendText } from "./figure/legend.js";
 import { createViewLegend } from "./figure/view-legend.js";
+import { afterPress } from "./panels/after-press.js";
 import { CellDescription } from "./panels/cell-description.js";
 import { orderCategories, showCategoryLegend } from "./panels/category-legend.js";
 import { showValueLegend } from "./panels/value-legend.js";
@@ -127,10 +128,14 @@ export class Display {
 
   /** Updates the legend if the color scale was changed elsewhere. */
   showScale() {
+    afterPress(this.#showScale);
+  }
+
+  #showScale = () => {
     const isOther = Object.entries(this.#scaleInLegend)
       .some(([part, value]) => Reflect.get(view, part) !== value);
     if (this.#showVisibleValues && isOther) this.updateLegend();
-  }
+  };
 
   #showCategoryLegend() {
     const { column, columnId, dataset } = loaded;
@@ -165,10 +170,15 @@ export class Display {
     this.scatter.draw();
   }
 
-  /** Updates the legend if filters were changed elsewhere. */
+  /** Updates the legend if filters were changed elsewhere; that of values does not show them. */
   showFilters() {
-    if (view.filters !== this.#filtersInLegend) this.updateLegend();
+    afterPress(this.#showFilters);
   }
+
+  #showFilters = () => {
+    const isShown = !loaded.column?.isCategorical || view.filters === this.#filtersInLegend;
+    if (!isShown) this.updateLegend();
+  };
 
   /** Updates which cells are visible and their colors, and everything that depends on it. */
   updateCells() {

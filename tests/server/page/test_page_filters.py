@@ -161,6 +161,53 @@ def test_editor_of_a_filter(page: Page, served: Any) -> None:
     assert chips(page)[1].startswith(f"{GENE} ≤ ")
 
 
+def test_click_that_ends_typing_does_both(page: Page, served: Any) -> None:
+    """The limit that was typed applies, and so does the click on what the change draws again."""
+    link = f"{BARE}&filter=range:0.5,:gene:{GENE}&filter=out:1:obs:{GROUP}"
+    page.open(served("float32"), link)
+    group, values = names(), gene()
+
+    def type_limit(*keys: str) -> None:
+        box = page.find(".range-editor input[aria-label='At least']")
+        box.send_keys(Keys.CONTROL, "a", Keys.NULL, *keys)
+
+    def drawn() -> int:
+        return int(page.state()["drawn"])
+
+    page.click(".filter-chip:nth-child(1) .chip-text")
+    page.wait_until("document.querySelector('.histogram')")
+    page.cdp("Emulation.setTouchEmulationEnabled", enabled=True, maxTouchPoints=1)
+    type_limit("0.8")
+    box = page.find(".filter-chip:nth-child(2) input").rect
+    middle = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+    for kind, fingers in {"touchStart": [middle], "touchEnd": []}.items():
+        page.cdp("Input.dispatchTouchEvent", type=kind, touchPoints=fingers)
+    page.wait_until(f"cellucid.drawn === {(values >= 0.8).sum()}")
+    page.cdp("Emulation.setTouchEmulationEnabled", enabled=False)
+    page.click(".filter-chip:nth-child(2) input")
+    type_limit("1")
+    page.click(".filter-chip:nth-child(2) input")  # a later filter
+    assert drawn() == (values >= 1).sum()
+    assert not page.find(".filter-chip:nth-child(2) input").is_selected()
+    assert page.js("return document.activeElement.ariaLabel") == f"Apply: {GROUP}: not b"
+    type_limit("1.5")
+    page.click(".filter-chip:nth-child(1) input")  # the filter itself
+    assert drawn() == CELLS
+    assert chips(page)[0] == f"{GENE} ≥ 1.5"
+    page.click(".filter-chip:nth-child(1) input")
+    type_limit("2")
+    page.entry("c").click()  # the legend shows filters too
+    assert chips(page) == [f"{GENE} ≥ 2", f"{GROUP}: not b", f"{GROUP}: not c"]
+    assert drawn() == ((values >= 2) & (group != "c")).sum()
+    type_limit(Keys.DELETE)
+    page.click(".filter-chip:nth-child(3) button[title^='Remove']")  # which is the second by now
+    assert chips(page) == [f"{GROUP}: not b"]
+    type_limit("1")
+    page.click("#composition-button")  # which the new filter moves
+    assert page.is_shown("#composition")
+    page.click("#composition-close")
+
+
 def test_selection_becomes_a_filter(page: Page, served: Any) -> None:
     page.open(served("uint8"), BARE)
     colors, places = swatches(page), page.cell_pixels()

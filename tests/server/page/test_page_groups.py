@@ -149,6 +149,15 @@ def test_selection_extends_a_group(page: Page, served: Any) -> None:
     assert page.reload()["ready"]
     assert groups(page) == {"right & <b>": second}
 
+    # A click that ends the naming opens another group, whose name has the focus.
+    press(page, "New from visible")
+    page.find(".group-list input[type='text']").send_keys("all")
+    page.click("[data-group]:nth-child(1) .chip-text")
+    assert groups(page) == {"right & <b>": second, "all": CELLS}
+    name = page.find("[data-group]:nth-child(1) .chip-text")
+    assert name.get_attribute("aria-expanded") == "true"
+    assert name == page.driver.switch_to.active_element
+
 
 def test_session_holds_the_groups_as_rows(page: Page, served: Any, tmp_path: Path) -> None:
     arrived = page.downloads(tmp_path / "sessions")

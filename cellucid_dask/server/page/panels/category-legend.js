@@ -5,6 +5,7 @@ import { changeView } from "../actions.js";
 import { N_COLORS } from "../color/palette.js";
 import { createButton, createElement, formatCount, formatCountOf, HAS_FINGERS } from "../dom.js";
 import { loaded, subscribe, view } from "../state.js";
+import { afterPress } from "./after-press.js";
 import { arrangeCategories, countVisible } from "./category-order.js";
 import { createCategoryRow, fitNames, updateCategoryRow } from "./category-row.js";
 import { createOutlierSlider } from "./outlier-slider.js";
@@ -30,7 +31,8 @@ let order = "file";
 /** @type {CategoryLegend | null} the last one, which may no longer be in the document */
 let current = null;
 
-subscribe("cells", () => current?.updateRows());
+const updateRows = () => current?.updateRows();
+subscribe("cells", () => afterPress(updateRows));
 // Whichever panel scrolls; the event does not bubble.
 addEventListener("scroll", () => current?.followScroll(), { capture: true, passive: true });
 subscribe("view", (parts) => {

@@ -9,6 +9,7 @@ import { $, createButton, createElement, formatCount, formatCountOf } from "../d
 import { createColumnIndex } from "../data/search-columns.js";
 import { lacksSources } from "../data/sources.js";
 import { loaded, subscribe, view } from "../state.js";
+import { afterPress } from "./after-press.js";
 import { Combobox } from "./combobox.js";
 import { FilterEditor } from "./filter-editor.js";
 
@@ -17,6 +18,8 @@ export class FiltersPanel {
   /** @type {import("../data/search-columns.js").ColumnIndex} Of the dataset. */
   #index = null;
   #list = createElement("ul", "chips");
+  /** @type {import("../ask/filters.js").Filter[]} Those of the list; the view may have others by now. */
+  #listed = [];
   #count = createElement("p", "note");
   #dropAll = createButton("small-button", "Remove all filters",
     () => changeView({ filters: [] }), "Remove all");
@@ -48,8 +51,8 @@ export class FiltersPanel {
       this.#index = createColumnIndex(loaded.dataset);
       this.#update();
     });
-    subscribe("cells", () => this.#update());
-    subscribe("view", () => this.#update());
+    subscribe("cells", () => afterPress(this.#update));
+    subscribe("view", () => afterPress(this.#update));
   }
 
   /**
@@ -61,7 +64,7 @@ export class FiltersPanel {
     this.editor.open(columnId);
   }
 
-  #update() {
+  #update = () => {
     $("no-cells").hidden = !loaded.visible || loaded.nVisible > 0;
     if (!loaded.hasFields) return;
     const { nVisible, dataset: { nCells } } = loaded;
@@ -73,9 +76,22 @@ export class FiltersPanel {
     const findControls = () =>
       /** @type {HTMLElement[]} */ ([...this.#list.querySelectorAll("input, button")]);
     const focused = findControls().findIndex((control) => control === document.activeElement);
+    this.#listed = view.filters;
     this.#list.replaceChildren(...view.filters.map((filter, index) => this.#createChip(filter, index)));
     if (focused >= 0) findControls()[focused]?.focus();
     this.editor.update();
+  };
+
+  /**
+   * Where the filter of a chip is in the view now: the click that asks may have changed the filter
+   * itself, in its place, or others, as it took the focus from the editor. -1 if it is gone.
+   *
+   * @param {number} index in the list
+   */
+  #indexNow(index) {
+    const at = view.filters.indexOf(this.#listed[index]);
+    if (at >= 0) return at;
+    return index < view.filters.length && !this.#listed.includes(view.filters[index]) ? index : -1;
   }
 
   /**
@@ -86,16 +102,22 @@ export class FiltersPanel {
     const text = describeFilter(filter, loaded.dataset, view.groups);
     const on = Object.assign(createElement("input"), { type: "checkbox", checked: filter.on });
     on.setAttribute("aria-label", `Apply: ${text}`);
-    on.addEventListener("change", () =>
-      changeView({ filters: changeFilter(view.filters, index, { on: on.checked }) }));
+    /** @type {(action: (at: number) => void) => () => void} */
+    const doNow = (action) => () => {
+      const at = this.#indexNow(index);
+      if (at >= 0) action(at);
+    };
+    on.addEventListener("change", doNow((at) =>
+      changeView({ filters: changeFilter(view.filters, at, { on: on.checked }) })));
     const edit = createButton("chip-text", `${text}. Click to change it`,
-      () => this.#edit(filter, index), text);
-    const group = createButton("small-button", `Make a group of these cells: ${text}`, () => {
-      const cells = filtersExpression([{ ...filter, on: true }], view.groups);
-      this.onNewGroup(cells, text);
-    }, "Group");
+      doNow((at) => this.#edit(view.filters[at], at)), text);
+    const group = createButton("small-button", `Make a group of these cells: ${text}`, doNow((at) => {
+      const now = { ...view.filters[at], on: true };
+      this.onNewGroup(filtersExpression([now], view.groups),
+        describeFilter(now, loaded.dataset, view.groups));
+    }), "Group");
     const drop = createButton("small-button", `Remove: ${text}`,
-      () => changeView({ filters: dropFilter(view.filters, index) }), "×");
+      doNow((at) => changeView({ filters: dropFilter(view.filters, at) })), "×");
     const chip = createElement("li", filter.on ? "filter-chip" : "filter-chip off", on, edit, group, drop);
     if (lacksSources(filter)) chip.append(createElement("span", "note", "could not be loaded"));
     return chip;

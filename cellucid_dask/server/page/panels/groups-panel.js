@@ -8,6 +8,7 @@ import {
 } from "../ask/groups.js";
 import { $, createButton, createElement } from "../dom.js";
 import { loaded, subscribe, view } from "../state.js";
+import { afterPress } from "./after-press.js";
 import { GroupCounts } from "./group-counts.js";
 
 /** @typedef {import("../ask/groups.js").Group} Group */
@@ -39,7 +40,7 @@ export class GroupsPanel {
       this.#hint, createElement("div", "button-row", this.#fromVisible, this.#fromSelection),
       this.#list, this.#combine);
     for (const topic of /** @type {const} */ (["dataset", "cells", "view"])) {
-      subscribe(topic, () => this.#update());
+      subscribe(topic, () => afterPress(this.#update));
     }
   }
 
@@ -55,7 +56,7 @@ export class GroupsPanel {
     this.#rename(groups.at(-1).id);
   }
 
-  #update() {
+  #update = () => {
     if (!loaded.hasFields) return;
     this.#hint.hidden = view.groups.length > 0;
     this.#color.hidden = !view.groups.length;
@@ -68,7 +69,7 @@ export class GroupsPanel {
     this.#list.replaceChildren(...view.groups.map((group) => this.#createItem(group)));
     this.#updateCombine();
     if (focused >= 0) controls()[focused]?.focus();
-  }
+  };
 
   #showCounts() {
     for (const { id, cells } of view.groups) {
@@ -157,12 +158,14 @@ export class GroupsPanel {
       if (isDone) return;
       isDone = true;
       const name = input.value.trim();
-      input.replaceWith(button);
       if (keep && name && name !== group.name) {
         changeView({ groups: changeGroup(view.groups, id, { name }) });
       }
-      this.#update();
-      this.#findName(id)?.focus();
+      afterPress(() => {
+        input.replaceWith(button);
+        this.#update();
+        if (document.activeElement === document.body) this.#findName(id)?.focus();
+      });
     };
     input.addEventListener("keydown", (event) => {
       if (event.key !== "Enter" && event.key !== "Escape") return;

@@ -1,5 +1,6 @@
 // The panel of the selection: how many cells of each category, and what to do with them.
 
+import { afterPress } from "./after-press.js";
 import { createSwatch } from "./swatch.js";
 import { $, createElement, formatCount, formatCountOf } from "../dom.js";
 
@@ -21,6 +22,8 @@ export class SelectionPanel {
   #hasSelection = false;
   /** @type {number[]} Rows of the selected cells that are visible, in order. */
   #rows = [];
+  /** @type {CategoricalColumn} whose categories are counted */
+  #column = null;
   #lastRequest = 0;
   #isFieldChosen = false; // whether the user chose a field to count by
 
@@ -79,7 +82,9 @@ export class SelectionPanel {
     const isCurrent = () => request === this.#lastRequest && this.#hasSelection;
     try {
       const column = await this.readField(key);
-      if (isCurrent()) this.#showCounts(column);
+      if (!isCurrent()) return;
+      this.#column = column;
+      afterPress(this.#showCounts);
     } catch (error) {
       if (!isCurrent()) return;
       const text = `Could not load ${error.message}`;
@@ -87,8 +92,8 @@ export class SelectionPanel {
     }
   }
 
-  /** @param {CategoricalColumn} column */
-  #showCounts(column) {
+  #showCounts = () => {
+    const column = this.#column;
     const counts = new Uint32Array(column.missingCode + 1);
     for (const i of this.#rows) counts[column.codes[i]]++;
     const selected = column.categories.filter(({ code }) => counts[code])
@@ -102,5 +107,5 @@ export class SelectionPanel {
     const more = selected.length - items.length;
     if (more) items.push(createElement("li", "note", `and ${formatCount(more)} more`));
     $("category-counts").replaceChildren(...items);
-  }
+  };
 }

@@ -196,8 +196,10 @@ function createColorBar({ toPosition, toValue }, shown, map, onChange) {
   }));
   boxes.forEach((box, side) => box.addEventListener("change", () => {
     const [low, high] = limits.with(side, box.valueAsNumber);
-    if (low < high) onChange({ range: [low, high] }, true);
-    else update(); // not a number, or beyond the other end
+    if (low < high) {
+      limits[side] = box.valueAsNumber; // for a press on a handle that ends the typing
+      onChange({ range: [low, high] }, true);
+    } else update(); // not a number, or beyond the other end
   }));
   update();
   return [
