@@ -26,7 +26,7 @@ import { createFlags } from "./plot/heights.js";
 import { Lasso } from "./plot/lasso.js";
 import { Labels } from "./plot/labels.js";
 import { createArrows, drawArrows, drawOutline } from "./plot/overlay.js";
-import { project } from "./plot/projection.js";
+import { maskInside, project } from "./plot/projection.js";
 import { Scatter } from "./plot/scatter.js";
 import { addTooltip } from "./plot/tooltip.js";
 import { isVisible, loaded, notify, published, view } from "./state.js";
@@ -112,7 +112,8 @@ export class Display {
   #showValueLegend() {
     const { range, log, map } = view;
     this.#scaleInLegend = { range, log, map };
-    const show = showValueLegend($("legend"), loaded.column, view,
+    const scale = { range, log, map, ground: this.colors.canvas };
+    const show = showValueLegend($("legend"), loaded.column, scale,
       (change, needsNewLegend) => {
         if (!needsNewLegend) Object.assign(this.#scaleInLegend, change);
         changeView(change);
@@ -195,7 +196,7 @@ export class Display {
     this.updateAppearance();
     this.actions.onCellsUpdated(pairs && pairs.length / 2);
     $("fit-visible").disabled = !loaded.visible || !loaded.nVisible;
-    $("zoom-selection").disabled = !loaded.selectionMask;
+    $("zoom-selection").disabled = !loaded.nSelected;
     this.#showVisibleValues?.(loaded.visible);
     notify("cells");
     if (this.#isOpening && scatter.camera.isAtStart) scatter.camera.reset();
@@ -207,6 +208,19 @@ export class Display {
     loaded.visible = createFilterMask(view.filters, sources);
     loaded.nVisible = loaded.visible ? countOnes(loaded.visible) : sources.nCells;
     loaded.selectionMask = view.lasso.length ? createLassoMask(view.lasso, sources) : null;
+    loaded.nSelected = loaded.selectionMask?.reduce((n, is, i) => n + (isVisible(i) ? is : 0), 0) ?? 0;
+  }
+
+  /**
+   * Whether a cell that passes all filters is inside an outline around the points that are shown.
+   *
+   * @param {import("./ask/filters.js").Lasso} lasso
+   */
+  hasVisibleInside(lasso) {
+    const { points, width, nCells } = this.scatter;
+    const mask = new Uint8Array(nCells);
+    maskInside(points, width, lasso, lasso.outline, mask);
+    return mask.some((inside, i) => inside && isVisible(i));
   }
 
   /** Updates colors, sizes and labels; the cells that are visible stay the same. */

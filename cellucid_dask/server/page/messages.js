@@ -1,7 +1,7 @@
 // What the page tells the user: the status line, the progress bar, notices and errors.
 
 import { $, createElement, formatCount, formatCountOf, HAS_FINGERS } from "./dom.js";
-import { published } from "./state.js";
+import { loaded, published } from "./state.js";
 
 const SUCCESS_MS = 4000; // how long a notice of success stays
 const MAX_LINES = 50; // of a list in a notice
@@ -10,12 +10,14 @@ const HINTS = { flat: "drag to move, scroll to zoom",
 const FINGER_HINTS = { flat: "drag to move, pinch to zoom",
   deep: "drag to rotate, pinch to zoom and move" };
 
-/** Says how many cells are visible, and how to move or select them. */
+/** Says how many cells are visible, and how to move or select them; with the lasso, how many are. */
 export function showCellStatus() {
   const { drawn, nCells, dimension } = published;
   const part = drawn === nCells ? "" : `${formatCount(drawn)} of `;
   const hints = HAS_FINGERS.matches ? FINGER_HINTS : HINTS;
-  const hint = $("lasso").ariaPressed === "true" ? "draw around cells to select them"
+  const lassoHint = loaded.nSelected ? `${formatCountOf(loaded.nSelected, "cell")} selected`
+    : "draw around cells to select them";
+  const hint = $("lasso").ariaPressed === "true" ? lassoHint
     : hints[dimension === 3 ? "deep" : "flat"];
   $("status").replaceChildren(`${part}${formatCountOf(nCells, "cell")} in ${dimension}D`,
     createElement("span", "hint", ` · ${hint}`));

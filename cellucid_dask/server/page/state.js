@@ -43,6 +43,8 @@ const NOTHING_LOADED = {
   edges: null,
   /** @type {Uint8Array | null} A byte per cell, 1 if it is selected; null without a selection. */
   selectionMask: null,
+  /** Number of the selected cells that pass all filters. */
+  nSelected: 0,
   /** Cells that the fitted view leaves out because they are far outside. */
   strayCells: 0,
   /** @type {Uint8Array | null} A byte per cell, 1 if it passes all filters; null if all do. */

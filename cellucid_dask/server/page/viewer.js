@@ -171,13 +171,17 @@ function finishChange() {
 }
 
 /**
- * Selects the cells inside an outline.
+ * Selects the cells inside an outline; nothing changes if none of them is visible.
  *
  * @param {Omit<import("./ask/filters.js").Lasso, "embedding">} outline
  * @param {boolean} add whether to add them to the selection
  */
 function addLasso({ d, yaw, pitch, outline }, add) {
   const lasso = { d, embedding: loaded.embedding, yaw, pitch, outline };
+  if (!display.hasVisibleInside(lasso)) {
+    showNotice("No visible cell inside the outline.", { leaves: true });
+    return;
+  }
   changeView({ lasso: add ? [...view.lasso, lasso] : [lasso] });
 }
 

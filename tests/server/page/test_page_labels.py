@@ -175,6 +175,7 @@ def test_centers_are_where_the_visible_cells_are_densest(page: Page, served: Any
     flags[400:700] = flags[900:1200] = 1
     flags[400:900] |= 2
     found, _ = run(page, CENTERS, points.tolist(), codes.tolist(), 4, flags.tolist())
+    assert [center["code"] for center in found] == [0, 1, 2], "what is filtered out has room last"
     at = {center["code"]: center for center in found}
     assert at[1]["position"] == pytest.approx((-0.7, 0.7), abs=0.03)
     assert [at[code]["isFaded"] for code in range(3)] == [False, True, True]
@@ -186,6 +187,11 @@ def test_centers_are_where_the_visible_cells_are_densest(page: Page, served: Any
 
     donors = np.arange(len(codes)) % 8
     assert run(page, CENTERS, points.tolist(), donors.tolist(), 8, None)[1], "they are mixed"
+    far = [*(points[:-1] / 50).tolist(), [1, 1]]  # one cell has more variance than all others
+    assert not run(page, CENTERS, far, codes.tolist(), 4, None)[1]
+    assert run(page, CENTERS, far, donors.tolist(), 8, None)[1]
+    alone = [*codes[:-1].tolist(), 3]  # a category of which nothing is left without stray cells
+    assert not run(page, CENTERS, far, alone, 4, None)[1]
     one = np.zeros(len(codes), int)
     assert not run(page, CENTERS, points.tolist(), one.tolist(), 1, None)[1]
 

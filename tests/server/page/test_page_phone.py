@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from page_data import CELLS, names
 
@@ -114,6 +115,9 @@ def test_fingers_move_the_plot_ask_for_cells_and_select(
     at = page.cell_pixels()[7]
     touch.move([at])
     assert page.find("#tooltip").text.startswith("cell ")
+    touch.move([at], [at + np.array((40, 0))], [at])
+    assert not page.is_shown("#tooltip"), "nor is one that ends where it began"
+    touch.move([at])
     touch.move([(4, 4)])
     assert not page.is_shown("#tooltip"), "a tap beside the cells hides it"
     touch.move([at])
@@ -122,10 +126,14 @@ def test_fingers_move_the_plot_ask_for_cells_and_select(
     assert not page.is_shown("#tooltip"), "as any touch of something else"
     assert page.find("#status").text.endswith("draw around cells to select them")
 
+    touch.move([at])
+    assert not page.is_shown("#tooltip"), "a tap with the lasso is an outline of nothing"
+
     corners = [(10, 200), (380, 200), (380, 450), (10, 450)]
     touch.move(*[[corner] for corner in corners])
     x, y = page.cell_pixels().T
     n = ((x > 10) & (x < 380) & (y > 200) & (y < 450)).sum()
+    assert page.find("#status").text.endswith(f"{n:,} cells selected")
     page.click("#sheet-cells")
     assert page.find("#selection-size").text == f"{n:,} cells selected"
     page.click("#sheet-color")

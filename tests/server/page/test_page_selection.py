@@ -147,3 +147,29 @@ def test_lasso_selects_the_cells_inside_the_outline(
     chosen(there)
     page.drag((10, 10), (12, 12))  # no outline
     chosen(there)
+
+
+def test_nothing_can_be_done_with_a_selection_without_visible_cells(
+    page: Page, served: Any
+) -> None:
+    page.open(served("uint8"), f"{BARE}&lasso=2,0,0,-1,-1,1,-1,1,1")
+    actions = "#keep-selection, #hide-selection, #download-selection, #zoom-selection"
+    buttons = f"{actions}, [title='Make a group of the selected cells']"
+    disabled = f"return [...document.querySelectorAll(`{buttons}`)].map((each) => each.disabled)"
+    assert page.js(disabled) == [False] * 5
+    page.click(".small-button[title='Hide all']")
+    assert page.find("#selection-size").text == "0 cells selected"
+    assert page.js(disabled) == [True] * 5
+    page.click(".small-button[title='Show all']")
+    assert page.js(disabled) == [False] * 5
+
+    page.click("#lasso")
+    selected, picture, before = page.find("#selection-size").text, page.picture(), page.hash()
+    for shift in (False, True):
+        page.drag((1, 1), (8, 1), (8, 8), shift=shift)  # where there is no cell
+        assert page.texts("#notice p") == ["No visible cell inside the outline."]
+        page.click("#notice button")
+    assert page.find("#selection-size").text == selected
+    assert page.find("#status").text.endswith(selected)
+    assert page.hash() == before
+    assert np.array_equal(page.picture(), picture)

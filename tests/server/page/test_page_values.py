@@ -14,7 +14,7 @@ from scipy import sparse
 
 pytest.importorskip("selenium", reason="selenium, which drives the browser, is not installed")
 
-from paging import Page, needs_browser, pixels_at, rgb
+from paging import Color, Page, needs_browser, pixels_at, rgb
 from selenium.webdriver.common.keys import Keys
 
 from cellucid_dask import export
@@ -24,6 +24,20 @@ pytestmark = needs_browser
 CELLS = 600
 PLACES = 200  # three cells at each
 GENES = ("Common", "Sparse", "Scaled", "Outlier")
+MODULES = """
+const [ground, done] = arguments;
+const load = (name) => import(new URL(`_cellucid/page/${name}.js`, document.baseURI));
+const names = ["color/colormaps", "figure/view-legend"];
+Promise.all(names.map(load)).then(([maps, { createViewLegend }]) => {
+  const palettes = maps.COLORMAP_NAMES.map((name) => [...maps.colormapPalette(name, ground)]);
+  const same = { key: "same", codes: [0, 0, 9], missingCode: 9, zeroCode: -1, lo: 3.7, hi: 3.7,
+    usualRange: [3.7, 3.7] };
+  const colors = { canvas: ground, zero: ground, missing: ground, context: ground };
+  const legend = createViewLegend({ column: same, hidden: new Set(), visible: null, colors,
+    appearance: {}, view: { map: "viridis", range: null } });
+  done([palettes, legend]);
+});
+"""
 LIMITS = "return [...document.querySelectorAll('.limit')].map((e) => +e.value)"
 
 
@@ -50,7 +64,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     adata = AnnData(
         sparse.csr_array(expression()),
         obs=pd.DataFrame(
-            {"kind": pd.Categorical(["low", "zero", "high"] * PLACES)},
+            {"kind": pd.Categorical(["low", "zero", "high"] * PLACES), "same": 3.7},
             index=[f"cell{i}" for i in range(CELLS)],
         ),
         var=pd.DataFrame(index=list(GENES)),
@@ -159,3 +173,41 @@ def test_exact_ends_and_histogram_in_the_legend(page: Page, serve: Any, exported
     page.click("#legend .small-button")
     assert limits(page) == usual
     page.wait_until("!location.hash.includes('range=')")
+
+
+def contrast(a: Color, b: Color) -> float:
+    """Contrast of two colors as in WCAG."""
+    shares = np.array([a, b]) / 255
+    linear = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
+    low, high = sorted(linear @ (0.2126, 0.7152, 0.0722))
+    return float((high + 0.05) / (low + 0.05))
+
+
+def test_all_colors_stand_out_from_a_dark_ground_also_of_one_value(
+    page: Page, serve: Any, exported: Path
+) -> None:
+    link = "dataset=float32&d=2&labels=0&theme=dark&color=obs:same&log=1"
+    page.open(serve(exported), link)
+    assert page.texts("#legend .note") == ["All cells are 3.7."]
+    assert not page.texts(".handle, .limit, .value-histogram")
+    (seen,) = np.unique(pixels_at(page.picture(), page.cell_pixels()), axis=0).tolist()
+    assert rgb(page.find(".color-bar").value_of_css_property("background-color")) == tuple(seen)
+    page.color_by("Scaled")
+    gradient = page.find(".color-bar").value_of_css_property("background-image")
+    assert rgb(gradient.removeprefix("linear-gradient(to right, ")) == tuple(seen), "its start"
+    page.set_slider(".handle", 1000)  # up to the other one
+    found = pixels_at(page.picture(), page.cell_pixels()[2::3])
+    assert (found == seen).all(axis=1).mean() > 0.9, "and of the cells that are lower"
+
+    dark = page.background()
+    palettes, legend = page.driver.execute_async_script(MODULES, dark)
+    row = {"name": "cells at 3.7", "color": f"rgb({' '.join(map(str, seen))})", "count": "2"}
+    assert legend["bar"] is None
+    assert legend["rows"][0] == row
+    for palette in palettes:
+        least = min(contrast(tuple(color), dark) for color in np.reshape(palette, (256, 4))[:, :3])
+        assert least > 1.99
+    palettes, _ = page.driver.execute_async_script(MODULES, (255, 255, 255))
+    for palette, (first, _, last) in zip(palettes, MAPS.values(), strict=True):
+        assert palette[:3] == [*first], "the whole map on a light ground"
+        assert palette[-4:-1] == [*last]

@@ -3,7 +3,7 @@
 import { EDGE_SLICES } from "../plot/renderer.js";
 import { colormapPalette } from "./colormaps.js";
 import { categoryPalette } from "./palette.js";
-import { shownRange } from "./value-range.js";
+import { hasOneColor, shownRange } from "./value-range.js";
 
 const THEME_COLORS = [ // CSS variables
   "canvas", "text", "muted", "missing", "zero", "context", "cells", "accent",
@@ -52,12 +52,15 @@ export function cellAppearance(column, view, colors) {
     return { ...appearance, columnKind: 1, hasMissing, decoding: [0, 0, missingCode, 0] };
   }
   const { origin, step, logShift, zeroCode } = column;
+  const range = shownRange(column, view).map((end) => column.toScale(end, log));
+  // The graphics card's logarithm may be a little above the only one; the range has room for it.
+  if (hasOneColor(column, view)) range[1] += 1;
   return {
     ...appearance,
     columnKind: 2,
     hasMissing: column.missingCount > 0,
     decoding: [origin, step, missingCode, logShift],
-    range: shownRange(column, view).map((end) => column.toScale(end, log)),
+    range,
     useLog: log,
     zeroCode,
   };
@@ -73,7 +76,7 @@ export function cellAppearance(column, view, colors) {
 export function columnPalette(column, view, colors) {
   if (!column) return new Uint8Array(4);
   return column.isCategorical
-    ? categoryPalette(column, view.colors, colors.missing) : colormapPalette(view.map);
+    ? categoryPalette(column, view.colors, colors.missing) : colormapPalette(view.map, colors.canvas);
 }
 
 /**

@@ -1,7 +1,7 @@
 // Colormaps: colors of values, as palettes (tables of RGBA bytes) in which the shader looks up a
 // value.
 
-import { cssColor, parseHex } from "./rgb.js";
+import { contrast, cssColor, luminance, parseHex } from "./rgb.js";
 
 /** @param {string} text */
 const parseColors = (text) => text.split(" ").map(parseHex);
@@ -33,6 +33,9 @@ const COLORMAPS = {
   greys: parseColors("e6e6e6 111111"),
 };
 
+const MIN_CONTRAST = 2; // of a color to a dark ground; that of context is 1.2, of cells at 0 1.7
+const MAX_DARK = 0.2; // luminance of a dark ground
+
 const DIVERGING = ["coolwarm"];
 
 export const COLORMAP_NAMES = Object.keys(COLORMAPS);
@@ -57,32 +60,56 @@ function interpolate(stops, t) {
 }
 
 /**
+ * The colors of a colormap at equal steps, as cells on a ground have them.
+ *
+ * On a dark ground, a map begins and ends where its colors stand out from the ground; on a light
+ * one it is whole, as people know it from print.
+ *
+ * @param {string} name
+ * @param {import("./rgb.js").Rgb} ground
+ */
+function stopsOn(name, ground) {
+  const stops = COLORMAPS[name];
+  if (luminance(ground) > MAX_DARK) return stops;
+  const levels = Array.from({ length: 256 }, (_, i) => interpolate(stops, i / 255));
+  const isSeen = (/** @type {import("./rgb.js").Rgb} */ rgb) => contrast(rgb, ground) >= MIN_CONTRAST;
+  const [start, end] = [levels.findIndex(isSeen), levels.findLastIndex(isSeen)];
+  const last = COLORMAPS.viridis.length - 1;
+  return Array.from({ length: last + 1 }, (_, i) =>
+    interpolate(stops, (start + ((end - start) * i) / last) / 255));
+}
+
+/**
  * CSS image of a colormap that runs from `start` to `end` (0 to 1) of the width of its box.
  *
  * @param {string} name
+ * @param {import("./rgb.js").Rgb} ground
  */
-export function colormapGradient(name, start = 0, end = 1) {
-  const stops = COLORMAPS[name];
-  const percent = (/** @type {number} */ i) => `${100 * (start + ((end - start) * i) / (stops.length - 1))}%`;
-  return `linear-gradient(to right, ${stops.map((rgb, i) => `${cssColor(rgb)} ${percent(i)}`)})`;
+export function colormapGradient(name, ground, start = 0, end = 1) {
+  const stops = colormapStops(name, ground)
+    .map(([offset, color]) => `${color} ${100 * (start + (end - start) * offset)}%`);
+  return `linear-gradient(to right, ${stops})`;
 }
 
 /**
  * [[offset from 0 to 1, CSS color], ...] of a colormap.
  *
  * @param {string} name
+ * @param {import("./rgb.js").Rgb} ground
  * @returns {[number, string][]}
  */
-export const colormapStops = (name) =>
-  COLORMAPS[name].map((rgb, i, { length }) => [i / (length - 1), cssColor(rgb)]);
+export const colormapStops = (name, ground) =>
+  stopsOn(name, ground).map((rgb, i, { length }) => [i / (length - 1), cssColor(rgb)]);
 
 /**
  * RGBA bytes of 256 levels of a colormap.
  *
  * @param {string} name
+ * @param {import("./rgb.js").Rgb} ground
  */
-export function colormapPalette(name) {
+export function colormapPalette(name, ground) {
+  const stops = stopsOn(name, ground);
   const table = new Uint8Array(4 * 256);
-  for (let i = 0; i < 256; i++) table.set([...interpolate(COLORMAPS[name], i / 255), 255], 4 * i);
+  for (let i = 0; i < 256; i++) table.set([...interpolate(stops, i / 255), 255], 4 * i);
   return table;
 }

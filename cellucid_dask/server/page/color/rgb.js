@@ -24,3 +24,27 @@ export const formatHex = (rgb) =>
 
 /** @param {Rgb} rgb */
 export const cssColor = (rgb) => `rgb(${rgb.join(" ")})`;
+
+/**
+ * Relative luminance as in WCAG, 0 for black to 1 for white.
+ *
+ * @param {Rgb} rgb
+ */
+export function luminance(rgb) {
+  const [r, g, b] = rgb.map((byte) => {
+    const share = byte / 255;
+    return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+  });
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+}
+
+/**
+ * Contrast of two colors as in WCAG, from 1 to 21.
+ *
+ * @param {Rgb} a
+ * @param {Rgb} b
+ */
+export function contrast(a, b) {
+  const [low, high] = [luminance(a), luminance(b)].sort((x, y) => x - y);
+  return (high + 0.05) / (low + 0.05);
+}

@@ -19,3 +19,14 @@ export function shownRange(column, { range, map, log }) {
   const end = Math.max(-low, high);
   return [-end, end];
 }
+
+/**
+ * Whether all values are the same: they have one color, the lowest, and there is no scale.
+ *
+ * @param {ContinuousColumn} column
+ * @param {{ range: [number, number] | number[] | null, map: string, log: boolean }} view
+ */
+export function hasOneColor(column, view) {
+  const [low, high] = shownRange(column, view);
+  return column.lo === column.hi && low === high;
+}

@@ -1,6 +1,5 @@
 // Draws the legend of a figure: its title, then categories in columns or a color bar.
 
-import { colormapStops } from "../color/colormaps.js";
 import { formatCount, measureText } from "../dom.js";
 import {
   COLUMN_GAP, COUNT_GAP, DOT_SPACE, placeOfRow, TEXT_SIZE, TITLE_HEIGHT,
@@ -8,7 +7,7 @@ import {
 import { fitText, FONT_FAMILY } from "./text.js";
 
 /**
- * @typedef {{map: string, low: string, high: string, log: boolean}} ColorBar
+ * @typedef {{stops: [offset: number, color: string][], low: string, high: string, log: boolean}} ColorBar
  * @typedef {{title: string, bar: ColorBar | null,
  *   rows: import("./legend-layout.js").LegendRow[]}} Legend
  * @typedef {{text: string, muted: string}} TextColors CSS colors
@@ -90,9 +89,9 @@ function drawRows(context, rows, layout, { text, muted }) {
  * @param {number} width
  * @param {TextColors} colors
  */
-function drawColorBar(context, { map, low, high, log }, width, { text, muted }) {
+function drawColorBar(context, { stops, low, high, log }, width, { text, muted }) {
   const gradient = context.createLinearGradient(0, 0, width, 0);
-  for (const [offset, color] of colormapStops(map)) gradient.addColorStop(offset, color);
+  for (const [offset, color] of stops) gradient.addColorStop(offset, color);
   context.fillStyle = gradient;
   context.fillRect(0, TITLE_HEIGHT, width, 14);
   context.font = fontOf(TEXT_SIZE);

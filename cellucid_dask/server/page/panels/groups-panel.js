@@ -61,7 +61,7 @@ export class GroupsPanel {
     this.#hint.hidden = view.groups.length > 0;
     this.#color.hidden = !view.groups.length;
     this.#fromVisible.disabled = !loaded.nVisible;
-    this.#fromSelection.disabled = !view.lasso.length;
+    this.#fromSelection.disabled = !loaded.nSelected;
     if (this.#list.querySelector("input[type='text']") === document.activeElement
       && document.activeElement) return; // the user gives a name
     const controls = () => [...$("groups").querySelectorAll("input, button, select")];
@@ -112,7 +112,7 @@ export class GroupsPanel {
     /** @type {(text: string, what: string, action: () => void, disabled?: boolean) => Element} */
     const button = (text, what, action, disabled = false) => Object.assign(
       createButton("small-button", `${what}: ${name}`, action, text), { disabled });
-    const noSelection = !view.lasso.length;
+    const noSelection = !loaded.nSelected;
     return createElement("div", "button-row",
       button("Show only", "Show only the cells of this group; filter out all others", () => filter(true)),
       button("Hide", "Filter out the cells of this group", () => filter(false)),

@@ -70,7 +70,7 @@ export class SelectionPanel {
     for (let i = 0; i < mask.length; i++) if (mask[i] && isVisible(i)) this.#rows.push(i);
     const n = this.#rows.length;
     $("selection-size").textContent = `${formatCountOf(n, "cell")} selected`;
-    $("download-selection").disabled = !n;
+    for (const id of ["keep-selection", "hide-selection", "download-selection"]) $(id).disabled = !n;
     if (key && !this.#isFieldChosen) $("count-by").value = key;
     this.#updateCounts();
   }

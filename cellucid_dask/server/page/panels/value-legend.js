@@ -1,13 +1,14 @@
 // The legend of a continuous field or a gene: a histogram over a color bar with two handles, the
 // exact ends of the colors, logarithm and colormap.
 
-import { COLORMAP_NAMES, colormapGradient } from "../color/colormaps.js";
-import { shownRange } from "../color/value-range.js";
+import { COLORMAP_NAMES, colormapGradient, colormapStops } from "../color/colormaps.js";
+import { hasOneColor, shownRange } from "../color/value-range.js";
 import { countPositions } from "../data/value-bins.js";
 import { createButton, createElement, formatCountOf, formatNumber } from "../dom.js";
 
 /** @typedef {import("../data/columns.js").ContinuousColumn} ContinuousColumn */
 /** @typedef {{ range: [number, number] | null, log: boolean, map: string }} Scale */
+/** @typedef {Scale & { ground: import("../color/rgb.js").Rgb }} ShownScale ground: of the cells */
 /** @typedef {(change: Partial<Scale>, needsNewLegend?: boolean) => void} OnChange */
 /**
  * @typedef {object} Bar
@@ -59,30 +60,38 @@ function createBar(column, limits, useLog) {
  *
  * @param {HTMLElement} container
  * @param {ContinuousColumn} column
- * @param {Scale} scale
+ * @param {ShownScale} scale
  * @param {OnChange} onChange
  * @returns {(visible: Uint8Array | null) => void}
  */
 export function showValueLegend(container, column, scale, onChange) {
-  const { log, map } = scale;
+  const { log, map, ground } = scale;
   const notes = createElement("div", "notes");
-  container.replaceChildren(createElement("div", "heading",
-    Object.assign(createElement("h2", "", column.key), { title: column.key }),
-    createButton("small-button", "Reset to the range of most cells",
-      () => onChange({ range: null }, true), "Reset")));
+  const heading = createElement("div", "heading",
+    Object.assign(createElement("h2", "", column.key), { title: column.key }));
+  container.replaceChildren(heading);
   if (column.isEmpty) {
     container.append(notes);
     return (visible) => showNotes(notes, countPositions(column, 1, visible, () => 0), null, column);
   }
   const limits = shownRange(column, scale);
   const bar = createBar(column, limits, log);
+  const colormapSelect = createColormapSelect(map, (name) => onChange({ map: name }, true));
+  if (hasOneColor(column, scale)) {
+    container.append(createConstantBar(column, scale), createConstantNote(column), colormapSelect, notes);
+    return (visible) => {
+      const bins = countPositions(column, 1, visible, () => 0);
+      showNotes(notes, { ...bins, nZeros: 0 }, bar, column); // the bar says that they are 0
+    };
+  }
   const histogram = createHistogram();
+  heading.append(createButton("small-button", "Reset to the range of most cells",
+    () => onChange({ range: null }, true), "Reset"));
   container.append(
     histogram,
-    ...createColorBar(bar, limits, map, onChange),
+    ...createColorBar(bar, limits, { map, ground }, onChange),
     createElement("div", "row",
-      createLogCheckbox(log, (checked) => onChange({ log: checked }, true)),
-      createColormapSelect(map, (name) => onChange({ map: name }, true))),
+      createLogCheckbox(log, (checked) => onChange({ log: checked }, true)), colormapSelect),
     notes);
   return (visible) => {
     const bins = countPositions(column, N_BINS, visible, bar.toPosition);
@@ -90,6 +99,23 @@ export function showValueLegend(container, column, scale, onChange) {
     showNotes(notes, bins, bar, column);
   };
 }
+
+/**
+ * A bar in the one color that all cells have.
+ *
+ * @param {ContinuousColumn} column
+ * @param {ShownScale} scale
+ */
+function createConstantBar({ zeroCode }, { map, ground }) {
+  const colorBar = createElement("div", "color-bar");
+  const [[, lowest]] = colormapStops(map, ground);
+  colorBar.style.background = zeroCode < 0 ? lowest : "var(--zero)";
+  return colorBar;
+}
+
+/** @param {ContinuousColumn} column */
+const createConstantNote = ({ lo, missingCount }) => createElement("p", "note",
+  `All cells ${missingCount ? "with a value " : ""}are ${formatNumber(lo)}.`);
 
 function createHistogram() {
   const histogram = document.createElementNS(SVG, "svg");
@@ -155,10 +181,10 @@ function formatShare(n, total) {
  *
  * @param {Bar} bar
  * @param {number[]} shown
- * @param {string} map
+ * @param {Pick<ShownScale, "map" | "ground">} colors
  * @param {OnChange} onChange
  */
-function createColorBar({ toPosition, toValue }, shown, map, onChange) {
+function createColorBar({ toPosition, toValue }, shown, { map, ground }, onChange) {
   /** @type {[number, number]} */
   const limits = [shown[0], shown[1]];
   const colorBar = createElement("div", "color-bar");
@@ -178,7 +204,7 @@ function createColorBar({ toPosition, toValue }, shown, map, onChange) {
   });
   const update = () => {
     const [start, end] = handles.map((handle) => Number(handle.value) / STEPS);
-    colorBar.style.backgroundImage = colormapGradient(map, start, end);
+    colorBar.style.backgroundImage = colormapGradient(map, ground, start, end);
     handles.forEach((handle, side) => {
       boxes[side].value = String(Number(limits[side].toPrecision(4)));
       handle.setAttribute("aria-valuetext", formatNumber(limits[side]));

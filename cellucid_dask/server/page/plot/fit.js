@@ -9,7 +9,7 @@ import { forEachProjected } from "./projection.js";
 const OUTSIDE_SHARE = 0.0005; // of the cells at each side of the box
 const MIN_CELLS = 100; // of fewer cells, none is stray
 const MAX_SAMPLE = 50_000; // cells of which the box is computed
-const SMALL_SAMPLE = 5000; // for their middle, around which a view turns
+const SMALL_SAMPLE = 5000; // for the ranges of the axes
 const MARGIN_SHARE = 0.03; // of the smaller side of the area, around the cells
 const MIN_MARGIN = 10; // CSS pixels
 const MIN_EXTENT = 1e-3; // of bounds, in plane units: a cell alone has no size
@@ -79,11 +79,28 @@ function findStrayLimits(points, width, rotation, flags, excludedBits) {
     xs[i] = x;
     ys[i] = y;
   });
-  const [[left, right], [bottom, top]] = [findCommonRange(xs), findCommonRange(ys)];
-  const size = Math.max(right - left, top - bottom);
-  const room = size > 0 ? size : Infinity; // if nearly all cells are at one place, none is stray
-  return [left - room, bottom - room, right + room, top + room];
+  const [[left, right], [bottom, top]] = widen([findCommonRange(xs), findCommonRange(ys)]);
+  return [left, bottom, right, top];
 }
+
+/**
+ * Adds to ranges the largest of their sizes at each side: what is still outside is stray.
+ *
+ * @param {[low: number, high: number][]} ranges
+ */
+function widen(ranges) {
+  const size = Math.max(...ranges.map(([low, high]) => high - low));
+  const room = size > 0 ? size : Infinity; // if nearly all cells are at one place, none is stray
+  return ranges.map(([low, high]) => [low - room, high + room]);
+}
+
+/**
+ * By axis of the embedding: the limits outside of which cells are stray, from wherever one looks.
+ *
+ * @param {Float32Array} points
+ * @param {number} width
+ */
+export const findUsualLimits = (points, width) => widen(findAxisRanges(points, width));
 
 /**
  * The middle of the box of 99.9% of the cells, in the units of the embedding.
@@ -91,19 +108,27 @@ function findStrayLimits(points, width, rotation, flags, excludedBits) {
  * @param {Float32Array} points
  * @param {number} width
  */
-export function findMiddle(points, width) {
+export const findMiddle = (points, width) =>
+  findAxisRanges(points, width).map(([low, high]) => (low + high) / 2);
+
+/**
+ * By axis of the embedding: the range of 99.9% of the cells, of a small sample.
+ *
+ * @param {Float32Array} points
+ * @param {number} width
+ */
+function findAxisRanges(points, width) {
   const nCells = points.length / width;
   const sample = samplePoints(points, width, new Uint8Array(nCells), 0, SMALL_SAMPLE);
-  return Array.from({ length: nCells ? width : 0 }, (_, k) => {
-    const [low, high] = findCommonRange(sample.filter((_x, i) => i % width === k));
-    return (low + high) / 2;
-  });
+  return Array.from({ length: nCells ? width : 0 }, (_, k) =>
+    findCommonRange(sample.filter((_x, i) => i % width === k)));
 }
 
 /**
  * The range of 99.9% of the values, which it sorts.
  *
  * @param {Float32Array} values
+ * @returns {[low: number, high: number]}
  */
 function findCommonRange(values) {
   const n = values.length;

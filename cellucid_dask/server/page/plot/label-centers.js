@@ -1,8 +1,9 @@
 // Where the labels of categories belong: in the densest part of the visible cells of each.
 //
-// Categories have slots: the categories that get a label, in the order of their number of cells.
+// Categories have slots: the categories that get a label, in the order in which they get room.
 
 import { averageInside, findDensestBoxes } from "./densest-boxes.js";
+import { findUsualLimits } from "./fit.js";
 import { FADED_BIT, FILTERED_OUT_BIT } from "./heights.js";
 
 /**
@@ -23,7 +24,7 @@ const MIN_SELECTED = 0.1; // share from which on a category counts as selected
 const MIN_EXPLAINED = 0.2; // share of the variance of the positions that separate categories explain
 
 /**
- * Centers of the categories that have cells, the largest category first.
+ * Centers of the categories that have cells: those that are not faded first, then the largest.
  *
  * @param {CategoricalColumn} column
  * @param {Embedding} embedding
@@ -46,13 +47,14 @@ export function findCenters(column, embedding, flags, showsContext) {
 /**
  * Whether the categories of a column lie on each other, as donors of the same tissue do: then labels
  * would say nothing. By the share of the variance of the positions that the categories explain,
- * adjusted for their number.
+ * adjusted for their number. Stray cells do not count: one far cell has more variance than all others.
  *
  * @param {CategoricalColumn} column
  * @param {Embedding} embedding
  */
 export function doCategoriesOverlap(column, embedding) {
   const slots = assignSlots(column, null, false);
+  dropStrayCells(slots, embedding);
   const { sums, squares } = sumMoments(slots, embedding);
   const { counts } = slots;
   const { dimension: d } = embedding;
@@ -63,13 +65,31 @@ export function doCategoriesOverlap(column, embedding) {
     counts.forEach((count, slot) => {
       sum += sums[d * slot + axis];
       total += squares[d * slot + axis];
-      within += squares[d * slot + axis] - sums[d * slot + axis] ** 2 / count;
+      if (count) within += squares[d * slot + axis] - sums[d * slot + axis] ** 2 / count;
     });
     total -= sum ** 2 / n;
   }
-  const k = counts.length;
+  const k = counts.filter((count) => count > 0).length;
   if (k < 2 || n <= k || total <= 0) return false;
   return 1 - within / (n - k) / (total / (n - 1)) < MIN_EXPLAINED;
+}
+
+/**
+ * Takes the cells out of their slots that are far outside of where nearly all cells are.
+ *
+ * @param {Slots} slots
+ * @param {Embedding} embedding
+ */
+function dropStrayCells({ counts, slotOfCell }, { points, width, dimension: d }) {
+  const limits = findUsualLimits(points, width).slice(0, d);
+  limits.forEach(([low, high], axis) => {
+    for (let i = 0; i < slotOfCell.length; i++) {
+      const x = points[width * i + axis];
+      if ((x >= low && x <= high) || slotOfCell[i] < 0) continue;
+      counts[slotOfCell[i]]--;
+      slotOfCell[i] = -1;
+    }
+  });
 }
 
 /**
@@ -87,10 +107,11 @@ function assignSlots({ codes, missingCode, names }, flags, showsContext) {
     const isContext = !counts.visible[code];
     const count = isContext && showsContext ? counts.hidden[code] : counts.visible[code];
     const isSelected = counts.selected[code] >= MIN_SELECTED * counts.visible[code]
-      || counts.selected[code] >= MIN_SELECTED * nSelected;
+      || (nSelected > 0 && counts.selected[code] >= MIN_SELECTED * nSelected);
     return { code, count, isContext, isFaded: isContext || !isSelected };
   }).filter(({ count }) => count);
-  usable.sort((a, b) => b.count - a.count || a.code - b.code);
+  usable.sort((a, b) => Number(a.isFaded) - Number(b.isFaded)
+    || Number(a.isContext) - Number(b.isContext) || b.count - a.count || a.code - b.code);
   const chosen = usable.slice(0, MAX_CENTERS);
   const visibleSlots = new Int16Array(missingCode + 1).fill(-1); // by code
   const contextSlots = visibleSlots.slice();

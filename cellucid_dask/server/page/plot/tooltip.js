@@ -47,25 +47,33 @@ export function addTooltip(scatter, describeCell) {
       { radius, reach: radius(0) + reach * pixel, heightOf: scatter.createHeightOf() });
     update();
   };
+  /** @type {PointerEvent | null} */
+  let down = null; // where the only finger touched, as long as it may be a tap
   canvas.addEventListener("pointermove", (event) => {
     hide();
     if (!event.buttons) timer = setTimeout(show, REST_MS, event);
+    if (down && !isNear(event, down)) down = null; // an outline ends near where it began
   });
   // A finger shows the tooltip with a tap, and hides it with the next touch of anything.
-  /** @type {PointerEvent | null} */
-  let down = null; // where the only finger touched
   document.addEventListener("pointerdown", (event) => {
     hide();
-    down = event.isPrimary && event.target === canvas ? event : null;
+    const mayBeTap = event.isPrimary && event.target === canvas && camera.isDragEnabled; // no lasso
+    down = mayBeTap ? event : null;
   });
   canvas.addEventListener("pointerup", (event) => {
     if (event.pointerType === "mouse" || !down) return;
-    if (Math.hypot(event.x - down.x, event.y - down.y) <= MAX_TAP) show(event);
+    if (isNear(event, down)) show(event);
   });
   canvas.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && hide());
   canvas.addEventListener("wheel", hide);
   return update;
 }
+
+/**
+ * @param {PointerEvent} event
+ * @param {PointerEvent} down
+ */
+const isNear = (event, down) => Math.hypot(event.x - down.x, event.y - down.y) <= MAX_TAP;
 
 /**
  * Leaves out the middle of a line that is too long: the two ends of an id tell cells apart.
