@@ -27,6 +27,37 @@ export const formatNumber = (x) => {
   const notation = isPlain ? "standard" : "scientific"; // else a number is wider than the page
   return x.toLocaleString("en", { maximumSignificantDigits: 4, notation });
 };
+/**
+ * The name of a category or group as it is shown, for which an empty text is no sight.
+ *
+ * @param {string} name
+ */
+export const showName = (name) => name || "(empty name)";
+
+/**
+ * An element with a name as it is shown; one that is empty looks different from any other.
+ *
+ * @param {string} className
+ * @param {string} name
+ */
+export const createName = (className, name) =>
+  createElement("span", name ? className : `${className} unnamed`.trim(), showName(name));
+
+/**
+ * "12%" of a share, with a digit more for a small or a large one; "" of nothing. Never 0% of some, nor
+ * 100% of some and not all.
+ *
+ * @param {number} count
+ * @param {number} total
+ */
+export function formatShare(count, total) {
+  if (!count) return "";
+  const percent = (100 * count) / total;
+  if (percent < 0.1) return "<0.1%";
+  if (percent > 99.9 && count < total) return ">99.9%";
+  const needsDigit = percent < 9.95 || (percent >= 99 && count < total);
+  return `${percent.toFixed(needsDigit ? 1 : 0)}%`;
+}
 
 /**
  * An element of a class, with texts or elements as children.

@@ -1,11 +1,11 @@
 // Loads what the view needs and what is not loaded yet, and shows each part when it is there.
 
-import { describeFilter } from "./ask/describe.js";
+import { columnName, describeFilter } from "./ask/describe.js";
 import { columnOfFilter } from "./ask/filters.js";
 import { GROUP_COLUMN, listRows, selectionExpression } from "./ask/groups.js";
 import { Dataset, splitColumnId } from "./data/dataset.js";
 import { fingerprintOfCells } from "./data/fingerprint.js";
-import { Reader } from "./data/reader.js";
+import { LoadError, Reader } from "./data/reader.js";
 import {
   areSourcesLoaded, lacksSources, loadColumn, loadSources, markMissing, SourcesError,
 } from "./data/sources.js";
@@ -13,13 +13,18 @@ import { $ } from "./dom.js";
 import { doWithout, noteFailure, takeFailure } from "./failed-parts.js";
 import { removeToken } from "./link/address.js";
 import {
-  chooseDefaultEmbedding, chooseEmbedding, dropUnusableColumns, dropUnusableMarks, kindOfColumn,
+  chooseEmbedding, chooseOtherEmbedding, dropUnusableColumns, dropUnusableMarks, kindOfColumn,
 } from "./link/unusable-parts.js";
 import { showNotice } from "./messages.js";
 import { showProgress } from "./progress.js";
-import { loaded, notify, problems, published, resetLoaded, view, wantedEntry } from "./state.js";
+import {
+  loaded, notify, plotKey, problems, published, resetLoaded, view, wantedEntry,
+} from "./state.js";
+
+/** @typedef {import("./data/dataset.js").Embedding} Embedding */
 
 const ROOT = new URL("../../", import.meta.url); // this file is at _cellucid/page/loading.js
+const NO_GROUPS = "There are no groups to color the cells by.";
 export const MAX_EDGES = 1_000_000; // of more, the page draws an even sample
 
 /** Reader of the files of a dataset. */
@@ -140,7 +145,10 @@ function loadFields(reader, ui) {
     reader.signal.throwIfAborted();
     chooseColumn();
     dropUnusableColumns(view, dataset, problems, hash);
-    if (view.color === GROUP_COLUMN && !view.groups.length) view.color = defaultColumn();
+    if (view.color === GROUP_COLUMN && !view.groups.length) {
+      problems.push(NO_GROUPS);
+      view.color = defaultColumn();
+    }
     loaded.hasFields = true;
     showFields(ui);
   });
@@ -154,23 +162,65 @@ function showFields({ controls }) {
   notify("dataset");
 }
 
-/** Points of the embedding of the view; if nothing is shown yet, else of one that can be shown. */
+/** Points of the embedding of the view; while the dataset opens, else of one that can be read. */
 async function readPoints(reader, { controls }) {
   const { dataset } = loaded;
-  const embedding = dataset.findEmbedding(view.embedding, view.d);
-  try {
-    return await dataset.readPoints(reader, embedding);
-  } catch (error) {
-    reader.signal.throwIfAborted();
-    const [subject, why] = error.reason?.split(/: (.*)/s) ?? [];
-    if (subject !== `obsm/${embedding.id}`) throw error;
-    dataset.noteProblems({ [embedding.id]: why });
-    const problem = `The embedding "${embedding.id}" cannot be shown: ${why}.`;
-    if (loaded.dimension) throw new Error(problem);
-    chooseDefaultEmbedding(view, dataset, problem, problems);
-    controls.showView(view);
-    return dataset.readPoints(reader, dataset.findEmbedding("", view.d));
+  const wanted = { d: view.d, embedding: view.embedding };
+  if (!loaded.wasShown) dataset.forgetLoadErrors();
+  /** @type {{error: LoadError, embedding: Embedding, isRefused: boolean}[]} */
+  const failed = [];
+  for (;;) {
+    const embedding = dataset.findEmbedding(view.embedding, view.d);
+    try {
+      const points = await dataset.readPoints(reader, embedding);
+      if (failed.length) sayShownInstead(failed, wanted, embedding);
+      return points;
+    } catch (error) {
+      reader.signal.throwIfAborted();
+      if (!(error instanceof LoadError)) throw error;
+      const [subject, why] = error.reason.split(/: (.*)/s);
+      const isRefused = subject === `obsm/${embedding.id}`; // live: it has NaN
+      if (loaded.wasShown && !isRefused) throw error;
+      dataset.noteProblems({ [embedding.id]: isRefused ? why : error.message });
+      failed.push({ error, embedding, isRefused });
+      if (loaded.wasShown) throw new Error(describeFailed(failed[0]));
+      if (view.at) loaded.viewpoints.set(plotKey(view), view.at); // for Retry
+      if (!chooseOtherEmbedding(view, dataset, failed.map((each) => each.embedding))) {
+        Object.assign(view, wanted);
+        throw new NoEmbeddingError(failed);
+      }
+      view.at = loaded.viewpoints.get(plotKey(view)) ?? null;
+      controls.showView(view);
+    }
   }
+}
+
+/** No embedding of the dataset can be read: the errors of all of them. */
+class NoEmbeddingError extends Error {
+  constructor(failed) {
+    const messages = failed.map(({ error }) => error.message);
+    super(`${messages.join("; ")}. This dataset has no other embedding to show.`);
+    const { path, status } = failed[0].error;
+    Object.assign(this, { path, status });
+  }
+}
+
+const describeFailed = ({ embedding: { id, problem } }) =>
+  `The embedding "${id}" cannot be shown: ${problem}.`;
+
+/** Retry asks for what could not be loaded; what the server refuses stays as it is. */
+function sayShownInstead(failed, wanted, shown) {
+  const instead = `The page shows "${shown.id}".`;
+  const broken = failed.filter(({ isRefused }) => !isRefused);
+  const refused = failed.filter(({ isRefused }) => isRefused).map(describeFailed);
+  if (!broken.length) {
+    problems.push([...refused, instead].join(" "));
+    return;
+  }
+  const lines = broken.map(({ embedding }) => `The embedding "${embedding.id}" cannot be shown.`);
+  for (const { error } of broken) noteFailure(error, []);
+  noteFailure(broken[0].error, [...lines, ...refused, instead]);
+  loaded.wanted = { ...wanted, ...loaded.wanted };
 }
 
 async function loadPoints(reader, ui) {
@@ -280,11 +330,20 @@ function chooseColumn() {
     Object.assign(view, { color: null, range: null, log: false });
   }
   view.color ??= defaultColumn();
-  const isCategorical = kindOfColumn(view.color, dataset) === "categories";
-  view.filters = view.filters.flatMap((filter) => {
-    if (columnOfFilter(filter) !== "") return [filter];
-    return isCategorical ? [{ ...filter, column: view.color }] : [];
-  });
+  nameColumnOfOldFilters();
+}
+
+/** Filters of an older link are of the column that colors the cells. */
+function nameColumnOfOldFilters() {
+  const { filters, color } = view;
+  const isOld = (/** @type {import("./ask/filters.js").Filter} */ filter) => columnOfFilter(filter) === "";
+  if (kindOfColumn(color, loaded.dataset) === "categories") {
+    view.filters = filters.map((filter) => (isOld(filter) ? { ...filter, column: color } : filter));
+  } else if (filters.some(isOld)) {
+    const what = color ? ` of "${columnName(color, loaded.dataset)}"` : "";
+    problems.push(`What is hidden${what} is left out: no column of categories colors the cells.`);
+    view.filters = filters.filter((filter) => !isOld(filter));
+  }
 }
 
 /**
@@ -301,7 +360,7 @@ export function checkView(wanted, hash) {
   const { color } = wanted;
   const isKnown = color === GROUP_COLUMN ? wanted.groups.length : color && dataset.hasColumn(color);
   if (!isKnown) {
-    if (color) problems.push(describeUnknownColor(color));
+    if (color) problems.push(color === GROUP_COLUMN ? NO_GROUPS : describeUnknownColor(color));
     Object.assign(wanted, { color: view.color, range: view.range, log: view.log });
   }
   showProblems();

@@ -28,6 +28,9 @@ export function showProgress(request, progress) {
   showFirst();
 }
 
+/** Nothing is loading any longer; what was said stays. */
+export const forgetProgress = () => files.clear();
+
 function showFirst() {
   const [first] = files.values();
   if (!first) return;

@@ -23,6 +23,7 @@ import { addPins } from "./panels/pins.js";
 import { SelectionPanel } from "./panels/selection-panel.js";
 import { addSessionFiles } from "./panels/session-files.js";
 import { addPanels } from "./panels/sheet.js";
+import { forgetProgress } from "./progress.js";
 import { isVisible, loaded, notify, plotKey, published, subscribe, view } from "./state.js";
 
 const DEFAULT_POINT_SIZE = 3; // until there is a display that knows the number of cells
@@ -60,6 +61,8 @@ async function refresh() {
     readServerInfo(signal);
   } catch (error) {
     if (signal.aborted) return;
+    loading.abort(); // what else still loads
+    forgetProgress();
     showError(error);
     goBackToShownView();
   }
@@ -92,7 +95,9 @@ function retry() {
   const wanted = failedView ?? wantedParts();
   const isOther = ([part, value]) => value !== view[part];
   const parts = Object.entries(wanted).filter(isOther).map(([part]) => part);
+  const isOtherPlot = plotKey({ ...view, ...wanted }) !== plotKey(view);
   Object.assign(view, wanted);
+  if (isOtherPlot && !failedView) view.at = loaded.viewpoints.get(plotKey(view)) ?? null;
   if (failedView) recordChange(parts);
   else {
     forgetMissing();

@@ -207,24 +207,27 @@ def test_dataset_stays_if_another_one_is_broken(page: Page, serve: Any, exports:
     shown = "h1, h2, #legend .entry, #filters, #dataset-counts"
     page.wait_until("location.hash.includes('&at=')")
     before = page.picture(), page.texts(shown), page.hash()
-    for name, file in (("uint16", "dataset_identity.json"), ("float32", "points_3d.bin")):
-        path = exports / name / file
-        path.rename(exports / file)
+
+    def move(paths: list[Path], folder: Path) -> list[Path]:
+        return [path.rename(folder / path.name) for path in paths]
+
+    for name, files in (("uint16", "dataset_identity.json"), ("float32", "points_*")):
+        moved = move([*(exports / name).glob(files)], exports)
         page.choose("#datasets", f"Atlas {name}")
-        assert file in page.find("#error-message").text
+        said = page.find("#error-message").text
+        assert [path.name for path in moved if path.name not in said] == []
         assert np.array_equal(page.picture(), before[0])
         assert (page.texts(shown), page.hash()) == before[1:]
         assert page.js("return document.getElementById('datasets').value") == "/uint8/"
-        (exports / file).rename(path)
+        move(moved, exports / name)
     retry_until_loaded(page)
     assert page.state()["dataset"] == "float32"
-    path = exports / "uint8" / "points_2d.bin.gz"
-    path.rename(exports / path.name)
+    moved = move([*(exports / "uint8").glob("points_*")], exports)
     page.driver.back()
     page.wait_until("cellucid.error && history.state.index === 1")
     assert page.state()["dataset"] == "float32"
     assert len(page.texts(".entry")) == 4
-    (exports / path.name).rename(path)
+    move(moved, exports / "uint8")
     touch_identity(exports / "uint8")
     retry_until_loaded(page)
     assert page.texts(shown) == before[1]
@@ -260,6 +263,54 @@ def test_cells_stay_if_outliers_vectors_or_edges_are_broken(
         touch_identity(folder)
         retry_until_loaded(page)
         assert not np.array_equal(page.picture(), before), "what was asked for is seen"
+
+
+def test_another_embedding_is_shown_if_that_of_the_link_is_broken(
+    page: Page, serve: Any, exports: Path
+) -> None:
+    """One message names all that is broken, once each; without any embedding it says that."""
+    page.expected_errors = (FAILED_REQUEST,)
+    folder = exports / "uint8"
+    paths = [folder / f"points_{d}d.bin.gz" for d in (3, 1, 2)]
+    paths.append(next(folder.glob("obs/quarter.codes*")))
+    good = [path.read_bytes() for path in paths]
+
+    def said() -> list[int]:
+        text = page.find("#error-message").text
+        return [text.count(path.relative_to(folder).as_posix()) for path in paths]
+
+    def shown_name() -> str:
+        return page.find("#embedding").get_property("value")
+
+    for path in (paths[0], paths[3]):
+        path.write_bytes(b"no gzip")
+    state = page.open(serve(folder), "labels=0&lasso=3,0,0,0,0,1,0,1,1&filter=in:0:obs:quarter")
+    assert (state["ready"], state["dimension"], state["drawn"]) == (True, 2, CELLS)
+    assert said() == [1, 0, 0, 1]
+    assert 'The page shows "X_umap_2d".' in page.find("#error-message").text
+    assert page.find("#status").text.startswith("400 cells in 2D")
+    assert shown_name() == "X_umap_2d"
+    before = page.picture()
+    page.click("#retry")
+    assert said() == [1, 0, 0, 1]
+    assert np.array_equal(page.picture(), before), "the picture stays"
+    page.show_dimension(3)
+    assert said() == [1, 0, 0, 0]
+    assert np.array_equal(page.picture(), before), "the picture stays"
+    page.click("#embedding")
+    (text,) = page.texts("#embedding-list [aria-disabled='true']")
+    assert text.startswith("X_umap_3d\ncannot be shown: points_3d.bin.gz: cut short or damaged")
+    for path in paths[1:3]:
+        path.unlink()
+    page.open(serve(folder), "labels=0")
+    assert said() == [1, 1, 1, 0]
+    assert page.find("#status").text == "Loading failed."
+    for path, contents in zip(paths, good, strict=True):
+        path.write_bytes(contents)
+    touch_identity(folder)
+    retry_until_loaded(page)
+    assert page.state()["dimension"] == 3
+    assert not page.is_shown("#embedding"), "there is nothing to say of the embeddings"
 
 
 @pytest.mark.parametrize("name", ["points_3d.bin.gz", "obs_manifest.json"])

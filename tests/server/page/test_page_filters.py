@@ -120,6 +120,14 @@ def test_old_links_hide_what_they_hid(page: Page, served: Any) -> None:
     found = pixels_at(page.picture(), page.cell_pixels())
     assert (found[names() == "b"] == page.background()).all()
     assert chips(page) == [f"{GROUP}: not b"]
+    page.open(served("uint8"), "d=2&color=gene:Gene3&hide=1&pin=obs:gone")
+    lines = page.texts("#notice li")
+    assert [line.split(" is left out")[0] for line in lines] == [
+        'What is hidden of "Gene3"',
+        'The pinned column "gone"',
+    ]
+    page.open(served("uint8"), "d=2&color=groups:")
+    assert page.texts("#notice p") == ["There are no groups to color the cells by."]
 
 
 def test_editor_of_a_filter(page: Page, served: Any) -> None:

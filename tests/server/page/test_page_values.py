@@ -64,7 +64,11 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     adata = AnnData(
         sparse.csr_array(expression()),
         obs=pd.DataFrame(
-            {"kind": pd.Categorical(["low", "zero", "high"] * PLACES), "same": 3.7},
+            {
+                "kind": pd.Categorical(["low", "zero", "high"] * PLACES),
+                "same": 3.7,
+                "time": np.arange(CELLS) % 100 + 2**40,  # of which float32 knows one value
+            },
             index=[f"cell{i}" for i in range(CELLS)],
         ),
         var=pd.DataFrame(index=list(GENES)),
@@ -211,3 +215,46 @@ def test_all_colors_stand_out_from_a_dark_ground_also_of_one_value(
     for palette, (first, _, last) in zip(palettes, MAPS.values(), strict=True):
         assert palette[:3] == [*first], "the whole map on a light ground"
         assert palette[-4:-1] == [*last]
+
+
+TEXTS = """
+const [values, done] = arguments;
+const load = (name) => import(new URL(`_cellucid/page/${name}.js`, document.baseURI));
+Promise.all(["data/value-text", "data/columns", "dom"].map(load)).then(([text, columns, dom]) => {
+  const { ContinuousColumn } = columns;
+  const codes = Uint16Array.from({ length: 65536 }, (_, code) => code);
+  const column = ContinuousColumn.fromCodes("large", codes, 65534, 1e6, 1e6 + 9);
+  const lost = Array.from({ length: 150 }, (_, i) => 437 * i).filter((code) => {
+    const shown = Number(column.formatValue(code));
+    return !column.passingCodes(shown, shown)[code];
+  });
+  const { lo, hi } = ContinuousColumn.fromCodes("constant", new Uint8Array([0, 255, 0]), 254, 3, 4);
+  const shares = [[0, 9], [1, 3000], [10, 3000], [2990, 3000], [2999, 3000], [9, 9], [1, 3]];
+  done([
+    values.map((value) => text.formatValue(Math.fround(value))), lost.length, [lo, hi],
+    shares.map(([n, total]) => dom.formatShare(n, total)),
+  ]);
+});
+"""
+
+
+def test_numbers_are_shown_as_they_are(page: Page, serve: Any, exported: Path) -> None:
+    """Also constants, for which the format has a range, and whole numbers that float32 rounds."""
+    server = serve(exported)
+    rng = np.random.default_rng(5)
+    values = rng.choice([-1, 1], 500) * 10 ** rng.uniform(-30, 30, 500)
+    for name in STORAGE_OPTIONS:
+        for column, text in {"same": "3.7", "time": str(2**40)}.items():
+            link = f"dataset={name}&d=2&color=obs:{column}&filter=range:{text},{text}:obs:{column}"
+            assert page.open(server, link)["drawn"] == CELLS, column
+            assert page.texts("#legend .note") == [f"All cells are {text}."]
+            page.click("#filters .chip-text")
+            page.wait_until("document.querySelector('.range-editor')")
+            assert page.texts(".range-editor .note")[0].startswith(
+                f"Values from {text} to {text}. "
+            )
+    texts, n_lost, ends, shares = page.driver.execute_async_script(TEXTS, values.tolist())
+    assert np.array_equal(np.array(texts, "f8").astype("f4"), values.astype("f4"))
+    assert n_lost == 0, "a filter of what is shown keeps the cell that shows it"
+    assert ends == [3, 3]
+    assert shares == ["", "<0.1%", "0.3%", "99.7%", ">99.9%", "100%", "33%"]

@@ -1,7 +1,7 @@
 // What a filter says, in words.
 
 import { splitColumnId } from "../data/dataset.js";
-import { formatCount } from "../dom.js";
+import { formatCount, showName } from "../dom.js";
 import { ANY_GROUP, GROUP_COLUMN } from "./groups.js";
 
 const MAX_NAMES = 3; // of categories in the text of a filter
@@ -31,7 +31,7 @@ export function describeFilter(filter, dataset, groups) {
   if (filter.kind === "selection") return filter.keep ? "inside an outline" : "outside an outline";
   if (filter.kind === "group") {
     if (filter.group === ANY_GROUP) return filter.keep ? "in any group" : "in no group";
-    const name = groups.find(({ id }) => id === filter.group)?.name ?? "a group";
+    const name = showName(groups.find(({ id }) => id === filter.group)?.name ?? "a group");
     return filter.keep ? `in ${name}` : `not in ${name}`;
   }
   const name = columnName(filter.column, dataset);
@@ -61,5 +61,5 @@ function listCategories({ column, codes, keep }, dataset) {
   const some = codes.slice(0, MAX_NAMES).map((code) => names[code] ?? "missing");
   const more = codes.length - some.length;
   if (!codes.length) return keep ? "none" : "all";
-  return `${keep ? "" : "not "}${some.map((name) => name || '""').join(", ")}${more ? ` and ${more} more` : ""}`;
+  return `${keep ? "" : "not "}${some.map(showName).join(", ")}${more ? ` and ${more} more` : ""}`;
 }

@@ -80,14 +80,12 @@ function listRows(mask, from, to) {
  */
 function createFormatter(column) {
   const { codes } = column;
-  if (codes instanceof Float32Array && "value" in column) {
-    return (row) => formatFloat(column.value(row));
-  }
+  const formatCell = "value" in column
+    ? (/** @type {number} */ row) => formatNumber(column, column.value(row))
+    : (/** @type {number} */ row) => formatCategory(column.names[codes[row]]);
+  if (codes instanceof Float32Array) return formatCell;
   /** @type {string[]} */
   const fields = []; // by code
-  const formatCell = "value" in column
-    ? (/** @type {number} */ row) => formatNumber(column.value(row), 6)
-    : (/** @type {number} */ row) => formatCategory(column.names[codes[row]]);
   return (row) => (fields[codes[row]] ??= formatCell(row));
 }
 
@@ -95,23 +93,7 @@ function createFormatter(column) {
 const formatCategory = (name) => (name === undefined ? "" : quoteField(name));
 
 /**
- * @param {number} value
- * @param {number} digits
- */
-const formatNumber = (value, digits) =>
-  (Number.isNaN(value) ? "" : String(Number(value.toPrecision(digits))));
-
-/**
- * The shortest text that stands for this float32 and no other.
- *
+ * @param {ContinuousColumn} column
  * @param {number} value
  */
-function formatFloat(value) {
-  if (Number.isNaN(value)) return "";
-  if (Number.isInteger(value)) return String(value);
-  for (let digits = 6; digits < 9; digits++) {
-    const text = formatNumber(value, digits);
-    if (Math.fround(Number(text)) === value) return text;
-  }
-  return formatNumber(value, 9);
-}
+const formatNumber = (column, value) => (Number.isNaN(value) ? "" : column.textOf(value));

@@ -1,8 +1,10 @@
 // Columns: one code or value for every cell, and how to decode it.
 
 import { findUsualRange } from "./quantiles.js";
+import { formatValue } from "./value-text.js";
 
 const MISSING_VALUE = Math.fround(3e38); // replaces NaN and Inf, which a shader may not recognize
+const TEXT_ROUNDING = 1e-5; // by what part of a value its text may differ from it
 const SMALLEST = 1e-38; // of which a logarithm is taken; the range of a link may have less
 
 /** @typedef {Uint8Array | Uint16Array | Float32Array} Codes */
@@ -84,7 +86,8 @@ export class ContinuousColumn {
   }
 
   /**
-   * From quantized codes 0 to `maxCode`, as in an export; `maxCode` + 1 is missing.
+   * From quantized codes 0 to `maxCode`, as in an export; `maxCode` + 1 is missing. A constant column
+   * has only the code 0: `hi` is then not a value of it, but what the format asks for.
    *
    * @param {string} key
    * @param {Codes} codes
@@ -93,8 +96,10 @@ export class ContinuousColumn {
    * @param {number} hi
    */
   static fromCodes(key, codes, maxCode, lo, hi) {
-    const step = (hi - lo) / maxCode;
-    const decoding = { origin: lo, step, missingCode: maxCode + 1, lo, hi };
+    const isConstant = codes.every((/** @type {number} */ code) => code === 0 || code > maxCode);
+    const highest = isConstant ? lo : hi;
+    const step = (highest - lo) / maxCode;
+    const decoding = { origin: lo, step, missingCode: maxCode + 1, lo, hi: highest };
     return new ContinuousColumn(key, codes, decoding);
   }
 
@@ -133,13 +138,22 @@ export class ContinuousColumn {
   /** @param {number} i */
   formatValue(i) {
     const value = this.value(i);
-    return Number.isNaN(value) ? "no value" : String(Number(value.toPrecision(6)));
+    return Number.isNaN(value) ? "no value" : this.textOf(value);
+  }
+
+  /**
+   * A value as text, from which a filter finds its cells again.
+   *
+   * @param {number} value
+   */
+  textOf(value) {
+    return formatValue(value, this.codes instanceof Float32Array ? 0 : this.step / 8);
   }
 
   /**
    * For integer codes: a byte for every code, 1 if the value that it stands for may be from `low`
    * to `high`. Quantization takes a value down by up to a step; only the lowest, which is often 0,
-   * stays what it was.
+   * stays what it was. A code also passes if the text of its value does.
    *
    * @param {number} low
    * @param {number} high
@@ -149,9 +163,17 @@ export class ContinuousColumn {
     for (let code = 0; code < this.missingCode; code++) {
       const value = this.origin + code * this.step;
       const most = code ? value + this.step * (1 + 1e-4) : value;
-      passes[code] = Number(most >= low && value <= high);
+      passes[code] = Number(most >= low && value <= high) || this.#textPasses(value, low, high);
     }
     return passes;
+  }
+
+  /** @type {(value: number, low: number, high: number) => number} */
+  #textPasses(value, low, high) {
+    const rounding = TEXT_ROUNDING * Math.abs(value);
+    if (value + rounding < low || value - rounding > high) return 0;
+    const shown = Number(this.textOf(value));
+    return Number(shown >= low && shown <= high);
   }
 
   /**

@@ -129,6 +129,13 @@ export class Dataset {
     for (const embedding of this.embeddings) embedding.problem ||= problems[embedding.id] ?? "";
   }
 
+  /** Forgets which files of embeddings could not be loaded: they may be there by now. */
+  forgetLoadErrors() {
+    for (const embedding of this.embeddings) {
+      if (embedding.problem.startsWith(`${embedding.path}: `)) embedding.problem = "";
+    }
+  }
+
   /**
    * Points between -1 and 1 with y pointing up, cell by cell.
    *
@@ -137,11 +144,12 @@ export class Dataset {
    * @returns {Promise<Float32Array>}
    */
   async readPoints(reader, embedding) {
-    const { path, dimension, yDown } =
-      typeof embedding === "number" ? this.findEmbedding("", embedding) : embedding;
+    const found = typeof embedding === "number" ? this.findEmbedding("", embedding) : embedding;
+    const { path, dimension, yDown } = found;
     if (!this.#points.has(path)) {
       const points = await reader.readArray(path, "float32", this.nCells * dimension);
       this.#points.set(path, yDown ? negateY(points, dimension) : points);
+      found.problem = ""; // whatever it was before
     }
     return this.#points.get(path);
   }

@@ -1,6 +1,6 @@
 // Draws a composition: a bar for each category, with a part for each split, and the legend.
 
-import { formatCount, measureText } from "../dom.js";
+import { formatCount, measureText, showName } from "../dom.js";
 import { layoutLegend, TEXT_SIZE } from "./legend-layout.js";
 import { fontOf, measureLegendText } from "./legend.js";
 import { SvgContext } from "./svg-context.js";
@@ -55,7 +55,7 @@ export function drawBars(context, chart, colors) {
     texts.reduce((most, text) => Math.max(most, measureText(text, FONT)), 0);
   const totals = bars.map(({ total }) => formatCount(total));
   const wanted = Math.max(
-    widest(bars.map(({ name }) => name)) + 1, measureText(barKey, BOLD_FONT) + ZERO_WIDTH);
+    widest(bars.map(({ name }) => showName(name))) + 1, measureText(barKey, BOLD_FONT) + ZERO_WIDTH);
   const nameWidth = Math.min(MAX_NAME_SHARE * width, wanted);
   const left = nameWidth + GAP;
   const length = Math.max(10, width - left - GAP - widest(totals));
@@ -74,7 +74,8 @@ export function drawBars(context, chart, colors) {
     const y = AXIS_HEIGHT + (row + 0.5) * ROW_HEIGHT;
     context.fillStyle = colors.text;
     context.textAlign = "right";
-    withTitle(context, bar.name, () => context.fillText(fit(bar.name, nameWidth), nameWidth, y));
+    const name = showName(bar.name);
+    withTitle(context, name, () => context.fillText(fit(name, nameWidth), nameWidth, y));
     const scale = length / (isShare ? bar.total : most);
     drawParts(context, chart, bar, left, y - BAR_HEIGHT / 2, scale);
     context.fillStyle = colors.muted;
@@ -98,7 +99,7 @@ function drawParts(context, { splits }, bar, left, top, scale) {
     if (!n) return;
     const { name, color } = splits[i];
     const percent = ((100 * n) / bar.total).toFixed(1);
-    const title = `${bar.name} · ${name}: ${formatCount(n)} of ${formatCount(bar.total)} (${percent}%)`;
+    const title = `${showName(bar.name)} · ${showName(name)}: ${formatCount(n)} of ${formatCount(bar.total)} (${percent}%)`;
     withTitle(context, title, () => {
       context.fillStyle = color;
       context.fillRect(left + before * scale, top, n * scale, BAR_HEIGHT);
@@ -162,7 +163,7 @@ function chooseTicks(most, length) {
  * @param {number} height
  */
 export function layoutSplits({ splits, splitKey }, height) {
-  const rows = splits.map(({ name, color, total }) => ({ name, color, count: formatCount(total) }));
+  const rows = splits.map(({ name, color, total }) => ({ name: showName(name), color, count: formatCount(total) }));
   const layout = layoutLegend(rows, { width: MAX_LEGEND_WIDTH, height }, measureLegendText);
   /** @type {import("./legend.js").Legend} */
   const legend = { title: splitKey, bar: null, rows };

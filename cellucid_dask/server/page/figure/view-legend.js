@@ -5,7 +5,7 @@ import { colormapStops } from "../color/colormaps.js";
 import { categoryCssColor } from "../color/palette.js";
 import { cssColor } from "../color/rgb.js";
 import { hasOneColor } from "../color/value-range.js";
-import { formatCount, formatNumber } from "../dom.js";
+import { formatCount, formatNumber, showName } from "../dom.js";
 
 /**
  * @param {object} shown
@@ -25,7 +25,7 @@ export function createViewLegend({ column, categories, hidden, visible, appearan
   if (column.isCategorical) {
     const shown = categories.filter(({ code }) => !hidden.has(code) && counts.byCode[code]);
     const rows = shown.map(({ name, code }) => ({
-      name,
+      name: showName(name),
       color: categoryCssColor(column, code, view.colors) ?? cssColor(colors.missing),
       count: formatCount(counts.byCode[code]),
     }));

@@ -33,7 +33,8 @@ export function updateAddress(readViewpoint) {
 export function viewUrl() {
   const dataset = loaded.entries?.length > 1 ? nameInLink(wantedEntry()) : null;
   const url = new URL(location.href);
-  url.hash = formatView({ ...view, ...wantedParts(), dataset });
+  const { d, embedding } = view; // also if others are wanted: the viewpoint is of this plot
+  url.hash = formatView({ ...view, ...wantedParts(), d, embedding, dataset });
   return url;
 }
 

@@ -2,11 +2,12 @@
 // the parts never change.
 
 import { COLORMAP_NAMES } from "../color/colormaps.js";
+import { formatValue } from "../data/value-text.js";
 import { cutMiddle } from "../dom.js";
 import { formatEditedColors, parseEditedColors } from "./edited-colors.js";
 import { describeGroup, formatFilter, formatGroup, parseFilter, parseGroup } from "./expression-text.js";
 import {
-  formatLasso, parseBetween, parseCodes, parseFinite, parseLasso, parseViewpoint, round6,
+  formatLasso, parseBetween, parseCodes, parseFinite, parseLasso, parseViewpoint,
 } from "./parts.js";
 
 /**
@@ -79,7 +80,8 @@ const PARTS = {
     "The number of dimensions must be 1, 2 or 3"],
   embedding: [String, String],
   color: [String, String],
-  range: [(ends) => ends.map(round6).join(), (text) => {
+  range: [(ends) => ends.map((/** @type {number} */ end) =>
+    formatValue(end, (ends[1] - ends[0]) / 1e5)).join(), (text) => {
     const ends = parseFinite(text, 2);
     return ends && ends[0] < ends[1] ? ends : null;
   }, "The color scale must be two numbers, the lower one first"],

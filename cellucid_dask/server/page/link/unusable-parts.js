@@ -43,19 +43,22 @@ export function chooseEmbedding(view, { embeddings, identity }, problems) {
 }
 
 /**
- * Takes a default embedding in place of the one of the view, which cannot be shown.
+ * Takes another embedding in place of the one of the view, which cannot be shown: a default one, if
+ * possible of the same dimension. False if all were tried.
  *
  * @param {View} view changes
  * @param {Dataset} dataset
- * @param {string} problem
- * @param {string[]} problems gets a line
+ * @param {import("../data/dataset.js").Embedding[]} tried
  */
-export function chooseDefaultEmbedding(view, { embeddings, identity }, problem, problems) {
-  const defaults = embeddings.filter(({ isDefault }) => isDefault);
-  const shown = defaults.find(({ dimension, problem: own }) => dimension === view.d && !own)
-    ?? defaults.find(({ dimension }) => dimension === identity.embeddings.default_dimension);
-  Object.assign(view, { d: shown.dimension, embedding: "", at: null });
-  problems.push(`${problem} The page shows "${shown.id}".`);
+export function chooseOtherEmbedding(view, { embeddings, identity }, tried) {
+  const usable = embeddings.filter((embedding) => !tried.includes(embedding));
+  const defaults = usable.filter(({ isDefault }) => isDefault);
+  const shown = defaults.find(({ dimension, problem }) => dimension === view.d && !problem)
+    ?? defaults.find(({ dimension }) => dimension === identity.embeddings.default_dimension)
+    ?? defaults.at(-1) ?? usable[0];
+  if (!shown) return false;
+  Object.assign(view, { d: shown.dimension, embedding: shown.isDefault ? "" : shown.id });
+  return true;
 }
 
 /**

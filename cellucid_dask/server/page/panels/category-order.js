@@ -40,16 +40,3 @@ export function countVisible(codes, missingCode, visible) {
   for (let i = 0; i < codes.length; i++) if (!visible || visible[i]) counts[codes[i]]++;
   return counts;
 }
-
-/**
- * "12%" of a share, with a digit more for a small one; "" of nothing.
- *
- * @param {number} count
- * @param {number} total
- */
-export function formatShare(count, total) {
-  if (!count) return "";
-  const percent = (100 * count) / total;
-  if (percent < 0.1) return "<0.1%";
-  return `${percent.toFixed(percent < 9.95 ? 1 : 0)}%`;
-}

@@ -3,9 +3,11 @@
 import { changeView } from "../actions.js";
 import { categoryRgb } from "../color/palette.js";
 import { cssColor, formatHex } from "../color/rgb.js";
-import { createButton, createElement, cutMiddle, formatCount, formatCountOf, measureText } from "../dom.js";
+import {
+  createButton, createElement, createName, cutMiddle, formatCount, formatCountOf, formatShare,
+  measureText, showName,
+} from "../dom.js";
 import { view } from "../state.js";
-import { formatShare } from "./category-order.js";
 import { createSwatch } from "./swatch.js";
 
 /**
@@ -22,10 +24,12 @@ const MAX_PLAIN = 9999; // a larger total is rounded: the row is narrow
  * @param {{ toggle: (code: number) => void, showOnly: (code: number) => void }} actions
  * @returns {HTMLElement} a list item
  */
-export function createCategoryRow(column, { name, code }, { toggle, showOnly }) {
+export function createCategoryRow(column, category, { toggle, showOnly }) {
+  const { code } = category;
+  const name = showName(category.name);
   const entry = createButton("entry", name,
     (/** @type {MouseEvent} */ event) => (event.shiftKey ? showOnly(code) : toggle(code)),
-    createElement("span", "text", name), createElement("span", "number"),
+    createName("text", category.name), createElement("span", "number"),
     createElement("span", "share"));
   entry.setAttribute("aria-keyshortcuts", "Shift+Enter");
   const title = `Show only ${name}; click again to show all`;
@@ -77,7 +81,7 @@ export function showCount(element, count, total) {
  * @param {Iterable<[Element, Category]>} rows
  */
 export function fitNames(rows) {
-  const texts = [...rows].map(([row, { name }]) => ({ name, element: row.querySelector(".text") }));
+  const texts = [...rows].map(([row, { name }]) => ({ name: showName(name), element: row.querySelector(".text") }));
   for (const { name, element } of texts) element.textContent = name;
   const long = texts.filter(({ element }) => element.scrollWidth > element.clientWidth)
     .map(({ name, element }) => ({ name, element, width: element.clientWidth }));

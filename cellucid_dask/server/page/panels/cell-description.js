@@ -3,7 +3,7 @@
 
 import { columnName } from "../ask/describe.js";
 import { CellIds } from "../data/cell-ids.js";
-import { formatCount } from "../dom.js";
+import { formatCount, showName } from "../dom.js";
 import { createReader, readColumn } from "../loading.js";
 import { isVisible, loaded, subscribe, view } from "../state.js";
 
@@ -36,7 +36,7 @@ export class CellDescription {
     const pins = view.pins.filter((pin) => pin !== columnId && this.#pinned.has(pin));
     return [
       [`cell ${formatCount(i)}`, this.#id].filter(Boolean).join(" · "),
-      column ? `${column.key}: ${column.formatValue(i)}` : "",
+      column ? `${column.key}: ${showName(column.formatValue(i))}` : "",
       ...pins.map((pin) => `${columnName(pin, loaded.dataset)}: ${this.#pinned.get(pin)(i)}`),
       isVisible(i) ? "" : "filtered out",
     ].filter(Boolean);
@@ -80,7 +80,7 @@ export class CellDescription {
     let describe = (/** @type {number} */ _) => "could not be loaded";
     try {
       const column = await readColumn(pin);
-      describe = (i) => column.formatValue(i);
+      describe = (i) => showName(column.formatValue(i));
     } catch {
       // The tooltip says it.
     }

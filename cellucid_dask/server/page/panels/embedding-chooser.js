@@ -65,7 +65,14 @@ export class EmbeddingChooser {
       return Object.assign(button, { value: d });
     }));
     this.combobox.close();
-    this.listBox.hidden = embeddings.length === dimensions.length;
+    this.#showList();
+  }
+
+  /** The list is of use if it has more than the buttons, or says why one of these shows nothing. */
+  #showList() {
+    const isNeeded = this.#embeddings.length > this.#dimensions.length
+      || this.#embeddings.some(({ problem }) => problem);
+    this.listBox.hidden = !isNeeded;
   }
 
   get #dimensions() {
@@ -91,6 +98,7 @@ export class EmbeddingChooser {
       button.ariaPressed = String(Number(value) === d);
     }
     this.#lastByDimension.set(d, embedding);
+    this.#showList();
     const shown = this.#embeddings.find(({ id, dimension, isDefault }) =>
       (embedding ? id === embedding : dimension === d && isDefault));
     this.combobox.show(shown?.id ?? "", shown?.id ?? "");

@@ -3,7 +3,7 @@
 import { changeView } from "../actions.js";
 import { columnName } from "../ask/describe.js";
 import { hiddenCodes, rangeOf, setHiddenCodes, setRange } from "../ask/filters.js";
-import { createButton, createElement, formatCount } from "../dom.js";
+import { createButton, createElement, createName, formatCount, showName } from "../dom.js";
 import { readColumn } from "../loading.js";
 import { loaded, view } from "../state.js";
 import { countVisible } from "./category-order.js";
@@ -111,7 +111,7 @@ export class FilterEditor {
           const rest = [...hidden()].filter((other) => other !== code);
           hide(box.checked ? rest : [...rest, code]);
         });
-        const label = Object.assign(createElement("span", "text", name), { title: name });
+        const label = Object.assign(createName("text", name), { title: showName(name) });
         const count = createElement("span", "number");
         return createElement("li", "", createElement("label", "checkbox", box, label, count));
       }));

@@ -6,7 +6,7 @@ import {
   addGroup, changeGroup, dropGroup, filtersExpression, GROUP_COLUMN, intersect, invert,
   selectionExpression, subtract, unite,
 } from "../ask/groups.js";
-import { $, createButton, createElement } from "../dom.js";
+import { $, createButton, createElement, createName, showName } from "../dom.js";
 import { loaded, subscribe, view } from "../state.js";
 import { afterPress } from "./after-press.js";
 import { GroupCounts } from "./group-counts.js";
@@ -82,15 +82,15 @@ export class GroupsPanel {
   #createItem(group) {
     const { id, name, color, cells } = group;
     const swatch = Object.assign(createElement("input", "color-input"), {
-      type: "color", value: color, ariaLabel: `Color of ${name}`,
+      type: "color", value: color, ariaLabel: `Color of ${showName(name)}`,
     });
     swatch.addEventListener("change", () =>
       changeView({ groups: changeGroup(view.groups, id, { color: swatch.value }) }));
     const isOpen = this.#openId === id;
-    const title = createButton("chip-text", `${name}: what to do with it`, () => {
+    const title = createButton("chip-text", `${showName(name)}: what to do with it`, () => {
       this.#openId = isOpen ? null : id;
       this.#update();
-    }, name);
+    }, createName("", name));
     title.ariaExpanded = String(isOpen);
     const count = createElement("span", "number", this.#counts.format(cells));
     const item = createElement("li", "",

@@ -1,7 +1,7 @@
 // The editor of a range of values: a histogram to drag over, two handles and two numbers.
 
 import { countBins } from "../data/histogram.js";
-import { createElement, formatCountOf, formatNumber } from "../dom.js";
+import { createElement, formatCountOf, formatShare } from "../dom.js";
 import { loaded } from "../state.js";
 
 const [WIDTH, HEIGHT, N_BINS] = [240, 56, 60];
@@ -32,8 +32,8 @@ export class RangeEditor {
     const { zeroCount } = this.all;
     const nCells = column.codes.length;
     const zeros = zeroCount
-      ? `${formatCountOf(zeroCount, "cell")} (${Math.round((100 * zeroCount) / nCells)}%) at 0. ` : "";
-    const note = `${zeros}Values from ${formatNumber(column.lo)} to ${formatNumber(column.hi)}. `
+      ? `${formatCountOf(zeroCount, "cell")} (${formatShare(zeroCount, nCells)}) at 0. ` : "";
+    const note = `${zeros}Values from ${column.textOf(column.lo)} to ${column.textOf(column.hi)}. `
       + "Drag over the histogram to keep a range.";
     this.#canvas.setAttribute("role", "img");
     this.#canvas.setAttribute("aria-label", "Histogram of the values");

@@ -2,7 +2,7 @@
 
 import { afterPress } from "./after-press.js";
 import { createSwatch } from "./swatch.js";
-import { $, createElement, formatCount, formatCountOf } from "../dom.js";
+import { $, createElement, createName, formatCount, formatCountOf } from "../dom.js";
 
 const MAX_COUNTS = 200; // categories in the list
 
@@ -101,7 +101,7 @@ export class SelectionPanel {
     const items = selected.slice(0, MAX_COUNTS).map(({ name, code, cellCount }) => {
       const total = createElement("small", "", `of ${formatCount(cellCount)}`);
       return createElement("li", "category-count", createSwatch(column, code),
-        createElement("span", "text", name),
+        createName("text", name),
         createElement("span", "number", formatCount(counts[code]), " ", total));
     });
     const more = selected.length - items.length;

@@ -4,7 +4,8 @@
 import { COLORMAP_NAMES, colormapGradient, colormapStops } from "../color/colormaps.js";
 import { hasOneColor, shownRange } from "../color/value-range.js";
 import { countPositions } from "../data/value-bins.js";
-import { createButton, createElement, formatCountOf, formatNumber } from "../dom.js";
+import { formatValue } from "../data/value-text.js";
+import { createButton, createElement, formatCountOf, formatNumber, formatShare } from "../dom.js";
 
 /** @typedef {import("../data/columns.js").ContinuousColumn} ContinuousColumn */
 /** @typedef {{ range: [number, number] | null, log: boolean, map: string }} Scale */
@@ -164,19 +165,6 @@ function showNotes(notes, { nZeros, nMissing, nBelow, nAbove, nCells }, bar, { l
 }
 
 /**
- * "12%"; never 0% or 100% of some and not all.
- *
- * @param {number} n
- * @param {number} total
- */
-function formatShare(n, total) {
-  const percent = (100 * n) / total;
-  if (percent > 0 && percent < 0.1) return "less than 0.1%";
-  if (percent > 99.9 && percent < 100) return "more than 99.9%";
-  return `${Number(percent.toFixed(percent < 1 || percent > 99 ? 1 : 0))}%`;
-}
-
-/**
  * The bar with a handle for each end of the colors, and boxes for the exact values below it.
  *
  * @param {Bar} bar
@@ -205,8 +193,9 @@ function createColorBar({ toPosition, toValue }, shown, { map, ground }, onChang
   const update = () => {
     const [start, end] = handles.map((handle) => Number(handle.value) / STEPS);
     colorBar.style.backgroundImage = colormapGradient(map, ground, start, end);
+    const tolerance = (limits[1] - limits[0]) / 1000;
     handles.forEach((handle, side) => {
-      boxes[side].value = String(Number(limits[side].toPrecision(4)));
+      boxes[side].value = formatValue(limits[side], tolerance, 4);
       handle.setAttribute("aria-valuetext", formatNumber(limits[side]));
     });
     handles[0].classList.toggle("on-top", start > 0.5); // the handle that still has room to move

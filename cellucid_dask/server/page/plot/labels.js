@@ -1,6 +1,6 @@
 // The labels of categories, drawn over the cells with a 2D context, in CSS pixels.
 
-import { measureText } from "../dom.js";
+import { measureText, showName } from "../dom.js";
 import { doCategoriesOverlap, findCenters } from "./label-centers.js";
 import { LINE_HEIGHT, placeLabels } from "./label-layout.js";
 import { project } from "./projection.js";
@@ -89,7 +89,7 @@ export class Labels {
       const [right, up] = project(position, camera);
       const [x, y] = camera.toPixel(right, up);
       const isFaint = isFaded || (this.highlightedCode >= 0 && code !== this.highlightedCode);
-      return { code, text: this.#names[code], x, y, opacity: isFaint ? FADED_OPACITY : 1 };
+      return { code, text: showName(this.#names[code]), x, y, opacity: isFaint ? FADED_OPACITY : 1 };
     });
     const placed = placeLabels(labels, camera.canvasSize, measureLine);
     for (const { index, box, hasLeader } of placed) {
