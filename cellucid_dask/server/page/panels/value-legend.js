@@ -115,8 +115,8 @@ function createConstantBar({ zeroCode }, { map, ground }) {
 }
 
 /** @param {ContinuousColumn} column */
-const createConstantNote = ({ lo, missingCount }) => createElement("p", "note",
-  `All cells ${missingCount ? "with a value " : ""}are ${formatNumber(lo)}.`);
+const createConstantNote = (column) => createElement("p", "note",
+  `All cells ${column.missingCount ? "with a value " : ""}are ${column.textOf(column.lo)}.`);
 
 function createHistogram() {
   const histogram = document.createElementNS(SVG, "svg");
