@@ -277,9 +277,10 @@ class Running:
         """Wait until `count` worker processes are there."""
         self._wait(lambda: len(self.family()) > count, f"it never had {count} workers")
 
-    def wait_for(self, text: str) -> None:
-        """Wait until `text` stands in what it printed."""
-        self._wait(lambda: text in self.log.read_text(), f"it never printed {text!r}")
+    def wait_for_file(self, pattern: str) -> None:
+        """Wait until there is such a file among those that it makes."""
+        made = f".*.cellucid-staging/**/{pattern}"
+        self._wait(lambda: any(self.folder.glob(made)), f"it never made {pattern}")
 
     def _wait(self, reached: Any, otherwise: str) -> None:
         for _ in range(3000):

@@ -87,7 +87,11 @@ def remove_export(out: Path) -> None:
 
 @contextmanager
 def watched_stages(log: Path, workers: tuple[psutil.Process, ...]) -> Iterator[dict[str, float]]:
-    """Measure the CPU seconds of the workers in each stage; the log shows where a stage ends."""
+    """Measure the CPU seconds of the workers in each stage; the log shows where a stage ends.
+
+    The log names stages of over a second; what the workers did in a shorter one counts with the
+    next one that it names.
+    """
     cpu_seconds: dict[str, float] = {}
     is_over, last, seen = threading.Event(), _sum_cpu_seconds(workers), 0
 

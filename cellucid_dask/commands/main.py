@@ -42,6 +42,21 @@ def _report_unexpected(error: Exception) -> int:
     return 1
 
 
+def _end_at_hidden_signal(error: Exception, arguments: list[str]) -> None:
+    """Exit if the error is what Python made of the exception of a signal.
+
+    Where a signal arrives in a C function that does not look at exceptions, such as os.fspath,
+    Python raises a SystemError with the exception of the signal as its cause.
+    """
+    ending = error.__cause__ if isinstance(error, SystemError) else None
+    if isinstance(ending, KeyboardInterrupt):
+        _report_interruption("interrupted", arguments, ending)
+        sys.exit(INTERRUPTED)
+    if isinstance(ending, SystemExit) and isinstance(ending.code, int) and ending.code > 128:
+        _report_interruption("terminated", arguments, ending)
+        sys.exit(ending.code)
+
+
 def _notes(error: BaseException | None) -> list[str]:
     """Lines of the notes of an error and of the errors that led to it."""
     lines: list[str] = []
@@ -93,6 +108,7 @@ def main(arguments: list[str] | None = None) -> None:
         click.echo("\n".join([f"error: {error}", *_notes(error)]), err=True)
         sys.exit(error.exit_code)
     except Exception as error:  # noqa: BLE001  the last line between a bug and its user
+        _end_at_hidden_signal(error, given)
         if debugging:
             traceback.print_exc()
         sys.exit(_report_unexpected(error))

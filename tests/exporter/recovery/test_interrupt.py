@@ -25,7 +25,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _stopped(running: Running, took: float, *codes: int) -> None:
     said = running.log.read_text()
-    if running.process.returncode == 0 and "publish: 1 of 1" in said:
+    if running.process.returncode == 0 and list(running.folder.glob("out/dataset_identity.json")):
         return  # it was done when the signal came
     assert running.process.returncode in codes, said
     assert took < SECONDS
@@ -141,7 +141,7 @@ main(["export", {str(data)!r}, "-o", {str(folder / "out")!r}])
 @pytest.mark.parametrize("workers", [1, 2])
 def test_sigterm_ends_it_likewise(large: Path, tmp_path: Path, workers: int) -> None:
     with Running("export", large, "-o", "out", "--workers", workers, folder=tmp_path) as running:
-        running.wait_for("points:")
+        running.wait_for_file("points_*")
         time.sleep(random.uniform(0, 1))
         began = time.monotonic()
         running.signal(signal.SIGTERM, group=False)
@@ -152,7 +152,7 @@ def test_sigterm_ends_it_likewise(large: Path, tmp_path: Path, workers: int) -> 
 def test_impatient_ctrl_c(large: Path, tmp_path: Path) -> None:
     """Pressed again and again while workers are being ended and folders removed."""
     with Running("export", large, "-o", "out", "--workers", 2, folder=tmp_path) as running:
-        running.wait_for("obs columns:")
+        running.wait_for_file("obs/*.codes*")
         began = time.monotonic()
         while running.process.poll() is None and time.monotonic() < began + 20:
             running.signal(signal.SIGINT, group=True)
@@ -176,7 +176,7 @@ def test_ctrl_c_while_python_still_imports(large: Path, tmp_path: Path) -> None:
 
 def test_a_terminal_that_is_closed(large: Path, tmp_path: Path) -> None:
     with Running("export", large, "-o", "out", "--workers", 2, folder=tmp_path) as running:
-        running.wait_for("points:")
+        running.wait_for_file("points_*")
         running.signal(signal.SIGHUP, group=True)
         running.wait(30)
         assert running.process.returncode in (129, -signal.SIGHUP)
@@ -187,7 +187,7 @@ def test_a_terminal_that_is_closed(large: Path, tmp_path: Path) -> None:
 def test_workers_end_by_themselves_when_the_run_is_killed(large: Path, tmp_path: Path) -> None:
     with Running("export", large, "-o", "out", "--workers", 2, folder=tmp_path) as running:
         running.wait_for_workers(2)
-        running.wait_for("points:")
+        running.wait_for_file("points_*")
         assert len(running.family()) >= 2, "the workers are not found: this shows nothing"
         running.signal(signal.SIGKILL, group=False)
         running.wait(10)
@@ -205,7 +205,7 @@ def test_workers_that_are_starting_end_by_themselves(large: Path, tmp_path: Path
 def test_a_worker_that_is_killed(large: Path, tmp_path: Path) -> None:
     """Another one does its work."""
     with Running("export", large, "-o", "out", "--workers", 2, folder=tmp_path) as running:
-        running.wait_for("transpose:")
+        running.wait_for_file("var/*")
         worker = next(p for p in running.family() if p.pid != running.process.pid)
         worker.kill()
         code = running.wait(60)

@@ -72,10 +72,10 @@ def test_a_kill_at_any_moment_leaves_the_old_export_or_the_new(
         options = ("-o", "out", "--dataset-id", "d", *names, *STAMP, "--force", "--restart")
         with Running("export", pair[1 - there], *options, folder=tmp_path) as running:
             if i % 4 == 0:
-                running.wait_for("points:")
+                running.wait_for_file("points_*")
                 time.sleep(random.uniform(0, 0.05))
             elif i % 2:  # half of the kills fall on the end, where the folders change places
-                running.wait_for("edges:")
+                running.wait_for_file("connectivity/*")
                 time.sleep(random.uniform(0, 0.15))
             else:
                 time.sleep(random.uniform(0, length))
@@ -188,7 +188,7 @@ def test_two_runs_into_one_folder(
 ) -> None:
     """The second is refused, and the first does not notice."""
     with Running("export", pair[0], "-o", "out", folder=tmp_path) as running:
-        running.wait_for("points:")
+        running.wait_for_file("points_*")
         running.signal(signal.SIGSTOP, group=True)  # it must not be done before the second looks
         second = here(capfd, "export", pair[1], "-o", tmp_path / "out")
         running.signal(signal.SIGCONT, group=True)

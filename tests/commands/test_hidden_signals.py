@@ -1,0 +1,46 @@
+"""Signals whose exception Python turns into another one."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+# A path whose __fspath__ is interrupted, within a C function that then returns a value.
+PROGRAM = """
+import os, signal, sys
+from cellucid_dask.commands import main as program
+from cellucid_dask.commands.signals import unwind_at_signals
+
+def run(*arguments, **options):
+    unwind_at_signals()
+    try:
+        os.kill(os.getpid(), int(sys.argv[1]))
+        while True:
+            pass
+    except BaseException as ending:
+        raise SystemError("<built-in function fspath> returned a result with an exception set") \\
+            from ending
+
+program.cli.main = run
+program.main(["export", "a.h5ad"])
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "verb"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
+)
+def test_a_signal_in_a_function_of_c(number: int, code: int, verb: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(int(number))],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode in (code, -number), done.stderr  # a shell shows both as one
+    assert done.stderr.startswith(f"{verb}: no export is left half made"), done.stderr
+    assert "internal error" not in done.stderr
