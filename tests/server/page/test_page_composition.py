@@ -12,6 +12,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pandas as pd
 import pytest
+from anndata import AnnData
 from page_data import GROUP, QUARTERS, atlas, names
 from PIL import Image
 
@@ -46,6 +47,10 @@ import(new URL("_cellucid/page/figure/composition.js", document.baseURI)).then((
   });
   const counted = module.countComposition(column(bars), column(splits), mask);
   const orders = ["file", "name", "count", "share:0", "share:1"];
+  const [a, b] = [column(bars), column(splits)];
+  const coarse = column([["x", "y"], bars[1].map((code) => (code < 2 ? 0 : 1))]);
+  if ((splits[0].length > 1 && module.isDetermined(a, b)) || !module.isDetermined(a, coarse)
+    || !module.isDetermined(coarse, a)) throw new Error("isDetermined");
   done([
     counted.nCells, counted.splits.map(({ name, total }) => [name, total]),
     module.formatComposition(counted),
@@ -180,6 +185,25 @@ def test_pictures_have_all_bars_and_the_legend(page: Page, served: Any, tmp_path
             name = title.split(" · ")[1].split(":")[0]
             found = image[round((y + 7) * ratio), round((x + width / 2) * ratio)]
             assert tuple(found) == page.swatch(name)
+
+
+def test_the_first_bars_and_splits_say_something(page: Page, serve: Any) -> None:
+    """Not by one group, and not a column that follows from the other one."""
+    kind = np.arange(40) % 4
+    columns = {"lineage": kind // 2, "kind": kind, "donor": np.arange(40) // 10}
+    obs = pd.DataFrame({key: pd.Categorical(codes.astype(str)) for key, codes in columns.items()})
+    obs.index = obs.index.astype(str)
+    points = np.random.default_rng(0).normal(size=(40, 2)).astype("f4")
+    server = serve(AnnData(obs=obs, obsm={"X_umap": points}))
+    for color, bars, split in (("kind", "donor", "kind"), ("", "lineage", "donor")):
+        group = quote('["g1","A","#d55e00","in:0:obs:kind"]')
+        page.open(server, f"d=2&labels=0&color={color and 'obs:'}{color}&group={group}")
+        page.click("#composition-button")
+        show(page, 40)
+        found = [
+            page.find(f"#composition-{field}").get_attribute("value") for field in ("bars", "split")
+        ]
+        assert found == [f"obs:{bars}", f"obs:{split}"]
 
 
 def test_counts_and_orders_are_those_of_a_table(page: Page, served: Any) -> None:

@@ -97,7 +97,11 @@ def test_a_long_legend_is_ordered_and_scrolled(page: Page, long_legend: Any) -> 
     assert page.state()["drawn"] == 0
     assert page.texts("#legend [role='status']") == ["All are hidden: click All or a category."]
     assert not page.find("#fit-visible").is_enabled()
-    page.click("#no-cells button")
+    page.js("""const notice = document.getElementById("notice");
+      notice.firstElementChild.innerText = "a line\\n".repeat(20);
+      notice.hidden = false;""")
+    page.click("#no-cells button")  # no notice covers it
+    page.click("#notice > button")
     assert page.state()["drawn"] == len(MANY) + 500, "the filters are off"
     assert not page.is_shown("#no-cells")
     page.driver.back()
@@ -157,10 +161,24 @@ def test_numbers_are_of_visible_cells_with_the_total(page: Page, served: Any) ->
     texts, shares = numbers()
     assert texts[:3] == [f"{n} of {total}" for n, total in zip(counts, totals, strict=True)]
     assert shares[:3] == [share(n, shown.sum()) for n in counts]
+    assert not page.driver.find_elements("css selector", ".entry.empty")
     page.entry("b").click()
+    assert page.texts(".entry.empty .text") == ["b"]
     texts, shares = numbers()
     assert texts[1] == f"0 of {totals[1]}"
     assert shares == [share(counts[0], shown.sum() - counts[1]), "", *shares[2:]]
+
+
+def test_rows_are_ordered_by_the_cells_that_pass_the_other_filters(page: Page, served: Any) -> None:
+    page.open(served("uint8"), f"{BARE}&filter=in:7-9:obs:many")
+    order_by(page, "Most cells")
+    ranked = ["c", "ä/1", "b", "missing"]  # of all cells, most are in b
+    assert names(page) == ranked
+    page.entry("c").click()
+    assert names(page) == ranked, "a click does not move the row"
+    page.click(".filter-chip input")
+    page.state()
+    assert names(page) == ["b", "c", "ä/1", "missing"]
 
 
 def test_colors_of_categories_can_be_changed(page: Page, served: Any) -> None:

@@ -1,6 +1,7 @@
 // What filters, groups and the selection ask about: columns, outlier quantiles and points, loaded
 // once each.
 
+import { columnName } from "../ask/describe.js";
 import { createGroupColumn } from "../ask/group-column.js";
 import { GROUP_COLUMN } from "../ask/groups.js";
 import { forEachFilter } from "../ask/masks.js";
@@ -8,10 +9,10 @@ import { toDrawnPoints } from "../plot/renderer.js";
 import { loaded, plotKey, view } from "../state.js";
 import { ColumnCache } from "./column-cache.js";
 import { splitColumnId } from "./dataset.js";
+import { LoadError } from "./reader.js";
 
 /** @typedef {import("../ask/filters.js").Lasso} Lasso */
 /** @typedef {import("../ask/groups.js").Expression} Expression */
-/** @typedef {import("./reader.js").LoadError} LoadError */
 /** @typedef {import("./reader.js").Reader} Reader */
 /** @typedef {{isLoaded: () => boolean, load: (reader: Reader) => Promise<unknown>}} Source */
 /**
@@ -170,6 +171,10 @@ export function markMissing(keys) {
 /** Asks again for what could not be loaded. */
 export const forgetMissing = () => getCaches().missing.clear();
 
+/** "gene ISG15", "column donor". */
+const describeColumn = (/** @type {string} */ columnId) =>
+  `${columnId.startsWith("gene:") ? "gene" : "column"} ${columnName(columnId, loaded.dataset)}`;
+
 /**
  * The column of an id: of the dataset, or that of the groups.
  *
@@ -181,7 +186,10 @@ export async function loadColumn(reader, columnId) {
   const { columns, missing } = getCaches();
   const known = columns.get(columnId);
   if (known) return known;
-  const column = await loaded.dataset.readColumn(reader, columnId);
+  const column = await loaded.dataset.readColumn(reader, columnId).catch((error) => {
+    if (error instanceof LoadError) error.message = `${describeColumn(columnId)}: ${error.message}`;
+    throw error;
+  });
   const isNeeded = (/** @type {string} */ id) =>
     id === view.color || view.pins.includes(id) || findNeeds().has(columnKey(id));
   columns.set(columnId, column, isNeeded);

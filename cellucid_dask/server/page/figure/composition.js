@@ -209,3 +209,27 @@ export function formatComposition({ bars, splits }) {
   }
   return `${lines.join("\n")}\n`;
 }
+
+/**
+ * Whether the category of a cell in one of the columns says that in the other one, as a cell type
+ * says its lineage; cells without a category do not count.
+ *
+ * @param {CategoricalColumn} a
+ * @param {CategoricalColumn} b
+ */
+export const isDetermined = (a, b) => determines(a, b) || determines(b, a);
+
+/**
+ * @param {CategoricalColumn} a
+ * @param {CategoricalColumn} b
+ */
+function determines(a, b) {
+  const found = new Int32Array(a.names.length).fill(-1);
+  for (let i = 0; i < a.codes.length; i++) {
+    const [from, to] = [a.codes[i], b.codes[i]];
+    if (from >= a.names.length || to >= b.names.length) continue;
+    if (found[from] < 0) found[from] = to;
+    else if (found[from] !== to) return false;
+  }
+  return true;
+}

@@ -2,11 +2,14 @@
 // outliers.
 
 import { changeView } from "../actions.js";
+import { columnOfFilter } from "../ask/filters.js";
+import { createFilterMask } from "../ask/masks.js";
 import { N_COLORS } from "../color/palette.js";
+import { areSourcesLoaded, createSources } from "../data/sources.js";
 import { createButton, createElement, formatCount, formatCountOf, HAS_FINGERS } from "../dom.js";
 import { loaded, subscribe, view } from "../state.js";
 import { afterPress } from "./after-press.js";
-import { arrangeCategories, countVisible } from "./category-order.js";
+import { arrangeCategories, countVisible, MIN_FOR_SEARCH, showOnly } from "./category-order.js";
 import { createCategoryRow, fitNames, updateCategoryRow } from "./category-row.js";
 import { createOutlierSlider } from "./outlier-slider.js";
 import { VirtualList } from "./virtual-list.js";
@@ -22,7 +25,6 @@ import { VirtualList } from "./virtual-list.js";
  * @property {((quantile: number) => void) | null} onQuantileChange null for no outlier filter
  */
 
-const MIN_FOR_SEARCH = 24; // from so many categories on there is a search box
 const ORDERS = [
   ["file", "File order"], ["name", "Name"], ["most", "Most cells"], ["fewest", "Fewest cells"],
 ];
@@ -31,8 +33,8 @@ let order = "file";
 /** @type {CategoryLegend | null} the last one, which may no longer be in the document */
 let current = null;
 
-const updateRows = () => current?.updateRows();
-subscribe("cells", () => afterPress(updateRows));
+const updateCells = () => current?.updateCells();
+subscribe("cells", () => afterPress(updateCells));
 // Whichever panel scrolls; the event does not bubble.
 addEventListener("scroll", () => current?.followScroll(), { capture: true, passive: true });
 subscribe("view", (parts) => {
@@ -58,7 +60,7 @@ export function showCategoryLegend(container, column, hidden, options) {
  * @param {CategoricalColumn} column
  */
 export const orderCategories = ({ categories, missingCode }) =>
-  arrangeCategories(categories, "", order, missingCode);
+  arrangeCategories(categories, "", order, missingCode, current?.orderCounts ?? []);
 
 class CategoryLegend {
   /** @type {Category[]} what the search found, in the order that the user chose */
@@ -66,6 +68,9 @@ class CategoryLegend {
   #counts = new Uint32Array(0); // of visible cells by code
   /** @type {Uint8Array | null | undefined} the visible cells that were counted */
   #counted = undefined;
+  /** @type {import("../ask/filters.js").Filter[]} filters that do not hide categories of the column */
+  #others = [];
+  orderCounts = new Uint32Array(0); // of the cells that pass these
 
   /**
    * @param {HTMLElement} container
@@ -93,6 +98,7 @@ class CategoryLegend {
       Object.assign(createElement("p", "note"), { id: "labels-note", hidden: true }));
     const { quantile, onQuantileChange } = options;
     if (onQuantileChange) container.append(createOutlierSlider(quantile, onQuantileChange));
+    this.#countForOrder();
     this.#arrange();
   }
 
@@ -133,6 +139,7 @@ class CategoryLegend {
     select.setAttribute("aria-label", "Order of the categories");
     select.addEventListener("change", () => {
       order = /** @type {Order} */ (select.value);
+      this.#countForOrder();
       this.#arrange();
     });
     return select;
@@ -141,9 +148,42 @@ class CategoryLegend {
   /** Lists what the search finds. */
   #arrange() {
     const { categories, missingCode } = this.column;
-    this.#matches =
-      arrangeCategories(categories, this.text.trim().toLowerCase(), order, missingCode);
-    this.list.show(this.#matches);
+    const text = this.text.trim().toLowerCase();
+    const matches = arrangeCategories(categories, text, order, missingCode, this.orderCounts);
+    const isSame = matches.length === this.#matches.length
+      && matches.every(({ code }, i) => code === this.#matches[i].code);
+    if (isSame && this.#matches.length) return; // the list stays where it was scrolled to
+    this.#matches = matches;
+    this.list.show(matches);
+  }
+
+  /**
+   * Counts the cells that pass all filters but those of the legend itself: a row stays where it is
+   * when a click hides it.
+   *
+   * @returns {boolean} whether there are other filters than before
+   */
+  #countForOrder() {
+    const { column } = this;
+    if (order === "file" || order === "name" || !areSourcesLoaded()) return false;
+    const on = view.filters.filter((filter) => filter.on);
+    const others = on.filter((filter) => (filter.kind === "group"
+      ? column.id.startsWith("obs:") : columnOfFilter(filter) !== column.id));
+    const isSame = this.orderCounts.length > 0 && others.length === this.#others.length
+      && others.every((filter, i) => filter === this.#others[i]);
+    if (isSame) return false;
+    this.#others = others;
+    const passing = others.length === on.length && loaded.areCellsShown
+      ? loaded.visible : createFilterMask(others, createSources());
+    this.orderCounts = countVisible(column.codes, column.missingCode, passing);
+    return true;
+  }
+
+  /** Shows which cells are visible now. */
+  updateCells() {
+    if (!this.list.element.isConnected) return; // also of a dataset that is no longer loaded
+    if (this.#countForOrder()) this.#arrange();
+    this.updateRows();
   }
 
   /** @param {Category} category */
@@ -168,16 +208,7 @@ class CategoryLegend {
    * @param {number} code
    */
   #showOnly(code) {
-    const others = this.#matches.filter((other) => other.code !== code);
-    const isOnlyOne =
-      !this.hidden.has(code) && others.every((other) => this.hidden.has(other.code));
-    this.#change(() => {
-      this.hidden.delete(code);
-      for (const other of others) {
-        if (isOnlyOne) this.hidden.delete(other.code);
-        else this.hidden.add(other.code);
-      }
-    });
+    this.#change(() => showOnly(this.hidden, code, this.#matches.map((match) => match.code)));
   }
 
   /** @param {() => void} change of the hidden codes */

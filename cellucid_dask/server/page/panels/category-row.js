@@ -52,6 +52,7 @@ export function updateCategoryRow(row, column, { name, code, cellCount }, state)
   const { isHidden, count, total } = state;
   const entry = row.querySelector(".entry");
   entry.ariaPressed = String(!isHidden);
+  entry.classList.toggle("empty", !count);
   const [text, number, share] = entry.children;
   showCount(number, count, cellCount);
   share.textContent = formatShare(count, total);

@@ -7,10 +7,12 @@ import { categoryCssColor } from "../color/palette.js";
 import { cssColor } from "../color/rgb.js";
 import { countSharedCells, createGroupMasks, createSetMask, listCellSets } from "../data/cell-sets.js";
 import { areSourcesLoaded } from "../data/sources.js";
-import { $, formatCount, formatCountOf, saveFile } from "../dom.js";
+import { $, cutMiddle, formatCount, formatCountOf, saveFile } from "../dom.js";
 import { countDrawn, drawBars, heightOfBars, layoutSplits } from "../figure/composition-chart.js";
 import { createChartPng, createChartSvg } from "../figure/composition-files.js";
-import { countComposition, countSets, formatComposition, sortBars } from "../figure/composition.js";
+import {
+  countComposition, countSets, formatComposition, isDetermined, sortBars,
+} from "../figure/composition.js";
 import { drawLegend } from "../figure/legend.js";
 import { SvgContext } from "../figure/svg-context.js";
 import { createSvgElement } from "../figure/svg-nodes.js";
@@ -24,6 +26,8 @@ const SCREEN_COLORS = { text: "var(--text)", muted: "var(--muted)", line: "var(-
 const SELECT_IDS = ["bars", "split", "cells", "show", "order"];
 const FILE_IDS = ["csv", "svg", "png"]; // of the buttons that save what is shown
 const MAX_GOOD_BARS = 60; // of the column that the bars are of at first
+const MAX_TRIED = 6; // columns that are read to find a good one
+const MAX_NAME = 24; // characters of a category in a choice
 
 export class CompositionPanel {
   #lastRequest = 0;
@@ -91,7 +95,11 @@ export class CompositionPanel {
   async #update() {
     if (!this.#isReady) return;
     const request = ++this.#lastRequest;
-    this.#listChoices();
+    if (this.#listChoices()) {
+      await this.#chooseBars();
+      if (request !== this.#lastRequest) this.#updateSoon(); // a later one has the first choice
+      if (request !== this.#lastRequest || !this.#isReady) return;
+    }
     const ids = [$("composition-bars").value, $("composition-split").value];
     if (!ids[0]) {
       this.#showNothing("This dataset has no categorical column.");
@@ -132,7 +140,11 @@ export class CompositionPanel {
     $("composition-legend").replaceChildren();
   }
 
-  /** Lists the columns and the sets of cells; what was chosen stays if it is still there. */
+  /**
+   * Lists the columns and the sets of cells; what was chosen stays if it is still there.
+   *
+   * @returns {boolean} whether the columns are those of another dataset
+   */
   #listChoices() {
     const keys = [...loaded.dataset.categorical.keys()];
     const columns = keys.map((key) => [key, `obs:${key}`]);
@@ -143,6 +155,7 @@ export class CompositionPanel {
     fillSelect($("composition-split"), columns);
     if (isNew && columns.length) this.#chooseColumns(columns.map(([, id]) => id));
     fillSelect($("composition-cells"), listCellSets());
+    return isNew && columns.length > 1;
   }
 
   /**
@@ -151,19 +164,36 @@ export class CompositionPanel {
    * @param {string[]} ids
    */
   #chooseColumns(ids) {
-    const split = ids.find((id) => id === loaded.columnId) ?? ids.at(-1);
-    const others = ids.filter((id) => id !== split);
-    const nCategories = (/** @type {string} */ id) =>
-      loaded.dataset.categorical.get(id.slice("obs:".length))?.[1].length ?? 0;
-    const good = others.find((id) => nCategories(id) > 1 && nCategories(id) <= MAX_GOOD_BARS);
+    const useful = ids.filter((id) => id !== GROUP_COLUMN || view.groups.length > 1);
+    const split = useful.find((id) => id === loaded.columnId) ?? useful.at(-1) ?? ids[0];
+    const others = useful.filter((id) => id !== split);
     $("composition-split").value = split;
-    $("composition-bars").value = good ?? others[0] ?? split;
+    $("composition-bars").value = others.find(hasGoodBars) ?? others[0] ?? split;
+  }
+
+  /** Takes bars of another column if the first choice says nothing, unless the user chose. */
+  async #chooseBars() {
+    const dataset = this.#dataset;
+    const selects = ["bars", "split"].map((id) => $(`composition-${id}`));
+    const [first, split] = selects.map(({ value }) => value);
+    const ids = [...selects[0].options].map(({ value }) => value)
+      .filter((id) => id !== split && hasGoodBars(id)).slice(0, MAX_TRIED);
+    const isUnchanged = () => this.#dataset === dataset
+      && selects[0].value === first && selects[1].value === split;
+    for (const id of ids) {
+      const columns = await Promise.all([id, split].map(this.readColumn))
+        .catch(/** @returns {null} */ () => null);
+      if (!isUnchanged()) return;
+      if (!columns || isDetermined(columns[0], columns[1])) continue;
+      selects[0].value = id;
+      return;
+    }
   }
 
   /** @param {Composition["splits"]} splits */
   #listOrders(splits) {
     const shares = splits.filter(({ code }) => code !== null)
-      .map(({ name, code }) => [`Share of ${name}`, `share:${code}`]);
+      .map(({ name, code }) => [`Share of ${cutMiddle(name, MAX_NAME)}`, `share:${code}`]);
     fillSelect($("composition-order"), [
       ["Order of the file", "file"], ["Name", "name"], ["Count", "count"], ...shares,
     ]);
@@ -251,6 +281,16 @@ function fillSelect(select, options) {
   if (isSame) return;
   select.replaceChildren(...options.map(([text, each]) => new Option(text, each)));
   if (options.some(([, each]) => each === value)) select.value = value;
+}
+
+/**
+ * Whether a column has neither one category nor too many for bars.
+ *
+ * @param {string} id
+ */
+function hasGoodBars(id) {
+  const n = loaded.dataset.categorical.get(id.slice("obs:".length))?.[1].length ?? 0;
+  return n > 1 && n <= MAX_GOOD_BARS;
 }
 
 /**

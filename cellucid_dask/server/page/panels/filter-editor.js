@@ -6,7 +6,7 @@ import { hiddenCodes, rangeOf, setHiddenCodes, setRange } from "../ask/filters.j
 import { createButton, createElement, createName, formatCount, showName } from "../dom.js";
 import { readColumn } from "../loading.js";
 import { loaded, view } from "../state.js";
-import { countVisible } from "./category-order.js";
+import { countVisible, MIN_FOR_SEARCH, showOnly } from "./category-order.js";
 import { showCount } from "./category-row.js";
 import { RangeEditor } from "./range-editor.js";
 
@@ -113,7 +113,13 @@ export class FilterEditor {
         });
         const label = Object.assign(createName("text", name), { title: showName(name) });
         const count = createElement("span", "number");
-        return createElement("li", "", createElement("label", "checkbox", box, label, count));
+        const title = `Show only ${name}; click again to show all`;
+        const onlyThis = createButton("only", title, () => {
+          const codesToHide = hidden();
+          showOnly(codesToHide, code, matchingCodes());
+          hide([...codesToHide]);
+        }, "only");
+        return createElement("li", "", createElement("label", "checkbox", box, label, count), onlyThis);
       }));
       all.disabled = none.disabled = !listed.length;
       only.disabled = !listed.length || listed.length === categories.length;
@@ -144,7 +150,9 @@ export class FilterEditor {
       const found = new Set(matchingCodes());
       hide(codes.filter((code) => !found.has(code)));
     }, "Show only");
-    this.container.append(search, createElement("div", "button-row", all, none, only), list, note);
+    const hasSearch = categories.length >= MIN_FOR_SEARCH;
+    this.container.append(...(hasSearch ? [search] : []),
+      createElement("div", "button-row", all, none, ...(hasSearch ? [only] : [])), list, note);
     listMatches();
   }
 }
