@@ -83,7 +83,10 @@ def export(data: str, out: str | None, **given: Any) -> None:
 @input_options
 @debug
 def check(data: str, **given: Any) -> None:
-    """List every problem and warning of DATA at once; write nothing."""
+    """List every problem of DATA at once, and what an export would warn of; write nothing.
+
+    What only a pass over all values shows, such as NaN in a column, is said by the export.
+    """
     import_modules(*input_modules(data), "cellucid_dask.exporter.checks.survey")
     from cellucid_dask import api
 
@@ -307,8 +310,8 @@ def slurm_script(kind: str, **given: Any) -> None:
 def completion(shell: str) -> None:
     """Print a script that makes SHELL complete commands, options and paths.
 
-    Put this into ~/.bashrc: eval "$(cellucid-dask completion bash)"; into ~/.zshrc the same with
-    zsh; and into ~/.config/fish/config.fish: cellucid-dask completion fish | source
+    Put this into ~/.bashrc: eval "$(cellucid-dask completion bash)"; into ~/.zshrc, after compinit,
+    the same with zsh; and into ~/.config/fish/config.fish: cellucid-dask completion fish | source
     """
     from click.shell_completion import get_completion_class
 

@@ -30,7 +30,7 @@ def viewer() -> None:
     """Keep the hosted page of `serve --viewer hosted`, for use without the internet."""
 
 
-@viewer.command()
+@viewer.command(short_help="Fetch the present build of the page")
 @viewer_site
 @viewer_cache
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
@@ -55,7 +55,7 @@ def fetch(viewer_url: str | None, viewer_cache: str | None, quiet: bool) -> None
         print_lines([f"build {done.build} of {site.url}: {whole}; {new}"])
 
 
-@viewer.command("list")
+@viewer.command("list", short_help="List the builds that are kept")
 @one_site
 @viewer_cache
 @debug
@@ -66,7 +66,7 @@ def list_kept(viewer_url: str | None, viewer_cache: str | None) -> None:
     print_lines(_format_builds(root, url))
 
 
-@viewer.command()
+@viewer.command(short_help="Find damaged and missing files")
 @one_site
 @viewer_cache
 @debug
@@ -101,7 +101,7 @@ def verify(viewer_url: str | None, viewer_cache: str | None) -> None:
         raise ReadError(what, where=str(root), fix=FETCH)
 
 
-@viewer.command()
+@viewer.command(short_help="Remove the kept page")
 @one_site
 @viewer_cache
 @debug

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-# A path whose __fspath__ is interrupted, within a C function that then returns a value.
+# What Python makes of a signal in a C function that returns a value all the same.
 PROGRAM = """
 import os, signal, sys
 from cellucid_dask.commands import main as program

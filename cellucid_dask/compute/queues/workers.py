@@ -179,6 +179,8 @@ def job_class(jobs: WorkerJobs, folder: str, programs: Programs) -> type[Any]:
             r"Submitted batch job (?P<job_id>\d+)" if cluster == "slurm" else base.job_id_regexp
         )
         _command_template: str
+        # Of HTCondor, where it runs --setup: /bin/sh has no `source`, and often no `module`.
+        executable = "/bin/bash"
 
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options)

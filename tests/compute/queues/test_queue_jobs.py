@@ -89,7 +89,7 @@ LINES = {
         "accounting_group = lab",
         'requirements = (Arch == "X86_64")',
         "LogDirectory = {folder}",
-        "Executable = /bin/sh",
+        "Executable = /bin/bash",
         "Queue",
     ],
 }
