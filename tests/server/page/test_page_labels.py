@@ -253,6 +253,10 @@ def test_labels_of_mixed_categories_are_left_out_with_a_note(page: Page, served:
     note = ["Labels are off: categories overlap."]
     assert labels(page) == {}
     assert page.texts("#labels-note") == note
+    page.color_by("Gene3")
+    assert page.texts("#labels-note") == note, "also of a gene, whose labels are of the column"
+    page.driver.back()
+    page.wait_until("cellucid.ready && cellucid.colorBy !== 'gene:Gene3'")
     page.click(".small-button[title='Hide all']")
     page.entry("b").click()
     assert labels(page).keys() == {"b"}, "it is alone"

@@ -1,6 +1,7 @@
 // The panel of the selection: how many cells of each category, and what to do with them.
 
 import { afterPress } from "./after-press.js";
+import { fitNames } from "./category-row.js";
 import { createSwatch } from "./swatch.js";
 import { $, createElement, createName, formatCount, formatCountOf } from "../dom.js";
 
@@ -107,5 +108,6 @@ export class SelectionPanel {
     const more = selected.length - items.length;
     if (more) items.push(createElement("li", "note", `and ${formatCount(more)} more`));
     $("category-counts").replaceChildren(...items);
+    fitNames(selected.slice(0, MAX_COUNTS).map((category, i) => [items[i], category]));
   };
 }

@@ -70,16 +70,18 @@ export function showValueLegend(container, column, scale, onChange) {
   const notes = createElement("div", "notes");
   const heading = createElement("div", "heading",
     Object.assign(createElement("h2", "", column.key), { title: column.key }));
+  const labelsNote = Object.assign(createElement("p", "note"), { id: "labels-note", hidden: true });
   container.replaceChildren(heading);
   if (column.isEmpty) {
-    container.append(notes);
+    container.append(notes, labelsNote);
     return (visible) => showNotes(notes, countPositions(column, 1, visible, () => 0), null, column);
   }
   const limits = shownRange(column, scale);
   const bar = createBar(column, limits, log);
   const colormapSelect = createColormapSelect(map, (name) => onChange({ map: name }, true));
   if (hasOneColor(column, scale)) {
-    container.append(createConstantBar(column, scale), createConstantNote(column), colormapSelect, notes);
+    container.append(createConstantBar(column, scale), createConstantNote(column), colormapSelect, notes,
+      labelsNote);
     return (visible) => {
       const bins = countPositions(column, 1, visible, () => 0);
       showNotes(notes, { ...bins, nZeros: 0 }, bar, column); // the bar says that they are 0
@@ -93,7 +95,7 @@ export function showValueLegend(container, column, scale, onChange) {
     ...createColorBar(bar, limits, { map, ground }, onChange),
     createElement("div", "row",
       createLogCheckbox(log, (checked) => onChange({ log: checked }, true)), colormapSelect),
-    notes);
+    notes, labelsNote);
   return (visible) => {
     const bins = countPositions(column, N_BINS, visible, bar.toPosition);
     drawHistogram(histogram, bins);
