@@ -6,7 +6,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -15,6 +14,8 @@ from pathlib import Path
 
 import click
 import psutil
+
+from benchmarks.shared.processes import TELLING_COMMAND
 
 TIMEOUT = 300  # seconds for a run
 TARGETS = ("group", "all", "main", "worker")  # which processes a kill ends
@@ -33,7 +34,7 @@ class Run:
         self._lines: list[str] = []
         self._start = time.monotonic()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "cellucid_dask", *arguments],
+            [*TELLING_COMMAND, *arguments],
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

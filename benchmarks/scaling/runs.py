@@ -6,7 +6,6 @@ import json
 import re
 import shutil
 import statistics
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ import click
 import psutil
 
 from benchmarks.scaling.cluster import StartWorkers
-from benchmarks.shared.processes import read_into_cache, run_command
+from benchmarks.shared.processes import TELLING_COMMAND, read_into_cache, run_command
 from cellucid_dask.exporter.recovery.outputs import staging_folder
 
 STAGES = ("transpose", "genes")
@@ -58,7 +57,7 @@ class Run:
 def run_export(data: Path, n_workers: int, start: StartWorkers, out: Path, *options: str) -> Run:
     """Export `data` once with `n_workers` worker processes."""
     report, log = out.with_suffix(".json"), out.with_suffix(".log")
-    program = [str(Path(sys.executable).with_name("cellucid-dask")), "export", str(data)]
+    program = [*TELLING_COMMAND, "export", str(data)]
     memory = f"{FIXED_MB + WORKER_MB * n_workers}MB"
     remove_export(out)
     log.write_bytes(b"")
@@ -87,11 +86,7 @@ def remove_export(out: Path) -> None:
 
 @contextmanager
 def watched_stages(log: Path, workers: tuple[psutil.Process, ...]) -> Iterator[dict[str, float]]:
-    """Measure the CPU seconds of the workers in each stage; the log shows where a stage ends.
-
-    The log names stages of over a second; what the workers did in a shorter one counts with the
-    next one that it names.
-    """
+    """Measure the CPU seconds of the workers in each stage; the log shows where a stage ends."""
     cpu_seconds: dict[str, float] = {}
     is_over, last, seen = threading.Event(), _sum_cpu_seconds(workers), 0
 

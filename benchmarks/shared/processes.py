@@ -7,6 +7,7 @@ import os
 import resource
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -40,6 +41,19 @@ class Usage:
     seconds: float
     peak_bytes: int
     cpu_seconds: float
+
+
+# The command, which prints a line at the end of each stage, also of those that took no second.
+TELLING_COMMAND = (
+    sys.executable,
+    "-c",
+    """
+from cellucid_dask.commands.main import main
+from cellucid_dask.compute import progress
+progress.SHORT_SECONDS = 0.0
+main()
+""",
+)
 
 
 def sum_memory(process: psutil.Process) -> int:

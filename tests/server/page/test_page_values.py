@@ -97,20 +97,22 @@ def test_usual_range_of_colors(page: Page, serve: Any, exported: Path) -> None:
 
         assert limits(page)[0] == 0
         assert limits(page)[1:] == usual(0, 99)
-        assert page.texts("#legend .note") == ["33% of cells are 0"]
+        assert page.texts("#legend .note:not(#labels-note)") == ["33% of cells are 0"]
         page.color_by("Sparse")
         assert limits(page)[1:] == usual(1, 99, column=values[[5, 302, 599], 1])
-        assert page.texts("#legend .note") == ["99.5% of cells are 0"]
+        assert page.texts("#legend .note:not(#labels-note)") == ["99.5% of cells are 0"]
         page.color_by("Outlier")
         if name != "uint8":  # 8 bits have no room for the others beside the outlier
             assert limits(page)[0] == pytest.approx(1, abs=0.02)
             assert limits(page)[1:] == usual(3, 99)
-            assert page.texts("#legend .note") == ["1 cell above the bar, up to 500"]
+            assert page.texts("#legend .note:not(#labels-note)") == [
+                "1 cell above the bar, up to 500"
+            ]
             at = page.find(".handle:nth-of-type(2)").get_attribute("value")
             assert 300 < int(at) < 1000, "the outlier does not take all of the bar"
         page.color_by("Scaled")
         assert limits(page) == usual(2, 1, 99)
-        assert page.texts("#legend .note") == []
+        assert page.texts("#legend .note:not(#labels-note)") == []
         page.choose("#map", "coolwarm")
         low, high = limits(page)
         assert low == -high
@@ -143,11 +145,11 @@ def test_zeros_are_grey_and_beneath_and_high_values_on_top(
     page.color_by("Common")
     found = pixels_at(page.picture(), page.cell_pixels()[::3])
     assert (found == zero).all()
-    assert page.texts("#legend .note") == ["100% of cells are 0"]
+    assert page.texts("#legend .note:not(#labels-note)") == ["100% of cells are 0"]
     assert page.js("return document.querySelector('.value-histogram path').getAttribute('d')") == ""
     page.set_slider("#opacity", 0.5)
     page.show_dimension(3)
-    assert page.texts("#legend .note") == ["100% of cells are 0"]
+    assert page.texts("#legend .note:not(#labels-note)") == ["100% of cells are 0"]
 
 
 def test_exact_ends_and_histogram_in_the_legend(page: Page, serve: Any, exported: Path) -> None:
@@ -192,7 +194,7 @@ def test_all_colors_stand_out_from_a_dark_ground_also_of_one_value(
 ) -> None:
     link = "dataset=float32&d=2&labels=0&theme=dark&color=obs:same&log=1"
     page.open(serve(exported), link)
-    assert page.texts("#legend .note") == ["All cells are 3.7."]
+    assert page.texts("#legend .note:not(#labels-note)") == ["All cells are 3.7."]
     assert not page.texts(".handle, .limit, .value-histogram")
     (seen,) = np.unique(pixels_at(page.picture(), page.cell_pixels()), axis=0).tolist()
     assert rgb(page.find(".color-bar").value_of_css_property("background-color")) == tuple(seen)
@@ -247,7 +249,7 @@ def test_numbers_are_shown_as_they_are(page: Page, serve: Any, exported: Path) -
         for column, text in {"same": "3.7", "time": str(2**40)}.items():
             link = f"dataset={name}&d=2&color=obs:{column}&filter=range:{text},{text}:obs:{column}"
             assert page.open(server, link)["drawn"] == CELLS, column
-            assert page.texts("#legend .note") == [f"All cells are {text}."]
+            assert page.texts("#legend .note:not(#labels-note)") == [f"All cells are {text}."]
             page.click("#filters .chip-text")
             page.wait_until("document.querySelector('.range-editor')")
             assert page.texts(".range-editor .note")[0].startswith(
