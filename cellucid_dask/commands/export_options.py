@@ -9,6 +9,7 @@ from cellucid_dask.commands.shared_options import (
     combine_options,
     format_options,
     job_options,
+    setup,
     worker_options,
 )
 
@@ -28,12 +29,7 @@ queue_options = combine_options(
         memory=". [default: 4 GiB for each core]",
         cores=", one worker each. [default: 1]",
     ),
-    click.option(
-        "--setup",
-        multiple=True,
-        metavar="COMMAND",
-        help='Shell command that a job runs first, such as "module load python"; repeat for more.',
-    ),
+    setup,
     click.option(
         "--parallel-environment", metavar="PE", help="SGE: environment of jobs of several cores."
     ),

@@ -196,6 +196,13 @@ def job_options(
     )
 
 
+setup = click.option(
+    "--setup",
+    multiple=True,
+    metavar="COMMAND",
+    help='Shell command that a job runs first, such as "module load python"; repeat for more.',
+)
+
 cache_dir = click.option(
     "--cache-dir",
     type=click.Path(),

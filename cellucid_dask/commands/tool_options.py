@@ -13,6 +13,7 @@ from cellucid_dask.commands.shared_options import (
     job_options,
     latent_key,
     modality,
+    setup,
 )
 
 preview_options = combine_options(
@@ -83,12 +84,7 @@ script_options = combine_options(
     click.option(
         "--interface", metavar="NAME", help="Network between the nodes of export-nodes, as ib0."
     ),
-    click.option(
-        "--setup",
-        multiple=True,
-        metavar="COMMAND",
-        help='Shell command to run first, such as "module load python"; repeat for more.',
-    ),
+    setup,
     click.option(
         "--log-dir", metavar="DIR", help="Folder of the logs. [default: where you submit]"
     ),

@@ -11,6 +11,7 @@ import { loaded, subscribe, view } from "../state.js";
 import { afterPress } from "./after-press.js";
 import { arrangeCategories, countVisible, MIN_FOR_SEARCH, showOnly } from "./category-order.js";
 import { createCategoryRow, fitNames, updateCategoryRow } from "./category-row.js";
+import { createLabelsNote } from "./labels-note.js";
 import { createOutlierSlider } from "./outlier-slider.js";
 import { VirtualList } from "./virtual-list.js";
 
@@ -95,7 +96,7 @@ class CategoryLegend {
       () => this.#resetColors(), "Reset colors");
     container.replaceChildren(...this.#createHead(), element,
       createElement("div", "row", this.note, this.resetButton),
-      Object.assign(createElement("p", "note"), { id: "labels-note", hidden: true }));
+      createLabelsNote());
     const { quantile, onQuantileChange } = options;
     if (onQuantileChange) container.append(createOutlierSlider(quantile, onQuantileChange));
     this.#countForOrder();

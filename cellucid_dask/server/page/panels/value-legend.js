@@ -6,6 +6,7 @@ import { hasOneColor, shownRange } from "../color/value-range.js";
 import { countPositions } from "../data/value-bins.js";
 import { formatValue } from "../data/value-text.js";
 import { createButton, createElement, formatCountOf, formatNumber, formatShare } from "../dom.js";
+import { createLabelsNote } from "./labels-note.js";
 
 /** @typedef {import("../data/columns.js").ContinuousColumn} ContinuousColumn */
 /** @typedef {{ range: [number, number] | null, log: boolean, map: string }} Scale */
@@ -70,7 +71,7 @@ export function showValueLegend(container, column, scale, onChange) {
   const notes = createElement("div", "notes");
   const heading = createElement("div", "heading",
     Object.assign(createElement("h2", "", column.key), { title: column.key }));
-  const labelsNote = Object.assign(createElement("p", "note"), { id: "labels-note", hidden: true });
+  const labelsNote = createLabelsNote();
   container.replaceChildren(heading);
   if (column.isEmpty) {
     container.append(notes, labelsNote);
