@@ -201,6 +201,7 @@ def test_high_values_are_drawn_over_low_and_missing_ones(
         adata = stacked_cells(upside_down=upside_down)
         export(adata, folder, quiet=True, centroid_min_points=1, dataset_id=f"{upside_down}")
     server = serve(tmp_path)
+    translucent = []
     for name in ("False", "True"):
         page.open(server, f"dataset={name}&color=obs:kind&labels=0")
         grey, seen = page.swatch("missing"), page.swatch("seen")
@@ -218,6 +219,11 @@ def test_high_values_are_drawn_over_low_and_missing_ones(
         page.set_slider("#opacity", 0.5)
         found = pixels_at(page.picture(), page.cell_pixels()).astype(int)
         assert (found[:, 2] < 140).all(), "what is missing is beneath"
+        translucent.append(found)
+        page.show_dimension(3)
+        translucent.append(pixels_at(page.picture(), page.cell_pixels()))
+    assert (translucent[0] == translucent[2]).all(), "the order of rows does not matter"
+    assert (translucent[1] == translucent[3]).all(), "nor in 3D"
 
 
 def test_outlier_filter_hides_the_farthest_cells_of_each_category(page: Page, served: Any) -> None:

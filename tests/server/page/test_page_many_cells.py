@@ -1,4 +1,4 @@
-"""How the page draws many cells: the topmost ones first."""
+"""How the page draws many cells: the topmost ones first, of translucent ones a sample."""
 
 from __future__ import annotations
 
@@ -114,3 +114,58 @@ def test_topmost_cells_are_drawn_before_all_others(page: Page, served: Any) -> N
     quarters = [(0, 0, 200), (9, 9, 9), (200, 0, 0), (0, 200, 0), (255, 255, 255)]
     for found in (first, last):
         assert [list(color) * 25 for color in quarters] == found
+
+
+TRANSLUCENT = """
+const done = arguments[0];
+(async () => {
+  const { Scatter } = await import(new URL("_cellucid/page/plot/scatter.js", document.baseURI));
+  const canvas = document.body.appendChild(document.createElement("canvas"));
+  canvas.style.cssText = "position: fixed; inset: 0 auto auto 0; width: 100px; height: 100px";
+  const context = new OffscreenCanvas(100, 100).getContext("2d", { willReadFrequently: true });
+  const read = () => {
+    context.drawImage(canvas, 0, 0);
+    return [...context.getImageData(20, 20, 60, 60).data].filter((_, i) => i % 4 < 3);
+  };
+  const prototype = WebGL2RenderingContext.prototype;
+  const { drawElements, blitFramebuffer } = prototype;
+  let [nDrawn, before] = [0, null];
+  prototype.drawElements = function (mode, n, ...given) {
+    nDrawn += n;
+    return drawElements.call(this, mode, n, ...given);
+  };
+  prototype.blitFramebuffer = function (...given) {
+    before ??= [read(), nDrawn];
+    return blitFramebuffer.apply(this, given);
+  };
+  const n = 250_000;
+  const scatter = new Scatter(canvas, () => {});
+  for (let i = 0; i < 3; i++) await new Promise(requestAnimationFrame); // drawn for its size
+  scatter.setPoints(Float32Array.from({ length: 3 * n }, () => 2 * Math.random() - 1), 3);
+  Object.assign(scatter.appearance, {
+    columnKind: 2, decoding: [0, 1, 255, 0], range: [0, 99], opacity: 0.5, showsContext: true });
+  scatter.codes = Uint8Array.from({ length: n }, (_, i) => 99 * (i < n / 8)); // first the high ones
+  scatter.flags = Uint8Array.from({ length: n }, (_, i) => i > n / 2); // filtered out
+  scatter.palette = Uint8Array.from({ length: 1024 }, (_, i) =>
+    [i / 4, 0, 255 - i / 4, 255][i % 4]);
+  await scatter.draw();
+  const figure = new OffscreenCanvas(100, 100).getContext("2d");
+  const shown = [read(), nDrawn];
+  scatter.drawTo(figure, 1);
+  const saved = [...figure.getImageData(20, 20, 60, 60).data].filter((_, i) => i % 4 < 3);
+  done([before, shown, saved]);
+})();
+"""
+
+
+def test_translucent_cells_are_drawn_by_value_in_the_sample_and_the_whole(
+    page: Page, served: Any
+) -> None:
+    page.open(served("uint8"))
+    sample, whole, saved = page.driver.execute_async_script(TRANSLUCENT)
+    assert sample[1] == whole[1] == 125_000 + 250_000, "a sample, then all cells once"
+    for picture in (sample[0], whole[0]):
+        red, _, blue = np.reshape(picture, (-1, 3)).T
+        assert (red > 200).mean() > 0.9, "high values cover the low ones, whatever their rows"
+        assert (blue < 55).mean() > 0.9
+    assert whole[0] == saved

@@ -5,11 +5,11 @@
 import { createHeightOf } from "./heights.js";
 import { ATTRIBUTES, createCellProgram, createEdgeProgram } from "./shaders.js";
 
-const CELLS_PER_STEP = 50_000; // cells of a large dataset that one call draws
+export const CELLS_PER_STEP = 50_000; // cells of a large dataset that one call draws
 const MAX_SLICES = 21; // the stride of an attribute is at most 255 bytes, and a position has 12
 export const EDGE_SLICES = 16; // edges are in an order in which each slice is an even sample
 const [POSITION, CODE, FLAGS] = ATTRIBUTES.keys();
-const INDEX_ARRAYS = ["edges", "topmost"];
+const INDEX_ARRAYS = ["edges", "topmost", "ordered", "sample"];
 
 /** How cells and edges look; the uniforms of the shaders explain the parts. */
 const DEFAULT_APPEARANCE = {
@@ -37,6 +37,11 @@ export class Renderer {
   arrays = {};
   /** @type {Record<string, any>} */
   buffers = {};
+  /**
+   * @type {{framebuffer: WebGLFramebuffer, renderbuffer: WebGLRenderbuffer, width: number,
+   *   height: number} | null}
+   */
+  #hiddenPicture = null;
 
   /** @param {HTMLCanvasElement} canvas */
   constructor(canvas) {
@@ -152,6 +157,7 @@ export class Renderer {
     }
     this.gl = gl;
     this.buffers = {};
+    this.#hiddenPicture = null;
   }
 
   /**
@@ -189,10 +195,66 @@ export class Renderer {
   }
 
   /**
+   * Clears the canvas, and draws on it from now on.
+   *
    * @param {number} width
    * @param {number} height
    */
   clear(width, height) {
+    this.gl.bindFramebuffer(this.gl.FRAMEBUFFER, null);
+    this.#clearPicture(width, height);
+  }
+
+  /**
+   * Draws on an empty hidden picture of the size of the canvas from now on.
+   *
+   * @param {number} width
+   * @param {number} height
+   */
+  beginHidden(width, height) {
+    const { gl } = this;
+    if (this.#hiddenPicture?.width !== width || this.#hiddenPicture.height !== height) {
+      this.#createHidden(width, height);
+    }
+    gl.bindFramebuffer(gl.FRAMEBUFFER, this.#hiddenPicture.framebuffer);
+    this.#clearPicture(width, height);
+  }
+
+  /** Copies the hidden picture to the canvas. */
+  showHidden() {
+    const { gl } = this;
+    const { framebuffer, width, height } = this.#hiddenPicture;
+    gl.bindFramebuffer(gl.READ_FRAMEBUFFER, framebuffer);
+    gl.bindFramebuffer(gl.DRAW_FRAMEBUFFER, null);
+    gl.blitFramebuffer(
+      0, 0, width, height, 0, 0, width, height, gl.COLOR_BUFFER_BIT, gl.NEAREST);
+    gl.bindFramebuffer(gl.FRAMEBUFFER, null);
+  }
+
+  /**
+   * @param {number} width
+   * @param {number} height
+   */
+  #createHidden(width, height) {
+    const { gl } = this;
+    const { FRAMEBUFFER: target, RENDERBUFFER: store } = gl;
+    if (this.#hiddenPicture) {
+      gl.deleteRenderbuffer(this.#hiddenPicture.renderbuffer);
+      gl.deleteFramebuffer(this.#hiddenPicture.framebuffer);
+    }
+    const [framebuffer, renderbuffer] = [gl.createFramebuffer(), gl.createRenderbuffer()];
+    gl.bindRenderbuffer(store, renderbuffer);
+    gl.renderbufferStorage(store, gl.RGBA8, width, height);
+    gl.bindFramebuffer(target, framebuffer);
+    gl.framebufferRenderbuffer(target, gl.COLOR_ATTACHMENT0, store, renderbuffer);
+    this.#hiddenPicture = { framebuffer, renderbuffer, width, height };
+  }
+
+  /**
+   * @param {number} width
+   * @param {number} height
+   */
+  #clearPicture(width, height) {
     const { gl, appearance } = this;
     gl.viewport(0, 0, width, height);
     const [red, green, blue] = appearance.background.map((byte) => byte / 255);
@@ -224,31 +286,31 @@ export class Renderer {
   /**
    * Draws one slice of the cells: every `nSlices`th cell, from the `slice`th on.
    *
-   * @param {number} layerPass
    * @param {number} slice
    * @param {number} nSlices
    * @param {number} pixelRatio
    * @param {number[]} tile
    */
-  drawCells(layerPass, slice, nSlices, pixelRatio, tile) {
+  drawCells(slice, nSlices, pixelRatio, tile) {
     const { gl } = this;
-    this.#useCellProgram(layerPass, slice, nSlices, pixelRatio, tile);
+    this.#useCellProgram(slice, nSlices, pixelRatio, tile);
     gl.drawArrays(gl.POINTS, 0, Math.ceil((this.nCells - slice) / nSlices));
   }
 
   /**
    * Functions (pixelRatio, tile) that draw the cells of these indices, some in each call.
    *
+   * @param {"topmost" | "ordered" | "sample"} name that the array has on the graphics card
    * @param {Uint32Array} indices
    * @returns {import("./scatter.js").Step[]}
    */
-  createTopmostSteps(indices) {
+  createIndexedSteps(name, indices) {
     const { gl } = this;
-    this.upload("topmost", indices);
+    if (this.arrays[name] !== indices) this.upload(name, indices);
     const length = Math.ceil(indices.length / CELLS_PER_STEP);
     return Array.from({ length }, (_, i) => (pixelRatio, tile) => {
-      this.#useCellProgram(0, 0, 1, pixelRatio, tile);
-      gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, this.buffers.topmost);
+      this.#useCellProgram(0, 1, pixelRatio, tile);
+      gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, this.buffers[name]);
       const n = Math.min(CELLS_PER_STEP, indices.length - i * CELLS_PER_STEP);
       gl.drawElements(gl.POINTS, n, gl.UNSIGNED_INT, 4 * i * CELLS_PER_STEP);
     });
@@ -268,17 +330,15 @@ export class Renderer {
   }
 
   /**
-   * @param {number} layerPass
    * @param {number} slice
    * @param {number} nSlices
    * @param {number} pixelRatio
    * @param {number[]} tile
    */
-  #useCellProgram(layerPass, slice, nSlices, pixelRatio, tile) {
+  #useCellProgram(slice, nSlices, pixelRatio, tile) {
     const { gl, appearance, cellProgram: { program, uniforms } } = this;
     gl.useProgram(program);
     this.#setProjection(uniforms, tile);
-    gl.uniform1i(uniforms.layerPass, layerPass);
     gl.uniform1f(uniforms.size, this.cellSize(pixelRatio));
     gl.uniform1i(uniforms.columnKind, appearance.columnKind);
     gl.uniform4fv(uniforms.decoding, appearance.decoding);

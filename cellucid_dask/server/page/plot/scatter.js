@@ -2,7 +2,8 @@
 // millions of cells.
 
 import { Camera } from "./camera.js";
-import { EDGE_SLICES, Renderer } from "./renderer.js";
+import { orderCells, sampleCells } from "./draw-order.js";
+import { CELLS_PER_STEP, EDGE_SLICES, Renderer } from "./renderer.js";
 import { topmostCells } from "./topmost.js";
 
 const TOPMOST_PAUSE_MS = 100; // between the topmost cells and the covered ones
@@ -11,7 +12,6 @@ const FIRST_FRAME_MS = 30; // how long the first frame of a picture may take, an
 const LATER_FRAME_MS = 90;
 const MAX_TILE = 2048; // pixels on a side of a tile of a saved picture
 const WHOLE_CANVAS = [1, 1, 0, 0]; // a tile
-const [ALL_LAYERS, CONTEXT_LAYER, BOTTOM_LAYER, TOP_LAYER] = [0, 1, 2, 3]; // of the shader
 
 /** @typedef {((pixelRatio: number, tile: number[]) => void) & {isEdges?: boolean}} Step */
 
@@ -21,6 +21,8 @@ const [ALL_LAYERS, CONTEXT_LAYER, BOTTOM_LAYER, TOP_LAYER] = [0, 1, 2, 3]; // of
  * It draws a picture in steps. Each step draws an even sample of the cells, and a frame has as many
  * steps as the graphics card has time for, so a view that moves shows a sample of the cells. If the
  * view rests and many steps are left, the topmost cell of each pixel comes before the other cells.
+ * Translucent cells of a column with values must be drawn from the bottom to the top: a sample comes
+ * first, then a hidden picture of all cells, which replaces it when it is complete.
  *
  * A step is a function (pixelRatio, tile); `isEdges` marks a step that draws edges.
  */
@@ -37,6 +39,8 @@ export class Scatter extends Renderer {
   /** @type {WebGLSync | null} */
   #fence = null; // signals that the graphics card has drawn what was submitted
   #submitted = { time: 0, steps: 0 };
+  /** @type {{basis: unknown[], order: Uint32Array, stride: number, sample: Uint32Array}} */
+  #ordered = { basis: [], order: new Uint32Array(0), stride: 0, sample: new Uint32Array(0) };
 
   /**
    * @param {HTMLCanvasElement} canvas
@@ -116,13 +120,22 @@ export class Scatter extends Renderer {
     const isFirstFrame = this.#isStale;
     if (isFirstFrame) this.#beginPicture(pixelRatio);
     else if (!this.#isTopmostDecided) this.#moveTopmostForward(pixelRatio);
-    const frameMs = isFirstFrame ? FIRST_FRAME_MS : LATER_FRAME_MS;
-    const steps = this.#steps.splice(0, Math.max(1, Math.round(frameMs / this.#stepMs)));
+    const nSteps = this.#countSteps(isFirstFrame ? FIRST_FRAME_MS : LATER_FRAME_MS);
+    const steps = this.#steps.splice(0, nSteps);
     steps.forEach((step) => step(pixelRatio, WHOLE_CANVAS));
     this.#fence = gl.fenceSync(gl.SYNC_GPU_COMMANDS_COMPLETE, 0);
     this.#submitted = { time: now, steps: steps.length };
     gl.flush();
     this.#requestFrame();
+  }
+
+  /**
+   * How many steps the card has time for.
+   *
+   * @param {number} frameMs
+   */
+  #countSteps(frameMs) {
+    return Math.max(1, Math.round(frameMs / this.#stepMs));
   }
 
   /**
@@ -160,6 +173,13 @@ export class Scatter extends Renderer {
     if (!isSameSize) Object.assign(canvas, { width, height });
     this.clear(width, height);
     this.#steps = this.#planSteps();
+    const nFirst = this.#countSteps(FIRST_FRAME_MS);
+    if (this.#isOrdered && this.#steps.length > nFirst) {
+      this.#steps = [
+        ...this.#planSample(nFirst), () => this.beginHidden(width, height),
+        ...this.#steps, () => this.showHidden(),
+      ];
+    }
     this.#isTopmostDecided = this.appearance.opacity < 1; // then covered cells are visible too
     this.#lateSteps = 0;
     this.onPictureStart();
@@ -172,25 +192,52 @@ export class Scatter extends Renderer {
    */
   #planSteps() {
     if (!this.nCells) return [];
-    const { nSlices } = this;
-    const isTranslucent = this.appearance.opacity < 1; // then the order of drawing is visible
-    const passes = isTranslucent ? this.#planLayerPasses() : [ALL_LAYERS];
-    const cells = passes.flatMap((layerPass) => Array.from({ length: nSlices }, (_, slice) =>
-      (/** @type {number} */ pixelRatio, /** @type {number[]} */ tile) =>
-        this.drawCells(layerPass, slice, nSlices, pixelRatio, tile)));
     const edges = this.#planEdgeSteps();
-    return isTranslucent
-      ? [...edges, ...cells]
-      : [...edges.slice(0, 1), ...cells, ...edges.slice(1)];
+    if (this.#isOrdered) return [...edges, ...this.createIndexedSteps("ordered", this.#findOrder())];
+    const { nSlices } = this;
+    const cells = Array.from({ length: nSlices }, (_, slice) =>
+      (/** @type {number} */ pixelRatio, /** @type {number[]} */ tile) =>
+        this.drawCells(slice, nSlices, pixelRatio, tile));
+    return [...edges.slice(0, 1), ...cells, ...edges.slice(1)];
   }
 
-  /** The layers to draw one after the other, from the bottom to the top. */
-  #planLayerPasses() {
+  /** Whether the order of drawing is visible: of translucent cells that have no equal rank. */
+  get #isOrdered() {
     const { appearance, buffers } = this;
-    const { hasMissing, highlightedCode, showsContext, zeroCode } = appearance;
-    const context = buffers.flags && showsContext ? [CONTEXT_LAYER] : [];
-    const isLayered = buffers.flags || hasMissing || highlightedCode >= 0 || zeroCode >= 0;
-    return isLayered ? [...context, BOTTOM_LAYER, TOP_LAYER] : [ALL_LAYERS];
+    const { columnKind, hasMissing, highlightedCode, opacity } = appearance;
+    return opacity < 1 && Boolean(
+      columnKind === 2 || buffers.flags || buffers.edges || hasMissing || highlightedCode >= 0);
+  }
+
+  /** All cells that are drawn, from the bottom to the top; the view may move without a change. */
+  #findOrder() {
+    const { appearance, arrays, nCells } = this;
+    const { columnKind, decoding, highlightedCode, range, showsContext, useLog, zeroCode } = appearance;
+    const basis = [
+      nCells, arrays.code, arrays.flags, columnKind === 1 && arrays.palette, columnKind, zeroCode,
+      ...decoding, ...range, useLog, highlightedCode, showsContext,
+    ];
+    if (!basis.every((part, i) => part === this.#ordered.basis[i])) {
+      const order = orderCells(this.createHeightOf(), nCells);
+      this.#ordered = { basis, order, stride: 0, sample: order };
+    }
+    return this.#ordered.order;
+  }
+
+  /**
+   * At most so many steps that draw an even sample of edges and ordered cells.
+   *
+   * @param {number} nSteps
+   */
+  #planSample(nSteps) {
+    const edges = this.#planEdgeSteps().slice(0, 1);
+    const order = this.#findOrder();
+    const most = Math.max(1, nSteps - edges.length) * CELLS_PER_STEP;
+    const stride = 2 ** Math.ceil(Math.log2(Math.max(1, order.length / most)));
+    if (stride !== this.#ordered.stride) {
+      Object.assign(this.#ordered, { stride, sample: sampleCells(order, stride) });
+    }
+    return [...edges, ...this.createIndexedSteps("sample", this.#ordered.sample)];
   }
 
   /** @returns {Step[]} */
@@ -220,7 +267,7 @@ export class Scatter extends Renderer {
     });
     const cellsLeft = (cellSteps.length * this.nCells) / this.nSlices;
     if (topmost.length > 0.8 * cellsLeft) return;
-    this.#steps = [...this.createTopmostSteps(topmost), ...edgeSteps, ...cellSteps];
+    this.#steps = [...this.createIndexedSteps("topmost", topmost), ...edgeSteps, ...cellSteps];
     this.#lateSteps = cellSteps.length;
   }
 }

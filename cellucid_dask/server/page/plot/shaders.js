@@ -27,7 +27,6 @@ uniform float zeroCode;            // of values at 0; -1 for none
 uniform vec3 plain, missing, zero, context; // colors without a column, without a value, at 0, ...
 uniform vec3 background;           // of the canvas
 uniform vec3 order;                // rank of the first cell, step of ranks, their share of height
-uniform int layerPass;             // 0 all cells, else only those of one layer: 1 context, 2, 3
 uniform sampler2D palette;
 flat out vec3 color;
 flat out float radius;
@@ -75,8 +74,6 @@ void main() {
     level = 0.;
     isHidden = !showsContext;
   }
-  int layer = level == 0. ? 1 : level < 4. ? 2 : 3;
-  if (layerPass > 0) isHidden = isHidden || layer != layerPass;
   vec3 p = rotation * position;
   float near = perspective(p);
   float h = heightInLevel(level == 4. ? t : 0., p.z);
