@@ -9,11 +9,12 @@ const DEFAULT_SETTINGS = { range: DEFAULT_VIEW.range, log: DEFAULT_VIEW.log };
 
 /**
  * Changes parts of the view; what is not loaded for it is loaded, and everything that shows the
- * view follows. The user can undo it.
+ * view follows. The user can undo it; if it completes the last change, together with that one.
  *
  * @param {Partial<import("./link/link.js").View>} change
+ * @param {{completesLast?: boolean}} [options]
  */
-export function changeView(change) {
+export function changeView(change, { completesLast = false } = {}) {
   const all = { ...change };
   if ("color" in change && change.color !== view.color) keepColumnSettings(all);
   const { d = view.d, embedding = view.embedding } = change;
@@ -23,7 +24,7 @@ export function changeView(change) {
   const parts = Object.entries(all).filter(isOther).map(([part]) => part);
   if (!parts.length) return;
   Object.assign(view, all);
-  recordChange(Object.keys(change));
+  if (!completesLast) recordChange(Object.keys(change));
   notify("view", parts);
 }
 

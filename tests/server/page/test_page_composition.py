@@ -126,7 +126,11 @@ def test_bars_are_the_counts_of_what_is_visible_selected_or_in_a_group(
         np.testing.assert_allclose(widths / scale, counts.loc[bar, widths.index], rtol=0.02)
     page.choose("#composition-order", "Share of south west")
     shares = counts["south west"] / counts.sum(axis=1)
-    assert [*table().index] == [*shares.sort_values(ascending=False, kind="stable").index]
+    by_share = [*shares.sort_values(ascending=False, kind="stable").index]
+    assert [*table().index] == by_share
+    page.press_keys("#composition-reverse", " ")
+    assert [*table().index] == [*dict(page.js(DRAWN))] == by_share[::-1], "fewest first"
+    page.click("#composition-reverse")
 
     team = (names("quarter") == QUARTERS[0]) | (names() == "b")
     show(page, int(team.sum()), cells="Group: Team <A>", order="Order of the file")
@@ -139,6 +143,20 @@ def test_bars_are_the_counts_of_what_is_visible_selected_or_in_a_group(
     visible &= names("quarter") != "north east"
     show(page, int(visible.sum()))
     assert "north east" not in table(), "the picture and the bars have the same filters"
+    # What a pointer is choosing from does not change below it.
+    x, y = page.js(
+        "const { x, y } = document.querySelector('#composition-order').getBoundingClientRect();"
+        "return [x + 5, y + 5]"
+    )
+    held = {"x": x, "y": y, "button": "left", "clickCount": 1}
+    page.cdp("Input.dispatchMouseEvent", type="mousePressed", **held)
+    page.js("history.back()")
+    page.wait_until(f"cellucid.drawn === {(names('many') < 'kind 20').sum()}")
+    page.state()
+    n_orders = "document.querySelector('#composition-order').length"
+    assert page.js(f"return {n_orders}") == 3 + 3
+    page.cdp("Input.dispatchMouseEvent", type="mouseReleased", **held)
+    page.wait_until(f"{n_orders} === 3 + 4")
     page.click(".small-button[title='Hide all']")
     said = "document.querySelector('#composition-note').textContent"
     page.wait_until(f"{said} === 'No cell passes all filters.'")

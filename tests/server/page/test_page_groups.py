@@ -135,6 +135,11 @@ def test_selection_extends_a_group(page: Page, served: Any) -> None:
     first = select(2, left)
     press(page, "New from selection")
     name_group(page, "ends")
+    page.click("#undo")
+    page.wait_until("!document.querySelector('.group-list li')")  # the name is no step of its own
+    page.click("#redo")
+    page.wait_until("document.querySelector('.group-list li')")
+    assert groups(page) == {"ends": first}
     second = select(right, 690)
     press(page, "ends")
     press(page, "Add selection")
@@ -146,6 +151,10 @@ def test_selection_extends_a_group(page: Page, served: Any) -> None:
     page.find(".group-list input[type='text']").send_keys(Keys.CONTROL, "a")
     name_group(page, "right & <b>")
     assert groups(page) == {"right & <b>": second}
+    page.click("#undo")
+    page.wait_until("document.querySelector('.group-list .chip-text').textContent === 'ends'")
+    page.click("#redo")
+    page.wait_until("document.querySelector('.group-list .chip-text').textContent !== 'ends'")
     assert page.reload()["ready"]
     assert groups(page) == {"right & <b>": second}
 

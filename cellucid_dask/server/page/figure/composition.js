@@ -179,9 +179,19 @@ function withoutEmptySplits({ bars, splits, nCells }) {
  *
  * @param {Composition} composition
  * @param {string} order
+ * @param {boolean} [isReversed] the last bar first
+ */
+export function sortBars(composition, order, isReversed = false) {
+  const sorted = sortForward(composition, order);
+  return isReversed ? [...sorted].reverse() : sorted;
+}
+
+/**
+ * @param {Composition} composition
+ * @param {string} order
  * @returns {Bar[]}
  */
-export function sortBars({ bars, splits }, order) {
+function sortForward({ bars, splits }, order) {
   const split = splits.findIndex(({ code }) => order === `share:${code}`);
   if (split >= 0) {
     const share = (/** @type {Bar} */ { counts, total }) => counts[split] / total;

@@ -17,6 +17,7 @@ import { drawLegend } from "../figure/legend.js";
 import { SvgContext } from "../figure/svg-context.js";
 import { createSvgElement } from "../figure/svg-nodes.js";
 import { loaded, subscribe, view } from "../state.js";
+import { afterPress } from "./after-press.js";
 
 /** @typedef {import("../data/columns.js").CategoricalColumn} CategoricalColumn */
 /** @typedef {import("../figure/composition.js").Composition} Composition */
@@ -50,6 +51,10 @@ export class CompositionPanel {
     for (const id of SELECT_IDS) {
       $(`composition-${id}`).addEventListener("change", () => this.#update());
     }
+    $("composition-reverse").addEventListener("click", () => {
+      $("composition-reverse").ariaPressed = String(!this.#isReversed);
+      this.#draw();
+    });
     $("composition-csv").addEventListener("click", () => this.#saveTable());
     $("composition-svg").addEventListener("click", () => this.#savePicture("svg"));
     $("composition-png").addEventListener("click", () => this.#savePicture("png"));
@@ -87,12 +92,12 @@ export class CompositionPanel {
     if ($("composition").hidden) return;
     this.#frameRequest ||= requestAnimationFrame(() => setTimeout(() => {
       this.#frameRequest = 0;
-      this.#update();
+      afterPress(this.#update);
     }));
   }
 
   /** Counts and draws again, for what is chosen and visible now. */
-  async #update() {
+  #update = async () => {
     if (!this.#isReady) return;
     const request = ++this.#lastRequest;
     if (this.#listChoices()) {
@@ -123,7 +128,7 @@ export class CompositionPanel {
     this.#show({ columns, composition });
     this.#listOrders(composition.splits);
     this.#draw();
-  }
+  };
 
   /** @param {Shown | null} shown */
   #show(shown) {
@@ -209,7 +214,7 @@ export class CompositionPanel {
     const { columns: [barColumn, split], composition } = this.#shown;
     const colorOf = (/** @type {number | null} */ code) => (code === null
       ? others : categoryCssColor(split, code, view.colors) ?? missing);
-    const bars = sortBars(composition, $("composition-order").value);
+    const bars = this.#sortBars(composition);
     return {
       barKey: barColumn.key,
       bars: bars.slice(0, countDrawn(bars.length, composition.splits.length)),
@@ -243,6 +248,15 @@ export class CompositionPanel {
     ].join(" · ");
   }
 
+  get #isReversed() {
+    return $("composition-reverse").ariaPressed === "true";
+  }
+
+  /** @param {Composition} composition */
+  #sortBars(composition) {
+    return sortBars(composition, $("composition-order").value, this.#isReversed);
+  }
+
   /** @param {string} extension */
   #fileName(extension) {
     const [bars, split] = this.#shown.columns;
@@ -251,7 +265,7 @@ export class CompositionPanel {
 
   #saveTable() {
     const { composition } = this.#shown;
-    const bars = sortBars(composition, $("composition-order").value);
+    const bars = this.#sortBars(composition);
     const text = formatComposition({ ...composition, bars });
     saveFile(new Blob([text], { type: "text/csv" }), this.#fileName("csv"));
   }

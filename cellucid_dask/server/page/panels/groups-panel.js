@@ -53,7 +53,7 @@ export class GroupsPanel {
   add(cells, name) {
     const groups = addGroup(view.groups, cells, { name });
     changeView({ groups });
-    this.#rename(groups.at(-1).id);
+    this.#rename(groups.at(-1).id, { isNew: true });
   }
 
   #update = () => {
@@ -142,11 +142,12 @@ export class GroupsPanel {
   }
 
   /**
-   * Puts an input in place of the name of a group.
+   * Puts an input in place of the name of a group. The name of a new one is undone with the group.
    *
    * @param {string} id
+   * @param {{isNew?: boolean}} [options]
    */
-  #rename(id) {
+  #rename(id, { isNew = false } = {}) {
     const group = view.groups.find((each) => each.id === id);
     const button = this.#findName(id);
     if (!group || !button) return;
@@ -158,8 +159,9 @@ export class GroupsPanel {
       if (isDone) return;
       isDone = true;
       const name = input.value.trim();
-      if (keep && name && name !== group.name) {
-        changeView({ groups: changeGroup(view.groups, id, { name }) });
+      const isThere = view.groups.some((each) => each.id === id); // Back may have removed it
+      if (keep && isThere && name && name !== group.name) {
+        changeView({ groups: changeGroup(view.groups, id, { name }) }, { completesLast: isNew });
       }
       afterPress(() => {
         input.replaceWith(button);
