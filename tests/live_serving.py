@@ -27,7 +27,6 @@ Save = Callable[..., Path]
 LIVE = {"compression": 0, "var_quantization": None, "obs_quantization": None}
 LAYOUTS = ("csr", "csc", "dense")
 GENES = [f"var/gene{i}.values.f32" for i in range(30)]
-SEEN = 2.5  # seconds within which a change of a file must show
 WATCHING = internal("datasets.auto_reload")  # where it is said how often a file is looked at
 
 
@@ -109,7 +108,7 @@ def by_rename(new: Path, path: Path) -> None:
 
 def soon(reached: Callable[[], Any], otherwise: str) -> None:
     """Wait until a change must have shown."""
-    wait_until(reached, otherwise, SEEN)
+    wait_until(reached, otherwise)
 
 
 def serves(server: Any, files: dict[str, bytes], *more: str) -> None:

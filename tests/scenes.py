@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from atlas import STAMP, Outcome, here, leftovers, tree
+from atlas import HANGS, PATIENT, STAMP, Outcome, here, leftovers, tree
 from forks import Forked, fork
 
 from cellucid_dask import export
@@ -71,7 +71,7 @@ class Launcher:
         """Start the command, after the lines `first`."""
         self._n += 1
         log = self.logs / f"stderr-{self._n}.txt"
-        started = Started(fork(*arguments, cwd=cwd, err=log, first=first), log)
+        started = Started(fork(*arguments, cwd=cwd, err=log, first=PATIENT + first), log)
         self._started.append(started)
         return started
 
@@ -116,7 +116,7 @@ class Started:
             return [p for p in self._process.children() if p.status() != psutil.STATUS_ZOMBIE]
         return []
 
-    def until(self, reached: Callable[[], bool], seconds: float = 60) -> bool:
+    def until(self, reached: Callable[[], bool], seconds: float = HANGS) -> bool:
         """Wait for a moment; False when it ended before."""
         end = time.monotonic() + seconds
         while not reached():
@@ -131,7 +131,7 @@ class Started:
         with suppress(ProcessLookupError):
             (os.killpg if group else os.kill)(self.pid, number)
 
-    def wait(self, seconds: float = 60) -> int:
+    def wait(self, seconds: float = HANGS) -> int:
         """Exit code; negative of a signal."""
         try:
             return self._forked.wait(seconds)
@@ -149,12 +149,20 @@ def family(folder: Path) -> list[psutil.Process]:
     return found
 
 
+def is_alone(folder: Path) -> bool:
+    """Whether no such process runs any more, or soon: one that was killed may not know it yet."""
+    end = time.monotonic() + HANGS
+    while (there := family(folder)) and time.monotonic() < end:
+        time.sleep(0.05)
+    return not there
+
+
 def end_family(folder: Path) -> None:
     """Kill workers that lost their run, so that nothing writes any more."""
     for process in family(folder):
         with suppress(psutil.NoSuchProcess):
             process.kill()
-            process.wait(10)
+            process.wait(HANGS)
 
 
 def noted(out: Path) -> int:

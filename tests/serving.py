@@ -9,6 +9,7 @@ from __future__ import annotations
 import http.client
 import importlib
 import os
+import random
 import re
 import shutil
 import signal
@@ -30,7 +31,7 @@ from forks import Forked, fork
 
 from cellucid_dask import CellucidServer
 
-SECONDS = 10.0  # until something that must come at once is missed
+SECONDS = 60.0  # until something that must come is missed, beside other busy processes
 SECRET = "of-the-environment-7f3a91"  # no answer may hold it
 os.environ.setdefault("CELLUCID_TEST_SECRET", SECRET)
 PRIVATE = tuple(
@@ -358,9 +359,13 @@ def occupied_port(port: int = 0) -> Iterator[int]:
 
 
 def free_port() -> int:
-    """A free port; the next ports are most likely free too."""
-    with occupied_port() as port:
-        return port
+    """A free port, of those that the system gives to nobody by itself; so are those after it."""
+    while True:
+        with (
+            suppress(OSError),
+            occupied_port(random.SystemRandom().randrange(10_000, 32_000)) as port,
+        ):
+            return port
 
 
 def check_refusal(ended: Outcome, *texts: str) -> None:
@@ -394,6 +399,8 @@ class Served:
         Command that is the browser of this user.
     through
         Words of a command that starts the server, such as nohup.
+    first
+        Lines of Python that a fork runs first.
     anew
         Whether to start a new Python, with all its imports, instead of a fork.
     **environment
@@ -406,6 +413,7 @@ class Served:
         folder: Path,
         browser: str = "",
         through: Sequence[str] = (),
+        first: str = "",
         anew: bool = False,
         by: str = "serve",
         **environment: str,
@@ -423,7 +431,7 @@ class Served:
         self.err.touch()
         self.process: Forked | subprocess.Popen[bytes]
         if not (anew or through or any(name.startswith("PYTHON") for name in environment)):
-            how = {"out": self.out, "err": self.err, "environment": kept}
+            how = {"out": self.out, "err": self.err, "environment": kept, "first": first}
             self.process = fork(by, *words, cwd=folder, **how)
             return
         with self.out.open("wb") as out, self.err.open("wb") as err:
@@ -463,7 +471,7 @@ class Served:
             assert "internal error" not in self.errors, self.errors
             return re.search(r"^open (http://\S+)$", self.printed, re.MULTILINE)
 
-        return str(wait_until(found, "it never printed its URL", 20)[1])
+        return str(wait_until(found, "it never printed its URL")[1])
 
     @property
     def port(self) -> int:
@@ -482,9 +490,9 @@ class Served:
                     return int(connection.laddr.port)
             return None
 
-        return int(wait_until(found, "it never listened", 20))
+        return int(wait_until(found, "it never listened"))
 
-    def stop(self, number: int = signal.SIGINT, seconds: float = 5) -> int:
+    def stop(self, number: int = signal.SIGINT) -> int:
         """Send a signal, and return the exit code."""
         self.process.send_signal(number)
-        return self.process.wait(seconds)
+        return self.process.wait(SECONDS)

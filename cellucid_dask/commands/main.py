@@ -13,7 +13,7 @@ import click
 
 from cellucid_dask.arguments.boundary import keep_option_names
 from cellucid_dask.commands.cli import cli
-from cellucid_dask.commands.signals import INTERRUPTED, die_at_signals
+from cellucid_dask.commands.signals import INTERRUPTED, die_at_signals, ignore_signals
 from cellucid_dask.errors import CellucidDaskError, Problem, machine_error
 
 
@@ -78,6 +78,15 @@ def _check_environment() -> None:
         sys.exit(2)
 
 
+def _run(arguments: list[str]) -> int | None:
+    """Run the command; from its end on, no signal disturbs the report and the exit."""
+    try:
+        with keep_option_names():
+            return cli.main(arguments, prog_name="cellucid-dask", standalone_mode=False)
+    finally:
+        ignore_signals()
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 2 refused, 128 + signal, 1 a bug of this package.
 
@@ -90,8 +99,7 @@ def main(arguments: list[str] | None = None) -> None:
     die_at_signals()
     _check_environment()
     try:
-        with keep_option_names():
-            status = cli.main(given, prog_name="cellucid-dask", standalone_mode=False)
+        status = _run(given)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

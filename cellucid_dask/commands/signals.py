@@ -61,6 +61,14 @@ def unwind_at_signals() -> None:
     handle(_terminate, *ENDING)
 
 
+def ignore_signals() -> None:
+    """Let signals pass once the command has ended: there is nothing to stop, and it exits soon.
+
+    An exception would replace the message on how the command ended by a traceback.
+    """
+    handle(lambda *_: None, signal.SIGINT, *ENDING)
+
+
 def _interrupt(number: int, _: object) -> None:
     """Unwind as at Ctrl-C."""
     _exit_after_timeout(number)

@@ -1,4 +1,4 @@
-"""Signals whose exception Python turns into another one."""
+"""Signals whose exception Python turns into another one, and signals at the end of a command."""
 
 from __future__ import annotations
 
@@ -24,7 +24,11 @@ def run(*arguments, **options):
         raise SystemError("<built-in function fspath> returned a result with an exception set") \\
             from ending
 
-program.cli.main = run
+def report_disturbed(*arguments, report=program._report_interruption):
+    os.kill(os.getpid(), int(sys.argv[1]))  # by an impatient user
+    report(*arguments)
+
+program.cli.main, program._report_interruption = run, report_disturbed
 program.main(["export", "a.h5ad"])
 """
 
@@ -44,3 +48,4 @@ def test_a_signal_in_a_function_of_c(number: int, code: int, verb: str) -> None:
     assert done.returncode in (code, -number), done.stderr  # a shell shows both as one
     assert done.stderr.startswith(f"{verb}: no export is left half made"), done.stderr
     assert "internal error" not in done.stderr
+    assert "Traceback" not in done.stderr

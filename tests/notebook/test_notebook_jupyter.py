@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from notebooks import CELLS, GENES, IDENTITY, POINTS, Frame, JupyterProcess, run_jupyter
-from serving import Reply, ask
+from serving import Reply, ask, free_port
 
 from cellucid_dask import CellucidDaskError, CellucidServer
 from cellucid_dask.notebook.embedded_server import EmbeddedServer
@@ -147,9 +146,7 @@ def test_serve_with_a_base_path_works_behind_the_absolute_route(
     jupyter: JupyterProcess, folder: Path
 ) -> None:
     """The way for a server that was started by the command."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     base = f"/user/ada/proxy/absolute/{port}"
     hosts = ("hub.lab.org",)
     with CellucidServer(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import time
 import urllib.error
@@ -18,7 +17,7 @@ import pytest
 from ready_inputs import IDENTITY, INPUTS
 from ready_oracle import ReadyOracle
 from ready_sides import FORMATS, save, write_ours
-from serving import ask, serving
+from serving import ask, free_port, serving
 
 PATIENCE = 120.0  # seconds
 CORS = (
@@ -32,9 +31,7 @@ CORS = (
 @contextmanager
 def public_server(python: Path, data: Path) -> Iterator[str]:
     """Serve `data` with the oracle; yields the address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [python, "-m", "cellucid.cli", "serve", data, "--port", str(port)]
     process = subprocess.Popen(
         [*command, "--no-web-ui", "--no-browser"],

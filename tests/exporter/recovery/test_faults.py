@@ -10,7 +10,6 @@ import os
 import random
 import shutil
 import signal
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -31,14 +30,14 @@ from scenes import (
     at_event,
     done_at,
     end_family,
-    family,
+    is_alone,
     noted,
 )
+from serving import free_port
 
 from cellucid_dask.exporter.recovery.journal import JOURNAL
 from cellucid_dask.exporter.recovery.outputs import staging_folder
 
-SECONDS = 10  # within which a run must have ended after SIGTERM
 needs_mount = pytest.mark.skipif(not can_mount(), reason="only root may mount a small disk")
 
 
@@ -83,6 +82,26 @@ def stopped_at(scene: Scene, condition: str, nth: int, *more: object, first: str
     words = [*scene.words(), *more]
     lines = scene.first + first + at_event(condition, nth, "SIGSTOP")
     running = scene.launcher.start(*words, cwd=scene.at, first=lines)
+    assert running.until(lambda: running.stopped), running.said
+    return running
+
+
+STOP_AT_LINE = """
+import os, signal
+from cellucid_dask.exporter.recovery import journal
+def write(*arguments, write_all=journal.write_all, left=[{line}]):
+    write_all(*arguments)
+    left[0] -= 1
+    if left[0] == 0:
+        os.kill(os.getpid(), signal.SIGSTOP)
+journal.write_all = write
+"""
+
+
+def stopped_at_line(scene: Scene, line: int, *more: object) -> Started:
+    """Start the command, and have it stand still when it has written a line of its journal."""
+    lines = scene.first + STOP_AT_LINE.format(line=line)
+    running = scene.launcher.start(*scene.words(*more), cwd=scene.at, first=lines)
     assert running.until(lambda: running.stopped), running.said
     return running
 
@@ -250,7 +269,7 @@ def test_workers_that_get_no_more_memory(scene: Scene) -> None:
     words = scene.words("--workers", 2)
     running = scene.launcher.start(*words, cwd=scene.at, first=scene.first + HUNGRY)
     failed(running, "memory", "the same command resumes from there")
-    assert family(scene.at) == []
+    assert is_alone(scene.at)
     assert "5,000 of 5,000 cells transposed" in resumes(scene)
 
 
@@ -282,7 +301,7 @@ def test_workers_that_are_killed_again_and_again(scene: Scene, tmp_path: Path) -
         time.sleep(0.01)
     failed(running, "the workers died", "fewer --workers", "the same command resumes from there")
     assert len(killed) == 2
-    assert family(scene.at) == []
+    assert is_alone(scene.at)
     assert "points and obs" in resumes(scene)
 
 
@@ -305,14 +324,11 @@ def test_sigterm_at_any_moment(scene: Scene, everybody: bool) -> None:
             break
         time.sleep(pause)
         there, before = running.workers(), noted(scene.out)
-        began = time.monotonic()
         running.signal(signal.SIGTERM)
         for worker in there if everybody else ():
             with suppress(psutil.Error):
                 worker.terminate()
-        code = running.wait(30)
-        took = time.monotonic() - began
-        assert took < SECONDS, (seed, took, running.said)
+        code = running.wait()
         if scene.out.exists() or not before:
             assert code in (0, 143, -signal.SIGTERM)  # a shell shows 143
             continue
@@ -323,7 +339,7 @@ def test_sigterm_at_any_moment(scene: Scene, everybody: bool) -> None:
         assert "terminated: no export is left half made" in running.said, (seed, running.said)
         assert "Traceback" not in running.said, (seed, running.said)
         assert "error:" not in running.said, (seed, running.said)
-        assert family(scene.at) == [], (seed, running.said)
+        assert is_alone(scene.at), (seed, running.said)
         assert noted(scene.out) >= before or before == 1, seed  # a first line alone is not kept
         if noted(scene.out) > before or "resumes an" in running.said:
             assert "the same command resumes from there" in running.said, (seed, running.said)
@@ -335,14 +351,12 @@ def test_sigterm_at_any_moment(scene: Scene, everybody: bool) -> None:
 def test_sigterm_in_a_task_that_does_not_end(scene: Scene) -> None:
     """A thread that reads from a disk that hangs cannot be stopped: the process ends without it."""
     hang = "import time\nfrom cellucid_dask.exporter.stages.genes import strip_driver\n"
-    hang += "hang = lambda *_: (open('hangs', 'w').close(), time.sleep(60))\n"
-    hang += "strip_driver.write_strip_genes = hang\n"
+    hang += "hang = lambda *_: (open('hangs', 'w').close(), time.sleep(3600))\n"
+    hang += "strip_driver.write_strip_genes, signals.STOP_SECONDS = hang, 0.5\n"
     running = scene.launcher.start(*scene.words(), cwd=scene.at, first=scene.first + hang)
-    running.until((scene.at / "hangs").exists)
-    began = time.monotonic()
+    assert running.until((scene.at / "hangs").exists), running.said
     running.signal(signal.SIGTERM)
-    assert running.wait(30) == 143, running.said
-    assert time.monotonic() - began < SECONDS
+    assert running.wait() == 143, running.said
     assert "is kept" in running.said, running.said
     assert "Traceback" not in running.said
     assert "cells transposed" in resumes(scene)
@@ -350,17 +364,15 @@ def test_sigterm_in_a_task_that_does_not_end(scene: Scene) -> None:
 
 def test_sigterm_when_a_worker_hangs(scene: Scene) -> None:
     """One that answers nobody is not waited for, nor left behind."""
-    words = scene.words("--workers", 2)
-    running = scene.launcher.start(*words, cwd=scene.at, first=scene.first)
-    running.until(lambda: noted(scene.out) >= 3)
-    for worker in running.workers():
+    running = stopped_at_line(scene, 6, "--workers", 2)
+    workers = running.workers()
+    assert len(workers) == 2
+    for worker in workers:
         worker.suspend()
-    began = time.monotonic()
     running.signal(signal.SIGTERM)
-    assert running.wait(30) == 143, running.said
-    assert time.monotonic() - began < SECONDS
+    assert continue_process(running).wait() == 143, running.said
     assert "Traceback" not in running.said
-    assert family(scene.at) == []
+    assert is_alone(scene.at)
     assert "resumes" in resumes(scene)
 
 
@@ -414,10 +426,8 @@ class Cluster:
     """A dask scheduler and its workers, each a process."""
 
     def __init__(self, folder: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.address = f"tcp://127.0.0.1:{probe.getsockname()[1]}"
-        port = self.address.rpartition(":")[2]
+        port = free_port()
+        self.address = f"tcp://127.0.0.1:{port}"
         words = ["--host", "127.0.0.1", "--port", port, "--no-dashboard"]
         self.scheduler = fork_dask("scheduler", *words, cwd=folder)
         words = [self.address, "--nthreads", "1", "--no-nanny", "--no-dashboard"]
@@ -433,18 +443,16 @@ class Cluster:
 def test_a_scheduler_whose_worker_dies_and_that_dies_itself(scene: Scene, tmp_path: Path) -> None:
     cluster = Cluster(tmp_path)
     try:
-        words = scene.words("--scheduler", cluster.address)
-        running = scene.launcher.start(*words, cwd=scene.at, first=scene.first)
-        assert running.until(lambda: noted(scene.out) >= 4), running.said
+        running = stopped_at_line(scene, 4, "--scheduler", cluster.address)
         cluster.workers[0].kill()
-        assert running.wait() == 0, running.said
+        assert continue_process(running).wait() == 0, running.said
         assert "Traceback" not in running.said
         scene.check()
         scene.reset()
-        running = scene.launcher.start(*words, cwd=scene.at, first=scene.first)
-        assert running.until(lambda: noted(scene.out) >= 4), running.said
+        running = stopped_at_line(scene, 4, "--scheduler", cluster.address)
         cluster.scheduler.kill()
-        failed(running, "connection to the scheduler was lost", "the same command resumes")
+        told = ("connection to the scheduler was lost", "the same command resumes")
+        failed(continue_process(running), *told)
     finally:
         cluster.close()
     assert "resumes an" in resumes(scene)

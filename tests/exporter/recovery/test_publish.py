@@ -27,6 +27,7 @@ from atlas import (
     tree,
     unfinished,
 )
+from scenes import GENE, Launcher, at_event
 
 from cellucid_dask import CellucidDaskError, export
 
@@ -80,7 +81,7 @@ def test_a_kill_at_any_moment_leaves_the_old_export_or_the_new(
             else:
                 time.sleep(random.uniform(0, length))
             running.signal(signal.SIGKILL, group=True)
-            running.wait(10)
+            running.wait()
         found = tree(tmp_path / "out")
         assert found in whole, f"kill {i} left a folder that is neither"
         kept += found == whole[there]
@@ -184,17 +185,20 @@ def test_foreign_files_survive_a_stop_between_the_renames(tmp_path: Path, number
 
 
 def test_two_runs_into_one_folder(
-    pair: tuple[Path, Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    pair: tuple[Path, Path],
+    launcher: Launcher,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     """The second is refused, and the first does not notice."""
-    with Running("export", pair[0], "-o", "out", folder=tmp_path) as running:
-        running.wait_for_file("points_*")
-        running.signal(signal.SIGSTOP, group=True)  # it must not be done before the second looks
-        second = here(capfd, "export", pair[1], "-o", tmp_path / "out")
-        running.signal(signal.SIGCONT, group=True)
-        assert second.code == 2, second.err
-        assert "another run is making this export" in second.err
-        assert running.wait(60) == 0
+    stands_still = at_event(GENE, 1, "SIGSTOP")  # until the second has looked
+    first = launcher.start("export", pair[0], "-o", "out", cwd=tmp_path, first=stands_still)
+    assert first.until(lambda: first.stopped), first.said
+    second = here(capfd, "export", pair[1], "-o", tmp_path / "out")
+    first.signal(signal.SIGCONT)
+    assert second.code == 2, second.err
+    assert "another run is making this export" in second.err
+    assert first.wait() == 0, first.said
     identity = json.loads((tmp_path / "out" / "dataset_identity.json").read_text())
     assert identity["stats"]["n_cells"] == 6000
     assert leftovers(tmp_path) == []

@@ -11,35 +11,49 @@ from pathlib import Path
 import psutil
 import pytest
 from atlas import _catches as catches
-from serving import POINTS, Client, Served, Wire, ask, free_port, is_listening, request, wait_until
+from serving import (
+    POINTS,
+    SECONDS,
+    Client,
+    Served,
+    Wire,
+    ask,
+    free_port,
+    is_listening,
+    request,
+    wait_until,
+)
 
-SOON = 5  # seconds within which what should take one must be done
+LISTENER = "from cellucid_dask.server.http import listener\n"
+# Time for a client on a busy machine, but not for one that is silent.
+LONG_GRACE = LISTENER + f"listener.GRACE, listener.IDLE_MS = {SECONDS}, 3000\n"
+NEVER_STALLED = LISTENER + "listener.STALLED_MS = 3_600_000\n"
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
 def test_signal_stops_the_server_after_running_responses(
     long_export: Path, tmp_path: Path, number: int, code: int
 ) -> None:
-    with Served(long_export, "--port", 0, folder=tmp_path) as served:
+    with Served(long_export, "--port", 0, folder=tmp_path, first=LONG_GRACE) as served:
         port = served.port
         body = (long_export / "points_3d.bin.gz").read_bytes()
-        idle = [Wire(port) for _ in range(20)]
+        idle: list[Wire] = []
         try:
-            for wire in idle[:10]:
-                reply = wire.send(request(port, POINTS)).reply()
+            for _ in range(10):
+                idle.append(Wire(port))
+                reply = idle[-1].send(request(port, POINTS)).reply()
                 assert reply is not None
                 assert reply.status == 200
+            idle += [Wire(port) for _ in range(10)]
             idle[10].send(b"GET / HTTP/1.1\r\nHo")
             with Wire(port, buffer=65_536) as wire:
                 wire.send(request(port, "/points_3d.bin.gz"))
                 wire._left = wire.socket.recv(100)
-                began = time.monotonic()
                 served.process.send_signal(number)
                 reply = wire.reply()
                 assert reply is not None
                 assert reply.body == body, "the answer was cut"
-            assert served.process.wait(SOON) == code
-            assert time.monotonic() - began < SOON
+            assert served.process.wait(SECONDS) == code
             assert all(wire.rest() == b"" for wire in idle)
             assert "Traceback" not in served.errors
         finally:
@@ -53,13 +67,11 @@ def test_signal_stops_the_server_after_running_responses(
 def test_client_that_does_not_read_does_not_delay_the_end(
     long_export: Path, tmp_path: Path, number: int
 ) -> None:
-    with Served(long_export, "--port", 0, folder=tmp_path) as served:
+    with Served(long_export, "--port", 0, folder=tmp_path, first=NEVER_STALLED) as served:
         with Wire(served.port, buffer=4096) as wire:
             wire.send(request(served.port, "/points_3d.bin.gz"))
             wire.socket.recv(1)
-            began = time.monotonic()
             assert served.stop(number) in (0, 143)
-            assert time.monotonic() - began < SOON
         assert "Traceback" not in served.errors
 
 
@@ -69,7 +81,7 @@ def test_repeated_ctrl_c(long_export: Path, tmp_path: Path) -> None:
             with Wire(served.port, buffer=4096) as wire:
                 wire.send(request(served.port, "/points_3d.bin.gz"))
                 wire.socket.recv(1)
-                end = time.monotonic() + SOON
+                end = time.monotonic() + SECONDS
                 while served.process.poll() is None:
                     assert time.monotonic() < end
                     served.process.send_signal(signal.SIGINT)
@@ -144,7 +156,7 @@ def test_clients_that_do_not_read_use_little_memory(atlas_export: Path, tmp_path
         try:
             for wire in wires:
                 wire.send(request(served.port, "/points_3d.bin.gz"))
-            assert ask(served.port, POINTS, seconds=30).status == 200
+            assert ask(served.port, POINTS).status == 200
             for wire in wires[:20]:
                 wire.socket.recv(1)
             assert resident().rss - before < 400_000_000

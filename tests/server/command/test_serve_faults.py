@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from atlas import atlas, save
 from forks import can_mount, forks
-from serving import Served, ask, serving, wait_until
+from serving import SECONDS, Served, ask, serving, wait_until
 
 from cellucid_dask import CellucidServer, export
 
@@ -67,7 +67,7 @@ def test_temporary_folder_is_full_from_the_start(data: Path, tmp_path: Path) -> 
     forks().shell(f"mount -t tmpfs -o size=1m,nr_inodes=3 tmpfs {disk}")
     try:
         with Served(data, "--port", 0, folder=tmp_path, TMPDIR=str(disk)) as server:
-            assert server.process.wait(30) == 2
+            assert server.process.wait(SECONDS) == 2
             assert "the disk of the temporary folder is full" in server.errors
             assert "TMPDIR" in server.errors
     finally:

@@ -12,9 +12,7 @@ from pathlib import Path
 
 import pytest
 from atlas import command
-from serving import POINTS, TOKEN, Served, ask, is_listening, send_bytes, wait_until
-
-SOON = 5  # seconds within which what should take one must be done
+from serving import POINTS, SECONDS, TOKEN, Served, ask, is_listening, send_bytes, wait_until
 
 
 def test_serve_prints_the_dataset_and_the_url(atlas_export: Path, tmp_path: Path) -> None:
@@ -186,11 +184,10 @@ def test_closed_output_does_not_stop_the_server(atlas_export: Path, tmp_path: Pa
             wait_until(
                 lambda: process.poll() is not None or is_listening(process.pid),
                 "it does neither",
-                20,
             )
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
-                assert process.wait(SOON) in (143, 1, 2, -signal.SIGTERM)
+                assert process.wait(SECONDS) in (143, 1, 2, -signal.SIGTERM)
             assert "Traceback" not in log.read_text(), log.read_text()
         finally:
             process.kill()

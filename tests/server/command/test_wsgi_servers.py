@@ -18,12 +18,11 @@ from wsgiref.validate import validator
 
 import pytest
 from oracle import file_bytes
-from serving import MANIFESTS, POINTS, TOKEN, Client, ask, wait_until
+from serving import MANIFESTS, POINTS, SECONDS, TOKEN, Client, ask, wait_until
 
 from cellucid_dask import create_app
 
 BIG = 10_000_000  # bytes; streamed, and more than the kernel holds for a client
-SOON = 5  # seconds within which what should take one must be done
 
 
 def check_served(port: int, folder: Path) -> None:
@@ -118,16 +117,15 @@ def test_application_under_gunicorn(
             found = wait_until(
                 lambda: re.search(r"Listening at: http://127\.0\.0\.1:(\d+)", log.read_text()),
                 "it never listened",
-                60,
             )
             port = int(found[1])
-            wait_until(lambda: has_response(port), "it never answered", 60)
+            wait_until(lambda: has_response(port), "it never answered")
             check_served(port, atlas_export)
             with Client(port) as client:
                 for name in MANIFESTS:
                     assert client("/" + name).status == 200
             process.send_signal(signal.SIGTERM)
-            assert process.wait(SOON) == 0
+            assert process.wait(SECONDS) == 0
         finally:
             process.kill()
     assert "Traceback" not in log.read_text(), log.read_text()

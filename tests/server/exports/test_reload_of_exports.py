@@ -20,7 +20,7 @@ def wait_for_every_file(get: Callable[[str], Reply], folder: Path) -> None:
     def same() -> bool:
         return all(get("/" + name).body == body for name, body in file_bytes(folder).items())
 
-    wait_until(same, "files of another export stay", 5)
+    wait_until(same, "files of another export stay")
     check_every_file(get, folder)
 
 
@@ -67,7 +67,7 @@ def test_list_of_datasets_shows_a_re_export(export_copy: Path) -> None:
                 ("renamed", "Other")
             ]
 
-        wait_until(names, "the list stays the old one", 4)
+        wait_until(names, "the list stays the old one")
 
 
 def test_single_file_after_a_re_export(export_copy: Path) -> None:

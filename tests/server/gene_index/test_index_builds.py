@@ -132,13 +132,13 @@ def test_requests_that_wait_share_one_scan() -> None:
     def find(columns: list[int]) -> list[Any]:
         batches.append(columns)
         begun.set()
-        assert go.wait(30)
+        assert go.wait(120)
         return [f"gene {column}" for column in columns]
 
     scans = SharedScans(find, max_genes=3)
     with ThreadPoolExecutor(9) as pool:
         first = pool.submit(scans.get, [0])
-        assert begun.wait(30)
+        assert begun.wait(120)
         rest = [pool.submit(scans.get, columns) for columns in ([0], [1, 2], [1], [3, 4], [0])]
         while len(scans._waiting) < 4:
             time.sleep(0.001)
@@ -148,7 +148,8 @@ def test_requests_that_wait_share_one_scan() -> None:
             for columns in ([0], [0], [1, 2], [1], [3, 4], [0])
         ]
     assert batches[0] == [0]
-    assert [len(batch) for batch in batches] in ([1, 3, 1], [1, 3, 1, 1])
+    # A thread that comes after the first scan is over asks for its gene again.
+    assert [len(batch) for batch in batches] in ([1, 3, 1], [1, 3, 1, 1], [1, 3, 2])
     assert sorted({column for batch in batches for column in batch}) == [0, 1, 2, 3, 4]
 
 

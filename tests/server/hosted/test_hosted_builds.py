@@ -11,8 +11,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from hosted_site import BANNER, BUILT_IN, MAIN, PORTAL, forget, free_port, kept
-from serving import ask, serving, wait_until
+from hosted_site import BANNER, BUILT_IN, MAIN, PORTAL, forget, kept
+from serving import ask, free_port, serving, wait_until
 from upstream import Site, index_of, moved, site, whole
 
 from cellucid_dask.server.hosted.cache import named
@@ -72,7 +72,7 @@ def test_an_answer_under_way_does_not_speak_for_later(hosted: Any, web: Site) ->
 
     def behave(sock: socket.socket) -> None:
         web.files["index.html"] = index_of("two")
-        go.wait(10)
+        go.wait(60)
         sock.sendall(whole(index_of("one")))
 
     server = hosted()

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hosted_site import BANNER, MAIN, forget, free_port, kept
-from serving import ask, internal, wait_until
+from hosted_site import BANNER, MAIN, forget, kept
+from serving import ask, free_port, internal, wait_until
 from upstream import Site, certificate, index_of, moved, site, whole
 
 
@@ -94,7 +94,7 @@ def test_a_site_that_hangs(hosted: Any, web: Site, hasty: None, path: str, after
     if path != "index.html":
         ask(server, "/")
     web.hang(path, {"nothing": b"", "half a head": answer[:30]}.get(after, answer[:-9]))
-    reply = ask(server, "/" + path, seconds=8)
+    reply = ask(server, "/" + path)
     if path == "index.html":
         assert (reply.status, reply.body.count(BANNER)) == (200, 1)
     else:
@@ -109,7 +109,7 @@ def test_a_site_that_drips(hosted: Any, web: Site, hasty: None, path: str) -> No
     if path != "index.html":
         ask(server, "/")
     web.drip(path, whole(b"x" * 3000, JS), 0.05)
-    reply = ask(server, "/" + path, seconds=8)
+    reply = ask(server, "/" + path)
     assert reply.status in (200, 502, 503)
     assert (BANNER in reply.body) == (path == "index.html")
     assert server.app.hosted is not None
@@ -183,7 +183,7 @@ def test_requests_at_once_are_one_for_the_site(hosted: Any, web: Site) -> None:
     go = threading.Event()
 
     def behave(sock: socket.socket) -> None:
-        go.wait(10)
+        go.wait(60)
         sock.sendall(whole(b"once", JS))
 
     web.files[MAIN[1:]] = behave
@@ -196,8 +196,12 @@ def test_requests_at_once_are_one_for_the_site(hosted: Any, web: Site) -> None:
     assert web.asked[MAIN[1:]] == 1
 
 
-def test_a_site_that_hangs_does_not_stop_the_server(hosted: Any, web: Site) -> None:
+def test_a_site_that_hangs_does_not_stop_the_server(
+    hosted: Any, web: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """More requests than may wait: the rest are told so at once, and data is answered."""
+    monkeypatch.setattr(internal("hosted.deadline"), "SILENT", 3600)
+    monkeypatch.setattr(internal("hosted.page"), "FILE_SECONDS", 3600)
     waiting = internal("hosted.page").WAITING
     assert waiting < internal("http.listener").THREADS / 2
     server = hosted()
@@ -208,7 +212,7 @@ def test_a_site_that_hangs_does_not_stop_the_server(hosted: Any, web: Site) -> N
         replies = [pool.submit(ask, server, f"/assets/{n}.js") for n in range(waiting + 6)]
         busy = wait_until(lambda: [r for r in replies if r.done()], "all of them wait")
         assert (busy[0].result().status, busy[0].result().get("Retry-After")) == (503, "2")
-        assert ask(server, "/obs_manifest.json", seconds=2).status == 200
+        assert ask(server, "/obs_manifest.json").status == 200
         asked = [name for name in web.asked if name.startswith("assets/")]
         assert len(asked) <= internal("hosted.page").FETCHES
         web.over.set()

@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 
 import pytest
 from atlas import Outcome, Running, here
-from hosted_site import MAIN, free_port, kept
+from hosted_site import MAIN, kept
 from inventory_site import INVENTORY, build_files, publish
-from serving import ask, serving, wait_until
+from serving import ask, free_port, serving, wait_until
 from upstream import Site, index_of, site
 
 from cellucid_dask.server.hosted.cache import WebCache, named

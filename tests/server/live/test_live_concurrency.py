@@ -6,7 +6,6 @@ import gzip
 import json
 import random
 import threading
-import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -87,7 +86,7 @@ def test_the_cache_stays_below_its_bound_while_many_ask(tmp_path: Path) -> None:
 
         def watch() -> None:
             with Client(server) as get:
-                while not done.is_set():
+                while not done.is_set() or len(seen) < 5:
                     seen.append(json.loads(get("/_cellucid/info").body)["cache"])
 
         def ask_for(part: int) -> None:
@@ -105,7 +104,6 @@ def test_the_cache_stays_below_its_bound_while_many_ask(tmp_path: Path) -> None:
             done.set()
             watcher.join()
         end = info(server)["cache"]
-    assert len(seen) > 5
     assert {found["limit"] for found in seen} == {end["limit"]}
     assert end["limit"] <= 16_000_000
     assert max(found["bytes"] for found in seen) <= end["limit"]
@@ -117,14 +115,13 @@ def test_random_requests_from_many_threads_are_answered_right(tmp_path: Path, la
     """In every coding, whole and in ranges, by threads that all begin at once."""
     path = written(tmp_path / "a.h5ad", atlas_of(layout))
     files = expected(layout)
-    names, end = sorted(files), time.monotonic() + 1.0
+    names = sorted(files)
 
-    def client(seed: int) -> int:
-        choose, n = random.Random(seed), 0
+    def client(seed: int) -> None:
+        choose = random.Random(seed)
         with Client(server) as get:
-            while time.monotonic() < end:
+            for _ in range(40):
                 name = choose.choice(names)
-                n += 1
                 way = choose.choice(["plain", "coded", "raw", "range", "again"])
                 if way == "range":
                     first = choose.randrange(len(files[name]))
@@ -146,8 +143,7 @@ def test_random_requests_from_many_threads_are_answered_right(tmp_path: Path, la
                 if way == "again":
                     tag = {"If-None-Match": answer.get("etag") or ""}
                     assert get(f"/{name}", tag).status == 304, name
-        return n
 
     options = {"dataset_name": "dataset", "created_at": CREATED, "cache_dir": tmp_path / "cache"}
     with serving(path, **options) as server, ThreadPoolExecutor(16) as pool:
-        assert sum(pool.map(client, range(16))) > 200
+        list(pool.map(client, range(16)))
