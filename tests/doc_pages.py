@@ -5,8 +5,10 @@ and blocks of ``python``, each a script, which prints the block of ``text`` that
 ``bash`` are for the reader alone: they install, or do not end. Comments are for this module:
 
 - ``<!-- run: ... -->`` is a line of shell that the page does not show;
-- ``<!-- not run: ... -->`` leaves out the next block, and says why;
-- ``<!-- nothing here is run: ... -->`` leaves out the page.
+- ``<!-- once genes are noted: ... -->`` is a line of shell that the next export runs, which is
+  ``$PPID`` there, once its journal has a record of genes (or obs, edges, ...). That export is cut
+  into more pieces than others, so that something is left to do then;
+- ``<!-- not run: ... -->`` leaves out the next block, and says why.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -21,8 +24,11 @@ from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from pathlib import Path
 
+import psutil
 import pytest
-from forks import fork
+from forks import Forked, fork
+from scenes import PIECES
+from slurm_jobs import until
 
 from cellucid_dask.native import library
 
@@ -36,14 +42,32 @@ HOME = "/home/ada"  # what pages call the folder they are run in
 FENCE = re.compile(
     r"^```(?P<language>\w+)\n(?P<body>.*?)^```$"
     r"|^<!-- run: (?P<shell>.*?) -->$"
+    r"|^<!-- once (?P<record>\w+) (?:is|are) noted: (?P<then>.*?) -->$"
     r"|^<!-- (?P<skip>not run): .*?-->$",
     re.MULTILINE | re.DOTALL,
 )
 
-NOTHING = re.compile(r"^<!-- nothing here is run: .*? -->$", re.MULTILINE | re.DOTALL)
+# Lines of Python that run a line of shell before the journal gets the line after a given one.
+ONCE = """
+import subprocess, sys
+from pathlib import Path
+line = {line!r}
+def hook(event, arguments):
+    global line
+    if event == "open" and str(arguments[0]).endswith("/journal.jsonl") and arguments[1] == "a":
+        journal = Path(arguments[0])
+        if line and journal.exists() and b'{{"{record}":' in journal.read_bytes():
+            line, now = "", line
+            subprocess.run(["bash", "-c", now], check=True)
+sys.addaudithook(hook)
+"""
 
-# Lines of a machine at work: stages that take over a second, and a port that another server has.
-BUSY = re.compile(r"[\w/. ]+: [\d,]+ of [\d,]+ [a-z ]+(, .* left| in .*)|port \d+ is in use: .*")
+# Lines of a machine at work: stages that take over a second, a port that another server has, and
+# jobs that wait.
+BUSY = re.compile(
+    r"[\w/. ]+: [\d,]+ of [\d,]+ [a-z ]+(, .* left| in .*)|port \d+ is in use: .*"
+    r"|\d+ of \d+ workers are there; jobs: .*|srun: job .* resources"
+)
 
 CHANGING = (
     (re.compile(r"^seconds: .*"), "seconds: ..."),
@@ -56,11 +80,14 @@ CHANGING = (
     (re.compile(r"\b\d+(\.\d+){2}([ab.]\w+)*\b"), "VERSION"),
     (re.compile(r"(compiled by )\w+"), r"\1cc"),
     (re.compile(r"(Python VERSION on ).*"), r"\1SYSTEM"),
-    (re.compile(r"(?<=[a-z\d]):\d{4,5}\b"), ":PORT"),
+    (re.compile(r"(?<=[A-Za-z\d]):\d{4,5}\b"), ":PORT"),
     (re.compile(r"token=[\w~.-]+"), "token=TOKEN"),
+    (re.compile(r"^peak memory of (each of \d+ workers|the worker): .*(?=; next)"), "peak memory"),
     (re.compile(r"\b(job|jobs) \d+"), r"\1 N"),
+    (re.compile(r"\b(cellucid-dask-)[0-9a-f]{8}\b"), r"\1N"),
     (re.compile(r"[\w-]+@[\w.-]+"), "USER@NODE"),
     (re.compile(r"^\S+/ipykernel_\d+/\d+\.py(?=:\d+: )"), "CELL"),
+    (re.compile(r"\b[\d,]+(?= of [\d,]+ genes$)"), "N"),
     (re.compile(r"process \d+ on [\w.-]+"), "process N on NODE"),
 )
 
@@ -79,28 +106,35 @@ class Step:
         Lines that the page shows for it; None where it shows none.
     span
         Place of these lines in the text of the page.
+    first
+        Lines of Python that the command runs first.
     """
 
     kind: str
     code: str
     printed: list[str] | None = None
     span: tuple[int, int] = field(default=(0, 0))
+    first: str = ""
 
 
 def read_steps(text: str) -> list[Step]:
     """All steps of a page, in order."""
     steps: list[Step] = []
-    if NOTHING.search(text):
-        return steps
     skip, script, end = False, False, 0  # of the block before: left out, run as Python, its end
+    first = ""  # lines for the next export
     for block in FENCE.finditer(text):
         language, body, start = block["language"], block["body"], block.start("body")
         follows = script and not text[end : block.start()].strip()
         run, skip, script, end = not skip, bool(block["skip"]), False, block.end()
         if block["shell"]:
             steps.append(Step("shell", block["shell"]))
+        elif block["record"]:
+            once = ONCE.format(record=block["record"], line=block["then"])
+            first = PIECES.format(nnz=20_000, block=600_000) + once
         elif run and language == "console":
-            steps += _read_session(body, start)
+            session = list(_read_session(body, start))
+            session[0].first, first = first, ""
+            steps += session
         elif run and language == "python":
             steps.append(Step("python", body))
             script = True
@@ -171,6 +205,7 @@ class Session:
         self.environment = {**os.environ, "PATH": path, "COLUMNS": "80"}
         for name in [n for n in self.environment if n.startswith(("SSH_", "SLURM_JOB"))]:
             del self.environment[name]
+        self._halted: list[Forked] = []
 
     def run(self, step: Step) -> list[str]:
         """Lines that a step prints."""
@@ -181,8 +216,9 @@ class Session:
             out, ended = self.forked(script=str(script))
             assert ended == 0, f"{step.code}\n{out}"
             script.unlink()
-        elif re.fullmatch(r"cellucid-dask [^|&;<>$()*]*", code):
-            out, _ = self.forked(*shlex.split(code, comments=True)[1:])
+        elif re.fullmatch(r"cellucid-dask [^|&;<>$()*]*&?", code):
+            words = shlex.split(code.removesuffix("&"), comments=True)[1:]
+            out, _ = self.forked(*words, first=step.first, halts=code.endswith("&"))
         else:
             out = subprocess.run(
                 ["bash", "-c", code],
@@ -196,16 +232,37 @@ class Session:
             ).stdout
         return out.replace(str(self.folder), HOME).splitlines()
 
-    def forked(self, *words: str, script: str = "") -> tuple[str, int]:
-        """What a command prints, of both streams in their order, and its exit code."""
+    def forked(
+        self, *words: str, script: str = "", first: str = "", halts: bool = False
+    ) -> tuple[str, int]:
+        """What a command prints, of both streams in their order, and its exit code.
+
+        One that halts is left as it stands.
+        """
         log = self.folder.parent / "printed"
         log.unlink(missing_ok=True)
         files = {"out": log, "err": log}
         started = fork(
-            *words, cwd=self.folder, environment=self.environment, script=script, **files
+            *words,
+            cwd=self.folder,
+            environment=self.environment,
+            script=script,
+            first=first,
+            **files,
         )
+        if halts:
+            self._halted.append(started)
+            process = psutil.Process(started.pid)
+            until(lambda: process.status() == psutil.STATUS_STOPPED, "it stands still")
+            return log.read_text(), 0
         code = started.wait(120)
-        return log.read_text(), code
+        killed = "Killed\n" if code == -signal.SIGKILL else ""  # says the shell
+        return log.read_text() + killed, code
+
+    def close(self) -> None:
+        """End what stands still."""
+        for process in self._halted:
+            process.kill()
 
 
 def compare(page: str, folder: Path, config: pytest.Config) -> None:
@@ -216,7 +273,10 @@ def compare(page: str, folder: Path, config: pytest.Config) -> None:
     folder.mkdir()
     session, path = Session(folder), DOCS / page
     text = path.read_text("utf-8")
-    answers = [(step, session.run(step)) for step in read_steps(text)]
+    try:
+        answers = [(step, session.run(step)) for step in read_steps(text)]
+    finally:
+        session.close()
     if config.getoption("rewrite_pages"):
         path.write_text(rewritten(text, answers), "utf-8")
         return

@@ -238,23 +238,6 @@ def test_every_message_is_in_troubleshooting() -> None:
     assert not missing, "not in the pages on troubleshooting:\n" + "\n".join(dict.fromkeys(missing))
 
 
-def test_errors_that_pages_show_are_messages_of_the_program() -> None:
-    """Also those of pages that no test runs, because they are about kills or a cluster at work."""
-    known = {piece for _, piece in pieces()}
-    start = re.compile(r"^(?:error|warning|note): (.*)$", re.MULTILINE)
-    not_searched = re.compile(r"\d+ problems$|as in checksums.json$")  # a heading, and of verify
-    shown = [
-        f"{path.name}: {line}"
-        for path in DOCS
-        if path.parent != TROUBLESHOOTING  # where names stand for what differs
-        for line in start.findall(path.read_text("utf-8"))
-        if not not_searched.search(line)
-    ]
-    assert len(shown) > 10
-    wrong = [line for line in shown if not any(piece in words(line) for piece in known)]
-    assert not wrong, "no such messages:\n" + "\n".join(wrong)
-
-
 def test_every_section_on_messages_is_in_the_index() -> None:
     """Who searches by stage finds each section from the first page."""
     links = set(re.findall(r"\]\(([^)\s]+)\)", (TROUBLESHOOTING / "index.md").read_text("utf-8")))
