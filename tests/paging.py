@@ -231,17 +231,17 @@ class Page:
     def mouse(self) -> ActionChains:
         return ActionChains(self.driver, duration=0)
 
-    def drag(self, *places: Sequence[float], shift: bool = False) -> dict[str, Any]:
+    def drag(self, *places: Sequence[float], key: str = "") -> dict[str, Any]:
         """Press at the first pixel of the canvas, move to the others, release at the last."""
         chain = self.mouse
-        if shift:
-            chain.key_down("\ue008")
+        if key:
+            chain.key_down(key)
         chain = self._move_to(chain, places[0]).click_and_hold()
         for place in places[1:]:
             self._move_to(chain, place)
         chain.release()
-        if shift:
-            chain.key_up("\ue008")
+        if key:
+            chain.key_up(key)
         chain.perform()
         return self.state()
 

@@ -1,6 +1,6 @@
 // Changes of the view, which all parts of the page make here.
 
-import { recordChange } from "./ask/history.js";
+import { completeChange, recordChange } from "./ask/history.js";
 import { DEFAULT_VIEW } from "./link/link.js";
 import { loaded, notify, plotKey, view } from "./state.js";
 
@@ -24,7 +24,8 @@ export function changeView(change, { completesLast = false } = {}) {
   const parts = Object.entries(all).filter(isOther).map(([part]) => part);
   if (!parts.length) return;
   Object.assign(view, all);
-  if (!completesLast) recordChange(Object.keys(change));
+  if (completesLast) completeChange();
+  else recordChange(Object.keys(change));
   notify("view", parts);
 }
 

@@ -212,15 +212,15 @@ export class Display {
   }
 
   /**
-   * Whether a cell that passes all filters is inside an outline around the points that are shown.
+   * The cells inside an outline around the points that are shown, a byte for each.
    *
    * @param {import("./ask/filters.js").Lasso} lasso
    */
-  hasVisibleInside(lasso) {
+  maskOutline(lasso) {
     const { points, width, nCells } = this.scatter;
     const mask = new Uint8Array(nCells);
     maskInside(points, width, lasso, lasso.outline, mask);
-    return mask.some((inside, i) => inside && isVisible(i));
+    return mask;
   }
 
   /** Updates colors, sizes and labels; the cells that are visible stay the same. */

@@ -176,18 +176,25 @@ function finishChange() {
 }
 
 /**
- * Selects the cells inside an outline; nothing changes if none of them is visible.
+ * Selects the cells inside an outline, or takes them out of the selection; nothing changes if none
+ * of them is visible.
  *
  * @param {Omit<import("./ask/filters.js").Lasso, "embedding">} outline
- * @param {boolean} add whether to add them to the selection
+ * @param {import("./plot/lasso.js").Mode} mode
  */
-function addLasso({ d, yaw, pitch, outline }, add) {
+function addLasso({ d, yaw, pitch, outline }, mode) {
   const lasso = { d, embedding: loaded.embedding, yaw, pitch, outline };
-  if (!display.hasVisibleInside(lasso)) {
-    showNotice("No visible cell inside the outline.", { leaves: true });
-    return;
+  const inside = display.maskOutline(lasso);
+  const removes = mode === "remove";
+  const selected = loaded.selectionMask;
+  if (!inside.some((is, i) => is && isVisible(i) && (!removes || selected?.[i]))) {
+    const kind = removes ? "selected" : "visible";
+    showNotice(`No ${kind} cell inside the outline.`, { leaves: true });
+  } else if (!removes) changeView({ lasso: mode === "add" ? [...view.lasso, lasso] : [lasso] });
+  else {
+    const isLeft = selected.some((is, i) => is && !inside[i]);
+    changeView({ lasso: isLeft ? [...view.lasso, { ...lasso, removes }] : [] });
   }
-  changeView({ lasso: add ? [...view.lasso, lasso] : [lasso] });
 }
 
 function applyTheme() {
@@ -210,6 +217,7 @@ const controls = new Controls({
   zoomToSelection: () => display?.fitting.zoomToSelection(),
   showStrayCells: () => display?.fitting.showStrayCells(),
   toggleLasso: () => display && (display.lasso.isActive = !display.lasso.isActive),
+  setLassoMode: (mode) => display && (display.lasso.mode = mode),
   pointSize: () => display?.pointSize ?? DEFAULT_POINT_SIZE,
 });
 const csvDialog = new CsvDialog();

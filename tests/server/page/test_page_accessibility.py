@@ -202,6 +202,7 @@ def test_layout_has_no_overlaps_at_any_window_size(
 ) -> None:
     page.open(served(""), "dataset=uint8&lasso=2,0,0,-1,-1,1,-1,1,1")
     page.resize(*size)
+    page.click("#lasso")
     for opened in (False, True):
         page.js("document.getElementById('display').togglePopover(arguments[0])", opened)
         page.state()

@@ -38,8 +38,9 @@ def test_no_state_has_barriers(page: Page, served: Any, packages: Path) -> None:
     for state, link in STATES.items():
         page.open(served("uint8"), link)
         assert_accessible(page, packages, state)
+    page.click("#lasso")
     page.open_display()
-    assert_accessible(page, packages, "display settings")
+    assert_accessible(page, packages, "display settings, and the lasso")
     page.click("#help")
     assert_accessible(page, packages, "shortcuts")
     page.click("#shortcuts button")

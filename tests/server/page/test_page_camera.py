@@ -112,7 +112,7 @@ def test_dimensions_and_rotation(page: Page, served: Any) -> None:
     assert np.hypot(*(page.cell_pixels() - start).T).mean() > 30
     seen()
     turned = page.cell_pixels()
-    page.drag((200, 200), (230, 190), shift=True)
+    page.drag((200, 200), (230, 190), key=Keys.SHIFT)
     assert near(page.cell_pixels(), moved_by(turned, 30, -10)), "moves and does not turn"
     # Upright again and a whole turn back to where it was, by the keys: 30 pixels each.
     page.click("#reset")

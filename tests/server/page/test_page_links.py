@@ -66,7 +66,7 @@ def test_copied_link_shows_the_same_view(page: Page, serve: Any, all_exports: Pa
     page.set_slider("#opacity", 0.6)
     page.click("#lasso")
     page.drag((150, 60), (420, 70), (400, 300), (160, 330))
-    page.drag((430, 100), (520, 110), (500, 200), shift=True)
+    page.drag((430, 100), (520, 110), (500, 200), key=Keys.SHIFT)
     page.click("#lasso")
     page.drag((300, 200), (310, 230))
     link = copy_link(page)
@@ -97,7 +97,7 @@ def test_copied_link_shows_the_same_view(page: Page, serve: Any, all_exports: Pa
     page.press_keys(".handle:nth-of-type(1)", Keys.PAGE_UP)
     page.press_keys(".handle:nth-of-type(2)", Keys.PAGE_DOWN)
     page.drag((200, 200), (260, 190))
-    page.drag((200, 200), (230, 210), shift=True)
+    page.drag((200, 200), (230, 210), key=Keys.SHIFT)
     page.press_keys("#cells", "+")
     page.js("document.getElementById('labels').click()")
     link = copy_link(page)
@@ -124,7 +124,8 @@ import(new URL("_cellucid/page/link/link.js", document.baseURI)).then((link) => 
 
 
 def random_lasso(rng: random.Random, number: Number, word: str) -> dict[str, Any]:
-    return {
+    removes = {"removes": True} if rng.random() < 0.3 else {}
+    return removes | {
         "d": rng.choice([1, 2, 3]),
         "embedding": rng.choice(["", word]),
         "yaw": number(-9, 9),

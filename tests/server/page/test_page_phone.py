@@ -134,6 +134,10 @@ def test_fingers_move_the_plot_ask_for_cells_and_select(
     x, y = page.cell_pixels().T
     n = ((x > 10) & (x < 380) & (y > 200) & (y < 450)).sum()
     assert page.find("#status").text.endswith(f"{n:,} cells selected")
+    page.click("#lasso-modes [value='remove']")
+    touch.move(*[[(corner[0], corner[1] + 100)] for corner in corners])
+    n = ((x > 10) & (x < 380) & (y > 200) & (y < 300)).sum()
+    assert page.find("#status").text.endswith(f"{n:,} cells selected")
     page.click("#sheet-cells")
     assert page.find("#selection-size").text == f"{n:,} cells selected"
     page.click("#sheet-color")

@@ -109,10 +109,28 @@ def test_lasso_selects_the_cells_inside_the_outline(
     assert np.abs(image[~inside] - faded[~inside]).max() <= 1
 
     second = [(460, 90), (580, 90), (580, 190), (460, 190)]  # not beneath the panel
-    page.drag(*second, shift=True)
+    page.drag(*second, key=Keys.SHIFT)
     assert within(places, second).sum() > 5
     both = inside | within(places, second)
     chosen(both)
+    page.click("#lasso-modes [value='remove']")
+    page.drag(*outline)
+    chosen(both & ~inside)
+    page.reload()
+    chosen(both & ~inside)
+    page.click("#lasso")
+    page.click("#lasso-modes [value='add']")
+    page.drag(*outline)
+    chosen(both)
+    page.drag(*outline, key=Keys.ALT)
+    page.drag(*second, key=Keys.ALT)
+    assert not page.is_shown("#selection"), "nothing is left of it"
+    page.drag(*second, key=Keys.ALT)
+    assert page.find("#notice").text.startswith("No selected cell inside the outline.")
+    page.click("#notice button")
+    page.drag(*second)
+    page.drag(*outline)
+    page.click("#lasso-modes [value='new']")
     page.color_by(GROUP)
     page.entry("b").click()  # what is hidden is not selected
     page.state()
@@ -165,9 +183,9 @@ def test_nothing_can_be_done_with_a_selection_without_visible_cells(
 
     page.click("#lasso")
     selected, picture, before = page.find("#selection-size").text, page.picture(), page.hash()
-    for shift in (False, True):
-        page.drag((1, 1), (8, 1), (8, 8), shift=shift)  # where there is no cell
-        assert page.texts("#notice p") == ["No visible cell inside the outline."]
+    for key, kind in (("", "visible"), (Keys.SHIFT, "visible"), (Keys.ALT, "selected")):
+        page.drag((1, 1), (8, 1), (8, 8), key=key)  # where there is no cell
+        assert page.texts("#notice p") == [f"No {kind} cell inside the outline."]
         page.click("#notice button")
     assert page.find("#selection-size").text == selected
     assert page.find("#status").text.endswith(selected)

@@ -10,12 +10,13 @@
  * @typedef {{kind: "outliers", column: string, quantile: number, on: boolean}}
  *   OutliersFilter cells up to this outlier quantile of their category, or without one, pass
  * @typedef {{kind: "selection", lassos: Lasso[], keep: boolean, on: boolean}}
- *   SelectionFilter cells inside any outline pass, or with `keep` false all others
+ *   SelectionFilter cells inside the outlines pass, or with `keep` false all others
  * @typedef {{kind: "group", group: string, keep: boolean, on: boolean}}
  *   GroupFilter cells of the group with this id pass, or with `keep` false all others
  * @typedef {CategoriesFilter | RangeFilter | OutliersFilter | SelectionFilter | GroupFilter} Filter
  * @typedef {{d: number, embedding: string, yaw: number, pitch: number,
- *   outline: [number, number][]}} Lasso an outline in plane coordinates
+ *   outline: [number, number][], removes?: boolean}} Lasso an outline in plane coordinates; whether
+ *   it takes cells out of those of the outlines before it
  */
 
 /**

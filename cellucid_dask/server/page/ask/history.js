@@ -17,6 +17,7 @@ let snapshots = [];
 let index = 0; // of the browser's entry
 let shownIndex = -1; // of the entry that is shown: another one while Back or Forward loads
 let isNew = false; // whether the view has a change that loads and has no entry yet
+let isCompleted = false; // whether a change that loads belongs to the entry before it
 let lastParts = "";
 let lastTime = 0;
 let gesture = 0; // a drag is one change, however many parts of it the page shows
@@ -54,16 +55,21 @@ export function recordChange(parts) {
   notify("history");
 }
 
+/** Records that a change belongs to the last one, instead of `recordChange`. */
+export function completeChange() {
+  isCompleted = true;
+}
+
 /** Records that the view is shown, with all that loading added to it. */
 export function recordShownView() {
   if (isNew) {
     index++;
     snapshots.length = index;
     history.pushState({ load: PAGE_LOAD, index }, "", viewUrl());
-  }
+  } else if (isCompleted) history.replaceState(history.state, "", viewUrl());
   snapshots[index] = { ...view };
   shownIndex = index;
-  isNew = false;
+  isNew = isCompleted = false;
   notify("history");
 }
 

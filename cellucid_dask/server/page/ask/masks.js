@@ -133,7 +133,8 @@ const RESTRICT = {
 };
 
 /**
- * The cells inside any of the outlines; the caller must not change it.
+ * The cells that the outlines add, one after the other, and later ones do not take out; the caller
+ * must not change it.
  *
  * @param {import("./filters.js").Lasso[]} lassos
  * @param {Sources} sources
@@ -145,7 +146,8 @@ export function createLassoMask(lassos, sources) {
   const mask = new Uint8Array(sources.nCells);
   for (const lasso of lassos) {
     const width = Math.max(2, lasso.d);
-    maskInside(sources.points(lasso), width, lasso, lasso.outline, mask);
+    const value = Number(!lasso.removes);
+    maskInside(sources.points(lasso), width, lasso, lasso.outline, mask, value);
   }
   sources.lassoMasks.set(lassos, mask);
   return mask;

@@ -67,18 +67,20 @@ export function parseBetween(text, low, high) {
 }
 
 /**
- * "2,0,0,x,y,..."; an embedding that is not the default one of its dimension is at the end.
+ * "2,0,0,x,y,..."; "-" before it if it takes cells out; an embedding that is not the default one of
+ * its dimension is at the end.
  *
  * @param {import("../ask/filters.js").Lasso} lasso
  */
-export function formatLasso({ d, embedding, yaw, pitch, outline }) {
-  const numbers = [d, yaw, pitch, ...outline.flat()].map(round6).join();
+export function formatLasso({ d, embedding, yaw, pitch, outline, removes }) {
+  const numbers = (removes ? "-" : "") + [d, yaw, pitch, ...outline.flat()].map(round6).join();
   return embedding ? `${numbers}@${encodeURIComponent(embedding)}` : numbers;
 }
 
 /** @param {string} text */
 export function parseLasso(text) {
-  const [numbers, name = ""] = text.split("@");
+  const removes = text.startsWith("-");
+  const [numbers, name = ""] = (removes ? text.slice(1) : text).split("@");
   const [d, yaw, pitch, ...flat] = parseNumbers(numbers);
   const isUsable = [1, 2, 3].includes(d) && flat.length >= 6 && flat.length % 2 === 0;
   if (!isUsable || ![yaw, pitch, ...flat].every(Number.isFinite)) return null;
@@ -86,7 +88,8 @@ export function parseLasso(text) {
   const outline = Array.from(
     { length: flat.length / 2 }, (_, i) => [flat[2 * i], flat[2 * i + 1]]);
   try {
-    return { d, embedding: decodeURIComponent(name), yaw, pitch, outline };
+    const lasso = { d, embedding: decodeURIComponent(name), yaw, pitch, outline };
+    return removes ? { ...lasso, removes } : lasso;
   } catch {
     return null; // not UTF-8
   }

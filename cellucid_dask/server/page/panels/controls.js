@@ -101,9 +101,16 @@ export class Controls {
     const { actions } = this;
     const onClick = (element, listener) => element.addEventListener("click", listener);
     onClick($("lasso"), () => {
-      $("lasso").ariaPressed = String(Boolean(actions.toggleLasso()));
+      const isActive = Boolean(actions.toggleLasso());
+      $("lasso").ariaPressed = String(isActive);
+      $("lasso-modes").hidden = !isActive;
       if (published.ready) showCellStatus();
     });
+    const modes = $("lasso-modes").querySelectorAll("button");
+    modes.forEach((button) => onClick(button, () => {
+      actions.setLassoMode(button.value);
+      modes.forEach((each) => { each.ariaPressed = String(each === button); });
+    }));
     onClick($("reset"), actions.resetCamera);
     onClick($("fit-visible"), actions.fitVisible);
     onClick($("zoom-selection"), actions.zoomToSelection);

@@ -21,7 +21,7 @@ const OTHER_SECTIONS = [
     [["Arrow keys"], "Move, or rotate in 3D; with Shift, move in 3D"],
     [["+", "−"], "Zoom"],
     [["0"], "Reset the view"],
-    [["Enter"], "With the lasso on, select all cells in view"],
+    [["Enter"], "With the lasso on, select all cells in view; with Shift, add them; with Alt, remove them"],
     [["Esc"], "Cancel an outline"],
   ] },
   { title: "In the legend", shortcuts: [

@@ -5,12 +5,16 @@ import { round6 } from "../link/parts.js";
 const MIN_STEP = 4; // CSS pixels between two corners
 const MAX_CORNERS = 120; // so that the outline fits into a link
 
+/** @typedef {"new" | "add" | "remove"} Mode what an outline does to the selection */
+
 /**
  * While it is active, the user draws outlines on the canvas.
  *
- * Calls `onComplete(lasso, add)` for each; `add` says whether it extends the selection.
+ * Calls `onComplete(lasso, mode)` for each.
  */
 export class Lasso {
+  /** @type {Mode} */
+  mode = "new"; // of outlines that are drawn without a modifier key
   /** @type {number[][]} */
   outline = []; // plane coordinates of the outline that is being drawn
   /** @type {[number, number] | null} */
@@ -20,7 +24,7 @@ export class Lasso {
 
   /**
    * @param {import("./scatter.js").Scatter} scatter
-   * @param {{onChange: () => void, onComplete: (lasso: Record<string, any>, add: boolean) => void}} actions
+   * @param {{onChange: () => void, onComplete: (lasso: Record<string, any>, mode: Mode) => void}} actions
    */
   constructor(scatter, { onChange, onComplete }) {
     this.scatter = scatter;
@@ -36,7 +40,7 @@ export class Lasso {
     canvas.addEventListener("pointercancel", (event) => isDrawing(event) && this.#clear());
     canvas.addEventListener("keydown", (event) => {
       if (event.key === "Escape") this.#clear();
-      else if (event.key === "Enter" && this.isActive) this.#selectAllInView(event.shiftKey);
+      else if (event.key === "Enter" && this.isActive) this.#selectAllInView(event);
     });
   }
 
@@ -67,33 +71,34 @@ export class Lasso {
   }
 
   /** @param {PointerEvent} event */
-  #complete({ shiftKey }) {
+  #complete(event) {
     const { outline } = this;
     this.#clear();
     if (outline.length < 3) return;
     const step = Math.ceil(outline.length / MAX_CORNERS);
-    this.#report(outline.filter((_, i) => i % step === 0), shiftKey);
+    this.#report(outline.filter((_, i) => i % step === 0), event);
   }
 
   /**
    * For the keyboard: an outline around the whole canvas.
    *
-   * @param {boolean} add
+   * @param {KeyboardEvent} event
    */
-  #selectAllInView(add) {
+  #selectAllInView(event) {
     const { camera } = this.scatter;
     const [w, h] = camera.canvasSize;
     const corners = [[0, 0], [w, 0], [w, h], [0, h]];
-    this.#report(corners.map(([x, y]) => camera.toPlane(x, y).map(round6)), add);
+    this.#report(corners.map(([x, y]) => camera.toPlane(x, y).map(round6)), event);
   }
 
   /**
    * @param {number[][]} outline
-   * @param {boolean} add
+   * @param {PointerEvent | KeyboardEvent} event
    */
-  #report(outline, add) {
+  #report(outline, { shiftKey, altKey }) {
+    const mode = altKey ? "remove" : shiftKey ? "add" : this.mode;
     const { dimension: d, yaw, pitch } = this.scatter.camera;
-    this.onComplete({ d, yaw: round6(yaw), pitch: round6(pitch), outline }, add);
+    this.onComplete({ d, yaw: round6(yaw), pitch: round6(pitch), outline }, mode);
   }
 
   #clear() {

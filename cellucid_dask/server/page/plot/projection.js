@@ -116,18 +116,19 @@ class Outline {
 }
 
 /**
- * Sets `mask` (a byte per cell) to 1 for the cells inside an outline of plane coordinates.
+ * Sets `mask` (a byte per cell) to a value for the cells inside an outline of plane coordinates.
  *
  * @param {ArrayLike<number>} points
  * @param {number} width
  * @param {{yaw: number, pitch: number}} camera
  * @param {number[][]} corners
  * @param {Uint8Array} mask
+ * @param {number} [value]
  */
-export function maskInside(points, width, camera, corners, mask) {
+export function maskInside(points, width, camera, corners, mask, value = 1) {
   const outline = new Outline(corners);
   forEachProjected(points, width, camera, (i, x, y) => {
-    if (outline.has(x, y)) mask[i] = 1;
+    if (outline.has(x, y)) mask[i] = value;
   });
 }
 
