@@ -91,9 +91,9 @@ LAYERS: dict[str, str] = {
     "server.gene_index server.http server.precedence source source.arrays source.chunks "
     "source.inputs source.model source.rows source.storage",
     "server.ready": "compute errors exporter exporter.checks exporter.planning "
-    "exporter.receipts exporter.stages native options ready server.cache_folder "
-    "server.datasets server.gene_index server.http source source.arrays source.inputs "
-    "source.model source.rows source.storage",
+    "exporter.receipts exporter.stages format native options ready server.cache_folder "
+    "server.datasets server.gene_index server.http source source.arrays source.chunks "
+    "source.inputs source.model source.rows source.storage",
     "server": "arguments compute datasets display errors exporter.planning options "
     "server.cache_folder server.datasets server.gene_index server.hosted server.http server.ready "
     "source source.arrays source.chunks source.model",

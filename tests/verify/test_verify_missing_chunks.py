@@ -6,12 +6,14 @@ import shutil
 from pathlib import Path
 
 import h5py
+import numcodecs
 import numpy as np
 import pytest
+import zarr
 from atlas import atlas, here, save
 from chunked import KINDS, remove_chunk, write_chunked, zipped
 
-from cellucid_dask import export
+from cellucid_dask import CellucidDaskError, export
 from cellucid_dask.verify import VerifyReport, verify
 
 ACCEPT = {"accept_missing_chunks": True}
@@ -117,3 +119,31 @@ def test_chunks_that_hdf5_never_wrote(tmp_path: Path) -> None:
         file["X/data"].attrs.update(attrs)
     told = lines(verify(out, path, workers=1))
     assert told == ["X/data: 1 of 11 chunks are missing from the data, and read as 0.0" + HINT]
+
+
+@pytest.mark.parametrize(
+    ("kind", "damage", "said"),
+    [
+        ("v2 .", "lost pointers", "indptr does not rise from 0"),
+        ("v3", "lost pointers", "indptr does not rise from 0"),
+        ("v2 .", "cut values", "gene 'Gene0' cannot be read"),
+        ("v2 .", "lost attributes", "a group without the attribute encoding-type"),
+    ],
+)
+def test_data_that_scipy_must_not_read_are_refused(
+    tmp_path: Path, kind: str, damage: str, said: str
+) -> None:
+    """It would follow wrong pointers out of its memory, and end the process."""
+    path = write_chunked(atlas(), tmp_path / "atlas.zarr", KINDS[kind], chunk=20)
+    out = exported(path)
+    if damage == "lost pointers":
+        remove_chunk(path, "X/indptr", 1)
+    elif damage == "cut values":
+        group, chunk = zarr.open_group(path, mode="r+")["X"], path / "X/data/0"
+        how = {"data": group["data"][:], "chunks": (20,), "overwrite": True}
+        group.create_array("data", **how, compressors=numcodecs.Zlib())
+        chunk.write_bytes(chunk.read_bytes()[:-9])
+    else:
+        (path / "obs/cell_type/.zattrs").unlink()
+    with pytest.raises(CellucidDaskError, match=said):
+        verify(out, path, workers=1)

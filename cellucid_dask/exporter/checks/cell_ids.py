@@ -36,7 +36,9 @@ def survey_cell_ids(source: Source, catalog: Any) -> TypedColumn | None:
 
 def without_ids(error: CellucidDaskError) -> str:
     """Warning that ids are left out, and why."""
-    return f"cell ids are left out: the index of obs {error.problems[0].what}"
+    what = error.problems[0].what
+    verb = "has " if what.startswith("missing chunks") else ""
+    return f"cell ids are left out: the index of obs {verb}{what}"
 
 
 def read_ids(ids: TypedColumn, start: int, stop: int) -> list[str]:

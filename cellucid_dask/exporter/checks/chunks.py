@@ -17,8 +17,10 @@ from cellucid_dask.source.chunks.array_uses import (
     uses_of_matrix,
     uses_of_records,
 )
+from cellucid_dask.source.chunks.lost_elements import add_lost_elements
 from cellucid_dask.source.chunks.missing import find_missing_chunks
-from cellucid_dask.source.model import Source
+from cellucid_dask.source.model import COLORS_ENDING, Source
+from cellucid_dask.source.record import PLACE
 from cellucid_dask.source.storage.store import locate_store
 
 
@@ -34,11 +36,15 @@ def survey_chunks(source: Source, options: ExportOptions, catalog: Any) -> None:
 def report_missing_chunks(
     source: Source, options: ExportOptions, catalog: Any, uses: Iterable[Use]
 ) -> None:
-    """Add what is wrong with missing chunks of the arrays in `uses` to `catalog`."""
+    """Add what is wrong with missing chunks of the arrays in `uses` to `catalog`.
+
+    The same for arrays that the store lost whole, which are none of `uses`.
+    """
     if source.path is None:  # nothing is read from disk
         return
-    records = uses_of_records(locate_store(source.path), raw=options.raw)
-    found = find_missing_chunks([*records, *uses], accept=options.accept_missing_chunks)
+    store, accept = locate_store(source.path), options.accept_missing_chunks
+    found = find_missing_chunks([*uses_of_records(store, raw=options.raw), *uses], accept=accept)
+    add_lost_elements(found, store, lambda key: _is_wanted(key, options), accept=accept)
     catalog.missing_chunks = found
     catalog.problems[:0] = found.problems
     catalog.warnings += found.warnings
@@ -73,3 +79,18 @@ def _uses_of_genes(source: Source, options: ExportOptions) -> Iterator[Use]:
         ids = table.index if name == "index" else table.columns.get(name)
         if ids is not None and not isinstance(ids, CellucidDaskError):
             yield from uses_of_ids(ids)
+
+
+def _is_wanted(key: str, options: ExportOptions) -> bool:
+    """Whether an export reads an array, if it is there.
+
+    Columns of obs and var that are lost are told by who misses them: their table names them.
+    """
+    inner = key if options.modality is None else key.removeprefix(f"mod/{options.modality}/")
+    if inner.startswith(("obsm/", f"{PLACE}/")):
+        return True
+    if inner.startswith("uns/"):
+        return inner.endswith(COLORS_ENDING)
+    elements = [expression_key(options)] * options.expression
+    elements += [f"obsp/{options.graph or 'connectivities'}"] * options.connectivity
+    return any(inner == element or inner.startswith(f"{element}/") for element in elements)

@@ -82,7 +82,7 @@ class ZarrFiles:
         MachineError
             When the machine cannot read it: a reader would take a chunk that is absent for zeros.
         ReadError
-            When a chunk is damaged, or a link that leads to no file in the store.
+            When a chunk is empty or damaged, or a link that leads to no file in the store.
         """
         folder, _, name = key.rpartition("/")
         try:
@@ -96,7 +96,7 @@ class ZarrFiles:
             found = None
             if known.path is not None:  # a chunk that is no link: nothing else to check
                 found = read_file_content(f"{known.path}/{name}", flags=NO_LINK)
-            return self._find_chunk(key, known) if found is None else found
+            return self._whole(key, self._find_chunk(key, known) if found is None else found)
         except _DAMAGE as error:
             refuse_fault(error, key)
             return None
@@ -114,6 +114,13 @@ class ZarrFiles:
             what = "is damaged, or a link that leads to no file in the store"
             raise ReadError(what, where=f"{self._root}, {key}", fix="put the chunk itself there")
         return found
+
+    def _whole(self, key: str, chunk: Content | None) -> Content | None:
+        """Return a chunk that is not empty; of one that is cut off the reader's codec tells."""
+        if chunk is not None and not chunk.size:
+            what, where = "is empty: its copy ended early", f"{self._root}, {key}"
+            raise ReadError(what, where=where, fix="copy it again")
+        return chunk
 
     def _folder(self, folder: str) -> _Folder:
         """What is known of a folder; looked at once a second, for many chunks."""

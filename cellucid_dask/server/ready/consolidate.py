@@ -42,10 +42,16 @@ def made_consolidated(store: Store, documents: Documents) -> dict[str, bytes]:
     ------
     OSError, BadZipFile
         When its own cannot be read.
+    ValueError
+        When its own lists what is not there, which a copy may have lost.
     """
     key, made = consolidate(documents)
     own = read_document(store, key)
-    return {} if own is not None and has_same_metadata(own, made) else {key: made}
+    if own is None:
+        return {key: made}
+    if lost := _listed(own) - documents.keys():
+        raise ValueError(f"{min(lost)} is not there, but {key} lists it")
+    return {} if has_same_metadata(own, made) else {key: made}
 
 
 def has_same_metadata(one: bytes, other: bytes) -> bool:
@@ -57,6 +63,18 @@ def has_same_metadata(one: bytes, other: bytes) -> bool:
         return _metadata(parse_document(one)) == _metadata(parse_document(other))
     except (ValueError, AttributeError, TypeError, KeyError):
         return False
+
+
+def _listed(raw: bytes) -> set[str]:
+    """Keys of the documents that a consolidated one lists; damage lists none."""
+    try:
+        document = parse_document(raw)
+        if "zarr_format" not in document:
+            return set(dict(document["metadata"]))
+        listing = document.get("consolidated_metadata") or _inline({})
+        return {f"{key}/zarr.json" for key in dict(listing["metadata"])}
+    except (ValueError, AttributeError, TypeError, KeyError):
+        return set()
 
 
 def _metadata(document: dict[str, Any]) -> Any:

@@ -27,8 +27,8 @@ def read_documents(store: Store) -> Documents:
     ------
     OSError, ValueError, BadZipFile
         When a document cannot be read, or the store cannot be served as it lies: both versions are
-        there, a part of a folder is a link, the members of an archive are not as a ready file has
-        them.
+        there, a part of a folder is a link or lost its document, the members of an archive are not
+        as a ready file has them.
     """
     found = _read_archive(store) if store.kind == "zip" else _read_folder(Path(store.path))
     return dict(sorted(found, key=lambda item: (item[0].count("/"), item[0])))
@@ -53,7 +53,7 @@ def _read_folder(root: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     names = _names_of_version(lambda name: (root / name).exists())
     left = [""]
     while left:
-        head, is_array = left.pop(), False
+        head, is_array, is_node = left.pop(), False, False
         for name in names:
             path = root / (head + name)
             if path.is_symlink():
@@ -61,10 +61,14 @@ def _read_folder(root: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             if path.is_file():
                 document = parse_document(path.read_bytes())
                 is_array = is_array or is_array_document(name, document)
+                is_node = is_node or name != ".zattrs"
                 yield head + name, document
         if is_array:
             continue
-        for child in (root / head).iterdir():
+        children = list((root / head).iterdir())
+        if children and not is_node:
+            raise ValueError(f"{head} has no metadata of zarr")
+        for child in children:
             if child.is_dir() and not child.name.startswith("."):
                 if child.is_symlink():
                     raise ValueError(f"{head}{child.name} is a link")

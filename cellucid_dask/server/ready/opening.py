@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
-from cellucid_dask.errors import Problem
+from cellucid_dask.errors import InputError, Problem
 from cellucid_dask.exporter.checks.ready.survey import survey_ready
 from cellucid_dask.exporter.checks.ready.texts import id_fault, text_fault
 from cellucid_dask.options.export import ExportOptions
@@ -18,6 +18,7 @@ from cellucid_dask.server.datasets.auto_reload import ReloadingData
 from cellucid_dask.server.datasets.open_live import read_whole_source
 from cellucid_dask.server.http.cache import ContentCache
 from cellucid_dask.server.ready.inspect import inspect_ready
+from cellucid_dask.server.ready.missing import find_missing
 from cellucid_dask.server.ready.open_virtual import open_virtual
 from cellucid_dask.server.ready.served import Read, StoreSource
 from cellucid_dask.server.ready.store import AnnDataStore
@@ -26,8 +27,9 @@ from cellucid_dask.source.model import Source
 from cellucid_dask.source.open import open_source
 from cellucid_dask.source.storage.store import Store, locate_store
 
-# Options that do not change what is in a store; the id and the name are in its URL and its entry.
-_OUTSIDE: Final = frozenset({*OF_FOLDER, "dataset_id", "dataset_name"})
+# Options that do not change what is in a store; the id and the name are in its URL and its entry,
+# and who reads it takes missing chunks for their fill value anyway.
+_OUTSIDE: Final = frozenset({*OF_FOLDER, "dataset_id", "dataset_name", "accept_missing_chunks"})
 
 
 def open_ready(
@@ -75,11 +77,15 @@ class _Opener:
     def open_file(self, store: Store, state: str, is_current: Callable[[], bool]) -> AnnDataStore:
         """Open a file: as it lies if the public app can read it, and no option asks for more."""
         facts = None if _needs_survey(self.options) else inspect_ready(store)
-        if facts is None:
+        accept = self.options.accept_missing_chunks
+        missing = None if facts is None else find_missing(store, accept=accept)
+        if facts is None or missing is None:
             return self.open(open_source(store.path, self.options.modality), state, is_current)
+        if missing.problems:
+            raise InputError.of([*self.problems, *missing.problems])
         own_id = self.options.dataset_id or facts.id
         name = self.options.dataset_name or facts.name
-        return StoredFile(store, facts, own_id, name, is_current)
+        return StoredFile(store, facts, own_id, name, is_current, missing.warnings)
 
     def read(self, store: Store) -> AnnDataStore:
         """Read a whole file into memory, and open that."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,6 +35,8 @@ class StoredFile:
         What the dataset is called.
     is_unchanged
         Whether the file is what it was when it was opened.
+    warnings
+        What the user should know of it.
     """
 
     def __init__(
@@ -44,9 +46,10 @@ class StoredFile:
         dataset_id: str,
         name: str,
         is_unchanged: Callable[[], bool],
+        warnings: Sequence[str] = (),
     ) -> None:
         self.id, self.name, self.shape, self.kind = dataset_id, name, facts.shape, facts.kind
-        self.layout = _LAYOUTS[store.kind]
+        self.layout, self._warnings = _LAYOUTS[store.kind], list(warnings)
         self._file, self._is_unchanged = OpenFileContent(Path(store.path)), is_unchanged
         self._keys = ZarrFiles(store, document_type=BINARY) if self.layout == "folder" else None
         self._made = {key: bytes_content(raw, BINARY) for key, raw in facts.made.items()}
@@ -75,8 +78,8 @@ class StoredFile:
         return [*lines, *made]
 
     def warnings(self) -> list[str]:
-        """No warnings: what the file holds was checked when it was made."""
-        return []
+        """Chunks that are missing; the rest was checked when the file was made."""
+        return self._warnings
 
     def progress(self) -> dict[str, Any]:
         """Nothing has to be made."""

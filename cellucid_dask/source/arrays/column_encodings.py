@@ -46,6 +46,9 @@ def open_column(store: Store, key: str, element: Any) -> Column:
         if values.dtype.kind in "iuf":
             return NumberColumn(values, mask)
         return AnndataColumn(store, key, values.shape[0], "category")
+    if not encoding:  # its own metadata are lost
+        what = "is a group without the attribute encoding-type, so it is not known what it is"
+        raise InputError(what, where=f"{store.path}, {key}")
     import pandas as pd  # not for the encodings above
 
     try:

@@ -12,6 +12,7 @@ from cellucid_dask.source.storage.elements import (
     is_array,
     member_names,
 )
+from cellucid_dask.source.storage.members import NO_METADATA
 from cellucid_dask.source.storage.store import Store
 from cellucid_dask.source.storage.utf8 import readable_name
 
@@ -36,6 +37,12 @@ def not_anndata_error(store: Store, root: Any) -> InputError:
     if any(_is_10x(root, name) for name in names):
         fix = f"read it with scanpy.read_10x_h5, {_WRITE}"
         return InputError("is a matrix of 10x, not an AnnData", where=store.path, fix=fix)
+    unnamed = [
+        name for name in ("obs", "var") if name in there and find_element(root, name) is None
+    ]
+    if unnamed:
+        where = f"{store.path}, {unnamed[0]}"
+        return InputError(NO_METADATA, where=where, fix="copy it again")
     absent = " and no ".join(name for name in ("obs", "var") if name not in there)
     listed = ", ".join(names[:12]) or "nothing"
     what, fix = f"is not an AnnData: it has no {absent}", f"it holds: {listed}"

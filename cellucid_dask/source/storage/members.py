@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import h5py
 
@@ -19,6 +19,8 @@ from cellucid_dask.source.storage.damage import COPY_AGAIN, DAMAGE, describe_dam
 from cellucid_dask.source.storage.elements import find_element, has_files, is_array, member_names
 from cellucid_dask.source.storage.store import Store
 from cellucid_dask.source.storage.utf8 import NAME_NOT_UTF8, readable_name
+
+NO_METADATA: Final = "has no metadata of zarr, so it is not known what it is"
 
 Make = Callable[[Store, str, Any], Any]
 
@@ -54,7 +56,7 @@ def _refusal(group: Any, name: str, where: str, error: Exception | None) -> Read
     if error is None:
         if not has_files(group, name):
             return None
-        return ReadError("has no metadata of zarr, so it is not known what it is", where=where)
+        return ReadError(NO_METADATA, where=where)
     what, fix = describe_damage(error)
     # Whoever asks for what is damaged says how to do without it.
     return ReadError(what, where=where, fix="" if fix == COPY_AGAIN else fix)

@@ -7,6 +7,7 @@ import os
 import stat
 import warnings
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -29,12 +30,13 @@ from cellucid_dask.verify.source_data.mudata import (
     open_modality_group,
     take_rows,
 )
+from cellucid_dask.verify.source_data.sparse_parts import SPARSE, check_indices, check_pointers
 from cellucid_dask.verify.source_data.tables import FIX_UNREADABLE, Table
 from cellucid_dask.versions import layer_names, refuse_cut_blosc
 
 UNREADABLE: Final = (
     *(OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError, EOFError),
-    *(MemoryError, SystemError, zipfile.BadZipFile),  # absurd sizes in damaged headers
+    *(MemoryError, SystemError, zipfile.BadZipFile, zlib.error),  # absurd sizes, cut chunks
 )
 _COLORS: Final = "_colors"  # ending of the names of lists of colors in uns
 
@@ -239,14 +241,17 @@ def _open_colors(where: str, root: Any) -> _LazyElements:
 
 def _read_element(element: Any) -> Any:
     """Read an element of obsm or obsp into memory."""
+    check_pointers(element)
     foreign = open_foreign_sparse(element)
-    return anndata.io.read_elem(element) if foreign is None else foreign.read_all()
+    read = anndata.io.read_elem(element) if foreign is None else foreign.read_all()
+    return check_indices(read) if getattr(read, "format", "") in ("csr", "csc") else read
 
 
 def _open_matrix(element: Any) -> Any:
     """Open a dense or sparse matrix on disk; None for an empty one."""
     encoding = text_attribute(element, "encoding-type")
-    if encoding in ("csr_matrix", "csc_matrix"):
+    if encoding in SPARSE:
+        check_pointers(element)
         return open_foreign_sparse(element) or anndata.io.sparse_dataset(element)
     return None if encoding == "null" else element
 

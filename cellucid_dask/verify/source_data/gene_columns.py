@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from cellucid_dask.verify.source_data.derive import Float32, to_float32
+from cellucid_dask.verify.source_data.sparse_parts import check_indices
 
 _BAND_BYTES: Final = 1 << 28  # of a matrix that are read at a time
 _RUN_BYTES: Final = 1 << 30  # of gene columns that are collected in one pass
@@ -37,7 +38,7 @@ def _read_csc(matrix: Any, chosen: Sequence[int], dtype: Any) -> Iterator[Float3
     for stop in range(1, len(chosen) + 1):
         ends = stop == len(chosen) or chosen[stop] != chosen[stop - 1] + 1
         if ends or stop - start == width:
-            block = matrix[:, chosen[start] : chosen[stop - 1] + 1]
+            block = check_indices(matrix[:, chosen[start] : chosen[stop - 1] + 1])
             yield from (to_float32(block[:, i : i + 1], dtype)[:, 0] for i in range(stop - start))
             start = stop
 
@@ -47,7 +48,7 @@ def _read_bands(matrix: Any) -> Iterator[tuple[int, Any]]:
     n_cells = matrix.shape[0]
     height = max(1, n_cells * (_BAND_BYTES // _ENTRY_BYTES) // max(1, _count_entries(matrix)))
     for top in range(0, n_cells, height):
-        yield top, matrix[top : top + height]
+        yield top, check_indices(matrix[top : top + height])
 
 
 def _count_entries(matrix: Any) -> int:

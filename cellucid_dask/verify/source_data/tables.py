@@ -84,6 +84,8 @@ class Table:
 
 def _read_series(group: Any, key: Any) -> pd.Series[Any]:
     values = anndata.io.read_elem(group[key])
+    if isinstance(values, dict):  # its own metadata are lost
+        raise TypeError("a group without the attribute encoding-type")
     if (
         isinstance(values, np.ndarray) and values.dtype.kind in "OS"
     ):  # text without an encoding is bytes

@@ -28,7 +28,7 @@ def test_made_metadata_follow_the_store(
         url = store_url(server) + ROOTS[kind]
         before = ask(server, url)
         group = zarr.open_group(copy, mode="r+", use_consolidated=False)
-        group.create_array("obsm/new", data=np.zeros((220, 2), "f4"))
+        group.create_array("obsm/new", data=np.ones((220, 2), "f4"))
         soon(lambda: b"obsm/new" in ask(server, url).body, "the new array is not listed")
         after = ask(server, url, {"If-None-Match": str(before.get("ETag"))})
         assert after.status == 200

@@ -80,9 +80,12 @@ def _uses(source: Source, options: ExportOptions, catalog: ReadyCatalog) -> Iter
         table = source.raw_var if options.raw else source.var
         if isinstance(table, Frame):
             yield from _uses_of_table(table, {column.layout.key: () for column in catalog.var})
-    categories = {
-        column.layout.key: tuple(map(str, column.categories.tolist())) for column in catalog.obs
+    chosen = source.obs.columns if options.obs_keys is None else options.obs_keys
+    categories: dict[str, tuple[str, ...]] = {  # also of those refused, perhaps for lost chunks
+        key: () for key in chosen if key in source.obs.columns
     }
+    for column in catalog.obs:
+        categories[column.layout.key] = tuple(map(str, column.categories.tolist()))
     yield from _uses_of_table(source.obs, categories)
     widths = {key: array.shape[1] for key, array in catalog.obsm.items()}
     fields = find_vector_fields(widths)
