@@ -279,10 +279,10 @@ export class Display {
   }
 
   /** Draws arrows and labels; returns the labels. */
-  #drawMarks(context, camera) {
+  #drawMarks(context, camera, labelShare = Infinity) {
     const [text, background] = ["text", "canvas"].map((name) => cssColor(this.colors[name]));
     if (this.#arrows.length) drawArrows(context, camera, this.#arrows, { text, background });
-    return this.#labels.draw(context, camera, { text, background });
+    return this.#labels.draw(context, camera, { text, background }, labelShare);
   }
 
   /** Labels are of the column, and when it has values, of the last one that had categories. */
@@ -318,7 +318,7 @@ export class Display {
       this.#takeColors(options.ground === "light" ? readThemeColors("light") : ownColors);
       creation = createFigure(options, this.layoutFigure(options), {
         scatter: this.scatter,
-        drawOverlay: (context, camera) => this.#drawMarks(context, camera),
+        drawOverlay: (context, camera, labelShare) => this.#drawMarks(context, camera, labelShare),
         legend: this.#createLegend(),
         colors: {
           text: cssColor(this.colors.text),

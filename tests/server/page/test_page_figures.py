@@ -175,6 +175,12 @@ def test_svg_has_the_cells_as_an_image_and_all_else_as_shapes_and_text(
     assert_fills_the_page(svg, 80)
     bold = [e for e in svg.iter(f"{SVG}text") if e.get("font-weight") and e.text in QUARTERS]
     assert {e.get("font-size") for e in bold} == {"8.57"}, "labels of a small plot have 5 pt"
+    assert {e.text for e in bold} == {*QUARTERS}
+    svg = ET.fromstring(save("uint16-quarter.svg", width=25))
+    bold = [e for e in svg.iter(f"{SVG}text") if e.get("font-weight") and not e.get("stroke")]
+    labels = {e.text for e in bold} - {"quarter"}
+    assert labels
+    assert labels <= {"north west", "south west"}, "those of the largest"
 
     page.open(served("uint16"), f"{BARE}&color=obs:score&map=magma&log=1&range=2,500")
     svg = ET.fromstring(save("uint16-score.svg"))

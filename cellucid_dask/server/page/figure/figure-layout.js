@@ -23,6 +23,7 @@ import { BAR_HEIGHT } from "./legend.js";
  * @property {number} pixelRatio pixels per unit
  * @property {Size} plot
  * @property {number} labelScale of what is over the cells; below 1 in a small plot
+ * @property {number} labelShare the part of the plot that labels may cover
  * @property {number[]} legendAt left and top
  * @property {LegendLayout | null} legend
  *
@@ -37,6 +38,7 @@ const MAX_SHARE_BESIDE = 0.4; // of the width, for a legend beside a plot whose 
 const MAX_LEGEND_SHARE = 0.6; // of the width, or below the plot of the height, in a figure of a given size
 const MIN_POINTS = 6; // text that is smaller is hard to read on paper
 const MIN_LABEL_POINTS = 5;
+const MAX_LABEL_SHARE = 0.1; // of a plot so small that its labels would have to be smaller yet
 const WIDTH_OF_FULL_LABELS = 600; // units; the labels of a narrower plot would cover its cells
 const MAX_SIDE = 16_384; // pixels that all current browsers draw
 const MAX_PIXELS = 160e6;
@@ -62,9 +64,11 @@ export function layoutFigure(options, aspect, legend, measure) {
   const pixels = Math.max(1, Math.floor(side * pixelRatio)); // whole ones, to copy the cells as is
   const plot = { width: pixels / pixelRatio, height: Math.round(pixels / aspect) / pixelRatio };
   const smallest = Math.min(1, MIN_LABEL_POINTS / textSize);
+  const fitting = plot.width / WIDTH_OF_FULL_LABELS;
   return {
     width, height, pixelRatio, plot,
-    labelScale: Math.max(smallest, Math.min(1, plot.width / WIDTH_OF_FULL_LABELS)),
+    labelScale: Math.max(smallest, Math.min(1, fitting)),
+    labelShare: fitting < smallest ? MAX_LABEL_SHARE : Infinity,
     legend: arrangement && arrangement.legend,
     legendAt: arrangement?.isBelow ? [MARGIN, plot.height + LEGEND_TOP] : [plot.width + MARGIN, LEGEND_TOP],
   };

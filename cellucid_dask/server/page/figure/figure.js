@@ -14,8 +14,8 @@ export const TOO_LARGE =
  * @typedef {import("./figure-layout.js").FigureLayout} FigureLayout
  * @typedef {object} FigureParts
  * @property {import("../plot/scatter.js").Scatter} scatter in the colors of the figure
- * @property {(painter: Painter, camera: import("../plot/camera.js").Camera) => void} drawOverlay
- *   draws what is over the cells
+ * @property {(painter: Painter, camera: import("../plot/camera.js").Camera, labelShare: number) =>
+ *   void} drawOverlay draws what is over the cells
  * @property {import("./legend.js").Legend | null} legend
  * @property {{text: string, muted: string, ground: string}} colors CSS colors
  */
@@ -74,7 +74,7 @@ export async function createPng(canvas, dpi) {
  * @param {FigureParts} parts
  */
 function drawFigure(context, layout, { scatter, drawOverlay, legend, colors }) {
-  const { width, height, pixelRatio, plot, labelScale } = layout;
+  const { width, height, pixelRatio, plot, labelScale, labelShare } = layout;
   context.fillStyle = colors.ground;
   context.fillRect(0, 0, width, height);
   const pixels = [plot.width, plot.height].map((length) => Math.round(length * pixelRatio));
@@ -88,7 +88,7 @@ function drawFigure(context, layout, { scatter, drawOverlay, legend, colors }) {
   // Text has its own size, so what is over the cells is laid out again, for the size of the plot.
   context.scale(labelScale, labelScale);
   const canvasSize = { value: [plot.width / labelScale, plot.height / labelScale] };
-  drawOverlay(context, Object.create(scatter.camera, { canvasSize }));
+  drawOverlay(context, Object.create(scatter.camera, { canvasSize }), labelShare);
   context.restore();
   if (!legend) return;
   context.translate(layout.legendAt[0], layout.legendAt[1]);

@@ -72,11 +72,18 @@ export function wrap(text) {
  * @param {Label[]} labels
  * @param {number[]} size width and height, CSS pixels
  * @param {(line: string) => number} measure width of a line
+ * @param {number} [maxShare] the part of the area that they may cover
  * @returns {PlacedLabel[]}
  */
-export function placeLabels(labels, size, measure) {
-  const inside = [...labels.keys()].filter((index) =>
-    containsPoint([0, 0, size[0], size[1]], labels[index].x, labels[index].y));
+export function placeLabels(labels, size, measure, maxShare = Infinity) {
+  let room = maxShare * size[0] * size[1];
+  const inside = [...labels.keys()].filter((index) => {
+    const { text, x, y } = labels[index];
+    if (room < 0 || !containsPoint([0, 0, size[0], size[1]], x, y)) return false;
+    const [{ half }] = shapesOf(text, measure);
+    room -= 4 * half[0] * half[1];
+    return room >= 0;
+  });
   const retried = inside.slice(0, MAX_WITH_RETRIES);
   /** @type {Layout} */
   const layout = {

@@ -78,9 +78,10 @@ export class Labels {
    * @param {Painter} context
    * @param {Camera} camera
    * @param {{ text: string, background: string }} colors CSS colors
+   * @param {number} [maxShare] the part of the plot that they may cover
    * @returns {DrawnLabel[]}
    */
-  draw(context, camera, colors) {
+  draw(context, camera, colors, maxShare = Infinity) {
     context.font = FONT;
     context.textAlign = "center";
     context.textBaseline = "middle";
@@ -91,7 +92,7 @@ export class Labels {
       const isFaint = isFaded || (this.highlightedCode >= 0 && code !== this.highlightedCode);
       return { code, text: showName(this.#names[code]), x, y, opacity: isFaint ? FADED_OPACITY : 1 };
     });
-    const placed = placeLabels(labels, camera.canvasSize, measureLine);
+    const placed = placeLabels(labels, camera.canvasSize, measureLine, maxShare);
     for (const { index, box, hasLeader } of placed) {
       context.globalAlpha = labels[index].opacity;
       if (hasLeader) drawLeader(context, labels[index], box, colors);
