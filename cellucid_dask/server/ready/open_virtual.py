@@ -18,6 +18,7 @@ from cellucid_dask.server.datasets.memory_shares import preparation_share
 from cellucid_dask.server.datasets.temporary_folder import make_folder
 from cellucid_dask.server.http.cache import ContentCache
 from cellucid_dask.server.ready.expression import open_expression
+from cellucid_dask.server.ready.sample_values import sample_values
 from cellucid_dask.server.ready.virtual_store import VirtualExpression, VirtualStore
 from cellucid_dask.source.model import Source
 
@@ -47,10 +48,13 @@ def open_virtual(
     Raises
     ------
     InputError
-        With everything for which an export of a ready file would refuse the data.
+        With everything for which an export of a ready file would refuse the data, but for values
+        of X that are found when they are read.
     """
     memory = serving.cache_bytes()
     catalog = check_ready_on_demand(source, options, memory, problems)
+    if catalog.genes is not None:
+        sample_values(catalog.genes)
     folder = make_folder()
     salt = f"ready {mark} {options} {version('cellucid-dask')}"
     return VirtualStore(

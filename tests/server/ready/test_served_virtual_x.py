@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import zarr
@@ -14,8 +15,10 @@ from scipy import sparse
 from serving import ask, serving
 from virtual_x import export_x, with_points
 
+from cellucid_dask import CellucidDaskError
 from cellucid_dask.ready.facts import FAST
 from cellucid_dask.server.gene_index.background import BackgroundBuild
+from cellucid_dask.server.ready import sample_values
 
 
 @pytest.fixture
@@ -96,3 +99,38 @@ def test_values_that_are_refused_are_an_error_of_the_request(tmp_path: Path) -> 
             assert b"NaN" in reply.body
         gene = np.frombuffer(get(server, "/var/g1.values.f32"), "<f4")
         assert np.array_equal(gene, [np.nan, 2], equal_nan=True)
+
+
+@pytest.mark.parametrize("chunks", [None, (4, 3), (30, 2)])
+def test_a_dense_x_that_is_refused_is_not_served(tmp_path: Path, chunks: Any) -> None:
+    """Not only when somebody chooses one of its genes."""
+    values = np.ones((30, 7), "f4")
+    path = save(with_points(values), tmp_path / "a.h5ad")
+    with serving(path, protocol="ready", viewer="none") as server:
+        assert not server.opened.warnings()
+    values[17, 4] = np.nan
+    with h5py.File(path, "r+") as file:
+        attributes = dict(file["X"].attrs)
+        del file["X"]
+        file.create_dataset("X", data=values, chunks=chunks).attrs.update(attributes)
+    with pytest.raises(CellucidDaskError, match=r"X: holds values that .* 1 NaN .*, column 4\)"):
+        serving(path, protocol="ready", viewer="none").__enter__()
+    others = {"genes": tuple(f"g{i}" for i in range(7) if i != 4)}
+    with serving(path, protocol="ready", viewer="none", **others) as server:
+        assert ask(server, "/_cellucid/datasets").status == 200
+
+
+def test_of_a_large_dense_x_a_part_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sample_values, "SAMPLE_BYTES", 200)
+    monkeypatch.setattr(sample_values, "BAND_BYTES", 28)
+    values = np.ones((30, 7), "f4")
+    values[29, 4] = np.nan
+    path = save(with_points(values), tmp_path / "a.h5ad")
+    with serving(path, protocol="ready", viewer="none", dataset_id="d") as server:
+        assert b"1 NaN" in ask(server, "/_cellucid/anndata/d.zarr/X/0.0").body
+    values[:, 4] = np.nan
+    save(with_points(values), path)
+    with pytest.raises(CellucidDaskError, match="1 NaN"):
+        serving(path, protocol="ready", viewer="none").__enter__()
