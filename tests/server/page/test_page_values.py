@@ -246,8 +246,11 @@ def test_numbers_are_shown_as_they_are(page: Page, serve: Any, exported: Path) -
     rng = np.random.default_rng(5)
     values = rng.choice([-1, 1], 500) * 10 ** rng.uniform(-30, 30, 500)
     for name in STORAGE_OPTIONS:
-        for column, text in {"same": "3.7", "time": str(2**40)}.items():
-            link = f"dataset={name}&d=2&color=obs:{column}&filter=range:{text},{text}:obs:{column}"
+        for column, text in {"same": "3.7", "time": "≈ 1099511600000"}.items():  # 2**40 in float32
+            value = text.removeprefix("≈ ")
+            link = (
+                f"dataset={name}&d=2&color=obs:{column}&filter=range:{value},{value}:obs:{column}"
+            )
             assert page.open(server, link)["drawn"] == CELLS, column
             assert page.texts("#legend .note:not(#labels-note)") == [f"All cells are {text}."]
             page.click("#filters .chip-text")
@@ -255,6 +258,9 @@ def test_numbers_are_shown_as_they_are(page: Page, serve: Any, exported: Path) -
             assert page.texts(".range-editor .note")[0].startswith(
                 f"Values from {text} to {text}. "
             )
+        page.move_pointer(page.cell_pixels()[30])
+        page.wait_until("!document.getElementById('tooltip').hidden")
+        assert page.find("#tooltip").text.endswith(f"\ntime: {text}"), "not the digits of 2**40"
     texts, n_lost, ends, shares = page.driver.execute_async_script(TEXTS, values.tolist())
     assert np.array_equal(np.array(texts, "f8").astype("f4"), values.astype("f4"))
     assert n_lost == 0, "a filter of what is shown keeps the cell that shows it"

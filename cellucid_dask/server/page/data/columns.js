@@ -1,7 +1,7 @@
 // Columns: one code or value for every cell, and how to decode it.
 
 import { findUsualRange } from "./quantiles.js";
-import { formatValue } from "./value-text.js";
+import { formatValue, isRounded } from "./value-text.js";
 
 const MISSING_VALUE = Math.fround(3e38); // replaces NaN and Inf, which a shader may not recognize
 const TEXT_ROUNDING = 1e-5; // by what part of a value its text may differ from it
@@ -138,7 +138,7 @@ export class ContinuousColumn {
   /** @param {number} i */
   formatValue(i) {
     const value = this.value(i);
-    return Number.isNaN(value) ? "no value" : this.textOf(value);
+    return Number.isNaN(value) ? "no value" : this.describe(value);
   }
 
   /**
@@ -148,6 +148,15 @@ export class ContinuousColumn {
    */
   textOf(value) {
     return formatValue(value, this.codes instanceof Float32Array ? 0 : this.step / 8);
+  }
+
+  /**
+   * A value as text to read: one that may be another whole number in the file has "≈" before it.
+   *
+   * @param {number} value
+   */
+  describe(value) {
+    return `${isRounded(value) ? "≈ " : ""}${this.textOf(value)}`;
   }
 
   /**

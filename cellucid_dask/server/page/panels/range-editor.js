@@ -33,7 +33,7 @@ export class RangeEditor {
     const nCells = column.codes.length;
     const zeros = zeroCount
       ? `${formatCountOf(zeroCount, "cell")} (${formatShare(zeroCount, nCells)}) at 0. ` : "";
-    const note = `${zeros}Values from ${column.textOf(column.lo)} to ${column.textOf(column.hi)}. `
+    const note = `${zeros}Values from ${column.describe(column.lo)} to ${column.describe(column.hi)}. `
       + "Drag over the histogram to keep a range.";
     this.#canvas.setAttribute("role", "img");
     this.#canvas.setAttribute("aria-label", "Histogram of the values");

@@ -119,7 +119,7 @@ function createConstantBar({ zeroCode }, { map, ground }) {
 
 /** @param {ContinuousColumn} column */
 const createConstantNote = (column) => createElement("p", "note",
-  `All cells ${column.missingCount ? "with a value " : ""}are ${column.textOf(column.lo)}.`);
+  `All cells ${column.missingCount ? "with a value " : ""}are ${column.describe(column.lo)}.`);
 
 function createHistogram() {
   const histogram = document.createElementNS(SVG, "svg");
