@@ -25,8 +25,12 @@ def types_of(*classes: type) -> dict[str, str]:
 
 EXPORT = types_of(ExportOptions)
 RUN = {"slurm": "bool", **types_of(JobOptions, RunOptions)}
-READY = ("format", "zarr_format", "shards", "citation_url")
-FIXED = (*READY, "compression", "var_quantization", "obs_quantization")
+FIXED = (
+    *("format", "zarr_format", "shards"),
+    "compression",
+    "var_quantization",
+    "obs_quantization",
+)
 SERVE = {
     "quantize": "Literal[8, 16] | None",
     **types_of(ServeOptions),

@@ -8,6 +8,7 @@ from cellucid_dask.commands.shared_options import (
     Suggestions,
     combine_options,
     format_options,
+    identity_options,
     job_options,
     setup,
     worker_options,
@@ -113,15 +114,7 @@ export_options = combine_options(
         metavar="N",
         help="Categories with fewer cells get no centroid and no outlier quantiles.",
     ),
-    click.option("--dataset-id", metavar="ID", help="Id of the dataset. [default: from the name]"),
-    click.option(
-        "--dataset-name", metavar="NAME", help="Name that users see. [default: that of the output]"
-    ),
-    click.option("--description", default="", metavar="TEXT", help="Description that users see."),
-    click.option("--source-name", metavar="NAME", help="Who made the data."),
-    click.option("--source-url", metavar="URL", help="URL of the data."),
-    click.option("--citation", metavar="TEXT", help="How to cite the data."),
-    click.option("--citation-url", metavar="URL", help="URL of the citation, in ready files."),
+    identity_options("output"),
     click.option(
         "--created-at",
         metavar="TIME",

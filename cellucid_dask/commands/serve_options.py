@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import click
 
-from cellucid_dask.commands.shared_options import Suggestions, cache_dir, combine_options
+from cellucid_dask.commands.shared_options import (
+    Suggestions,
+    cache_dir,
+    combine_options,
+    identity_options,
+)
 
 viewer_site = click.option(
     "--viewer-url", metavar="URL", help="Site of the hosted page. [default: that of Cellucid]"
@@ -83,8 +88,5 @@ serve_options = combine_options(
     ),
     viewer_site,
     viewer_cache,
-    click.option("--dataset-id", metavar="ID", help="Id in the identity. [default: from the name]"),
-    click.option(
-        "--dataset-name", metavar="NAME", help="Name in the identity. [default: that of the file]"
-    ),
+    identity_options("file"),
 )

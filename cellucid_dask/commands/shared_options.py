@@ -153,6 +153,30 @@ input_options = combine_options(
     accept_missing_chunks,
 )
 
+
+def identity_options(default_name: str) -> Callable[[F], F]:
+    """Make the options for what the dataset says of itself; `default_name` is whose name it has."""
+    return combine_options(
+        click.option(
+            "--dataset-id", metavar="ID", help="Id of the dataset. [default: from the name]"
+        ),
+        click.option(
+            "--dataset-name",
+            metavar="NAME",
+            help=f"Name that users see. [default: that of the {default_name}]",
+        ),
+        click.option(
+            "--description", default="", metavar="TEXT", help="Description that users see."
+        ),
+        click.option("--source-name", metavar="NAME", help="Who made the data."),
+        click.option("--source-url", metavar="URL", help="URL of the data."),
+        click.option("--citation", metavar="TEXT", help="How to cite the data."),
+        click.option(
+            "--citation-url", metavar="URL", help="URL of the citation, for the public app."
+        ),
+    )
+
+
 worker_options = combine_options(
     click.option(
         "--workers",

@@ -18,7 +18,7 @@ from cellucid_dask.display.kernel import in_kernel
 from cellucid_dask.errors import CellucidDaskError, Problem
 from cellucid_dask.notebook.embedded_server import FIXED_OPTIONS, EmbeddedServer
 from cellucid_dask.notebook.proxy import find_proxy_prefix
-from cellucid_dask.options.formats import OF_READY
+from cellucid_dask.options.formats import OF_EXPORT
 from cellucid_dask.options.keywords import (
     REFERENCE_ARGUMENTS,
     SERVER_OPTIONS,
@@ -39,7 +39,7 @@ MAX_HEIGHT: Final = 10_000  # px
 OPTION_NAMES: Final = (
     frozenset(field.name for options in SERVER_OPTIONS for field in fields(options))
     .union(("height", "proxy", "quantize", *REFERENCE_ARGUMENTS))
-    .difference(FIXED_OPTIONS, OF_READY)
+    .difference(FIXED_OPTIONS, OF_EXPORT)
 )
 
 Key: TypeAlias = tuple[Any, ...]

@@ -129,9 +129,6 @@ class ExportOptions(Options):
         """Find every problem of the values."""
         yield from find_format_problems(self.formats)
         yield from find_zarr_problems(self.formats, self.zarr_format, shards=self.shards)
-        if self.citation_url is not None and self.formats == (FOLDER,):
-            fix = "leave it out, or write a ready file with --format"
-            yield Problem("has no use: a folder holds no such URL", "--citation-url", fix)
         yield from self._check_numbers()
         if self.categorical_dtype not in ("auto", "uint8", "uint16"):
             yield Problem(

@@ -22,8 +22,8 @@ OF_FOLDER: Final[Mapping[str, str]] = {
     "created_at": "ready files hold no time",
     "preview": "the sheet is drawn from a folder",
 }
-# Fields that only ready files have a use for, and what it is.
-OF_READY: Final = ("format", "zarr_format", "shards", "citation_url")
+OF_EXPORT: Final = ("format", "zarr_format", "shards")  # fields that a server has no use for
+OF_READY: Final = (*OF_EXPORT, "citation_url")  # fields that only ready files have a use for
 
 
 def split_formats(text: str) -> tuple[str, ...]:
@@ -69,6 +69,9 @@ def find_useless_options(given: Mapping[str, Any], formats: Collection[str]) -> 
 
     None is no problem: it asks for nothing that is not done.
     """
+    if tuple(formats) == (FOLDER,) and given.get("citation_url") is not None:
+        fix = "leave it out, or write a ready file with --format"
+        yield Problem("has no use: a folder holds no such URL", "--citation-url", fix)
     if FOLDER in formats or not FORMATS.keys() & set(formats):
         return
     for name, value in given.items():

@@ -47,6 +47,7 @@ class DataKeywords(CellKeywords, total=False):
     source_name: str | None
     source_url: str | None
     citation: str | None
+    citation_url: str | None
 
 
 class ExportKeywords(DataKeywords, total=False):
@@ -58,7 +59,6 @@ class ExportKeywords(DataKeywords, total=False):
     compression: int
     var_quantization: int | None
     obs_quantization: int | None
-    citation_url: str | None
 
 
 class JobKeywords(TypedDict, total=False):

@@ -10,7 +10,7 @@ from cellucid_dask.errors import InputError, Problem, suggest
 from cellucid_dask.options.argument_names import option_of
 from cellucid_dask.options.argument_types import convert, type_problem
 from cellucid_dask.options.export import ExportOptions
-from cellucid_dask.options.formats import OF_READY, find_useless_options
+from cellucid_dask.options.formats import OF_EXPORT, find_useless_options
 from cellucid_dask.options.jobs import JobOptions
 from cellucid_dask.options.run import RunOptions
 from cellucid_dask.options.serve import ServeOptions
@@ -85,13 +85,17 @@ def read_serve_options(
     for key in fixed.keys() & given.keys():
         what, fix = "has no meaning for a server", "use --quantize for 8 or 16 bits"
         problems.append(Problem(what, repr(key), fix))
-    for key in [name for name in OF_READY if given.pop(name, None) is not None]:
+    for key in [name for name in OF_EXPORT if given.pop(name, None) is not None]:
         what, fix = "is of export: a server makes what the page asks for", "leave it out"
         problems.append(Problem(what, repr(key), fix))
     problems += _rename_reference_arguments(given)
     (export, serve), more = make_options(
         SERVER_OPTIONS, given | fixed, ("quantize", *REFERENCE_ARGUMENTS)
     )
+    if export.citation_url is not None and not serve.speaks_ready:
+        what = "has no use: only the public app shows it"
+        fix = "leave it out, or use --protocol ready or --viewer hosted"
+        problems.append(Problem(what, "--citation-url", fix))
     return export, serve, [*problems, *more]
 
 

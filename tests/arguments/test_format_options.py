@@ -11,7 +11,7 @@ from atlas import atlas, here
 from cellucid_dask import CellucidDaskError, check, export, prepare, serve
 from cellucid_dask.errors import OptionError, Problem
 from cellucid_dask.options.export import ExportOptions
-from cellucid_dask.options.keywords import read_export_options
+from cellucid_dask.options.keywords import read_export_options, read_serve_options
 
 OF_FOLDER: dict[str, Any] = {
     "compression": 6,
@@ -55,7 +55,6 @@ def test_formats_have_one_order(text: str, formats: tuple[str, ...]) -> None:
         ({"shards": True}, "--shards", "no zarr store"),
         ({"format": "zarr", "shards": True}, "--shards", "only zarr format 3"),
         ({"format": "zarr", "zarr_format": 2, "shards": True}, "--shards", "only zarr format 3"),
-        ({"citation_url": "https://a.org"}, "--citation-url", "a folder holds no such URL"),
     ],
 )
 def test_options_that_do_not_go_together(options: dict[str, Any], where: str, part: str) -> None:
@@ -63,6 +62,20 @@ def test_options_that_do_not_go_together(options: dict[str, Any], where: str, pa
         ExportOptions(**options)
     (problem,) = caught.value.problems
     assert (problem.where, part in problem.what) == (where, True), problem
+
+
+def test_a_url_of_the_citation_needs_who_shows_it() -> None:
+    url = {"citation_url": "https://a.org"}
+    (problem,) = problems_of(**url)
+    assert (problem.where, "a folder holds no such URL" in problem.what) == ("--citation-url", True)
+    assert not problems_of(format="folder,zarr", **url)
+    for given, is_problem in (
+        ({}, True),
+        ({"protocol": "ready"}, False),
+        ({"viewer": "hosted"}, False),
+    ):
+        _, _, problems = read_serve_options({**url, **given})
+        assert [p.where for p in problems] == ["--citation-url"] * is_problem
 
 
 def test_options_that_go_together() -> None:

@@ -8,10 +8,11 @@ import re
 import shutil
 import signal
 import subprocess
+import zlib
 from pathlib import Path
 
 import pytest
-from atlas import command
+from atlas import atlas, command, save
 from serving import POINTS, SECONDS, TOKEN, Served, ask, is_listening, send_bytes, wait_until
 
 
@@ -191,3 +192,20 @@ def test_closed_output_does_not_stop_the_server(atlas_export: Path, tmp_path: Pa
             assert "Traceback" not in log.read_text(), log.read_text()
         finally:
             process.kill()
+
+
+def test_live_data_say_what_the_user_says_of_them(tmp_path: Path) -> None:
+    path = save(atlas(), tmp_path / "atlas.h5ad")
+    words = ("--description", "Of tests.", "--citation", "A et al.", "--source-name", "Lab")
+    given = (*words, "--source-url", "https://lab.org", "--dataset-name", "Mine")
+    with Served(path, "--port", 0, *given, folder=tmp_path) as served:
+        served.url()
+        identity = json.loads(ask(served.port, "/dataset_identity.json").body)
+    assert (identity["name"], identity["description"]) == ("Mine", "Of tests.")
+    wanted = {"name": "Lab", "url": "https://lab.org", "citation": "A et al."}
+    assert identity["source"] == wanted
+    url = ("--citation", "A et al.", "--citation-url", "https://a.org")
+    with Served(path, "--port", 0, "--protocol", "ready", *url, folder=tmp_path) as served:
+        served.url()
+        place = "/_cellucid/anndata/atlas.zarr/uns/cellucid/citation/url/0"
+        assert b"https://a.org" in zlib.decompress(ask(served.port, place).body)
