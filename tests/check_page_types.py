@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -19,16 +18,7 @@ from javascript import install
 ROOT = Path(__file__).parents[1]
 PROJECT = Path(__file__).parent / "page_types"
 PAGE = ROOT / "cellucid_dask" / "server" / "page"
-# Modules with functions whose parameters have no types yet; what has types is checked there too.
-# Every other module, and so every new one, must say the types of all parameters.
-UNTYPED = {
-    "display.js",
-    "loading.js",
-    "panels/controls.js",
-    "viewer.js",
-}
 ERROR = re.compile(r"(?P<path>\S+)\((?P<line>\d+),\d+\): error (?P<code>TS\d+): (?P<text>.*)")
-UNTYPED_ERROR = re.compile("TS70..")  # something is implicitly of any type
 
 
 def run_compiler(packages: Path, project: Path = PROJECT) -> list[re.Match[str]]:
@@ -42,20 +32,11 @@ def run_compiler(packages: Path, project: Path = PROJECT) -> list[re.Match[str]]
     return errors
 
 
-def find_problems(errors: Iterable[re.Match[str]]) -> list[str]:
-    """Lines on errors that count, and on modules that are listed as untyped and are not."""
-    problems, untyped = [], set()
-    for error in errors:
-        path = (PROJECT / error["path"]).resolve()
-        name = path.relative_to(PAGE).as_posix() if path.is_relative_to(PAGE) else path.name
-        is_untyped = bool(UNTYPED_ERROR.match(error["code"]))
-        if is_untyped:
-            untyped.add(name)
-        if not is_untyped or name not in UNTYPED:
-            problems.append(f"{name}:{error['line']}: {error['code']} {error['text']}")
-    typed = sorted(UNTYPED - untyped)
-    problems += [f"{name} has types: take it out of UNTYPED" for name in typed]
-    return problems
+def describe_error(error: re.Match[str]) -> str:
+    """One line on an error of the compiler, with the path of the module below the page."""
+    path = (PROJECT / error["path"]).resolve()
+    name = path.relative_to(PAGE).as_posix() if path.is_relative_to(PAGE) else path.name
+    return f"{name}:{error['line']}: {error['code']} {error['text']}"
 
 
 def main() -> int:
@@ -67,7 +48,7 @@ def main() -> int:
     except pytest.skip.Exception as reason:
         print(f"the types of the page cannot be checked: {reason}", file=sys.stderr)
         return 2
-    problems = find_problems(run_compiler(packages))
+    problems = [describe_error(error) for error in run_compiler(packages)]
     print("\n".join(problems) or "the types of the page are right")
     return 1 if problems else 0
 

@@ -10,6 +10,7 @@ import {
   cellAppearance, columnPalette, edgeColor, readThemeColors, visibleEdges,
 } from "./color/appearance.js";
 import { cssColor } from "./color/rgb.js";
+import { CategoricalColumn } from "./data/columns.js";
 import { splitColumnId } from "./data/dataset.js";
 import { areSourcesLoaded, createSources } from "./data/sources.js";
 import { $, formatCountOf } from "./dom.js";
@@ -31,17 +32,33 @@ import { Scatter } from "./plot/scatter.js";
 import { addTooltip } from "./plot/tooltip.js";
 import { isVisible, loaded, notify, published, view } from "./state.js";
 
+/** @typedef {import("./ask/filters.js").Filter} Filter */
+/** @typedef {import("./data/columns.js").ContinuousColumn} ContinuousColumn */
+/** @typedef {import("./figure/figure-layout.js").FigureOptions} FigureOptions */
+/** @typedef {import("./figure/svg-context.js").Painter} Painter */
+/** @typedef {import("./plot/camera.js").Camera} Camera */
+/** @typedef {import("./plot/lasso.js").Mode} LassoMode */
+/**
+ * @typedef {object} Actions
+ * @property {(lasso: import("./plot/lasso.js").DrawnLasso, mode: LassoMode) => void} addLasso
+ * @property {(nEdges: number | null) => void} onCellsUpdated with the number of edges that are drawn
+ * @property {() => void} onPictureStart
+ */
+
 /** The scatter plot with its overlay and legend; calls `actions` for what the user does there. */
 export class Display {
   colors = readThemeColors();
+  /** @type {import("./plot/overlay.js").Arrow[]} */
   #arrows = [];
   #labels = new Labels();
+  /** @type {Filter[] | null} */
   #filtersInLegend = null; // as the legend shows them
   #scaleInLegend = {}; // as the legend shows it
   /** @type {(visible: Uint8Array | null) => void} */
   #showVisibleValues = null; // in the histogram of the legend
   #isOpening = false; // whether the first view waits for filters and panels
 
+  /** @param {Actions} actions */
   constructor(actions) {
     this.actions = actions;
     // In main memory: without a graphics card, labels would take as long as the cells in a drag.
@@ -52,12 +69,16 @@ export class Display {
       onChange: () => this.scatter.draw(), onComplete: actions.addLasso,
     });
     const description = new CellDescription(() => updateTooltip());
-    const updateTooltip = addTooltip(this.scatter, (i) => description.describe(i));
-    published.at = (i) => this.#pixelOfCell(i);
+    const updateTooltip = addTooltip(this.scatter, (/** @type {number} */ i) => description.describe(i));
+    published.at = (/** @type {number} */ i) => this.#pixelOfCell(i);
     published.rests = () => this.scatter.isIdle;
   }
 
-  /** CSS pixel of a cell on the canvas. */
+  /**
+   * CSS pixel of a cell on the canvas.
+   *
+   * @param {number} i
+   */
   #pixelOfCell(i) {
     const { points, width, camera } = this.scatter;
     const [x, y] = project([...points.subarray(width * i, width * i + width)], camera);
@@ -71,7 +92,12 @@ export class Display {
     this.scatter.draw();
   }
 
-  /** Shows (n, dimension) points from the viewpoint of the view. */
+  /**
+   * Shows points from the viewpoint of the view.
+   *
+   * @param {Float32Array} points (n, dimension)
+   * @param {number} dimension
+   */
   showPoints(points, dimension) {
     this.scatter.setPoints(points, dimension);
     this.fitting.onPointsChange();
@@ -104,16 +130,17 @@ export class Display {
     $("legend").inert = false;
     this.#showVisibleValues = null;
     if (!column) $("legend").replaceChildren();
-    else if (column.isCategorical) this.#showCategoryLegend();
-    else this.#showValueLegend();
+    else if (column instanceof CategoricalColumn) this.#showCategoryLegend(column);
+    else this.#showValueLegend(column);
     if (focused >= 0) findControls()[focused]?.focus();
   }
 
-  #showValueLegend() {
+  /** @param {ContinuousColumn} column */
+  #showValueLegend(column) {
     const { range, log, map } = view;
     this.#scaleInLegend = { range, log, map };
     const scale = { range, log, map, ground: this.colors.canvas };
-    const show = showValueLegend($("legend"), loaded.column, scale,
+    const show = showValueLegend($("legend"), column, scale,
       (change, needsNewLegend) => {
         if (!needsNewLegend) Object.assign(this.#scaleInLegend, change);
         changeView(change);
@@ -138,14 +165,15 @@ export class Display {
     if (this.#showVisibleValues && isOther) this.updateLegend();
   };
 
-  #showCategoryLegend() {
-    const { column, columnId, dataset } = loaded;
+  /** @param {CategoricalColumn} column */
+  #showCategoryLegend(column) {
+    const { columnId, dataset } = loaded;
     const codes = column.categories.map(({ code }) => code);
-    const hidden = this.#hiddenCodes();
+    const hidden = this.#hiddenCodes(column);
     const hide = () => (columnId === GROUP_COLUMN
       ? setHiddenGroups(view.filters, view.groups, column.missingCode, hidden)
       : setHiddenCodes(view.filters, columnId, hidden, codes));
-    const changeFilters = (filters) => {
+    const changeFilters = (/** @type {Filter[]} */ filters) => {
       this.#filtersInLegend = filters;
       changeView({ filters });
     };
@@ -270,6 +298,7 @@ export class Display {
       `${formatCountOf(n, "cell")} far outside ${n === 1 ? "is" : "are"} not in view.`;
   }
 
+  /** @param {CanvasRenderingContext2D} context */
   #drawOverlay(context) {
     const { scatter: { camera }, lasso } = this;
     published.labelBoxes = this.#drawMarks(context, camera);
@@ -278,7 +307,13 @@ export class Display {
     if (lasso?.outline.length > 1) drawOutline(context, camera, lasso.outline, { accent });
   }
 
-  /** Draws arrows and labels; returns the labels. */
+  /**
+   * Draws arrows and labels; returns the labels.
+   *
+   * @param {Painter} context
+   * @param {Camera} camera
+   * @param {number} [labelShare] see `Labels.draw`
+   */
   #drawMarks(context, camera, labelShare = Infinity) {
     const [text, background] = ["text", "canvas"].map((name) => cssColor(this.colors[name]));
     if (this.#arrows.length) drawArrows(context, camera, this.#arrows, { text, background });
@@ -298,8 +333,9 @@ export class Display {
     note.textContent = "Labels are off: categories overlap.";
   }
 
-  #hiddenCodes() {
-    const { column, columnId } = loaded;
+  /** @param {CategoricalColumn} column that colors the cells */
+  #hiddenCodes(column) {
+    const { columnId } = loaded;
     if (columnId === GROUP_COLUMN) return hiddenGroups(view.filters, view.groups, column.missingCode);
     return hiddenCodes(view.filters, columnId, column.categories.map(({ code }) => code));
   }
@@ -307,7 +343,7 @@ export class Display {
   /**
    * [blob, file name] of a figure of the cells and the legend.
    *
-   * @param {import("./figure/figure-layout.js").FigureOptions} options
+   * @param {FigureOptions} options
    * @returns {Promise<[Blob, string]>}
    */
   async createFigure(options) {
@@ -333,12 +369,12 @@ export class Display {
     return [await creation, `${parts.filter(Boolean).join("-")}.${options.format}`];
   }
 
-  /** @param {import("./figure/figure-layout.js").FigureOptions} options */
+  /** @param {FigureOptions} options */
   layoutFigure(options) {
     return layoutFigure(options, this.#aspect, this.#createLegend(), measureLegendText);
   }
 
-  /** @param {import("./figure/figure-layout.js").FigureOptions} options */
+  /** @param {FigureOptions} options */
   suggestFigureHeight(options) {
     return suggestHeight(options, this.#aspect, this.#createLegend(), measureLegendText);
   }
@@ -351,12 +387,14 @@ export class Display {
   #createLegend() {
     const { column, visible } = loaded;
     if (!column) return null;
-    const hidden = column.isCategorical ? this.#hiddenCodes() : new Set();
-    const categories = column.isCategorical ? orderCategories(column) : [];
+    const isCategorical = column instanceof CategoricalColumn;
+    const hidden = isCategorical ? this.#hiddenCodes(column) : new Set();
+    const categories = isCategorical ? orderCategories(column) : [];
     const { colors, scatter: { appearance } } = this;
     return createViewLegend({ column, categories, hidden, visible, appearance, view, colors });
   }
 
+  /** @param {ReturnType<typeof readThemeColors>} colors */
   #takeColors(colors) {
     this.colors = colors;
     this.updateAppearance();

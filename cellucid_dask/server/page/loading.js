@@ -21,17 +21,39 @@ import {
   loaded, notify, plotKey, problems, published, resetLoaded, view, wantedEntry,
 } from "./state.js";
 
+/** @typedef {import("./ask/filters.js").Filter} Filter */
 /** @typedef {import("./data/dataset.js").Embedding} Embedding */
+/** @typedef {import("./failed-parts.js").Failure} Failure */
+/** @typedef {import("./link/link.js").View} View */
+/** @typedef {import("./state.js").Entry} Entry */
+/**
+ * What shows the view.
+ *
+ * @typedef {object} Ui
+ * @property {import("./display.js").Display} display
+ * @property {import("./panels/controls.js").Controls} controls
+ */
+/** @typedef {{error: LoadError, embedding: Embedding, isRefused: boolean}} Unread an embedding */
+/** @typedef {{obs: Promise<void>, all: Promise<void>}} Fields of obs, and of these and the genes */
 
 const ROOT = new URL("../../", import.meta.url); // this file is at _cellucid/page/loading.js
 const NO_GROUPS = "There are no groups to color the cells by.";
 export const MAX_EDGES = 1_000_000; // of more, the page draws an even sample
 
-/** Reader of the files of a dataset. */
+/**
+ * Reader of the files of a dataset.
+ *
+ * @param {Entry} entry
+ * @param {AbortSignal} signal
+ */
 export const createReader = (entry, signal, onProgress = showProgress) =>
   new Reader(new URL(`.${entry.path}`, ROOT), signal, onProgress);
 
-/** Reader of the files of the server. */
+/**
+ * Reader of the files of the server.
+ *
+ * @param {AbortSignal} signal
+ */
 export const createServerReader = (signal, onProgress = showProgress) =>
   new Reader(ROOT, signal, onProgress);
 
@@ -67,9 +89,12 @@ function vectorField() {
 }
 
 /**
- * Loads the view and shows it with `ui`, {display, controls}.
+ * Loads the view and shows it.
  *
  * After every wait it checks `signal`: a later change of the view aborts this one.
+ *
+ * @param {AbortSignal} signal
+ * @param {Ui} ui
  */
 export async function loadView(signal, ui) {
   if (!loaded.entries) await loadEntries(signal, ui);
@@ -86,7 +111,11 @@ export async function loadView(signal, ui) {
   ui.controls.showView(view);
 }
 
-/** Loads everything of the dataset again if there is a new export since the page was opened. */
+/**
+ * Loads everything of the dataset again if there is a new export since the page was opened.
+ *
+ * @param {AbortSignal} signal
+ */
 export async function discardOldDataset(signal) {
   if (!loaded.dataset) return;
   const identity = await createReader(loaded.entry, signal).readJson("dataset_identity.json");
@@ -94,10 +123,15 @@ export async function discardOldDataset(signal) {
   if (!isSame) loaded.entry = null;
 }
 
+/**
+ * @param {AbortSignal} signal
+ * @param {Ui} ui
+ */
 async function loadEntries(signal, { controls }) {
   const list = await createServerReader(signal).readJson("_cellucid/datasets");
   // Beside the hosted page the list has no paths: the files of its one dataset are at the root.
-  const datasets = list.datasets.map((entry) => ({ path: "/", ...entry }));
+  /** @type {Entry[]} */
+  const datasets = list.datasets.map((/** @type {Omit<Entry, "path">} */ entry) => ({ path: "/", ...entry }));
   signal.throwIfAborted();
   removeToken();
   const usable = datasets.filter((entry) => !entry.error);
@@ -115,6 +149,11 @@ async function loadEntries(signal, { controls }) {
   controls.showEntries(datasets);
 }
 
+/**
+ * @param {Reader} reader
+ * @param {Entry} entry
+ * @param {Ui} ui
+ */
 async function loadDataset(reader, entry, ui) {
   resetLoaded();
   takeFailure(); // of a dataset that was left while it opened
@@ -128,6 +167,7 @@ async function loadDataset(reader, entry, ui) {
   showDataset(ui);
 }
 
+/** @param {Ui} ui */
 function showDataset({ controls }) {
   const { identity, nCells } = loaded.dataset;
   Object.assign(published, { nCells, dataset: identity.id });
@@ -135,7 +175,11 @@ function showDataset({ controls }) {
   controls.showView(view);
 }
 
-/** Promises: `obs` of the fields of obs, and `all` of these and the genes. */
+/**
+ * @param {Reader} reader
+ * @param {Ui} ui
+ * @returns {Fields}
+ */
 function loadFields(reader, ui) {
   const { dataset } = loaded;
   const obs = dataset.readFields(reader);
@@ -156,18 +200,24 @@ function loadFields(reader, ui) {
   return { obs, all };
 }
 
+/** @param {Ui} ui */
 function showFields({ controls }) {
   controls.showFields(loaded.dataset);
   controls.showView(view);
   notify("dataset");
 }
 
-/** Points of the embedding of the view; while the dataset opens, else of one that can be read. */
+/**
+ * Points of the embedding of the view; while the dataset opens, else of one that can be read.
+ *
+ * @param {Reader} reader
+ * @param {Ui} ui
+ */
 async function readPoints(reader, { controls }) {
   const { dataset } = loaded;
   const wanted = { d: view.d, embedding: view.embedding };
   if (!loaded.wasShown) dataset.forgetLoadErrors();
-  /** @type {{error: LoadError, embedding: Embedding, isRefused: boolean}[]} */
+  /** @type {Unread[]} */
   const failed = [];
   for (;;) {
     const embedding = dataset.findEmbedding(view.embedding, view.d);
@@ -197,6 +247,7 @@ async function readPoints(reader, { controls }) {
 
 /** No embedding of the dataset can be read: the errors of all of them. */
 class NoEmbeddingError extends Error {
+  /** @param {Unread[]} failed */
   constructor(failed) {
     const messages = failed.map(({ error }) => error.message);
     super(`${messages.join("; ")}. This dataset has no other embedding to show.`);
@@ -205,10 +256,17 @@ class NoEmbeddingError extends Error {
   }
 }
 
+/** @param {Unread} unread */
 const describeFailed = ({ embedding: { id, problem } }) =>
   `The embedding "${id}" cannot be shown: ${problem}.`;
 
-/** Retry asks for what could not be loaded; what the server refuses stays as it is. */
+/**
+ * Retry asks for what could not be loaded; what the server refuses stays as it is.
+ *
+ * @param {Unread[]} failed
+ * @param {Pick<View, "d" | "embedding">} wanted
+ * @param {Embedding} shown
+ */
 function sayShownInstead(failed, wanted, shown) {
   const instead = `The page shows "${shown.id}".`;
   const broken = failed.filter(({ isRefused }) => !isRefused);
@@ -223,6 +281,10 @@ function sayShownInstead(failed, wanted, shown) {
   loaded.wanted = { ...wanted, ...loaded.wanted };
 }
 
+/**
+ * @param {Reader} reader
+ * @param {Ui} ui
+ */
 async function loadPoints(reader, ui) {
   if (loaded.dimension === view.d && loaded.embedding === view.embedding) return;
   const points = await readPoints(reader, ui);
@@ -232,12 +294,19 @@ async function loadPoints(reader, ui) {
   showPoints(ui); // before the fields, which may take a while with live data
 }
 
+/** @param {Ui} ui */
 function showPoints({ display }) {
   published.dimension = loaded.dimension;
   display.showPoints(loaded.points, loaded.dimension);
 }
 
-/** Runs while the points load; waits for the list of genes only for a gene, or for groups. */
+/**
+ * Runs while the points load; waits for the list of genes only for a gene, or for groups.
+ *
+ * @param {Reader} reader
+ * @param {Fields | null} fields null if they are known
+ * @param {Ui} ui
+ */
 async function loadShownColumn(reader, fields, ui) {
   const needsAll = ["gene", "groups"].includes(splitColumnId(view.color ?? "")[0]);
   await (needsAll ? fields?.all : fields?.obs);
@@ -254,6 +323,7 @@ async function loadShownColumn(reader, fields, ui) {
   showColumn(ui);
 }
 
+/** @param {Ui} ui */
 function showColumn({ display }) {
   display.updateColumn();
   notify("column");
@@ -263,6 +333,7 @@ function showColumn({ display }) {
  * Shows what is loaded again, after another view failed, maybe one of another dataset.
  *
  * @param {typeof loaded} failed what was loaded for that one
+ * @param {Ui} ui
  */
 export function showAgain({ dataset, points, column }, ui) {
   if (dataset !== loaded.dataset) {
@@ -281,6 +352,7 @@ export function showAgain({ dataset, points, column }, ui) {
  * A link with a column of values says which column the labels are of.
  *
  * @param {Reader} reader
+ * @param {Ui} ui
  */
 async function loadLabelColumn(reader, { display }) {
   const { dataset, column, labelColumn } = loaded;
@@ -305,6 +377,7 @@ function defaultColumn() {
   return useful ? `obs:${useful[0]}` : "";
 }
 
+/** @param {string} columnId */
 function describeUnknownColor(columnId) {
   const [kind, key] = splitColumnId(columnId);
   const noun = { obs: "obs column", gene: "gene" }[kind] ?? "obs column or gene";
@@ -336,7 +409,7 @@ function chooseColumn() {
 /** Filters of an older link are of the column that colors the cells. */
 function nameColumnOfOldFilters() {
   const { filters, color } = view;
-  const isOld = (/** @type {import("./ask/filters.js").Filter} */ filter) => columnOfFilter(filter) === "";
+  const isOld = (/** @type {Filter} */ filter) => columnOfFilter(filter) === "";
   if (kindOfColumn(color, loaded.dataset) === "categories") {
     view.filters = filters.map((filter) => (isOld(filter) ? { ...filter, column: color } : filter));
   } else if (filters.some(isOld)) {
@@ -349,7 +422,7 @@ function nameColumnOfOldFilters() {
 /**
  * Makes a view that a file holds one that the dataset can show, and says what it lacks.
  *
- * @param {import("./link/link.js").View} wanted
+ * @param {View} wanted
  * @param {string} hash of the cells
  */
 export function checkView(wanted, hash) {
@@ -373,7 +446,12 @@ function showProblems() {
   else if (lines.size) showNotice("These parts cannot be shown. The page shows the rest:", { lines: [...lines] });
 }
 
-/** Loads what says which cells are visible and selected, and shows it. */
+/**
+ * Loads what says which cells are visible and selected, and shows it.
+ *
+ * @param {Reader} reader
+ * @param {Ui} ui
+ */
 async function loadCells(reader, { display }) {
   if (loaded.areCellsShown && areSourcesLoaded()) return;
   await loadNeeds(reader);
@@ -383,14 +461,18 @@ async function loadCells(reader, { display }) {
   display.updateCells();
 }
 
-/** Loads what filters, groups and the selection need; those that fail at first are switched off. */
+/**
+ * Loads what filters, groups and the selection need; those that fail at first are switched off.
+ *
+ * @param {Reader} reader
+ */
 async function loadNeeds(reader) {
   try {
     await loadSources(reader);
   } catch (error) {
     if (!loaded.wasShown && error instanceof SourcesError) markMissing(error.keys);
     const { filters, groups, lasso } = view;
-    const isLost = (filter) => filter.on && lacksSources(filter);
+    const isLost = (/** @type {Filter} */ filter) => filter.on && lacksSources(filter);
     const outlines = lasso.filter((outline) => !lacksSources(selectionExpression([outline])));
     const hasAllOutlines = outlines.length === lasso.length;
     doWithout(error, reader.signal, hasAllOutlines ? {} : { lasso: outlines }, [
@@ -406,7 +488,16 @@ async function loadNeeds(reader) {
   }
 }
 
-/** What a promise has; null if the page does without it, as `change` and `line` say. */
+/**
+ * What a promise has; null if the page does without it.
+ *
+ * @template Contents
+ * @param {Reader} reader
+ * @param {Promise<Contents>} promise
+ * @param {Partial<View>} change of the view to one without it
+ * @param {string} line on this
+ * @returns {Promise<Contents | null>}
+ */
 async function loadOptional(reader, promise, change, line) {
   try {
     return await promise;
@@ -416,6 +507,10 @@ async function loadOptional(reader, promise, change, line) {
   }
 }
 
+/**
+ * @param {Reader} reader
+ * @param {Ui} ui
+ */
 async function loadVectors(reader, { display }) {
   if (!vectorField() || loaded.vectors) return;
   const reading = loaded.dataset.readVectors(reader, view.vectors, loaded.dimension);
@@ -425,6 +520,10 @@ async function loadVectors(reader, { display }) {
   display.updateCells();
 }
 
+/**
+ * @param {Reader} reader
+ * @param {Ui} ui
+ */
 async function loadEdges(reader, { display }) {
   const { dataset } = loaded;
   if (!view.edges || loaded.edges || dataset.nEdges === 0) return;

@@ -4,6 +4,8 @@
 import { parseView } from "./link/link.js";
 
 /** @typedef {import("./ask/filters.js").Filter} Filter */
+/** @typedef {import("./data/columns.js").CategoricalColumn} CategoricalColumn */
+/** @typedef {import("./data/columns.js").Column} Column */
 /** @typedef {import("./ask/groups.js").Group} Group */
 /** @typedef {import("./link/link.js").View} View */
 /** @typedef {{id: string, name: string, path: string, error?: string}} Entry */
@@ -31,9 +33,9 @@ const NOTHING_LOADED = {
   columnId: null,
   /** @type {Group[] | null} The groups that the column shows, if it is that of the groups. */
   groupsInColumn: null,
-  /** @type {any} The column that colors the cells. */
+  /** @type {Column | null} The column that colors the cells. */
   column: null,
-  /** @type {any} The last column that had categories: labels are of it. */
+  /** @type {CategoricalColumn | null} The last column that had categories: labels are of it. */
   labelColumn: null,
   /** Id of a column that could not be loaded for the labels. */
   lostLabels: "",

@@ -29,10 +29,15 @@ import { isVisible, loaded, notify, plotKey, published, subscribe, view } from "
 const DEFAULT_POINT_SIZE = 3; // until there is a display that knows the number of cells
 const LOOKS = ["labels", "size", "opacity", "range", "log", "map", "colors", "context"];
 const SILENT = ["at", "theme", "pins"]; // parts for which nothing is drawn again
-let display;
+/** @typedef {import("./link/link.js").View} View */
+
+/** @type {Display} */
+let display; // made with the first view, so that its error is shown like those of loading
 let loading = new AbortController();
 let isIndexSettled = false; // whether the server has a gene index, or cannot have one
+/** @type {typeof loaded | null} */
 let shown = null; // what was loaded for the view that is shown, to go back to if another one fails
+/** @type {View | null} */
 let failedView = null; // what Retry asks for
 let [isRetry, isGoingBack] = [false, false];
 
@@ -93,7 +98,8 @@ function goBackToShownView() {
 /** Asks again for the view that failed, or for what the page does without since it was opened. */
 function retry() {
   const wanted = failedView ?? wantedParts();
-  const isOther = ([part, value]) => value !== view[part];
+  const isOther = (/** @type {[string, unknown]} */ [part, value]) =>
+    value !== Reflect.get(view, part);
   const parts = Object.entries(wanted).filter(isOther).map(([part]) => part);
   const isOtherPlot = plotKey({ ...view, ...wanted }) !== plotKey(view);
   Object.assign(view, wanted);
@@ -113,6 +119,8 @@ function retry() {
 /**
  * Says why genes are slow, once the server knows that it cannot have a gene index; and notes which
  * embeddings it knows that it cannot show.
+ *
+ * @param {AbortSignal} signal
  */
 async function readServerInfo(signal) {
   if (isIndexSettled) return;
@@ -125,6 +133,7 @@ async function readServerInfo(signal) {
   $("index-note").hidden = false;
 }
 
+/** @param {number | null} nEdgesDrawn null without edges */
 function onCellsUpdated(nEdgesDrawn) {
   const { dataset, column, columnId, selectionMask } = loaded;
   const isSample = nEdgesDrawn && dataset.nEdges > MAX_EDGES;
@@ -137,11 +146,12 @@ function onCellsUpdated(nEdgesDrawn) {
   selectionPanel.show(selectionMask, isVisible, key);
 }
 
+/** @param {string[]} parts that changed */
 function onViewChange(parts) {
   controls.showView(view);
   if (isGoingBack) return;
   loaded.wanted = { ...loaded.wanted };
-  for (const part of parts) delete loaded.wanted[part];
+  for (const part of parts) Reflect.deleteProperty(loaded.wanted, part);
   if (parts.includes("theme")) applyTheme();
   if (parts.includes("vectors")) loaded.vectors = null;
   const plot = plotKey({ d: loaded.dimension, embedding: loaded.embedding });
@@ -154,9 +164,13 @@ function onViewChange(parts) {
   else refresh();
 }
 
-/** Shows a change as far as what is loaded allows. */
+/**
+ * Shows a change as far as what is loaded allows.
+ *
+ * @param {string[]} parts that changed
+ */
 function showChange(parts) {
-  const isCovered = (covered) => parts.every((part) => covered.includes(part));
+  const isCovered = (/** @type {string[]} */ covered) => parts.every((part) => covered.includes(part));
   if (parts.includes("filters")) display.showFilters();
   if (!parts.includes("color")) display.showScale();
   if (isCovered(SILENT)) return;
@@ -179,7 +193,7 @@ function finishChange() {
  * Selects the cells inside an outline, or takes them out of the selection; nothing changes if none
  * of them is visible.
  *
- * @param {Omit<import("./ask/filters.js").Lasso, "embedding">} outline
+ * @param {import("./plot/lasso.js").DrawnLasso} outline
  * @param {import("./plot/lasso.js").Mode} mode
  */
 function addLasso({ d, yaw, pitch, outline }, mode) {

@@ -3,6 +3,11 @@
 import { cellsOfGroup } from "./groups.js";
 import { maskInside } from "../plot/projection.js";
 
+/** @typedef {import("../data/columns.js").CategoricalColumn} CategoricalColumn */
+/** @typedef {import("../data/columns.js").Codes} Codes */
+/** @typedef {import("../data/columns.js").Column} Column */
+/** @typedef {import("../data/columns.js").ContinuousColumn} ContinuousColumn */
+/** @typedef {import("../data/columns.js").OutlierQuantiles} OutlierQuantiles */
 /** @typedef {import("./filters.js").Filter} Filter */
 /** @typedef {import("./groups.js").Expression} Expression */
 /** @typedef {import("./groups.js").Group} Group */
@@ -12,8 +17,8 @@ import { maskInside } from "../plot/projection.js";
  * @typedef {object} Sources
  * @property {number} nCells
  * @property {Group[]} groups
- * @property {(columnId: string) => any} column
- * @property {(columnId: string) => any} outliers
+ * @property {(columnId: string) => Column} column
+ * @property {(columnId: string) => OutlierQuantiles} outliers
  * @property {(lasso: {d: number, embedding: string}) => Float32Array} points as drawn
  * @property {WeakMap<import("./filters.js").Lasso[], Uint8Array>} lassoMasks the cells inside
  *   outlines: these take long to test, and never change
@@ -103,14 +108,14 @@ function restrict(mask, expression, sources) {
  */
 const RESTRICT = {
   categories: (mask, { column: id, codes, keep }, sources) => {
-    const column = sources.column(id);
+    const column = /** @type {CategoricalColumn} */ (sources.column(id));
     const passes = new Uint8Array(column.missingCode + 1).fill(Number(!keep));
     for (const code of codes) if (code < passes.length) passes[code] = Number(keep);
     passes.fill(passes[column.missingCode], column.names.length); // codes without a category
     restrictByTable(mask, column.codes, passes);
   },
   range: (mask, { column: id, from, to }, sources) => {
-    const column = sources.column(id);
+    const column = /** @type {ContinuousColumn} */ (sources.column(id));
     const [low, high] = [from ?? -Infinity, to ?? Infinity];
     if (column.codes instanceof Float32Array) {
       restrictValues(mask, column, Math.fround(low), Math.fround(high));
@@ -155,7 +160,7 @@ export function createLassoMask(lassos, sources) {
 
 /**
  * @param {Uint8Array} mask
- * @param {Uint8Array | Uint16Array} codes
+ * @param {Codes} codes integers
  * @param {Uint8Array} passes by code
  */
 function restrictByTable(mask, codes, passes) {
@@ -164,7 +169,7 @@ function restrictByTable(mask, codes, passes) {
 
 /**
  * @param {Uint8Array} mask
- * @param {{codes: Float32Array, missingCode: number}} column
+ * @param {ContinuousColumn} column of float32 values
  * @param {number} low
  * @param {number} high
  */

@@ -1,5 +1,6 @@
 // From the view and the loaded data to what is drawn: which cells are visible, in which colors.
 
+import { CategoricalColumn } from "../data/columns.js";
 import { EDGE_SLICES } from "../plot/renderer.js";
 import { colormapPalette } from "./colormaps.js";
 import { categoryPalette } from "./palette.js";
@@ -11,6 +12,8 @@ const THEME_COLORS = [ // CSS variables
 const MAX_EDGE_OPACITY = 0.3;
 const MIN_EDGE_OPACITY = 0.02;
 const FEW_EDGES = 5000; // up to here edges have the largest opacity
+
+/** @typedef {import("../data/columns.js").Column} Column */
 
 /**
  * Colors of a theme by name, as [r, g, b].
@@ -34,7 +37,7 @@ export function readThemeColors(scheme = "") {
 /**
  * The appearance that the scatter plot takes; `colors` are those of the theme.
  *
- * @param {any} column
+ * @param {Column | null} column
  * @param {import("../link/link.js").View} view
  * @param {Record<string, import("./rgb.js").Rgb>} colors of the theme
  */
@@ -47,7 +50,7 @@ export function cellAppearance(column, view, colors) {
   };
   if (!column) return appearance;
   const { missingCode } = column;
-  if (column.isCategorical) {
+  if (column instanceof CategoricalColumn) {
     const hasMissing = column.categories.at(-1)?.code === missingCode;
     return { ...appearance, columnKind: 1, hasMissing, decoding: [0, 0, missingCode, 0] };
   }
@@ -69,13 +72,13 @@ export function cellAppearance(column, view, colors) {
 /**
  * RGBA bytes of the codes of a column.
  *
- * @param {any} column
+ * @param {Column | null} column
  * @param {import("../link/link.js").View} view
  * @param {Record<string, import("./rgb.js").Rgb>} colors of the theme
  */
 export function columnPalette(column, view, colors) {
   if (!column) return new Uint8Array(4);
-  return column.isCategorical
+  return column instanceof CategoricalColumn
     ? categoryPalette(column, view.colors, colors.missing) : colormapPalette(view.map, colors.canvas);
 }
 

@@ -1,5 +1,6 @@
 // Columns: one code or value for every cell, and how to decode it.
 
+import { countCodes } from "./code-counts.js";
 import { findUsualRange } from "./quantiles.js";
 import { formatValue, isRounded } from "./value-text.js";
 
@@ -16,6 +17,7 @@ const SMALLEST = 1e-38; // of which a logarithm is taken; the range of a link ma
 
 /** Codes of a categorical field: the category of every cell. */
 export class CategoricalColumn {
+  /** @type {true} */
   isCategorical = true;
 
   /**
@@ -34,8 +36,7 @@ export class CategoricalColumn {
     this.missingCode = missingCode;
     this.fileColors = fileColors;
     this.missingName = missingName;
-    const counts = new Uint32Array(missingCode + 1);
-    for (let i = 0; i < codes.length; i++) counts[codes[i]]++;
+    const counts = countCodes(codes, missingCode, null);
     this.categories = names.map((name, code) => ({ name, code, cellCount: counts[code] }));
     const missingCount =
       this.categories.reduce((left, { cellCount }) => left - cellCount, codes.length);
@@ -56,6 +57,7 @@ export class CategoricalColumn {
 
 /** Values of a continuous field or a gene: origin + code * step; missing if code >= missingCode. */
 export class ContinuousColumn {
+  /** @type {false} */
   isCategorical = false;
   /** @type {[low: number, high: number]} */
   #usualRange;

@@ -1,5 +1,7 @@
 // Quantiles of the values of a column: which range of colors shows most of its cells.
 
+import { countCodes } from "./code-counts.js";
+
 /** @typedef {import("./columns.js").ContinuousColumn} ContinuousColumn */
 
 const [LOW_SHARE, HIGH_SHARE] = [0.01, 0.99]; // of the cells with a value
@@ -33,8 +35,7 @@ export function findUsualRange(column) {
  * @param {number} above
  */
 function quantileOfCodes({ codes, missingCode, origin, step }, share, above) {
-  const counts = new Uint32Array(missingCode + 1);
-  for (let i = 0; i < codes.length; i++) counts[codes[i]]++;
+  const counts = countCodes(codes, missingCode, null);
   const first = Math.max(0, above + 1);
   let left = 0;
   for (let code = first; code < missingCode; code++) left += counts[code];

@@ -18,7 +18,7 @@ import { LoadError } from "./reader.js";
 /**
  * @typedef {object} Caches
  * @property {ColumnCache} columns
- * @property {Map<string, any>} outliers by column id
+ * @property {Map<string, import("./columns.js").OutlierQuantiles>} outliers by column id
  * @property {Map<string, Float32Array>} points by `plotKey`, as drawn
  * @property {WeakMap<Lasso[], Uint8Array>} lassoMasks
  * @property {Set<string>} missing keys of sources that could not be loaded

@@ -1,22 +1,26 @@
-// How many cells have which value, for a histogram along a bar.
+// How many cells have which value, for a histogram.
+
+import { countCodes } from "./code-counts.js";
+
+const ROUNDING = 1e-6; // of positions: the lowest and the highest value are on the axis
 
 /**
  * @typedef {object} ValueBins
- * @property {Uint32Array} counts of equal bins along the bar, without zeros if none is below 0
+ * @property {Uint32Array} counts of equal bins along the axis, without zeros if none is below 0
  * @property {number} nZeros if no value is below 0
  * @property {number} nMissing
- * @property {number} nBelow before the start of the bar
+ * @property {number} nBelow before the start of the axis
  * @property {number} nAbove after its end
  * @property {number} nCells all of these
  */
 
 /**
- * Counts the cells of `mask` by their position along a bar.
+ * Counts the cells of `mask` by their position along the axis of a histogram.
  *
  * @param {import("./columns.js").ContinuousColumn} column
  * @param {number} nBins
  * @param {Uint8Array | null} mask a byte per cell, 1 to count it; null for all cells
- * @param {(value: number) => number} toPosition 0 at the start of the bar, 1 at its end
+ * @param {(value: number) => number} toPosition 0 at the start of the axis, 1 at its end
  * @returns {ValueBins}
  */
 export function countPositions(column, nBins, mask, toPosition) {
@@ -38,10 +42,6 @@ export function countPositions(column, nBins, mask, toPosition) {
     for (let i = 0; i < codes.length; i++) if (!mask || mask[i]) add(codes[i], 1);
     return bins;
   }
-  const byCode = new Uint32Array(missingCode + 1);
-  for (let i = 0; i < codes.length; i++) if (!mask || mask[i]) byCode[codes[i]]++;
-  for (let code = 0; code <= missingCode; code++) if (byCode[code]) add(code, byCode[code]);
+  countCodes(codes, missingCode, mask).forEach((n, code) => n && add(code, n));
   return bins;
 }
-
-const ROUNDING = 1e-6; // of positions: the lowest and the highest value are on the bar

@@ -5,11 +5,16 @@ import { colormapStops } from "../color/colormaps.js";
 import { categoryCssColor } from "../color/palette.js";
 import { cssColor } from "../color/rgb.js";
 import { hasOneColor } from "../color/value-range.js";
+import { countCodes } from "../data/code-counts.js";
+import { CategoricalColumn } from "../data/columns.js";
+import { countPositions } from "../data/value-bins.js";
 import { formatCount, formatNumber, showName } from "../dom.js";
+
+/** @typedef {import("../data/columns.js").Column} Column */
 
 /**
  * @param {object} shown
- * @param {any} shown.column that colors the cells
+ * @param {Column} shown.column that colors the cells
  * @param {{name: string, code: number}[]} shown.categories of it, in the order to list them
  * @param {Set<number>} shown.hidden codes that the legend of the page hides
  * @param {Uint8Array | null} shown.visible 1 for cells that pass all filters; null if all do
@@ -19,27 +24,28 @@ import { formatCount, formatNumber, showName } from "../dom.js";
  * @returns {import("./legend.js").Legend}
  */
 export function createViewLegend({ column, categories, hidden, visible, appearance, view, colors }) {
-  const counts = countCodes(column, visible);
   const nContext = visible && appearance.showsContext ? visible.length - countOnes(visible) : 0;
   const context = createRow("cells filtered out", nContext, cssColor(colors.context));
-  if (column.isCategorical) {
-    const shown = categories.filter(({ code }) => !hidden.has(code) && counts.byCode[code]);
+  if (column instanceof CategoricalColumn) {
+    const counts = countCategories(column, visible);
+    const shown = categories.filter(({ code }) => !hidden.has(code) && counts[code]);
     const rows = shown.map(({ name, code }) => ({
       name: showName(name),
       color: categoryCssColor(column, code, view.colors) ?? cssColor(colors.missing),
-      count: formatCount(counts.byCode[code]),
+      count: formatCount(counts[code]),
     }));
     return { title: column.key, bar: null, rows: [...rows, ...context] };
   }
   const stops = colormapStops(view.map, colors.canvas);
+  const { counts, nZeros, nMissing } = countPositions(column, 1, visible, () => 0);
   const isOneColor = hasOneColor(column, view);
   return {
     title: column.key,
     bar: column.isEmpty || isOneColor ? null : createColorBar(column, stops, appearance),
     rows: [
-      ...createRow(`cells at ${formatNumber(column.lo)}`, isOneColor ? counts.nOthers : 0, stops[0][1]),
-      ...createRow("cells at 0", counts.nZeros, cssColor(colors.zero)),
-      ...createRow("cells without a value", counts.nMissing, cssColor(colors.missing)),
+      ...createRow(`cells at ${formatNumber(column.lo)}`, isOneColor ? counts[0] : 0, stops[0][1]),
+      ...createRow("cells at 0", nZeros, cssColor(colors.zero)),
+      ...createRow("cells without a value", nMissing, cssColor(colors.missing)),
       ...context,
     ],
   };
@@ -70,21 +76,13 @@ function createColorBar(column, stops, { range, useLog: log }) {
 const createRow = (name, n, color) => (n ? [{ name, color, count: formatCount(n) }] : []);
 
 /**
- * How many visible cells have each code of a categorical column; no value, 0 or another in values.
+ * Number of visible cells of each code; a code without a category counts as a missing one.
  *
- * @param {any} column
+ * @param {CategoricalColumn} column
  * @param {Uint8Array | null} visible
  */
-function countCodes({ codes, missingCode, isCategorical, names, zeroCode }, visible) {
-  const byCode = new Uint32Array(isCategorical ? missingCode + 1 : 0);
-  let [nMissing, nZeros, nOthers] = [0, 0, 0];
-  for (let i = 0; i < codes.length; i++) {
-    if (visible && !visible[i]) continue;
-    const code = codes[i];
-    if (isCategorical) byCode[code < names.length ? code : missingCode]++;
-    else if (code >= missingCode) nMissing++;
-    else if (code === zeroCode) nZeros++;
-    else nOthers++;
-  }
-  return { byCode, nMissing, nZeros, nOthers };
+function countCategories({ codes, missingCode, names }, visible) {
+  const counts = countCodes(codes, missingCode, visible);
+  for (let code = names.length; code < missingCode; code++) counts[missingCode] += counts[code];
+  return counts;
 }

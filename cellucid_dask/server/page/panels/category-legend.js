@@ -5,11 +5,12 @@ import { changeView } from "../actions.js";
 import { columnOfFilter } from "../ask/filters.js";
 import { createFilterMask } from "../ask/masks.js";
 import { N_COLORS } from "../color/palette.js";
+import { countCodes } from "../data/code-counts.js";
 import { areSourcesLoaded, createSources } from "../data/sources.js";
 import { createButton, createElement, formatCount, formatCountOf, HAS_FINGERS } from "../dom.js";
 import { loaded, subscribe, view } from "../state.js";
 import { afterPress } from "./after-press.js";
-import { arrangeCategories, countVisible, MIN_FOR_SEARCH, showOnly } from "./category-order.js";
+import { arrangeCategories, MIN_FOR_SEARCH, showOnly } from "./category-order.js";
 import { createCategoryRow, fitNames, updateCategoryRow } from "./category-row.js";
 import { createLabelsNote } from "./labels-note.js";
 import { createOutlierSlider } from "./outlier-slider.js";
@@ -176,7 +177,7 @@ class CategoryLegend {
     this.#others = others;
     const passing = others.length === on.length && loaded.areCellsShown
       ? loaded.visible : createFilterMask(others, createSources());
-    this.orderCounts = countVisible(column.codes, column.missingCode, passing);
+    this.orderCounts = countCodes(column.codes, column.missingCode, passing);
     return true;
   }
 
@@ -231,7 +232,7 @@ class CategoryLegend {
     if (!list.element.isConnected) return; // also of a dataset that is no longer loaded
     const { visible, nVisible, dataset: { nCells } } = loaded;
     if (this.#counted !== visible) {
-      this.#counts = countVisible(column.codes, column.missingCode, visible);
+      this.#counts = countCodes(column.codes, column.missingCode, visible);
       this.#counted = visible;
     }
     for (const [row, category] of list.rows()) {

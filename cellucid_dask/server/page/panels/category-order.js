@@ -1,4 +1,4 @@
-// Which categories the legend lists, in which order, and the numbers beside them.
+// Which categories the legend lists, and in which order.
 
 /**
  * @typedef {{ name: string, code: number, cellCount: number }} Category
@@ -46,17 +46,4 @@ export function showOnly(hidden, code, codes) {
     if (isOnlyOne) hidden.delete(other);
     else hidden.add(other);
   }
-}
-
-/**
- * Number of visible cells of each code.
- *
- * @param {import("../data/columns.js").Codes} codes
- * @param {number} missingCode
- * @param {Uint8Array | null} visible null if all cells are
- */
-export function countVisible(codes, missingCode, visible) {
-  const counts = new Uint32Array(missingCode + 1);
-  for (let i = 0; i < codes.length; i++) if (!visible || visible[i]) counts[codes[i]]++;
-  return counts;
 }

@@ -14,7 +14,30 @@ import { Shortcuts } from "./shortcuts.js";
 
 const PREFERS_DARK = matchMedia("(prefers-color-scheme: dark)");
 
-/** "a b" of the path "/a%20b/"; without decoding if it is not UTF-8. */
+/** @typedef {import("../data/dataset.js").Dataset} Dataset */
+/** @typedef {import("../link/link.js").View} View */
+/** @typedef {import("../state.js").Entry} Entry */
+/**
+ * @typedef {object} Actions
+ * @property {() => void} retry
+ * @property {() => void} applyTheme
+ * @property {() => void} undo
+ * @property {() => void} redo
+ * @property {() => void} copyLink
+ * @property {() => void} resetCamera
+ * @property {() => void} fitVisible
+ * @property {() => void} zoomToSelection
+ * @property {() => void} showStrayCells
+ * @property {() => boolean} toggleLasso returns whether the lasso is on now
+ * @property {(mode: import("../plot/lasso.js").Mode) => void} setLassoMode
+ * @property {() => number} pointSize of the cells, in CSS pixels
+ */
+
+/**
+ * "a b" of the path "/a%20b/"; without decoding if it is not UTF-8.
+ *
+ * @param {string} path
+ */
 function folderName(path) {
   const name = path.slice(1, -1);
   try {
@@ -26,6 +49,7 @@ function folderName(path) {
 
 /** Listens to all controls and calls `actions`. */
 export class Controls {
+  /** @param {Actions} actions */
   constructor(actions) {
     this.actions = actions;
     this.colorSearch = new ColorSearch($("color-control"), {
@@ -77,7 +101,9 @@ export class Controls {
   }
 
   #listenToViewControls() {
+    /** @type {(id: string, listener: () => void) => void} */
     const onInput = (id, listener) => $(id).addEventListener("input", listener);
+    /** @type {(id: string, listener: () => void) => void} */
     const onChange = (id, listener) => $(id).addEventListener("change", listener);
     onInput("size", () => {
       this.#updateSliderValues();
@@ -94,11 +120,12 @@ export class Controls {
     onChange("edges", () => changeView({ edges: $("edges").checked }));
     onChange("vectors", () => changeView({ vectors: $("vectors").value }));
     onChange("theme", () => changeView({ theme: $("theme").value }));
-    $("controls").addEventListener("submit", (event) => event.preventDefault());
+    $("controls").addEventListener("submit", (/** @type {SubmitEvent} */ event) => event.preventDefault());
   }
 
   #listenToButtons() {
     const { actions } = this;
+    /** @type {(element: HTMLElement, listener: () => void) => void} */
     const onClick = (element, listener) => element.addEventListener("click", listener);
     onClick($("lasso"), () => {
       const isActive = Boolean(actions.toggleLasso());
@@ -106,9 +133,10 @@ export class Controls {
       $("lasso-modes").hidden = !isActive;
       if (published.ready) showCellStatus();
     });
+    /** @type {NodeListOf<HTMLButtonElement>} */
     const modes = $("lasso-modes").querySelectorAll("button");
     modes.forEach((button) => onClick(button, () => {
-      actions.setLassoMode(button.value);
+      actions.setLassoMode(/** @type {import("../plot/lasso.js").Mode} */ (button.value));
       modes.forEach((each) => { each.ariaPressed = String(each === button); });
     }));
     onClick($("reset"), actions.resetCamera);
@@ -143,7 +171,11 @@ export class Controls {
     });
   }
 
-  /** Lists the datasets to choose from. */
+  /**
+   * Lists the datasets to choose from.
+   *
+   * @param {Entry[]} entries
+   */
   showEntries(entries) {
     $("dataset-control").hidden = entries.length < 2;
     $("datasets").replaceChildren(...entries.map(({ name, path, error }) => {
@@ -154,6 +186,7 @@ export class Controls {
     }));
   }
 
+  /** @param {string} datasetName of the one that is loading */
   clear(datasetName) {
     this.colorSearch.clear();
     this.embeddingChooser.clear();
@@ -161,6 +194,7 @@ export class Controls {
     $("dataset-name").textContent = datasetName;
   }
 
+  /** @param {Dataset} dataset */
   showDataset({ identity, nCells, nEdges, vectorFields, embeddings }) {
     $("dataset-name").textContent = document.title = identity.name;
     $("dataset-name").title = identity.description ?? "";
@@ -176,17 +210,27 @@ export class Controls {
     $("vectors").replaceChildren(new Option("None", ""), ...options);
   }
 
+  /** @param {Dataset} dataset */
   showFields(dataset) {
     this.colorSearch.show(dataset);
   }
 
-  /** Shows how many edges of a sample are drawn; null if there is no sample. */
+  /**
+   * Shows how many edges of a sample are drawn.
+   *
+   * @param {number | null} nDrawn null if there is no sample
+   * @param {number} nEdges
+   */
   showEdgeSample(nDrawn, nEdges) {
     $("edges-count").textContent =
       nDrawn === null ? "" : `${formatCount(nDrawn)} of ${formatCount(nEdges)}`;
   }
 
-  /** Shows the view, also while it is loading. */
+  /**
+   * Shows the view, also while it is loading.
+   *
+   * @param {View} view
+   */
   showView(view) {
     const { d, embedding, size, opacity, edges, vectors } = view;
     $("datasets").value = view.dataset;

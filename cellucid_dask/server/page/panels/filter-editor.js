@@ -3,10 +3,11 @@
 import { changeView } from "../actions.js";
 import { columnName } from "../ask/describe.js";
 import { hiddenCodes, rangeOf, setHiddenCodes, setRange } from "../ask/filters.js";
+import { countCodes } from "../data/code-counts.js";
 import { createButton, createElement, createName, formatCount, showName } from "../dom.js";
 import { readColumn } from "../loading.js";
 import { loaded, view } from "../state.js";
-import { countVisible, MIN_FOR_SEARCH, showOnly } from "./category-order.js";
+import { MIN_FOR_SEARCH, showOnly } from "./category-order.js";
 import { showCount } from "./category-row.js";
 import { RangeEditor } from "./range-editor.js";
 
@@ -127,7 +128,7 @@ export class FilterEditor {
     };
     this.#show = () => {
       const isHidden = hidden();
-      const counts = countVisible(column.codes, column.missingCode, loaded.visible);
+      const counts = countCodes(column.codes, column.missingCode, loaded.visible);
       [...list.children].forEach((item, i) => {
         const { code, cellCount } = listed[i];
         item.querySelector("input").checked = !isHidden.has(code);

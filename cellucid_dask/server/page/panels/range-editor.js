@@ -1,6 +1,6 @@
 // The editor of a range of values: a histogram to drag over, two handles and two numbers.
 
-import { countBins } from "../data/histogram.js";
+import { countPositions } from "../data/value-bins.js";
 import { createElement, formatCountOf, formatShare } from "../dom.js";
 import { loaded } from "../state.js";
 
@@ -28,11 +28,11 @@ export class RangeEditor {
   constructor(column, onChange) {
     this.column = column;
     this.onChange = onChange;
-    this.all = countBins(column, N_BINS, null);
-    const { zeroCount } = this.all;
+    this.all = this.#countBins(null);
+    const { nZeros } = this.all;
     const nCells = column.codes.length;
-    const zeros = zeroCount
-      ? `${formatCountOf(zeroCount, "cell")} (${formatShare(zeroCount, nCells)}) at 0. ` : "";
+    const zeros = nZeros
+      ? `${formatCountOf(nZeros, "cell")} (${formatShare(nZeros, nCells)}) at 0. ` : "";
     const note = `${zeros}Values from ${column.describe(column.lo)} to ${column.describe(column.hi)}. `
       + "Drag over the histogram to keep a range.";
     this.#canvas.setAttribute("role", "img");
@@ -47,6 +47,21 @@ export class RangeEditor {
     }));
     for (const input of this.#inputs) input.addEventListener("input", () => { this.#typed = input; });
     this.#listen();
+  }
+
+  /** @param {Uint8Array | null} mask */
+  #countBins(mask) {
+    return countPositions(this.column, N_BINS, mask, (value) => this.#positionOf(value));
+  }
+
+  /**
+   * Position of a value along the histogram: 0 for the lowest one, 1 for the highest.
+   *
+   * @param {number} value
+   */
+  #positionOf(value) {
+    const { lo, hi } = this.column;
+    return (value - lo) / (hi - lo || 1);
   }
 
   /**
@@ -106,9 +121,8 @@ export class RangeEditor {
   /** The cells that all filters keep are darker; the square root shows small bins too. */
   #draw() {
     const context = this.#canvas.getContext("2d");
-    const { lo, hi } = this.column;
     const { counts } = this.all;
-    const shown = countBins(this.column, N_BINS, loaded.visible).counts;
+    const shown = this.#countBins(loaded.visible).counts;
     const style = getComputedStyle(this.#canvas);
     const highest = Math.sqrt(Math.max(1, ...counts));
     context.clearRect(0, 0, WIDTH, HEIGHT);
@@ -123,9 +137,10 @@ export class RangeEditor {
     drawBars(counts, style.getPropertyValue("border-color"));
     drawBars(shown, style.color);
     context.fillStyle = style.getPropertyValue("outline-color");
-    const x = (/** @type {number} */ value) => ((value - lo) / (hi - lo || 1)) * WIDTH;
     this.#limits.forEach((limit) => {
-      if (limit !== null) context.fillRect(Math.min(WIDTH - 2, Math.max(0, x(limit) - 1)), 0, 2, HEIGHT);
+      if (limit === null) return;
+      const x = WIDTH * this.#positionOf(limit);
+      context.fillRect(Math.min(WIDTH - 2, Math.max(0, x - 1)), 0, 2, HEIGHT);
     });
   }
 }

@@ -5,6 +5,7 @@ import { round6 } from "../link/parts.js";
 const MIN_STEP = 4; // CSS pixels between two corners
 const MAX_CORNERS = 120; // so that the outline fits into a link
 
+/** @typedef {Omit<import("../ask/filters.js").Lasso, "embedding">} DrawnLasso */
 /** @typedef {"new" | "add" | "remove"} Mode what an outline does to the selection */
 
 /**
@@ -15,7 +16,7 @@ const MAX_CORNERS = 120; // so that the outline fits into a link
 export class Lasso {
   /** @type {Mode} */
   mode = "new"; // of outlines that are drawn without a modifier key
-  /** @type {number[][]} */
+  /** @type {DrawnLasso["outline"]} */
   outline = []; // plane coordinates of the outline that is being drawn
   /** @type {[number, number] | null} */
   #lastPixel = null;
@@ -24,7 +25,7 @@ export class Lasso {
 
   /**
    * @param {import("./scatter.js").Scatter} scatter
-   * @param {{onChange: () => void, onComplete: (lasso: Record<string, any>, mode: Mode) => void}} actions
+   * @param {{onChange: () => void, onComplete: (lasso: DrawnLasso, mode: Mode) => void}} actions
    */
   constructor(scatter, { onChange, onComplete }) {
     this.scatter = scatter;
@@ -66,7 +67,7 @@ export class Lasso {
   #addCorner({ offsetX: x, offsetY: y }) {
     if (Math.hypot(x - this.#lastPixel[0], y - this.#lastPixel[1]) < MIN_STEP) return;
     this.#lastPixel = [x, y];
-    this.outline.push(this.scatter.camera.toPlane(x, y).map(round6));
+    this.outline.push(this.#cornerAt(x, y));
     this.onChange();
   }
 
@@ -88,11 +89,23 @@ export class Lasso {
     const { camera } = this.scatter;
     const [w, h] = camera.canvasSize;
     const corners = [[0, 0], [w, 0], [w, h], [0, h]];
-    this.#report(corners.map(([x, y]) => camera.toPlane(x, y).map(round6)), event);
+    this.#report(corners.map(([x, y]) => this.#cornerAt(x, y)), event);
   }
 
   /**
-   * @param {number[][]} outline
+   * The corner of an outline at a CSS pixel of the canvas.
+   *
+   * @param {number} x
+   * @param {number} y
+   * @returns {[number, number]}
+   */
+  #cornerAt(x, y) {
+    const [right, up] = this.scatter.camera.toPlane(x, y);
+    return [round6(right), round6(up)];
+  }
+
+  /**
+   * @param {DrawnLasso["outline"]} outline
    * @param {PointerEvent | KeyboardEvent} event
    */
   #report(outline, { shiftKey, altKey }) {

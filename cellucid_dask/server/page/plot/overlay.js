@@ -61,7 +61,7 @@ export function createArrows(points, width, vectors, d, isVisible) {
 }
 
 /**
- * @param {CanvasRenderingContext2D} context
+ * @param {import("../figure/svg-context.js").Painter} context
  * @param {import("./camera.js").Camera} camera
  * @param {Arrow[]} arrows
  * @param {{text: string, background: string}} colors of CSS
