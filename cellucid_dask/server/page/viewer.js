@@ -7,11 +7,13 @@ import {
 import { Display } from "./display.js";
 import { forgetMissing } from "./data/sources.js";
 import { $ } from "./dom.js";
-import { takeFailure, wantedParts } from "./failed-parts.js";
 import { copyLink, updateAddress, updateAddressSoon } from "./link/address.js";
-import {
-  createServerReader, discardOldDataset, isViewLoaded, loadView, MAX_EDGES, readColumn, showAgain,
-} from "./loading.js";
+import { takeFailure, wantedParts } from "./loading/failed-parts.js";
+import { discardOldDataset } from "./loading/load-dataset.js";
+import { MAX_EDGES } from "./loading/load-marks.js";
+import { isViewLoaded, loadView } from "./loading/load-view.js";
+import { createServerReader, readColumn } from "./loading/readers.js";
+import { showAgain } from "./loading/show-loaded.js";
 import { hideError, showCellStatus, showError, showNotice } from "./messages.js";
 import { CompositionPanel } from "./panels/composition-panel.js";
 import { Controls } from "./panels/controls.js";

@@ -1,7 +1,7 @@
 // Keeps the view in the address of the page, so that it can be copied as a link.
 
 import { listRows } from "../ask/groups.js";
-import { wantedParts } from "../failed-parts.js";
+import { wantedParts } from "../loading/failed-parts.js";
 import { formatView } from "./link.js";
 import { showNotice } from "../messages.js";
 import { loaded, published, view, wantedEntry } from "../state.js";

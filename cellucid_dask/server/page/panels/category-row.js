@@ -48,12 +48,12 @@ export function createCategoryRow(column, category, { toggle, showOnly }) {
  * @param {{ isHidden: boolean, count: number, total: number }} state
  *   count of its visible cells, total of all visible cells
  */
-export function updateCategoryRow(row, column, { name, code, cellCount }, state) {
+export function updateCategoryRow(row, column, { code, cellCount }, state) {
   const { isHidden, count, total } = state;
   const entry = row.querySelector(".entry");
   entry.ariaPressed = String(!isHidden);
   entry.classList.toggle("empty", !count);
-  const [text, number, share] = entry.children;
+  const [, number, share] = entry.children;
   showCount(number, count, cellCount);
   share.textContent = formatShare(count, total);
   Object.assign(share, { title: `of ${formatCountOf(total, "visible cell")}` });

@@ -4,7 +4,7 @@
 import { columnName } from "../ask/describe.js";
 import { CellIds } from "../data/cell-ids.js";
 import { formatCount, showName } from "../dom.js";
-import { createReader, readColumn } from "../loading.js";
+import { createReader, readColumn } from "../loading/readers.js";
 import { isVisible, loaded, subscribe, view } from "../state.js";
 
 /** Describes the cells of the dataset; loads pinned columns, and the ids of the cells asked for. */

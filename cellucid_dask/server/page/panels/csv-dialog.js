@@ -10,7 +10,7 @@ import { splitColumnId } from "../data/dataset.js";
 import { createColumnIndex } from "../data/search-columns.js";
 import { loadSources } from "../data/sources.js";
 import { $, createButton, createElement, formatCountOf, saveFile } from "../dom.js";
-import { createReader, readColumn } from "../loading.js";
+import { createReader, readColumn } from "../loading/readers.js";
 import { loaded, subscribe, view } from "../state.js";
 import { Combobox } from "./combobox.js";
 

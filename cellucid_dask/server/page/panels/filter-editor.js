@@ -5,7 +5,7 @@ import { columnName } from "../ask/describe.js";
 import { hiddenCodes, rangeOf, setHiddenCodes, setRange } from "../ask/filters.js";
 import { countCodes } from "../data/code-counts.js";
 import { createButton, createElement, createName, formatCount, showName } from "../dom.js";
-import { readColumn } from "../loading.js";
+import { readColumn } from "../loading/readers.js";
 import { loaded, view } from "../state.js";
 import { MIN_FOR_SEARCH, showOnly } from "./category-order.js";
 import { showCount } from "./category-row.js";

@@ -7,7 +7,8 @@ import { fingerprintOfCells, hashAllIds } from "../data/fingerprint.js";
 import { createSources, loadSources } from "../data/sources.js";
 import { $, createButton, createElement, saveFile } from "../dom.js";
 import { keepRows } from "../link/kept-rows.js";
-import { checkView, createReader } from "../loading.js";
+import { checkView } from "../loading/check-view.js";
+import { createReader } from "../loading/readers.js";
 import { showCellStatus, showNotice } from "../messages.js";
 import { loaded, problems, view } from "../state.js";
 

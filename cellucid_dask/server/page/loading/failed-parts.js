@@ -1,8 +1,10 @@
 // What the page does without while it opens a dataset: each part of the view that cannot be loaded
 // is switched off, so that the others are shown. Later a part that fails takes its change back.
 
-import { loaded, view } from "./state.js";
+import { loaded, view } from "../state.js";
 
+/** @typedef {import("../data/reader.js").Reader} Reader */
+/** @typedef {import("../link/link.js").View} View */
 /**
  * @typedef {{path?: string, status?: number, message: string, errors?: Failure[]}} Failure
  *   `errors` if they are several
@@ -18,7 +20,7 @@ let lines = new Set();
  *
  * @param {Failure} error
  * @param {AbortSignal} signal of the request
- * @param {Partial<import("./link/link.js").View>} change
+ * @param {Partial<View>} change
  * @param {string[]} said what the page does without, in words
  */
 export function doWithout(error, signal, change, said) {
@@ -58,4 +60,23 @@ export function takeFailure() {
   const message = [`${[...messages].join("; ")}.`, ...lines].join(" ");
   [failures, lines] = [[], new Set()];
   return first ? { path: first.path, status: first.status, message } : null;
+}
+
+/**
+ * What a promise has; null if the page does without it.
+ *
+ * @template Contents
+ * @param {Reader} reader
+ * @param {Promise<Contents>} promise
+ * @param {Partial<View>} change of the view to one without it
+ * @param {string} line on this
+ * @returns {Promise<Contents | null>}
+ */
+export async function loadOptional(reader, promise, change, line) {
+  try {
+    return await promise;
+  } catch (error) {
+    doWithout(error, reader.signal, change, [line]);
+    return null;
+  }
 }
