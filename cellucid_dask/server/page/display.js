@@ -1,27 +1,15 @@
-// Draws what is loaded: the cells in their colors, the legend, and what is over the cells.
+// Draws what is loaded: the cells in their colors, and what is over the cells.
 
-import { changeView } from "./actions.js";
-import {
-  hiddenCodes, outlierQuantile, setHiddenCodes, setOutlierQuantile,
-} from "./ask/filters.js";
-import { GROUP_COLUMN, hiddenGroups, setHiddenGroups } from "./ask/groups.js";
-import { countOnes, createFilterMask, createLassoMask } from "./ask/masks.js";
 import {
   cellAppearance, columnPalette, edgeColor, readThemeColors, visibleEdges,
 } from "./color/appearance.js";
 import { cssColor } from "./color/rgb.js";
-import { CategoricalColumn } from "./data/columns.js";
-import { splitColumnId } from "./data/dataset.js";
-import { areSourcesLoaded, createSources } from "./data/sources.js";
+import { areSourcesLoaded } from "./data/sources.js";
+import { updateMasks } from "./data/visible-cells.js";
 import { $, formatCountOf } from "./dom.js";
-import { layoutFigure, suggestHeight } from "./figure/figure-layout.js";
-import { createFigure } from "./figure/figure.js";
-import { measureLegendText } from "./figure/legend.js";
-import { createViewLegend } from "./figure/view-legend.js";
-import { afterPress } from "./panels/after-press.js";
+import { ViewFigure } from "./figure/view-figure.js";
 import { CellDescription } from "./panels/cell-description.js";
-import { orderCategories, showCategoryLegend } from "./panels/category-legend.js";
-import { showValueLegend } from "./panels/value-legend.js";
+import { ColumnLegend } from "./panels/column-legend.js";
 import { Fitting } from "./plot/fitting.js";
 import { createFlags } from "./plot/heights.js";
 import { Lasso } from "./plot/lasso.js";
@@ -32,9 +20,6 @@ import { Scatter } from "./plot/scatter.js";
 import { addTooltip } from "./plot/tooltip.js";
 import { isVisible, loaded, notify, published, view } from "./state.js";
 
-/** @typedef {import("./ask/filters.js").Filter} Filter */
-/** @typedef {import("./data/columns.js").ContinuousColumn} ContinuousColumn */
-/** @typedef {import("./figure/figure-layout.js").FigureOptions} FigureOptions */
 /** @typedef {import("./figure/svg-context.js").Painter} Painter */
 /** @typedef {import("./plot/camera.js").Camera} Camera */
 /** @typedef {import("./plot/lasso.js").Mode} LassoMode */
@@ -45,17 +30,12 @@ import { isVisible, loaded, notify, published, view } from "./state.js";
  * @property {() => void} onPictureStart
  */
 
-/** The scatter plot with its overlay and legend; calls `actions` for what the user does there. */
+/** The scatter plot with its overlay; calls `actions` for what the user does there. */
 export class Display {
   colors = readThemeColors();
   /** @type {import("./plot/overlay.js").Arrow[]} */
   #arrows = [];
   #labels = new Labels();
-  /** @type {Filter[] | null} */
-  #filtersInLegend = null; // as the legend shows them
-  #scaleInLegend = {}; // as the legend shows it
-  /** @type {(visible: Uint8Array | null) => void} */
-  #showVisibleValues = null; // in the histogram of the legend
   #isOpening = false; // whether the first view waits for filters and panels
 
   /** @param {Actions} actions */
@@ -68,6 +48,10 @@ export class Display {
     this.lasso = new Lasso(this.scatter, {
       onChange: () => this.scatter.draw(), onComplete: actions.addLasso,
     });
+    this.legend = new ColumnLegend({
+      onHighlight: (code) => this.#highlight(code), ground: () => this.colors.canvas,
+    });
+    this.figure = new ViewFigure(this);
     const description = new CellDescription(() => updateTooltip());
     const updateTooltip = addTooltip(this.scatter, (/** @type {number} */ i) => description.describe(i));
     published.at = (/** @type {number} */ i) => this.#pixelOfCell(i);
@@ -119,72 +103,8 @@ export class Display {
     view.labelColumn = column?.isCategorical ? "" : loaded.labelColumn?.id ?? view.labelColumn;
     this.scatter.codes = column?.codes ?? null;
     this.scatter.appearance.highlightedCode = this.#labels.highlightedCode = -1;
-    this.updateLegend();
+    this.legend.update();
     this.updateCells();
-  }
-
-  updateLegend() {
-    const { column } = loaded;
-    const findControls = () => [...$("legend").querySelectorAll("button, input, select")];
-    const focused = findControls().indexOf(document.activeElement);
-    $("legend").inert = false;
-    this.#showVisibleValues = null;
-    if (!column) $("legend").replaceChildren();
-    else if (column instanceof CategoricalColumn) this.#showCategoryLegend(column);
-    else this.#showValueLegend(column);
-    if (focused >= 0) findControls()[focused]?.focus();
-  }
-
-  /** @param {ContinuousColumn} column */
-  #showValueLegend(column) {
-    const { range, log, map } = view;
-    this.#scaleInLegend = { range, log, map };
-    const scale = { range, log, map, ground: this.colors.canvas };
-    const show = showValueLegend($("legend"), column, scale,
-      (change, needsNewLegend) => {
-        if (!needsNewLegend) Object.assign(this.#scaleInLegend, change);
-        changeView(change);
-      });
-    /** @type {Uint8Array | null | undefined} */
-    let shown; // a new column shows it once, though its cells are updated too
-    this.#showVisibleValues = (visible) => {
-      if (visible !== shown) show(visible);
-      shown = visible;
-    };
-    this.#showVisibleValues(loaded.visible);
-  }
-
-  /** Updates the legend if the color scale was changed elsewhere. */
-  showScale() {
-    afterPress(this.#showScale);
-  }
-
-  #showScale = () => {
-    const isOther = Object.entries(this.#scaleInLegend)
-      .some(([part, value]) => Reflect.get(view, part) !== value);
-    if (this.#showVisibleValues && isOther) this.updateLegend();
-  };
-
-  /** @param {CategoricalColumn} column */
-  #showCategoryLegend(column) {
-    const { columnId, dataset } = loaded;
-    const codes = column.categories.map(({ code }) => code);
-    const hidden = this.#hiddenCodes(column);
-    const hide = () => (columnId === GROUP_COLUMN
-      ? setHiddenGroups(view.filters, view.groups, column.missingCode, hidden)
-      : setHiddenCodes(view.filters, columnId, hidden, codes));
-    const changeFilters = (/** @type {Filter[]} */ filters) => {
-      this.#filtersInLegend = filters;
-      changeView({ filters });
-    };
-    this.#filtersInLegend = view.filters;
-    showCategoryLegend($("legend"), column, hidden, {
-      onHiddenChange: () => changeFilters(hide()),
-      onHighlight: (code) => this.#highlight(code),
-      quantile: outlierQuantile(view.filters, columnId),
-      onQuantileChange: dataset.hasOutliers && columnId.startsWith("obs:") ? (quantile) =>
-        changeFilters(setOutlierQuantile(view.filters, columnId, quantile)) : null,
-    });
   }
 
   /**
@@ -199,21 +119,11 @@ export class Display {
     this.scatter.draw();
   }
 
-  /** Updates the legend if filters were changed elsewhere; that of values does not show them. */
-  showFilters() {
-    afterPress(this.#showFilters);
-  }
-
-  #showFilters = () => {
-    const isShown = !loaded.column?.isCategorical || view.filters === this.#filtersInLegend;
-    if (!isShown) this.updateLegend();
-  };
-
   /** Updates which cells are visible and their colors, and everything that depends on it. */
   updateCells() {
     const { dataset, vectors, edges, dimension } = loaded;
     const { scatter } = this;
-    if (loaded.hasFields && areSourcesLoaded()) this.#updateMasks();
+    if (loaded.hasFields && areSourcesLoaded()) updateMasks();
     scatter.flags = createFlags(dataset.nCells, loaded.visible, loaded.selectionMask);
     published.drawn = loaded.nVisible;
     this.#arrows = view.vectors && vectors
@@ -225,18 +135,9 @@ export class Display {
     this.actions.onCellsUpdated(pairs && pairs.length / 2);
     $("fit-visible").disabled = !loaded.visible || !loaded.nVisible;
     $("zoom-selection").disabled = !loaded.nSelected;
-    this.#showVisibleValues?.(loaded.visible);
+    this.legend.showVisible();
     notify("cells");
     if (this.#isOpening && scatter.camera.isAtStart) scatter.camera.reset();
-  }
-
-  /** Finds the cells that pass the filters, and the selected ones of them. */
-  #updateMasks() {
-    const sources = createSources();
-    loaded.visible = createFilterMask(view.filters, sources);
-    loaded.nVisible = loaded.visible ? countOnes(loaded.visible) : sources.nCells;
-    loaded.selectionMask = view.lasso.length ? createLassoMask(view.lasso, sources) : null;
-    loaded.nSelected = loaded.selectionMask?.reduce((n, is, i) => n + (isVisible(i) ? is : 0), 0) ?? 0;
   }
 
   /**
@@ -301,7 +202,7 @@ export class Display {
   /** @param {CanvasRenderingContext2D} context */
   #drawOverlay(context) {
     const { scatter: { camera }, lasso } = this;
-    published.labelBoxes = this.#drawMarks(context, camera);
+    published.labelBoxes = this.drawMarks(context, camera);
     published.labels = published.labelBoxes.length;
     const accent = cssColor(this.colors.accent);
     if (lasso?.outline.length > 1) drawOutline(context, camera, lasso.outline, { accent });
@@ -312,9 +213,9 @@ export class Display {
    *
    * @param {Painter} context
    * @param {Camera} camera
-   * @param {number} [labelShare] see `Labels.draw`
+   * @param {number} [labelShare] the part of the plot that labels may cover
    */
-  #drawMarks(context, camera, labelShare = Infinity) {
+  drawMarks(context, camera, labelShare = Infinity) {
     const [text, background] = ["text", "canvas"].map((name) => cssColor(this.colors[name]));
     if (this.#arrows.length) drawArrows(context, camera, this.#arrows, { text, background });
     return this.#labels.draw(context, camera, { text, background }, labelShare);
@@ -333,69 +234,12 @@ export class Display {
     note.textContent = "Labels are off: categories overlap.";
   }
 
-  /** @param {CategoricalColumn} column that colors the cells */
-  #hiddenCodes(column) {
-    const { columnId } = loaded;
-    if (columnId === GROUP_COLUMN) return hiddenGroups(view.filters, view.groups, column.missingCode);
-    return hiddenCodes(view.filters, columnId, column.categories.map(({ code }) => code));
-  }
-
   /**
-   * [blob, file name] of a figure of the cells and the legend.
+   * Draws in the colors of a theme from now on.
    *
-   * @param {FigureOptions} options
-   * @returns {Promise<[Blob, string]>}
+   * @param {ReturnType<typeof readThemeColors>} colors
    */
-  async createFigure(options) {
-    const { dataset, columnId } = loaded;
-    const ownColors = this.colors;
-    let creation;
-    try {
-      this.#takeColors(options.ground === "light" ? readThemeColors("light") : ownColors);
-      creation = createFigure(options, this.layoutFigure(options), {
-        scatter: this.scatter,
-        drawOverlay: (context, camera, labelShare) => this.#drawMarks(context, camera, labelShare),
-        legend: this.#createLegend(),
-        colors: {
-          text: cssColor(this.colors.text),
-          muted: cssColor(this.colors.muted),
-          ground: cssColor(this.colors.canvas),
-        },
-      });
-    } finally {
-      this.#takeColors(ownColors);
-    }
-    const parts = [dataset.identity.id, splitColumnId(columnId ?? "")[1]];
-    return [await creation, `${parts.filter(Boolean).join("-")}.${options.format}`];
-  }
-
-  /** @param {FigureOptions} options */
-  layoutFigure(options) {
-    return layoutFigure(options, this.#aspect, this.#createLegend(), measureLegendText);
-  }
-
-  /** @param {FigureOptions} options */
-  suggestFigureHeight(options) {
-    return suggestHeight(options, this.#aspect, this.#createLegend(), measureLegendText);
-  }
-
-  get #aspect() {
-    const [width, height] = this.scatter.camera.canvasSize;
-    return width / height;
-  }
-
-  #createLegend() {
-    const { column, visible } = loaded;
-    if (!column) return null;
-    const isCategorical = column instanceof CategoricalColumn;
-    const hidden = isCategorical ? this.#hiddenCodes(column) : new Set();
-    const categories = isCategorical ? orderCategories(column) : [];
-    const { colors, scatter: { appearance } } = this;
-    return createViewLegend({ column, categories, hidden, visible, appearance, view, colors });
-  }
-
-  /** @param {ReturnType<typeof readThemeColors>} colors */
-  #takeColors(colors) {
+  takeColors(colors) {
     this.colors = colors;
     this.updateAppearance();
     const { edges } = this.scatter.arrays;
@@ -406,7 +250,7 @@ export class Display {
   updateTheme() {
     this.colors = readThemeColors();
     if (!loaded.dimension) return;
-    this.updateLegend();
+    this.legend.update();
     this.updateCells();
   }
 }

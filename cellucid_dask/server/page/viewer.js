@@ -173,8 +173,8 @@ function onViewChange(parts) {
  */
 function showChange(parts) {
   const isCovered = (/** @type {string[]} */ covered) => parts.every((part) => covered.includes(part));
-  if (parts.includes("filters")) display.showFilters();
-  if (!parts.includes("color")) display.showScale();
+  if (parts.includes("filters")) display.legend.showFilters();
+  if (!parts.includes("color")) display.legend.showScale();
   if (isCovered(SILENT)) return;
   if (isCovered([...LOOKS, ...SILENT])) display.updateAppearance();
   else if (!parts.includes("color")) display.updateCells();
@@ -249,9 +249,9 @@ const selectionPanel = new SelectionPanel({
 new CompositionPanel(readColumn);
 new FigureDialog({
   isReady: () => Boolean(loaded.dimension),
-  layoutFigure: (options) => display.layoutFigure(options),
-  suggestHeight: (options) => display.suggestFigureHeight(options),
-  createFigure: (options) => display.createFigure(options),
+  layoutFigure: (options) => display.figure.layout(options),
+  suggestHeight: (options) => display.figure.suggestHeight(options),
+  createFigure: (options) => display.figure.create(options),
   showNotice,
 });
 const groupsPanel = new GroupsPanel((id) => csvDialog.open(`group:${id}`));

@@ -19,7 +19,7 @@ export async function loadCells(reader, { display }) {
   await loadNeeds(reader);
   reader.signal.throwIfAborted();
   loaded.areCellsShown = true;
-  display.showFilters();
+  display.legend.showFilters();
   display.updateCells();
 }
 

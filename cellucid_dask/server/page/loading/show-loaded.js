@@ -52,7 +52,7 @@ export function showAgain({ dataset, points, column }, ui) {
   if (points !== loaded.points) showPoints(ui);
   if (column !== loaded.column) showColumn(ui);
   $("legend").inert = false;
-  ui.display.showFilters();
+  ui.display.legend.showFilters();
   ui.display.updateCells();
   ui.display.finishOpening();
 }
