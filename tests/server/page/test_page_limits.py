@@ -107,7 +107,7 @@ def test_page_takes_the_number_of_edges_from_the_identity(
 
 SLOW_CLIENTS = 45
 CELLS_OF_SLOW_EXPORT = 6000
-IN_MEMORY = 20_000  # bytes: more than any file of the page, less than the points
+IN_MEMORY = 40_000  # bytes: more than any file of the page, less than the points
 
 
 @contextmanager
