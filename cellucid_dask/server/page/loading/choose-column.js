@@ -49,9 +49,10 @@ export function chooseColumn() {
 function nameColumnOfOldFilters() {
   const { filters, color } = view;
   const isOld = (/** @type {import("../ask/filters.js").Filter} */ filter) => columnOfFilter(filter) === "";
+  if (!filters.some(isOld)) return; // the legend is redrawn for other filters, also in a drag
   if (kindOfColumn(color, loaded.dataset) === "categories") {
     view.filters = filters.map((filter) => (isOld(filter) ? { ...filter, column: color } : filter));
-  } else if (filters.some(isOld)) {
+  } else {
     const what = color ? ` of "${columnName(color, loaded.dataset)}"` : "";
     problems.push(`What is hidden${what} is left out: no column of categories colors the cells.`);
     view.filters = filters.filter((filter) => !isOld(filter));
