@@ -43,7 +43,7 @@ _VIEWERS: list[BaseViewer] = []  # those that are not stopped
 def _refuse(name: str) -> NoReturn:
     raise NotImplementedError(
         f"{name} of cellucid.jupyter is not here: the page and the kernel exchange no events; "
-        "choose colours and cells in the page, whose link holds what is seen"
+        "choose colors and cells in the page, whose link holds what is seen"
     )
 
 

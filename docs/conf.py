@@ -36,6 +36,7 @@ myst_heading_anchors = 4  # links to headings are those that GitHub makes
 nb_execution_mode = "off"  # a test runs the notebooks and compares what they print
 copybutton_prompt_text = "$ "
 copybutton_only_copy_prompt_lines = True
+copybutton_line_continuation_character = "\\"
 
 # ------------------------------------------------------------------- Python
 

@@ -258,7 +258,7 @@ def test_messages_are_found_through_names_and_calls() -> None:
         "the file is truncated or corrupt: copy or write it again",  # a constant of a module
         "leave it out by naming the others:",  # returned by a function
         "is needed for the outlier quantiles",  # from a table
-        "complex numbers, which have no place on a colour scale",
+        "complex numbers, which have no place on a color scale",
     ):
         assert any(text in piece for piece in found), text
 

@@ -16,7 +16,7 @@ from cellucid_dask.previewer.open_export import Opened
 from cellucid_dask.previewer.select_panels import Field
 from cellucid_dask.verify.export_folder.contents import CategoricalField, Values
 
-LEVELS: Final = 255  # steps of a colour scale
+LEVELS: Final = 255  # steps of a color scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Panel:
     entries
         Lines of the legend.
     span
-        Lowest and highest value, where there is a colour scale.
+        Lowest and highest value, where there is a color scale.
     """
 
     title: str

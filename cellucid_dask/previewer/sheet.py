@@ -27,7 +27,7 @@ TITLE: Final = 24  # above a thumbnail
 GAP: Final = 12  # between a thumbnail and its legend
 LEGEND: Final = 186  # width
 LINE: Final = 19  # of a legend
-BAR: Final = (16, 190)  # width and height of a colour scale
+BAR: Final = (16, 190)  # width and height of a color scale
 INK, FAINT, FRAME = "#1c2733", "#667380", "#d5dbe1"
 _NO_DATES: Final[dict[str, dict[str, None]]] = {
     "png": {"Software": None},
@@ -100,7 +100,7 @@ class Sheet:
             self.entry(x, y + line * LINE, entry)
 
     def scale(self, x: int, y: int, span: tuple[float, float]) -> int:
-        """Draw a colour scale; where what stands below it begins."""
+        """Draw a color scale; where what stands below it begins."""
         low, high = map(number, span)
         if low == high:
             self.text(x, y + 13, f"all are {low}", LEGEND)

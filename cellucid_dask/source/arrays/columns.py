@@ -49,7 +49,7 @@ class Column(Protocol):
         """The column in the type in which it came; InputError when that has no place in obs."""
 
 
-COMPLEX = "holds complex numbers, which have no place on a colour scale"
+COMPLEX = "holds complex numbers, which have no place on a color scale"
 RECORDS = "holds records, which are neither numbers nor text"
 TEXT = "OSTU"  # kinds of dtypes
 PLAIN = "bmM"  # truth, durations and dates, which pandas makes categories of
