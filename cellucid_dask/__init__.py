@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from cellucid_dask.exporter.recovery.clean import clean
     from cellucid_dask.exporter.result import ExportResult
     from cellucid_dask.notebook.show import show, show_anndata
-    from cellucid_dask.prepare_arrays import prepare
+    from cellucid_dask.prepare_arrays.prepare import prepare
     from cellucid_dask.previewer.draw import preview
     from cellucid_dask.server.blocking import serve, serve_anndata
     from cellucid_dask.server.lifetime import AnnDataServer, CellucidServer
@@ -52,7 +52,7 @@ _HOMES = {
     "clean": "exporter.recovery.clean",
     "create_app": "server.wsgi",
     "export": "api",
-    "prepare": "prepare_arrays",
+    "prepare": "prepare_arrays.prepare",
     "preview": "previewer.draw",
     "serve": "server.blocking",
     "serve_anndata": "server.blocking",

@@ -78,7 +78,8 @@ LAYERS: dict[str, str] = {
     "files format native options ready source.model source.storage",
     "api": "arguments compute display errors exporter exporter.checks exporter.result options "
     "source",
-    "prepare_arrays": "arguments compute errors exporter exporter.result options source.inputs",
+    "prepare_arrays": "arguments compute errors exporter exporter.result options source.inputs "
+    "source.model",
     "server.cache_folder": "format source.storage",
     "server.precedence": "",
     "server.http": "errors options",
