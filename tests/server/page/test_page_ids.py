@@ -221,6 +221,7 @@ def test_csv_is_what_pandas_has(page: Page, serve: Any, folder: Path, tmp_path: 
     add_column(page, "=A")
     page.click("#csv-columns li:nth-child(2) button")
     assert page.find("#csv-note").text == f"{len(selected)} rows"
+    assert not page.is_shown("#csv-rounding"), "these are the numbers of the file"
     page.save_csv()
     columns = {"id": adata.obs_names, "kind, of cell": kind, "score": adata.X[:, 1]}
     columns |= {"obs:score": score, "=A": adata.X[:, 0]}
@@ -239,6 +240,13 @@ def test_csv_is_what_pandas_has(page: Page, serve: Any, folder: Path, tmp_path: 
     page.open(exports, f"{BARE}&dataset=packed&color=obs:score&group={group}")
     page.click(".group-list .chip-text")
     page.click("[title^='Rows, ids and values of the cells, as a table']")
+    add_column(page, "C")
+    range_of = "steps from the lowest to the highest"
+    assert page.find("#csv-rounding").text == (
+        "Numbers are rounded, as this dataset has them: "
+        f"score in 65,534 {range_of}; C in 254 {range_of}."
+    )
+    page.click("#csv-columns li:nth-child(2) button")
     page.save_csv()
     members = np.flatnonzero(kind == ODD[1])
     found = table("packed-the_group.csv")

@@ -234,6 +234,19 @@ export class Dataset {
       : ContinuousColumn.fromFloats(name, codes);
   }
 
+  /**
+   * Into how many steps the range of a column is divided, if its values are quantized; else 0.
+   *
+   * @param {string} columnId
+   */
+  countSteps(columnId) {
+    const [kind, key] = splitColumnId(columnId);
+    const isContinuous = kind === "obs" && this.continuous.has(key);
+    const schema = kind === "gene" ? this.varManifest?._varSchema
+      : isContinuous && this.obsManifest._obsSchemas.continuous;
+    return schema?.quantized ? MAX_CODE[schema.dtype] : 0;
+  }
+
   /** Whether there are outlier quantiles: older exports have none. */
   get hasOutliers() {
     return Boolean(this.obsManifest._obsSchemas.categorical.outlierPathPattern);

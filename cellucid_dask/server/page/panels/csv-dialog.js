@@ -9,7 +9,7 @@ import { createCellsCsv } from "../data/cells-csv.js";
 import { splitColumnId } from "../data/dataset.js";
 import { createColumnIndex } from "../data/search-columns.js";
 import { loadSources } from "../data/sources.js";
-import { $, createButton, createElement, formatCountOf, saveFile } from "../dom.js";
+import { $, createButton, createElement, formatCount, formatCountOf, saveFile } from "../dom.js";
 import { createReader, readColumn } from "../loading/readers.js";
 import { loaded, subscribe, view } from "../state.js";
 import { Combobox } from "./combobox.js";
@@ -81,6 +81,23 @@ export class CsvDialog {
       }, "×");
       return createElement("li", "filter-chip", createElement("span", "text", name), drop);
     }));
+    const rounding = this.#describeRounding();
+    $("csv-rounding").textContent = rounding;
+    $("csv-rounding").hidden = !rounding;
+  }
+
+  /** Says which columns do not have the numbers of the file, as a table does not show it. */
+  #describeRounding() {
+    const { dataset } = loaded;
+    /** @type {Map<number, string[]>} */
+    const names = new Map();
+    for (const columnId of this.#columnIds) {
+      const nSteps = dataset.countSteps(columnId);
+      if (nSteps) names.set(nSteps, [...names.get(nSteps) ?? [], columnName(columnId, dataset)]);
+    }
+    const parts = [...names].map(([nSteps, all]) =>
+      `${all.join(", ")} in ${formatCount(nSteps)} steps from the lowest to the highest`);
+    return parts.length ? `Numbers are rounded, as this dataset has them: ${parts.join("; ")}.` : "";
   }
 
   /** A reader that stops when the dialog closes. */
