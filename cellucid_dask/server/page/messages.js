@@ -3,7 +3,8 @@
 import { $, createElement, formatCount, formatCountOf, HAS_FINGERS } from "./dom.js";
 import { loaded, published } from "./state.js";
 
-const SUCCESS_MS = 4000; // how long a notice of success stays
+const SUCCESS_MS = 4000; // how long a notice of success stays at least
+const READING_MS = 70; // and for each of its characters
 const MAX_LINES = 50; // of a list in a notice
 const HINTS = { flat: "drag to move, scroll to zoom",
   deep: "drag to rotate, Shift-drag to move, scroll to zoom" };
@@ -57,5 +58,6 @@ export function showNotice(text, { lines = [], leaves = false } = {}) {
   $("notice").firstElementChild.replaceChildren(
     createElement("p", "", text), ...lines.length ? [list] : []);
   $("notice").hidden = false;
-  if (leaves) leaving = setTimeout(() => { $("notice").hidden = true; }, SUCCESS_MS);
+  const stays = Math.max(SUCCESS_MS, READING_MS * text.length);
+  if (leaves) leaving = setTimeout(() => { $("notice").hidden = true; }, stays);
 }

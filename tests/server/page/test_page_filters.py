@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from page_data import CELLS, GROUP, atlas, names
+from page_data import CELLS, GROUP, MISSING, atlas, names
 
 from cellucid_dask import AnnDataServer, export
 
@@ -138,6 +138,8 @@ def test_editor_of_a_filter(page: Page, served: Any) -> None:
     page.wait_until("document.querySelectorAll('.check-list input').length === 4")
     boxes = page.driver.find_elements(By.CSS_SELECTOR, ".check-list input")
     assert [box.is_selected() for box in boxes] == [True, False, True, True]
+    list_heights = "const { scrollHeight, clientHeight } = document.querySelector('.check-list');"
+    assert page.js(f"{list_heights} return scrollHeight - clientHeight") == 0, "nothing to scroll"
     boxes[0].click()
     assert_drawn(page, ~np.isin(group, ["ä/1", "b"]) & (values >= 0.5), colors)
     visible = ((group == "c") & (values >= 0.5)).sum()
@@ -170,6 +172,11 @@ def test_editor_of_a_filter(page: Page, served: Any) -> None:
     kept = (group == "b") & (values <= middle)
     assert abs(page.state()["drawn"] - kept.sum()) <= (~sure & (group == "b")).sum()
     assert chips(page)[1].startswith(f"{GENE} ≤ ")
+    assert f"{(values == 0).sum()} cells" in page.find(".range-editor .note").text
+    page.find("#add-filter").send_keys("score", Keys.ENTER)
+    page.wait_until("document.querySelector('.filter-editor h2')?.title === 'score'")
+    note = page.find(".range-editor .note").text
+    assert note.startswith(f"{MISSING} cells without a value, which no range keeps. Values from ")
 
 
 def test_click_that_ends_typing_does_both(page: Page, served: Any) -> None:

@@ -26,10 +26,31 @@ def copy_link(page: Page) -> str:
     page.cdp("Browser.grantPermissions", permissions=allowed)
     page.click("#copy-link")
     page.wait_until("!document.getElementById('notice').hidden")
-    assert page.texts("#notice p") == ["Link copied."]
+    told = page.texts("#notice p")[0]
+    host = page.js("return location.host")
+    copied = f"Link copied, for this computer: its address is {host}."
+    assert told == f"{copied} To a colleague with the data, send a session."
     page.click("#notice button")
     assert not page.is_shown("#notice")
     return page.driver.execute_async_script("navigator.clipboard.readText().then(arguments[0])")
+
+
+HOSTS = {
+    "127.0.0.1": True,
+    "127.8.0.2": True,
+    "[::1]": True,
+    "localhost": True,
+    "atlas.localhost": True,
+    "127.0.0.1.lab.org": False,
+    "localhost.lab.org": False,
+    "node7": False,
+    "mylocalhost": False,
+}
+ARE_LOCAL = """
+const [hosts, done] = arguments;
+import(new URL("_cellucid/page/link/address.js", document.baseURI))
+  .then(({ isThisComputer }) => done(hosts.map(isThisComputer)));
+"""
 
 
 def assert_same_in_new_tab(page: Page, link: str) -> None:
@@ -70,6 +91,7 @@ def test_copied_link_shows_the_same_view(page: Page, serve: Any, all_exports: Pa
     page.click("#lasso")
     page.drag((300, 200), (310, 230))
     link = copy_link(page)
+    assert page.driver.execute_async_script(ARE_LOCAL, list(HOSTS)) == list(HOSTS.values())
     found = {key: values[-1] for key, values in parse_qs(link.partition("#")[2]).items()}
     filters = parse_qs(link.partition("#")[2])["filter"]
     assert filters == [f"out:1:obs:{GROUP}", f"outliers:0.9:obs:{GROUP}"]

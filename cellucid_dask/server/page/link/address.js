@@ -45,13 +45,23 @@ export function removeToken() {
   replaceAddress(url);
 }
 
+/**
+ * Whether a host is the computer of the browser itself, so that its addresses lead nowhere on others.
+ *
+ * @param {string} hostname as in `location.hostname`
+ */
+export const isThisComputer = (hostname) =>
+  /^(127(\.\d+){3}|\[::1\]|(.+\.)?localhost)$/.test(hostname);
+
 export async function copyLink() {
   const copied = navigator.clipboard?.writeText(location.href) ?? Promise.reject();
   const rows = view.groups.filter(({ cells }) => listRows(cells).length).map(({ name }) => name);
   const missing = rows.length
-    ? ` It does not hold the cells of the groups ${rows.join(", ")}. Send a session file with it: click Save session.` : "";
+    ? ` It does not hold the cells of the ${rows.length > 1 ? "groups" : "group"} ${rows.join(", ")}. Send a session file with it: click Save session.` : "";
+  const local = isThisComputer(location.hostname)
+    ? `, for this computer: its address is ${location.host}. To a colleague with the data, send a session` : "";
   await copied.then(
-    () => showNotice(`Link copied.${missing}`, { leaves: !missing }),
+    () => showNotice(`Link copied${local}.${missing}`, { leaves: !missing }),
     () => showNotice(`The browser did not allow copying. Copy this link: ${location.href}`));
 }
 

@@ -30,10 +30,13 @@ export class RangeEditor {
     this.onChange = onChange;
     this.all = this.#countBins(null);
     const { nZeros } = this.all;
+    const { missingCount } = column;
     const nCells = column.codes.length;
     const zeros = nZeros
       ? `${formatCountOf(nZeros, "cell")} (${formatShare(nZeros, nCells)}) at 0. ` : "";
-    const note = `${zeros}Values from ${column.describe(column.lo)} to ${column.describe(column.hi)}. `
+    const missing = missingCount
+      ? `${formatCountOf(missingCount, "cell")} without a value, which no range keeps. ` : "";
+    const note = `${zeros}${missing}Values from ${column.describe(column.lo)} to ${column.describe(column.hi)}. `
       + "Drag over the histogram to keep a range.";
     this.#canvas.setAttribute("role", "img");
     this.#canvas.setAttribute("aria-label", "Histogram of the values");
