@@ -22,6 +22,12 @@ class Queue:
         Program that submits a job.
     listing
         Command that lists the jobs of a user.
+    unfinished
+        Words of the command that lists the jobs of the name ``{name}`` that have not ended, and
+        perhaps others: their numbers are the first words of its lines. Empty for SLURM, of which
+        `cellucid_dask.compute.slurm.queue_watch` reads more.
+    none_unfinished
+        Pattern of the error with which it says that there are none.
     cancel
         Shell command that cancels all jobs of the name ``{name}``; it succeeds if there are none.
     lacks
@@ -37,6 +43,8 @@ class Queue:
     title: str
     submit: str
     listing: str
+    unfinished: tuple[str, ...] = ()
+    none_unfinished: str = r"(?!)"
     cancel: str
     lacks: tuple[str, ...] = ()
     own: tuple[str, ...] = ()
@@ -62,6 +70,7 @@ QUEUES: Final[Mapping[str, Queue]] = {
         title="PBS",
         submit="qsub",
         listing="qstat -u $USER",
+        unfinished=("qselect", "-N", "{name}"),
         cancel="qselect -N {name} | xargs -r qdel",
         example="-l place=scatter",
         reserved={
@@ -78,6 +87,8 @@ QUEUES: Final[Mapping[str, Queue]] = {
         title="LSF",
         submit="bsub",
         listing="bjobs",
+        unfinished=("bjobs", "-w", "-J", "{name}"),
+        none_unfinished=r"is not found|No unfinished job|No job found",
         cancel="bkill -J {name} 0 || true",
         example="-R select[type==any]",
         reserved={
@@ -95,6 +106,7 @@ QUEUES: Final[Mapping[str, Queue]] = {
         title="SGE",
         submit="qsub",
         listing="qstat",
+        unfinished=("qstat",),
         cancel="qdel {name} || true",
         own=("parallel_environment", "memory_resource"),
         example="-l arch=lx-amd64",
@@ -113,6 +125,13 @@ QUEUES: Final[Mapping[str, Queue]] = {
         title="HTCondor",
         submit="condor_submit",
         listing="condor_q",
+        unfinished=(
+            "condor_q",
+            "-constraint",
+            'JobBatchName == "{name}" && JobStatus != 3 && JobStatus != 4',  # removed, completed
+            "-autoformat",
+            "ClusterId",
+        ),
         cancel="condor_rm -constraint 'JobBatchName == \"{name}\"' || true",
         lacks=("partition", "time"),
         own=("job_disk",),

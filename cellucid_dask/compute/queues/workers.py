@@ -2,7 +2,7 @@
 
 dask-jobqueue submits the jobs, and the cluster of dask keeps a list of them. Neither sees a job
 that dies before its worker connects, or a job that the queue refuses. For SLURM, `QueueWatch`
-compares the list with the queue. For the others, `RefusalWatch` tells of refused jobs.
+compares the list with the queue; for the others, `JobWatch` does.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from typing import Any
 from cellucid_dask.compute.cluster import Failure, StartContext
 from cellucid_dask.compute.local_cluster import closing_cluster
 from cellucid_dask.compute.machine import MiB
+from cellucid_dask.compute.queues.job_watch import JobWatch
 from cellucid_dask.compute.queues.jobs import WorkerJobs, import_jobqueue, site_setting
 from cellucid_dask.compute.queues.programs import ProgramError, Programs, join_lines, run_program
-from cellucid_dask.compute.queues.refusal_watch import RefusalWatch
 from cellucid_dask.compute.queues.settings import job_settings, log_pattern
 from cellucid_dask.compute.slurm.queue_watch import QueueWatch
 from cellucid_dask.compute.slurm.sbatch import slurm_environment
@@ -75,7 +75,7 @@ def submit_workers(jobs: WorkerJobs, context: StartContext) -> Any:
     watch = (
         QueueWatch(cluster, jobs, name, log_pattern(folder), programs=programs, **given)
         if jobs.options.cluster == "slurm"
-        else RefusalWatch(cluster, jobs, **given)
+        else JobWatch(cluster, jobs, name, _log_folder(jobs, folder), programs=programs, **given)
     )
     stack.callback(watch.stop)
     cluster.loop.add_callback(watch.run)
@@ -87,6 +87,11 @@ def name_jobs(jobs: WorkerJobs, folder: Path) -> str:
     """Return the name of all jobs of a run; those of PBS may be 15 characters long."""
     start = "cellu" if jobs.options.cluster == "pbs" else "cellucid-dask"
     return f"{start}-{folder.name.rpartition('-')[2]}"
+
+
+def _log_folder(jobs: WorkerJobs, folder: Path) -> Path:
+    """Folder of the output of the jobs; `folder` unless the site has another."""
+    return Path(site_setting(jobs.options.cluster, "log-directory") or folder)
 
 
 def _scheduler_options(jobs: WorkerJobs) -> dict[str, Any]:

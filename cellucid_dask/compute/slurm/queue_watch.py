@@ -14,6 +14,7 @@ from typing import Any
 
 from cellucid_dask.compute.cluster import Failure
 from cellucid_dask.compute.progress import Reporter
+from cellucid_dask.compute.queues.job_logs import cause_lines
 from cellucid_dask.compute.queues.jobs import WorkerJobs
 from cellucid_dask.compute.queues.programs import ProgramError, Programs, SilentError
 from cellucid_dask.compute.slurm.sbatch import FIX_OPTIONS
@@ -25,7 +26,6 @@ GONE_SECONDS = 4.0  # a job is over when it is not queued for so long: squeue ma
 SLOW_SECONDS = 10.0  # of waiting, after which jobs that run without a worker are reported
 REPEAT_SECONDS = 600.0  # after which the same line is printed again
 UNREACHABLE = re.compile(r"Timed out (?:trying|during|starting)|Connect call failed|unreachable")
-CAUSE = re.compile(r"rror\b|Exception|imed out|slurmstepd|No such file|not found|WARNING")
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,12 +207,8 @@ class QueueWatch:
 
     def _cause_lines(self, job: str) -> list[str]:
         """Return lines of the log of a job that may tell why it ended."""
-        with suppress(OSError):
-            folder, _, ending = self._log.rpartition("%j")
-            file = Path(f"{folder}{job}{ending}".replace("%%", "%"))
-            lines = file.read_text("utf-8", "replace").splitlines()
-            return [line.strip()[:300] for line in lines if CAUSE.search(line)]
-        return []
+        folder, _, ending = self._log.rpartition("%j")
+        return cause_lines([Path(f"{folder}{job}{ending}".replace("%%", "%"))])
 
     def _raise_if_hopeless(self, ids: list[str]) -> None:
         """Raise when the logs of the jobs that ended show that others would end like them."""

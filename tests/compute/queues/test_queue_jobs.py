@@ -6,6 +6,7 @@ the script of a job as the queue would, so that workers come, work and are cance
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -22,9 +23,9 @@ from slurm_jobs import assert_refused, find_processes, program, until
 from cellucid_dask import export
 from cellucid_dask.compute.cluster import StartContext
 from cellucid_dask.compute.progress import Reporter
-from cellucid_dask.compute.queues import refusal_watch, workers
+from cellucid_dask.compute.queues import job_watch, workers
 from cellucid_dask.compute.queues.jobs import plan_jobs
-from cellucid_dask.compute.queues.programs import Programs
+from cellucid_dask.compute.queues.programs import ProgramError, Programs
 from cellucid_dask.compute.queues.settings import job_settings
 from cellucid_dask.compute.queues.workers import job_class, name_jobs
 from cellucid_dask.errors import OptionError
@@ -268,12 +269,62 @@ def test_a_job_that_the_queue_refuses_ends_the_run(
     assert not (place / "out").exists()
 
 
+# What each says when 12 and 34 have not ended, and when none is left.
+LISTS = {
+    "pbs": ("[ $2 = n ] && printf '12.pbs\n34.pbs\n'", "true"),
+    "lsf": (
+        "printf 'JOBID USER STAT\n12    me   RUN\n34    me   PEND\n'",
+        "echo 'Job <n> is not found' >&2; exit 255",
+    ),
+    "sge": ("printf 'job-ID prior\n-----\n     12 0.5 n\n     34 0.5 n\n'", "true"),
+    "htcondor": ("printf '12\n34\n'", "true"),
+}
+
+
+@pytest.mark.parametrize("cluster", OTHERS)
+def test_the_list_of_a_queue_is_read(
+    tmp_path: Path, cluster: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue, (some, none) = QUEUES[cluster], LISTS[cluster]
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+    def listed(text: str) -> set[str]:
+        program(tmp_path / queue.unfinished[0], text)
+        return asyncio.run(job_watch.list_jobs(queue, "n", Programs(os.environ)))
+
+    assert listed(some) == {"12", "34"}
+    assert listed(none) == set()
+    with pytest.raises(ProgramError, match="no answer"):
+        listed("echo 'no answer' >&2; exit 1")
+
+
+def test_jobs_that_die_before_their_workers_come_end_the_run(
+    tmp_path: Path, capfd: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The node lacks the Python; dask alone would wait for ever."""
+    data = save(atlas(), tmp_path / "a.h5ad")
+    log = "$(sed -n 's/^#PBS -o //p' $1)cellu.o$$"
+    says = f"echo 'bash: /env/python: No such file or directory' >{log}; echo $$.pbs"
+    for name, text in {"qsub": says, "qselect": "true"}.items():
+        monkeypatch.setitem(TAKES["pbs"], name, text)
+    for name in ("LIST_SECONDS", "GONE_SECONDS", "POLL_SECONDS"):
+        monkeypatch.setattr(job_watch, name, 0.1)
+    place = tmp_path / "place"
+    install("pbs", place, monkeypatch)
+    outcome = run(data, "pbs", capfd)
+    assert outcome.code == 2, outcome.err
+    assert "has ended before its worker came; the last line of its output: bash: " in outcome.err
+    assert "--cluster pbs: 3 jobs ended before their workers came; the last line" in outcome.err
+    assert "/env/python: No such file" in outcome.err
+    assert not (place / "out").exists()
+
+
 def test_refused_and_lost_jobs_are_asked_for_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The queue refuses the second job once."""
     monkeypatch.setattr(workers, "LOST_WORKER_TIMEOUT", "1s")
-    monkeypatch.setattr(refusal_watch, "RETRY_SECONDS", 1)
+    monkeypatch.setattr(job_watch, "RETRY_SECONDS", 1)
     once = "mkdir $0-1 2>/dev/null || { mkdir $0-2 2>/dev/null && { echo full >&2; exit 1; }; };"
     monkeypatch.setitem(TAKES["sge"], "qsub", f"{once} {TAKES['sge']['qsub']}")
     place = tmp_path / "place"
