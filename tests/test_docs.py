@@ -294,6 +294,19 @@ def headings(path: Path) -> list[str]:
     return [re.sub(r"[^\w\- ]", "", head.lower()).strip().replace(" ", "-") for head in heads]
 
 
+def test_tests_that_promises_name_are_there() -> None:
+    """Each is in the file that is named before it."""
+    files = {path.name: path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py")}
+    named = re.findall(r"`(test_\w+(?:\.py)?)`", page("explanation/promises.md"))
+    place = ""
+    for name in named:
+        if name.endswith(".py"):
+            place = files[name]
+        else:
+            assert f"def {name}(" in place, name
+    assert len(named) > 60
+
+
 def test_the_package_is_installed_from_a_clone() -> None:
     """One section says how the package is installed; a release on PyPI changes that section alone.
 

@@ -223,7 +223,7 @@ def command(work: Path, points: int, repeat: int, json_path: Path | None) -> Non
     if not repeat:
         return
     found = measure_frames(work, points, repeat)
-    click.echo("\n| | start, ms | frame, ms | new colours, ms |")
+    click.echo("\n| | start, ms | frame, ms | new colors, ms |")
     click.echo("|---|---:|---:|---:|")
     for name, runs in found.items():
         start = f"{statistics.median([run['start'] for run in runs]):,.0f}"

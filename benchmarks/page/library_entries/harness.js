@@ -30,7 +30,7 @@ function cloud(n, dimension) {
     map: palette.map(hex) };
 }
 
-/** Milliseconds of the start, of frames and of new colours; each waits until it is drawn. */
+/** Milliseconds of the start, of frames and of new colors; each waits until it is drawn. */
 window.measure = async (n, dimension, frames) => {
   const canvas = document.querySelector("canvas");
   const data = cloud(n, dimension);
