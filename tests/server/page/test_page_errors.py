@@ -9,17 +9,29 @@ import shutil
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+from urllib.request import urlopen
 
 import numpy as np
 import pytest
 from page_data import CELLS, GROUP, atlas, names, outlier_quantiles
+from serving import wait_until
 
 from cellucid_dask import export
 from cellucid_dask.synthetic import AtlasSpec, make_anndata
 
 pytest.importorskip("selenium", reason="selenium, which drives the browser, is not installed")
 
-from paging import BARE, FAILED_REQUEST, Page, count_colors, decode_png, needs_browser
+from paging import (
+    BARE,
+    FAILED_REQUEST,
+    Page,
+    count_colors,
+    decode_png,
+    far_from_others,
+    needs_browser,
+    pixels_at,
+    swatches,
+)
 
 pytestmark = needs_browser
 
@@ -334,9 +346,31 @@ def test_retry_loads_a_required_file_that_was_missing(page: Page, served: Any, n
     assert page.color_counts()[page.swatch("b")] > 500
 
 
-def test_retry_shows_a_new_export(page: Page, serve: Any, exports: Path) -> None:
+def test_new_export_is_not_mixed_with_what_is_shown_and_retry_shows_it(
+    page: Page, serve: Any, exports: Path
+) -> None:
+    """It has as many cells, in another order; then fewer."""
     folder = exports / "uint8"
-    page.open(serve(folder), "d=2")
+    server = serve(folder)
+    page.open(server, BARE)
+    opened, before = page.js("return performance.now()"), page.picture()
+    shutil.rmtree(folder)
+    export(atlas()[::-1].copy(), folder, quiet=True, dataset_name="turned", obs_quantization=8)
+
+    def is_seen() -> bool:
+        with urlopen(f"{server.url}/dataset_identity.json") as response:
+            return json.load(response)["name"] == "turned"
+
+    wait_until(is_seen, "the server looks for a new export once a second")
+    page.wait_until(f"performance.now() > {opened + 1000}")
+    state = page.color_by("quarter")
+    assert (state["colorBy"], state["error"]["path"]) == (f"obs:{GROUP}", "obs/quarter.codes.u8.gz")
+    assert "other data" in page.find("#error-message").text
+    assert np.array_equal(page.picture(), before)
+    assert page.click("#retry")["colorBy"] == "obs:quarter"
+    places = page.cell_pixels()
+    shown = pixels_at(page.picture(), places)[far_from_others(places)]
+    assert (shown == swatches(page, "quarter")[::-1][far_from_others(places)]).all()
     shutil.rmtree(folder)
     export(make_anndata(AtlasSpec(cells=300, genes=5)), folder, quiet=True)
     assert page.show_dimension(3)["error"]["path"].startswith("points_3d")

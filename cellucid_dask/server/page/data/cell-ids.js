@@ -28,16 +28,17 @@ async function decodeBlock(bytes, isCompressed) {
 export class CellIds {
   /** @type {Index | null} */
   #index;
-  #nCells;
+  #dataset;
   /** @type {Map<number, Promise<string[]>>} the block that was asked for last is the last one */
   #blocks = new Map();
 
   /**
-   * @param {{nCells: number, obsManifest: {_index?: Index}}} dataset whose fields were read
+   * @param {{nCells: number, obsManifest: {_index?: Index},
+   *   checkVersion: (reader: Reader, path: string) => Promise<void>}} dataset whose fields were read
    */
   constructor(dataset) {
     this.#index = dataset.obsManifest._index ?? null;
-    this.#nCells = dataset.nCells;
+    this.#dataset = dataset;
   }
 
   /** Whether the dataset has ids: exports made with --no-cell-ids, and older ones, have none. */
@@ -103,6 +104,20 @@ export class CellIds {
    * @returns {Promise<string[][]>}
    */
   async #fetchBlocks(reader, first, last) {
+    const blocks = await this.#readBlocks(reader, first, last);
+    await this.#dataset.checkVersion(reader, this.#index.path ?? this.#index.pathPattern);
+    return blocks;
+  }
+
+  /**
+   * The same, of whatever data the server has by now.
+   *
+   * @param {Reader} reader
+   * @param {number} first
+   * @param {number} last
+   * @returns {Promise<string[][]>}
+   */
+  async #readBlocks(reader, first, last) {
     const { path, offsets, pathPattern } = this.#index;
     const numbers = Array.from({ length: last - first }, (_, k) => first + k);
     if (pathPattern) { // live data
@@ -129,7 +144,7 @@ export class CellIds {
    */
   #checkBlock(path, number, ids) {
     const { blockSize } = this.#index;
-    const length = Math.min(blockSize, this.#nCells - number * blockSize);
+    const length = Math.min(blockSize, this.#dataset.nCells - number * blockSize);
     if (Array.isArray(ids) && ids.length === length) return ids;
     throw new LoadError(path, 0, `block ${number} is damaged; ${CHECK_EXPORT}`);
   }

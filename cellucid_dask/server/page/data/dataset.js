@@ -2,6 +2,7 @@
 
 import { CategoricalColumn, ContinuousColumn, OutlierQuantiles } from "./columns.js";
 import { GeneNames } from "./gene-names.js";
+import { LoadError, Reader } from "./reader.js";
 
 /** @type {Record<string, string>} */
 const EXTENSIONS = { uint8: "u8", uint16: "u16" };
@@ -17,8 +18,6 @@ function fileNameOfKey(key) {
   return key.replace(/[^A-Za-z0-9._-]+/g, "_").replace(/^[._]+|[._]+$/g, "") || "field";
 }
 
-/** @typedef {import("./reader.js").LoadError} LoadError */
-/** @typedef {import("./reader.js").Reader} Reader */
 /**
  * @typedef {object} Embedding
  * @property {string} id obsm key, or "2d" and the like if the dataset does not name it
@@ -73,6 +72,10 @@ export function splitColumnId(columnId) {
 // Asks for a manifest without what takes the server a pass over all cells: centroids, ranges of
 // outlier quantiles, the number of edges. An export has them all, and sends them.
 const NO_SUMMARIES = "summaries=";
+const CHECK_MS = 1000; // between two looks at the identity; the server looks as often for a new export
+
+/** @param {Reader} reader */
+const readIdentity = (reader) => reader.readJson("dataset_identity.json", NO_SUMMARIES);
 
 /**
  * @param {any[] | undefined} fields each begins with its key
@@ -87,6 +90,7 @@ const byKey = (fields) => new Map((fields ?? []).map((field) => [field[0], field
  */
 export class Dataset {
   #points = new Map(); // by path
+  #checkTime = performance.now(); // of the last look at the identity
 
   /**
    * Dataset of the files of a reader.
@@ -94,7 +98,7 @@ export class Dataset {
    * @param {Reader} reader
    */
   static async open(reader) {
-    return new Dataset(await reader.readJson("dataset_identity.json", NO_SUMMARIES));
+    return new Dataset(await readIdentity(reader));
   }
 
   /** @param {Record<string, any>} identity */
@@ -105,6 +109,51 @@ export class Dataset {
     // null: there are some, and they are counted when they are read
     this.nEdges = identity.stats.has_connectivity ? identity.stats.n_edges : 0;
     this.embeddings = listEmbeddings(identity.embeddings);
+  }
+
+  /**
+   * Whether the server still has what was opened, and not a new export or other data.
+   *
+   * @param {Reader} reader
+   */
+  async isCurrent(reader) {
+    const identity = await readIdentity(reader);
+    this.#checkTime = performance.now();
+    return JSON.stringify(identity) === JSON.stringify(this.identity);
+  }
+
+  /**
+   * Looks from time to time whether the server has other data by now: their cells may be others, or
+   * in another order, and must not be shown with those that are loaded.
+   *
+   * @param {Reader} reader
+   * @param {string} path of the file that is read
+   * @throws {LoadError} if it has
+   */
+  async checkVersion({ root, signal }, path) {
+    if (performance.now() - this.#checkTime < CHECK_MS) return;
+    const silent = new Reader(root, signal, () => {});
+    const isCurrent = await this.isCurrent(silent).catch(() => true); // the file itself says what fails
+    if (!isCurrent) {
+      this.#checkTime = -Infinity;
+      throw new LoadError(path, 0, "the server has other data by now, such as a new export; "
+        + "to show them, click Retry or reload the page");
+    }
+  }
+
+  /**
+   * Numbers of the cells, of the version of the dataset that was opened.
+   *
+   * @param {Reader} reader
+   * @param {string} path
+   * @param {string} dtype
+   * @param {number} length
+   */
+  async #readArray(reader, path, dtype, length) {
+    const reading = reader.readArray(path, dtype, length);
+    reading.catch(() => {}); // that there are other data explains more
+    await this.checkVersion(reader, path);
+    return reading;
   }
 
   /**
@@ -147,7 +196,7 @@ export class Dataset {
     const found = typeof embedding === "number" ? this.findEmbedding("", embedding) : embedding;
     const { path, dimension, yDown } = found;
     if (!this.#points.has(path)) {
-      const points = await reader.readArray(path, "float32", this.nCells * dimension);
+      const points = await this.#readArray(reader, path, "float32", this.nCells * dimension);
       this.#points.set(path, yDown ? negateY(points, dimension) : points);
       found.problem = ""; // whatever it was before
     }
@@ -213,7 +262,7 @@ export class Dataset {
   async #readCategorical(reader, [key, names, dtype, missingCode]) {
     const pattern = this.obsManifest._obsSchemas.categorical.codesPathPattern;
     const path = pattern.replace("{key}", fileNameOfKey(key)).replace("{ext}", EXTENSIONS[dtype]);
-    const codes = await reader.readArray(path, dtype, this.nCells);
+    const codes = await this.#readArray(reader, path, dtype, this.nCells);
     const fileColors = this.obsManifest._categoryColors?.[key];
     return new CategoricalColumn(key, names, codes, missingCode, fileColors);
   }
@@ -228,7 +277,7 @@ export class Dataset {
     reader, { pathPattern, dtype, quantized }, [key, lo, hi], name = key,
   ) {
     const path = pathPattern.replace("{key}", fileNameOfKey(key));
-    const codes = await reader.readArray(path, dtype, this.nCells);
+    const codes = await this.#readArray(reader, path, dtype, this.nCells);
     return quantized
       ? ContinuousColumn.fromCodes(name, codes, MAX_CODE[dtype], lo, hi)
       : ContinuousColumn.fromFloats(name, codes);
@@ -262,7 +311,7 @@ export class Dataset {
     const { outlierPathPattern: pattern, outlierDtype: dtype, outlierQuantized: quantized } =
       this.obsManifest._obsSchemas.categorical;
     const path = pattern.replace("{key}", fileNameOfKey(key));
-    const codes = await reader.readArray(path, dtype, this.nCells);
+    const codes = await this.#readArray(reader, path, dtype, this.nCells);
     if (!quantized) return new OutlierQuantiles(codes, { lo: 0, step: 0, missingCode: 2 });
     const maxCode = MAX_CODE[dtype];
     const [lo, hi] = await this.#readOutlierRange(reader, key);
@@ -293,7 +342,7 @@ export class Dataset {
    */
   async readVectors(reader, field, d) {
     const path = this.vectorFields[field].files[`${d}d`];
-    const vectors = await reader.readArray(path, "float32", this.nCells * d);
+    const vectors = await this.#readArray(reader, path, "float32", this.nCells * d);
     return this.findEmbedding("", d)?.yDown ? negateY(vectors, d) : vectors;
   }
 
@@ -308,7 +357,7 @@ export class Dataset {
     const { index_dtype: dtype, sourcesPath, destinationsPath } = manifest;
     const n = this.nEdges ??= manifest.n_edges; // live data say it here, an export in its identity
     const [sources, destinations] = await Promise.all(
-      [sourcesPath, destinationsPath].map((path) => reader.readArray(path, dtype, n)));
+      [sourcesPath, destinationsPath].map((path) => this.#readArray(reader, path, dtype, n)));
     const sampleSize = Math.min(n, maxEdges);
     const pairs = new Uint32Array(2 * sampleSize);
     for (let i = 0; i < sampleSize; i++) {

@@ -67,9 +67,7 @@ export async function loadDataset(reader, entry, ui) {
  */
 export async function discardOldDataset(signal) {
   if (!loaded.dataset) return;
-  const identity = await createReader(loaded.entry, signal).readJson("dataset_identity.json");
-  const isSame = JSON.stringify(identity) === JSON.stringify(loaded.dataset.identity);
-  if (!isSame) loaded.entry = null;
+  if (!await loaded.dataset.isCurrent(createReader(loaded.entry, signal))) loaded.entry = null;
 }
 
 /**
