@@ -1,4 +1,4 @@
-"""The command line: the group of all commands, and `completion`, which is about the group."""
+"""The group of all commands: each parses its options, calls one function, prints the result."""
 
 from __future__ import annotations
 
