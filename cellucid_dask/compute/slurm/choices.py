@@ -22,6 +22,7 @@ KINDS = {  # and the options that the script does not use
     "serve-node": ("out", *NODE_OPTIONS),
 }
 MIN_JOB_BYTES = 500_000_000  # memory of a job; no command runs with less
+MAX_LINES = 10  # of a list of atlases that a message names
 MIN_MINUTES = 3  # SLURM signals a job 2 minutes before its end
 
 
@@ -153,7 +154,18 @@ def _data_problems(kind: str, data: str) -> Iterator[Problem]:
     elif not (atlases := read_atlases(data)):
         yield Problem("the list names no atlas", data, "write one atlas a line")
     else:
+        yield from _find_missing(atlases, data)
         yield from _find_clashes(atlases, data)
+
+
+def _find_missing(atlases: Mapping[int, str], data: str) -> Iterator[Problem]:
+    """Find lines of a list that name nothing, in one problem: all do in the wrong folder."""
+    missing = [line for line, path in atlases.items() if not Path(path).exists()]
+    if missing:
+        shown = ", ".join(map(str, missing[:MAX_LINES])) + ", ..." * (len(missing) > MAX_LINES)
+        lines = f"lines {shown} name" if missing[1:] else f"line {shown} names"
+        what = f"{lines} what is not there: {atlases[missing[0]]}"
+        yield Problem(what, data, "relative paths begin where you type this, and later sbatch")
 
 
 def _find_clashes(atlases: Mapping[int, str], data: str) -> Iterator[Problem]:

@@ -10,7 +10,7 @@ import pytest
 from atlas import here
 from slurm_scripts import LIST, SAY, bash, programs, script
 
-from cellucid_dask.compute.slurm.choices import KINDS, Choices
+from cellucid_dask.compute.slurm.choices import KINDS, Choices, read_atlases
 from cellucid_dask.compute.slurm.script import write_script
 from cellucid_dask.errors import OptionError
 
@@ -108,7 +108,7 @@ def test_sizes_are_written_in_mebibytes_rounded_up(size: str, written: str) -> N
     assert f"#SBATCH --mem={written}\n" in write_script("serve-node", Choices(job_memory=size))
 
 
-def test_nodes_and_network_and_array(tmp_path: Path) -> None:
+def test_nodes_and_network_and_array(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     choices = Choices(nodes=3, workers=7, interface="ib0")
     text = write_script("export-nodes", choices)
     for line in ("#SBATCH --nodes=3", "#SBATCH --ntasks-per-node=7", f"PYTHON={sys.executable} "):
@@ -116,6 +116,11 @@ def test_nodes_and_network_and_array(tmp_path: Path) -> None:
     assert "\nINTERFACE=ib0 #" in text
     listed = tmp_path / "list"
     listed.write_text(LIST.replace("y/three", "y/four"))
+    with pytest.raises(OptionError, match=r"lines 1, 4, 5, 6, 7 name what is not there: one\.h5ad"):
+        write_script("export-array", Choices(data=str(listed), out="out"))
+    for path in read_atlases(str(listed)).values():
+        (tmp_path / path).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
     given = Choices(data=str(listed), out="out", log_dir=str(tmp_path))
     text = write_script("export-array", given)
     assert "\n#SBATCH --array=1-7\n" in text
@@ -159,13 +164,16 @@ def test_all_problems_of_choices_are_reported_together(
 
 
 def test_lines_with_one_id_are_found_before_the_array_is_submitted(
-    tmp_path: Path, fakes: Path
+    tmp_path: Path, fakes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By slurm-script, and by the script itself when it is no job; both know the same ids."""
     names = ["a b.h5ad", "# none", "x/a_b.zarr", "", "\u00e9.h5ad", "\u00e8.zarr.zip", "c.h5ad"]
     names += ["_C.", "d__e.h5ad", "d_e.zarr/", "f.h5ad\r", "  g.h5ad  ", "y/A b", "dir/f.zarr"]
     listed = tmp_path / "list"
     listed.write_bytes("\n".join(names).encode())
+    for name in names:
+        (tmp_path / name.strip()).mkdir(parents=True, exist_ok=True)
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(OptionError) as refused:
         write_script("export-array", Choices(data=str(listed), out="out"))
     assert [problem.what for problem in refused.value.problems] == [
@@ -180,10 +188,18 @@ def test_lines_with_one_id_are_found_before_the_array_is_submitted(
     told = [line.split()[2:5:2] for line in ended.err.splitlines()]
     assert {int(line) for pair in told for line in pair} == {1, 3, 13, 5, 6, 7, 8, 11, 14}
     assert "error: lines 11 and 14 of list would both get the id f\n" in ended.err
-    listed.write_text("a.h5ad\n# a.h5ad\nb.h5ad\n")
+    listed.write_text('a b.h5ad\n# a.h5ad\n\n d_e.zarr/\r\n"f.h5ad"\n')
+    with pytest.raises(OptionError, match=r'line 5 names what is not there: "f\.h5ad"'):
+        write_script("export-array", Choices(data="list", out="out"))
+    ended = bash(script("export-array"), "list", "out", **outside)
+    assert (ended.code, ended.err) == (2, 'error: line 5 of list: there is no "f.h5ad"\n')
+    listed.write_text("a b.h5ad\n# a.h5ad\n\n d_e.zarr/\r\nf.h5ad\n")
     ended = bash(script("export-array"), "list", "out", **outside)
     assert ended.code == 0
-    assert ended.out == "no lines of list clash: sbatch --array=1-3 export-array.sbatch list out\n"
+    assert (
+        ended.out
+        == "all atlases of list are there: sbatch --array=1-5 export-array.sbatch list out\n"
+    )
 
 
 @pytest.mark.parametrize("text", ["", "\n# a\n  \n"])
