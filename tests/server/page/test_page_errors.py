@@ -278,6 +278,43 @@ def test_cells_stay_if_outliers_vectors_or_edges_are_broken(
         assert not np.array_equal(page.picture(), before), "what was asked for is seen"
 
 
+def test_a_link_opens_without_the_colors_labels_vectors_and_edges_that_are_broken(
+    page: Page, serve: Any, exports: Path
+) -> None:
+    """One message names them; Retry shows what the link asks for."""
+    folder = exports / "uint8"
+    patterns = ("obs/score.values*", "vectors/velocity_umap_2d*", "connectivity/edges.dst*")
+    paths = [next(folder.glob(pattern)) for pattern in (*patterns, "obs/the_group*codes*")]
+    good = [path.read_bytes() for path in paths]
+    link = "d=2&color=obs:score&vectors=velocity_umap&edges=1"
+    page.open(serve(folder), link)
+    whole = page.picture()
+    for path in paths[:3]:
+        path.write_bytes(b"no gzip")
+    touch_identity(folder)
+    state = page.reload()
+    assert (state["ready"], state["drawn"], state["colorBy"]) == (True, CELLS, None)
+    lines = ["The cells have no colors.", "Vectors are off.", "Edges are off."]
+    files = [path.relative_to(folder).as_posix() for path in paths]
+
+    def said() -> list[int]:
+        text = page.find("#error-message").text
+        return [text.count(part) for part in (*files, *lines, "There are no labels.")]
+
+    assert said() == [1, 1, 1, 0, 1, 1, 1, 0]
+    assert page.hash() == link, "a reload asks for them again"
+    for path, contents in zip(paths, good, strict=True):
+        path.write_bytes(contents)
+    touch_identity(folder)
+    retry_until_loaded(page)
+    assert np.array_equal(page.picture(), whole)
+    paths[3].write_bytes(b"no gzip")
+    touch_identity(folder)
+    state = page.reload()
+    assert said() == [0, 0, 0, 1, 0, 0, 0, 1]
+    assert (state["ready"], state["colorBy"]) == (True, "obs:score")
+
+
 def test_another_embedding_is_shown_if_that_of_the_link_is_broken(
     page: Page, serve: Any, exports: Path
 ) -> None:
