@@ -334,11 +334,17 @@ def test_another_embedding_is_shown_if_that_of_the_link_is_broken(
 
     for path in (paths[0], paths[3]):
         path.write_bytes(b"no gzip")
-    state = page.open(serve(folder), "labels=0&lasso=3,0,0,0,0,1,0,1,1&filter=in:0:obs:quarter")
-    assert (state["ready"], state["dimension"], state["drawn"]) == (True, 2, CELLS)
+    link = (
+        f"labels=0&lasso=3,0,0,0,0,1,0,1,1&filter=in:0:obs:quarter&filter=in:1:obs:{quote(GROUP)}"
+    )
+    state = page.open(serve(folder), link)
+    drawn = (names() == "b").sum()
+    assert (state["ready"], state["dimension"], state["drawn"]) == (True, 2, drawn)
     assert said() == [1, 0, 0, 1]
+    assert "An outline of the selection is left out." in page.find("#error-message").text
+    assert not page.is_shown("#selection")
     assert 'The page shows "X_umap_2d".' in page.find("#error-message").text
-    assert page.find("#status").text.startswith("400 cells in 2D")
+    assert page.find("#status").text.startswith(f"{drawn} of 400 cells in 2D")
     assert shown_name() == "X_umap_2d"
     before = page.picture()
     page.click("#retry")

@@ -155,6 +155,11 @@ WINDOWS = {
 FOUND = """
   const shown = [...document.querySelectorAll("body *")].filter((each) => each.checkVisibility());
   const box = (each) => each.getBoundingClientRect();
+  const textOf = (each) => {
+    const range = document.createRange();
+    range.selectNodeContents(each);
+    return range;
+  };
   const names = (elements) => elements.map((each) => each.id || each.className || each.innerText);
   const { width, height } = box(document.getElementById("stage"));
   const panel = shown.find((each) => each.matches("#controls, #cells-panel"));
@@ -175,6 +180,8 @@ FOUND = """
     overlapping: names(tools.filter((each) =>
       tools.some((other) => other !== each && overlaps(box(each), box(other))))),
     status: status.scrollWidth - status.clientWidth,
+    cut: names(shown.filter((each) => each.matches("h2, #sheet-buttons button")
+      && (each.scrollWidth > each.clientWidth + 1 || box(textOf(each)).height > 30))),
   };
 """
 
@@ -196,6 +203,7 @@ def test_small_windows_cut_nothing_and_have_no_barriers(
             assert found["status"] <= 0, size
             assert set(found["scrollers"]) <= {panel}, size
             assert (found["outside"], found["low"], found["overlapping"]) == ([], [], []), size
+            assert found["cut"] == [], size
             assert page.js("return document.documentElement.scrollWidth") == size[0]
             if size == PHONE:
                 assert_accessible(page, packages, f"{panel} at {size}")
