@@ -264,7 +264,8 @@ def test_limits_of_ranges_are_those_of_the_data(page: Page, served: Any, serve: 
     adata = atlas()
     adata.obs["level"] = np.arange(CELLS) % 5
     adata.obs["large"] = np.float32(2_000_000) + np.arange(CELLS)
-    level, large = adata.obs["level"], adata.obs["large"]
+    adata.obs["age"] = 20 + np.arange(CELLS) / CELLS  # two cells in a step of 8 bits
+    level, large, age = (adata.obs[key] for key in ("level", "large", "age"))
     for data in (serve(adata, AnnDataServer), serve(export_levels(adata))):
         for limits, passing in {
             "1,:obs:level": level >= 1,
@@ -274,6 +275,8 @@ def test_limits_of_ranges_are_those_of_the_data(page: Page, served: Any, serve: 
         }.items():
             state = page.open(data, f"{BARE}&filter=range:{limits}")
             assert state["drawn"] == passing.sum(), limits
+    state = page.open(data, f"{BARE}&filter=range:{age.iloc[1]:.4f},:obs:age")
+    assert state["drawn"] == CELLS, "all that may have been in the range, also in the lowest step"
     page.open(serve(adata, AnnDataServer), f"{BARE}&filter=range:2000123,2000128:obs:large")
     assert page.state()["drawn"] == large.between(2_000_123, 2_000_128).sum() == 6
     page.reload()

@@ -5,6 +5,7 @@ import { findUsualRange } from "./quantiles.js";
 import { formatValue, isRounded } from "./value-text.js";
 
 const MISSING_VALUE = Math.fround(3e38); // replaces NaN and Inf, which a shader may not recognize
+const CODE_ROUNDING = 0.02; // of a step: codes are computed with float32, which has 24 bits for 16 of them
 const TEXT_ROUNDING = 1e-5; // by what part of a value its text may differ from it
 const SMALLEST = 1e-38; // of which a logarithm is taken; the range of a link may have less
 
@@ -163,18 +164,20 @@ export class ContinuousColumn {
 
   /**
    * For integer codes: a byte for every code, 1 if the value that it stands for may be from `low`
-   * to `high`. Quantization takes a value down by up to a step; only the lowest, which is often 0,
-   * stays what it was. A code also passes if the text of its value does.
+   * to `high`. Quantization takes a value down by up to a step; but 0 as the lowest one, which most
+   * cells of a gene have, stays what it was. A code also passes if the text of its value does.
    *
    * @param {number} low
    * @param {number} high
    */
   passingCodes(low, high) {
     const passes = new Uint8Array(this.missingCode + 1);
+    const rounding = CODE_ROUNDING * this.step;
     for (let code = 0; code < this.missingCode; code++) {
       const value = this.origin + code * this.step;
-      const most = code ? value + this.step * (1 + 1e-4) : value;
-      passes[code] = Number(most >= low && value <= high) || this.#textPasses(value, low, high);
+      const isZero = code === this.zeroCode;
+      const [least, most] = isZero ? [0, 0] : [value - rounding, value + this.step + rounding];
+      passes[code] = Number(most >= low && least <= high) || this.#textPasses(value, low, high);
     }
     return passes;
   }
