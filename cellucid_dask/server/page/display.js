@@ -213,12 +213,12 @@ export class Display {
    *
    * @param {Painter} context
    * @param {Camera} camera
-   * @param {number} [labelShare] the part of the plot that labels may cover
+   * @param {import("./plot/labels.js").LabelOptions} [labelOptions]
    */
-  drawMarks(context, camera, labelShare = Infinity) {
+  drawMarks(context, camera, labelOptions) {
     const [text, background] = ["text", "canvas"].map((name) => cssColor(this.colors[name]));
     if (this.#arrows.length) drawArrows(context, camera, this.#arrows, { text, background });
-    return this.#labels.draw(context, camera, { text, background }, labelShare);
+    return this.#labels.draw(context, camera, { text, background }, labelOptions);
   }
 
   /** Labels are of the column, and when it has values, of the last one that had categories. */

@@ -38,6 +38,14 @@ SVG = "{http://www.w3.org/2000/svg}"
 LINK = "{http://www.w3.org/1999/xlink}href"
 ESCAPE = "\ue00c"
 AROUND = ((0, 0), (2, 0), (-2, 0), (0, 2), (0, -2))  # pixels of the screen
+INK_WIDTHS = """
+  const context = document.createElement("canvas").getContext("2d");
+  context.font = `600 ${arguments[0]}px Helvetica, Arial, sans-serif`;
+  return ["north west", "south west"].map((name) => {
+    const ink = context.measureText(name);
+    return ink.actualBoundingBoxLeft + ink.actualBoundingBoxRight;
+  });
+"""
 Save = Callable[..., bytes]
 
 
@@ -121,6 +129,15 @@ def test_figure_has_the_size_the_resolution_and_the_colors_that_were_asked_for(
         assert text.sum() > 200 * (dpi / 150) ** 2
     assert np.array_equal(page.picture(), screen), "the page is as it was"
     assert page.background() == dark
+
+    page.open(served("uint16"), "d=2&color=obs:quarter&size=1&opacity=0.05")
+    image = decode_png(save("uint16-quarter.png", width=200, dpi=300))
+    labels = (image[:, : image.shape[1] // 2] < 90).all(axis=2)
+    for half, width in zip(
+        np.array_split(labels, 2), page.js(INK_WIDTHS, 7 / 72 * 300), strict=True
+    ):
+        [ink] = np.nonzero(half.any(axis=0))
+        assert np.ptp(ink) == pytest.approx(width, abs=4), "labels have the font of the legend"
 
     page.open(served("uint16"), f"{BARE}&color=")
     image = decode_png(save("uint16.png", width=60, height=80, dpi=100))

@@ -10,6 +10,7 @@ import { loaded, view } from "../state.js";
 import { layoutFigure, suggestHeight } from "./figure-layout.js";
 import { createFigure } from "./figure.js";
 import { measureLegendText } from "./legend.js";
+import { FONT_FAMILY } from "./text.js";
 import { createViewLegend } from "./view-legend.js";
 
 /** @typedef {import("./figure-layout.js").FigureOptions} FigureOptions */
@@ -36,7 +37,8 @@ export class ViewFigure {
       const { text, muted, canvas } = display.colors;
       creation = createFigure(options, this.layout(options), {
         scatter: display.scatter,
-        drawOverlay: (context, camera, labelShare) => display.drawMarks(context, camera, labelShare),
+        drawOverlay: (context, camera, maxShare) =>
+          display.drawMarks(context, camera, { maxShare, fontFamily: FONT_FAMILY }),
         legend: this.#createLegend(),
         colors: { text: cssColor(text), muted: cssColor(muted), ground: cssColor(canvas) },
       });

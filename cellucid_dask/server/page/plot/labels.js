@@ -14,13 +14,15 @@ import { project } from "./projection.js";
  * @typedef {{ code: number, text: string, x: number, y: number, opacity: number, lines: string[],
  *   box: number[], hasLeader: boolean }} DrawnLabel
  *   (x, y): the center of the category; box: left, top, right, bottom
+ * @typedef {{ maxShare?: number, fontFamily?: string }} LabelOptions
+ *   maxShare: the part of the plot that labels may cover
  */
 
-const FONT = '600 12px system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif';
+const FONT_FAMILY = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif';
 const FADED_OPACITY = 0.4;
 const DOT_RADIUS = 1.5;
-/** @type {Map<string, number>} widths of lines, which take long to measure */
-const widths = new Map();
+/** @type {Map<string, Map<string, number>>} by font, the widths of lines, which take long to measure */
+const widthsByFont = new Map();
 
 /** The labels of the categories of one column. */
 export class Labels {
@@ -78,11 +80,11 @@ export class Labels {
    * @param {Painter} context
    * @param {Camera} camera
    * @param {{ text: string, background: string }} colors CSS colors
-   * @param {number} [maxShare] the part of the plot that they may cover
+   * @param {LabelOptions} [options]
    * @returns {DrawnLabel[]}
    */
-  draw(context, camera, colors, maxShare = Infinity) {
-    context.font = FONT;
+  draw(context, camera, colors, { maxShare = Infinity, fontFamily = FONT_FAMILY } = {}) {
+    const font = context.font = `600 12px ${fontFamily}`;
     context.textAlign = "center";
     context.textBaseline = "middle";
     context.lineJoin = "round";
@@ -92,7 +94,7 @@ export class Labels {
       const isFaint = isFaded || (this.highlightedCode >= 0 && code !== this.highlightedCode);
       return { code, text: showName(this.#names[code]), x, y, opacity: isFaint ? FADED_OPACITY : 1 };
     });
-    const placed = placeLabels(labels, camera.canvasSize, measureLine, maxShare);
+    const placed = placeLabels(labels, camera.canvasSize, measureIn(font), maxShare);
     for (const { index, box, hasLeader } of placed) {
       context.globalAlpha = labels[index].opacity;
       if (hasLeader) drawLeader(context, labels[index], box, colors);
@@ -107,14 +109,18 @@ export class Labels {
 }
 
 /**
- * Width of a line of text in the font of the labels.
+ * Measures the width of lines of text in a font.
  *
- * @param {string} line
+ * @param {string} font
  */
-function measureLine(line) {
-  let width = widths.get(line);
-  if (width === undefined) widths.set(line, width = measureText(line, FONT));
-  return width;
+function measureIn(font) {
+  const widths = widthsByFont.get(font) ?? new Map();
+  widthsByFont.set(font, widths);
+  return (/** @type {string} */ line) => {
+    let width = widths.get(line);
+    if (width === undefined) widths.set(line, width = measureText(line, font));
+    return width;
+  };
 }
 
 /**
