@@ -1,6 +1,6 @@
 // What a filter says, in words.
 
-import { splitColumnId } from "../data/dataset.js";
+import { splitColumnId } from "../data/column-id.js";
 import { formatCount, showName } from "../dom.js";
 import { ANY_GROUP, GROUP_COLUMN } from "./groups.js";
 

@@ -1,6 +1,6 @@
 // Sessions: the view and its groups as a file, for what a link cannot hold.
 
-import { splitColumnId } from "../data/dataset.js";
+import { splitColumnId } from "../data/column-id.js";
 import { cutMiddle } from "../dom.js";
 import { formatView, parseView } from "../link/link.js";
 import { createMask } from "./masks.js";

@@ -1,73 +1,16 @@
 // Reads one dataset of the server: manifests, points, fields, genes, edges and vectors.
 
-import { CategoricalColumn, ContinuousColumn, OutlierQuantiles } from "./columns.js";
+import {
+  countSteps, findCategories, findOutliers, findValues, hasOutliers, outlierRange,
+} from "./column-files.js";
+import { splitColumnId } from "./column-id.js";
+import { listEmbeddings, negateY } from "./embeddings.js";
 import { GeneNames } from "./gene-names.js";
 import { LoadError, Reader } from "./reader.js";
 
-/** @type {Record<string, string>} */
-const EXTENSIONS = { uint8: "u8", uint16: "u16" };
-/** @type {Record<string, number>} */
-const MAX_CODE = { uint8: 254, uint16: 65534 };
-
-/**
- * File name of a key, by the same rule as the exporter.
- *
- * @param {string} key
- */
-function fileNameOfKey(key) {
-  return key.replace(/[^A-Za-z0-9._-]+/g, "_").replace(/^[._]+|[._]+$/g, "") || "field";
-}
-
-/**
- * @typedef {object} Embedding
- * @property {string} id obsm key, or "2d" and the like if the dataset does not name it
- * @property {number} dimension 1, 2 or 3
- * @property {string} path
- * @property {boolean} isDefault whether it is the default of its dimension
- * @property {boolean} yDown whether y points down in the file, as in an image
- * @property {string} problem why it cannot be shown, as far as that is known; "" if it can
- */
-
-/**
- * All embeddings, the defaults first; older exports do not list them.
- *
- * @param {Record<string, any>} embeddings of the identity
- * @returns {Embedding[]}
- */
-function listEmbeddings({ available_dimensions: dimensions, files, sources }) {
-  const unnamed = dimensions.map((/** @type {number} */ dimension) => {
-    return { id: `${dimension}d`, dimension, path: files[`${dimension}d`] };
-  });
-  /** @type {Record<string, any>[]} */
-  const listed = sources ?? unnamed;
-  // Live data may have arrays of a dimension without a default: then it is the first of them.
-  const defaultPath = (/** @type {number} */ d) =>
-    files[`${d}d`] ?? listed.find(({ dimension }) => dimension === d).path;
-  return listed.map(({ id, dimension, path, y_down: yDown = false }) => {
-    return { id, dimension, path, yDown, isDefault: path === defaultPath(dimension), problem: "" };
-  });
-}
-
-/**
- * Changes the sign of y, in place.
- *
- * @param {Float32Array} points
- * @param {number} dimension
- */
-function negateY(points, dimension) {
-  for (let i = 1; i < points.length; i += dimension) points[i] = -points[i];
-  return points;
-}
-
-/**
- * ["obs", "cell_type"] of "obs:cell_type".
- *
- * @param {string} columnId
- */
-export function splitColumnId(columnId) {
-  const colon = columnId.indexOf(":");
-  return [columnId.slice(0, colon), columnId.slice(colon + 1)];
-}
+/** @typedef {import("./column-files.js").CategoricalField} CategoricalField */
+/** @typedef {import("./column-files.js").ValueField} ValueField */
+/** @typedef {import("./embeddings.js").Embedding} Embedding */
 
 // Asks for a manifest without what takes the server a pass over all cells: centroids, ranges of
 // outlier quantiles, the number of edges. An export has them all, and sends them.
@@ -77,19 +20,18 @@ const CHECK_MS = 1000; // between two looks at the identity; the server looks as
 /** @param {Reader} reader */
 const readIdentity = (reader) => reader.readJson("dataset_identity.json", NO_SUMMARIES);
 
-/**
- * @param {any[] | undefined} fields each begins with its key
- * @returns {Map<string, any>}
- */
+/** @type {<Field extends [string, ...unknown[]]>(fields: Field[] | undefined) => Map<string, Field>} */
 const byKey = (fields) => new Map((fields ?? []).map((field) => [field[0], field]));
 
-/**
- * A dataset: its identity, and everything else on demand.
- *
- * A column id is "obs:KEY" of a field or "gene:NAME"; "" means no column.
- */
+/** A dataset: its identity, and everything else on demand. */
 export class Dataset {
   #points = new Map(); // by path
+  /** @type {Map<string, CategoricalField>} by key */
+  categorical;
+  /** @type {Map<string, ValueField>} by key */
+  continuous;
+  /** @type {Map<string, ValueField>} by id */
+  genes;
   #checkTime = performance.now(); // of the last look at the identity
 
   /**
@@ -188,7 +130,7 @@ export class Dataset {
   /**
    * Points between -1 and 1 with y pointing up, cell by cell.
    *
-   * @param {import("./reader.js").Reader} reader
+   * @param {Reader} reader
    * @param {Embedding | number} embedding a number stands for the default of this dimension
    * @returns {Promise<Float32Array>}
    */
@@ -245,42 +187,22 @@ export class Dataset {
    * @param {string} columnId
    */
   async readColumn(reader, columnId) {
+    const { path, dtype, decode } = this.#findColumn(columnId);
+    return decode(await this.#readArray(reader, path, dtype, this.nCells));
+  }
+
+  /**
+   * @param {string} columnId
+   * @returns {import("./column-files.js").CellFile<import("./columns.js").Column>}
+   */
+  #findColumn(columnId) {
     const [kind, key] = splitColumnId(columnId);
-    const categorical = kind === "obs" && this.categorical.get(key);
-    if (categorical) return this.#readCategorical(reader, categorical);
-    return kind === "gene"
-      ? this.#readContinuous(
-        reader, this.varManifest._varSchema, this.genes.get(key), this.geneNames.describe(key))
-      : this.#readContinuous(
-        reader, this.obsManifest._obsSchemas.continuous, this.continuous.get(key));
-  }
-
-  /**
-   * @param {Reader} reader
-   * @param {any[]} field of the manifest
-   */
-  async #readCategorical(reader, [key, names, dtype, missingCode]) {
-    const pattern = this.obsManifest._obsSchemas.categorical.codesPathPattern;
-    const path = pattern.replace("{key}", fileNameOfKey(key)).replace("{ext}", EXTENSIONS[dtype]);
-    const codes = await this.#readArray(reader, path, dtype, this.nCells);
-    const fileColors = this.obsManifest._categoryColors?.[key];
-    return new CategoricalColumn(key, names, codes, missingCode, fileColors);
-  }
-
-  /**
-   * @param {Reader} reader
-   * @param {Record<string, any>} schema
-   * @param {any[]} field of the manifest
-   * @param {string} [name]
-   */
-  async #readContinuous(
-    reader, { pathPattern, dtype, quantized }, [key, lo, hi], name = key,
-  ) {
-    const path = pathPattern.replace("{key}", fileNameOfKey(key));
-    const codes = await this.#readArray(reader, path, dtype, this.nCells);
-    return quantized
-      ? ContinuousColumn.fromCodes(name, codes, MAX_CODE[dtype], lo, hi)
-      : ContinuousColumn.fromFloats(name, codes);
+    if (kind === "gene") {
+      return findValues(this.varManifest._varSchema, this.genes.get(key), this.geneNames.describe(key));
+    }
+    const categorical = this.categorical.get(key);
+    return categorical ? findCategories(this.obsManifest, categorical)
+      : findValues(this.obsManifest._obsSchemas.continuous, this.continuous.get(key));
   }
 
   /**
@@ -293,12 +215,12 @@ export class Dataset {
     const isContinuous = kind === "obs" && this.continuous.has(key);
     const schema = kind === "gene" ? this.varManifest?._varSchema
       : isContinuous && this.obsManifest._obsSchemas.continuous;
-    return schema?.quantized ? MAX_CODE[schema.dtype] : 0;
+    return schema ? countSteps(schema) : 0;
   }
 
   /** Whether there are outlier quantiles: older exports have none. */
   get hasOutliers() {
-    return Boolean(this.obsManifest._obsSchemas.categorical.outlierPathPattern);
+    return hasOutliers(this.obsManifest);
   }
 
   /**
@@ -308,15 +230,9 @@ export class Dataset {
    * @param {string} key
    */
   async readOutliers(reader, key) {
-    const { outlierPathPattern: pattern, outlierDtype: dtype, outlierQuantized: quantized } =
-      this.obsManifest._obsSchemas.categorical;
-    const path = pattern.replace("{key}", fileNameOfKey(key));
-    const codes = await this.#readArray(reader, path, dtype, this.nCells);
-    if (!quantized) return new OutlierQuantiles(codes, { lo: 0, step: 0, missingCode: 2 });
-    const maxCode = MAX_CODE[dtype];
-    const [lo, hi] = await this.#readOutlierRange(reader, key);
-    const decoding = { lo, step: (hi - lo) / maxCode, missingCode: maxCode + 1 };
-    return new OutlierQuantiles(codes, decoding);
+    const { path, dtype, decode } =
+      findOutliers(this.obsManifest, key, () => this.#readOutlierRange(reader, key));
+    return decode(await this.#readArray(reader, path, dtype, this.nCells));
   }
 
   /**
@@ -324,13 +240,16 @@ export class Dataset {
    *
    * @param {Reader} reader
    * @param {string} key
+   * @returns {Promise<[lo: number, hi: number]>}
    */
   async #readOutlierRange(reader, key) {
-    const range = this.categorical.get(key).slice(5);
+    const range = outlierRange(this.categorical.get(key));
     if (range.length) return range;
     const query = `summaries=${encodeURIComponent(key)}`;
     const manifest = await reader.readJson("obs_manifest.json", query);
-    return byKey(manifest._categoricalFields).get(key).slice(5);
+    /** @type {CategoricalField[]} */
+    const fields = manifest._categoricalFields;
+    return outlierRange(fields.find(([name]) => name === key));
   }
 
   /**

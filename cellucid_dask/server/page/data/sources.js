@@ -8,7 +8,7 @@ import { forEachFilter } from "../ask/masks.js";
 import { toDrawnPoints } from "../plot/renderer.js";
 import { loaded, plotKey, view } from "../state.js";
 import { ColumnCache } from "./column-cache.js";
-import { splitColumnId } from "./dataset.js";
+import { splitColumnId } from "./column-id.js";
 import { LoadError } from "./reader.js";
 
 /** @typedef {import("../ask/filters.js").Lasso} Lasso */

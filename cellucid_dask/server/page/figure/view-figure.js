@@ -4,7 +4,7 @@ import { findHidden } from "../ask/hidden-categories.js";
 import { readThemeColors } from "../color/appearance.js";
 import { cssColor } from "../color/rgb.js";
 import { CategoricalColumn } from "../data/columns.js";
-import { splitColumnId } from "../data/dataset.js";
+import { splitColumnId } from "../data/column-id.js";
 import { orderCategories } from "../panels/category-legend.js";
 import { loaded, view } from "../state.js";
 import { layoutFigure, suggestHeight } from "./figure-layout.js";

@@ -3,7 +3,7 @@
 import { columnOfFilter } from "../ask/filters.js";
 import { ANY_GROUP, listRows } from "../ask/groups.js";
 import { forEachFilter } from "../ask/masks.js";
-import { splitColumnId } from "../data/dataset.js";
+import { splitColumnId } from "../data/column-id.js";
 import { areOfCells } from "./kept-rows.js";
 
 /** @typedef {import("../ask/filters.js").Filter} Filter */
@@ -13,8 +13,8 @@ import { areOfCells } from "./kept-rows.js";
 
 const NOT_KEPT =
   "its cells are listed in a session file, not in the link. Open that file with Open session";
-const hasCategory = (/** @type {any[]} */ [, names, , missingCode], /** @type {number} */ code) =>
-  code < names.length || code === missingCode;
+/** @type {(field: import("../data/column-files.js").CategoricalField, code: number) => boolean} */
+const hasCategory = ([, names, , missingCode], code) => code < names.length || code === missingCode;
 
 /**
  * Takes the embedding of the view, which says the dimension; else the default of the dimension.
@@ -48,7 +48,7 @@ export function chooseEmbedding(view, { embeddings, identity }, problems) {
  *
  * @param {View} view changes
  * @param {Dataset} dataset
- * @param {import("../data/dataset.js").Embedding[]} tried
+ * @param {import("../data/embeddings.js").Embedding[]} tried
  */
 export function chooseOtherEmbedding(view, { embeddings, identity }, tried) {
   const usable = embeddings.filter((embedding) => !tried.includes(embedding));

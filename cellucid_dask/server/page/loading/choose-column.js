@@ -3,7 +3,7 @@
 import { columnName } from "../ask/describe.js";
 import { columnOfFilter } from "../ask/filters.js";
 import { GROUP_COLUMN } from "../ask/groups.js";
-import { splitColumnId } from "../data/dataset.js";
+import { splitColumnId } from "../data/column-id.js";
 import { kindOfColumn } from "../link/unusable-parts.js";
 import { loaded, problems, view } from "../state.js";
 

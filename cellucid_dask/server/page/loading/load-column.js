@@ -1,7 +1,7 @@
 // Loads the column that colors the cells, and the one that the labels are of.
 
 import { GROUP_COLUMN } from "../ask/groups.js";
-import { splitColumnId } from "../data/dataset.js";
+import { splitColumnId } from "../data/column-id.js";
 import { loadColumn } from "../data/sources.js";
 import { $ } from "../dom.js";
 import { loaded, view } from "../state.js";

@@ -6,7 +6,7 @@ import { loaded, plotKey, problems, view } from "../state.js";
 import { noteFailure } from "./failed-parts.js";
 import { showPoints } from "./show-loaded.js";
 
-/** @typedef {import("../data/dataset.js").Embedding} Embedding */
+/** @typedef {import("../data/embeddings.js").Embedding} Embedding */
 /** @typedef {import("../data/reader.js").Reader} Reader */
 /** @typedef {import("../link/link.js").View} View */
 /** @typedef {import("./show-loaded.js").Ui} Ui */

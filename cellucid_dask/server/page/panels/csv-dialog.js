@@ -6,7 +6,7 @@ import { countOnes } from "../ask/masks.js";
 import { CellIds } from "../data/cell-ids.js";
 import { createSetMask, listCellSets } from "../data/cell-sets.js";
 import { createCellsCsv } from "../data/cells-csv.js";
-import { splitColumnId } from "../data/dataset.js";
+import { splitColumnId } from "../data/column-id.js";
 import { createColumnIndex } from "../data/search-columns.js";
 import { loadSources } from "../data/sources.js";
 import { $, createButton, createElement, formatCount, formatCountOf, saveFile } from "../dom.js";

@@ -5,14 +5,7 @@ import { Combobox } from "./combobox.js";
 import { ChoiceList, searchLists } from "../data/choices.js";
 import { createButton, createElement } from "../dom.js";
 
-/**
- * @typedef {object} Embedding
- * @property {string} id
- * @property {number} dimension
- * @property {boolean} isDefault Of its dimension.
- * @property {string} problem Why it cannot be shown; "" if it can.
- */
-
+/** @typedef {import("../data/embeddings.js").Embedding} Embedding */
 /**
  * Parts of the view; "" is the default embedding of dimension d.
  *
