@@ -99,7 +99,9 @@ export class Display {
   updateColumn() {
     const { column, columnId } = loaded;
     published.colorBy = columnId || null;
-    if (column?.isCategorical) loaded.labelColumn = column;
+    if (column?.isCategorical) {
+      Object.assign(loaded, { labelColumn: column, groupsInLabels: loaded.groupsInColumn });
+    }
     view.labelColumn = column?.isCategorical ? "" : loaded.labelColumn?.id ?? view.labelColumn;
     this.scatter.codes = column?.codes ?? null;
     this.scatter.appearance.highlightedCode = this.#labels.highlightedCode = -1;

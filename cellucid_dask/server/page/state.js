@@ -37,6 +37,8 @@ const NOTHING_LOADED = {
   column: null,
   /** @type {CategoricalColumn | null} The last column that had categories: labels are of it. */
   labelColumn: null,
+  /** @type {Group[] | null} The groups that the labels are of, if they are of groups. */
+  groupsInLabels: null,
   /** Id of a column that could not be loaded for the labels. */
   lostLabels: "",
   /** @type {Float32Array | null} */

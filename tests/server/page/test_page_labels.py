@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from page_data import QUARTERS, codes
 pytest.importorskip("selenium", reason="selenium, which drives the browser, is not installed")
 
 from paging import BARE, Page, needs_browser
+from selenium.webdriver.common.keys import Keys
 
 pytestmark = needs_browser
 
@@ -246,6 +249,30 @@ def test_labels_stay_with_a_gene_and_follow_the_visible_cells(page: Page, served
     page.entry("south east").click()  # now it is filtered out
     found = labels(page)
     assert {name for name in QUARTERS if found[name]["opacity"] < 1} == {"south east"}
+
+
+def test_labels_of_groups_follow_the_groups_with_a_gene(page: Page, served: Any) -> None:
+    """A group is renamed or removed: its old name is not in the plot, nor after a reload."""
+    link = "d=2&color=groups:"
+    for code, name in enumerate(("first", "second")):
+        group = [f"g{code}", name, "#d55e00", f"in:{code}:obs:quarter"]
+        link += f"&group={quote(json.dumps(group))}"
+    page.open(served("uint8"), link)
+    page.color_by("Gene3")
+    assert labels(page).keys() == {"first", "second"}
+    page.click("[data-group='g0'] .chip-text")
+    page.find("button[title^='Give another name']").click()
+    page.press_keys(".group-list input[type='text']", Keys.CONTROL, "a", Keys.NULL, "west", "\n")
+    assert labels(page).keys() == {"west", "second"}
+    page.click("button[title^='Remove this group']")
+    assert labels(page).keys() == {"second"}
+    page.wait_until("location.hash.includes('labelColumn=groups:')")
+    page.reload()
+    assert labels(page).keys() == {"second"}
+    assert not page.is_shown("#notice")
+    page.click("[data-group='g1'] .chip-text")
+    page.click("button[title^='Remove this group']")
+    assert "second" not in labels(page)
 
 
 def test_labels_of_mixed_categories_are_left_out_with_a_note(page: Page, served: Any) -> None:

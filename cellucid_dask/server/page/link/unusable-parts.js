@@ -1,7 +1,7 @@
 // Takes out of a view what the dataset does not have, and says what, in words.
 
 import { columnOfFilter } from "../ask/filters.js";
-import { ANY_GROUP, listRows } from "../ask/groups.js";
+import { ANY_GROUP, GROUP_COLUMN, listRows } from "../ask/groups.js";
 import { forEachFilter } from "../ask/masks.js";
 import { splitColumnId } from "../data/column-id.js";
 import { areOfCells } from "./kept-rows.js";
@@ -119,7 +119,8 @@ export function dropUnusableColumns(view, dataset, problems, hash) {
   if (colored.size < edited.length) {
     view.colors = Object.fromEntries(Object.entries(view.colors).filter(([id]) => colored.has(id)));
   }
-  if (view.labelColumn && kindOfColumn(view.labelColumn, dataset) !== "categories") {
+  const isOfGroups = view.labelColumn === GROUP_COLUMN && view.groups.length > 0;
+  if (view.labelColumn && !isOfGroups && kindOfColumn(view.labelColumn, dataset) !== "categories") {
     problems.push(`Labels of "${nameInLink(view.labelColumn)}" are left out: this dataset has no such categories.`);
     view.labelColumn = "";
   }

@@ -18,6 +18,10 @@ import { showColumn } from "./show-loaded.js";
 export const isColumnShown = () => loaded.columnId === view.color
   && (view.color !== GROUP_COLUMN || loaded.groupsInColumn === view.groups);
 
+/** Whether labels of groups are those of the view: with values, they stay when groups change. */
+export const areLabelsShown = () => loaded.labelColumn?.id !== GROUP_COLUMN
+  || loaded.groupsInLabels === view.groups || view.color === GROUP_COLUMN;
+
 /**
  * Runs while the points load; waits for the list of genes only for a gene, or for groups.
  *
@@ -42,16 +46,23 @@ export async function loadShownColumn(reader, fields, ui) {
 }
 
 /**
- * A link with a column of values says which column the labels are of.
+ * A link with a column of values says which column the labels are of, and groups may have changed.
  *
  * @param {Reader} reader
  * @param {Ui} ui
  */
 export async function loadLabelColumn(reader, { display }) {
-  const { dataset, column, labelColumn } = loaded;
+  const { dataset, column } = loaded;
+  if (!column || column.isCategorical) return;
+  if (!areLabelsShown()) {
+    loaded.labelColumn = null;
+    display.updateAppearance();
+  }
+  if (loaded.labelColumn) return;
+  if (view.labelColumn === GROUP_COLUMN && !view.groups.length) view.labelColumn = "";
   const wanted = view.labelColumn || defaultColumn();
-  if (!wanted || labelColumn || !column || column.isCategorical) return;
-  if (!dataset.categorical.has(splitColumnId(wanted)[1]) || wanted === loaded.lostLabels) return;
+  const isKnown = wanted === GROUP_COLUMN || dataset.categorical.has(splitColumnId(wanted)[1]);
+  if (!isKnown || wanted === loaded.lostLabels) return;
   const found = await loadColumn(reader, wanted).catch((error) => ({ error }));
   reader.signal.throwIfAborted();
   if ("error" in found) {
@@ -59,6 +70,6 @@ export async function loadLabelColumn(reader, { display }) {
     noteFailure(found.error, ["There are no labels."]);
     return;
   }
-  loaded.labelColumn = found;
+  Object.assign(loaded, { labelColumn: found, groupsInLabels: view.groups });
   display.updateAppearance();
 }

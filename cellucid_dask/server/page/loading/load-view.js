@@ -4,7 +4,7 @@ import { areSourcesLoaded } from "../data/sources.js";
 import { loaded, view, wantedEntry } from "../state.js";
 import { showProblems } from "./check-view.js";
 import { loadCells } from "./load-cells.js";
-import { isColumnShown, loadLabelColumn, loadShownColumn } from "./load-column.js";
+import { areLabelsShown, isColumnShown, loadLabelColumn, loadShownColumn } from "./load-column.js";
 import { loadDataset, loadEntries, loadFields } from "./load-dataset.js";
 import { loadEdges, loadVectors, vectorField } from "./load-marks.js";
 import { loadPoints } from "./load-points.js";
@@ -15,7 +15,7 @@ export function isViewLoaded() {
   const { dataset, dimension, embedding, vectors, edges } = loaded;
   return Boolean(loaded.entries && dataset && loaded.entry === wantedEntry() && loaded.hasFields
     && dimension === view.d && embedding === view.embedding && isColumnShown()
-    && areSourcesLoaded() && (vectors || !vectorField())
+    && areLabelsShown() && areSourcesLoaded() && (vectors || !vectorField())
     && (edges || !view.edges || dataset.nEdges === 0));
 }
 
