@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import os
 import signal
@@ -172,7 +171,6 @@ def here(capfd: Any, *arguments: object) -> Outcome:
         for number, handler in zip(numbers, handlers, strict=True):
             signal.signal(number, handler)
         sys.unraisablehook = hook
-        gc.unfreeze()  # the command froze what it had imported, which hypothesis looks for
     out, err = capfd.readouterr()
     assert isinstance(code, int), f"the command ended with {code!r}, not with an exit code"
     return Outcome(code, out, err)
@@ -236,7 +234,7 @@ def script_anew(text: str, cwd: Path) -> Outcome:
 # A command ends some seconds after a signal even if its tasks still run, as they may do on a busy
 # machine: with these lines it waits, so that a test sees how it ends by itself.
 PATIENT = "from cellucid_dask.commands import signals\nsignals.STOP_SECONDS = 600\n"
-HANGS = 120  # seconds; limits only end what would never end
+HANGS = 240  # seconds; limits only end what would never end
 
 
 class Running:

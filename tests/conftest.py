@@ -16,6 +16,7 @@ import slurm_local
 import versions
 import zarr
 from anndata import AnnData
+from hypothesis import HealthCheck, settings
 from javascript import packages  # noqa: F401
 from oracle import make_atlas, silent
 from ready_oracle import shared_folder  # noqa: F401
@@ -36,6 +37,11 @@ for number, handler in (
 ):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, handler)
+
+# No example is too slow on a busy machine.
+UNTIMED = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+settings.register_profile("untimed", deadline=None, suppress_health_check=UNTIMED)
+settings.load_profile("untimed")
 
 REAL = Path(__file__).parents[2] / "shared" / "data"
 

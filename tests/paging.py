@@ -64,7 +64,7 @@ const check = () => {
     requestAnimationFrame(() => requestAnimationFrame(() => done(told)));
   } else if (Date.now() > ends) done(null); else setTimeout(check, 10);
 };
-check();
+setTimeout(check); // behind what the page has put off until now
 """
 COVERING_IDS = ("tools", "display", "tooltip", "error", "notice", "no-cells")
 SET_VISIBILITY = (
@@ -119,6 +119,7 @@ class Page:
         return self.state()
 
     def reload(self) -> dict[str, Any]:
+        self.hash()  # else the last change is not in the address yet
         self.driver.refresh()
         return self.state()
 
@@ -169,7 +170,17 @@ class Page:
         return rgb(self.js(script, self.entry(name)))
 
     def hash(self) -> str:
-        return self.js("return location.hash.slice(1)")
+        """The link of what is shown; the page writes it a little later (DELAY_MS)."""
+        return self.driver.execute_async_script(
+            "setTimeout((done) => done(location.hash.slice(1)), 250, arguments[0])"
+        )
+
+    def keep_notices(self) -> None:
+        """Until a reload, a notice of success stays; for a busy machine its seconds are too few."""
+        self.js(
+            "const later = setTimeout;"
+            "window.setTimeout = (run, ms, ...given) => ms === 4000 ? 0 : later(run, ms, ...given)"
+        )
 
     # ------------------------------------------------------------------------- use the page
 

@@ -107,8 +107,11 @@ class Started:
 
     @property
     def stopped(self) -> bool:
-        """Whether it stands still."""
-        return self._process.status() == psutil.STATUS_STOPPED
+        """Whether it stands still, with all its threads: some stop a moment later."""
+        with suppress(OSError):  # a thread has ended
+            threads = [path.read_text() for path in Path(f"/proc/{self.pid}/task").glob("*/stat")]
+            return {text.rpartition(")")[2].split()[0] for text in threads} == {"T"}
+        return False
 
     def workers(self) -> list[psutil.Process]:
         """Worker processes it has."""

@@ -54,7 +54,7 @@ def bash(path: Path, *words: object, cwd: Path, fakes: Path | None = None, **env
             stdout=out,
             stderr=subprocess.PIPE,
             env={**ENVIRONMENT, **JOB, "PATH": found, **env},
-            timeout=60,
+            timeout=240,
             check=False,
         )
     return Outcome(done.returncode, log.read_text(), done.stderr.decode())

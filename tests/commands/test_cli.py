@@ -229,7 +229,7 @@ def _on_a_terminal(words: list[str], cwd: Path, **environment: str) -> tuple[int
     )
     os.close(slave)
     shown = b""
-    while select.select([master], [], [], 60)[0]:
+    while select.select([master], [], [], 240)[0]:
         try:
             piece = os.read(master, 1 << 16)
         except OSError:  # the other end is closed
@@ -238,7 +238,7 @@ def _on_a_terminal(words: list[str], cwd: Path, **environment: str) -> tuple[int
             break
         shown += piece
     os.close(master)
-    return process.wait(30), shown.decode()
+    return process.wait(240), shown.decode()
 
 
 def _left_on_screen(shown: str) -> str:

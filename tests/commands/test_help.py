@@ -69,7 +69,7 @@ def completed(shell: str, *words: str) -> list[str]:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=240,
     )
     return answer.stdout.split()
 
@@ -97,7 +97,7 @@ def test_the_script_of_bash_completes(tmp_path: Path) -> None:
         printf '%s\\n' "${{COMPREPLY[@]}}"
     """
     done = subprocess.run(
-        ["bash", "-c", script], capture_output=True, text=True, check=True, timeout=60
+        ["bash", "-c", script], capture_output=True, text=True, check=True, timeout=240
     )
     assert done.stdout.split() == ["serve-node"], done.stderr
 

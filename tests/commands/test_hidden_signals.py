@@ -43,7 +43,7 @@ def test_a_signal_in_a_function_of_c(number: int, code: int, verb: str) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=240,
     )
     assert done.returncode in (code, -number), done.stderr  # a shell shows both as one
     assert done.stderr.startswith(f"{verb}: no export is left half made"), done.stderr

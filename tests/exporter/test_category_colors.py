@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from anndata import AnnData
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from multimodal import write_mudata
 from oracle import make_atlas, silent
@@ -180,7 +180,6 @@ def test_verify_finds_wrong_colors(
     assert any(problem in line for line in verify(out, path).problems)
 
 
-@settings(deadline=None)
 @given(st.binary(min_size=3, max_size=3), st.booleans())
 def test_codes_of_colors(raw: bytes, upper: bool) -> None:
     code = f"#{raw.hex()}"

@@ -190,7 +190,7 @@ def test_a_server_sends_a_block_of_an_export(tmp_path: Path, saved: Save) -> Non
     assert json.loads(gzip.decompress(reply.body)) == data.obs_names[2048:4096].tolist()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.text(st.characters())))
 def test_a_block_is_json_of_any_texts(ids: list[str]) -> None:
     text = ids_block(ids)

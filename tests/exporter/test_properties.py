@@ -21,7 +21,7 @@ from cellucid.prepare_data import (
     _quantize_continuous,
     _safe_filename_component,
 )
-from hypothesis import HealthCheck, assume, example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from oracle import assert_parity, make_atlas, silent
@@ -40,7 +40,7 @@ from cellucid_dask.source.arrays.matrix import wrap_matrix
 from cellucid_dask.source.storage.file_array import FileArray
 from cellucid_dask.source.storage.store import Store
 
-settings.register_profile("tests", deadline=None, max_examples=60, derandomize=True)
+settings.register_profile("tests", max_examples=60, derandomize=True)
 settings.load_profile("tests")
 
 # As modules, for setattr.
@@ -364,7 +364,7 @@ def column_values(n: int) -> st.SearchStrategy[Any]:
     return st.one_of(*strategies)
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25)
 @given(
     st.dictionaries(
         st.sampled_from(["a b", "c/d", "e", "ü1", "f."]), column_values(24), min_size=1

@@ -114,7 +114,7 @@ def atlases(draw: st.DrawFn) -> tuple[sparse.csr_array, list[int] | None, list[i
     )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(atlases(), st.sampled_from([8, 16, None]), st.sampled_from([0, 6]))
 def test_files_do_not_depend_on_memory(atlas: Any, bits: int | None, level: int) -> None:
     """A strip that is read once, in batches, or again for every gene; equal to genes by themselves.

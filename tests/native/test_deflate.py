@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from zlib_ng import zlib_ng
 
@@ -66,7 +66,6 @@ def assert_read(items: np.ndarray, shuffle: bool) -> None:
         assert gzip.decompress(gzip_chunk(items)) == expected
 
 
-@settings(deadline=None)
 @given(
     st.integers(0, 2**32),
     st.lists(st.sampled_from(KINDS), min_size=1, max_size=4),

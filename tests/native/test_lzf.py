@@ -71,7 +71,7 @@ COPIES = st.builds(
 
 
 @given(items=st.lists(LITERALS | COPIES, max_size=30), cut=st.integers(0, 3), more=st.data())
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 def test_any_items(items: list[bytes], cut: int, more: st.DataObject) -> None:
     coded = (bytes(range(32)) + b"".join(items)).join([b"\x1f", b""])
     coded = coded[: len(coded) - cut]
@@ -95,13 +95,13 @@ def length_of(coded: bytes) -> int:
 
 
 @given(coded=st.binary(max_size=60), size=st.integers(0, 100))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_bytes(coded: bytes, size: int) -> None:
     assert decompress(coded, size) == expected(coded, size)
 
 
 @given(st.lists(st.binary(min_size=1, max_size=300), min_size=1, max_size=20), st.integers(0, 9999))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_what_h5py_compresses(words: list[bytes], seed: int) -> None:
     picked = np.random.default_rng(seed).integers(0, len(words), 300)
     plain = b"".join(words[i] for i in picked)

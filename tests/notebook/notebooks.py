@@ -105,8 +105,8 @@ def run_jupyter(runtime_folder: Path, *more: str) -> Iterator[Callable[[], Jupyt
             return number if number and listens(number) else 0
 
         yield lambda: JupyterProcess(
-            process.pid, wait_until(port, "Jupyter does not start", 60, 0.1)
+            process.pid, wait_until(port, "Jupyter does not start", pause=0.1)
         )
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(240)

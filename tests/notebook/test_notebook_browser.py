@@ -72,7 +72,7 @@ def test_the_frame_shows_the_page(
     for name in ("localhost", "127.0.0.1"):
         browser.get(f"http://{name}:{other_origin}/notebook.html")
         browser.switch_to.frame(browser.find_element("tag name", "iframe"))
-        found = wait_until(lambda: browser.execute_script(state), "the page is never ready", 60)
+        found = wait_until(lambda: browser.execute_script(state), "the page is never ready")
         assert (found["ready"], found["error"], found["drawn"]) == (True, None, CELLS)
     browser.get_log("browser")
     browser.get(f"http://lab.org:{other_origin}/notebook.html")

@@ -26,7 +26,7 @@ def kernels() -> Callable[[Path], Any]:
     def make(folder: Path) -> Any:
         resources = {"metadata": {"path": str(folder)}}
         notebook = nbformat.v4.new_notebook()
-        return nbclient.NotebookClient(notebook, resources=resources, timeout=60)
+        return nbclient.NotebookClient(notebook, resources=resources, timeout=240)
 
     return make
 

@@ -63,7 +63,7 @@ def test_a_script_that_shows_ends(folder: Path) -> None:
     """The process would wait for the threads of the server."""
     script = "import cellucid_dask as c; c.show('atlas', open_browser=False)"
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, timeout=30
+        [sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, timeout=240
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("open http://127.0.0.1:")

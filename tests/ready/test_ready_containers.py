@@ -68,7 +68,7 @@ def _plain(value: Any) -> Any:
 
 
 @pytest.mark.parametrize("container", CONTAINERS)
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, suppress_health_check=list(HealthCheck))
 @given(adata=annotated_data(), length=st.sampled_from([1, 2, 3, 1 << 18]))
 def test_what_is_written_is_read(container: str, adata: ad.AnnData, length: int) -> None:
     layout, values = stored(adata)

@@ -69,7 +69,7 @@ def parsed(folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("zarr_format", "sharded"), [(2, False), (3, False), (3, True)])
-@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, suppress_health_check=list(HealthCheck))
 @given(adata=annotated_data())
 def test_documents_are_those_of_zarr(
     tmp_path_factory: pytest.TempPathFactory, zarr_format: Any, sharded: bool, adata: Any

@@ -62,7 +62,7 @@ def _wait(process: subprocess.Popen[str], address: str) -> None:
 
 def _get(address: str, **headers: str) -> bytes:
     request = urllib.request.Request(address, headers=headers)
-    with urllib.request.urlopen(request, timeout=60) as answer:
+    with urllib.request.urlopen(request, timeout=240) as answer:
         return answer.read()
 
 

@@ -154,7 +154,7 @@ def test_threads_serve_on_the_given_socket_and_release_it() -> None:
         assert bind_error(port) == errno.EADDRINUSE, changed("its socket: the port is shared")
     finally:
         threads.stop_accepting()
-        ended = threads.wait(5)
+        ended = threads.wait(60)
     assert ended, changed("how a worker stops")
     assert not threads.accepts_requests(), changed("WorkerThread.is_alive")
     wait_until(
@@ -171,14 +171,14 @@ def test_stopping_waits_for_the_request_that_runs() -> None:
 
     def slow(environ: dict[str, Any], start_response: Any) -> list[bytes]:
         entered.set()
-        leave.wait(10)
+        leave.wait(60)
         return hello(environ, start_response)
 
     threads = start_threads(listening, slow)
     try:
         with Wire(port) as wire:
             wire.send(request(port, "/slow", {"Connection": "close"}))
-            assert entered.wait(5)
+            assert entered.wait(60)
             threads.stop_accepting()
             assert not threads.wait(0.2), changed("how a worker stops: it does not wait")
             leave.set()
@@ -188,5 +188,5 @@ def test_stopping_waits_for_the_request_that_runs() -> None:
     finally:
         leave.set()
         threads.stop_accepting()
-        ended = threads.wait(5)
+        ended = threads.wait(60)
     assert ended, changed("how a worker stops")

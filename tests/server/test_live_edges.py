@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from anndata import AnnData
 from comparing import LAYOUTS, LIVE
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from layouts import laid_out
 from live_inputs import graphs
@@ -74,8 +74,7 @@ def loosely(dense: NDArray[Any], layout: str, rng: np.random.Generator) -> Any:
     return made
 
 
-@settings(max_examples=150, deadline=None, derandomize=True,
-          suppress_health_check=[HealthCheck.too_slow])  # fmt: skip
+@settings(max_examples=150, derandomize=True)  # fmt: skip
 @given(
     nearly_symmetric(),
     st.sampled_from(["csr", "csc", "dense", "loose csr", "loose csc"]),

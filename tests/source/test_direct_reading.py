@@ -43,7 +43,7 @@ def directly(array: FileArray, start: int, stop: int) -> NDArray[Any] | None:
 
 
 @pytest.mark.parametrize("way", DIRECT)
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(
     dtype=st.sampled_from(DTYPES),
     n=st.integers(1, 3000),

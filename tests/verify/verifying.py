@@ -16,19 +16,14 @@ import anndata
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from scipy import sparse
 
 from cellucid_dask import format as fmt
 from cellucid_dask.verify import VerifyReport, verify
 
 N_CELLS, N_GENES = 240, 16
-EXAMPLES = settings(
-    max_examples=100,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+EXAMPLES = settings(max_examples=100, derandomize=True)
 KINDS = pytest.mark.parametrize("kind", ["plain", "gzip"])
 OPTIONS = {"quiet": True, "workers": 1, "created_at": "2026-01-31T12:00:00Z"}
 

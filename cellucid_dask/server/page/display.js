@@ -1,5 +1,6 @@
 // Draws what is loaded: the cells in their colors, and what is over the cells.
 
+import { isHistoryMoving } from "./ask/history.js";
 import {
   cellAppearance, columnPalette, edgeColor, readThemeColors, visibleEdges,
 } from "./color/appearance.js";
@@ -8,6 +9,7 @@ import { areSourcesLoaded } from "./data/sources.js";
 import { updateMasks } from "./data/visible-cells.js";
 import { $, formatCountOf } from "./dom.js";
 import { ViewFigure } from "./figure/view-figure.js";
+import { isRedrawDue } from "./panels/after-press.js";
 import { CellDescription } from "./panels/cell-description.js";
 import { ColumnLegend } from "./panels/column-legend.js";
 import { Fitting } from "./plot/fitting.js";
@@ -55,7 +57,7 @@ export class Display {
     const description = new CellDescription(() => updateTooltip());
     const updateTooltip = addTooltip(this.scatter, (/** @type {number} */ i) => description.describe(i));
     published.at = (/** @type {number} */ i) => this.#pixelOfCell(i);
-    published.rests = () => this.scatter.isIdle;
+    published.rests = () => this.scatter.isIdle && !isRedrawDue() && !isHistoryMoving();
   }
 
   /**

@@ -7,7 +7,7 @@ import {
 import { Display } from "./display.js";
 import { forgetMissing } from "./data/sources.js";
 import { $ } from "./dom.js";
-import { copyLink, updateAddress, updateAddressSoon } from "./link/address.js";
+import { copyLink, leaveAddress, updateAddress, updateAddressSoon } from "./link/address.js";
 import { takeFailure, wantedParts } from "./loading/failed-parts.js";
 import { discardOldDataset } from "./loading/load-dataset.js";
 import { MAX_EDGES } from "./loading/load-marks.js";
@@ -262,7 +262,11 @@ addPanels();
 subscribe("dataset", () => selectionPanel.showFields([...loaded.dataset.categorical.keys()]));
 subscribe("view", onViewChange);
 startHistory();
-addEventListener("hashchange", () => history.state || location.reload()); // edited by hand
+addEventListener("hashchange", () => {
+  if (history.state) return; // not edited by hand
+  leaveAddress();
+  location.reload();
+});
 applyTheme();
 notify("history");
 refresh();

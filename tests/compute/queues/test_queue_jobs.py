@@ -252,7 +252,7 @@ def test_an_export_by_jobs_makes_the_same_bytes(
     assert all(
         f"{part}  {report['plan'][part]}" in again.out for part in parts if part in report["plan"]
     )
-    until(lambda: not find_processes(str(place)), "all workers have ended", 30)
+    until(lambda: not find_processes(str(place)), "all workers have ended")
 
 
 def test_a_job_that_the_queue_refuses_ends_the_run(
@@ -334,9 +334,9 @@ def test_refused_and_lost_jobs_are_asked_for_again(
     with ExitStack() as stack:
         context = StartContext(place, Reporter(quiet=True), stack, Future())
         client = workers.submit_workers(jobs, context)
-        client.wait_for_workers(2, timeout=60)
+        client.wait_for_workers(2, timeout=240)
         first = client.run(os.getpid)
         os.killpg(os.getpgid(next(iter(first.values()))), signal.SIGKILL)
-        until(lambda: client.nthreads().keys() - first.keys(), "another worker comes", 60)
+        until(lambda: client.nthreads().keys() - first.keys(), "another worker comes")
     assert (place / "programs/qsub-2").exists()
-    until(lambda: not find_processes(str(place)), "all workers have ended", 30)
+    until(lambda: not find_processes(str(place)), "all workers have ended")

@@ -131,7 +131,7 @@ def test_the_configuration_of_the_site_is_the_default() -> None:
         assert (jobs.number, jobs.workers, jobs.memory) == (4, 3, 5 * 10**9)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     memory=st.integers(NANNY_BYTES + 64 * WORKER_BYTES, 4 << 40),
     cores=st.integers(1, 64),

@@ -311,12 +311,14 @@ class Scenario:
         elif self.case.stop in ENDS:
             until(lambda: self.state(job) in OVER, "it is stopped")
             assert self.state(job) == ENDS[self.case.stop]
-            until(lambda: not self.queued(), "none of its jobs is left", 30)
+            until(
+                lambda: not self.queued(), "none of its jobs is left", 50
+            )  # workers alone would end after 60
         else:
             until(lambda: self.state(victim) == "PENDING", "it is back in the queue")
             self.limit(victim, LONG)  # it was lowered, if at all, to see the end of it
             left = {job, victim}
-            until(lambda: self.queued() == left, f"none of its jobs is left but {left}", 30)
+            until(lambda: self.queued() == left, f"none of its jobs is left but {left}", 50)
 
     def check(self, before: list[str], done: dict[str, set[str]]) -> None:
         """Look at the export, at what was done for it and when, and at what is left."""
@@ -348,7 +350,7 @@ class Scenario:
             after.remove(name)
         assert not (done["spill"] | done["gene"]) & set(after)
         # Nothing is left: no job, and no file but the export and what was printed.
-        until(lambda: not self.queued(), "the queue is empty", 30)
+        until(lambda: not self.queued(), "the queue is empty")
         assert leftovers(self.place) == []
         names = {path.name for path in self.place.iterdir() if path.suffix != ".log"}
         assert names == {"x", "main.sh"}

@@ -111,5 +111,5 @@ def test_adaptive_jobs_start_and_end_with_the_work(ask: Callable[..., Any], tmp_
     assert len(live_jobs(tmp_path)) == 2
     gate.touch()
     assert len(results_of(futures)) == 60
-    until(lambda: len(live_jobs(tmp_path)) == 1, "one job is given back", 30)
+    until(lambda: len(live_jobs(tmp_path)) == 1, "one job is given back")
     assert results_of(submit(client, divmod, [(9, 2)])) == [(4, 1)]

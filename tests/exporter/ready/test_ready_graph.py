@@ -274,7 +274,7 @@ def test_another_graph_can_be_chosen(tmp_path: Path) -> None:
     assert survey(adata, graph="none").problems[0].where == "--graph"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     entries=st.lists(
         st.tuples(st.integers(0, 7), st.integers(0, 7), st.sampled_from([0.0, 0.5, 1.0, 1e-3])),

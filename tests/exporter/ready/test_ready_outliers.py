@@ -203,7 +203,7 @@ def test_an_embedding_is_no_latent_space_unless_named(tmp_path: Path) -> None:
     assert survey(source, latent_key="X_pca").latent == "X_pca"
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     cells=st.lists(
         st.tuples(

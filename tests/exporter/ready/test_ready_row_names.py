@@ -65,7 +65,7 @@ NAMES = st.builds(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(NAMES, min_size=1, max_size=14))
 def test_names_are_made_unique_as_anndata_does(names: list[str]) -> None:
     assert renamed(names) == unique(names)

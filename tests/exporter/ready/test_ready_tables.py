@@ -95,7 +95,7 @@ def test_columns_of_a_whole_mudata_keep_their_types(ending: str, tmp_path: Path)
     assert_same(found, table().iloc[rows])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_any_table_is_stored_as_anndata_would(
     data: st.DataObject, tmp_path_factory: pytest.TempPathFactory

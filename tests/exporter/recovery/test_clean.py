@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import signal
-import time
 from importlib import import_module
 from pathlib import Path
 
@@ -82,7 +81,6 @@ def test_clean_of_a_run_that_lives_is_refused(
     )
     try:
         assert running.until(lambda: running.stopped)
-        time.sleep(0.2)  # its other threads stop a moment later
         before = tree_with_times(small.at)
         for command in (["clean", str(small.out)], small.words(), small.words("--restart")):
             ended = here(capfd, *command)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cellucid_dask.exporter.receipts import GENE_RECEIPT, GeneReceipts, columns_of, receipts_of
@@ -41,7 +41,6 @@ def write_journal(path: Path, blocks: Sequence[GeneReceipts]) -> bytes:
     return path.read_bytes()
 
 
-@settings(deadline=None)
 @given(BLOCKS)
 def test_the_last_receipt_of_each_gene_is_read_back(blocks: Sequence[GeneReceipts]) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -56,7 +55,6 @@ def test_the_last_receipt_of_each_gene_is_read_back(blocks: Sequence[GeneReceipt
     assert by_gene(found) == expected
 
 
-@settings(deadline=None)
 @given(BLOCKS, st.floats(0, 1, exclude_max=True), st.integers(0, 255))
 def test_damage_loses_blocks_and_changes_none(
     blocks: Sequence[GeneReceipts], place: float, byte: int

@@ -87,7 +87,7 @@ sys.meta_path.insert(0, Finder())
 main(["export", {str(large)!r}, "-o", {str(tmp_path / "out")!r}])
 """)
     ended = subprocess.run(
-        [sys.executable, script], capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, script], capture_output=True, text=True, check=False, timeout=240
     )
     assert ended.returncode == code, ended
     assert "ignored" not in ended.stderr
@@ -114,7 +114,7 @@ def test_a_thread_that_outlives_an_error(tmp_path: Path) -> None:
 def test_output_that_was_closed_before(word: str, code: int, closed: str) -> None:
     """As some daemons start their programs."""
     line = ["bash", "-c", f"{shlex.join(command(word))} {closed}"]
-    ended = subprocess.run(line, capture_output=True, text=True, check=False, timeout=60)
+    ended = subprocess.run(line, capture_output=True, text=True, check=False, timeout=240)
     assert ended.returncode == code
     assert "Traceback" not in ended.stderr
 
@@ -136,7 +136,7 @@ sys.meta_path.insert(0, Finder())
 main(["export", {str(data)!r}, "-o", {str(folder / "out")!r}])
 """)
     return subprocess.run(
-        [sys.executable, script], capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, script], capture_output=True, text=True, check=False, timeout=240
     )
 
 

@@ -9,7 +9,7 @@ from importlib import import_module
 
 import pytest
 from atlas import tree
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scenes import Scene
 
@@ -55,11 +55,7 @@ def change_journal(raw: bytes, change: Change) -> bytes:
 
 
 @pytest.mark.parametrize("state", ["genes", "transpose", "publish"])
-@settings(
-    max_examples=12,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@settings(max_examples=12)
 @given(changes=CHANGES)
 @example(changes=[("cut", 0.0, 0.0)])
 @example(changes=[("cut", 0.999, 0.0)])

@@ -132,7 +132,7 @@ def test_application_under_gunicorn(
 
 
 def has_response(port: int) -> bool:
-    with closing(HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
+    with closing(HTTPConnection("127.0.0.1", port, timeout=240)) as connection:
         try:
             connection.request("GET", "/_cellucid/health")
             return connection.getresponse().status == 200

@@ -27,7 +27,7 @@ from gene_index_data import (
     save_h5,
     wait_for_end,
 )
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cellucid_dask.encode import encode_gene
@@ -155,12 +155,7 @@ def draw_entries(draw: st.DrawFn) -> Entries:
     return Entries(data, np.array([*chain(*cells)], np.int32), indptr.astype(np.int64), n_genes)
 
 
-@settings(
-    deadline=None,
-    max_examples=30,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@settings(max_examples=30, derandomize=True)
 @given(entries=draw_entries(), share=st.integers(1, 400), block=st.integers(1, 30))
 def test_index_scan_and_plain_agree(
     monkeypatch: pytest.MonkeyPatch, entries: Entries, share: int, block: int

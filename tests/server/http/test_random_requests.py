@@ -20,7 +20,6 @@ from cellucid_dask.server.http.pages import page_file
 FUZZ = settings(
     max_examples=300,
     derandomize=True,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 

@@ -60,7 +60,7 @@ def test_last_of_two_choices_wins_and_progress_is_shown(page: Page, served: Any)
     delay_responses(page, "score")
     page.type_color("score")
     assert page.is_shown("#progress")
-    assert page.find("#status").text == "Loading obs/score.values.u8.gz…"
+    assert page.find("#status").text.startswith("Loading obs/score.values.u8.gz…")
     state = page.js("return cellucid.ready")
     assert not state
     shown = page.cell_pixels()

@@ -24,6 +24,7 @@ def copy_link(page: Page) -> str:
     """Click Copy link and return the link."""
     allowed = ["clipboardReadWrite", "clipboardSanitizedWrite"]
     page.cdp("Browser.grantPermissions", permissions=allowed)
+    page.keep_notices()
     page.click("#copy-link")
     page.wait_until("!document.getElementById('notice').hidden")
     told = page.texts("#notice p")[0]

@@ -59,7 +59,7 @@ def test_the_page_says_which_file_the_server_prepares(page: Page, serve: Any) ->
     page.open(serve(atlas(), AnnDataServer, index=False), "d=2&labels=0")
     page.js(HOLD, "quarter")
     page.type_color("quarter")
-    assert page.find("#status").text == "Loading obs/quarter.codes.u8…"
+    assert page.find("#status").text.startswith("Loading obs/quarter.codes.u8…")
     page.wait_until("document.querySelector('#status').textContent.endsWith('preparing it.')")
     page.js("window.release()")
     assert page.state()["colorBy"] == "obs:quarter"

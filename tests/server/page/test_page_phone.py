@@ -23,6 +23,8 @@ pytestmark = needs_browser
 WIDTH, HEIGHT = PHONE = (390, 844)
 LANDSCAPE, TABLET, SMALL_WINDOW = (844, 390), (820, 1180), (999, 700)
 LASSO = "lasso=2,0,0,-1,-1,1,-1,1,1"
+# By a frame, the page has each move: a browser that is busy tells it only the last one.
+NEXT_FRAME = "requestAnimationFrame(() => requestAnimationFrame(arguments[0]))"
 FILTERS = "filter=in:0-1:obs:quarter&filter=-range:0,:obs:score"
 
 
@@ -59,6 +61,7 @@ class Touch:
                 {"x": box["x"] + x, "y": box["y"] + y, "id": i} for i, (x, y) in enumerate(step)
             ]
             self.page.cdp("Input.dispatchTouchEvent", type=kind, touchPoints=fingers)
+            self.page.driver.execute_async_script(NEXT_FRAME)
         self.page.wait_until("isLifted")
         return self.page.state()
 

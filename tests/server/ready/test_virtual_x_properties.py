@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from scipy import sparse
@@ -75,9 +75,7 @@ def expected(matrix: Any, cells: list[int], genes: list[int]) -> Any:
 
 @pytest.mark.parametrize("index", [True, False])
 @given(matrix=matrices(), data=st.data())
-@settings(
-    max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
-)
+@settings(max_examples=60)
 def test_any_sparse_matrix(
     matrix: Any, data: st.DataObject, index: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,7 @@ const PAGE_LOAD = `${Date.now()}-${Math.random()}`; // entries of an earlier loa
 let snapshots = [];
 let index = 0; // of the browser's entry
 let shownIndex = -1; // of the entry that is shown: another one while Back or Forward loads
+let isMoving = false; // whether the browser was asked for another entry, and has not gone there yet
 let isNew = false; // whether the view has a change that loads and has no entry yet
 let isCompleted = false; // whether a change that loads belongs to the entry before it
 let lastParts = "";
@@ -80,7 +81,7 @@ export function recordShownView() {
  */
 export function takeBackChange() {
   const parts = restore(snapshots[shownIndex]);
-  if (index !== shownIndex) history.go(shownIndex - index); // Back or Forward failed
+  if (index !== shownIndex) move(shownIndex - index); // Back or Forward failed
   index = shownIndex;
   return parts;
 }
@@ -91,10 +92,19 @@ export const canRedo = () => index < snapshots.length - 1;
 /** Takes back the last change; one that still loads has no entry yet. */
 export function undo() {
   if (isNew) notify("view", restore(snapshots[index]));
-  else if (canUndo()) history.back();
+  else if (canUndo()) move(-1);
 }
 
-export const redo = () => canRedo() && history.forward();
+export const redo = () => canRedo() && move(1);
+
+/** Whether an undo or redo is under way, which the browser tells a little later. */
+export const isHistoryMoving = () => isMoving;
+
+/** @param {number} steps of the browser's history; it goes there after this task */
+function move(steps) {
+  isMoving = true;
+  history.go(steps);
+}
 
 /** @param {{load: string, index: number} | null} state of the entry that the browser went to */
 function goTo(state) {
@@ -104,6 +114,7 @@ function goTo(state) {
     location.reload();
     return;
   }
+  isMoving = false;
   if (state.index === index) return; // where a change was taken back to
   ({ index } = state);
   notify("view", restore(wanted));

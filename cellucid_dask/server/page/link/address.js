@@ -8,6 +8,7 @@ import { loaded, published, view, wantedEntry } from "../state.js";
 
 const DELAY_MS = 250; // browsers limit how often the address may change
 let timer = 0;
+let isUsers = false; // whether the user has edited the address, and the page loads for it
 
 /**
  * Writes the view into the address a little later; `readViewpoint()` gives that of the camera.
@@ -27,6 +28,11 @@ export function updateAddress(readViewpoint) {
     || loaded.embedding !== view.embedding) return;
   view.at = readViewpoint();
   replaceAddress(viewUrl());
+}
+
+/** Leaves the address as the user edited it. */
+export function leaveAddress() {
+  isUsers = true;
 }
 
 /** The address of the view. */
@@ -67,7 +73,7 @@ export async function copyLink() {
 
 /** @param {URL} url */
 function replaceAddress(url) {
-  if (url.href !== location.href) history.replaceState(history.state, "", url);
+  if (url.href !== location.href && !isUsers) history.replaceState(history.state, "", url);
 }
 
 /**

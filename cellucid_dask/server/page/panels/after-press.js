@@ -22,6 +22,9 @@ export function afterPress(redraw) {
   redraw();
 }
 
+/** Whether a press is over, and what waited for it comes next. */
+export const isRedrawDue = () => waiting.size > 0 && !isPressed;
+
 /** @param {MouseEvent} event */
 function onPress({ button }) {
   if (button !== 0) return; // a menu may get its release
