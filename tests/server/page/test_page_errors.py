@@ -313,6 +313,7 @@ def test_a_link_opens_without_the_colors_labels_vectors_and_edges_that_are_broke
     state = page.reload()
     assert said() == [0, 0, 0, 1, 0, 0, 0, 1]
     assert (state["ready"], state["colorBy"]) == (True, "obs:score")
+    assert page.color_by("Gene3")["error"] is None, "it is said once"
 
 
 def test_another_embedding_is_shown_if_that_of_the_link_is_broken(
@@ -367,6 +368,16 @@ def test_another_embedding_is_shown_if_that_of_the_link_is_broken(
     retry_until_loaded(page)
     assert page.state()["dimension"] == 3
     assert not page.is_shown("#embedding"), "there is nothing to say of the embeddings"
+    paths[0].write_bytes(b"no gzip")
+    touch_identity(folder)
+    at = "at=0.1,0.2,3,0.5,0.4"
+    assert page.open(serve(folder), f"d=3&labels=0&{at}")["dimension"] == 2
+    assert shown_name() == "X_umap_2d"
+    paths[0].write_bytes(good[0])
+    touch_identity(folder)
+    retry_until_loaded(page)
+    assert page.state()["dimension"] == 3
+    page.wait_until(f"location.hash.includes('{at}')")
 
 
 @pytest.mark.parametrize("name", ["points_3d.bin.gz", "obs_manifest.json"])

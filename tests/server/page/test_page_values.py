@@ -226,14 +226,16 @@ Promise.all(["data/value-text", "data/columns", "dom"].map(load)).then(([text, c
   const { ContinuousColumn } = columns;
   const codes = Uint16Array.from({ length: 65536 }, (_, code) => code);
   const column = ContinuousColumn.fromCodes("large", codes, 65534, 1e6, 1e6 + 9);
+  let farthest = 0; // in steps
   const lost = Array.from({ length: 150 }, (_, i) => 437 * i).filter((code) => {
     const shown = Number(column.formatValue(code));
+    farthest = Math.max(farthest, Math.abs(shown - column.value(code)) / column.step);
     return !column.passingCodes(shown, shown)[code];
   });
   const { lo, hi } = ContinuousColumn.fromCodes("constant", new Uint8Array([0, 255, 0]), 254, 3, 4);
   const shares = [[0, 9], [1, 3000], [10, 3000], [2990, 3000], [2999, 3000], [9, 9], [1, 3]];
   done([
-    values.map((value) => text.formatValue(Math.fround(value))), lost.length, [lo, hi],
+    values.map((value) => text.formatValue(Math.fround(value))), lost.length, farthest, [lo, hi],
     shares.map(([n, total]) => dom.formatShare(n, total)),
   ]);
 });
@@ -261,8 +263,9 @@ def test_numbers_are_shown_as_they_are(page: Page, serve: Any, exported: Path) -
         page.move_pointer(page.cell_pixels()[30])
         page.wait_until("!document.getElementById('tooltip').hidden")
         assert page.find("#tooltip").text.endswith(f"\ntime: {text}"), "not the digits of 2**40"
-    texts, n_lost, ends, shares = page.driver.execute_async_script(TEXTS, values.tolist())
+    texts, n_lost, farthest, ends, shares = page.driver.execute_async_script(TEXTS, values.tolist())
     assert np.array_equal(np.array(texts, "f8").astype("f4"), values.astype("f4"))
     assert n_lost == 0, "a filter of what is shown keeps the cell that shows it"
+    assert farthest < 0.13, "the texts of two codes differ"
     assert ends == [3, 3]
     assert shares == ["", "<0.1%", "0.3%", "99.7%", ">99.9%", "100%", "33%"]
