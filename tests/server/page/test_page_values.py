@@ -226,16 +226,18 @@ Promise.all(["data/value-text", "data/columns", "dom"].map(load)).then(([text, c
   const { ContinuousColumn } = columns;
   const codes = Uint16Array.from({ length: 65536 }, (_, code) => code);
   const column = ContinuousColumn.fromCodes("large", codes, 65534, 1e6, 1e6 + 9);
-  let farthest = 0; // in steps
   const lost = Array.from({ length: 150 }, (_, i) => 437 * i).filter((code) => {
     const shown = Number(column.formatValue(code));
-    farthest = Math.max(farthest, Math.abs(shown - column.value(code)) / column.step);
     return !column.passingCodes(shown, shown)[code];
   });
+  const small = ContinuousColumn.fromCodes("small", codes, 65534, 10, 19);
+  const farthest = Array.from({ length: 150 }, (_, i) => // in steps
+    Math.abs(Number(small.formatValue(437 * i)) - small.value(437 * i)) / small.step);
   const { lo, hi } = ContinuousColumn.fromCodes("constant", new Uint8Array([0, 255, 0]), 254, 3, 4);
   const shares = [[0, 9], [1, 3000], [10, 3000], [2990, 3000], [2999, 3000], [9, 9], [1, 3]];
   done([
-    values.map((value) => text.formatValue(Math.fround(value))), lost.length, farthest, [lo, hi],
+    values.map((value) => text.formatValue(Math.fround(value))), lost.length,
+    Math.max(...farthest), [lo, hi],
     shares.map(([n, total]) => dom.formatShare(n, total)),
   ]);
 });
