@@ -116,6 +116,7 @@ export class Combobox {
     if (event.isComposing || event.ctrlKey || event.metaKey) return;
     const { key } = event;
     if (key === "Escape" && (this.isOpen || this.#isTyped)) this.close();
+    else if (key === "Escape") return this.input.blur(); // now keys are shortcuts again
     else if (key === "Enter" && this.isOpen) this.#confirm();
     else if (["ArrowDown", "ArrowUp", "Enter"].includes(key) && !this.isOpen) this.#open();
     else if (key === "ArrowUp" && event.altKey) this.close();
