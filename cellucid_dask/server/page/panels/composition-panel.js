@@ -5,55 +5,48 @@ import { countOnes } from "../ask/masks.js";
 import { readThemeColors } from "../color/appearance.js";
 import { categoryCssColor } from "../color/palette.js";
 import { cssColor } from "../color/rgb.js";
-import { countSharedCells, createGroupMasks, createSetMask, listCellSets } from "../data/cell-sets.js";
+import { countSharedCells, createGroupMasks, createSetMask } from "../data/cell-sets.js";
 import { areSourcesLoaded } from "../data/sources.js";
-import { $, cutMiddle, formatCount, formatCountOf, saveFile } from "../dom.js";
+import { $, formatCount, formatCountOf, saveFile } from "../dom.js";
 import { countDrawn, drawBars, heightOfBars, layoutSplits } from "../figure/composition-chart.js";
 import { createChartPng, createChartSvg } from "../figure/composition-files.js";
-import {
-  countComposition, countSets, formatComposition, isDetermined, sortBars,
-} from "../figure/composition.js";
+import { countComposition, countSets, formatComposition, sortBars } from "../figure/composition.js";
 import { drawLegend } from "../figure/legend.js";
 import { SvgContext } from "../figure/svg-context.js";
 import { createSvgElement } from "../figure/svg-nodes.js";
 import { loaded, subscribe, view } from "../state.js";
 import { afterPress } from "./after-press.js";
+import { CompositionChoices } from "./composition-choices.js";
 
 /** @typedef {import("../data/columns.js").CategoricalColumn} CategoricalColumn */
 /** @typedef {import("../figure/composition.js").Composition} Composition */
 /** @typedef {{columns: CategoricalColumn[], composition: Composition}} Shown */
 
 const SCREEN_COLORS = { text: "var(--text)", muted: "var(--muted)", line: "var(--border)" };
-const SELECT_IDS = ["bars", "split", "cells", "show", "order"];
 const FILE_IDS = ["csv", "svg", "png"]; // of the buttons that save what is shown
-const MAX_GOOD_BARS = 60; // of the column that the bars are of at first
-const MAX_TRIED = 6; // columns that are read to find a good one
-const MAX_NAME = 24; // characters of a category in a choice
 
 export class CompositionPanel {
   #lastRequest = 0;
   #frameRequest = 0;
-  /** @type {import("../data/dataset.js").Dataset | null} whose columns the lists have */
-  #dataset = null;
   /** @type {Shown | null} */
   #shown = null;
   #sharedNote = ""; // on cells that are in several groups
 
-  /** @param {(columnId: string) => Promise<any>} readColumn */
+  /** @param {(columnId: string) => Promise<import("../data/columns.js").Column>} readColumn */
   constructor(readColumn) {
-    this.readColumn = readColumn;
+    /** @type {(ids: string[]) => Promise<CategoricalColumn[]>} */
+    this.readColumns = (ids) =>
+      Promise.all(ids.map((id) => /** @type {Promise<CategoricalColumn>} */ (readColumn(id))));
+    this.choices = new CompositionChoices({
+      readColumns: this.readColumns,
+      onChange: () => this.#update(),
+      onReverse: () => this.#draw(),
+    });
     $("composition-button").addEventListener("click", () =>
       ($("composition").hidden ? this.#open() : this.#close()));
     $("composition-close").addEventListener("click", () => this.#close());
     $("composition").addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
       if (event.key === "Escape") this.#close();
-    });
-    for (const id of SELECT_IDS) {
-      $(`composition-${id}`).addEventListener("change", () => this.#update());
-    }
-    $("composition-reverse").addEventListener("click", () => {
-      $("composition-reverse").ariaPressed = String(!this.#isReversed);
-      this.#draw();
     });
     $("composition-csv").addEventListener("click", () => this.#saveTable());
     $("composition-svg").addEventListener("click", () => this.#savePicture("svg"));
@@ -73,7 +66,7 @@ export class CompositionPanel {
     $("composition").hidden = false;
     $("composition-button").ariaExpanded = "true";
     this.#update();
-    $("composition-bars").focus();
+    this.choices.focus();
   }
 
   #close() {
@@ -100,33 +93,34 @@ export class CompositionPanel {
   #update = async () => {
     if (!this.#isReady) return;
     const request = ++this.#lastRequest;
-    if (this.#listChoices()) {
-      await this.#chooseBars();
+    if (this.choices.list()) {
+      await this.choices.improveBars();
       if (request !== this.#lastRequest) this.#updateSoon(); // a later one has the first choice
       if (request !== this.#lastRequest || !this.#isReady) return;
     }
-    const ids = [$("composition-bars").value, $("composition-split").value];
+    const ids = this.choices.columnIds;
     if (!ids[0]) {
       this.#showNothing("This dataset has no categorical column.");
       return;
     }
-    const columns = await Promise.all(ids.map(this.readColumn)).catch((error) => {
+    const columns = await this.readColumns(ids).catch((error) => {
       if (request === this.#lastRequest) this.#showNothing(`Could not load ${error.message}`);
     });
     if (!columns || request !== this.#lastRequest || !this.#isReady) return;
     const [bars, split] = columns;
-    const mask = createSetMask($("composition-cells").value);
-    const isOfGroups = $("composition-bars").value === GROUP_COLUMN;
+    const { cells } = this.choices;
+    const mask = createSetMask(cells);
+    const isOfGroups = ids[0] === GROUP_COLUMN;
     const composition = isOfGroups ? countSets(createGroupMasks(), split, mask)
       : countComposition(bars, split, mask);
     if (!composition.nCells) {
-      this.#showNothing(explainNoCells($("composition-cells").value, mask));
+      this.#showNothing(explainNoCells(cells, mask));
       return;
     }
-    const hasGroups = isOfGroups || $("composition-split").value === GROUP_COLUMN;
+    const hasGroups = isOfGroups || ids[1] === GROUP_COLUMN;
     this.#sharedNote = hasGroups ? describeShared(countSharedCells(mask), isOfGroups) : "";
     this.#show({ columns, composition });
-    this.#listOrders(composition.splits);
+    this.choices.listOrders(composition.splits);
     this.#draw();
   };
 
@@ -139,69 +133,10 @@ export class CompositionPanel {
   /** @param {string} message */
   #showNothing(message) {
     this.#show(null);
-    if (!$("composition-order").length) this.#listOrders([]);
+    if (!this.choices.hasOrders) this.choices.listOrders([]);
     $("composition-note").textContent = message;
     $("composition-chart").replaceChildren();
     $("composition-legend").replaceChildren();
-  }
-
-  /**
-   * Lists the columns and the sets of cells; what was chosen stays if it is still there.
-   *
-   * @returns {boolean} whether the columns are those of another dataset
-   */
-  #listChoices() {
-    const keys = [...loaded.dataset.categorical.keys()];
-    const columns = keys.map((key) => [key, `obs:${key}`]);
-    if (view.groups.length) columns.push(["Groups", GROUP_COLUMN]);
-    const isNew = this.#dataset !== loaded.dataset;
-    this.#dataset = loaded.dataset;
-    fillSelect($("composition-bars"), columns);
-    fillSelect($("composition-split"), columns);
-    if (isNew && columns.length) this.#chooseColumns(columns.map(([, id]) => id));
-    fillSelect($("composition-cells"), listCellSets());
-    return isNew && columns.length > 1;
-  }
-
-  /**
-   * At first: split by what colors the cells, bars of another column with not too many categories.
-   *
-   * @param {string[]} ids
-   */
-  #chooseColumns(ids) {
-    const useful = ids.filter((id) => id !== GROUP_COLUMN || view.groups.length > 1);
-    const split = useful.find((id) => id === loaded.columnId) ?? useful.at(-1) ?? ids[0];
-    const others = useful.filter((id) => id !== split);
-    $("composition-split").value = split;
-    $("composition-bars").value = others.find(hasGoodBars) ?? others[0] ?? split;
-  }
-
-  /** Takes bars of another column if the first choice says nothing, unless the user chose. */
-  async #chooseBars() {
-    const dataset = this.#dataset;
-    const selects = ["bars", "split"].map((id) => $(`composition-${id}`));
-    const [first, split] = selects.map(({ value }) => value);
-    const ids = [...selects[0].options].map(({ value }) => value)
-      .filter((id) => id !== split && hasGoodBars(id)).slice(0, MAX_TRIED);
-    const isUnchanged = () => this.#dataset === dataset
-      && selects[0].value === first && selects[1].value === split;
-    for (const id of ids) {
-      const columns = await Promise.all([id, split].map(this.readColumn))
-        .catch(/** @returns {null} */ () => null);
-      if (!isUnchanged()) return;
-      if (!columns || isDetermined(columns[0], columns[1])) continue;
-      selects[0].value = id;
-      return;
-    }
-  }
-
-  /** @param {Composition["splits"]} splits */
-  #listOrders(splits) {
-    const shares = splits.filter(({ code }) => code !== null)
-      .map(({ name, code }) => [`Share of ${cutMiddle(name, MAX_NAME)}`, `share:${code}`]);
-    fillSelect($("composition-order"), [
-      ["Order of the file", "file"], ["Name", "name"], ["Count", "count"], ...shares,
-    ]);
   }
 
   /**
@@ -220,7 +155,7 @@ export class CompositionPanel {
       bars: bars.slice(0, countDrawn(bars.length, composition.splits.length)),
       splits: composition.splits.map((each) => ({ ...each, color: colorOf(each.code) })),
       splitKey: split.key,
-      isShare: $("composition-show").value === "share",
+      isShare: this.choices.isShare,
       width: Math.max(240, $("composition-chart").clientWidth - 4),
     };
   }
@@ -248,13 +183,9 @@ export class CompositionPanel {
     ].join(" · ");
   }
 
-  get #isReversed() {
-    return $("composition-reverse").ariaPressed === "true";
-  }
-
   /** @param {Composition} composition */
   #sortBars(composition) {
-    return sortBars(composition, $("composition-order").value, this.#isReversed);
+    return sortBars(composition, this.choices.order, this.choices.isReversed);
   }
 
   /** @param {string} extension */
@@ -280,31 +211,6 @@ export class CompositionPanel {
     const chart = this.#createChart(missing, muted);
     saveFile(await createPicture(chart, { text, muted, line, ground }), name);
   }
-}
-
-/**
- * Lists [text, value] pairs in a select; its value stays if it is still there.
- *
- * @param {HTMLSelectElement} select
- * @param {string[][]} options
- */
-function fillSelect(select, options) {
-  const { value } = select;
-  const isSame = [...select.options].map((option) => option.value + option.text).join("\n")
-    === options.map(([text, each]) => each + text).join("\n");
-  if (isSame) return;
-  select.replaceChildren(...options.map(([text, each]) => new Option(text, each)));
-  if (options.some(([, each]) => each === value)) select.value = value;
-}
-
-/**
- * Whether a column has neither one category nor too many for bars.
- *
- * @param {string} id
- */
-function hasGoodBars(id) {
-  const n = loaded.dataset.categorical.get(id.slice("obs:".length))?.[1].length ?? 0;
-  return n > 1 && n <= MAX_GOOD_BARS;
 }
 
 /**
