@@ -149,6 +149,7 @@ FULL: Final = {
     errno.ENOSPC: "is full",
     errno.EDQUOT: "is full for this user: the quota is used up",
 }
+_SIGNALS: Final = (KeyboardInterrupt, SystemExit)
 _ASK_LESS: Final = "give less --memory or fewer --workers, or a larger machine"
 _MORE_FILES: Final = "allow more with ulimit -n, or give fewer --workers"
 _MORE_THREADS: Final = "allow more with ulimit -u, or give fewer --workers"
@@ -204,7 +205,11 @@ def refuse_fault(error: BaseException, where: str = "", *, of_memory: bool = Fal
     ------
     MachineError
         When the machine is at fault.
+    KeyboardInterrupt, SystemExit
+        When Python hides that of a signal behind the error.
     """
+    if isinstance(error, SystemError) and isinstance(error.__cause__, _SIGNALS):
+        raise error.__cause__  # of a signal in a C function that does not look at exceptions
     if not of_memory and any(isinstance(cause, MemoryError) for cause in _chain(error)):
         return
     fault = machine_error(error, where)

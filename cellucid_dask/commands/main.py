@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import signal
 import sys
 import traceback
 from contextlib import suppress
@@ -13,7 +14,7 @@ import click
 
 from cellucid_dask.arguments.boundary import keep_option_names
 from cellucid_dask.commands.cli import cli
-from cellucid_dask.commands.signals import INTERRUPTED, die_at_signals, ignore_signals
+from cellucid_dask.commands.signals import die_at_signals, ignore_signals, received_signal
 from cellucid_dask.errors import CellucidDaskError, Problem, machine_error
 
 
@@ -27,7 +28,7 @@ def _report_interruption(verb: str, arguments: list[str], ending: BaseException)
         click.echo("\n".join([verb + state, *_notes(ending)]), err=True)
 
 
-def _report_unexpected(error: Exception) -> int:
+def _report_unexpected(error: BaseException) -> int:
     """Print an error that no code expected; return the exit code."""
     if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:  # of any path given
         what, fix = "is longer than a path may be", "name it shorter"
@@ -40,21 +41,6 @@ def _report_unexpected(error: Exception) -> int:
     fix = "this is a bug: run again with --debug and report what it prints"
     click.echo(f"{message}\n    {fix}", err=True)
     return 1
-
-
-def _end_at_hidden_signal(error: Exception, arguments: list[str]) -> None:
-    """Exit if the error is what Python made of the exception of a signal.
-
-    Where a signal arrives in a C function that does not look at exceptions, such as os.fspath,
-    Python raises a SystemError with the exception of the signal as its cause.
-    """
-    ending = error.__cause__ if isinstance(error, SystemError) else None
-    if isinstance(ending, KeyboardInterrupt):
-        _report_interruption("interrupted", arguments, ending)
-        sys.exit(INTERRUPTED)
-    if isinstance(ending, SystemExit) and isinstance(ending.code, int) and ending.code > 128:
-        _report_interruption("terminated", arguments, ending)
-        sys.exit(ending.code)
 
 
 def _notes(error: BaseException | None) -> list[str]:
@@ -100,24 +86,33 @@ def main(arguments: list[str] | None = None) -> None:
     _check_environment()
     try:
         status = _run(given)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.Abort) as ending:
-        _report_interruption("interrupted", given, ending)
-        sys.exit(INTERRUPTED)
     except SystemExit as ending:
         if isinstance(ending.code, int) and ending.code > 128:
             _report_interruption("terminated", given, ending)
         raise
-    except CellucidDaskError as error:
-        if debugging:
-            traceback.print_exc()
-        click.echo("\n".join([f"error: {error}", *_notes(error)]), err=True)
-        sys.exit(error.exit_code)
-    except Exception as error:  # noqa: BLE001  the last line between a bug and its user
-        _end_at_hidden_signal(error, given)
-        if debugging:
-            traceback.print_exc()
-        sys.exit(_report_unexpected(error))
+    except BaseException as error:  # noqa: BLE001  the last line between a bug and its user
+        sys.exit(_report(error, given, debugging=debugging))
     sys.exit(status or 0)
+
+
+def _report(error: BaseException, arguments: list[str], *, debugging: bool) -> int:
+    """Print how the command ended; return the exit code.
+
+    After a signal any error counts as its end: code of libraries, a cleanup, or Python itself may
+    have put it in the place of the exception of the signal.
+    """
+    is_ctrl_c = isinstance(error, KeyboardInterrupt | click.Abort)
+    number = signal.SIGINT if is_ctrl_c else received_signal()
+    if number is not None:
+        verb = "interrupted" if number == signal.SIGINT else "terminated"
+        _report_interruption(verb, arguments, error)
+        return 128 + number
+    if isinstance(error, click.ClickException):
+        error.show()
+        return error.exit_code
+    if debugging:
+        traceback.print_exc()
+    if isinstance(error, CellucidDaskError):
+        click.echo("\n".join([f"error: {error}", *_notes(error)]), err=True)
+        return error.exit_code
+    return _report_unexpected(error)

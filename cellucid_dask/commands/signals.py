@@ -13,11 +13,11 @@ import threading
 from contextlib import suppress
 from typing import Any
 
-INTERRUPTED = 130
 ENDING = (signal.SIGTERM, signal.SIGHUP)
 EXIT_SECONDS = 3  # for threads to end after the command
 STOP_SECONDS = 8  # for tasks to end after a signal
 _codes: list[int] = []  # the exit code, once the command has ended
+_received: list[int] = []  # signals at which an exception was raised
 
 
 def handle(handler: Any, *numbers: signal.Signals) -> None:
@@ -47,6 +47,7 @@ def open_streams() -> None:
 
 def die_at_signals() -> None:
     """Exit at a signal without a message, while there is nothing to clean up yet."""
+    _received.clear()  # of an earlier command in this process
     handle(signal.SIG_DFL, signal.SIGINT, *ENDING)
 
 
@@ -69,14 +70,21 @@ def ignore_signals() -> None:
     handle(lambda *_: None, signal.SIGINT, *ENDING)
 
 
+def received_signal() -> int | None:
+    """Return the first signal at which an exception was raised; None without one."""
+    return _received[0] if _received else None
+
+
 def _interrupt(number: int, _: object) -> None:
     """Unwind as at Ctrl-C."""
+    _received.append(number)
     _exit_after_timeout(number)
     raise KeyboardInterrupt
 
 
 def _terminate(number: int, _: object) -> None:
     """Unwind; exit with 128 + signal, as a shell does."""
+    _received.append(number)
     _exit_after_timeout(number)
     raise SystemExit(128 + number)
 

@@ -13,6 +13,7 @@ PROGRAM = """
 import os, signal, sys
 from cellucid_dask.commands import main as program
 from cellucid_dask.commands.signals import unwind_at_signals
+from cellucid_dask.errors import refuse_fault
 
 def run(*arguments, **options):
     unwind_at_signals()
@@ -21,8 +22,14 @@ def run(*arguments, **options):
         while True:
             pass
     except BaseException as ending:
-        raise SystemError("<built-in function fspath> returned a result with an exception set") \\
-            from ending
+        error = SystemError("<built-in function fspath> returned a result with an exception set")
+        if sys.argv[2] == "cause":
+            raise error from ending
+        if sys.argv[2] == "cleanup":
+            raise OSError(28, "No space left on device")
+        error.__cause__ = ending
+        refuse_fault(error, "a.h5ad")  # as who reads the data does
+        os._exit(7)  # it goes on without the data
 
 def report_disturbed(*arguments, report=program._report_interruption):
     os.kill(os.getpid(), int(sys.argv[1]))  # by an impatient user
@@ -37,9 +44,10 @@ program.main(["export", "a.h5ad"])
     ("number", "code", "verb"),
     [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
 )
-def test_a_signal_in_a_function_of_c(number: int, code: int, verb: str) -> None:
+@pytest.mark.parametrize("hidden", ["cause", "cleanup", "damage"])
+def test_a_signal_in_a_function_of_c(number: int, code: int, verb: str, hidden: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(int(number))],
+        [sys.executable, "-c", PROGRAM, str(int(number)), hidden],
         capture_output=True,
         text=True,
         check=False,

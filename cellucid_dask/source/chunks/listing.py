@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from math import prod
-from typing import Any
+from typing import Any, Final
 
 import h5py
 import numpy as np
@@ -16,6 +16,8 @@ from cellucid_dask.source.storage.store import Store
 from cellucid_dask.source.zarr_chunks.files import ChunkFiles, FolderFiles, ZipFiles
 from cellucid_dask.source.zarr_chunks.keys import ChunkKeys
 from cellucid_dask.source.zarr_chunks.shard_index import ShardIndex
+
+LOOKED_AT: Final = 4096  # files of an array, at most, whose size is looked at
 
 
 @contextmanager
@@ -49,7 +51,8 @@ def find_gaps(element: Any, files: ChunkFiles | None) -> ChunkGaps | None:
     OSError
         When a folder cannot be listed, or a shard cannot be read.
     ValueError
-        When the index of a shard is damaged.
+        When the index of a shard is damaged; or a file is empty, as a copy to a full disk leaves
+        them. Of many files some are looked at.
     """
     if isinstance(element, h5py.Dataset):
         return _gaps_of_dataset(element)
@@ -64,6 +67,9 @@ def find_gaps(element: Any, files: ChunkFiles | None) -> ChunkGaps | None:
     names = files.names(element.path, keys.depth)
     found = np.fromiter((p for p in map(keys.position, names) if p >= 0), np.int64)
     found = np.unique(found)  # a zip may hold a name twice
+    for position in found[:: -(-found.size // LOOKED_AT) or 1].tolist():
+        if not files.size(f"{element.path}/{keys.name(position)}"):
+            raise ValueError(f"{keys.name(position)} is empty: its copy ended early")
     index = ShardIndex.of(metadata, chunk)
     folder = f"{element.path}/{keys.prefix or '0'}"
     emptied = not found.size and keys.depth > 1 and files.has_folder(folder)

@@ -11,7 +11,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-_LOOKED_AT = 4096  # files of an array whose size is looked at, which takes long on a network
 _LOCAL_HEADER = struct.Struct("<26xHH")  # of a member of a zip: lengths of its name and extra field
 
 
@@ -55,11 +54,8 @@ class FolderFiles:
         """Nothing is open."""
 
     def names(self, folder: str, depth: int) -> Iterator[str]:
-        """As in `ChunkFiles`, but for empty files: a copy to a full disk goes on with those.
-
-        Each folder is listed once. Only links and the first files are looked at.
-        """
-        yield from _files_below(f"{self._root}/{folder}", depth, iter(range(_LOOKED_AT)))
+        """As in `ChunkFiles`; each folder is listed once, and of files only links are looked at."""
+        yield from _files_below(f"{self._root}/{folder}", depth)
 
     def has_folder(self, folder: str) -> bool:
         """As in `ChunkFiles`."""
@@ -75,7 +71,7 @@ class FolderFiles:
             return os.pread(file.fileno(), count, start)
 
 
-def _files_below(folder: str, depth: int, looks: Iterator[int]) -> Iterator[str]:
+def _files_below(folder: str, depth: int) -> Iterator[str]:
     try:
         entries = os.scandir(folder)
     except FileNotFoundError:
@@ -85,12 +81,10 @@ def _files_below(folder: str, depth: int, looks: Iterator[int]) -> Iterator[str]
             if depth == 1:
                 if entry.is_dir(follow_symlinks=False):
                     continue
-                if entry.is_symlink() and not Path(entry.path).exists():  # dangling: not fetched
-                    continue
-                if next(looks, None) is None or entry.stat().st_size:
+                if not entry.is_symlink() or Path(entry.path).exists():  # dangling: not fetched
                     yield entry.name
             elif entry.is_dir():
-                for name in _files_below(entry.path, depth - 1, looks):
+                for name in _files_below(entry.path, depth - 1):
                     yield f"{entry.name}/{name}"
 
 

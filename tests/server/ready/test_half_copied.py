@@ -93,9 +93,11 @@ def test_an_array_that_lost_its_metadata(copy: Path, key: str, listed: bool) -> 
     assert told in refusal(copy)
 
 
-def test_an_empty_chunk_is_missing(copy: Path) -> None:
-    first_chunk(copy, "X/data").write_bytes(b"")
-    assert LOST["X/data"] in refusal(copy)
+@pytest.mark.parametrize("key", ["X/data", "obs/score"])
+def test_an_empty_chunk_is_damage(copy: Path, key: str) -> None:
+    """A copy to a full disk leaves such files; nobody can accept them."""
+    first_chunk(copy, key).write_bytes(b"")
+    assert f"{key}: cannot be read (" in refusal(copy, **ACCEPT)
 
 
 @quick
