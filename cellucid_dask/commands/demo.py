@@ -35,7 +35,8 @@ def run_demo(
         folder.mkdir(parents=True, exist_ok=True)
         write_study(data, cells=cells, genes=genes)
     except OSError as error:
-        raise OutputError(f"cannot be written ({error})", where=str(folder)) from error
+        what = f"cannot be written ({error.strerror or error})"
+        raise OutputError(what, where=str(folder), fix="name another folder with --out") from error
     say(f"made {data}: {cells:,} cells, {genes:,} genes")
     try:
         result = export(data, out, embeddings=EMBEDDINGS, force=True, restart=True)

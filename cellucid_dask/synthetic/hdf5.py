@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import io
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import h5py
@@ -12,6 +15,44 @@ from numpy.typing import NDArray
 from cellucid_dask.synthetic.draw import CELLS, Rows
 
 HDF5_CHUNK: Final = 1 << 18  # elements
+
+
+class _PatientFile(io.FileIO):
+    """A file that keeps the first error of a write, and lets HDF5 take it for done.
+
+    HDF5 ends the process when it closes a dataset on a full disk, or prints a traceback.
+    """
+
+    error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        """Write all of `data`."""
+        left = memoryview(data).cast("B")
+        total = len(left)
+        try:
+            while left:
+                left = left[super().write(left) or 0 :]
+        except OSError as error:
+            self.error = self.error or error
+        return total
+
+
+@contextmanager
+def create_file(path: Path) -> Iterator[h5py.File]:
+    """Create an HDF5 file.
+
+    Raises
+    ------
+    OSError
+        At the end, when it could not be written.
+    """
+    with _PatientFile(path, "w+") as raw:
+        try:
+            with h5py.File(raw, "w", rdcc_nbytes=1 << 23) as file:
+                yield file
+        finally:
+            if raw.error is not None:
+                raise raw.error
 
 
 def tag(item: Any, kind: str, version: str, **attrs: Any) -> Any:

@@ -24,6 +24,7 @@ from cellucid_dask.synthetic.draw import (
     stream_rng,
 )
 from cellucid_dask.synthetic.hdf5 import (
+    create_file,
     tag,
     tag_frame,
     write_array,
@@ -56,7 +57,7 @@ def write_study(path: str | Path, *, cells: int, genes: int, seed: int = 0) -> N
     drawn = draw_cells(spec)
     totals = np.zeros(cells, np.int64)
     try:
-        with h5py.File(partial, "w", rdcc_nbytes=1 << 23) as file:
+        with create_file(partial) as file:
             tag(file, "anndata", "0.1.0")
             for name in ("obsm", "obsp", "layers", "uns", "varm", "varp"):
                 tag(file.create_group(name), "dict", "0.1.0")

@@ -9,6 +9,7 @@ import anndata
 import numpy as np
 import pandas as pd
 import pytest
+from atlas import script
 from color_difference import ciede2000, contrast, lab, linear
 
 from cellucid_dask.synthetic import write_study
@@ -93,3 +94,23 @@ def test_equal_studies_have_equal_bytes_and_the_smallest_has_all_columns(tmp_pat
     smallest = anndata.read_h5ad(tmp_path / "a")
     assert {"CD3E", "ISG15", OUTLIER} <= set(smallest.var_names)
     assert smallest.shape == (50, 10)
+
+
+FULL = """
+import resource
+from cellucid_dask.commands.main import main
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
+main(["demo", "--cells", "500", "--genes", "300"])
+"""
+
+
+def test_a_disk_that_is_full_ends_the_demo_in_words(tmp_path: Path) -> None:
+    """HDF5 ended the process when it closed what it could not write."""
+    done = script(FULL, tmp_path)
+    assert done.code == 2, done
+    assert done.err == (
+        "error: cellucid-demo: cannot be written (File too large)\n"
+        "    name another folder with --out\n"
+    )
+    assert not list((tmp_path / "cellucid-demo").iterdir())
