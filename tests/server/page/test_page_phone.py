@@ -72,6 +72,7 @@ def test_plot_is_first_and_panels_come_in_a_sheet(page: Page, served: Any) -> No
     stage = page.find("#stage").rect
     assert stage["height"] > 0.75 * HEIGHT
     assert stage["width"] == WIDTH
+    assert page.find("header").rect["height"] < 60, "one line"
     assert not page.is_shown("#controls")
     assert not page.is_shown("#cells-panel")
     colors = swatches(page)
