@@ -20,13 +20,25 @@ export function changeView(change, { completesLast = false } = {}) {
   const { d = view.d, embedding = view.embedding } = change;
   const isOtherPlot = d !== view.d || embedding !== view.embedding;
   if (isOtherPlot && !("at" in change)) all.at = loaded.viewpoints.get(plotKey({ d, embedding })) ?? null;
-  const isOther = (/** @type {[string, unknown]} */ [part, value]) => value !== Reflect.get(view, part);
-  const parts = Object.entries(all).filter(isOther).map(([part]) => part);
+  const parts = Object.entries(all).filter(([part, value]) => !isShown(part, value)).map(([part]) => part);
   if (!parts.length) return;
   Object.assign(view, all);
   if (completesLast) completeChange();
   else recordChange(Object.keys(change));
   notify("view", parts);
+}
+
+/**
+ * Whether the view has this value already: a click may ask for what is shown, such as All in a legend
+ * of which nothing is hidden, and must not be a change to undo.
+ *
+ * @param {string} part of the view
+ * @param {unknown} value
+ */
+function isShown(part, value) {
+  const shown = Reflect.get(view, part);
+  return value === shown
+    || (["filters", "range"].includes(part) && JSON.stringify(value) === JSON.stringify(shown));
 }
 
 /**

@@ -98,6 +98,8 @@ def test_filters_stay_through_any_change(page: Page, served: Any) -> None:
     page.driver.back()  # the button of the browser does the same
     page.wait_until("document.querySelectorAll('.filter-chip').length === 2")
     assert_drawn(page, both, swatches(page, "quarter"))
+    press(page, "All", "#legend")  # shows what is shown: no change, and what can be redone stays
+    assert page.find("#redo").is_enabled()
     press(page, "Remove all")
     assert_drawn(page, np.ones(CELLS, bool), swatches(page, "quarter"))
     assert set(quarter) <= set(page.texts(".entry .text"))

@@ -118,6 +118,27 @@ def test_tooltip_has_the_id_and_pinned_values(page: Page, serve: Any, folder: Pa
     assert lines(page)[0] == "cell 85"
 
 
+def test_groups_of_a_session_without_ids_may_be_of_other_cells(
+    page: Page, serve: Any, folder: Path, tmp_path: Path
+) -> None:
+    """The page says so, if the session is of another dataset."""
+    arrived = page.downloads(tmp_path / "files")
+    group = quote(json.dumps(["g1", "first", "#d55e00", "in:0:obs:kind, of cell"]))
+    page.open(serve(folder), f"{BARE}&dataset=without&group={group}")
+    page.click("button[title^='Save filters']")
+    session = json.loads(arrived("without-session.json"))
+    session["groups"][0]["rows"], path = [[5, 5]], tmp_path / "mine.json"
+    session["view"] += "&filter=group:g1"
+    for name, said in (("without", []), ("elsewhere", ['the dataset "elsewhere"', "no cell ids"])):
+        session["dataset"]["id"] = name
+        path.write_text(json.dumps(session))
+        page.find("#groups input[type='file']").send_keys(str(path))
+        page.wait_until("location.hash.includes('rows')")
+        page.wait_until(f"document.getElementById('notice').hidden === {str(not said).lower()}")
+        assert all(part in page.find("#notice").text for part in said)
+    assert page.find("#visible-count").text == f"1 of {CELLS:,} cells visible (<0.1%)"
+
+
 HOLD_FIRST = """
   const send = window.fetch;
   window.fetch = async (...request) => {

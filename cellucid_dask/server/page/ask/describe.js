@@ -36,7 +36,8 @@ export function describeFilter(filter, dataset, groups) {
   }
   const name = columnName(filter.column, dataset);
   if (filter.kind === "outliers") {
-    return `${name}: without the farthest ${Math.round(100 - 100 * filter.quantile)}%`;
+    const percent = Number((100 - 100 * filter.quantile).toPrecision(3)); // a link may have 0.999
+    return `${name}: without the farthest ${percent}%`;
   }
   if (filter.kind === "range") return `${name} ${describeRange(filter)}`;
   return `${name}: ${listCategories(filter, dataset)}`;

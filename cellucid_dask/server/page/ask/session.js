@@ -95,6 +95,7 @@ export function createSession(view, { id, hash, idsHash, columns }, sources) {
  * @param {object} dataset that is shown
  * @param {number} dataset.nCells
  * @param {string} dataset.hash
+ * @param {boolean} dataset.hasIds of cells; without, the hash is of the number of cells only
  * @param {() => Promise<string | null>} dataset.hashAllIds takes a while
  * @param {string} dataset.id
  * @param {Categories} dataset.columns
@@ -102,7 +103,7 @@ export function createSession(view, { id, hash, idsHash, columns }, sources) {
  * @returns {Promise<import("../link/link.js").View>}
  * @throws {Error} that says what is wrong with the file
  */
-export async function openSession(text, { nCells, hash, hashAllIds, id, columns }, problems) {
+export async function openSession(text, { nCells, hash, hasIds, hashAllIds, id, columns }, problems) {
   const session = parseSession(text);
   const { id: wantedId, n_cells: n, hash: wantedHash, ids_hash: idsHash } = session.dataset;
   const wrong = "This session is of other cells:";
@@ -118,6 +119,10 @@ export async function openSession(text, { nCells, hash, hashAllIds, id, columns 
     ({ id: group, name, color, cells: { rows } }));
   translateCodes(view, session.categories, columns, problems);
   if (session.dataset.id !== id) { // outlines of other points
+    if (view.groups.length && !hasIds) {
+      problems.push(`The groups are rows of the dataset "${wantedId}". There are no cell ids to compare: check `
+        + "that this dataset has the same cells in the same order.");
+    }
     const isOutline = (/** @type {{kind: string}} */ { kind }) => kind === "selection";
     if (view.lasso.length || view.filters.some(isOutline)) {
       problems.push("Outlines are left out: they were drawn on another dataset.");

@@ -12,7 +12,7 @@ import { formatCodes, formatLasso, parseBetween, parseCodes, parseLasso } from "
 /** @typedef {import("../ask/groups.js").Expression} Expression */
 /** @typedef {import("../ask/groups.js").Group} Group */
 
-const MAX_DEPTH = 40; // of expressions in each other; a link by hand may have any
+const MAX_DEPTH = 100; // of expressions in each other; a link by hand may have any
 
 /**
  * @param {Filter} filter

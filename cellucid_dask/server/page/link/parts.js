@@ -36,6 +36,7 @@ export function parseCodes(text) {
   for (const part of text ? text.split(",") : []) {
     if (!/^\d{1,5}(-\d{1,5})?$/.test(part)) return null;
     const [first, last = first] = part.split("-").map(Number);
+    if (first > last) return null;
     isListed.fill(1, first, last + 1);
   }
   return [...isListed.keys()].filter((code) => isListed[code]);

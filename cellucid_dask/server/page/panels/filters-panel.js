@@ -5,7 +5,7 @@ import { changeView } from "../actions.js";
 import { describeFilter } from "../ask/describe.js";
 import { changeFilter, columnOfFilter, dropFilter } from "../ask/filters.js";
 import { filtersExpression } from "../ask/groups.js";
-import { $, createButton, createElement, formatCount, formatCountOf } from "../dom.js";
+import { $, createButton, createElement, formatCount, formatCountOf, formatShare } from "../dom.js";
 import { createColumnIndex } from "../data/search-columns.js";
 import { lacksSources } from "../data/sources.js";
 import { loaded, subscribe, view } from "../state.js";
@@ -68,10 +68,9 @@ export class FiltersPanel {
     $("no-cells").hidden = !loaded.visible || loaded.nVisible > 0;
     if (!loaded.hasFields) return;
     const { nVisible, dataset: { nCells } } = loaded;
-    const share = nCells ? Math.round((1000 * nVisible) / nCells) / 10 : 0;
     this.#count.textContent = nVisible === nCells
       ? `${formatCountOf(nCells, "cell")}, all visible`
-      : `${formatCount(nVisible)} of ${formatCountOf(nCells, "cell")} visible (${share}%)`;
+      : `${formatCount(nVisible)} of ${formatCountOf(nCells, "cell")} visible (${formatShare(nVisible, nCells) || "0%"})`;
     this.#dropAll.hidden = !view.filters.length;
     const findControls = () =>
       /** @type {HTMLElement[]} */ ([...this.#list.querySelectorAll("input, button")]);

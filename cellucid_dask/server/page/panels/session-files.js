@@ -3,6 +3,7 @@
 import { changeView } from "../actions.js";
 import { listRows } from "../ask/groups.js";
 import { createSession, openSession } from "../ask/session.js";
+import { CellIds } from "../data/cell-ids.js";
 import { fingerprintOfCells, hashAllIds } from "../data/fingerprint.js";
 import { createSources, loadSources } from "../data/sources.js";
 import { $, createButton, createElement, saveFile } from "../dom.js";
@@ -74,7 +75,8 @@ async function open(file) {
     const hash = await fingerprintOfCells(dataset, reader);
     const { nCells, identity: { id } } = dataset;
     const wanted = await openSession(text, {
-      nCells, hash, id, columns: categoriesOf(dataset), hashAllIds: () => hashAllIds(dataset, reader),
+      nCells, hash, id, columns: categoriesOf(dataset), hasIds: new CellIds(dataset).areKnown,
+      hashAllIds: () => hashAllIds(dataset, reader),
     }, problems);
     if (loaded.dataset !== dataset) return;
     keepRows(wanted.groups.flatMap(({ cells }) => listRows(cells)), hash);
