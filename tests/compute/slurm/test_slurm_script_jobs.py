@@ -97,7 +97,7 @@ def test_scripts_give_the_same_bytes_as_plain_runs(slurm: Slurm, place: Path) ->
 
 def test_sbatch_accepts_filled_in_scripts(slurm: Slurm, place: Path) -> None:
     listed = place / "a list"
-    listed.write_text("a\n")
+    listed.write_text(f"{listed}\n")  # any path that is there
     for kind in KINDS:
         choices = Choices(
             data=str(listed),
