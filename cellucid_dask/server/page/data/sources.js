@@ -5,7 +5,7 @@ import { columnName } from "../ask/describe.js";
 import { createGroupColumn } from "../ask/group-column.js";
 import { GROUP_COLUMN } from "../ask/groups.js";
 import { forEachFilter } from "../ask/masks.js";
-import { toDrawnPoints } from "../plot/renderer.js";
+import { toDrawnPoints } from "../plot/drawn-points.js";
 import { loaded, plotKey, view } from "../state.js";
 import { ColumnCache } from "./column-cache.js";
 import { splitColumnId } from "./column-id.js";

@@ -2,7 +2,10 @@
 // edges. The graphics card holds positions, codes and palettes, so a change of colors, range,
 // filter or view sends a few numbers and no cells.
 
+import { createContext } from "./context.js";
+import { toDrawnPoints } from "./drawn-points.js";
 import { createHeightOf } from "./heights.js";
+import { HiddenPicture } from "./hidden-picture.js";
 import { ATTRIBUTES, createCellProgram, createEdgeProgram } from "./shaders.js";
 
 export const CELLS_PER_STEP = 50_000; // cells of a large dataset that one call draws
@@ -37,11 +40,8 @@ export class Renderer {
   arrays = {};
   /** @type {Record<string, any>} */
   buffers = {};
-  /**
-   * @type {{framebuffer: WebGLFramebuffer, renderbuffer: WebGLRenderbuffer, width: number,
-   *   height: number} | null}
-   */
-  #hiddenPicture = null;
+  /** @type {HiddenPicture} */
+  hiddenPicture;
 
   /** @param {HTMLCanvasElement} canvas */
   constructor(canvas) {
@@ -138,26 +138,12 @@ export class Renderer {
   }
 
   #createContext() {
-    const gl = this.canvas.getContext("webgl2", {
-      alpha: false, antialias: false, preserveDrawingBuffer: true, // a picture takes many frames
-    });
-    if (!gl) {
-      throw new Error("This browser does not offer WebGL2, which this page needs to draw the " +
-        "cells. Use a browser of 2024 or later, or allow WebGL in the settings of this one.");
-    }
+    const gl = createContext(this.canvas);
     this.cellProgram = createCellProgram(gl);
     this.edgeProgram = createEdgeProgram(gl);
-    gl.enable(gl.BLEND); // for smooth rims of cells; multisampling would take three times as long
-    gl.blendFunc(gl.SRC_ALPHA, gl.ONE_MINUS_SRC_ALPHA);
-    gl.depthFunc(gl.LEQUAL);
-    gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
-    gl.bindTexture(gl.TEXTURE_2D, gl.createTexture());
-    for (const filter of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER]) {
-      gl.texParameteri(gl.TEXTURE_2D, filter, gl.NEAREST);
-    }
     this.gl = gl;
     this.buffers = {};
-    this.#hiddenPicture = null;
+    this.hiddenPicture = new HiddenPicture(gl);
   }
 
   /**
@@ -212,42 +198,8 @@ export class Renderer {
    * @param {number} height
    */
   beginHidden(width, height) {
-    const { gl } = this;
-    if (this.#hiddenPicture?.width !== width || this.#hiddenPicture.height !== height) {
-      this.#createHidden(width, height);
-    }
-    gl.bindFramebuffer(gl.FRAMEBUFFER, this.#hiddenPicture.framebuffer);
+    this.hiddenPicture.bind(width, height);
     this.#clearPicture(width, height);
-  }
-
-  /** Copies the hidden picture to the canvas. */
-  showHidden() {
-    const { gl } = this;
-    const { framebuffer, width, height } = this.#hiddenPicture;
-    gl.bindFramebuffer(gl.READ_FRAMEBUFFER, framebuffer);
-    gl.bindFramebuffer(gl.DRAW_FRAMEBUFFER, null);
-    gl.blitFramebuffer(
-      0, 0, width, height, 0, 0, width, height, gl.COLOR_BUFFER_BIT, gl.NEAREST);
-    gl.bindFramebuffer(gl.FRAMEBUFFER, null);
-  }
-
-  /**
-   * @param {number} width
-   * @param {number} height
-   */
-  #createHidden(width, height) {
-    const { gl } = this;
-    const { FRAMEBUFFER: target, RENDERBUFFER: store } = gl;
-    if (this.#hiddenPicture) {
-      gl.deleteRenderbuffer(this.#hiddenPicture.renderbuffer);
-      gl.deleteFramebuffer(this.#hiddenPicture.framebuffer);
-    }
-    const [framebuffer, renderbuffer] = [gl.createFramebuffer(), gl.createRenderbuffer()];
-    gl.bindRenderbuffer(store, renderbuffer);
-    gl.renderbufferStorage(store, gl.RGBA8, width, height);
-    gl.bindFramebuffer(target, framebuffer);
-    gl.framebufferRenderbuffer(target, gl.COLOR_ATTACHMENT0, store, renderbuffer);
-    this.#hiddenPicture = { framebuffer, renderbuffer, width, height };
   }
 
   /**
@@ -380,21 +332,4 @@ export class Renderer {
     const bytes = width * itemBytes;
     gl.vertexAttribPointer(location, width, type, false, nSlices * bytes, slice * bytes);
   }
-}
-
-/**
- * (n, 2) or (n, 3) positions to draw; 1D cells get heights that look random and never change.
- *
- * @param {Float32Array} points
- * @param {number} dimension
- */
-export function toDrawnPoints(points, dimension) {
-  if (dimension > 1) return points;
-  const drawn = new Float32Array(2 * points.length);
-  for (let i = 0; i < points.length; i++) {
-    const hash = Math.imul(Math.imul(i + 1, 0x9e3779b1) ^ (i >>> 7), 0x85ebca6b);
-    drawn[2 * i] = points[i];
-    drawn[2 * i + 1] = ((hash ^ (hash >>> 15)) >>> 0) / 2 ** 34 - 0.125;
-  }
-  return drawn;
 }

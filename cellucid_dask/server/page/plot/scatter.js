@@ -177,7 +177,7 @@ export class Scatter extends Renderer {
     if (this.#isOrdered && this.#steps.length > nFirst) {
       this.#steps = [
         ...this.#planSample(nFirst), () => this.beginHidden(width, height),
-        ...this.#steps, () => this.showHidden(),
+        ...this.#steps, () => this.hiddenPicture.show(),
       ];
     }
     this.#isTopmostDecided = this.appearance.opacity < 1; // then covered cells are visible too
