@@ -50,9 +50,12 @@ def test_colors_come_before_a_pass_over_all_cells(page: Page, serve: Any) -> Non
     assert state["colorBy"] == f"obs:{GROUP}"
     asked = [path for path in page.js(REQUESTS) if path.startswith(("obs", "dataset_id", "conn"))]
     codes = "obs/the_group_x.codes.u8"
-    assert sorted(asked) == sorted(
-        ["dataset_identity.json?summaries=", "obs_manifest.json?summaries=", codes]
-    )
+    # The identity is asked for again on a busy machine: after a second there may be other data.
+    assert set(asked) == {
+        "dataset_identity.json?summaries=",
+        "obs_manifest.json?summaries=",
+        codes,
+    }
 
 
 def test_the_page_says_which_file_the_server_prepares(page: Page, serve: Any) -> None:
