@@ -36,14 +36,19 @@ export class RangeEditor {
       ? `${formatCountOf(nZeros, "cell")} (${formatShare(nZeros, nCells)}) at 0. ` : "";
     const missing = missingCount
       ? `${formatCountOf(missingCount, "cell")} without a value, which no range keeps. ` : "";
-    const note = `${zeros}${missing}Values from ${column.describe(column.lo)} to ${column.describe(column.hi)}. `
+    const values = `Values from ${column.describe(column.lo)} to ${column.describe(column.hi)}. `
       + "Drag over the histogram to keep a range.";
+    const note = `${zeros}${missing}${column.isEmpty ? "" : values}`;
     this.#canvas.setAttribute("role", "img");
     this.#canvas.setAttribute("aria-label", "Histogram of the values");
     this.element = createElement("div", "range-editor", this.#canvas,
       createElement("div", "row", ...this.#inputs), createElement("p", "note", note));
     this.#inputs.forEach((input, side) => input.addEventListener("change", () => {
       this.#typed = null;
+      if (input.validity.badInput) { // "1e" is no number, and not the wish to have no limit
+        this.show(...this.#limits);
+        return;
+      }
       const limit = input.value === "" ? null : Number(input.value);
       const limits = side ? [this.#limits[0], limit] : [limit, this.#limits[1]];
       this.#report(limits[0], limits[1]);
