@@ -31,7 +31,7 @@ from forks import Forked, fork
 
 from cellucid_dask import CellucidServer
 
-SECONDS = 60.0  # until something that must come is missed, beside other busy processes
+SECONDS = 120.0  # until something that must come is missed, beside other busy processes
 SECRET = "of-the-environment-7f3a91"  # no answer may hold it
 os.environ.setdefault("CELLUCID_TEST_SECRET", SECRET)
 PRIVATE = tuple(

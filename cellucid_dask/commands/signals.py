@@ -58,14 +58,19 @@ def unwind_at_signals() -> None:
     by another one.
     """
     sys.unraisablehook = _resend_signal
+    _raise_at_signals()
+
+
+def _raise_at_signals() -> None:
     handle(_interrupt, signal.SIGINT)
     handle(_terminate, *ENDING)
 
 
 def ignore_signals() -> None:
-    """Let signals pass once the command has ended: there is nothing to stop, and it exits soon.
+    """Let signals pass from the first one on, and once the command has ended: it exits soon.
 
-    An exception would replace the message on how the command ended by a traceback.
+    An exception would leave the rest of a cleanup undone, or put a traceback in place of the
+    message on how the command ended.
     """
     handle(lambda *_: None, signal.SIGINT, *ENDING)
 
@@ -79,6 +84,7 @@ def _interrupt(number: int, _: object) -> None:
     """Unwind as at Ctrl-C."""
     _received.append(number)
     _exit_after_timeout(number)
+    ignore_signals()
     raise KeyboardInterrupt
 
 
@@ -86,6 +92,7 @@ def _terminate(number: int, _: object) -> None:
     """Unwind; exit with 128 + signal, as a shell does."""
     _received.append(number)
     _exit_after_timeout(number)
+    ignore_signals()
     raise SystemExit(128 + number)
 
 
@@ -121,6 +128,7 @@ def _resend_signal(ignored: sys.UnraisableHookArgs) -> None:
     else:
         sys.__unraisablehook__(ignored)
         return
+    _raise_at_signals()
     timer = threading.Timer(0.05, os.kill, (os.getpid(), number))
     timer.daemon = True
     with suppress(RuntimeError):  # no more threads: the user must send the signal again

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
@@ -101,8 +101,10 @@ def run_jupyter(runtime_folder: Path, *more: str) -> Iterator[Callable[[], Jupyt
         def port() -> int:
             assert process.poll() is None, log.read_text()
             record = runtime_folder / f"jpserver-{process.pid}.json"
-            number = json.loads(record.read_text())["port"] if record.is_file() else 0
-            return number if number and listens(number) else 0
+            with suppress(FileNotFoundError, json.JSONDecodeError):  # it is being written
+                number = int(json.loads(record.read_text())["port"])
+                return number if listens(number) else 0
+            return 0
 
         yield lambda: JupyterProcess(
             process.pid, wait_until(port, "Jupyter does not start", pause=0.1)

@@ -129,6 +129,7 @@ from cellucid_dask.__main__ import main
 class Finder:
     def find_spec(self, name, *_):
         if name == "cellucid_dask.api":
+            sys.modules["cellucid_dask.commands.signals"].EXIT_SECONDS = 0.2
             threading.Thread(target=threading.Event().wait).start()
             {then}
 

@@ -42,7 +42,7 @@ def test_the_lock_of_a_dead_run_is_taken_over(
     small: Scene, monkeypatch: pytest.MonkeyPatch, machine: str, age: float
 ) -> None:
     """On this machine at once; on another when it gives no sign of life, whatever its clock."""
-    monkeypatch.setattr(lock, "SILENCE", 1.5)
+    monkeypatch.setattr(lock, "SILENCE", 0.5)
     small.left_in_genes()
     write_owner_record(small, machine=machine, age=age)
     assert "genes" in small.make().resumed
@@ -99,7 +99,7 @@ def test_a_run_on_another_machine_that_lives_is_left_alone(
 def test_a_dead_run_where_there_are_no_locks(
     small: Scene, monkeypatch: pytest.MonkeyPatch, no_locks: None
 ) -> None:
-    monkeypatch.setattr(lock, "SILENCE", 1.5)
+    monkeypatch.setattr(lock, "SILENCE", 0.5)
     small.left_in_genes()
     write_owner_record(small, machine="")
     assert "genes" in small.make().resumed
@@ -109,7 +109,7 @@ def test_a_dead_run_where_there_are_no_locks(
 def test_a_lock_that_the_file_server_keeps_for_a_dead_run(
     small: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lock, "SILENCE", 1.5)
+    monkeypatch.setattr(lock, "SILENCE", 0.5)
     small.left_in_genes()
     write_owner_record(small)
     before = tree(small.at)
@@ -181,7 +181,7 @@ def test_a_run_that_wakes_up_after_another_made_the_export(small: Scene) -> None
     sleeping = small.launcher.start(*small.words(), cwd=small.at, first=first + stop)
     try:
         assert sleeping.until(lambda: sleeping.stopped)
-        quick = first + "from cellucid_dask.exporter.recovery import lock\nlock.SILENCE = 1.5\n"
+        quick = first + "from cellucid_dask.exporter.recovery import lock\nlock.SILENCE = 0.5\n"
         other = small.launcher.run(*small.words(), cwd=small.at, first=quick)
         assert other.code == 0, other.err
         assert tree(small.out) == small.whole

@@ -15,7 +15,7 @@ from serving import SECONDS, Wire, internal, request, wait_until, with_long_payl
 
 from cellucid_dask import CellucidServer, export
 
-PATIENCE = 60  # seconds for a program, beside other busy ones; before, it ran for ever
+PATIENCE = 240  # seconds for a program, beside other busy ones; before, it ran for ever
 HEAD = """
 import sys
 from cellucid_dask import AnnDataServer, CellucidServer, show, show_anndata
