@@ -73,7 +73,7 @@ def test_scripts_give_the_same_bytes_as_plain_runs(slurm: Slurm, place: Path) ->
     """That for several nodes is below, where it is stopped as well."""
     data = small(place / "data/small atlas.h5ad")
     shutil.copy(data, place / "data/b.h5ad")
-    (place / "my list").write_text("data/small atlas.h5ad\n# none\n\ndata/b.h5ad\n")
+    (place / "my list").write_text("data/small atlas.h5ad\n# none\nnot here.zarr\ndata/b.h5ad\n")
     give: dict[str, Any] = {"cwd": place, "mem": "2G", "time": 10}
     words = ("data/small atlas.h5ad", "1/x y", *STAMP)
     node = slurm.submit(script("export-node"), *words, cpus_per_task=2, **give)
@@ -89,6 +89,8 @@ def test_scripts_give_the_same_bytes_as_plain_runs(slurm: Slurm, place: Path) ->
     done = _catalog(slurm, place, place)
     assert {name: tree(place / "3" / name) for name in parts} == parts
     assert [entry["path"] for entry in done["datasets"]] == ["b/", "small atlas/"]
+    said = next(iter(logs(place, "cellucid-cat"))).read_text()
+    assert re.findall("note: (.*)", said) == ["line 3 has no export in 3: not here"]
     assert leftovers(place) == []
     expected = {f"cellucid-array-{array}_{line}.log" for line in (1, 2, 3, 4)}
     expected |= {f"cellucid-export-{node}.log"}

@@ -242,7 +242,7 @@ def test_csv_is_what_pandas_has(page: Page, serve: Any, folder: Path, tmp_path: 
     add_column(page, "=A")
     page.click("#csv-columns li:nth-child(2) button")
     assert page.find("#csv-note").text == f"{len(selected)} rows"
-    assert not page.is_shown("#csv-rounding"), "these are the numbers of the file"
+    assert not page.is_shown("#csv-caveats"), "these are the numbers of the file"
     page.save_csv()
     columns = {"id": adata.obs_names, "kind, of cell": kind, "score": adata.X[:, 1]}
     columns |= {"obs:score": score, "=A": adata.X[:, 0]}
@@ -255,23 +255,31 @@ def test_csv_is_what_pandas_has(page: Page, serve: Any, folder: Path, tmp_path: 
         for i in known:
             assert any(line.startswith(f"{i},=1+1{i},{field},") for line in contents[0])
 
-    # A group; the values are quantized.
+    # A group, whose cells are also in another one; the values are quantized.
     code = list(adata.obs["kind, of cell"].cat.categories).index(ODD[1])
-    group = quote(json.dumps(["g1", "the group", "#d55e00", f"in:{code}:obs:kind, of cell"]))
-    page.open(exports, f"{BARE}&dataset=packed&color=obs:score&group={group}")
+    cells = ["#d55e00", f"in:{code}:obs:kind, of cell"]
+    group, twin = (
+        quote(json.dumps([*names, *cells])) for names in (("g1", "the group"), ("g2", "twin"))
+    )
+    page.open(exports, f"{BARE}&dataset=packed&color=obs:score&group={group}&group={twin}")
     page.click(".group-list .chip-text")
     page.click("[title^='Rows, ids and values of the cells, as a table']")
     add_column(page, "C")
     range_of = "steps from the lowest to the highest"
-    assert page.find("#csv-rounding").text == (
+    assert page.find("#csv-caveats").text == (
         "Numbers are rounded, as this dataset has them: "
         f"score in 65,534 {range_of}; C in 254 {range_of}."
     )
     page.click("#csv-columns li:nth-child(2) button")
+    add_column(page, "Groups")
+    assert page.find("#csv-caveats").text.endswith(
+        "A cell of several groups has the name of the last of them."
+    )
     page.save_csv()
     members = np.flatnonzero(kind == ODD[1])
     found = table("packed-the_group.csv")
-    check(found, expected_csv(members, {"id": adata.obs_names, "score": score}), exact=False)
+    columns = {"id": adata.obs_names, "score": score, "group": np.full(len(adata), "twin")}
+    check(found, expected_csv(members, columns), exact=False)
 
     # All cells, of live data.
     page.open(serve(grid(), AnnDataServer), f"{BARE}&pin=obs:n")

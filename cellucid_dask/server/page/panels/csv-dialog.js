@@ -81,9 +81,15 @@ export class CsvDialog {
       }, "×");
       return createElement("li", "filter-chip", createElement("span", "text", name), drop);
     }));
-    const rounding = this.#describeRounding();
-    $("csv-rounding").textContent = rounding;
-    $("csv-rounding").hidden = !rounding;
+    const caveats = [this.#describeRounding(), this.#describeGroups()].filter(Boolean).join(" ");
+    $("csv-caveats").textContent = caveats;
+    $("csv-caveats").hidden = !caveats;
+  }
+
+  /** Says which group a cell of several has, as a table does not show the others. */
+  #describeGroups() {
+    return this.#columnIds.includes(GROUP_COLUMN) && view.groups.length > 1
+      ? "A cell of several groups has the name of the last of them." : "";
   }
 
   /** Says which columns do not have the numbers of the file, as a table does not show it. */
