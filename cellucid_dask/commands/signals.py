@@ -10,12 +10,15 @@ import os
 import signal
 import sys
 import threading
+import time
 from contextlib import suppress
+from functools import cache
 from typing import Any
 
 ENDING = (signal.SIGTERM, signal.SIGHUP)
 EXIT_SECONDS = 3  # for threads to end after the command
 STOP_SECONDS = 8  # for tasks to end after a signal
+WAKE_SECONDS = 0.1  # for the main thread to notice a signal by itself
 _codes: list[int] = []  # the exit code, once the command has ended
 _received: list[int] = []  # signals at which an exception was raised
 
@@ -59,6 +62,30 @@ def unwind_at_signals() -> None:
     """
     sys.unraisablehook = _resend_signal
     _raise_at_signals()
+    _watch_signals(os.getpid())
+
+
+@cache  # once in a process: a command may run in the process of another one
+def _watch_signals(_: int) -> None:
+    """Send a signal that another thread received to the main thread, which may wait for a lock.
+
+    Python runs handlers in the main thread, but does not end its waiting. The system gives a
+    signal to any thread if it arrives while the process is stopped, as a suspended job is.
+    """
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    os.register_at_fork(after_in_child=lambda: signal.set_wakeup_fd(-1))  # its signals are its own
+    main = threading.main_thread()
+
+    def watch() -> None:
+        while number := os.read(reading, 1)[0]:
+            time.sleep(WAKE_SECONDS)
+            raises = signal.getsignal(number) in (_interrupt, _terminate)  # so it was not handled
+            if raises and main.ident is not None:
+                signal.pthread_kill(main.ident, number)
+
+    threading.Thread(target=watch, daemon=True, name="signals").start()
 
 
 def _raise_at_signals() -> None:

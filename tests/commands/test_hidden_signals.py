@@ -1,4 +1,7 @@
-"""Signals whose exception Python turns into another one, and signals at the end of a command."""
+"""Signals that Python hides from the main thread, or whose exception it turns into another one.
+
+Also signals at the end of a command.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,24 @@ import sys
 
 import pytest
 
-# What Python makes of a signal in a C function that returns a value all the same.
+# What Python makes of a signal in a C function that returns a value all the same, and a signal that
+# another thread receives, as when the process is stopped.
 PROGRAM = """
-import os, signal, sys
+import os, signal, sys, threading, time
 from cellucid_dask.commands import main as program
 from cellucid_dask.commands.signals import unwind_at_signals
 from cellucid_dask.errors import refuse_fault
 
+def receive_in_thread():
+    time.sleep(0.5)  # until the main thread waits
+    signal.pthread_kill(threading.get_ident(), int(sys.argv[1]))
+
 def run(*arguments, **options):
     unwind_at_signals()
     try:
+        if sys.argv[2] == "thread":
+            threading.Thread(target=receive_in_thread).start()
+            threading.Event().wait()
         os.kill(os.getpid(), int(sys.argv[1]))
         while True:
             pass
@@ -44,7 +55,7 @@ program.main(["export", "a.h5ad"])
     ("number", "code", "verb"),
     [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
 )
-@pytest.mark.parametrize("hidden", ["cause", "cleanup", "damage"])
+@pytest.mark.parametrize("hidden", ["cause", "cleanup", "damage", "thread"])
 def test_a_signal_in_a_function_of_c(number: int, code: int, verb: str, hidden: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, str(int(number)), hidden],
