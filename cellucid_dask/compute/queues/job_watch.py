@@ -139,8 +139,8 @@ class JobWatch:
             self._listed_at = time.monotonic()
         for job, entry in waiting.items():
             if self._has_ended(str(entry.job_id), listed) and cluster.workers.get(job) is entry:
-                del cluster.workers[job]
-                await entry.close()
+                await entry.close()  # first: the cluster raises if it ends with an open one
+                cluster.workers.pop(job, None)
                 self._count_failure(str(entry.job_id))
                 self._retry_at = time.monotonic()
 

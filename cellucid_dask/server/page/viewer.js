@@ -7,7 +7,7 @@ import {
 import { Display } from "./display.js";
 import { forgetMissing } from "./data/sources.js";
 import { $ } from "./dom.js";
-import { copyLink, leaveAddress, updateAddress, updateAddressSoon } from "./link/address.js";
+import { copyLink, updateAddress, updateAddressSoon } from "./link/address.js";
 import { takeFailure, wantedParts } from "./loading/failed-parts.js";
 import { discardOldDataset } from "./loading/load-dataset.js";
 import { MAX_EDGES } from "./loading/load-marks.js";
@@ -263,9 +263,7 @@ subscribe("dataset", () => selectionPanel.showFields([...loaded.dataset.categori
 subscribe("view", onViewChange);
 startHistory();
 addEventListener("hashchange", () => {
-  if (history.state) return; // not edited by hand
-  leaveAddress();
-  location.reload();
+  if (!history.state) location.reload(); // edited by hand
 });
 applyTheme();
 notify("history");

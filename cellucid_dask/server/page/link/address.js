@@ -8,7 +8,6 @@ import { loaded, published, view, wantedEntry } from "../state.js";
 
 const DELAY_MS = 250; // browsers limit how often the address may change
 let timer = 0;
-let isUsers = false; // whether the user has edited the address, and the page loads for it
 
 /**
  * Writes the view into the address a little later; `readViewpoint()` gives that of the camera.
@@ -23,16 +22,12 @@ export function updateAddressSoon(readViewpoint) {
 /** @param {() => number[] | null} readViewpoint */
 export function updateAddress(readViewpoint) {
   clearTimeout(timer);
+  if (!history.state) return; // the user has edited the address, and the page loads for it
   const isLoading = !published.ready && !published.error; // the address is still of another view
   if (isLoading || !loaded.dimension || loaded.dimension !== view.d
     || loaded.embedding !== view.embedding) return;
   view.at = readViewpoint();
   replaceAddress(viewUrl());
-}
-
-/** Leaves the address as the user edited it. */
-export function leaveAddress() {
-  isUsers = true;
 }
 
 /** The address of the view. */
@@ -73,7 +68,7 @@ export async function copyLink() {
 
 /** @param {URL} url */
 function replaceAddress(url) {
-  if (url.href !== location.href && !isUsers) history.replaceState(history.state, "", url);
+  if (url.href !== location.href) history.replaceState(history.state, "", url);
 }
 
 /**
