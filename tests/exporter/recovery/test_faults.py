@@ -237,14 +237,16 @@ def work(*arguments):
     import resource, threading, psutil
     from cellucid_dask.exporter.stages.genes.strip_genes import write_strip_genes
     held, full, done = [], threading.Event(), threading.Event()
+    def fill():
+        for step in (1 << 20, 1 << 12, 1 << 10):
+            try:
+                while True:
+                    held.append(bytearray(step))
+            except MemoryError:
+                pass
     def hold(): # also what other threads give back meanwhile
         while not done.is_set():
-            for step in (1 << 20, 1 << 12):
-                try:
-                    while True:
-                        held.append(bytearray(step))
-                except MemoryError:
-                    pass
+            fill()
             full.set()
             done.wait(0.001)
     limit = resource.getrlimit(resource.RLIMIT_AS)
@@ -254,6 +256,7 @@ def work(*arguments):
     try:
         begin.set()
         full.wait()
+        fill() # what only this thread can get
         return write_strip_genes(*arguments)
     finally:
         done.set()

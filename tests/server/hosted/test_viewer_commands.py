@@ -92,7 +92,8 @@ def test_a_file_that_breaks_off_is_asked_for_again(viewer: Viewer, own: Site) ->
 
 
 def test_a_fetch_that_was_killed_is_resumed(viewer: Viewer, own: Site, tmp_path: Path) -> None:
-    own.hang("assets/js/3.js", b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nhalf")
+    size = len(own.files["assets/js/3.js"])
+    own.hang("assets/js/3.js", b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\nhalf" % size)
     where = ("--viewer-url", own.url, "--viewer-cache", tmp_path / "web")
     with Running("viewer", "fetch", *where, folder=tmp_path) as running:
         there = lambda: [name for name in kept(tmp_path / "web") if name[0] != "."]  # noqa: E731
