@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cellucid_dask.server.ready.documents import Documents, parse_document, read_document
+from cellucid_dask.source.chunks.lost_elements import listed_documents
 from cellucid_dask.source.storage.store import Store
 
 
@@ -68,11 +69,7 @@ def has_same_metadata(one: bytes, other: bytes) -> bool:
 def _listed(raw: bytes) -> set[str]:
     """Keys of the documents that a consolidated one lists; damage lists none."""
     try:
-        document = parse_document(raw)
-        if "zarr_format" not in document:
-            return set(dict(document["metadata"]))
-        listing = document.get("consolidated_metadata") or _inline({})
-        return {f"{key}/zarr.json" for key in dict(listing["metadata"])}
+        return set(listed_documents(parse_document(raw)))
     except (ValueError, AttributeError, TypeError, KeyError):
         return set()
 

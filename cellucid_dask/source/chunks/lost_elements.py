@@ -100,15 +100,20 @@ def _open_files(store: Store) -> Iterator[_Files]:
         yield _FolderFiles(store.path)
 
 
-def _read_listing(files: _Files) -> dict[str, dict[str, Any]]:
-    """Documents that the consolidated metadata list, by their keys; empty where there are none."""
-    raw = files.read(".zmetadata")
-    if raw is not None:
-        listed: dict[str, dict[str, Any]] = json.loads(raw)["metadata"]
+def listed_documents(consolidated: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the documents that a ``.zmetadata`` or the ``zarr.json`` of a root lists, by key."""
+    if "zarr_format" not in consolidated:
+        listed: dict[str, dict[str, Any]] = consolidated["metadata"]
         return listed
-    raw = files.read("zarr.json")
-    inline = (json.loads(raw) if raw else {}).get("consolidated_metadata") or {}
+    inline = consolidated.get("consolidated_metadata") or {}
     return {f"{key}/zarr.json": document for key, document in inline.get("metadata", {}).items()}
+
+
+def _read_listing(files: _Files) -> dict[str, dict[str, Any]]:
+    """Read what the consolidated metadata list; empty where there are none."""
+    found = (files.read(name) for name in (".zmetadata", "zarr.json"))
+    raw = next((content for content in found if content is not None), None)
+    return {} if raw is None else listed_documents(json.loads(raw))
 
 
 def _find_lost(
