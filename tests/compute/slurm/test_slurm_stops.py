@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from sys import executable
@@ -359,26 +360,40 @@ class Scenario:
 def make_way(slurm: Slurm, scenarios: list[Scenario], futures: list[Future[None]]) -> None:
     """Have all jobs that can be pre-empted give way to one of higher priority, once all are held.
 
-    It asks for memory, of which there is not enough while one of them runs.
+    It asks for memory, of which there is not enough while one of them runs. Other runs end
+    meanwhile, and what they free can spare a victim: then another job asks for more.
     """
     pairs = [(s, f) for s, f in zip(scenarios, futures, strict=True) if s.case.stop == "preempt"]
     until(lambda: all(s.ready.is_set() or f.done() for s, f in pairs), "all are held", 2 * SECONDS)
-    running = call("squeue", "-h", "-p", "preempt", "-t", "R", "-o", "%i").split()
-    if not running:
-        return
-    node = call("scontrol", "show", "node", "-o").split()
-    real, used = (
-        int(w.split("=")[1]) for k in ("RealMemory=", "AllocMem=") for w in node if w.startswith(k)
-    )
-    asked = real - used + len(running) * VICTIM - VICTIM // 2
-    job = call(
-        "sbatch", "--parsable", "--partition=main", f"--mem={asked}M", "--output=/dev/null",
-        "--chdir=/", "--job-name=important", f"--time={LONG}", "--wrap=sleep 600",
-    ).strip()  # fmt: skip
+
+    def running() -> set[str]:
+        return set(call("squeue", "-h", "-p", "preempt", "-t", "R", "-o", "%i").split())
+
+    def runs(job: str) -> bool:
+        return slurm.state(job) == "RUNNING"
+
+    victims, important = running(), list[str]()
     try:
-        until(lambda: slurm.state(job) == "RUNNING", "jobs gave way to one of higher priority")
+        while victims:
+            node = call("scontrol", "show", "node", "-o").split()
+            real, used = (
+                int(word.split("=")[1])
+                for name in ("RealMemory=", "AllocMem=")
+                for word in node
+                if word.startswith(name)
+            )
+            asked = real - used + len(victims) * VICTIM - VICTIM // 2
+            job = call(
+                "sbatch", "--parsable", "--partition=main", f"--mem={asked}M", "--output=/dev/null",
+                "--chdir=/", "--job-name=important", f"--time={LONG}", "--wrap=sleep 600",
+            ).strip()  # fmt: skip
+            important.append(job)
+            until(partial(runs, job), "jobs gave way to one of higher priority")
+            # A job that gave way and runs again has been started anew.
+            victims = {v for v in victims & running() if slurm.details(v)["Restarts"] == "0"}
     finally:
-        slurm.cancel(job)
+        for job in important:
+            slurm.cancel(job)
 
 
 def told_of(scenario: Scenario, future: Future[None]) -> str:
