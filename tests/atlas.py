@@ -234,7 +234,7 @@ def script_anew(text: str, cwd: Path) -> Outcome:
 # A command ends some seconds after a signal even if its tasks still run, as they may do on a busy
 # machine: with these lines it waits, so that a test sees how it ends by itself.
 PATIENT = "from cellucid_dask.commands import signals\nsignals.STOP_SECONDS = 600\n"
-HANGS = 240  # seconds; limits only end what would never end
+HANGS = 600  # seconds; limits only end what would never end
 
 
 class Running:

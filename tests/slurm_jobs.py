@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 from atlas import Outcome, tree
 from scenes import FACTS, Launcher, Started
-from slurm_local import call
+from slurm_local import PATIENCE, call
 
 from cellucid_dask.compute.queues.jobs import WorkerJobs, plan_jobs
 from cellucid_dask.options.jobs import JobOptions
@@ -26,7 +26,7 @@ from cellucid_dask.options.run import RunOptions
 PYTHON = shlex.quote(sys.executable)
 
 
-def until(reached: Callable[[], Any], what: str, seconds: float = 120) -> Any:
+def until(reached: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
     """Wait for a moment, and return what was waited for."""
     end = time.monotonic() + seconds
     while not (found := reached()):
@@ -67,7 +67,7 @@ def count_starts(notes: Path) -> Counter[int]:
     return Counter(map(int, notes.read_text().split())) if notes.exists() else Counter()
 
 
-def results_of(futures: list[Future[Any]], seconds: float = 120) -> list[Any]:
+def results_of(futures: list[Future[Any]], seconds: float = PATIENCE) -> list[Any]:
     """Results of all, in their order."""
     assert not wait(futures, timeout=seconds).not_done, "tasks do not end"
     return [future.result() for future in futures]

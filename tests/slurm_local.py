@@ -20,6 +20,7 @@ FOLDER = "CELLUCID_TEST_SLURM"  # variable with the folder of the instance of th
 OWNER = "CELLUCID_TEST_SLURM_OWNER"  # number of the process that chose it
 NONE = "no SLURM: "  # how reasons of skipped tests begin
 POLL = 0.5  # seconds between two questions, each of which starts a program
+PATIENCE = 600  # seconds; jobs of other tests may have the memory that one waits for
 OVER = ("CANCELLED", "COMPLETED", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "TIMEOUT")
 
 
@@ -27,7 +28,7 @@ class NoSlurmError(Exception):
     """There is no SLURM here; says why."""
 
 
-def call(*words: object, seconds: float = 30) -> str:
+def call(*words: object, seconds: float = 240) -> str:
     """What a command prints; fails with what it says when it fails."""
     command = [str(word) for word in words]
     done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
@@ -119,7 +120,7 @@ class Slurm:
         return path.read_text() if path.exists() else ""
 
     def wait(
-        self, job: str, states: Collection[str] = ("COMPLETED",), seconds: float = 120
+        self, job: str, states: Collection[str] = ("COMPLETED",), seconds: float = PATIENCE
     ) -> None:
         """Wait until a job has one of `states`; fails when it ends with another one."""
         limit = time.monotonic() + seconds
@@ -129,7 +130,7 @@ class Slurm:
                 raise AssertionError(f"within {seconds} s {told}\n{self.log(job)}")
             time.sleep(POLL)
 
-    def wait_for(self, job: str, text: str, seconds: float = 60) -> str:
+    def wait_for(self, job: str, text: str, seconds: float = PATIENCE) -> str:
         """Wait until a job has printed `text`, and return all that it has printed."""
         limit = time.monotonic() + seconds
         while text not in (printed := self.log(job)):

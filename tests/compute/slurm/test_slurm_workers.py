@@ -24,7 +24,7 @@ from slurm_jobs import (
     wait_for_jobs,
     waiting_task,
 )
-from slurm_local import Slurm, call
+from slurm_local import PATIENCE, Slurm, call
 
 from cellucid_dask.compute.cluster import StartContext
 from cellucid_dask.compute.progress import Reporter
@@ -73,7 +73,7 @@ def test_lost_workers_are_replaced_and_their_results_kept(
     notes, gate = tmp_path / "notes", tmp_path / "gate"
     with dask.config.set({"jobqueue.slurm.python": str(python)}):
         client, reporter = ask(jobs_for(4, job_cores=2, job_memory="1GiB"))
-    client.wait_for_workers(4, timeout=120)
+    client.wait_for_workers(4, timeout=PATIENCE)
     assert any("has ended; asks for another" in line for line in reporter.lines)
     jobs = wait_for_jobs(tmp_path, 2)
 
@@ -92,7 +92,7 @@ def test_lost_workers_are_replaced_and_their_results_kept(
     os.kill(old, signal.SIGKILL)  # its nanny starts another
     listed = client.scheduler_info
     until(lambda: there[old] not in listed(n_workers=-1)["workers"], "it is missed")
-    client.wait_for_workers(4, timeout=120)
+    client.wait_for_workers(4, timeout=PATIENCE)
     assert len(live_jobs(tmp_path)) == 2
     gate.touch()
     assert [number for number, _ in results_of(more)] == list(range(16, 24))
@@ -107,7 +107,7 @@ def test_adaptive_jobs_start_and_end_with_the_work(ask: Callable[..., Any], tmp_
     assert len(live_jobs(tmp_path)) == 1
     notes, gate = tmp_path / "notes", tmp_path / "gate"
     futures = submit(client, waiting_task(), [(str(notes), str(gate), i) for i in range(60)])
-    client.wait_for_workers(4, timeout=120)
+    client.wait_for_workers(4, timeout=PATIENCE)
     assert len(live_jobs(tmp_path)) == 2
     gate.touch()
     assert len(results_of(futures)) == 60
