@@ -244,15 +244,19 @@ class Scene:
             shutil.copytree(kept, self.at, symlinks=True, dirs_exist_ok=True)
 
     def _kill_in(self, condition: str, nth: int, *more: object, **first: str) -> None:
-        """Kill a run; among chunks or genes, when the journal records some of them."""
+        """Kill a run; among chunks or genes, when the journal records some of them.
+
+        Among genes it records the graph as well, whose task runs beside the others.
+        """
         for _ in range(20):
             self.reset()
             started = self.kill(condition, nth, *more, **first)
             assert started.wait() == -signal.SIGKILL, started.said
             finished = done_at(self.out)
-            if {GENE: finished.genes.size, SPILLED: finished.spills}.get(condition, True):
+            in_genes = finished.genes.size and finished.edges is not None
+            if {GENE: in_genes, SPILLED: finished.spills}.get(condition, True):
                 return
-        raise AssertionError("the journal never recorded a chunk or a gene")
+        raise AssertionError("the journal never recorded a chunk, or a gene and the graph")
 
     def left_in_genes(self) -> None:
         """Killed when all was spilled and some genes were written."""

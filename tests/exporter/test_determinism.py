@@ -181,7 +181,7 @@ def scheduler_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             program = fork_dask(*arguments, cwd=folder, log=folder / "log")
             stack.callback(program.wait)
             stack.callback(program.send_signal, signal.SIGTERM)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 240
         while not file.exists():
             assert time.monotonic() < deadline, (folder / "log").read_text()
             time.sleep(0.05)

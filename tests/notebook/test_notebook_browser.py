@@ -80,8 +80,7 @@ def test_the_frame_shows_the_page(
     wait_until(
         lambda: any(refused in entry["message"] for entry in browser.get_log("browser")),
         "a page of another name may show the frame",
-        30,
-        0.2,
+        pause=0.2,
     )
     browser.switch_to.frame(browser.find_element("tag name", "iframe"))
     assert browser.execute_script("return window.cellucid === undefined")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from atlas import tree
+from atlas import HANGS, tree
 from forks import fork
 from ready_outputs import name_outputs, publish, read_note, write_old, write_output
 
@@ -28,7 +28,7 @@ def publish_and_kill(at: Path, formats: tuple[str, ...], nth: int, *, force: boo
     log.unlink(missing_ok=True)
     facts = {"at": str(at), "formats": formats, "note": "new", "force": force}
     words = json.dumps({**facts, "nth": nth, "log": str(log)})
-    code = fork(words, cwd=at, err=at.parent / "err.txt", script=SCRIPT).wait(60)
+    code = fork(words, cwd=at, err=at.parent / "err.txt", script=SCRIPT).wait(HANGS)
     assert code == (-signal.SIGKILL if nth else 0), (at.parent / "err.txt").read_text()
     return log.read_text().splitlines()
 

@@ -6,7 +6,7 @@ import shlex
 import subprocess
 
 import pytest
-from atlas import command
+from atlas import HANGS, command
 from forks import fork
 from scenes import Scene
 
@@ -14,7 +14,7 @@ from scenes import Scene
 @pytest.mark.parametrize("which", ["out", "err"])
 def test_a_log_that_cannot_be_written(small: Scene, which: str) -> None:
     """As on a home disk that is full."""
-    assert fork(*small.words(), cwd=small.at, **{which: "/dev/full"}).wait(60) == 0
+    assert fork(*small.words(), cwd=small.at, **{which: "/dev/full"}).wait(HANGS) == 0
     small.check()
 
 

@@ -142,7 +142,7 @@ def test_link_in_a_folder_is_pointed_to_another_export(folder: Path, other_expor
         link.symlink_to("second")
         body = (other_export / "obs_manifest.json").read_bytes()
         wait_until(
-            lambda: client("/latest/obs_manifest.json").body == body, "the link is not followed", 5
+            lambda: client("/latest/obs_manifest.json").body == body, "the link is not followed"
         )
         check_every_file(client, folder / "second", "/latest/")
 
