@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, Literal, TypeVar
@@ -86,14 +87,25 @@ class OnDemandFiles:
         Bytes of memory that one step may use.
     memory
         Bytes of memory that all tasks of the reduction over obs may use together.
+    modified
+        When the data were last changed, in UTC: the time in the identity, if `options` fix no
+        other. So it is the same for the same data, whenever they are opened. None stands for the
+        present.
     """
 
     def __init__(
-        self, catalog: Catalog, options: ExportOptions, folder: Path, *, room: int, memory: int
+        self,
+        catalog: Catalog,
+        options: ExportOptions,
+        folder: Path,
+        *,
+        room: int,
+        memory: int,
+        modified: datetime | None = None,
     ) -> None:
         self.catalog = catalog
         # Fixed now, so that the identity is the same whenever it is made.
-        self.options = replace(options, created_at=options.timestamp())
+        self.options = replace(options, created_at=options.timestamp(modified))
         room = max(room, least_bytes(replace(catalog, genes=None), options))
         self._slots = max(1, min(cores(), memory // ObsMemory.of(catalog).least))
         plan = Plan("none", (), 0, 0, cut_spans(catalog.n_cells), room, room)

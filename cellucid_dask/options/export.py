@@ -221,9 +221,15 @@ class ExportOptions(Options):
             fix = "set it to seconds since 1970, or use --created-at"
             yield Problem(f"{epoch!r} is not a time in seconds", "SOURCE_DATE_EPOCH", fix)
 
-    def timestamp(self) -> str:
-        """Return the UTC time for the identity, ``YYYY-MM-DDTHH:MM:SSZ``."""
-        return self.fixed_timestamp() or datetime.now(UTC).strftime(STAMP)
+    def timestamp(self, default: datetime | None = None) -> str:
+        """Return the UTC time for the identity, ``YYYY-MM-DDTHH:MM:SSZ``.
+
+        Parameters
+        ----------
+        default
+            The time in UTC if the options fix none; None stands for the present.
+        """
+        return self.fixed_timestamp() or (default or datetime.now(UTC)).strftime(STAMP)
 
     def fixed_timestamp(self) -> str | None:
         """Return `timestamp` if it is fixed; None if it is the current time."""

@@ -51,7 +51,7 @@ DIFFERENCES = {
         "id": "the reference keeps the ending of a zarr folder in the name, ours is that of export",
         "name": "as the id",
         "description": "the reference says that it is live; an export of the file does not",
-        "created_at": "the moment of the request, not that of the start",
+        "created_at": "the moment of the request, ours is that of the last change of the file",
         "cellucid_data_version": "names the program",
         "source": "a path of the machine, which no answer may hold",
         "_anndata_adapter": "no field of the format",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import datetime
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
@@ -58,6 +59,8 @@ class LiveDataset:
         Where; that of data without a file is kept in the work folder.
     mark
         Tells this data from any other, and from what it was before a change.
+    modified
+        When the data were last changed, in UTC; None of data in memory.
     kept_in
         Folder where centroids and outlier quantiles are kept; None keeps them with the dataset.
     is_unchanged
@@ -82,6 +85,7 @@ class LiveDataset:
         index: bool,
         cache_dir: Path,
         mark: str,
+        modified: datetime | None = None,
         kept_in: Path | None = None,
         is_unchanged: Callable[[], bool] = lambda: True,
         problems: Sequence[Problem] = (),
@@ -99,7 +103,9 @@ class LiveDataset:
         self._folder = make_folder()
         folder = Path(self._folder.name)
         with naming_the_disk(self._folder.name):
-            self._files = OnDemandFiles(self.catalog, options, folder, room=room, memory=memory)
+            self._files = OnDemandFiles(
+                self.catalog, options, folder, room=room, memory=memory, modified=modified
+            )
         ids = self.catalog.cell_ids
         self._ids = None if ids is None else CellIdBlocks(ids)
         self.genes: GeneReader | None = None

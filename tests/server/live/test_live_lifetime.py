@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -41,6 +42,21 @@ from cellucid_dask import (
     export,
     serve_anndata,
 )
+
+
+@pytest.mark.parametrize("name", ["a.h5ad", "a.zarr"])
+def test_a_restart_changes_the_identity_only_with_the_file(tmp_path: Path, name: str) -> None:
+    def identity() -> dict[str, Any]:
+        with serving(path, cache_dir=tmp_path / "cache", index=False) as server:
+            return dict(json.loads(ask(server, "/dataset_identity.json").body))
+
+    path = written(tmp_path / name, atlas_of())
+    for changed in [path, *path.rglob("*")]:
+        os.utime(changed, (1e9, 1e9))
+    assert identity()["created_at"] == "2001-09-09T01:46:40Z"
+    assert identity() == identity()
+    os.utime(path / "obs" if path.is_dir() else path, (2e9, 2e9))
+    assert identity()["created_at"] == "2033-05-18T03:33:20Z"
 
 
 @pytest.mark.parametrize("where", ["h5ad", "memory"])
