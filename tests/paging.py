@@ -37,7 +37,7 @@ needs_browser = [
 ]
 
 BARE = "d=2&labels=0"
-PATIENCE = 60  # seconds; a page that hangs fails the test, one on a busy machine does not
+PATIENCE = 110  # seconds; a page that hangs fails the test, one on a busy machine does not
 SIZE = (1240, 560)  # of the window; small, because software draws each pixel
 FAILED_REQUEST = "Failed to load resource"
 

@@ -134,7 +134,7 @@ def test_builds_with_odd_names(hosted: Any, web: Site, tmp_path: Path, build: st
 
 def test_a_page_that_was_kept_is_shown_without_the_site(exported: Path, tmp_path: Path) -> None:
     options = {"viewer": "hosted", "viewer_cache": tmp_path / "web"}
-    with site() as web, serving(exported, viewer_url=web.url, **options) as server:
+    with site(free_port()) as web, serving(exported, viewer_url=web.url, **options) as server:
         url = web.url
         ask(server, "/")
         script = ask(server, MAIN).body
