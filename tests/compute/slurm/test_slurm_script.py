@@ -186,6 +186,7 @@ def test_each_task_exports_its_line(tmp_path: Path, fakes: Path) -> None:
         done = task(number, tmp_path, fakes)
         assert done.code == 0, done
         assert f"cellucid-dask|export|{data}|-o|out/{name}|--workers|3|-x|\n" in done.out
+        assert f"line {number} of my list: {data}\n" in done.out
     for number in (2, 3):
         done = task(number, tmp_path, fakes)
         assert (done.code, done.out) == (
