@@ -108,7 +108,9 @@ def format_verification(export: str, against: str | None, report: VerifyReport) 
 
     if not report.ok:
         count = len(report.problems)
-        return f"{export} is damaged: {count:,} problem{'s' if count > 1 else ''}"
+        # A file that differs from the data can be as it was written.
+        verdict = "is damaged" if against is None else f"is damaged, or differs from {against}"
+        return f"{export} {verdict}: {count:,} problem{'s' if count > 1 else ''}"
     files = f"{report.files:,} file{'s' if report.files != 1 else ''}"
     text = f"{export} is intact: {files}, {decimal(report.bytes)}"
     if against is None:

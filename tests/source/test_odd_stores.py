@@ -261,3 +261,10 @@ def test_raw_without_x_is_named(tmp_path: Path, capfd: Any) -> None:
     told = here(capfd, "check", path, "--gene", "Gene1")
     assert told.code == 2
     assert "use --raw" in told.err
+    adata = atlas()
+    adata.layers, adata.X = {"raw counts": adata.X}, None
+    path = save(adata, tmp_path / "b.h5ad")
+    (warning,) = check(path).warnings
+    assert warning.endswith("; layers has 'raw counts': use layer=\"raw counts\"")
+    told = here(capfd, "check", path, "--gene", "Gene1").err
+    assert told.endswith("layers has 'raw counts': use --layer 'raw counts'\n")

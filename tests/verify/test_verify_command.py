@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -52,6 +53,13 @@ def test_many_genes_that_differ_are_counted(capfd: Any, tmp_path: Path) -> None:
             json.loads(done.out)["problems"]]  # fmt: skip
     assert told == list(reports[0].problems)
     assert "--layer or --raw?" in done.out
+    gene.write_bytes(gene.read_bytes()[:-1])
+    lines = here(capfd, "verify", tmp_path / "out", "--against", other, "-q").out.splitlines()
+    assert (
+        lines[-1]
+        == f"{tmp_path / 'out'} is damaged, or differs from {other}: {len(lines) - 1} problems"
+    )
+    assert not any(re.search(r"\.\d{12}", line) for line in lines)  # as a float32 in float64 has
 
 
 def test_outlier_quantiles_that_are_not_compared_are_reported(capfd: Any, tmp_path: Path) -> None:

@@ -99,14 +99,25 @@ def _absent(source: Source, options: ExportOptions, catalog: Any) -> None:
         what = f"there is no layer {options.layer!r}"
         catalog.problems.append(Problem(what, "--layer", fix))
     elif options.genes:
-        fix = "use --raw" if source.raw_var is not None else ""
+        fix = "; or ".join(_other_matrices(source))
         what = "there is no X, so no gene can be exported"
         catalog.problems.append(Problem(what, source.where, fix))
     else:
         catalog.notes.append("no genes  there is no X")
-        raw = None if isinstance(source.raw_var, CellucidDaskError) else source.raw_var
-        other = f"; raw has {raw.length:,} genes: use --raw" if raw is not None else ""
-        catalog.warnings.append(f"there is no X: the export holds no genes{other}")
+        other = "; or ".join(_other_matrices(source))
+        warning = "there is no X: the export holds no genes"
+        catalog.warnings.append(f"{warning}; {other}" if other else warning)
+
+
+def _other_matrices(source: Source) -> list[str]:
+    """Say which matrices a file without X has, and the option that takes each."""
+    raw = None if isinstance(source.raw_var, CellucidDaskError) else source.raw_var
+    found = [] if raw is None else [f"raw has {raw.length:,} genes: use --raw"]
+    if layers := source.keys("layers"):
+        more = f" and {len(layers) - 3} more" if len(layers) > 3 else ""
+        named = ", ".join(map(repr, layers[:3]))
+        found.append(f"layers has {named}{more}: use --layer {shlex.quote(layers[0])}")
+    return found
 
 
 def _ids(table: Frame, options: ExportOptions, catalog: Any) -> list[str] | None:

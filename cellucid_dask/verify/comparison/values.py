@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -44,7 +44,7 @@ class ValueComparison:
             stored, expected = stored[finite], expected[finite]
         spans = find_possible_spans(expected)
         if field.span not in spans:
-            yield f"{path}: the range is {field.span}, in the data {spans[0]}"
+            yield f"{path}: the range is {_say_span(field.span)}, in the data {_say_span(spans[0])}"
             return
         yield from self._compare_codes(field, stored, expected)
 
@@ -64,6 +64,13 @@ class ValueComparison:
         n_wrong = int(((above < -rounding) | (above > 1 + rounding)).sum())
         if n_wrong:
             yield f"{field.resource.path}: {n_wrong} values differ, by up to {largest:.4g} steps"
+
+
+def _say_span(span: Iterable[float]) -> str:
+    """Say both ends, a float32 with the digits that tell it from others."""
+    with np.errstate(over="ignore"):  # a manifest that somebody edited may hold any number
+        short = [(end, np.float32(end)) for end in span]
+    return " to ".join(str(near if float(near) == end else end) for end, near in short)
 
 
 def find_unequal(path: str, stored: Array, expected: Array) -> Iterator[str]:

@@ -241,7 +241,8 @@ class ReadyComparison:
             what = f"the expression cannot be read ({describe(error)})"
             raise ReadError(what, where=self.source.where, fix=FIX_UNREADABLE) from error
         if len(problems) > _LISTED:
-            more = f"... and {len(problems) - _LISTED:,} more genes differ"
+            rest = len(problems) - _LISTED
+            more = f"... and {rest:,} more gene{'s differ' if rest > 1 else ' differs'}"
             question = f"{more}; is it the right data, --layer or --raw?"
             problems = [*problems[:_LISTED], question]
         return problems
