@@ -13,7 +13,7 @@ import psutil
 import pytest
 from page_data import CELLS
 from selenium import webdriver
-from serving import Wire, internal, request
+from serving import SECONDS, Wire, internal, request
 
 from cellucid_dask import export
 from cellucid_dask.synthetic import AtlasSpec, make_anndata
@@ -142,6 +142,7 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> Any:
     """The module that limits threads, with waits that are short enough for a test."""
     places = internal("http.thread_quota")
     monkeypatch.setattr(places, "WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(places, "RATE_WINDOW", 3600)  # slow readers keep their places
     monkeypatch.setattr(internal("app"), "RETRY_AFTER", 1)
     monkeypatch.setattr(internal("http.content"), "IN_MEMORY", IN_MEMORY)
     return places
@@ -149,7 +150,7 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def response_start(port: int, path: str, peer: str) -> bytes:
     """Start of the response to a client with this address."""
-    with socket.create_connection(("127.0.0.1", port), 10, source_address=(peer, 0)) as client:
+    with socket.create_connection(("127.0.0.1", port), SECONDS, source_address=(peer, 0)) as client:
         client.sendall(request(port, path))
         return client.recv(12)
 
