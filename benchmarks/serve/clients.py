@@ -146,7 +146,7 @@ class Client:
 def run_clients(
     port: int, expected: Sequence[Expected], seconds: float, n_clients: int, seed: int = 0
 ) -> Tally:
-    """Send random requests over `n_clients` connections at a time."""
+    """Send random requests over `n_clients` connections at a time, at least for one response."""
     tally = Tally()
     poll = select.epoll()
     clients: dict[int, Client] = {}
@@ -160,7 +160,7 @@ def run_clients(
     try:
         for number in range(n_clients):
             start(Client(port, expected, seed + number, tally))
-        while time.perf_counter() - started < seconds:
+        while time.perf_counter() - started < seconds or not (tally.latencies or tally.errors):
             events = poll.poll(TIMEOUT)
             if not events:
                 raise TimeoutError(f"no response for {TIMEOUT:.0f} s")

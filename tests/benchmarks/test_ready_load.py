@@ -82,8 +82,12 @@ def test_all_chunks_of_the_matrix_are_requested(files: dict[str, Path], port: in
     ],
 )
 def test_a_response_that_is_not_the_expected_one_is_an_error(
-    changes: dict[str, object], files: dict[str, Path], port: int
+    changes: dict[str, object],
+    files: dict[str, Path],
+    port: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(clients, "CHECK_EVERY", 1)
     first: Expected = CASES["zarr chunks"][1](files["zarr"], port)[0]
     wrong = replace(first, **changes)  # type: ignore[arg-type]
     assert run_clients(port, [wrong], 0.3, 2).errors > 0
