@@ -96,7 +96,9 @@ def test_bars_are_the_counts_of_what_is_visible_selected_or_in_a_group(
     link = "d=2&labels=0&color=obs:quarter&lasso=2,0,0,-1,-1,0,-1,0,1,-1,1"
     page.open(served("uint8"), f"{link}&filter=in:0-19:obs:many&group={quote(TEAM)}")
     visible = names("many") < "kind 20"
-    page.click("#composition-button")
+    script = "document.getElementById('composition-button').click();"
+    script += "return document.getElementById('composition-csv').disabled"
+    assert page.js(script), "there are no bars yet"
     assert page.js("return document.activeElement.id") == "composition-bars"
     show(page, int(visible.sum()), bars=GROUP)
     assert page.find("#composition-split").get_attribute("value") == "obs:quarter", "as colored"

@@ -165,6 +165,9 @@ def test_editor_of_a_filter(page: Page, served: Any) -> None:
     numbers[0].send_keys("e", Keys.TAB)  # which is no number
     assert [box.get_attribute("value") for box in numbers] == ["1", "2"]
     assert_drawn(page, (group == "b") & (values >= 1) & (values <= 2), colors)
+    numbers[1].clear()
+    numbers[1].send_keys("2e", Keys.TAB)  # in an empty box, whose change no browser tells
+    assert not page.js("return arguments[0].validity.badInput", numbers[1]), "the box is empty"
     # A drag over the left half of the histogram keeps the lower values.
     histogram = page.find(".histogram")
     width = histogram.size["width"]

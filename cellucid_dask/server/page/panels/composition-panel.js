@@ -60,6 +60,7 @@ export class CompositionPanel {
     subscribe("cells", () => this.#updateSoon());
     subscribe("view", (parts) => parts.includes("colors") && this.#updateSoon());
     new ResizeObserver(() => this.#draw()).observe($("composition-chart"));
+    this.#show(null); // no file before there are bars
   }
 
   #open() {

@@ -53,7 +53,14 @@ export class RangeEditor {
       const limits = side ? [this.#limits[0], limit] : [limit, this.#limits[1]];
       this.#report(limits[0], limits[1]);
     }));
-    for (const input of this.#inputs) input.addEventListener("input", () => { this.#typed = input; });
+    for (const input of this.#inputs) {
+      input.addEventListener("input", () => { this.#typed = input; });
+      input.addEventListener("blur", () => {
+        if (this.#typed !== input) return;
+        this.#typed = null; // no change event came: its text is no number, or is the old one again
+        this.show(...this.#limits);
+      });
+    }
     this.#listen();
   }
 
