@@ -28,11 +28,13 @@ export const formatNumber = (x) => {
   return x.toLocaleString("en", { maximumSignificantDigits: 4, notation });
 };
 /**
- * The name of a category or group as it is shown, for which an empty text is no sight.
+ * The name of a category or group as it is shown: an empty text is no sight, and names that differ
+ * in spaces at an end, or in the number of spaces, would look the same.
  *
  * @param {string} name
  */
-export const showName = (name) => name || "(empty name)";
+export const showName = (name) =>
+  name.replace(/^ +| +$| {2,}/g, (spaces) => "␣".repeat(spaces.length)) || "(empty name)";
 
 /**
  * An element with a name as it is shown; one that is empty looks different from any other.

@@ -2,6 +2,7 @@
 // to tests; and who wants to hear of changes.
 
 import { parseView } from "./link/link.js";
+import { writeUnwrittenLink } from "./link/unwritten-link.js";
 
 /** @typedef {import("./ask/filters.js").Filter} Filter */
 /** @typedef {import("./data/columns.js").CategoricalColumn} CategoricalColumn */
@@ -69,6 +70,7 @@ const NOTHING_LOADED = {
 /** @type {string[]} Lines on what the link has and the page cannot show, until they are said. */
 export const problems = [];
 
+writeUnwrittenLink();
 /** What the user wants to see; its parts are those of a link. */
 export const view = parseView(location.hash.slice(1), problems);
 

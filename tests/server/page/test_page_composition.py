@@ -208,10 +208,15 @@ def test_pictures_have_all_bars_and_the_legend(page: Page, served: Any, tmp_path
 
 
 def test_the_first_bars_and_splits_say_something(page: Page, serve: Any) -> None:
-    """Not by one group, and not a column that follows from the other one."""
+    """Not by one group, and not a column that follows from the other one.
+
+    Cells without a category are not called like a category.
+    """
     kind = np.arange(40) % 4
     columns = {"lineage": kind // 2, "kind": kind, "donor": np.arange(40) // 10}
     obs = pd.DataFrame({key: pd.Categorical(codes.astype(str)) for key, codes in columns.items()})
+    obs["kind"] = obs["kind"].cat.rename_categories({"1": "missing", "2": "3 "})
+    obs.loc[:4, "kind"] = None
     obs.index = obs.index.astype(str)
     points = np.random.default_rng(0).normal(size=(40, 2)).astype("f4")
     server = serve(AnnData(obs=obs, obsm={"X_umap": points}))
@@ -224,6 +229,14 @@ def test_the_first_bars_and_splits_say_something(page: Page, serve: Any) -> None
             page.find(f"#composition-{field}").get_attribute("value") for field in ("bars", "split")
         ]
         assert found == [f"obs:{bars}", f"obs:{split}"]
+        if split != "kind":
+            continue
+        kinds = ["0", "missing", "3␣", "3", "no category"]
+        assert {part for parts in dict(page.js(DRAWN)).values() for part, *_ in parts} == {*kinds}
+        assert page.texts(".entry .text") == kinds
+        page.entry(kinds[-1]).click()
+        assert page.texts("#filters .chip-text") == [f"kind: not {kinds[-1]}"]
+        assert page.state()["drawn"] == 35
 
 
 def test_counts_and_orders_are_those_of_a_table(page: Page, served: Any) -> None:

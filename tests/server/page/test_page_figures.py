@@ -30,6 +30,7 @@ from paging import (
     needs_browser,
     pixels_at,
 )
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
 
 pytestmark = needs_browser
@@ -230,7 +231,8 @@ def test_figure_counts_what_is_visible_and_any_name_is_valid_xml(
     adata = AnnData(np.ones((300, 1), "f4"), frame, pd.DataFrame(index=["gene"]))
     adata.obsm["X_umap_2d"] = rng.random((300, 2), "f4")
     server = serve(adata)
-    page.open(server, "d=2&labels=0&color=obs:odd <key>&filter=out:1:obs:side")
+    lasso = "lasso=2,0,0,-1,-1,0,-1,0,1,-1,1"
+    page.open(server, f"d=2&labels=0&color=obs:odd <key>&filter=out:1:obs:side&{lasso}")
     dataset = page.state()["dataset"]
     svg = ET.fromstring(save(f"{dataset}-odd_key_.svg"))
     rows = pd.Series(kinds[side == 0]).value_counts()
@@ -238,8 +240,11 @@ def test_figure_counts_what_is_visible_and_any_name_is_valid_xml(
     found = [text.replace("\n", " ") for text in texts(svg)]
     legend = dict(zip(found[1::2], found[2::2], strict=True))
     filtered = legend.pop("cells filtered out")
-    assert legend == {re.sub("[\x00-\x1f]", "\ufffd", name): n for name, n in shown.items()}
-    assert filtered == str((side == 1).sum()), "but no row of a category that no visible cell has"
+    selected = int(page.find("#selection-size").text.split()[0])
+    assert legend.pop("paler: not selected") == str((side == 0).sum() - selected)
+    assert filtered == str((side == 1).sum())
+    odd_names = {re.sub("[\x00-\x1f]", "\ufffd", name): n for name, n in shown.items()}
+    assert legend == odd_names, "but no row of a category that no visible cell has"
 
     page.open(server, "d=2&labels=0&color=obs:long")
     page.click("#save-figure")
@@ -259,10 +264,12 @@ def test_figure_counts_what_is_visible_and_any_name_is_valid_xml(
     assert len(texts(svg)) == 601, "all rows, if there is room"
 
     page.click("#save-figure")
-    page.js(
-        "const field = document.getElementById('figure-width'); field.value = 5;"
-        "field.dispatchEvent(new Event('input', { bubbles: true }))"
-    )
-    assert not page.find("#figure-save").is_enabled()
+    for width, said in {
+        "5": "Width: Choose a number from 20 to 1000.",
+        "85,5": 'Width: "85,5" has a comma: write decimals with a point',
+    }.items():
+        page.press_keys("#figure-width", Keys.CONTROL, "a", Keys.NULL, width)
+        assert page.find("#figure-note").text.startswith(said)
+        assert not page.find("#figure-save").is_enabled()
     page.click("#figure-cancel")
     assert not page.is_shown("#figure-dialog")

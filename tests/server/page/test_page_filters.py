@@ -24,6 +24,17 @@ pytestmark = needs_browser
 GENE = "Gene3"
 
 
+TWO_CLICKS = "for (let i = 0; i < 2; i++) document.getElementById(arguments[0]).click()"
+# The page is loaded again before it writes the change into its address.
+CHANGE_AND_LEAVE = """
+  const slider = document.getElementById("opacity");
+  slider.value = 0.5;
+  slider.dispatchEvent(new Event("input", { bubbles: true }));
+  window.cellucid = null;
+  location.reload();
+"""
+
+
 def gene() -> Any:
     adata = atlas()
     return np.asarray(adata[:, GENE].X.todense()).ravel()
@@ -66,6 +77,10 @@ def test_filters_stay_through_any_change(page: Page, served: Any) -> None:
     page.entry("b").click()
     assert_drawn(page, group != "b", swatches(page))
     assert chips(page) == [f"{GROUP}: not b"]
+    page.js(TWO_CLICKS, "undo")  # there is one change to take back
+    page.wait_until("!document.querySelector('.filter-chip') && cellucid.rests()")
+    page.js(TWO_CLICKS, "redo")
+    page.wait_until("document.querySelector('.filter-chip') && cellucid.rests()")
     limit = float(np.quantile(values, 0.8))
     page.open(served("float32"), f"{page.hash()}&filter=range:{limit:.6g},:gene:{GENE}")
     both = (group != "b") & (values >= limit)
@@ -80,6 +95,11 @@ def test_filters_stay_through_any_change(page: Page, served: Any) -> None:
     page.reload()
     assert page.hash() == link
     assert np.array_equal(page.picture(), before)
+    page.js(CHANGE_AND_LEAVE)
+    page.state()
+    assert page.find("#opacity").get_attribute("value") == "0.5"
+    assert {*page.hash().split("&")} == {*link.split("&"), "opacity=0.5"}
+    page.set_slider("#opacity", 1)
 
     # Off and on again, dropped, brought back by undo.
     page.click(".filter-chip:nth-child(1) input")
@@ -164,6 +184,9 @@ def test_editor_of_a_filter(page: Page, served: Any) -> None:
     numbers[1].send_keys("2", Keys.TAB)
     numbers[0].send_keys("e", Keys.TAB)  # which is no number
     assert [box.get_attribute("value") for box in numbers] == ["1", "2"]
+    numbers[0].send_keys(Keys.CONTROL, "a", Keys.NULL, "1,5", Keys.TAB)  # is not 15
+    assert [box.get_attribute("value") for box in numbers] == ["1", "2"]
+    assert '"1,5" has a comma' in page.find(".range-editor").text
     assert_drawn(page, (group == "b") & (values >= 1) & (values <= 2), colors)
     numbers[1].clear()
     numbers[1].send_keys("2e", Keys.TAB)  # in an empty box, whose change no browser tells
@@ -378,3 +401,13 @@ def test_a_filter_that_is_off_is_left_alone_by_the_legend(page: Page, served: An
     page.wait_until("document.querySelector('.check-list input')")
     assert_drawn(page, group != "ä/1", colors)
     assert page.texts(".filter-editor h2") == [GROUP]
+    # Off again: the editor still shows what it says, and a change switches it on.
+    page.click(".filter-chip input")
+    assert_drawn(page, np.ones(CELLS, bool), colors)
+    boxes = page.driver.find_elements(By.CSS_SELECTOR, ".check-list input")
+    assert [box.is_selected() for box in boxes] == [False, True, True, True]
+    assert page.is_shown(".filter-editor > .note")
+    boxes[1].click()
+    assert chips(page) == [f"{GROUP}: not ä/1, b"]
+    assert_drawn(page, ~np.isin(group, ["ä/1", "b"]), colors)
+    assert not page.is_shown(".filter-editor > .note")

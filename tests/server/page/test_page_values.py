@@ -172,10 +172,13 @@ def test_exact_ends_and_histogram_in_the_legend(page: Page, serve: Any, exported
     low.send_keys(Keys.CONTROL + "a" + Keys.NULL, "2", Keys.ENTER)  # above the other end
     page.state()
     assert limits(page) == [0, 0.75]
+    page.find(".limit").send_keys(Keys.CONTROL + "a" + Keys.NULL, "0,5", Keys.ENTER)
+    assert page.find("#legend .refused").text.startswith('"0,5" has a comma')
+    assert limits(page) == [0, 0.75]
     page.click("#undo")
     page.wait_until("+document.querySelectorAll('.limit')[1].value > 1")
     assert limits(page) == usual, "the legend follows an undo"
-    page.find(".limit:nth-of-type(2)").send_keys(Keys.ARROW_UP, Keys.ENTER)
+    page.find(".limit:nth-of-type(2)").send_keys(Keys.CONTROL + "a" + Keys.NULL, "1", Keys.ENTER)
     page.click("#legend .small-button")
     assert limits(page) == usual
     page.wait_until("!location.hash.includes('range=')")

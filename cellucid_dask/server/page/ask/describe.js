@@ -1,6 +1,7 @@
 // What a filter says, in words.
 
 import { splitColumnId } from "../data/column-id.js";
+import { nameMissing } from "../data/columns.js";
 import { formatCount, showName } from "../dom.js";
 import { ANY_GROUP, GROUP_COLUMN } from "./groups.js";
 
@@ -59,7 +60,7 @@ function listCategories({ column, codes, keep }, dataset) {
   if (!keep && names.length > MAX_NAMES && codes.length >= names.length) {
     return `none of ${formatCount(names.length)} categories`;
   }
-  const some = codes.slice(0, MAX_NAMES).map((code) => names[code] ?? "missing");
+  const some = codes.slice(0, MAX_NAMES).map((code) => names[code] ?? nameMissing(names));
   const more = codes.length - some.length;
   if (!codes.length) return keep ? "none" : "all";
   return `${keep ? "" : "not "}${some.map(showName).join(", ")}${more ? ` and ${more} more` : ""}`;

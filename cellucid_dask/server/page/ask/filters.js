@@ -1,6 +1,7 @@
 // Filters: which cells the user wants to look at. A cell is visible if it passes all filters that
-// are on. Filters are plain values that never change; an edit makes a new list. The legend and the
-// editor of a column show and set what is on: a filter that the user switched off stays as it is.
+// are on. Filters are plain values that never change; an edit makes a new list. The legend of a column
+// shows and sets what is on: a filter that the user switched off stays as it is. So does the editor,
+// except that it edits one that is off where none is on.
 
 /**
  * @typedef {{kind: "categories", column: string, codes: number[], keep: boolean, on: boolean}}
@@ -108,6 +109,32 @@ export function rangeOf(filters, column) {
  */
 export const setRange = (filters, column, from, to) => setFilter(filters, "range", column,
   from === null && to === null ? null : { kind: "range", column, from, to, on: true });
+
+/**
+ * Whether a column has filters of a kind, none of which is on.
+ *
+ * @param {Filter[]} filters
+ * @param {"categories" | "range"} kind
+ * @param {string} column
+ */
+export const isLastOff = (filters, kind, column) =>
+  filters.some((filter) => filter.kind === kind && columnOfFilter(filter) === column)
+  && !findOn(filters, kind, column).length;
+
+/**
+ * The filters to edit: if none of a kind about a column is on, the last one of them is switched on.
+ *
+ * @param {Filter[]} filters
+ * @param {"categories" | "range"} kind
+ * @param {string} column
+ * @returns {Filter[]}
+ */
+export function switchLastOn(filters, kind, column) {
+  if (!isLastOff(filters, kind, column)) return filters;
+  const last = filters.findLastIndex((filter) =>
+    filter.kind === kind && columnOfFilter(filter) === column);
+  return changeFilter(filters, last, { on: true });
+}
 
 /**
  * The filters of a kind that are on and about a column.

@@ -17,6 +17,7 @@ let snapshots = [];
 let index = 0; // of the browser's entry
 let shownIndex = -1; // of the entry that is shown: another one while Back or Forward loads
 let isMoving = false; // whether the browser was asked for another entry, and has not gone there yet
+let stepsAfter = 0; // what the user asked for meanwhile
 let isNew = false; // whether the view has a change that loads and has no entry yet
 let isCompleted = false; // whether a change that loads belongs to the entry before it
 let lastParts = "";
@@ -100,10 +101,26 @@ export const redo = () => canRedo() && move(1);
 /** Whether an undo or redo is under way, which the browser tells a little later. */
 export const isHistoryMoving = () => isMoving;
 
-/** @param {number} steps of the browser's history; it goes there after this task */
+/**
+ * Moves in the browser's history, which goes there after this task; further steps wait for it, as
+ * only then it is known whether there is an entry of the page.
+ *
+ * @param {number} steps
+ */
 function move(steps) {
+  if (isMoving) {
+    stepsAfter += steps;
+    return;
+  }
   isMoving = true;
   history.go(steps);
+}
+
+/** Takes the steps that the user asked for while the browser moved, as far as there are entries. */
+function moveOn() {
+  const to = Math.min(snapshots.length - 1, Math.max(0, index + stepsAfter));
+  stepsAfter = 0;
+  if (to !== index) move(to - index);
 }
 
 /** @param {{load: string, index: number} | null} state of the entry that the browser went to */
@@ -115,9 +132,11 @@ function goTo(state) {
     return;
   }
   isMoving = false;
-  if (state.index === index) return; // where a change was taken back to
-  ({ index } = state);
-  notify("view", restore(wanted));
+  if (state.index !== index) { // else it is where a change was taken back to
+    ({ index } = state);
+    notify("view", restore(wanted));
+  }
+  moveOn();
 }
 
 /**

@@ -26,6 +26,17 @@ export const formatHex = (rgb) =>
 export const cssColor = (rgb) => `rgb(${rgb.join(" ")})`;
 
 /**
+ * A part of one color over another.
+ *
+ * @param {Rgb} ground
+ * @param {Rgb} rgb
+ * @param {number} share of `rgb`
+ * @returns {Rgb}
+ */
+export const mixRgb = (ground, rgb, share) =>
+  ground.map((byte, i) => Math.round(byte + share * (rgb[i] - byte)));
+
+/**
  * Relative luminance as in WCAG, 0 for black to 1 for white.
  *
  * @param {Rgb} rgb

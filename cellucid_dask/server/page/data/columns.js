@@ -16,6 +16,20 @@ const SMALLEST = 1e-38; // of which a logarithm is taken; the range of a link ma
  */
 /** @typedef {CategoricalColumn | ContinuousColumn} Column */
 
+/**
+ * What cells without a category are called: not as a category of the column is.
+ *
+ * @param {string[]} names of the categories
+ * @param {string} [name] if no category has it
+ */
+export function nameMissing(names, name = "missing") {
+  const taken = new Set(names.map((each) => each.trim().toLowerCase()));
+  if (!taken.has(name)) return name;
+  let other = "no category";
+  while (taken.has(other)) other = `(${other})`;
+  return other;
+}
+
 /** Codes of a categorical field: the category of every cell. */
 export class CategoricalColumn {
   /** @type {true} */
@@ -27,22 +41,23 @@ export class CategoricalColumn {
    * @param {Codes} codes of all cells
    * @param {number} missingCode
    * @param {string[]} [fileColors] "#rrggbb" by code, if the file has colors for them
-   * @param {string} [missingName] of cells without a category
+   * @param {string} [missingName] of cells without a category, if no category has this name
    */
-  constructor(key, names, codes, missingCode, fileColors, missingName = "missing") {
+  constructor(key, names, codes, missingCode, fileColors, missingName) {
     this.key = key;
     this.id = `obs:${key}`;
     this.names = names;
     this.codes = codes;
     this.missingCode = missingCode;
     this.fileColors = fileColors;
-    this.missingName = missingName;
+    this.missingName = nameMissing(names, missingName);
     const counts = countCodes(codes, missingCode, null);
     this.categories = names.map((name, code) => ({ name, code, cellCount: counts[code] }));
     const missingCount =
       this.categories.reduce((left, { cellCount }) => left - cellCount, codes.length);
     if (missingCount) {
-      this.categories.push({ name: missingName, code: missingCode, cellCount: missingCount });
+      this.categories.push(
+        { name: this.missingName, code: missingCode, cellCount: missingCount });
     }
   }
 

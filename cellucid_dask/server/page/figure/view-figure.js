@@ -65,12 +65,13 @@ export class ViewFigure {
   }
 
   #createLegend() {
-    const { column, columnId, visible } = loaded;
+    const { column, columnId, visible, selectionMask } = loaded;
     if (!column) return null;
     const isCategorical = column instanceof CategoricalColumn;
     const hidden = isCategorical ? findHidden(columnId, column) : new Set();
     const categories = isCategorical ? orderCategories(column) : [];
     const { colors, scatter: { appearance } } = this.display;
-    return createViewLegend({ column, categories, hidden, visible, appearance, view, colors });
+    return createViewLegend(
+      { column, categories, hidden, visible, selectionMask, appearance, view, colors });
   }
 }

@@ -3,12 +3,13 @@
 import { countOnes } from "../ask/masks.js";
 import { colormapStops } from "../color/colormaps.js";
 import { categoryCssColor } from "../color/palette.js";
-import { cssColor } from "../color/rgb.js";
+import { cssColor, mixRgb } from "../color/rgb.js";
 import { hasOneColor } from "../color/value-range.js";
 import { countCodes } from "../data/code-counts.js";
 import { CategoricalColumn } from "../data/columns.js";
 import { countPositions } from "../data/value-bins.js";
 import { formatCount, formatNumber, showName } from "../dom.js";
+import { FADED_SHARE } from "../plot/shaders.js";
 
 /** @typedef {import("../data/columns.js").Column} Column */
 
@@ -18,14 +19,19 @@ import { formatCount, formatNumber, showName } from "../dom.js";
  * @param {{name: string, code: number}[]} shown.categories of it, in the order to list them
  * @param {Set<number>} shown.hidden codes that the legend of the page hides
  * @param {Uint8Array | null} shown.visible 1 for cells that pass all filters; null if all do
+ * @param {Uint8Array | null} shown.selectionMask 1 for selected cells; null without a selection
  * @param {import("../plot/renderer.js").Appearance} shown.appearance
  * @param {import("../link/link.js").View} shown.view
  * @param {Record<string, number[]>} shown.colors of the theme
  * @returns {import("./legend.js").Legend}
  */
-export function createViewLegend({ column, categories, hidden, visible, appearance, view, colors }) {
+export function createViewLegend(
+  { column, categories, hidden, visible, selectionMask, appearance, view, colors }) {
   const nContext = visible && appearance.showsContext ? visible.length - countOnes(visible) : 0;
-  const context = createRow("cells filtered out", nContext, cssColor(colors.context));
+  const others = [
+    ...(selectionMask ? createPaleRow(countUnselected(selectionMask, visible), colors) : []),
+    ...createRow("cells filtered out", nContext, cssColor(colors.context)),
+  ];
   if (column instanceof CategoricalColumn) {
     const counts = countCategories(column, visible);
     const shown = categories.filter(({ code }) => !hidden.has(code) && counts[code]);
@@ -34,7 +40,7 @@ export function createViewLegend({ column, categories, hidden, visible, appearan
       color: categoryCssColor(column, code, view.colors) ?? cssColor(colors.missing),
       count: formatCount(counts[code]),
     }));
-    return { title: column.key, bar: null, rows: [...rows, ...context] };
+    return { title: column.key, bar: null, rows: [...rows, ...others] };
   }
   const stops = colormapStops(view.map, colors.canvas);
   const { counts, nZeros, nMissing } = countPositions(column, 1, visible, () => 0);
@@ -46,9 +52,32 @@ export function createViewLegend({ column, categories, hidden, visible, appearan
       ...createRow(`cells at ${formatNumber(column.lo)}`, isOneColor ? counts[0] : 0, stops[0][1]),
       ...createRow("cells at 0", nZeros, cssColor(colors.zero)),
       ...createRow("cells without a value", nMissing, cssColor(colors.missing)),
-      ...context,
+      ...others,
     ],
   };
+}
+
+/**
+ * A row for cells that are not selected: each has a paler shade of its own color.
+ *
+ * @param {number} n
+ * @param {Record<string, number[]>} colors of the theme
+ */
+const createPaleRow = (n, { canvas, cells }) =>
+  createRow("paler: not selected", n, cssColor(mixRgb(canvas, cells, FADED_SHARE)));
+
+/**
+ * Number of visible cells that are not selected.
+ *
+ * @param {Uint8Array} selectionMask
+ * @param {Uint8Array | null} visible
+ */
+function countUnselected(selectionMask, visible) {
+  let n = 0;
+  for (let i = 0; i < selectionMask.length; i++) {
+    if (!selectionMask[i] && (!visible || visible[i])) n++;
+  }
+  return n;
 }
 
 /**

@@ -5,9 +5,19 @@ import { wantedParts } from "../loading/failed-parts.js";
 import { formatView } from "./link.js";
 import { showNotice } from "../messages.js";
 import { loaded, published, view, wantedEntry } from "../state.js";
+import { keepUnwrittenLink, writeUnwrittenLink } from "./unwritten-link.js";
 
 const DELAY_MS = 250; // browsers limit how often the address may change
 let timer = 0;
+/** @type {(() => number[] | null) | null} What the timer waits with. */
+let waiting = null;
+
+addEventListener("pagehide", () => {
+  const url = waiting && findAddress(waiting);
+  if (url && url.href !== location.href) keepUnwrittenLink(url.href);
+});
+// The browser kept the page as it was, and it still writes its address.
+addEventListener("pageshow", ({ persisted }) => persisted && writeUnwrittenLink());
 
 /**
  * Writes the view into the address a little later; `readViewpoint()` gives that of the camera.
@@ -16,18 +26,30 @@ let timer = 0;
  */
 export function updateAddressSoon(readViewpoint) {
   clearTimeout(timer);
+  waiting = readViewpoint;
   timer = setTimeout(() => updateAddress(readViewpoint), DELAY_MS);
 }
 
 /** @param {() => number[] | null} readViewpoint */
 export function updateAddress(readViewpoint) {
   clearTimeout(timer);
-  if (!history.state) return; // the user has edited the address, and the page loads for it
+  waiting = null;
+  const url = findAddress(readViewpoint);
+  if (url) replaceAddress(url);
+}
+
+/**
+ * The address of what is shown; null if it may not be written now.
+ *
+ * @param {() => number[] | null} readViewpoint
+ */
+function findAddress(readViewpoint) {
+  if (!history.state) return null; // the user has edited the address, and the page loads for it
   const isLoading = !published.ready && !published.error; // the address is still of another view
   if (isLoading || !loaded.dimension || loaded.dimension !== view.d
-    || loaded.embedding !== view.embedding) return;
+    || loaded.embedding !== view.embedding) return null;
   view.at = readViewpoint();
-  replaceAddress(viewUrl());
+  return viewUrl();
 }
 
 /** The address of the view. */

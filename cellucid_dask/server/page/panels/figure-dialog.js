@@ -3,6 +3,7 @@
 import { $, formatCount, saveFile } from "../dom.js";
 import { isDrawable, pixelSize } from "../figure/figure-layout.js";
 import { TOO_LARGE } from "../figure/figure.js";
+import { explainNoNumber, readNumber } from "./number-box.js";
 
 /** @typedef {import("../figure/figure-layout.js").FigureOptions} FigureOptions */
 
@@ -16,6 +17,24 @@ import { TOO_LARGE } from "../figure/figure.js";
  * @property {(options: FigureOptions) => Promise<[Blob, string]>} createFigure
  * @property {(message: string) => void} showNotice
  */
+
+const NUMBER_IDS = ["figure-width", "figure-height", "figure-dpi", "figure-text"];
+
+/**
+ * Makes a box of the dialog invalid that does not have a number from its lowest to its highest one.
+ *
+ * @param {string} id
+ */
+function checkNumber(id) {
+  const box = $(id);
+  const value = readNumber(box.value);
+  const { min, max } = box.dataset;
+  const isInRange = value >= Number(min) && value <= Number(max);
+  const [label] = box.labels[0].textContent.trim().split(" (");
+  const isText = Number.isNaN(value) && box.value.trim() !== "";
+  const reason = isText ? explainNoNumber(box.value) : `Choose a number from ${min} to ${max}.`;
+  box.setCustomValidity(isInRange ? "" : `${label}: ${reason}`);
+}
 
 /** Opens with the button *Save figure*. */
 export class FigureDialog {
@@ -41,7 +60,7 @@ export class FigureDialog {
 
   /** @returns {FigureOptions} */
   get #options() {
-    const number = (/** @type {string} */ id) => Number($(id).value);
+    const number = (/** @type {string} */ id) => readNumber($(id).value);
     return {
       format: $("figure-format").value,
       width: number("figure-width"),
@@ -54,12 +73,15 @@ export class FigureDialog {
 
   /** Says what the figure will be; the height follows the width until the user chooses it. */
   #update() {
+    NUMBER_IDS.forEach(checkNumber);
     const isValid = (/** @type {string} */ id) => $(id).validity.valid;
     if (!this.#isHeightChosen && isValid("figure-width") && isValid("figure-text")) {
       $("figure-height").value = this.source.suggestHeight(this.#options);
+      checkNumber("figure-height");
     }
-    const areAllValid = $("figure-dialog").firstElementChild.checkValidity();
-    const note = areAllValid ? this.#describe(this.#options) : "";
+    const wrong = NUMBER_IDS.find((id) => !isValid(id));
+    const areAllValid = wrong === undefined;
+    const note = areAllValid ? this.#describe(this.#options) : $(wrong).validationMessage;
     $("figure-note").textContent = note;
     $("figure-save").disabled = !areAllValid || note === TOO_LARGE;
   }

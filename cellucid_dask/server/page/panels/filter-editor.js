@@ -2,7 +2,9 @@
 
 import { changeView } from "../actions.js";
 import { columnName } from "../ask/describe.js";
-import { hiddenCodes, rangeOf, setHiddenCodes, setRange } from "../ask/filters.js";
+import {
+  hiddenCodes, isLastOff, rangeOf, setHiddenCodes, setRange, switchLastOn,
+} from "../ask/filters.js";
 import { countCodes } from "../data/code-counts.js";
 import { createButton, createElement, createName, formatCount, showName } from "../dom.js";
 import { readColumn } from "../loading/readers.js";
@@ -11,6 +13,7 @@ import { MIN_FOR_SEARCH, showOnly } from "./category-order.js";
 import { showCount } from "./category-row.js";
 import { RangeEditor } from "./range-editor.js";
 
+const OFF_NOTE = "This filter is off; a change switches it on.";
 const MAX_ROWS = 200; // of categories; the search finds the others
 
 /** Edits the filters of a column in `container`, which is empty while nothing is edited. */
@@ -75,10 +78,15 @@ export class FilterEditor {
    * @param {import("../data/columns.js").ContinuousColumn} column
    */
   #editRange(columnId, column) {
+    const filters = () => switchLastOn(view.filters, "range", columnId);
     const editor = new RangeEditor(column, (from, to) =>
-      changeView({ filters: setRange(view.filters, columnId, from, to) }));
-    this.container.append(editor.element);
-    this.#show = () => editor.show(...rangeOf(view.filters, columnId));
+      changeView({ filters: setRange(filters(), columnId, from, to) }));
+    const offNote = createElement("p", "note", OFF_NOTE);
+    this.container.append(offNote, editor.element);
+    this.#show = () => {
+      offNote.hidden = !isLastOff(view.filters, "range", columnId);
+      editor.show(...rangeOf(filters(), columnId));
+    };
     this.#show();
   }
 
@@ -97,10 +105,12 @@ export class FilterEditor {
     });
     /** @type {import("./category-order.js").Category[]} */
     let listed = [];
-    const hidden = () => hiddenCodes(view.filters, columnId, codes);
+    const filters = () => switchLastOn(view.filters, "categories", columnId);
+    const hidden = () => hiddenCodes(filters(), columnId, codes);
     const hide = (/** @type {number[]} */ codesToHide) => changeView({
-      filters: setHiddenCodes(view.filters, columnId, new Set(codesToHide), codes),
+      filters: setHiddenCodes(filters(), columnId, new Set(codesToHide), codes),
     });
+    const offNote = createElement("p", "note", OFF_NOTE);
     const listMatches = () => {
       const matches = matching();
       listed = matches.slice(0, MAX_ROWS);
@@ -127,6 +137,7 @@ export class FilterEditor {
       this.#show();
     };
     this.#show = () => {
+      offNote.hidden = !isLastOff(view.filters, "categories", columnId);
       const isHidden = hidden();
       const counts = countCodes(column.codes, column.missingCode, loaded.visible);
       [...list.children].forEach((item, i) => {
@@ -152,7 +163,7 @@ export class FilterEditor {
       hide(codes.filter((code) => !found.has(code)));
     }, "Show only");
     const hasSearch = categories.length >= MIN_FOR_SEARCH;
-    this.container.append(...(hasSearch ? [search] : []),
+    this.container.append(offNote, ...(hasSearch ? [search] : []),
       createElement("div", "button-row", all, none, ...(hasSearch ? [only] : [])), list, note);
     listMatches();
   }

@@ -3,6 +3,7 @@
 import { countPositions } from "../data/value-bins.js";
 import { createElement, formatCountOf, formatShare } from "../dom.js";
 import { loaded } from "../state.js";
+import { createNumberBox, explainNoNumber, readNumber } from "./number-box.js";
 
 const [WIDTH, HEIGHT, N_BINS] = [240, 56, 60];
 const EDGE = 0.02; // part of the width
@@ -11,12 +12,9 @@ export class RangeEditor {
   /** @type {[number | null, number | null]} */
   #limits = [null, null];
   #canvas = Object.assign(createElement("canvas", "histogram"), { width: WIDTH, height: HEIGHT });
-  #inputs = ["At least", "At most"].map((label) => {
-    const input = Object.assign(createElement("input"), {
-      type: "number", step: "any", ariaLabel: label, placeholder: label.toLowerCase(),
-    });
-    return input;
-  });
+  #inputs = ["At least", "At most"].map((label) =>
+    createNumberBox({ ariaLabel: label, placeholder: label.toLowerCase() }));
+  #refused = createElement("p", "refused"); // what was typed and is no number
 
   /** @type {HTMLInputElement | null} The box with a number that is not applied yet. */
   #typed = null;
@@ -41,15 +39,18 @@ export class RangeEditor {
     const note = `${zeros}${missing}${column.isEmpty ? "" : values}`;
     this.#canvas.setAttribute("role", "img");
     this.#canvas.setAttribute("aria-label", "Histogram of the values");
+    this.#refused.setAttribute("role", "status");
     this.element = createElement("div", "range-editor", this.#canvas,
-      createElement("div", "row", ...this.#inputs), createElement("p", "note", note));
+      createElement("div", "row", ...this.#inputs), this.#refused, createElement("p", "note", note));
     this.#inputs.forEach((input, side) => input.addEventListener("change", () => {
       this.#typed = null;
-      if (input.validity.badInput) { // "1e" is no number, and not the wish to have no limit
+      const text = input.value.trim();
+      const limit = text === "" ? null : readNumber(text);
+      if (Number.isNaN(limit)) { // not the wish to have no limit
+        this.#refused.textContent = explainNoNumber(text);
         this.show(...this.#limits);
         return;
       }
-      const limit = input.value === "" ? null : Number(input.value);
       const limits = side ? [this.#limits[0], limit] : [limit, this.#limits[1]];
       this.#report(limits[0], limits[1]);
     }));
@@ -99,6 +100,7 @@ export class RangeEditor {
    * @param {number | null} to
    */
   #report(from, to) {
+    this.#refused.textContent = "";
     const isSwapped = from !== null && to !== null && from > to;
     if (isSwapped) this.onChange(to, from);
     else this.onChange(from, to);

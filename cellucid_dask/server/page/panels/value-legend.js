@@ -7,6 +7,7 @@ import { countPositions } from "../data/value-bins.js";
 import { formatValue } from "../data/value-text.js";
 import { createButton, createElement, formatCountOf, formatNumber, formatShare } from "../dom.js";
 import { createLabelsNote } from "./labels-note.js";
+import { createNumberBox, explainNoNumber, readNumber } from "./number-box.js";
 
 /** @typedef {import("../data/columns.js").ContinuousColumn} ContinuousColumn */
 /** @typedef {{ range: [number, number] | null, log: boolean, map: string }} Scale */
@@ -181,7 +182,7 @@ function createColorBar({ toPosition, toValue }, shown, { map, ground }, onChang
   const colorBar = createElement("div", "color-bar");
   const names = ["Lower end of the colors", "Upper end of the colors"];
   const boxes = names.map((name) => {
-    const box = Object.assign(createElement("input", "limit"), { type: "number", step: "any" });
+    const box = createNumberBox({ className: "limit" });
     box.setAttribute("aria-label", `${name}, as a number`);
     return box;
   });
@@ -213,16 +214,21 @@ function createColorBar({ toPosition, toValue }, shown, { map, ground }, onChang
     onChange({ range: [limits[0], limits[1]] });
   }));
   boxes.forEach((box, side) => box.addEventListener("change", () => {
-    const [low, high] = limits.with(side, box.valueAsNumber);
+    const value = readNumber(box.value);
+    const [low, high] = limits.with(side, value);
+    refused.textContent = Number.isNaN(value) ? explainNoNumber(box.value) : "";
     if (low < high) {
-      limits[side] = box.valueAsNumber; // for a press on a handle that ends the typing
+      limits[side] = value; // for a press on a handle that ends the typing
       onChange({ range: [low, high] }, true);
     } else update(); // not a number, or beyond the other end
   }));
+  const refused = createElement("p", "refused");
+  refused.setAttribute("role", "status");
   update();
   return [
     createElement("div", "range-slider", colorBar, ...handles),
     createElement("div", "range-limits", ...boxes),
+    refused,
   ];
 }
 

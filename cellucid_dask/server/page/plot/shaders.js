@@ -2,6 +2,7 @@
 
 import { VALUE_BANDS } from "./heights.js";
 
+export const FADED_SHARE = 0.15; // of the color of a faded cell; the rest is the background
 const CONTEXT_SIZE = 0.8; // of cells that are filtered out, as a share of the size of the others
 
 const PROJECTION = `
@@ -65,7 +66,7 @@ void main() {
     t *= .999;
   }
   if (isFaded) {
-    color = mix(background, color, .15);
+    color = mix(background, color, ${FADED_SHARE});
     level = 1.;
   }
   bool isHidden = false;
