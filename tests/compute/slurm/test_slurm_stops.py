@@ -134,6 +134,7 @@ def own() -> Iterator[Slurm]:
         pytest.skip(f"{NONE}jobs are made to give way, on one that is started for that alone")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(slurm_local.FOLDER, tempfile.mkdtemp(prefix="slurm-"))
+        patch.setenv(slurm_local.OWNER, str(os.getpid()))  # this process ends it
         patch.setenv("SLURM_CONF", "")
         # It claims more than there is: most jobs only wait.
         claims = {"CPUS": "64", "MEM_MB": str(20 * VICTIM), "PORT": "27317"}
