@@ -113,7 +113,10 @@ def test_topmost_cells_are_drawn_before_all_others(page: Page, served: Any) -> N
     assert 20_000 < drawn == tops < 100_000, "one cell for each pixel, and each of them once"
     quarters = [(0, 0, 200), (9, 9, 9), (200, 0, 0), (0, 200, 0), (255, 255, 255)]
     for found in (first, last):
-        assert [list(color) * 25 for color in quarters] == found
+        differences = np.abs(np.array(found) - [list(color) * 25 for color in quarters])
+        # Smooth rims leave one pixel in some thousands a bit paler.
+        assert differences.max() < 128
+        assert np.count_nonzero(differences) < 20
 
 
 TRANSLUCENT = """
