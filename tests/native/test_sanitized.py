@@ -24,7 +24,7 @@ def run(script: str, *arguments: str) -> str:
 
 
 def test_random_and_hostile_inputs_stay_within_bounds() -> None:
-    assert "3000 rounds without a finding" in run("fuzz.py", "--rounds", "3000", "--seed", "1")
+    assert "2000 rounds without a finding" in run("fuzz.py", "--rounds", "2000", "--seed", "1")
 
 
 def test_other_tests_find_no_undefined_behaviour() -> None:
