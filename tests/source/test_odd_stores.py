@@ -262,7 +262,7 @@ def test_raw_without_x_is_named(tmp_path: Path, capfd: Any) -> None:
     assert told.code == 2
     assert "use --raw" in told.err
     adata = atlas()
-    adata.layers, adata.X = {"raw counts": adata.X}, None
+    adata.layers["raw counts"], adata.X = adata.layers.pop("counts"), None
     path = save(adata, tmp_path / "b.h5ad")
     (warning,) = check(path).warnings
     assert warning.endswith("; layers has 'raw counts': use layer=\"raw counts\"")
