@@ -11,9 +11,13 @@ STAMP: Final = "%Y-%m-%dT%H:%M:%SZ"
 
 def time_of_epoch(epoch: str) -> datetime | None:
     """Return the time of a number of seconds since 1970; None when `epoch` is not one."""
+    return time_of_seconds(int(epoch)) if epoch.isascii() and epoch.isdigit() else None
+
+
+def time_of_seconds(seconds: int) -> datetime | None:
+    """Return the time so many seconds after 1970 in UTC; None before 1970 and after 9999."""
     try:
-        digits = epoch.isascii() and epoch.isdigit()
-        return datetime.fromtimestamp(int(epoch), UTC) if digits else None
+        return datetime.fromtimestamp(seconds, UTC) if seconds >= 0 else None
     except (ValueError, OverflowError, OSError):
         return None
 

@@ -13,7 +13,7 @@ from cellucid_dask.errors import InputError, Problem
 from cellucid_dask.exporter.checks.survey import survey
 from cellucid_dask.options.export import ExportOptions
 from cellucid_dask.options.serve import ServeOptions
-from cellucid_dask.options.timestamps import time_of_epoch
+from cellucid_dask.options.timestamps import time_of_seconds
 from cellucid_dask.server.cache_folder import default_cache_dir, summaries_folder
 from cellucid_dask.server.datasets.auto_reload import ReloadingDataset
 from cellucid_dask.server.datasets.collection import SingleDataset
@@ -112,7 +112,7 @@ class _Opener:
             index=self.serving.index,
             cache_dir=folder,
             mark=mark,
-            modified=time_of_epoch(str(state.mtime_ns // 10**9)) if state else None,
+            modified=time_of_seconds(state.mtime_ns // 10**9) if state else None,
             kept_in=summaries_folder(folder, state) if is_kept and state else None,
             is_unchanged=is_current,
             problems=self.problems,
